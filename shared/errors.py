@@ -1,0 +1,30 @@
+"""What can go wrong, and what to do about it: the error carries the decision.
+
+KeyspaceError
++-- ConfigurationError    the app does not start; the message lists every fault
++-- MalformedEvent        a trigger message that is none: counted, logged, dropped
++-- Rejected              input that can never be read as it stands: logged with its reason, outputs left alone
+"""
+
+
+class KeyspaceError(Exception):
+    """Base of every error that this app raises itself."""
+
+
+class ConfigurationError(KeyspaceError):
+    """Settings that are wrong or contradict each other; names each of them, never a secret value."""
+
+
+class MalformedEvent(KeyspaceError):
+    """A trigger message that does not hold a key event."""
+
+
+class Rejected(KeyspaceError):
+    """Input that no retry can make readable.
+
+    `str(error)` is the reason in a few words, the same for the same kind of fault, and never holds input.
+    """
+
+
+class NotReady(KeyspaceError):
+    """A value that announces data and holds none yet; the write that brings it will be an event of its own."""

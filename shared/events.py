@@ -1,0 +1,64 @@
+"""A key event, parsed from the JSON text that the Redis extension hands to a pub/sub trigger."""
+
+import json
+import re
+from dataclasses import dataclass
+
+import msgspec
+
+from shared.errors import MalformedEvent
+
+MAX_MESSAGE_CHARS = 8 * 1024 * 1024
+_CHANNEL = re.compile(r"__keyspace@(\d{1,9})__:(.+)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyEvent:
+    """One notification: `operation` (Redis' event name, such as `set`) happened to `key` in `database`."""
+
+    key: bytes
+    operation: str
+    database: int
+
+
+class _Message(msgspec.Struct, rename="pascal"):
+    channel: str
+    message: str
+
+
+_decoder = msgspec.json.Decoder(_Message)
+
+
+def parse_event(text: str) -> KeyEvent:
+    """The key event in a trigger message.
+
+    The key comes back as the bytes it has in Redis as far as the message tells them: lone surrogates, the way that
+    JSON carries bytes which are not UTF-8 without loss, become those bytes again. (The extension itself writes
+    U+FFFD in their place; such a key is found by the sweep, not by its event.)
+
+    Raises MalformedEvent with the reason, which never holds the message.
+    """
+    if len(text) > MAX_MESSAGE_CHARS:
+        raise MalformedEvent("message is too long")
+    message = _decode(text)
+    channel = _CHANNEL.fullmatch(message.channel)
+    if channel is None:
+        raise MalformedEvent("Channel is not __keyspace@<db>__:<key>")
+    if not message.message:
+        raise MalformedEvent("Message holds no operation")
+    try:
+        key = channel[2].encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        key = channel[2].encode("utf-8", "surrogatepass")
+    return KeyEvent(key=key, operation=message.message, database=int(channel[1]))
+
+
+def _decode(text: str) -> _Message:
+    try:
+        return _decoder.decode(text)
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
+        pass
+    try:  # slower, and more forgiving: it reads lone surrogates
+        return msgspec.convert(json.loads(text), _Message)
+    except (ValueError, RecursionError, msgspec.ValidationError) as fault:
+        raise MalformedEvent("message is not the JSON object of a pub/sub trigger") from fault

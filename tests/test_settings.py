@@ -1,0 +1,92 @@
+"""Settings: validated at once, secrets masked, the example file complete."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from shared import settings
+from shared.errors import ConfigurationError
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_defaults_are_complete() -> None:
+    found = settings.parse({})
+    assert found.max_payload_bytes == 8 * 1024 * 1024
+    assert found.chart_max_points == 500
+    assert found.chart_queries == {"plant-overview": ["*"]}
+
+
+def test_environment_variables_are_converted() -> None:
+    found = settings.parse({"CHART_MAX_POINTS": "200", "ANOMALY_THRESHOLD": "4", "CHART_QUERIES": '{"q": ["co2*"]}'})
+    assert (found.chart_max_points, found.anomaly_threshold, found.chart_queries) == (200, 4.0, {"q": ["co2*"]})
+
+
+def test_every_fault_is_reported_at_once() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        settings.parse(
+            {
+                "CHART_MAX_POINTS": "2",
+                "MAX_PAYLOAD_BYTES": "lots",
+                "CHART_QUERIES": "[1]",
+                "Redis": "h:1,colour=red",
+                "AUDIT_KEY": "short",
+            }
+        )
+    message = str(caught.value)
+    assert all(
+        name in message for name in ("CHART_MAX_POINTS", "MAX_PAYLOAD_BYTES", "CHART_QUERIES", "colour", "AUDIT_KEY")
+    )
+    assert "short" not in message
+
+
+def test_a_query_without_an_id_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="CHART_QUERIES"):
+        settings.parse({"CHART_QUERIES": '{"": ["*"]}'})
+
+
+def test_in_azure_the_development_audit_key_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="AUDIT_KEY"):
+        settings.parse({"WEBSITE_INSTANCE_ID": "i-1"})
+    with pytest.raises(ConfigurationError, match="AUDIT_KEY"):
+        settings.parse({"WEBSITE_INSTANCE_ID": "i-1", "AUDIT_KEY": settings.DEVELOPMENT_AUDIT_KEY})
+    assert settings.parse({"WEBSITE_INSTANCE_ID": "i-1", "AUDIT_KEY": "a secret of our own"}).audit_key
+
+
+def test_in_azure_the_app_does_not_load_on_the_development_audit_key() -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", "import function_app"],
+        cwd=ROOT,
+        env={**os.environ, "WEBSITE_INSTANCE_ID": "i-1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 1
+    assert "AUDIT_KEY" in run.stderr
+
+
+def test_a_repr_shows_no_secret() -> None:
+    shown = repr(settings.parse({"Redis": "h:1,password=hunter2", "AUDIT_KEY": "hunter2hunter2hunter2"}))
+    assert "hunter2" not in shown
+    assert "max_payload_bytes=8388608" in shown
+
+
+def test_the_example_file_holds_every_setting_at_its_default() -> None:
+    values = json.loads((ROOT / "local.settings.json.example").read_text())["Values"]
+    platform = {"FUNCTIONS_WORKER_RUNTIME": "python", "AzureWebJobsStorage": "UseDevelopmentStorage=true"}
+    assert platform.items() <= values.items()
+    assert {name: values[name] for name in values if name not in platform}.keys() == {
+        settings.variable(field.name) for field in msgspec.structs.fields(settings.Settings)
+    }
+    assert settings.parse(values) == settings.parse({})
+
+
+def test_every_setting_explains_itself() -> None:
+    for field in msgspec.structs.fields(settings.Settings):
+        assert settings.description(field.name).endswith(".")
