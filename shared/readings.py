@@ -1,0 +1,265 @@
+"""From what a client wrote to readings per metric: every shape of a batch, however hostile. Pure.
+
+The two documented shapes take a fast path, decoded straight into structs. Whatever that decoder refuses (one odd value
+is enough) is read again, slowly and reading by reading, so that the good readings of a batch count and the bad ones
+are told apart by their reason. Both paths give the same readings for clean input.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+
+from shared.errors import NotReady, Rejected
+from shared.payload import decode_json
+
+MAX_METRICS = 256
+"""Metrics per batch; readings of further ones are rejected."""
+MAX_NAME_CHARS = 128
+"""Length of a metric's name; of a sensor id and a timestamp as they are repeated in a result."""
+
+type Timestamp = str | int | float | None
+
+_LISTS = ("records", "readings", "data")
+_TIMES = ("timestamp", "ts", "time")
+_NO_METRIC = frozenset({*_TIMES, "batchId", "sensorId", "id", "status"})
+
+
+class Source(Protocol):
+    """Where a reading came from, for whoever has to look at the sensor."""
+
+    @property
+    def sensor(self) -> str | None: ...
+    @property
+    def time(self) -> Timestamp: ...
+
+
+class _LongReading(msgspec.Struct):
+    metric: str
+    value: float
+    sensor: str | None = msgspec.field(default=None, name="sensorId")
+    time: Timestamp = msgspec.field(default=None, name="ts")
+
+
+class _WideRecord(msgspec.Struct):
+    data: dict[str, float]
+    sensor: str | None = msgspec.field(default=None, name="sensorId")
+    time: Timestamp = msgspec.field(default=None, name="timestamp")
+
+
+class _Envelope(msgspec.Struct):
+    records: list[_WideRecord] = []
+    readings: list[_LongReading] = []
+
+
+class _Origin(msgspec.Struct):
+    sensor: str | None
+    time: Timestamp
+
+
+@dataclass
+class Series:
+    """The readings of one metric in the order they came; `sources[i]` belongs to `values[i]`. All values are finite."""
+
+    values: list[float] = field(default_factory=list)
+    sources: list[Source] = field(default_factory=list)
+
+
+@dataclass
+class Readings:
+    """`rejected` counts the readings that could not be used, by reason."""
+
+    series: dict[str, Series] = field(default_factory=dict)
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def count(self) -> int:
+        return sum(len(series.values) for series in self.series.values())
+
+    def add(self, metric: object, value: object, source: Source) -> None:
+        """Take one reading, or count why not."""
+        name = _metric_name(metric)
+        number = value if type(value) is float else _number(value)
+        if name is None:
+            self.rejected["metric is no name"] += 1
+        elif number is None:
+            self.rejected["value is not a number"] += 1
+        elif not math.isfinite(number):
+            self.rejected["value is not finite"] += 1
+        elif name not in self.series and len(self.series) >= MAX_METRICS:
+            self.rejected["too many metrics"] += 1
+        else:
+            series = self.series.setdefault(name, Series())
+            series.values.append(number)
+            series.sources.append(source)
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+_wide_list = msgspec.json.Decoder(list[_WideRecord])
+_long_list = msgspec.json.Decoder(list[_LongReading])
+
+
+def from_json(raw: bytes) -> Readings:
+    """Readings of a batch written as JSON text.
+
+    Raises Rejected with the reason when there is nothing to read, NotReady for a placeholder without data.
+    """
+    fast = _fast(raw)
+    return _checked(fast if fast is not None else _from_value(decode_json(raw)))
+
+
+def from_list(elements: Iterable[bytes]) -> Readings:
+    """Readings of a batch filled by RPUSH: each element is the JSON text of one record or reading."""
+    readings = Readings()
+    for element in elements:
+        try:
+            _add_item(readings, decode_json(element))
+        except Rejected as fault:
+            readings.rejected[str(fault)] += 1
+    return _checked(readings)
+
+
+def from_hash(fields: Mapping[bytes, bytes]) -> Readings:
+    """Readings of a batch kept as a hash.
+
+    A field `records`, `readings` or `data` holds the JSON text of the list; otherwise a field with a number is one
+    reading of the metric it is named after, and a field with JSON is one record or reading.
+    """
+    named = {name.decode(errors="backslashreplace"): value for name, value in fields.items()}
+    lists = {name: decode_json(named[name]) for name in _LISTS if name in named}
+    if lists:
+        return _checked(_from_value({**{name: "" for name in named if name == "status"}, **lists}))
+    readings = Readings()
+    row: dict[str, Any] = {}
+    for name, value in named.items():
+        if name in _NO_METRIC:
+            row[name] = value.decode(errors="backslashreplace")
+        elif value.lstrip()[:1] in (b"{", b"["):
+            try:
+                found = decode_json(value)
+            except Rejected as fault:
+                readings.rejected[str(fault)] += 1
+                continue
+            for item in found if isinstance(found, list) else [found]:
+                _add_item(readings, item)
+        else:
+            row[name] = _number_in_text(value)
+    if row.keys() - _NO_METRIC:
+        _add_item(readings, row)
+    elif not readings.series and not readings.rejected and "status" in row:
+        raise NotReady("a placeholder without data")
+    return _checked(readings)
+
+
+def _fast(raw: bytes) -> Readings | None:
+    """Readings of the documented shapes when every reading is clean; None to look closer."""
+    records: Sequence[_WideRecord] = ()
+    longs: Sequence[_LongReading] = ()
+    try:
+        start = raw[:64].lstrip()[:1]
+        if start == b"{":
+            envelope = _envelope.decode(raw)
+            records, longs = envelope.records, envelope.readings
+        elif start == b"[":
+            try:
+                records = _wide_list.decode(raw)
+            except msgspec.ValidationError:
+                longs = _long_list.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    # A time under another name than the struct's is a matter for the slow path, like anything not understood.
+    if any(record.time is None for record in records) or any(reading.time is None for reading in longs):
+        return None
+    readings = Readings()
+    for record in records:
+        for metric, value in record.data.items():
+            readings.add(metric, value, record)
+    for reading in longs:
+        readings.add(reading.metric, reading.value, reading)
+    return readings if readings.series and not readings.rejected else None
+
+
+def _from_value(value: object) -> Readings:
+    readings = Readings()
+    for item in _items(value):
+        _add_item(readings, item)
+    return readings
+
+
+def _items(value: object) -> Iterator[object]:
+    if isinstance(value, list):
+        yield from value
+    elif isinstance(value, dict):
+        lists = [value[name] for name in _LISTS if isinstance(value.get(name), list)]
+        if lists:
+            for one in lists:
+                yield from one
+        elif "value" in value or isinstance(value.get("data"), dict):
+            yield value
+        elif "status" in value:
+            raise NotReady("a placeholder without data")
+    else:
+        raise Rejected("neither an object nor a list")
+
+
+def _add_item(readings: Readings, item: object) -> None:
+    """One record (wide: several metrics at one time) or one reading (long)."""
+    if not isinstance(item, dict):
+        readings.rejected["neither a record nor a reading"] += 1
+        return
+    source = _Origin(_text(item.get("sensorId")), _time(item))
+    if "metric" in item or "value" in item:
+        readings.add(item.get("metric"), item.get("value"), source)
+    elif isinstance(item.get("data"), dict):
+        for metric, value in item["data"].items():
+            readings.add(metric, value, source)
+    else:  # a flat row: its text fields are labels
+        for metric, value in item.items():
+            if metric not in _NO_METRIC and not isinstance(value, str):
+                readings.add(metric, value, source)
+
+
+def _checked(readings: Readings) -> Readings:
+    if not readings.series:
+        reason, _ = readings.rejected.most_common(1)[0] if readings.rejected else ("", 0)
+        raise Rejected(f"no usable reading: {reason}" if reason else "no readings")
+    return readings
+
+
+def _metric_name(name: object) -> str | None:
+    if not isinstance(name, str) or not 0 < len(name) <= MAX_NAME_CHARS:
+        return None
+    return name if name.isascii() else _text(name)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _number_in_text(value: bytes) -> float | None:
+    try:
+        return float(value)
+    except ValueError:
+        return None
+
+
+def _text(value: object) -> str | None:
+    """Text or a number as text, fit for UTF-8 and shortened; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    return str(value)[:MAX_NAME_CHARS].encode(errors="backslashreplace").decode()
+
+
+def _time(item: Mapping[str, object]) -> Timestamp:
+    value = next((item[name] for name in _TIMES if item.get(name) is not None), None)
+    if isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 2**53:
+        return value  # NaN and infinities are not below 2**53
+    return _text(value) if isinstance(value, str) else None

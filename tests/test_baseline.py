@@ -1,0 +1,125 @@
+"""The baseline: the same whatever the order, close to the truth, bounded, and robust against foreign fields."""
+
+import random
+import statistics
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import baseline
+from shared.baseline import GENERATION_S, NO_FOLD, decode_model, encode_delta
+from shared.sketch import MAX_BUCKETS, Sketch, centre, merge, sketch
+
+FINITE = st.floats(allow_nan=False, allow_infinity=False)
+NOW_S = 1_800_000_123
+
+
+@given(batches=st.lists(st.lists(FINITE, max_size=60), max_size=8), seed=st.randoms(use_true_random=False))
+def test_the_order_of_batches_and_of_merging_changes_nothing(batches: list[list[float]], seed: random.Random) -> None:
+    at_once = sketch([value for batch in batches for value in batch])
+    shuffled = seed.sample(batches, len(batches))
+    one_by_one = Sketch()
+    for batch in shuffled:
+        one_by_one = merge([one_by_one, sketch(batch)])
+    in_pairs = merge([merge([sketch(one) for one in shuffled[:3]]), merge([sketch(one) for one in shuffled[3:]])])
+    for other in (one_by_one, in_pairs):
+        assert (other.shift, dict(other.counts)) == (at_once.shift, dict(at_once.counts))
+
+
+@given(values=st.lists(FINITE, min_size=1, max_size=2000))
+def test_a_sketch_counts_every_value_in_a_bounded_number_of_buckets(values: list[float]) -> None:
+    found = sketch(values)
+    assert found.samples == len(values)
+    assert len(found.counts) <= MAX_BUCKETS
+    assert Sketch.from_flat(found.flat()) == found
+
+
+@pytest.mark.parametrize(
+    ("mean", "sigma"), [(24.1, 0.3), (1013.0, 1.0), (0.0, 1.0), (-50.0, 10.0), (1e-9, 1e-10), (1e12, 1e10)]
+)
+def test_median_and_mad_are_close_to_the_exact_ones(mean: float, sigma: float) -> None:
+    chance = random.Random(7)
+    values = [chance.gauss(mean, sigma) for _ in range(5000)]
+    found = centre(sketch(values))
+    median = statistics.median(values)
+    mad = statistics.median(abs(value - median) for value in values)
+    assert found.samples == 5000
+    assert found.median == pytest.approx(median, abs=0.03 * sigma)
+    assert found.mad == pytest.approx(mad, rel=0.06)
+
+
+def test_one_wild_outlier_does_not_cost_the_resolution() -> None:
+    chance = random.Random(7)
+    values = [chance.gauss(1013, 1) for _ in range(5000)]
+    found = centre(sketch([*values, 1e9, -1e9, 1e300]))
+    assert found.mad == pytest.approx(0.6745, rel=0.08)
+
+
+def test_a_metric_that_never_changed_is_centred_on_its_value() -> None:
+    found = centre(sketch([5.0] * 200))
+    assert found.median == pytest.approx(5.0, rel=1e-7)
+    assert found.mad == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize("numbers", [[28, 1], [28, 1, 0], [-1, 1, 1], [70, 1, 1], [28, 2**60, 1], [28, 1, -4]], ids=str)
+def test_numbers_that_are_no_sketch_are_refused(numbers: list[int]) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        Sketch.from_flat(numbers)
+
+
+def model(*batches: dict[str, list[float]], age_s: int = 0) -> list[bytes]:
+    """The model's hash after these batches, none folded in yet."""
+    generation = (NOW_S - age_s) // GENERATION_S
+    fields: list[bytes] = []
+    for number, batch in enumerate(batches):
+        delta = encode_delta({metric: sketch(values) for metric, values in batch.items()})
+        fields += [f"+{generation}:{number}".encode(), delta]
+    return fields
+
+
+def test_unfolded_batches_count() -> None:
+    found = decode_model([b"version", b"2", *model({"a": [1.0, 2.0]}, {"a": [3.0], "b": [9.0]})], NOW_S)
+    assert found.version == 2
+    assert {metric: one.samples for metric, one in found.sketches.items()} == {"a": 3, "b": 1}
+    assert found.fold == NO_FOLD
+
+
+def test_the_previous_generation_counts_and_older_ones_are_dropped() -> None:
+    recent, previous, old = (model({"a": [1.0]}, age_s=age * GENERATION_S) for age in (0, 1, 2))
+    found = decode_model(recent + previous + old, NOW_S)
+    assert found.sketches["a"].samples == 2
+    assert found.fold.outdated == (old[0],)
+
+
+def test_folding_changes_no_baseline() -> None:
+    chance = random.Random(3)
+    fields = model(*({"a": [chance.gauss(5, 1)], "b": [chance.random()]} for _ in range(baseline.FOLD_FROM)))
+    before = decode_model(fields, NOW_S)
+    assert set(before.fold.merged) == set(fields[::2])
+    folded = [part for pair in before.fold.sketches.items() for part in pair]
+    after = decode_model(folded, NOW_S)
+    assert after.fold == NO_FOLD
+    assert {name: one.flat() for name, one in after.sketches.items()} == {
+        name: one.flat() for name, one in before.sketches.items()
+    }
+
+
+def test_fields_of_others_are_passed_over() -> None:
+    generation = NOW_S // GENERATION_S
+    foreign = [
+        *(b"version", b"many"),
+        *(b"weights", b"\x00\x01"),
+        *(b"", b""),
+        *(f"{generation}:m".encode(), b"\xc1"),
+        *(f"{generation}:n".encode(), msgspec.msgpack.encode([28, 1, -5])),
+        *(f"+{generation}:1".encode(), msgspec.msgpack.encode("x")),
+    ]
+    found = decode_model(foreign + model({"a": [1.0]}), NOW_S)
+    assert {metric: one.samples for metric, one in found.sketches.items()} == {"a": 1}
+
+
+def test_the_model_keeps_a_bounded_number_of_metrics() -> None:
+    found = decode_model(model({f"m{number}": [1.0] for number in range(baseline.MAX_METRICS + 10)}), NOW_S)
+    assert len(found.sketches) == baseline.MAX_METRICS
