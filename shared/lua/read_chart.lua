@@ -1,0 +1,37 @@
+-- Reads a chart's source, unless it is too large or its cache shows it already.
+--
+-- KEYS[1]  source: fabric:data:chart:{chartId}:{dataType}
+-- KEYS[2]  cache: fabric:cache:chart:{chartId}:{dataType}
+-- ARGV[1]  largest source to read, in bytes
+-- ARGV[2]  first bytes of a fresh cache, up to its source digest
+-- ARGV[3]  time to live of a cache, in seconds
+--
+-- Returns one of
+--   {'gone'}                    no source
+--   {'type', name}              the source is no string
+--   {'large', size}             the source has more than ARGV[1] bytes; it was not read
+--   {'same'}                    the cache is fresh and of this very source; it lives on for ARGV[3]
+--   {'read', digest, value}     the source and its SHA-1 in hex
+--
+-- Invariant: changes no value. The size is checked before the value is touched.
+
+local kind = redis.call('TYPE', KEYS[1]).ok
+if kind == 'none' then
+  return {'gone'}
+end
+if kind ~= 'string' then
+  return {'type', kind}
+end
+local size = redis.call('STRLEN', KEYS[1])
+if size > tonumber(ARGV[1]) then
+  return {'large', size}
+end
+local value = redis.call('GET', KEYS[1])
+local digest = redis.sha1hex(value)
+local fresh = ARGV[2] .. digest .. '"'
+-- pcall: a cache key of another type is no cache.
+if redis.pcall('GETRANGE', KEYS[2], 0, #fresh - 1) == fresh then
+  redis.call('EXPIRE', KEYS[2], ARGV[3])
+  return {'same'}
+end
+return {'read', digest, value}
