@@ -1,0 +1,77 @@
+"""The three Redis triggers. Each parses its event, drops what changes nothing, and hands the key to its reactor."""
+
+import time
+from collections.abc import Sequence
+from typing import Protocol
+
+import azure.functions as func
+
+from shared import batches, charts, context, events, sessions, settings, telemetry
+from shared.errors import MalformedEvent
+from shared.outcomes import Outcome, ignored
+
+blueprint = func.Blueprint()
+
+
+class Reactor(Protocol):
+    """What a handler module in shared/ offers."""
+
+    INERT_OPERATIONS: frozenset[str]
+    """Operations that cannot change what the reactor would do: they cost no I/O."""
+
+    async def react(self, app: context.Context, keys: Sequence[bytes], operation: str) -> list[Outcome]: ...
+
+
+async def _handle(function: str, reactor: Reactor, message: str) -> None:
+    started = time.perf_counter()
+    try:
+        event = events.parse_event(message)
+    except MalformedEvent as fault:
+        telemetry.malformed(function, fault)
+        return
+    if event.operation in reactor.INERT_OPERATIONS:
+        outcomes = [ignored(event.key, "operation changes nothing")]
+    else:
+        outcomes = await reactor.react(context.current(), [event.key], event.operation)
+    duration_ms = (time.perf_counter() - started) * 1000
+    for outcome in outcomes:
+        telemetry.record(function, event.operation, outcome, duration_ms, settings.current().audit_key)
+
+
+# The host picks the binding's constructor by the properties present, so every one of them is spelled out.
+
+
+@blueprint.function_name("process_fastapi_data")
+@blueprint.generic_trigger(
+    arg_name="message",
+    type="redisPubSubTrigger",
+    connection="Redis",
+    channel="__keyspace@0__:fastapi:temp:data:*",
+    pattern=True,
+)
+async def process_fastapi_data(message: str) -> None:
+    await _handle("process_fastapi_data", batches, message)
+
+
+@blueprint.function_name("update_charts")
+@blueprint.generic_trigger(
+    arg_name="message",
+    type="redisPubSubTrigger",
+    connection="Redis",
+    channel="__keyspace@0__:fabric:data:chart:*",
+    pattern=True,
+)
+async def update_charts(message: str) -> None:
+    await _handle("update_charts", charts, message)
+
+
+@blueprint.function_name("handle_session_changes")
+@blueprint.generic_trigger(
+    arg_name="message",
+    type="redisPubSubTrigger",
+    connection="Redis",
+    channel="__keyspace@0__:nextauth:session:*",
+    pattern=True,
+)
+async def handle_session_changes(message: str) -> None:
+    await _handle("handle_session_changes", sessions, message)
