@@ -1,0 +1,170 @@
+"""The Redis extension's pub/sub trigger: one subscription and one unbounded queue per function, one message at a time.
+
+At most once, as in Azure: a message whose function fails is gone, and so is whatever is published while the
+connection is down, or still waits in the queue when the host stops.
+"""
+
+import asyncio
+import json
+import logging
+import secrets
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
+
+from redis.exceptions import RedisError
+
+from shared.connection import ConnectionOptions, open_client
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+_FIRST_RETRY_S = 0.05
+_LAST_RETRY_S = 5.0
+
+# Newtonsoft escapes these three beyond what JSON asks for; json.dumps writes all the rest as it does.
+_NEWTONSOFT = str.maketrans({"\u0085": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})
+
+log = logging.getLogger("local.pubsub")
+
+
+class SubscribeError(RuntimeError):
+    """A subscription that Redis did not confirm at the start. The text names the function and the reason."""
+
+
+def message_text(subscription: bytes, channel: bytes, message: bytes) -> str:
+    """The JSON text that the function receives, as the extension writes it. Bytes that are not UTF-8 become U+FFFD."""
+    names = ("SubscriptionChannel", "Channel", "Message")
+    values = (part.decode("utf-8", "replace") for part in (subscription, channel, message))
+    document = dict(zip(names, values, strict=True))
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).translate(_NEWTONSOFT)
+
+
+class Subscription:
+    """One function's subscription. As a context it is subscribed: Redis has confirmed it.
+
+    `invoke` is awaited with each message's text before the next one is taken; it does not raise.
+    """
+
+    def __init__(
+        self,
+        function: str,
+        channel: str,
+        invoke: Callable[[str], Awaitable[object]],
+        *,
+        pattern: bool,
+        options: ConnectionOptions,
+    ) -> None:
+        self._function = function
+        self._channel = channel
+        self._invoke = invoke
+        self._pattern = pattern
+        self._options = options
+        self._queue: asyncio.Queue[str | asyncio.Future[None]] = asyncio.Queue()
+        self._marks: dict[bytes, asyncio.Future[None]] = {}
+        self._client: Redis = open_client(options)
+        self._pubsub: Any = None  # redis-py's PubSub, which is typed only in part
+        self._tasks: tuple[asyncio.Task[None], ...] = ()
+
+    async def __aenter__(self) -> Self:
+        """Subscribe. Raises SubscribeError where that fails."""
+        try:
+            await self._subscribe()
+        except (RedisError, OSError) as error:
+            raise SubscribeError(f"{self._function} cannot subscribe: {error}") from error
+        self._tasks = (asyncio.create_task(self._receive()), asyncio.create_task(self._take()))
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Take no more messages. A running invocation goes on; the host waits for it."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.wait(self._tasks)
+        await self._unsubscribe()
+        self._release_marks()
+        while not self._queue.empty():
+            if isinstance(mark := self._queue.get_nowait(), asyncio.Future):
+                _release(mark)
+
+    async def drained(self) -> None:
+        """Return when all that Redis had sent to this subscription when it was called has been invoked.
+
+        A PING on the subscribed connection is answered behind the messages already sent, and its answer waits in
+        the queue behind them too.
+        """
+        token = secrets.token_bytes(8).hex().encode()
+        mark = asyncio.get_running_loop().create_future()
+        if self._pubsub is not None and self._pubsub.connection is not None and self._pubsub.connection.is_connected:
+            self._marks[token] = mark
+            # A loss that shows here is the reader's to deal with: it releases the mark. The TypeError is what CPython
+            # 3.13.0 raises for a write on a socket that the server has just closed.
+            with suppress(RedisError, OSError, TypeError):
+                await self._pubsub.ping(token)
+        else:
+            self._queue.put_nowait(mark)
+        await mark
+
+    async def _subscribe(self) -> None:
+        self._pubsub = self._client.pubsub()
+        try:
+            await (self._pubsub.psubscribe if self._pattern else self._pubsub.subscribe)(self._channel)
+            if await self._pubsub.get_message(timeout=self._options.command_timeout_s) is None:
+                raise TimeoutError(f"no confirmation within {self._options.command_timeout_s:g} s")
+        except BaseException:
+            await self._unsubscribe()
+            raise
+
+    async def _unsubscribe(self) -> None:
+        pubsub, self._pubsub = self._pubsub, None
+        if pubsub is not None:
+            await pubsub.aclose()
+            await self._client.aclose()
+
+    async def _receive(self) -> None:
+        while True:
+            try:
+                await self._read()
+            except (RedisError, OSError) as error:
+                log.warning("%s: subscription lost (%s); what is published now is gone", self._function, error)
+            await self._unsubscribe()
+            self._release_marks()
+            await self._subscribe_again()
+            log.warning("%s: subscribed again", self._function)
+
+    async def _read(self) -> None:
+        while self._pubsub is not None:
+            received: dict[str, Any] | None = await self._pubsub.get_message(timeout=None)
+            match received:
+                case {"type": "pmessage" | "message", "pattern": pattern, "channel": channel, "data": data}:
+                    self._queue.put_nowait(message_text(pattern or channel, channel, data))
+                case {"type": "pong", "data": token} if token in self._marks:
+                    self._queue.put_nowait(self._marks.pop(token))
+
+    async def _subscribe_again(self) -> None:
+        wait_s = _FIRST_RETRY_S
+        while True:
+            try:
+                return await self._subscribe()
+            except (RedisError, OSError) as error:
+                log.warning("%s: cannot subscribe (%s); again in %g s", self._function, error, wait_s)
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 2, _LAST_RETRY_S)
+
+    async def _take(self) -> None:
+        while True:
+            item = await self._queue.get()
+            if isinstance(item, asyncio.Future):
+                _release(item)
+            else:
+                await self._invoke(item)
+
+    def _release_marks(self) -> None:
+        """Queue the marks whose PONG will not come, behind the messages that did."""
+        for mark in self._marks.values():
+            self._queue.put_nowait(mark)
+        self._marks.clear()
+
+
+def _release(mark: asyncio.Future[None]) -> None:
+    if not mark.done():
+        mark.set_result(None)
