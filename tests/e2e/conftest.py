@@ -1,0 +1,91 @@
+"""The real function app in the local host: real worker library, real Redis."""
+
+import asyncio
+import logging
+import os
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis.asyncio
+
+from local.host import Host, Invocation
+
+ROOT = Path(__file__).parents[2]
+AUDIT_KEY = "an audit key of the tests"
+
+
+class Effects(logging.Handler):
+    """What the app says of each event, and every line that anyone logs."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.DEBUG)
+        self.seen: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+        if effect := getattr(record, "effect", None):
+            self.seen.put_nowait(effect)
+
+
+@dataclass
+class App:
+    """The running app, a client on its Redis, and what it said since the test began."""
+
+    host: Host
+    redis: redis.asyncio.Redis
+    effects: Effects
+    invocations: list[Invocation] = field(default_factory=list)
+
+    async def effect(self, **wanted: str) -> dict[str, Any]:
+        """The next effect with these properties; earlier others are passed over."""
+        async with asyncio.timeout(10):
+            while True:
+                found = await self.effects.seen.get()
+                if wanted.items() <= found.items():
+                    return found
+
+
+@contextmanager
+def environment(values: dict[str, str]) -> Iterator[None]:
+    """Environment variables for the start of an app, which reads them once."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    yield
+    for name, value in before.items():
+        if value is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = value
+
+
+@pytest.fixture(scope="module")  # a process runs one app at a time, and other modules of tests run theirs
+async def running(redis_port: int) -> AsyncIterator[tuple[Host, list[Invocation]]]:
+    invocations: list[Invocation] = []
+    host = Host(ROOT, http_port=0, on_invocation=invocations.append)
+    with environment({"Redis": f"127.0.0.1:{redis_port}", "AUDIT_KEY": AUDIT_KEY, "CHART_MAX_POINTS": "50"}):
+        await host.__aenter__()
+        app_context = sys.modules["shared.context"].current()  # the app's own module, imported anew by the worker
+    yield host, invocations
+    await app_context.redis.aclose()
+    await host.__aexit__(None, None, None)
+
+
+@pytest.fixture
+async def live(running: tuple[Host, list[Invocation]], redis_client: redis.asyncio.Redis) -> AsyncIterator[App]:
+    host, invocations = running
+    await host.drained()
+    invocations.clear()
+    effects = Effects()
+    root, logger = logging.getLogger(), logging.getLogger("keyspace_functions")
+    root.addHandler(effects)
+    logger.setLevel(logging.DEBUG)
+    yield App(host, redis_client, effects, invocations)
+    await host.drained()
+    root.removeHandler(effects)
+    logger.setLevel(logging.NOTSET)

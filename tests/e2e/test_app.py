@@ -1,0 +1,262 @@
+"""Promises of the whole app: a key that a client writes has its effect, and no input fails a function."""
+
+import json
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import aiohttp
+import pytest
+import redis.asyncio
+
+from shared.masking import fingerprint
+from tests.e2e.conftest import AUDIT_KEY, App
+
+TOKEN = "5e55107ab1e-70ce2-4ab5-9d2e-aa11bb22cc33"
+RECORDS = [{"timestamp": f"2026-01-01T00:00:{n:02}Z", "data": {"co2": 1 + n / 100, "temp": 24}} for n in range(20)]
+ROWS = [{"timestamp": 1_767_225_600_000 + 1000 * n, "co2Flow": n / 10} for n in range(200)]
+SESSION = {"sessionToken": TOKEN, "userId": "u-1", "expires": "2036-01-01T00:00:00.000Z"}
+
+
+def test_the_functions_are_registered_as_the_host_needs_them(live: App) -> None:
+    assert live.host.errors == {}
+    bindings = {function.name: function.trigger for function in live.host.functions}
+    for name, prefix in (
+        ("process_fastapi_data", "fastapi:temp:data:*"),
+        ("update_charts", "fabric:data:chart:*"),
+        ("handle_session_changes", "nextauth:session:*"),
+    ):
+        assert bindings[name] == {
+            "name": "message",
+            "type": "redisPubSubTrigger",
+            "direction": "IN",
+            "connection": "Redis",
+            "channel": f"__keyspace@0__:{prefix}",
+            "pattern": True,
+        }
+
+
+async def test_a_batch_becomes_a_result(live: App) -> None:
+    await live.redis.set("fastapi:temp:data:b1", json.dumps({"batchId": "b1", "records": RECORDS}), ex=3600)
+    found = await live.effect(function="process_fastapi_data", operation="set")
+    assert (found["outcome"], found["key"]) == ("processed", "fastapi:temp:data:b1")
+    result = json.loads(await live.redis.get("fastapi:results:analysis:b1"))
+    assert result["readings"] == 40
+    assert (await live.effect(operation="expire"))["outcome"] == "ignored"
+
+
+async def test_a_chart_update_refreshes_its_cache_and_drops_the_queries_that_depend_on_it(live: App) -> None:
+    await live.redis.set("fabric:cache:query:plant-overview", "{}")
+    await live.redis.set("fabric:data:chart:co2:realtime", json.dumps(ROWS), ex=300)
+    assert (await live.effect(function="update_charts", operation="set"))["outcome"] == "processed"
+    cache = json.loads(await live.redis.get("fabric:cache:chart:co2:realtime"))
+    assert cache["stale"] is False
+    assert cache["points"] == 200
+    assert len(cache["series"][0]["points"]) == 50
+    assert not await live.redis.exists("fabric:cache:query:plant-overview")
+    await live.redis.delete("fabric:data:chart:co2:realtime")
+    await live.effect(function="update_charts", operation="del")
+    assert json.loads(await live.redis.get("fabric:cache:chart:co2:realtime"))["stale"] is True
+
+
+async def records(live: App) -> list[dict[str, Any]]:
+    return [json.loads(fields[b"event"]) for _, fields in await live.redis.xrange("functions:audit:sessions")]
+
+
+async def test_a_session_s_life_is_recorded(live: App) -> None:
+    key = f"nextauth:session:{TOKEN}"
+    await live.redis.set(key, json.dumps(SESSION))
+    await live.redis.set("nextauth:session:by-user-id:u-1", key)
+    await live.effect(key="nextauth:session:by-user-id:u-1", outcome="ignored")
+    await live.redis.set(key, json.dumps(SESSION | {"expires": "2036-01-02T00:00:00.000Z"}))
+    await live.effect(operation="set")
+    await live.redis.delete(key)
+    await live.effect(operation="del")
+    found = await records(live)
+    assert [one["type"] for one in found] == [
+        "nextauth.session.created",
+        "nextauth.session.refreshed",
+        "nextauth.session.ended",
+    ]
+    assert {one["subject"] for one in found} == {fingerprint(TOKEN.encode(), AUDIT_KEY)}
+    assert found[-1]["data"]["reason"] == "logout"
+    assert found[-1]["data"]["userId"] == "u-1"
+
+
+async def test_a_session_token_shows_nowhere(live: App) -> None:
+    key = f"nextauth:session:{TOKEN}"
+    for value in (json.dumps(SESSION), "{broken", json.dumps([TOKEN]), json.dumps(SESSION | {"userId": "u-2"})):
+        await live.redis.set(key, value, ex=100)
+        await live.effect(operation="expire")
+    await live.redis.delete(key)
+    await live.effect(operation="del")
+    await live.redis.hset(key, "token", TOKEN)
+    await live.effect(operation="hset")
+    await live.redis.delete(key)
+    await live.host.drained()
+    assert live.effects.lines
+    assert not [line for line in live.effects.lines if TOKEN in line]
+    for name in await live.redis.keys():
+        assert TOKEN.encode() not in name
+        assert TOKEN.encode() not in await live.redis.dump(name)
+
+
+type Write = Callable[[redis.asyncio.Redis, bytes], Awaitable[Any]]
+
+
+def text(value: bytes) -> Write:
+    return lambda client, key: client.set(key, value)
+
+
+HOSTILE_VALUES: dict[str, Write] = {
+    "empty": text(b""),
+    "null": text(b"null"),
+    "a number": text(b"42"),
+    "a string": text(b'"x"'),
+    "truncated": text(b'{"records":[{"timestamp":"2026'),
+    "a BOM and nothing": text(b"\xef\xbb\xbf"),
+    "2,000 levels deep": text(b"[" * 2000 + b"]" * 2000),
+    "2,000 objects deep": text(b'{"a":' * 2000 + b"1" + b"}" * 2000),
+    "a lone surrogate": text(b'{"userId":"\\ud800","records":["\\udfff"]}'),
+    "raw bytes": text(bytes(range(256)) * 8),
+    "NaN and Infinity": text(b'{"records":[{"data":{"m":NaN}}],"x":Infinity}'),
+    "msgpack": text(b"\x82\xa1a\x01\xa1b\x02"),
+    "pickle": text(b"\x80\x04\x95\x0b\x00\x00\x00\x00\x00\x00\x00}\x94\x8c\x01a\x94K\x01s."),
+    "gzip": text(b"\x1f\x8b\x08\x00\x00\x00\x00\x00"),
+    "invalid UTF-8 in a string": text(b'{"userId":"\xff\xfe"}'),
+    "duplicate fields": text(b'{"records":[],"records":[]}'),
+    "an integer beyond 2^53": text(b"9007199254740993"),
+    "a placeholder": text(b'{"batchId":"x","status":"processing"}'),
+    "more than the limit": text(b"[" + b" " * (9 * 1024 * 1024) + b"]"),
+    "a set": lambda client, key: client.sadd(key, "x"),
+    "a sorted set": lambda client, key: client.zadd(key, {"x": 1}),
+    "a stream": lambda client, key: client.xadd(key, {"x": "1"}),
+    "an odd hash": lambda client, key: client.hset(key, mapping={"": "", "a": "\x00"}),
+    "an odd list": lambda client, key: client.rpush(key, "", "{", "\x00"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_VALUES)
+@pytest.mark.parametrize("key", [b"fastapi:temp:data:h", b"fabric:data:chart:h:realtime", b"nextauth:session:hhhh"])
+async def test_no_value_fails_a_function_or_writes_an_effect(live: App, key: bytes, name: str) -> None:
+    await HOSTILE_VALUES[name](live.redis, key)
+    # Sets and streams raise no event with these flags: the rename is one for every type.
+    await live.redis.rename(key, b"elsewhere")
+    await live.redis.rename(b"elsewhere", key)
+    found = await live.effect(operation="rename_to")
+    await live.host.drained()
+    assert [one.error for one in live.invocations if not one.ok] == []
+    if key.startswith(b"nextauth") and name in SESSIONS_ALL_THE_SAME:
+        assert found["outcome"] in {"processed", "duplicate"}
+        assert [one["type"] for one in await records(live)] == ["nextauth.session.created"]
+    else:
+        assert found["outcome"] in {"rejected", "ignored"}
+        assert found["reason"]
+        assert [one for one in await live.redis.keys() if one != key] == []
+
+
+SESSIONS_ALL_THE_SAME = {
+    "a lone surrogate",
+    "NaN and Infinity",
+    "invalid UTF-8 in a string",
+    "duplicate fields",
+    "a placeholder",
+}
+"""Any JSON object under a session's key is a session: express-session stores what the application likes."""
+
+HOSTILE_IDS = {
+    "a space": b" ",
+    "a newline": b"a\nb",
+    "an emoji": "🌋".encode(),
+    "glob characters": b"*[a]?\\",
+    "4,000 characters": b"x" * 4000,
+    "quotes": b"\"'\\u0000",
+    "a NUL": b"a\x00b",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_IDS)
+async def test_any_id_in_a_key_is_served(live: App, name: str) -> None:
+    odd = HOSTILE_IDS[name]
+    await live.redis.set(b"fastapi:temp:data:" + odd, json.dumps(RECORDS))
+    await live.redis.set(b"fabric:data:chart:" + odd + b":realtime", json.dumps(ROWS))
+    await live.redis.set(b"nextauth:session:" + odd, json.dumps(SESSION))
+    await live.host.drained()
+    assert [one.error for one in live.invocations if not one.ok] == []
+    assert await live.redis.exists(b"fastapi:results:analysis:" + odd)
+    assert await live.redis.exists(b"fabric:cache:chart:" + odd + b":realtime")
+    assert [one["type"] for one in await records(live)] == ["nextauth.session.created"]
+    assert not [line for line in live.effects.lines if "\n" in line or "\x00" in line]
+
+
+async def test_a_key_that_is_not_utf_8_fails_nothing_and_says_why(live: App) -> None:
+    """The platform's trigger delivers such a key mangled."""
+    await live.redis.set(b"fastapi:temp:data:\xff\xfe", json.dumps(RECORDS))
+    found = await live.effect(function="process_fastapi_data")
+    assert found["outcome"] == "ignored"
+    assert "mangled" in found["reason"]
+
+
+async def test_keys_near_a_pattern_write_nothing(live: App) -> None:
+    for key in (b"nextauth:sessions:x", b"fastapi:temp:data", b"fabric:data:chart", b"xnextauth:session:x"):
+        await live.redis.set(key, json.dumps(SESSION))
+    for key in (b"fastapi:temp:data:", b"fabric:data:chart::id", b"fabric:data:chart:" + b"a" * 64):
+        await live.redis.set(key, json.dumps(ROWS))
+    await live.redis.hset("fabric:data:chart:__sharedTags__", "tag", "1")
+    await live.redis.hset("fabric:data:chart:cache:__revalidated_tags__", "tag", "1")
+    await live.host.drained()
+    assert [one.error for one in live.invocations if not one.ok] == []
+    assert len(live.invocations) == 5
+    assert len(await live.redis.keys()) == 9
+
+
+@pytest.mark.parametrize(
+    ("key", "operation"),
+    [
+        ("fastapi:temp:data:b", "expire"),
+        ("fastapi:temp:data:b", "del"),
+        ("fastapi:temp:data:b", "persist"),
+        ("fabric:data:chart:c:d", "expire"),
+        ("nextauth:session:by-user-id:u", "set"),
+    ],
+)
+async def test_an_event_that_changes_nothing_costs_no_command(live: App, key: str, operation: str) -> None:
+    await live.redis.get("warm")
+    before = await live.redis.info("commandstats")
+    await live.redis.publish(f"__keyspace@0__:{key}", operation)
+    assert (await live.effect(operation=operation))["outcome"] == "ignored"
+    after = await live.redis.info("commandstats")
+    calls = {name: entry["calls"] - before.get(name, {"calls": 0})["calls"] for name, entry in after.items()}
+    assert {name: count for name, count in calls.items() if count} == {"cmdstat_info": 1, "cmdstat_publish": 1}
+
+
+async def test_health_tells_of_the_round_trip_and_the_flags(live: App) -> None:
+    async with aiohttp.ClientSession(live.host.url) as http:
+        async with http.get("/api/health") as answer:
+            assert answer.status == 200
+            found = await answer.json()
+        assert found["status"] == "ok"
+        assert 0 < found["redis"]["roundTripMs"] < 1000
+        assert "K" in found["redis"]["notifyKeyspaceEvents"]
+        flags = found["redis"]["notifyKeyspaceEvents"]
+        try:
+            await live.redis.config_set("notify-keyspace-events", "Ex")
+            async with http.get("/api/health") as answer:
+                assert answer.status == 503
+                found = await answer.json()
+        finally:
+            await live.redis.config_set("notify-keyspace-events", flags)
+        assert found["status"] == "failed"
+        assert "delivers nothing" in found["reasons"][0]
+
+
+async def test_a_reaction_takes_far_less_than_a_second(live: App) -> None:
+    for key, value in (
+        ("fastapi:temp:data:t", json.dumps(RECORDS)),
+        ("fabric:data:chart:t:t", json.dumps(ROWS)),
+        (f"nextauth:session:{TOKEN}", json.dumps(SESSION)),
+    ):
+        started = time.perf_counter()
+        await live.redis.set(key, value)
+        assert (await live.effect(operation="set", outcome="processed"))["duration_ms"] < 1000
+        assert time.perf_counter() - started < 1

@@ -1,0 +1,73 @@
+"""What the layout promises, beyond the import rules: who knows Azure, what a cold start pays for, what a key says."""
+
+import ast
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+IMPORT_BUDGET_MS = 400
+HEAVY = {"numpy", "tsdownsample", "azure.identity", "redis", "aiohttp"}
+
+
+def imports(path: Path, *, top_level: bool = False) -> set[str]:
+    tree = ast.parse(path.read_text())
+    nodes = tree.body if top_level else ast.walk(tree)
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def test_only_the_triggers_know_azure_functions() -> None:
+    for path in (ROOT / "shared").glob("*.py"):
+        assert not {name for name in imports(path) if name.startswith("azure.functions")}, path.name
+
+
+def test_heavy_packages_are_imported_where_they_are_used() -> None:
+    for path in [*(ROOT / "shared").glob("*.py"), *(ROOT / "triggers").glob("*.py")]:
+        assert not imports(path, top_level=True) & HEAVY, path.name
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    for path in [*(ROOT / "shared").glob("*.py"), *(ROOT / "triggers").glob("*.py")]:
+        if path.name != "settings.py":
+            assert "os" not in imports(path), path.name
+
+
+def test_the_app_imports_within_its_budget(measured: Callable[[str, float, str], None]) -> None:
+    """Median of five fresh processes, the interpreter's own start not counted."""
+    code = "import time; start = time.perf_counter(); import function_app; print(time.perf_counter() - start)"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    took_ms = []
+    for _ in range(6):
+        run = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        )
+        took_ms.append(float(run.stdout) * 1000)
+    median_ms = statistics.median(took_ms[1:])
+    measured("import of function_app", median_ms, "ms")
+    assert median_ms < IMPORT_BUDGET_MS
+
+
+def test_a_script_opens_with_its_contract() -> None:
+    scripts = list((ROOT / "shared" / "lua").glob("*.lua"))
+    assert len(scripts) == 6
+    for path in scripts:
+        head = path.read_text().split("\n\n")[0]
+        assert head.startswith("-- "), path.name
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "shared" / "lua").glob("*.lua")), ids=lambda path: path.stem)
+def test_a_script_s_contract_names_keys_arguments_returns_and_invariant(path: Path) -> None:
+    header = "\n".join(line for line in path.read_text().splitlines() if line.startswith("--"))
+    for word in ("KEYS", "ARGV", "Returns", "Invariant"):
+        assert word in header, f"{path.name} does not say its {word}"
