@@ -21,12 +21,8 @@ def settings_table() -> str:
     """A row per setting: name, default, meaning."""
     defaults = settings.parse({})
     rows = [
-        (
-            f"`{settings.variable(field.name)}`",
-            _default(getattr(defaults, field.name)),
-            settings.description(field.name),
-        )
-        for field in msgspec.structs.fields(settings.Settings)
+        (f"`{settings.variable(name)}`", _default(getattr(defaults, name)), settings.description(name))
+        for name in settings.names()
     ]
     return _table(("Setting", "Default", "Meaning"), rows)
 

@@ -21,6 +21,10 @@ MODEL_CACHE_TTL_S = 3600
 
 CHART_CACHE_TTL_S = QUERY_CACHE_TTL_S
 """The app's render-ready chart cache is a cache of the same kind as the query caches."""
+RETRY_TTL_S = 7 * 86_400
+DEAD_LETTER_TTL_S = 7 * 86_400
+DEAD_MARK_TTL_S = TEMP_DATA_TTL_S
+SWEEP_TTL_S = 86_400
 PHANTOM_TTL_S = 30 * 86_400
 """How long the last-known state of a session is kept: NextAuth's own longest session (its default maxAge)."""
 
@@ -234,6 +238,70 @@ PHANTOM = _kind(
     PHANTOM_TTL_S,
     "functions:phantom:session:6f1ed002ab5595859014ebf0951522d9",
 )
+RETRY_DUE = _kind(
+    "retry-due",
+    "functions:retry:due",
+    Owner.APP,
+    "Keys to react to again, by due time in ms (sorted set)",
+    RETRY_TTL_S,
+    "functions:retry:due",
+)
+RETRY_ENTRIES = _kind(
+    "retry-entries",
+    "functions:retry:entries",
+    Owner.APP,
+    "What failed of each of them: attempts, times, error (hash)",
+    RETRY_TTL_S,
+    "functions:retry:entries",
+)
+DEAD_INDEX = _kind(
+    "dead-index",
+    "functions:dead:index",
+    Owner.APP,
+    "Ids of dead letters by time in ms (sorted set); bounded by DEAD_LETTERS_MAX",
+    DEAD_LETTER_TTL_S,
+    "functions:dead:index",
+)
+DEAD_LETTERS = _kind(
+    "dead-letters",
+    "functions:dead:letters",
+    Owner.APP,
+    "Dead letters without their payloads (hash)",
+    DEAD_LETTER_TTL_S,
+    "functions:dead:letters",
+)
+DEAD_PAYLOADS = _kind(
+    "dead-payloads",
+    "functions:dead:payloads",
+    Owner.APP,
+    "Payloads of dead letters, compressed (hash); bounded by DEAD_LETTERS_MAX_BYTES",
+    DEAD_LETTER_TTL_S,
+    "functions:dead:payloads",
+)
+DEAD_TOTALS = _kind(
+    "dead-totals",
+    "functions:dead:totals",
+    Owner.APP,
+    "Bytes that dead letters take, and how many were dropped because they were full (hash)",
+    DEAD_LETTER_TTL_S,
+    "functions:dead:totals",
+)
+DEAD_MARK = _kind(
+    "dead-mark",
+    "functions:dead:mark:{keyDigest}",
+    Owner.APP,
+    "Digest of the content of a key that became a dead letter, so that a sweep leaves it alone",
+    DEAD_MARK_TTL_S,
+    "functions:dead:mark:2fd4e1c67a2d28fced849ee1bb76e7391b93eb12",
+)
+SWEEP = _kind(
+    "sweep",
+    "functions:sweep",
+    Owner.APP,
+    "Lease of the one sweep at a time, and where it stopped (hash)",
+    SWEEP_TTL_S,
+    "functions:sweep",
+)
 AUDIT_STREAM = _kind(
     "audit-stream",
     "functions:audit:sessions",
@@ -261,6 +329,14 @@ TABLE: tuple[Kind, ...] = (
     MODEL,
     CHART_CACHE,
     PHANTOM,
+    RETRY_DUE,
+    RETRY_ENTRIES,
+    DEAD_INDEX,
+    DEAD_LETTERS,
+    DEAD_PAYLOADS,
+    DEAD_TOTALS,
+    DEAD_MARK,
+    SWEEP,
     AUDIT_STREAM,
 )
 """Every kind of key. An index stands before the kind whose prefix it shares, so the first match is the right one."""

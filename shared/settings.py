@@ -4,9 +4,12 @@ Each setting is one field: its type says what is valid, its description what it 
 is. README.md's table is made from these fields.
 """
 
+import json
 import os
+import re
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -50,6 +53,50 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "Sessions are bounded by 256 KiB, or by this if it is less.",
         ),
     ] = 8 * MIB
+    lease_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="How long a claim on a batch holds without being renewed, in seconds; 0 is a quarter of "
+            "host.json's functionTimeout. A batch whose worker died is taken over after this.",
+        ),
+    ] = 0
+    work_timeout_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="How long the analysis of one batch or chart may take, in seconds, before it counts as failed "
+            "and is retried. It bounds how long one key can hold up the others of its reactor.",
+        ),
+    ] = 20
+    retry_base_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="Backoff of a failed key: the n-th retry waits a random time up to base * 2^(n-1) seconds.",
+        ),
+    ] = 2
+    retry_cap_s: Annotated[float, Meta(gt=0, description="Longest backoff, in seconds.")] = 300
+    retry_attempts: Annotated[
+        int, Meta(ge=1, le=30, description="Attempts that a key gets before it becomes a dead letter.")
+    ] = 6
+    retry_schedule: Annotated[
+        str, Meta(min_length=1, description="NCRONTAB schedule by which retries that are due are made.")
+    ] = "*/5 * * * * *"
+    dead_letters_max: Annotated[
+        int, Meta(ge=1, description="Dead letters kept at the most; the oldest go first. Each is kept for 7 days.")
+    ] = 10_000
+    dead_letters_max_bytes: Annotated[
+        int, Meta(ge=1024, description="Bytes of dead letters (compressed) kept at the most; the oldest go first.")
+    ] = 256 * MIB
+    sweep_schedule: Annotated[
+        str,
+        Meta(min_length=1, description="NCRONTAB schedule of the sweep, which finds what no event told of."),
+    ] = "*/30 * * * * *"
+    burst_sweep: Annotated[
+        bool,
+        Meta(description="Whether a function whose messages queue up sweeps its keys in bulk until it has caught up."),
+    ] = True
     anomaly_threshold: Annotated[
         float,
         Meta(
@@ -88,12 +135,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = msgspec.field(default_factory=lambda: {"plant-overview": ["*"]})
 
+    function_timeout_s: float = 0
+    """The platform's functionTimeout, from host.json or its override; no setting of its own."""
+
+    @property
+    def lease_ms(self) -> int:
+        return round((self.lease_s or self.function_timeout_s / 4) * 1000)
+
     def __repr__(self) -> str:
         shown = (f"{name}={'***' if name in SECRET else getattr(self, name)!r}" for name in self.__struct_fields__)
         return f"Settings({', '.join(shown)})"
 
 
 SECRET = frozenset({"redis", "audit_key"})
+
+_HOST_JSON = Path(__file__).parent.parent / "host.json"
+_FUNCTION_TIMEOUT_OVERRIDE = "AzureFunctionsJobHost__functionTimeout"
+_TIME_SPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})")
+
+
+def names() -> tuple[str, ...]:
+    """The fields that are settings."""
+    return tuple(name for name in Settings.__struct_fields__ if name != "function_timeout_s")
 
 
 def variable(field_name: str) -> str:
@@ -109,6 +172,8 @@ def parse(environ: Mapping[str, str]) -> Settings:
     values: dict[str, Any] = {}
     faults: list[str] = []
     for field in msgspec.structs.fields(Settings):
+        if field.name not in names():
+            continue
         name = variable(field.name)
         text = environ.get(name, "")
         if not text.strip():
@@ -120,7 +185,12 @@ def parse(environ: Mapping[str, str]) -> Settings:
                 values[field.encode_name] = msgspec.convert(text, type=field.type, strict=False)
         except msgspec.MsgspecError as fault:
             faults.append(f"{name}: {fault}")
+    try:
+        values["function_timeout_s"] = _function_timeout_s(environ)
+    except ConfigurationError as fault:
+        faults.append(str(fault))
     settings = Settings(**values)
+    faults += _contradictions(settings)
     try:
         parse_connection_string(settings.redis)
     except ConfigurationError as fault:
@@ -130,6 +200,36 @@ def parse(environ: Mapping[str, str]) -> Settings:
     if faults:
         raise ConfigurationError("; ".join(faults))
     return settings
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    """Settings that cannot hold together."""
+    timeout_s, faults = settings.function_timeout_s, []
+    if settings.lease_s > timeout_s:
+        faults.append(f"LEASE_S ({settings.lease_s:g}) is longer than functionTimeout ({timeout_s:g} s)")
+    if settings.work_timeout_s >= timeout_s:
+        faults.append(f"WORK_TIMEOUT_S ({settings.work_timeout_s:g}) is not below functionTimeout ({timeout_s:g} s)")
+    if settings.retry_base_s > settings.retry_cap_s:
+        faults.append(f"RETRY_BASE_S ({settings.retry_base_s:g}) is above RETRY_CAP_S ({settings.retry_cap_s:g})")
+    if settings.dead_letters_max_bytes < settings.max_payload_bytes:
+        faults.append(
+            f"DEAD_LETTERS_MAX_BYTES ({settings.dead_letters_max_bytes}) is below MAX_PAYLOAD_BYTES "
+            f"({settings.max_payload_bytes}): the largest payload would never be kept"
+        )
+    return faults
+
+
+def _function_timeout_s(environ: Mapping[str, str]) -> float:
+    """functionTimeout as the host reads it. Raises ConfigurationError where it is not finite: a hung handler would
+    block its lane for ever."""
+    text = environ.get(_FUNCTION_TIMEOUT_OVERRIDE)
+    if text is None:
+        text = str(json.loads(_HOST_JSON.read_text(encoding="utf-8")).get("functionTimeout"))
+    found = _TIME_SPAN.fullmatch(text)
+    if found is None:
+        raise ConfigurationError(f"functionTimeout: {text!r} is no finite time span hh:mm:ss")
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
 
 @cache

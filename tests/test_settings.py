@@ -6,7 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from shared import settings
@@ -82,11 +81,34 @@ def test_the_example_file_holds_every_setting_at_its_default() -> None:
     platform = {"FUNCTIONS_WORKER_RUNTIME": "python", "AzureWebJobsStorage": "UseDevelopmentStorage=true"}
     assert platform.items() <= values.items()
     assert {name: values[name] for name in values if name not in platform}.keys() == {
-        settings.variable(field.name) for field in msgspec.structs.fields(settings.Settings)
+        settings.variable(name) for name in settings.names()
     }
     assert settings.parse(values) == settings.parse({})
 
 
 def test_every_setting_explains_itself() -> None:
-    for field in msgspec.structs.fields(settings.Settings):
-        assert settings.description(field.name).endswith(".")
+    for name in settings.names():
+        assert settings.description(name).endswith(".")
+
+
+def test_the_lease_is_derived_from_the_function_timeout() -> None:
+    assert settings.parse({}).function_timeout_s == 120
+    assert settings.parse({}).lease_ms == 30_000
+    assert settings.parse({"AzureFunctionsJobHost__functionTimeout": "00:10:00"}).lease_ms == 150_000
+    assert settings.parse({"LEASE_S": "2.5"}).lease_ms == 2500
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({"LEASE_S": "121"}, ("LEASE_S", "functionTimeout")),
+        ({"WORK_TIMEOUT_S": "120"}, ("WORK_TIMEOUT_S", "functionTimeout")),
+        ({"RETRY_BASE_S": "400"}, ("RETRY_BASE_S", "RETRY_CAP_S")),
+        ({"DEAD_LETTERS_MAX_BYTES": "2048"}, ("DEAD_LETTERS_MAX_BYTES", "MAX_PAYLOAD_BYTES")),
+        ({"AzureFunctionsJobHost__functionTimeout": "-1"}, ("functionTimeout", "finite")),
+    ],
+)
+def test_settings_that_contradict_each_other_are_both_named(environ: dict[str, str], named: tuple[str, str]) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        settings.parse(environ)
+    assert all(name in str(caught.value) for name in named)
