@@ -84,7 +84,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str, Meta(min_length=1, description="NCRONTAB schedule by which retries that are due are made.")
     ] = "*/5 * * * * *"
     dead_letters_max: Annotated[
-        int, Meta(ge=1, description="Dead letters kept at the most; the oldest go first. Each is kept for 7 days.")
+        int,
+        Meta(
+            ge=1, le=100_000, description="Dead letters kept at the most; the oldest go first. Each is kept for 7 days."
+        ),
     ] = 10_000
     dead_letters_max_bytes: Annotated[
         int, Meta(ge=1024, description="Bytes of dead letters (compressed) kept at the most; the oldest go first.")

@@ -2,16 +2,20 @@
 --
 -- KEYS[1]  source: fabric:data:chart:{chartId}:{dataType}
 -- KEYS[2]  cache: fabric:cache:chart:{chartId}:{dataType}
+-- KEYS[3]  dead mark: the digest of the content that became a dead letter
 -- ARGV[1]  largest source to read, in bytes
 -- ARGV[2]  first bytes of a fresh cache, up to its source digest
 -- ARGV[3]  time to live of a cache, in seconds
+-- ARGV[4]  largest source to read in this call, in bytes
 --
 -- Returns one of
 --   {'gone'}                    no source
 --   {'type', name}              the source is no string
 --   {'large', size}             the source has more than ARGV[1] bytes; it was not read
 --   {'same'}                    the cache is fresh and of this very source; it lives on for ARGV[3]
---   {'read', digest, value}     the source and its SHA-1 in hex
+--   {'dead'}                    this content became a dead letter
+--   {'later'}                   the source has more than ARGV[4] bytes: read it in a call of its own
+--   {'read', digest, ttl, value}   the source, its SHA-1 in hex, what is left of its life in ms (negative: no end)
 --
 -- Invariant: changes no value. The size is checked before the value is touched.
 
@@ -23,8 +27,12 @@ if kind ~= 'string' then
   return {'type', kind}
 end
 local size = redis.call('STRLEN', KEYS[1])
+local mark = redis.pcall('GET', KEYS[3])
 if size > tonumber(ARGV[1]) then
-  return {'large', size}
+  return mark == '-' and {'dead'} or {'large', size}
+end
+if size > tonumber(ARGV[4]) then
+  return {'later'}
 end
 local value = redis.call('GET', KEYS[1])
 local digest = redis.sha1hex(value)
@@ -34,4 +42,7 @@ if redis.pcall('GETRANGE', KEYS[2], 0, #fresh - 1) == fresh then
   redis.call('EXPIRE', KEYS[2], ARGV[3])
   return {'same'}
 end
-return {'read', digest, value}
+if mark == digest then
+  return {'dead'}
+end
+return {'read', digest, redis.call('PTTL', KEYS[1]), value}

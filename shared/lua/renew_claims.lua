@@ -1,0 +1,26 @@
+-- Renew the leases of claims, or give them back.
+--
+-- KEYS   the claims
+-- ARGV   1 owner
+--        2 length of a lease in ms from now; 0 gives the claims back
+--        3 ... their fencing tokens, one per claim
+-- Returns how many of them are still the owner's.
+--
+-- Invariant: touches no claim whose owner or token is another.
+
+if redis.replicate_commands then redis.replicate_commands() end
+local clock = redis.call('TIME')
+local now_ms = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+local kept = 0
+for index, claim in ipairs(KEYS) do
+  local held = redis.pcall('HMGET', claim, 'owner', 'token')
+  if held[1] == ARGV[1] and held[2] == ARGV[index + 2] then
+    kept = kept + 1
+    if ARGV[2] == '0' then
+      redis.call('DEL', claim)
+    else
+      redis.call('HSET', claim, 'lease_until_ms', string.format('%.0f', now_ms + tonumber(ARGV[2])))
+    end
+  end
+end
+return kept
