@@ -7,10 +7,11 @@ shows it, and not with its first event.
 import azure.functions as func
 
 from shared import settings
-from triggers import http, keyspace
+from triggers import http, keyspace, timers
 
 settings.current()
 
 app = func.FunctionApp()
 app.register_functions(keyspace.blueprint)
+app.register_functions(timers.blueprint)
 app.register_functions(http.blueprint)

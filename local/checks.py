@@ -4,6 +4,7 @@ Standard library only, so that a broken dependency fails in the check that names
 """
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,16 +15,35 @@ from pathlib import Path
 INTERRUPTED = 130
 
 
+OF_THE_SERVER: tuple[str, ...] = (
+    *("guarantees", "e2e"),
+    *("test_batches.py", "test_charts.py", "test_sessions.py", "test_claims.py", "test_retries.py"),
+    *("test_dead_letters.py", "test_replay.py", "test_sweep.py"),
+)
+"""The tests that depend on what the server does."""
+
+
 def steps(pytest_arguments: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Every check as (name, command), the quickest first."""
+    """Every check as (name, command), the quickest first.
+
+    Where a redis-server is installed, the tests that depend on the server are run on it too, not only on the packaged
+    Valkey; arguments for pytest choose among the first run's tests only.
+    """
     python = sys.executable
-    return [
+    checks = [
         ("format", [python, "-m", "ruff", "format", "--check", "--quiet", "."]),
         ("lint", [python, "-m", "ruff", "check", "--quiet", "."]),
         ("types", [python, "-m", "mypy", "--no-error-summary"]),
         ("import rules", [str(Path(python).with_name("lint-imports")), "--no-cache", "--no-logo"]),
         ("tests", [python, "-m", "pytest", *pytest_arguments]),
     ]
+    server = shutil.which("redis-server")
+    if server and not pytest_arguments:
+        paths = [f"tests/{name}" for name in OF_THE_SERVER]
+        checks.append(
+            ("tests on redis-server", ["/usr/bin/env", f"TEST_REDIS_SERVER={server}", python, "-m", "pytest", *paths])
+        )
+    return checks
 
 
 def run_checks(checks: Sequence[tuple[str, Sequence[str]]]) -> int:

@@ -148,7 +148,7 @@ class LiveLog(logging.Handler):
                 _print(self._console, _event_line(record.created, effect))
             elif record.levelno >= logging.WARNING:
                 _print(self._console, _log_line(record))
-        except Exception:  # noqa: BLE001 (logging's own way: a line that cannot be shown does not stop the app)
+        except Exception:  # logging's own way: a line that cannot be shown does not stop the app
             self.handleError(record)
 
 

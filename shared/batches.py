@@ -1,6 +1,6 @@
 """The batches reactor: `fastapi:temp:data:{batchId}` becomes `fastapi:results:analysis:{batchId}`.
 
-read (1 script) -> readings -> analysis (pure) -> commit (1 script)
+claim (1 round trip for up to 64 batches) -> readings -> analysis (pure) -> fenced commit (1 round trip for all)
 """
 
 import asyncio
@@ -11,162 +11,220 @@ from typing import Any
 
 import msgspec
 
-from shared import baseline, namespaces, readings
+from shared import baseline, claims, ledger, namespaces, readings, telemetry
 from shared.analysis import Analysis, analyse, as_result
 from shared.baseline import Baseline
+from shared.claims import MODEL_NAME, REACTOR, Batch, Claim
 from shared.context import Context
-from shared.errors import NotReady, Rejected
-from shared.outcomes import Outcome, duplicate, ignored, processed, rejected
+from shared.dead_letters import Payload
+from shared.errors import NotReady, Rejected, WorkerLost
+from shared.offloop import off_loop
+from shared.outcomes import Outcome, Result, duplicate, ignored, processed
 from shared.readings import Readings
 from shared.settings import Settings
+from shared.swept import Swept
 
+NAME = REACTOR
 INERT_OPERATIONS = frozenset(
-    {
-        "expire",
-        "persist",
-        "del",
-        "expired",
-        "evicted",
-        "rename_from",
-        "move_from",
-        "keymiss",
-        "new",
-    }
+    {"expire", "persist", "del", "expired", "evicted", "rename_from", "move_from", "keymiss", "new"}
 )
 """They bring no new content; a result outlives its batch."""
+SWEPT: tuple[Swept, ...] = (Swept(namespaces.BATCH.prefix + b"*", lambda key: key),)
 
-MODEL_NAME = "anomaly-detector"
-BATCHES_PER_READ = 64
+BATCHES_PER_CLAIM = 64
 THREAD_BYTES = 64 * 1024
 """Payloads from here on take about 5 ms or more to analyse: that work leaves the event loop."""
-_DIGEST_CHARS = 40
-_HEAD_BYTES = len('{"inputDigest":""') + _DIGEST_CHARS
+MAX_LOOKS = 3
+"""How often a batch that is written again and again is looked at in one call; then its next event has to do it."""
+_USUAL_TTL_MS = namespaces.TEMP_DATA_TTL_S * 1000
+_LONGEST_LAG_MS = 600_000
 
 
 @dataclass(frozen=True)
-class Content:
-    """A batch as it was read: `parts` is the one value of a string, the elements of a list, or a hash's fields and
-    values in turn."""
+class _Ready:
+    """A claim with what is to be committed for it."""
 
-    batch_id: bytes
-    shape: str
-    digest: str
-    parts: Sequence[bytes]
-
-    def bytes_long(self) -> int:
-        return sum(map(len, self.parts))
-
-    def readings(self) -> Readings:
-        match self.shape:
-            case "string":
-                return readings.from_json(self.parts[0])
-            case "list":
-                return readings.from_list(self.parts)
-            case _:
-                return readings.from_hash(dict(zip(self.parts[::2], self.parts[1::2], strict=True)))
+    claim: Claim
+    result: dict[str, Any]
+    delta: bytes
 
 
 async def react(app: Context, keys: Sequence[bytes], operation: str) -> list[Outcome]:
     """Bring the result of each batch up to its content. One outcome per key, in order.
 
-    Raises redis.exceptions.RedisError or OSError when Redis is away.
+    Failures are noted in the ledger and come back as outcomes: nothing is raised.
     """
-    outcomes: list[Outcome] = []
-    for start in range(0, len(keys), BATCHES_PER_READ):
-        outcomes += await _react_to_some(app, keys[start : start + BATCHES_PER_READ])
-    return outcomes
-
-
-async def _react_to_some(app: Context, keys: Sequence[bytes]) -> list[Outcome]:
     outcomes: dict[int, Outcome] = {}
-    ids: dict[int, bytes] = {}
+    waiting: list[tuple[int, Batch]] = []
     for index, key in enumerate(keys):
         if parts := namespaces.parts_of(namespaces.BATCH, key):
-            ids[index] = parts[0]
+            waiting.append((index, Batch(key, parts[0])))
         else:
             outcomes[index] = ignored(key, "not a batch")
-    if ids:
-        answers, model = await _read(app, list(ids.values()))
-        for (index, batch_id), answer in zip(ids.items(), answers, strict=True):
-            outcomes[index] = await _react_to_one(app, keys[index], batch_id, answer, model)
+    looks: dict[int, int] = {}
+    while waiting:
+        some, waiting = waiting[:BATCHES_PER_CLAIM], waiting[BATCHES_PER_CLAIM:]
+        found = await _react_to_some(app, [batch for _, batch in some])
+        for (index, batch), (outcome, again) in zip(some, found, strict=True):
+            if outcome is not None:
+                if index not in outcomes or outcome.result is not Result.DUPLICATE:
+                    outcomes[index] = outcome  # a second look that finds nothing to do leaves the first one's outcome
+                looks[index] = looks.get(index, 0) + 1
+            if again and looks.get(index, 0) < MAX_LOOKS:
+                waiting.append((index, batch))
     return [outcomes[index] for index in range(len(keys))]
 
 
-async def _read(app: Context, batch_ids: Sequence[bytes]) -> tuple[list[Any], Baseline]:
-    """What the script says of each batch, and the baseline to score with."""
-    wants_model = not app.baseline.fresh(app.settings.baseline_max_age_s)
-    keys = [
-        namespaces.build(kind, batch_id) for batch_id in batch_ids for kind in (namespaces.BATCH, namespaces.RESULT)
-    ]
-    now_s, model, *answers = await app.script("read_batches")(
-        keys=[*keys, namespaces.build(namespaces.MODEL, MODEL_NAME)],
-        args=[app.settings.max_payload_bytes, _HEAD_BYTES, int(wants_model)],
-    )
-    if wants_model:
-        app.baseline.replace(baseline.decode_model(model, now_s))
-    return answers, app.baseline.value
+type _Found = tuple[Outcome | None, bool]
+"""The outcome for a batch, if there is one yet, and whether to look at it again."""
 
 
-async def _react_to_one(app: Context, key: bytes, batch_id: bytes, answer: Any, model: Baseline) -> Outcome:
-    match answer:
-        case [b"gone"]:
-            return ignored(key, "gone" if b"\xef\xbf\xbd" not in key else "no such key; its name came mangled")
-        case [b"done"]:
-            return duplicate(key)
-        case [b"type", name]:
-            return rejected(key, f"a {name.decode()} is no batch")
-        case [b"large", size]:
-            return rejected(key, f"{size} bytes, more than the {app.settings.max_payload_bytes} allowed")
-        case [shape, digest, *parts]:
-            content = Content(batch_id, shape.decode(), digest.decode(), parts)
-            return await _analyse_and_commit(app, key, content, model)
-    raise AssertionError("read_batches.lua answers in one of these forms")
-
-
-async def _analyse_and_commit(app: Context, key: bytes, content: Content, model: Baseline) -> Outcome:
+async def _react_to_some(app: Context, batches: Sequence[Batch]) -> list[_Found]:
     try:
-        if content.bytes_long() >= THREAD_BYTES:
-            found, result = await asyncio.to_thread(_compute, content, model, app.settings)
-        else:
-            found, result = _compute(content, model, app.settings)
-    except Rejected as fault:
-        return rejected(key, str(fault))
-    except NotReady as fault:
-        return ignored(key, str(fault))
-    await _commit(app, content, found, result)
-    return processed(key, f"{result['readings']} readings, {len(result['anomalies'])} anomalies")
+        answers = await claims.claim(app, batches)
+    except Exception as error:  # the ledger decides
+        if len(batches) > 1 and not ledger.is_outage(error):  # one of them may be the cause: it must not block others
+            return [one for batch in batches for one in await _react_to_some(app, [batch])]
+        return [(await ledger.failed(app, NAME, batch.key, error), False) for batch in batches]
+    telemetry.recovered("Redis")
+    found: list[_Found] = [(None, False)] * len(batches)
+    claimed: dict[int, Claim] = {}
+    for index, answer in enumerate(answers):
+        match answer:
+            case Claim():
+                claimed[index] = answer
+            case Outcome():
+                found[index] = (answer, False)
+            case Rejected():
+                found[index] = (await ledger.failed(app, NAME, batches[index].key, answer), False)
+            case _:
+                found[index] = (None, True)
+    for index, one in (await _work(app, claimed)).items():
+        found[index] = one
+    return found
 
 
-def _compute(content: Content, model: Baseline, settings: Settings) -> tuple[Analysis, dict[str, Any]]:
-    given = content.readings()
+async def _work(app: Context, claimed: dict[int, Claim]) -> dict[int, _Found]:
+    """Analyse and commit: the small batches together, then the large ones one by one, so that none waits for them."""
+    found: dict[int, _Found] = {}
+    large = {index: held for index, held in claimed.items() if held.payload_bytes() >= THREAD_BYTES}
+    ready: dict[int, _Ready] = {}
+    for index, held in claimed.items():
+        if index in large:
+            continue
+        try:
+            ready[index] = _compute(held, app.baseline.value, app.settings)
+        except Exception as error:  # the ledger decides
+            found[index] = (await _failed(app, held, error), False)
+        await asyncio.sleep(0)
+    async with claims.kept_alive(app, list(large.values())):
+        found |= await _commit(app, ready)
+        for index, held in large.items():
+            try:
+                work = await off_loop(app.settings.work_timeout_s, _compute, held, app.baseline.value, app.settings)
+            except Exception as error:  # the ledger decides
+                found[index] = (await _failed(app, held, error), False)
+            else:
+                found |= await _commit(app, {index: work})
+    return found
+
+
+def _compute(held: Claim, model: Baseline, settings: Settings) -> _Ready:
+    """The pure part. Raises Rejected, NotReady, or WorkerLost where too many have failed on this content already."""
+    if held.attempt > settings.retry_attempts:
+        raise WorkerLost(f"{held.attempt - 1} workers claimed this content and did not finish")
+    given = _readings(held.payload)
     found = analyse(given, model, threshold=settings.anomaly_threshold, min_samples=settings.baseline_min_samples)
-    shown_id = content.batch_id.decode(errors="backslashreplace")
-    identity = {
-        "inputDigest": content.digest,  # first: the read script finds it there
+    return _Ready(held, _identity(held, model, found) | as_result(given, found), baseline.encode_delta(found.sketches))
+
+
+def _readings(payload: Payload) -> Readings:
+    match payload.shape:
+        case "string":
+            return readings.from_json(payload.parts[0])
+        case "list":
+            return readings.from_list(payload.parts)
+        case _:
+            return readings.from_hash(dict(zip(payload.parts[::2], payload.parts[1::2], strict=True)))
+
+
+def _identity(held: Claim, model: Baseline, found: Analysis) -> dict[str, Any]:
+    shown_id = held.batch.batch_id.decode(errors="backslashreplace")
+    return {
+        "inputDigest": held.payload.digest,  # first: see claims.result_head
         "analysisId": shown_id,
         "batchId": shown_id,
         "processedAt": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "model": {"name": MODEL_NAME, "version": model.version, "samples": found.baseline_samples},
     }
-    return found, identity | as_result(given, found)
 
 
-async def _commit(app: Context, content: Content, found: Analysis, result: dict[str, Any]) -> None:
+async def _commit(app: Context, ready: dict[int, _Ready]) -> dict[int, _Found]:
+    """Commit what is ready, in one round trip. A trip that failed is made once more: commits can be repeated."""
+    if not ready:
+        return {}
+    calls = [
+        claims.commit_call(app, one.claim, msgspec.json.encode(one.result), _message(one.result), one.delta)
+        for one in ready.values()
+    ]
+    replies: list[Any]
+    try:
+        replies = await app.run_many("commit_batch", calls)
+    except Exception:  # tried once more, and then the ledger decides
+        try:
+            replies = await app.run_many("commit_batch", calls)
+        except Exception as error:
+            replies = [error] * len(calls)
+    return {
+        index: await _committed(app, one, reply) for (index, one), reply in zip(ready.items(), replies, strict=True)
+    }
+
+
+async def _committed(app: Context, one: _Ready, reply: Any) -> _Found:
+    key = one.claim.batch.key
+    match reply:
+        case b"committed" | b"again":
+            anomalies = len(one.result["anomalies"]) + one.result["anomaliesOmitted"]
+            if 0 <= (lag_ms := _USUAL_TTL_MS - one.claim.ttl_ms) < _LONGEST_LAG_MS:
+                telemetry.lag(NAME, lag_ms)
+            return processed(key, f"{one.result['readings']} readings, {anomalies} anomalies"), reply == b"again"
+        case b"same":
+            return duplicate(key), False
+        case b"stale":
+            telemetry.count(NAME, "lost_lease")
+            return duplicate(key, "the lease ran out; another worker has taken over"), True
+    return await _failed(app, one.claim, reply), False
+
+
+def _message(result: dict[str, Any]) -> bytes:
     message = {name: result[name] for name in ("analysisId", "batchId", "inputDigest", "processedAt", "readings")}
     message["anomalies"] = len(result["anomalies"]) + result["anomaliesOmitted"]
-    await app.script("commit_batch")(
-        keys=[
-            namespaces.build(namespaces.RESULT, content.batch_id),
-            namespaces.build(namespaces.MODEL, MODEL_NAME),
-        ],
-        args=[
-            msgspec.json.encode(result),
-            namespaces.RESULTS_TTL_S,
-            namespaces.MODEL_CACHE_TTL_S,
-            baseline.encode_delta(found.sketches),
-            baseline.GENERATION_S,
-            namespaces.BATCH_EVENTS_CHANNEL,
-            msgspec.json.encode(message),
-            *app.baseline.take_fold().flat(),
-        ],
-    )
+    return msgspec.json.encode(message)
+
+
+async def _failed(app: Context, held: Claim, error: Exception) -> Outcome:
+    """Note the failure, then give the claim back. In this order: between the two nobody else tries."""
+    key = held.batch.key
+    if isinstance(error, NotReady):
+        outcome = ignored(key, str(error))
+    else:
+        outcome = await ledger.failed(app, NAME, key, error, held.payload, attempts=held.attempt)
+    try:
+        await claims.release(app, [held])
+    except Exception as fault:  # the lease ends by itself
+        telemetry.logger.debug("a claim could not be given back: %s", type(fault).__name__)
+    return outcome
+
+
+async def replay(app: Context, key: bytes, payload: Payload) -> Outcome:
+    """React to content from a dead letter whose source is gone: the same path, from the claim on."""
+    parts = namespaces.parts_of(namespaces.BATCH, key)
+    if parts is None:
+        return ignored(key, "not a batch")
+    held = await claims.claim_replay(app, Batch(key, parts[0]), payload)
+    if isinstance(held, Claim):
+        ((outcome, _),) = (await _work(app, {0: held})).values()
+        return outcome if outcome is not None else ignored(key, "no outcome")
+    if held == "done":
+        return duplicate(key)
+    return ignored(key, {"held": "another worker is at it", "superseded": "there is a newer result"}.get(held, held))

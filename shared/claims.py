@@ -1,0 +1,196 @@
+"""Claims on batches: who works on which content, told apart by fencing tokens.
+
+lua/claim_batches.lua reads and claims, lua/commit_batch.lua lets only the holder write, lua/renew_claims.lua keeps a
+lease during long work or gives it back. All times are Redis' own.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from shared import baseline, namespaces, telemetry
+from shared.context import Call, Context
+from shared.dead_letters import Payload, mark_key
+from shared.errors import Rejected
+from shared.outcomes import Outcome, duplicate, ignored
+
+REACTOR = "batches"
+MODEL_NAME = "anomaly-detector"
+CLAIM_BYTES = 16 * 1024 * 1024
+"""Bytes that one call reads at the most, but for its last batch; the rest waits for the next call."""
+RENEWALS_PER_LEASE = 3
+_DIGEST_CHARS = 40
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A key and the id in it."""
+
+    key: bytes
+    batch_id: bytes
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A batch that this process may work on until its lease ends.
+
+    `attempt` counts the claims on this content that did not end; `ttl_ms` is what was left of the key's life, negative
+    for none.
+    """
+
+    batch: Batch
+    payload: Payload
+    attempt: int
+    token: bytes
+    ttl_ms: int
+
+    @property
+    def claim_key(self) -> bytes:
+        return namespaces.build(namespaces.PROCESSING, self.batch.batch_id)
+
+    def payload_bytes(self) -> int:
+        return sum(map(len, self.payload.parts))
+
+
+LATER = "later"
+"""The answer for a batch that the call had no room for."""
+
+type Answer = Claim | Outcome | Rejected | str
+
+
+def result_head(digest: str) -> bytes:
+    """How a result of this content begins."""
+    return f'{{"inputDigest":"{digest}"'.encode()
+
+
+async def claim(app: Context, batches: Sequence[Batch]) -> list[Answer]:
+    """Claim these batches: per batch a claim, an outcome where there is nothing to do, why it cannot be read, or LATER.
+
+    Renews the copy of the baseline on the way when it is too old. Raises what the Redis client raises.
+    """
+    wants_model = not app.baseline.fresh(app.settings.baseline_max_age_s)
+    keys = [key for batch in batches for key in _keys(batch)]
+    now_s, model, *answers = await app.script("claim_batches")(
+        keys=[*keys, model_key()],
+        args=[
+            app.owner,
+            app.settings.lease_ms,
+            app.settings.max_payload_bytes,
+            CLAIM_BYTES,
+            len(result_head("")) + _DIGEST_CHARS,
+            int(wants_model),
+            namespaces.PROCESSING_QUEUE_TTL_S,
+        ],
+    )
+    if wants_model:
+        app.baseline.replace(baseline.decode_model(model, now_s))
+    return [_answer(batch, answer) for batch, answer in zip(batches, answers, strict=True)]
+
+
+def model_key() -> bytes:
+    return namespaces.build(namespaces.MODEL, MODEL_NAME)
+
+
+def _keys(batch: Batch) -> tuple[bytes, ...]:
+    return (
+        batch.key,
+        namespaces.build(namespaces.RESULT, batch.batch_id),
+        namespaces.build(namespaces.PROCESSING, batch.batch_id),
+        mark_key(REACTOR, batch.key),
+    )
+
+
+def _answer(batch: Batch, answer: Any) -> Answer:
+    match answer:
+        case [b"gone"]:
+            mangled = b"\xef\xbf\xbd" in batch.key  # U+FFFD: the extension's text for a key that is not UTF-8
+            return ignored(batch.key, "no such key; its name came mangled" if mangled else "gone")
+        case [b"done"]:
+            return duplicate(batch.key)
+        case [b"dead"]:
+            return duplicate(batch.key, "a dead letter already")
+        case [b"held"]:
+            return duplicate(batch.key, "another worker is at it")
+        case [b"later"]:
+            return LATER
+        case [b"type", name]:
+            return Rejected(f"a {name.decode()} is no batch")
+        case [b"large", size]:
+            return Rejected(f"{size} bytes, more than MAX_PAYLOAD_BYTES")
+        case [shape, digest, attempt, token, ttl_ms, *parts]:
+            if attempt > 1:
+                telemetry.count(REACTOR, "taken_over")
+            return Claim(batch, Payload(shape.decode(), digest.decode(), parts), attempt, token, ttl_ms)
+    raise AssertionError("claim_batches.lua answers in one of these forms")
+
+
+def commit_call(app: Context, held: Claim, result: bytes, message: bytes, delta: bytes) -> Call:
+    """KEYS and ARGV of lua/commit_batch.lua."""
+    return (
+        [namespaces.build(namespaces.RESULT, held.batch.batch_id), model_key(), held.claim_key],
+        [
+            result,
+            namespaces.RESULTS_TTL_S,
+            namespaces.MODEL_CACHE_TTL_S,
+            delta,
+            baseline.GENERATION_S,
+            namespaces.BATCH_EVENTS_CHANNEL,
+            message,
+            app.owner,
+            held.token,
+            result_head(held.payload.digest),
+            *app.baseline.take_fold().flat(),
+        ],
+    )
+
+
+async def release(app: Context, held: Sequence[Claim]) -> None:
+    """Give claims back, so that nobody has to wait for their leases to end."""
+    await _renew(app, held, lease_ms=0)
+
+
+@asynccontextmanager
+async def kept_alive(app: Context, held: Sequence[Claim]) -> AsyncIterator[None]:
+    """Renew these leases while the block runs.
+
+    A renewal that fails is left alone: the commit finds out whether the claim still holds.
+    """
+    renewing = asyncio.create_task(_renew_again_and_again(app, held))
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        await asyncio.wait([renewing])
+
+
+async def _renew_again_and_again(app: Context, held: Sequence[Claim]) -> None:
+    while True:
+        await asyncio.sleep(app.settings.lease_ms / 1000 / RENEWALS_PER_LEASE)
+        try:
+            await _renew(app, held, app.settings.lease_ms)
+        except Exception as error:  # see kept_alive
+            telemetry.logger.debug("a renewal failed: %s", type(error).__name__)
+
+
+async def _renew(app: Context, held: Sequence[Claim], lease_ms: int) -> None:
+    if held:
+        await app.script("renew_claims")(
+            keys=[one.claim_key for one in held], args=[app.owner, lease_ms, *(one.token for one in held)]
+        )
+
+
+async def claim_replay(app: Context, batch: Batch, payload: Payload) -> Claim | str:
+    """Claim a batch whose source is gone, with content from a dead letter; or why not, as lua/claim_replay.lua says."""
+    status, *token = await app.script("claim_replay")(
+        keys=list(_keys(batch)[:3]),
+        args=[
+            app.owner,
+            app.settings.lease_ms,
+            result_head(payload.digest),
+            payload.digest,
+            namespaces.PROCESSING_QUEUE_TTL_S,
+        ],
+    )
+    return Claim(batch, payload, 1, token[0], -1) if token else str(status.decode())

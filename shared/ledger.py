@@ -1,0 +1,67 @@
+"""What a failure leads to: one place that turns an error into an outcome, for every reactor.
+
+Rejected, WorkerLost        another attempt would fail as well: a dead letter at once
+Redis is away               nothing can be noted there; the sweep that follows its return finds the key
+anything else               due again after a backoff, until its attempts are used up: then a dead letter
+"""
+
+import traceback
+
+from shared import dead_letters, retries, telemetry
+from shared.context import Context
+from shared.dead_letters import Payload
+from shared.errors import Rejected, WorkerLost
+from shared.outcomes import Outcome, dead, rejected, retried
+
+AWAY = "Redis is away; the sweep will do it"
+
+
+def is_outage(error: BaseException) -> bool:
+    """Whether Redis could not be reached, or did not answer in time."""
+    from redis.exceptions import ConnectionError as RedisConnectionError
+    from redis.exceptions import TimeoutError as RedisTimeoutError
+
+    return isinstance(error, RedisConnectionError | RedisTimeoutError | OSError)
+
+
+async def failed(
+    app: Context, reactor: str, key: bytes, error: Exception, payload: Payload | None = None, *, attempts: int = 1
+) -> Outcome:
+    """Note that reacting to `key` failed, and say what becomes of it. `payload` is what was read, if it was.
+
+    Never raises: where the note itself cannot be written, the sweep finds the key.
+    """
+    try:
+        return await _failed(app, reactor, key, error, payload, attempts)
+    except Exception as fault:  # nothing is lost: the key has no up-to-date effect, which a sweep sees
+        _tell(reactor, fault)
+        return retried(key, AWAY)
+
+
+async def _failed(
+    app: Context, reactor: str, key: bytes, error: Exception, payload: Payload | None, attempts: int
+) -> Outcome:
+    if isinstance(error, Rejected):
+        await dead_letters.bury(app, reactor, key, error, payload, attempts=attempts)
+        return rejected(key, str(error))
+    if isinstance(error, WorkerLost):
+        await dead_letters.bury(app, reactor, key, error, payload, attempts=attempts)
+        return dead(key, str(error))
+    _tell(reactor, error)
+    if is_outage(error):
+        return retried(key, AWAY)
+    due = await retries.schedule(app, reactor, key, error)
+    name = type(error).__name__
+    if due.delay_s is not None:
+        return retried(key, f"{name}; attempt {due.attempts}, again in {due.delay_s:.1f} s")
+    await dead_letters.bury(app, reactor, key, error, payload, attempts=due.attempts)
+    return dead(key, f"{name}; {due.attempts} attempts")
+
+
+def _tell(reactor: str, error: Exception) -> None:
+    """Log an unexpected error with where it came from. Its text may hold input, so it stays out."""
+    if is_outage(error):
+        telemetry.outage("Redis", error)
+        return
+    frames = "".join(traceback.format_tb(error.__traceback__)[-5:])
+    telemetry.logger.error("%s failed with %s at\n%s", reactor, type(error).__name__, frames)

@@ -1,0 +1,277 @@
+"""The sweep: what no event told of is found by looking at every key.
+
+SCAN promises to return whatever was there during the whole of a round, so a round sees every key whose event was lost;
+what it returns twice, or what another worker does at the same time, the reactors find done. The lease is there to save
+work: it keeps N instances from sweeping at once. lua/sweep_acquire.lua gives it, lua/sweep_step.lua keeps it.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import msgspec
+
+from shared import namespaces, retries, telemetry
+from shared.context import Context
+from shared.lanes import Lane
+from shared.outcomes import Outcome, Result
+from shared.swept import Swept
+
+GROUP = 64
+"""Keys that a reactor gets at once: what its scripts take in one round trip."""
+MAX_COUNT = 1000
+"""Largest COUNT for SCAN: about 0.5 ms of Redis' time, during which it serves nobody else."""
+BURST_SLICE_S = 0.25
+"""How long one invocation goes on sweeping when messages queue up; then the host may take its other messages."""
+_KEY = namespaces.build(namespaces.SWEEP)
+
+
+class SweptReactor(Protocol):
+    """What a reactor offers to the sweep."""
+
+    NAME: str
+    SWEPT: tuple[Swept, ...]
+
+    async def react(self, app: Context, keys: Sequence[bytes], operation: str) -> list[Outcome]: ...
+
+
+@dataclass(frozen=True)
+class SweepReport:
+    """What one sweep did: `seen` keys of the reactors' patterns, and what came of them by result."""
+
+    seen: int = 0
+    outcomes: Counter[Result] = field(default_factory=Counter)
+    finished: bool = False
+    """Whether it reached the end of a round."""
+    held_by_other: bool = False
+    """Whether another sweep holds the lease, from the start or by now (or the state was flushed)."""
+    duration_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class LastRound:
+    """The last round that was finished, by whichever instance."""
+
+    age_s: float
+    duration_s: float
+    seen: int
+    outcomes: dict[str, int]
+
+
+class Scan:
+    """One round over the patterns of `reactors`, page by page. `index` and `cursor` say where it goes on."""
+
+    def __init__(self, reactors: Sequence[SweptReactor], index: int = 0, cursor: int = 0) -> None:
+        self._places = _places(reactors)
+        self._count = GROUP
+        self.index = index
+        self.cursor = cursor
+
+    @property
+    def done(self) -> bool:
+        return self.index >= len(self._places)
+
+    async def page(self, app: Context) -> tuple[SweptReactor, list[bytes]]:
+        """The next source keys to react to, each once, and their reactor. Raises what the Redis client raises.
+
+        COUNT is how many keys Redis looks at; it is chosen so that about one group of them matches.
+        """
+        reactor, swept = self._places[self.index]
+        answer: tuple[int, list[Any]] = await app.redis.scan(self.cursor, match=swept.pattern, count=self._count)
+        self.cursor, found = answer
+        keys = list(dict.fromkeys(key for one in found if (key := swept.key_of(one)) is not None))
+        self._count = min(MAX_COUNT, max(GROUP, self._count * GROUP // max(1, len(keys))))
+        if self.cursor == 0:
+            self.index += 1
+        return reactor, keys
+
+
+class _Found(msgspec.Struct):
+    """What a round found so far, or in all, as it is kept in Redis."""
+
+    seen: int = 0
+    outcomes: dict[str, int] = msgspec.field(default_factory=dict)
+
+    def add(self, seen: int, results: Counter[Result]) -> None:
+        self.seen += seen
+        for result, count in results.items():
+            self.outcomes[result.value] = self.outcomes.get(result.value, 0) + count
+
+
+class _Position(msgspec.Struct):
+    """Where a round stands, as it is kept in Redis. A cursor means something only to the server that gave it, an index
+    only to an app with the same patterns."""
+
+    server: str
+    places: list[str]
+    began_ms: int
+    index: int = 0
+    cursor: int = 0
+    found: _Found = msgspec.field(default_factory=_Found)
+
+
+async def sweep(app: Context, reactors: Sequence[SweptReactor], *, budget_s: float, anew: bool = False) -> SweepReport:
+    """React to every key that the reactors' patterns find; first to what is due for a retry.
+
+    Goes on where the last sweep stopped, whichever instance that was, or from the start when `anew` (keys may have
+    changed unnoticed behind that place). Stops at the end of a round, at the first page after `budget_s`, or as soon
+    as another sweep has taken over. Raises what the Redis client raises when Redis is away.
+    """
+    started_s = time.monotonic()
+    await retry_due(app, reactors, budget_s=budget_s / 2)
+    places = [f"{reactor.NAME}={swept.pattern!r}" for reactor, swept in _places(reactors)]
+    position = _Position(await server_id(app), places, began_ms=0)
+    lease = await app.script("sweep_acquire")(
+        keys=[_KEY], args=[app.owner, app.settings.lease_ms, namespaces.SWEEP_TTL_S]
+    )
+    if not lease:
+        return SweepReport(held_by_other=True, duration_s=time.monotonic() - started_s)
+    token, position.began_ms, saved = lease
+    if not anew:
+        position = _former(saved, position) or position
+    scan = Scan(reactors, position.index, position.cursor)
+    results: Counter[Result] = Counter()
+    seen, held, out_of_time = 0, True, False
+    while held and not scan.done and not out_of_time:
+        reactor, keys = await scan.page(app)
+        page = Counter(outcome.result for outcome in await _react(app, reactor, keys, "sweep"))
+        results, seen = results + page, seen + len(keys)
+        position.index, position.cursor = scan.index, scan.cursor
+        position.found.add(len(keys), page)
+        out_of_time = time.monotonic() - started_s >= budget_s
+        held = await _save(app, token, position, finished=scan.done, release=scan.done or out_of_time)
+    return SweepReport(seen, results, held and scan.done, not held, time.monotonic() - started_s)
+
+
+def _places(reactors: Sequence[SweptReactor]) -> list[tuple[SweptReactor, Swept]]:
+    return [(reactor, swept) for reactor in reactors for swept in reactor.SWEPT]
+
+
+def _former(saved: bytes, now: _Position) -> _Position | None:
+    """The position that was saved, if it means anything to this server and this version of the app."""
+    try:
+        former = msgspec.json.decode(saved, type=_Position)
+    except msgspec.MsgspecError:
+        return None
+    known = (former.server, former.places) == (now.server, now.places)
+    return former if known and 0 <= former.index < len(now.places) and 0 <= former.cursor < 2**64 else None
+
+
+async def _save(app: Context, token: bytes, position: _Position, *, finished: bool, release: bool) -> bool:
+    """Whether the lease still holds; with it the position is saved, and a finished round noted."""
+    return bool(
+        await app.script("sweep_step")(
+            keys=[_KEY],
+            args=[
+                token,
+                0 if release else app.settings.lease_ms,
+                namespaces.SWEEP_TTL_S,
+                b"" if finished else msgspec.json.encode(position),
+                position.began_ms,
+                msgspec.json.encode(position.found),
+            ],
+        )
+    )
+
+
+async def server_id(app: Context) -> str:
+    """What tells one run of a Redis server from another. Raises what the Redis client raises."""
+    about: dict[str, Any] = await app.redis.info("server")
+    return str(about.get("run_id"))
+
+
+async def retry_due(app: Context, reactors: Sequence[SweptReactor], *, budget_s: float) -> int:
+    """React again to the keys whose retry is due, and forget the failures of those that succeed. Returns how many.
+
+    Raises what the Redis client raises when Redis is away; the keys are then due again after a lease.
+    """
+    by_name = {reactor.NAME: reactor for reactor in reactors}
+    deadline_s = time.monotonic() + budget_s
+    failed = {Result.RETRIED, Result.DEAD}
+    done = 0
+    while due := await retries.take_due(app, GROUP):
+        for name, keys in due.items():
+            if reactor := by_name.get(name):  # another version of the app may have one more
+                outcomes = await _react(app, reactor, keys, "retry")
+                await retries.clear(app, name, [one.key for one in outcomes if one.result not in failed])
+                done += len(keys)
+        if time.monotonic() >= deadline_s:
+            break
+    return done
+
+
+async def last_round(app: Context) -> LastRound | None:
+    """The last finished round, None where none is known. Raises what the Redis client raises."""
+    state: list[Any] = await app.redis.hmget(_KEY, ["ended_ms", "duration_ms", "found"])
+    seconds, microseconds = await app.redis.time()
+    if None in state:
+        return None
+    try:
+        ended_ms, duration_ms = int(state[0]), int(state[1])
+        found = msgspec.json.decode(state[2], type=_Found)
+    except ValueError:  # msgspec's errors are ValueErrors too
+        return None
+    age_s = seconds + microseconds / 1e6 - ended_ms / 1000
+    return LastRound(max(age_s, 0.0), duration_ms / 1000, found.seen, found.outcomes)
+
+
+class Burst:
+    """What a function does when its messages queue up: a sweep of its own reactor's keys, in slices.
+
+    It needs no lease: what others sweep at the same time is found done. The messages that wait meanwhile find their
+    work done too and cost one look each. One per function; its invocations come one after the other.
+    """
+
+    def __init__(self, function: str, reactor: SweptReactor) -> None:
+        self.lane = Lane()
+        self.function = function
+        self._reactor = reactor
+        self._scan: Scan | None = None
+        self._processed = 0
+
+    @property
+    def due(self) -> bool:
+        """A round that has begun goes on to its end, even if no more messages wait: it is a few slices."""
+        return self._scan is not None or self.lane.saturated
+
+    async def sweep_slice(self, app: Context) -> None:
+        """Go on for BURST_SLICE_S, or to the end of the round. Redis being away ends the round: nothing is raised."""
+        from redis.exceptions import RedisError
+
+        scan = self._scan = self._scan or Scan([self._reactor])
+        until_s = time.monotonic() + BURST_SLICE_S
+        try:
+            while not scan.done and time.monotonic() < until_s:
+                reactor, keys = await scan.page(app)
+                outcomes = await _react(app, reactor, keys, "sweep", self.function)
+                self._processed += sum(outcome.result is Result.PROCESSED for outcome in outcomes)
+        except (RedisError, OSError) as fault:
+            telemetry.outage("Redis", fault)
+        else:
+            if not scan.done:
+                return
+        self.lane.caught_up(worthwhile=self._processed >= GROUP)
+        self._scan, self._processed = None, 0
+
+
+async def _react(
+    app: Context, reactor: SweptReactor, keys: Sequence[bytes], operation: str, function: str | None = None
+) -> list[Outcome]:
+    """React in groups, with air for the other functions between them, and tell what was done."""
+    told = function or operation
+    outcomes: list[Outcome] = []
+    for start in range(0, len(keys), GROUP):
+        began_s = time.perf_counter()
+        some = await reactor.react(app, keys[start : start + GROUP], operation)
+        duration_ms = (time.perf_counter() - began_s) * 1000
+        for outcome in some:
+            if outcome.result not in {Result.DUPLICATE, Result.IGNORED}:
+                telemetry.record(told, operation, outcome, duration_ms, app.settings.audit_key)
+        outcomes += some
+        await asyncio.sleep(0)
+    if keys and operation == "sweep":
+        telemetry.count(reactor.NAME, "swept", len(keys))
+    return outcomes

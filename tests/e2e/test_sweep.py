@@ -1,0 +1,216 @@
+"""Promises of the running app: what no event told of gets its effect, and a burst is caught up with in bulk."""
+
+import asyncio
+import hashlib
+import json
+import logging
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+import redis.asyncio
+
+from local.host import Host
+from tests.e2e.conftest import AUDIT_KEY, ROOT, App, Effects, environment
+
+NEVER, EACH_SECOND = "0 0 0 1 1 *", "* * * * * *"
+FLAGS = "notify-keyspace-events"
+ROWS = [{"timestamp": 1_767_225_600_000 + 1000 * n, "co2Flow": n / 10} for n in range(50)]
+
+
+def batch(value: float) -> bytes:
+    rows = [{"timestamp": f"2026-01-01T00:00:{n:02}Z", "data": {"co2": value + n / 100, "temp": 24}} for n in range(20)]
+    return json.dumps({"records": rows}).encode()
+
+
+@asynccontextmanager
+async def running_app(client: redis.asyncio.Redis, **settings: str) -> AsyncIterator[App]:
+    """The app on this Redis under these settings, and what it says of what it does."""
+    effects = Effects()
+    root, logger = logging.getLogger(), logging.getLogger("keyspace_functions")
+    root.addHandler(effects)
+    logger.setLevel(logging.INFO)
+    address = f"127.0.0.1:{client.connection_pool.connection_kwargs['port']}"
+    host = Host(ROOT, http_port=0)
+    try:
+        with environment({"Redis": address, "AUDIT_KEY": AUDIT_KEY} | settings):
+            await host.__aenter__()
+            app_context = sys.modules["shared.context"].current()  # the app's own, imported anew by the worker
+        yield App(host, client, effects)
+    finally:
+        await host.__aexit__(None, None, None)
+        await app_context.redis.aclose()
+        root.removeHandler(effects)
+        logger.setLevel(logging.NOTSET)
+
+
+@asynccontextmanager
+async def no_notifications(client: redis.asyncio.Redis) -> AsyncIterator[None]:
+    flags = (await client.config_get(FLAGS))[FLAGS]
+    await client.config_set(FLAGS, "")
+    try:
+        yield
+    finally:
+        await client.config_set(FLAGS, flags)
+
+
+def digest(content: bytes) -> bytes:
+    return hashlib.sha1(content, usedforsecurity=False).hexdigest().encode()
+
+
+class Results:
+    """The results that are published: how many, and the last one of each batch."""
+
+    def __init__(self, pubsub: redis.asyncio.client.PubSub) -> None:
+        self._pubsub = pubsub
+        self._last: dict[str, str] = {}
+        self.count = 0
+
+    async def next(self) -> None:
+        result = json.loads((await self._pubsub.get_message(timeout=30))["data"])
+        self._last[result["batchId"]] = result["inputDigest"]
+        self.count += 1
+
+    async def up_to_date(self, contents: list[bytes]) -> None:
+        """Return when the last result of each batch b0, b1, ... was made from its content here."""
+        missing = {f"b{number}": digest(content).decode() for number, content in enumerate(contents)}
+        while missing := {key: value for key, value in missing.items() if self._last.get(key) != value}:
+            for _ in missing:
+                await self.next()
+
+
+@pytest.fixture
+async def results(redis_client: redis.asyncio.Redis) -> AsyncIterator[Results]:
+    async with redis_client.pubsub() as pubsub:
+        await pubsub.subscribe("fastapi:events:analysis")
+        assert (await pubsub.get_message(timeout=5))["type"] == "subscribe"
+        yield Results(pubsub)
+
+
+async def digests(client: redis.asyncio.Redis, count: int) -> list[bytes | None]:
+    """Per batch b0, b1, ... the digest of the content that its result was made from: a result begins with it."""
+    stored = await client.mget([f"fastapi:results:analysis:b{number}" for number in range(count)])
+    return [result.split(b'"', 4)[3] if result else None for result in stored]
+
+
+def operations(app: App) -> Counter[str]:
+    """What the batches were processed on: events by name, or the sweep."""
+    return Counter(
+        effect["operation"]
+        for effect in app.effects.so_far()
+        if effect["outcome"] == "processed" and effect["key"].startswith("fastapi:")
+    )
+
+
+async def test_the_timers_are_registered_with_the_schedules_of_the_settings(redis_client: redis.asyncio.Redis) -> None:
+    async with running_app(redis_client, SWEEP_SCHEDULE="*/7 * * * * *") as app:
+        assert app.host.errors == {}
+        triggers = {function.name: function.trigger for function in app.host.functions}
+    for name, schedule in (("sweep", "*/7 * * * * *"), ("retry", "*/5 * * * * *")):
+        assert triggers[name]["schedule"] == schedule
+        assert triggers[name]["useMonitor"] is False
+    assert triggers["sweep"]["runOnStartup"] is True
+
+
+async def test_what_was_written_before_the_start_is_swept_at_once(
+    redis_client: redis.asyncio.Redis, results: Results
+) -> None:
+    contents = [batch(number) for number in range(100)]
+    await redis_client.mset({f"fastapi:temp:data:b{number}": content for number, content in enumerate(contents)})
+    async with running_app(redis_client, SWEEP_SCHEDULE=NEVER, RETRY_SCHEDULE=NEVER) as app:
+        await results.up_to_date(contents)
+    assert operations(app) == {"sweep": 100}
+
+
+async def test_what_was_written_while_no_notification_came_is_caught_up_with_by_the_sweep(
+    redis_client: redis.asyncio.Redis, results: Results
+) -> None:
+    async with running_app(redis_client, SWEEP_SCHEDULE=EACH_SECOND, RETRY_SCHEDULE=NEVER) as app:
+        await redis_client.set("fastapi:temp:data:b0", batch(0))
+        await redis_client.set("fabric:data:chart:gone:realtime", json.dumps(ROWS))
+        await app.host.drained()
+        async with no_notifications(redis_client):
+            contents = [batch(100 + number) for number in range(50)]
+            await redis_client.mset({f"fastapi:temp:data:b{number}": one for number, one in enumerate(contents)})
+            await redis_client.set("fabric:data:chart:new:realtime", json.dumps(ROWS))
+            await redis_client.delete("fabric:data:chart:gone:realtime")
+        await results.up_to_date(contents)
+        await app.effect(function="sweep", key="fabric:data:chart:new:realtime", outcome="processed")
+        await app.effect(function="sweep", key="fabric:data:chart:gone:realtime", outcome="processed")
+        assert json.loads(await redis_client.get("fabric:cache:chart:new:realtime"))["stale"] is False
+        assert json.loads(await redis_client.get("fabric:cache:chart:gone:realtime"))["stale"] is True
+
+
+async def write_burst(client: redis.asyncio.Redis, contents: list[bytes]) -> None:
+    pipeline = client.pipeline(transaction=False)
+    for number, content in enumerate(contents):
+        pipeline.set(f"fastapi:temp:data:b{number}", content, ex=3600)
+    await pipeline.execute()
+
+
+async def answer_times_s(app: App, client: redis.asyncio.Redis, stop: asyncio.Event) -> list[float]:
+    """How long session events take to be recorded, one after the other, until `stop`."""
+    taken_s = []
+    last = "0"
+    while not stop.is_set():
+        started_s = time.perf_counter()
+        await client.set(f"nextauth:session:s{len(taken_s)}", '{"userId":"u","expires":"2036-01-01T00:00:00.000Z"}')
+        [[_, [(last, _)]]] = await client.xread({"functions:audit:sessions": last}, block=10_000)
+        taken_s.append(time.perf_counter() - started_s)
+        await asyncio.sleep(0.01)
+    return taken_s
+
+
+@pytest.mark.parametrize(("burst_sweep", "count"), [("true", 3000), ("false", 1000)])
+async def test_a_burst_ends_with_every_result_and_holds_up_no_other_function(
+    redis_client: redis.asyncio.Redis, results: Results, measured, burst_sweep: str, count: int
+) -> None:
+    contents = [batch(number) for number in range(count)]
+    never = {"SWEEP_SCHEDULE": NEVER, "RETRY_SCHEDULE": NEVER}
+    async with running_app(redis_client, BURST_SWEEP=burst_sweep, **never) as app:
+        stop = asyncio.Event()
+        started_s = time.perf_counter()
+        await write_burst(redis_client, contents)
+        others = asyncio.create_task(answer_times_s(app, redis_client, stop))
+        await results.up_to_date(contents)
+        burst_s = time.perf_counter() - started_s
+        await app.host.drained()
+        stop.set()
+        taken_s = await others
+        done = operations(app)
+    what = f"burst of {count} batches, BURST_SWEEP={burst_sweep}"
+    measured(what, count / burst_s, "results/s")
+    measured(f"{what}: slowest answer of another function", max(taken_s) * 1000, "ms")
+    assert await digests(redis_client, count) == [digest(content) for content in contents]
+    assert done.total() == count, "one result per content"
+    if burst_sweep == "true":
+        assert done["sweep"] > 0.8 * count
+    else:
+        assert done == {"set": count}
+    assert len(taken_s) > 5
+    assert statistics.median(taken_s) < 0.25
+    assert max(taken_s) < 2
+
+
+async def test_content_overwritten_during_a_burst_ends_with_the_last_content_s_result(
+    redis_client: redis.asyncio.Redis, results: Results
+) -> None:
+    contents = [batch(number) for number in range(1000)]
+    async with running_app(redis_client, SWEEP_SCHEDULE=NEVER, RETRY_SCHEDULE=NEVER) as app:
+        await write_burst(redis_client, contents)
+        overwritten = 0
+        while results.count < len(contents):
+            for _ in range(50):
+                await results.next()
+            for number in (overwritten % 50, overwritten * 37 % len(contents)):
+                contents[number] = batch(10_000 + overwritten)
+                await redis_client.set(f"fastapi:temp:data:b{number}", contents[number], ex=3600)
+                overwritten += 1
+        await app.host.drained()
+        assert overwritten >= 20
+        assert await digests(redis_client, len(contents)) == [digest(one) for one in contents]
+        assert operations(app)["sweep"] > 0

@@ -1,0 +1,203 @@
+"""Before and after every Redis call of the data path, one by one: a fault there loses nothing and doubles nothing."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from types import ModuleType
+
+import msgspec
+import pytest
+import redis.asyncio
+
+from shared import batches, charts, dead_letters
+from shared.context import Context, open_context
+from shared.replay import replay
+from shared.settings import Settings
+from shared.sweep import sweep
+from tests.guarantees.faulty import Fault, Moment, faulty_context
+
+BATCH = b"fastapi:temp:data:b"
+CHART = b"fabric:data:chart:c:d"
+GOOD = json.dumps([{"metric": "m", "ts": 1, "value": 2.0}])
+ROWS = json.dumps([{"t": 1_767_225_600_000, "v": 1.5}])
+LARGE = json.dumps([{"metric": "m", "ts": number, "value": 2.0} for number in range(3000)])
+POISON = b"\x80\x04\x95."
+
+
+async def settle(app: Context) -> None:
+    """What the timers do, until leases have run out and nothing changes any more."""
+    for _ in range(3):
+        await asyncio.sleep(app.settings.lease_ms / 1000)
+        await sweep(app, (batches, charts), budget_s=10)
+
+
+async def commits(client: redis.asyncio.Redis, listen: redis.asyncio.client.PubSub) -> Counter[str]:
+    """Commit messages so far, by key and digest."""
+    await client.publish("fastapi:events:analysis", "end")
+    found: Counter[str] = Counter()
+    while True:
+        message = await listen.get_message(timeout=5)
+        assert message is not None
+        if message["type"] != "message":
+            continue
+        if message["data"] == b"end":
+            return found
+        about = json.loads(message["data"])
+        found[about.get("inputDigest") or about["sourceDigest"]] += 1
+
+
+async def a_batch(app: Context, client: redis.asyncio.Redis) -> None:
+    await client.set(BATCH, GOOD)
+    await batches.react(app, [BATCH], "set")
+
+
+async def a_large_batch(app: Context, client: redis.asyncio.Redis) -> None:
+    await client.set(BATCH, LARGE)
+    await batches.react(app, [BATCH], "set")
+
+
+async def many_batches(app: Context, client: redis.asyncio.Redis) -> None:
+    for number in range(5):
+        await client.set(BATCH + str(number).encode(), json.dumps([{"metric": "m", "ts": 1, "value": number}]))
+    await batches.react(app, [BATCH + str(number).encode() for number in range(5)], "sweep")
+
+
+async def a_chart(app: Context, client: redis.asyncio.Redis) -> None:
+    await client.set(CHART, ROWS)
+    await charts.react(app, [CHART], "set")
+
+
+async def a_chart_that_goes(app: Context, client: redis.asyncio.Redis) -> None:
+    await client.set(CHART, ROWS)
+    await charts.react(app, [CHART], "set")
+    await client.delete(CHART)
+    await charts.react(app, [CHART], "del")
+
+
+async def check_results(client: redis.asyncio.Redis, found: Counter[str]) -> None:
+    for key in await client.keys("fastapi:temp:data:*"):
+        result = json.loads(await client.get(key.replace(b"temp:data", b"results:analysis")))
+        digest = await client.eval("return redis.sha1hex(redis.call('GET', KEYS[1]))", 1, key)
+        assert result["inputDigest"] == digest.decode()
+        assert found[digest.decode()] == 1
+    assert await client.keys("fastapi:queue:processing:*") == []
+    assert sum(found.values()) == len(await client.keys("fastapi:temp:data:*"))
+
+
+async def check_cache(client: redis.asyncio.Redis, found: Counter[str]) -> None:
+    cache = json.loads(await client.get("fabric:cache:chart:c:d"))
+    assert cache["stale"] is not bool(await client.exists(CHART))
+    assert found[cache["sourceDigest"]] == 1
+
+
+type Write = Callable[[Context, redis.asyncio.Redis], Awaitable[None]]
+type Check = Callable[[redis.asyncio.Redis, Counter[str]], Awaitable[None]]
+CASES: dict[str, tuple[Write, Check, int]] = {
+    "a batch": (a_batch, check_results, 2),
+    "a large batch": (a_large_batch, check_results, 2),
+    "many batches": (many_batches, check_results, 2),
+    "a chart": (a_chart, check_cache, 2),
+    "a chart that goes": (a_chart_that_goes, check_cache, 3),
+}
+"""What is done, what has to hold in the end, and how many calls the data path makes at the least."""
+
+
+@pytest.mark.parametrize("moment", Moment)
+@pytest.mark.parametrize("case", CASES)
+async def test_a_fault_at_any_call_leaves_every_effect_once(
+    app_settings: Settings,
+    redis_client: redis.asyncio.Redis,
+    measured: Callable[[str, float, str], None],
+    case: str,
+    moment: Moment,
+) -> None:
+    write, check, fewest = CASES[case]
+    settings = msgspec.structs.replace(app_settings, lease_s=0.02, retry_base_s=0.001, retry_cap_s=0.001)
+    healthy = open_context(settings)
+    injected = 0
+    while True:
+        await redis_client.flushall()
+        fault = Fault(injected + 1, moment)
+        faulty = faulty_context(settings, fault)
+        async with redis_client.pubsub() as listen:
+            await listen.subscribe("fastapi:events:analysis", "fabric:events:chart")
+            await write(faulty, redis_client)
+            await settle(healthy)
+            await check(redis_client, await commits(redis_client, listen))
+        await faulty.redis.aclose()
+        if not fault.injected:
+            break
+        injected += 1
+    await healthy.redis.aclose()
+    measured(f"faults injected, {case}, {moment.name.lower()}", injected, "")
+    assert injected >= fewest
+
+
+@pytest.mark.parametrize("moment", Moment)
+@pytest.mark.parametrize(("reactor", "key"), [(batches, BATCH), (charts, CHART)], ids=["batches", "charts"])
+async def test_a_fault_while_a_poison_key_is_given_up_leaves_one_letter(
+    app_settings: Settings, redis_client: redis.asyncio.Redis, reactor: ModuleType, key: bytes, moment: Moment
+) -> None:
+    settings = msgspec.structs.replace(app_settings, lease_s=0.02)
+    healthy = open_context(settings)
+    injected = 0
+    while True:
+        await redis_client.flushall()
+        await redis_client.set(key, POISON)
+        fault = Fault(injected + 1, moment)
+        faulty = faulty_context(settings, fault)
+        await reactor.react(faulty, [key], "set")
+        await faulty.redis.aclose()
+        await settle(healthy)
+        page = await dead_letters.list_page(healthy)
+        (letter,) = page.letters
+        assert (letter.reactor, letter.key, letter.error, letter.message) == (
+            reactor.NAME,
+            key,
+            "Rejected",
+            "pickle, not JSON",
+        )
+        content = await dead_letters.payload(healthy, letter.id)
+        assert content is not None
+        assert list(content.parts) == [POISON]
+        if not fault.injected:
+            break
+        injected += 1
+    await healthy.redis.aclose()
+    assert injected >= 2
+
+
+@pytest.mark.parametrize("moment", Moment)
+async def test_a_fault_at_any_call_of_a_replay_leaves_one_result(
+    app_settings: Settings, redis_client: redis.asyncio.Redis, moment: Moment
+) -> None:
+    """The letter's content has become readable (a later version of the app, say), and its source is gone."""
+    settings = msgspec.structs.replace(app_settings, lease_s=0.02)
+    healthy = open_context(settings)
+    content = dead_letters.Payload("string", "d" * 40, [GOOD.encode()])
+    injected = 0
+    while True:
+        await redis_client.flushall()
+        letter_id = await dead_letters.bury(healthy, "batches", BATCH, ValueError(), content)
+        fault = Fault(injected + 1, moment)
+        faulty = faulty_context(settings, fault)
+        async with redis_client.pubsub() as listen:
+            await listen.subscribe("fastapi:events:analysis")
+            try:
+                await replay(faulty, (batches, charts), letter_id)
+            except (redis.exceptions.RedisError, OSError):
+                assert fault.injected
+            await faulty.redis.aclose()
+            await asyncio.sleep(settings.lease_s)
+            if await dead_letters.get(healthy, letter_id):
+                await replay(healthy, (batches, charts), letter_id)
+            found = await commits(redis_client, listen)
+        assert found == {"d" * 40: 1}
+        assert json.loads(await redis_client.get("fastapi:results:analysis:b"))["readings"] == 1
+        assert await dead_letters.get(healthy, letter_id) is None
+        if not fault.injected:
+            break
+        injected += 1
+    await healthy.redis.aclose()
+    assert injected >= 4

@@ -1,0 +1,191 @@
+"""Claims: one live lease per batch by Redis' clock, tokens that only grow, and a commit for the holder alone."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import msgspec
+import pytest
+import redis.asyncio
+
+from shared import batches, claims
+from shared.claims import LATER, Batch, Claim
+from shared.context import Context, open_context
+from shared.outcomes import Outcome, Result
+from shared.settings import Settings
+
+ONE = Batch(b"fastapi:temp:data:b1", b"b1")
+CLAIM = b"fastapi:queue:processing:b1"
+RESULT = b"fastapi:results:analysis:b1"
+BATCH = json.dumps([{"metric": "m", "ts": 1, "value": 2.0}])
+
+
+@pytest.fixture
+async def workers(app_settings: Settings, redis_client: redis.asyncio.Redis) -> AsyncIterator[tuple[Context, Context]]:
+    """Two processes' worth of the app, with leases of 100 ms, and one batch."""
+    await redis_client.set(ONE.key, BATCH, ex=3600)
+    settings = msgspec.structs.replace(app_settings, lease_s=0.1)
+    both = (open_context(settings), open_context(settings))
+    yield both
+    for one in both:
+        await one.redis.aclose()
+
+
+async def claim(app: Context) -> Claim:
+    (found,) = await claims.claim(app, [ONE])
+    assert isinstance(found, Claim), found
+    return found
+
+
+async def commit(app: Context, held: Claim, number: int = 1) -> bytes:
+    result = claims.result_head(held.payload.digest) + f',"number":{number}}}'.encode()
+    (reply,) = await app.run_many("commit_batch", [claims.commit_call(app, held, result, b"{}", b"\x90")])
+    return bytes(reply)
+
+
+async def until_free(client: redis.asyncio.Redis) -> None:
+    """Until the lease has run out by Redis' clock."""
+    seconds, micros = await client.time()
+    until_ms = float(await client.hget(CLAIM, "lease_until_ms") or 0)
+    await asyncio.sleep(max(0.0, until_ms / 1000 - (seconds + micros / 1e6)) + 0.002)
+
+
+async def test_a_claim_says_who_until_when_and_lives_half_an_hour(
+    workers: tuple[Context, Context], redis_client: redis.asyncio.Redis
+) -> None:
+    held = await claim(workers[0])
+    found = await redis_client.hgetall(CLAIM)
+    seconds, _ = await redis_client.time()
+    assert found[b"owner"] == workers[0].owner.encode()
+    assert found[b"token"] == held.token
+    assert found[b"attempt"] == b"1"
+    assert abs(float(found[b"lease_until_ms"]) / 1000 - seconds) < 2
+    assert 1790 < await redis_client.ttl(CLAIM) <= 1800
+    assert held.payload.parts == [BATCH.encode()]
+    assert 3_590_000 < held.ttl_ms <= 3_600_000
+
+
+async def test_a_live_lease_is_skipped_and_its_holder_looks_again(workers: tuple[Context, Context]) -> None:
+    held = await claim(workers[0])
+    for other in workers:
+        (answer,) = await claims.claim(other, [ONE])
+        assert answer == Outcome(ONE.key, Result.DUPLICATE, "another worker is at it")
+    assert await commit(workers[0], held) == b"again"
+
+
+async def test_a_lease_that_ran_out_is_taken_over_with_a_higher_token_and_the_old_holder_is_refused(
+    workers: tuple[Context, Context], redis_client: redis.asyncio.Redis
+) -> None:
+    slow, fast = workers
+    old = await claim(slow)
+    await until_free(redis_client)
+    new = await claim(fast)
+    assert int(new.token) > int(old.token)
+    assert new.attempt == 2
+    assert await commit(slow, old) == b"stale"
+    assert not await redis_client.exists(RESULT)
+    assert await commit(fast, new) == b"committed"
+    assert not await redis_client.exists(CLAIM)
+
+
+async def test_tokens_grow_even_where_the_clock_stands_ahead(
+    workers: tuple[Context, Context], redis_client: redis.asyncio.Redis
+) -> None:
+    ahead = 9_000_000_000_000_000
+    await redis_client.hset(CLAIM, mapping={"owner": "gone", "token": ahead, "lease_until_ms": 0, "attempt": "1"})
+    assert int((await claim(workers[0])).token) == ahead + 1
+
+
+async def test_a_commit_that_is_repeated_changes_nothing(
+    workers: tuple[Context, Context], redis_client: redis.asyncio.Redis
+) -> None:
+    held = await claim(workers[0])
+    assert await commit(workers[0], held) == b"committed"
+    before = [await redis_client.dump(RESULT), await redis_client.hgetall(claims.model_key())]
+    assert await commit(workers[0], held, number=2) == b"same"
+    assert [await redis_client.dump(RESULT), await redis_client.hgetall(claims.model_key())] == before
+
+
+async def test_a_commit_without_its_claim_is_refused(
+    workers: tuple[Context, Context], redis_client: redis.asyncio.Redis
+) -> None:
+    """After FLUSHALL, or when Redis evicted the claim."""
+    held = await claim(workers[0])
+    await redis_client.flushall()
+    assert await commit(workers[0], held) == b"stale"
+    assert await redis_client.keys() == []
+
+
+async def test_new_content_starts_its_attempts_anew(
+    workers: tuple[Context, Context], redis_client: redis.asyncio.Redis
+) -> None:
+    await claim(workers[0])
+    await until_free(redis_client)
+    await redis_client.set(ONE.key, json.dumps([{"metric": "m", "ts": 1, "value": 3.0}]))
+    assert (await claim(workers[1])).attempt == 1
+
+
+async def test_long_work_keeps_its_lease(workers: tuple[Context, Context], redis_client: redis.asyncio.Redis) -> None:
+    held = await claim(workers[0])
+    async with claims.kept_alive(workers[0], [held]):
+        for _ in range(3):
+            await until_free(redis_client)  # until the lease that is written now would have run out
+            (answer,) = await claims.claim(workers[1], [ONE])
+            assert isinstance(answer, Outcome), "taken over although it was renewed"
+    assert await commit(workers[0], held) == b"again"
+
+
+async def test_a_renewal_leaves_the_claim_of_another_alone(
+    workers: tuple[Context, Context], redis_client: redis.asyncio.Redis
+) -> None:
+    old = await claim(workers[0])
+    await until_free(redis_client)
+    new = await claim(workers[1])
+    await claims.release(workers[0], [old])
+    assert await redis_client.hget(CLAIM, "token") == new.token
+
+
+async def test_a_claim_given_back_is_free_at_once(workers: tuple[Context, Context]) -> None:
+    await claims.release(workers[0], [await claim(workers[0])])
+    assert (await claim(workers[1])).attempt == 1
+
+
+async def test_a_foreign_value_under_the_claim_s_key_is_replaced(
+    workers: tuple[Context, Context], redis_client: redis.asyncio.Redis
+) -> None:
+    """`fastapi:queue:processing:` is FastAPI's namespace."""
+    await redis_client.set(CLAIM, "an item of somebody's queue")
+    assert await commit(workers[0], await claim(workers[0])) == b"committed"
+
+
+async def test_a_call_reads_a_bounded_number_of_bytes(app: Context, redis_client: redis.asyncio.Redis) -> None:
+    large = b'[{"metric":"m","ts":1,"value":2.0}' + b" " * (7 * 1024 * 1024) + b"]"
+    several = [Batch(f"fastapi:temp:data:{number}".encode(), str(number).encode()) for number in range(5)]
+    for batch in several:
+        await redis_client.set(batch.key, large)
+    found = await claims.claim(app, several)
+    assert [isinstance(one, Claim) for one in found] == [True, True, True, False, False]
+    assert found[3:] == [LATER, LATER]
+    await claims.release(app, [one for one in found if isinstance(one, Claim)])
+    outcomes = await batches.react(app, [batch.key for batch in several], "sweep")
+    assert [one.result for one in outcomes] == [Result.PROCESSED] * 5
+
+
+async def test_many_workers_at_once_commit_each_content_once(
+    app_settings: Settings, redis_client: redis.asyncio.Redis
+) -> None:
+    workers = [open_context(app_settings) for _ in range(4)]
+    keys = [f"fastapi:temp:data:{number}".encode() for number in range(100)]
+    for number, key in enumerate(keys):
+        await redis_client.set(key, json.dumps([{"metric": "m", "ts": 1, "value": number}]))
+    async with redis_client.pubsub() as channel:
+        await channel.subscribe("fastapi:events:analysis")
+        await channel.get_message(timeout=5)
+        outcomes = await asyncio.gather(*(batches.react(worker, keys, "sweep") for worker in workers))
+        commits = []
+        while message := await channel.get_message(timeout=0.5):
+            commits.append(json.loads(message["data"])["batchId"])
+    for worker in workers:
+        await worker.redis.aclose()
+    assert sorted(commits) == sorted(str(number) for number in range(100))
+    assert sum(one.result is Result.PROCESSED for some in outcomes for one in some) == 100

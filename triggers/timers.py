@@ -1,0 +1,79 @@
+"""The timers: the sweep, which makes certain what the events made fast, and the retries of what failed.
+
+In Azure a timer runs on one instance; where each instance runs its own (the local host), the sweep's lease and the
+retries' own leases make that harmless.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import azure.functions as func
+
+from shared import batches, charts, context, settings, telemetry
+from shared.sweep import SweptReactor, retry_due, server_id, sweep
+
+blueprint = func.Blueprint()
+
+REACTORS: Sequence[SweptReactor] = (batches, charts)
+MAX_BUDGET_S = 60.0
+"""Longest run; half of functionTimeout where that is less. The next run goes on where this one stopped."""
+
+
+@dataclass
+class Watch:
+    """What the timers remember of Redis from run to run, to notice that events may have gone unheard.
+
+    `behind` says that they may have: at the start, after Redis was away, and when it is another server process.
+    """
+
+    behind: bool = True
+    away: bool = False
+    server: str | None = None
+
+    def reached(self, server: str) -> None:
+        if self.away or self.server not in {None, server}:
+            self.behind = True
+        self.away, self.server = False, server
+
+
+_watch = Watch()
+
+
+async def reconcile(app: context.Context, reactors: Sequence[SweptReactor], watch: Watch, *, due: bool) -> None:
+    """Make the retries that are due; sweep when that is `due`, and at once when events may have gone unheard.
+
+    Redis being away is told once and raises nothing; the first run that reaches it again sweeps.
+    """
+    from redis.exceptions import RedisError
+
+    budget_s = min(app.settings.function_timeout_s / 2, MAX_BUDGET_S)
+    try:
+        watch.reached(await server_id(app))
+        telemetry.recovered("Redis")
+        if not (due or watch.behind):
+            await retry_due(app, reactors, budget_s=budget_s)
+            return
+        anew, watch.behind = watch.behind, False
+        report = await sweep(app, reactors, budget_s=budget_s, anew=anew)
+    except (RedisError, OSError) as fault:
+        watch.away = True
+        telemetry.outage("Redis", fault)
+    else:
+        watch.behind |= anew and report.held_by_other
+
+
+# use_monitor would keep the schedule's state in the storage account; the platform does that from a minute on.
+
+
+@blueprint.function_name("sweep")
+@blueprint.timer_trigger(
+    arg_name="timer", schedule=settings.current().sweep_schedule, run_on_startup=True, use_monitor=False
+)
+async def run_sweep(timer: func.TimerRequest) -> None:
+    await reconcile(context.current(), REACTORS, _watch, due=True)
+
+
+@blueprint.function_name("retry")
+@blueprint.timer_trigger(arg_name="timer", schedule=settings.current().retry_schedule, use_monitor=False)
+async def run_retry(timer: func.TimerRequest) -> None:
+    await reconcile(context.current(), REACTORS, _watch, due=False)
