@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-MIN_SAMPLES_OF_A_BATCH = 5
-"""Below this a batch says too little about its own spread to be scored against itself."""
+MIN_SAMPLES_OF_A_BATCH = 10
+"""Below this a batch says too little about its own spread to be scored against itself: of five normal values, one in
+several batches would count as an anomaly."""
 MAX_ANOMALIES = 1000
 """Anomalies listed in a result, the highest scores first; the rest is counted."""
 MAX_SCORE = 1e6
