@@ -5,6 +5,7 @@ Outliers" (ASQC 1993), who recommend |M| > 3.5. Where more than half of the valu
 they advise, the mean absolute deviation takes its place: M = (x - median) / (1.253314 MeanAD).
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -84,7 +85,7 @@ def analyse(readings: Readings, baseline: Baseline, *, threshold: float, min_sam
         else:
             reference = _own_reference(values, ordered)
         if reference is not None:
-            anomalies += _anomalies(metric, series, values, reference, threshold)
+            anomalies += _anomalies(metric, series, values, ordered, reference, threshold)
         sketches[metric] = sketch(series.values)
     anomalies.sort(key=lambda one: -abs(one.score))
     return Analysis(
@@ -101,11 +102,13 @@ def _statistics(values: "NDArray[np.float64]", ordered: "NDArray[np.float64]") -
     # Sums of values near the largest double would overflow; scaled by the largest magnitude they cannot.
     scale = max(abs(float(ordered[0])), abs(float(ordered[-1])))
     scale = scale if scale > 1e150 else 1.0
-    scaled = values / scale
+    scaled = values if scale == 1.0 else values / scale
+    mean = float(scaled.sum()) / count
+    deviations = scaled - mean
     found = {
         "count": count,
-        "mean": float(scaled.mean()) * scale,
-        "std": float(scaled.std()) * scale,
+        "mean": mean * scale,
+        "std": math.sqrt(float(deviations @ deviations) / count) * scale,
         "min": float(ordered[0]),
         "max": float(ordered[-1]),
     }
@@ -139,10 +142,19 @@ def _own_reference(values: "NDArray[np.float64]", ordered: "NDArray[np.float64]"
 
 
 def _anomalies(
-    metric: str, series: Series, values: "NDArray[np.float64]", reference: Reference, threshold: float
+    metric: str,
+    series: Series,
+    values: "NDArray[np.float64]",
+    ordered: "NDArray[np.float64]",
+    reference: Reference,
+    threshold: float,
 ) -> list[Anomaly]:
     import numpy as np
 
+    # Nearly every batch has none: then its two ends show it.
+    limit = threshold * reference.mad / _MAD_SCALE
+    if max(float(ordered[-1]) - reference.median, reference.median - float(ordered[0])) <= limit:
+        return []
     with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
         scores = np.nan_to_num(
             _MAD_SCALE * (values - reference.median) / reference.mad, posinf=MAX_SCORE, neginf=-MAX_SCORE

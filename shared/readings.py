@@ -173,13 +173,25 @@ def _fast(raw: bytes) -> Readings | None:
     # A time under another name than the struct's is a matter for the slow path, like anything not understood.
     if any(record.time is None for record in records) or any(reading.time is None for reading in longs):
         return None
-    readings = Readings()
+    series: dict[str, Series] = {}
     for record in records:
         for metric, value in record.data.items():
-            readings.add(metric, value, record)
+            _append(series, metric, value, record)
     for reading in longs:
-        readings.add(reading.metric, reading.value, reading)
-    return readings if readings.series and not readings.rejected else None
+        _append(series, reading.metric, reading.value, reading)
+    # A sum is finite only when all its values are; where it overflows without them, the slow path is none the worse.
+    clean = 0 < len(series) <= MAX_METRICS and all(
+        name == _metric_name(name) and math.isfinite(sum(one.values)) for name, one in series.items()
+    )
+    return Readings(series) if clean else None
+
+
+def _append(series: dict[str, Series], metric: str, value: float, source: Source) -> None:
+    one = series.get(metric)
+    if one is None:
+        one = series[metric] = Series()
+    one.values.append(value)
+    one.sources.append(source)
 
 
 def _from_value(value: object) -> Readings:

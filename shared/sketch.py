@@ -13,6 +13,7 @@ bucket, not the resolution where the mass is, and the bucket width follows the s
 
 import math
 import struct
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -54,8 +55,7 @@ class Sketch:
 def sketch(values: Iterable[float]) -> Sketch:
     """The sketch of finite `values`."""
     counts: dict[int, int] = {}
-    for value in values:
-        (bits,) = struct.unpack("<q", struct.pack("<d", value))
+    for bits in memoryview(array("d", values)).cast("B").cast("q"):
         magnitude = (bits & _MAGNITUDE) >> FINEST_SHIFT
         bucket = -magnitude if bits < 0 else magnitude
         counts[bucket] = counts.get(bucket, 0) + 1
