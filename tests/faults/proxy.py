@@ -1,0 +1,109 @@
+"""A TCP proxy that does to connections what networks do to them."""
+
+import asyncio
+import random
+from asyncio import StreamReader, StreamWriter
+from collections import Counter
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Self
+
+CUT_COMMAND = "cut in the middle of a command"
+CUT_ANSWER = "cut in the middle of an answer, after the command ran"
+HALF_CLOSE = "half-closed"
+STALL = "stalled for good"
+DELAY = "delayed"
+FAULTS = (CUT_COMMAND, CUT_ANSWER, HALF_CLOSE, STALL, DELAY)
+LONGEST_DELAY_S = 0.5
+
+
+class TcpProxy:
+    """Passes bytes between its clients and a port of this machine.
+
+    `chances` holds the chance of each fault per chunk of bytes; it may be changed at any time, and empty means a
+    proxy that only passes on. `injected` counts what was done.
+    """
+
+    def __init__(self, port: int, rng: random.Random) -> None:
+        self.port = 0
+        self.chances: Mapping[str, float] = {}
+        self.injected: Counter[str] = Counter()
+        self._target_port = port
+        self._rng = rng
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._server.wait_closed()
+
+    def _accept(self, reader: StreamReader, writer: StreamWriter) -> None:
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, client_reader: StreamReader, client: StreamWriter) -> None:
+        try:
+            with suppress(OSError):
+                server_reader, server = await asyncio.open_connection("127.0.0.1", self._target_port)
+                try:
+                    await self._connect(client_reader, client, server_reader, server)
+                finally:
+                    server.transport.abort()
+        finally:
+            client.transport.abort()
+
+    async def _connect(
+        self, client_reader: StreamReader, client: StreamWriter, server_reader: StreamReader, server: StreamWriter
+    ) -> None:
+        stalled = asyncio.Event()
+        there = asyncio.create_task(self._pass_on(client_reader, server, CUT_COMMAND, stalled))
+        back = asyncio.create_task(self._pass_on(server_reader, client, CUT_ANSWER, stalled))
+        pair = {there, back}
+        try:
+            while pair:
+                done, pair = await asyncio.wait(pair, return_when=asyncio.FIRST_COMPLETED)
+                if any(task.exception() or not task.result() for task in done):
+                    return  # both ways end
+        finally:
+            for task in (there, back):
+                task.cancel()
+            await asyncio.gather(there, back, return_exceptions=True)
+
+    async def _pass_on(self, reader: StreamReader, writer: StreamWriter, cut: str, stalled: asyncio.Event) -> bool:
+        """Pass on until the end of `reader`. True when only this way is to end, False when the connection is."""
+        while chunk := await reader.read(65536):
+            if stalled.is_set():
+                continue
+            match fault := self._draw(cut):
+                case _ if fault == cut:
+                    writer.write(chunk[: self._rng.randrange(len(chunk))])
+                    await writer.drain()
+                    return False
+                case _ if fault == HALF_CLOSE:
+                    writer.write_eof()
+                    return True
+                case _ if fault == STALL:
+                    stalled.set()
+                    continue
+                case _ if fault == DELAY:
+                    await asyncio.sleep(self._rng.uniform(0, LONGEST_DELAY_S))
+            writer.write(chunk)
+            await writer.drain()
+        return False
+
+    def _draw(self, cut: str) -> str | None:
+        for fault in (cut, HALF_CLOSE, STALL, DELAY):
+            if self._rng.random() < self.chances.get(fault, 0):
+                self.injected[fault] += 1
+                return fault
+        return None
