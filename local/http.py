@@ -114,7 +114,9 @@ async def _answer(request: web.Request, endpoints: Iterable[Endpoint], invoke: I
         if found is None or (endpoint.methods and request.method not in endpoint.methods):
             continue
         given = request.headers.get("x-functions-key") or request.query.get("code", "")
-        if endpoint.level != "anonymous" and not secrets.compare_digest(given.encode(), key.encode()):
+        if endpoint.level != "anonymous" and not secrets.compare_digest(
+            given.encode(errors="surrogateescape"), key.encode()
+        ):
             return web.Response(status=401)
         params = {name: unquote(value) for name, value in found.groupdict().items() if value is not None}
         outcome = await invoke(endpoint.function, await _request_datum(request, params))

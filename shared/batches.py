@@ -4,6 +4,7 @@ claim (1 round trip for up to 64 batches) -> readings -> analysis (pure) -> fenc
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,9 +18,9 @@ from shared.baseline import Baseline
 from shared.claims import MODEL_NAME, REACTOR, Batch, Claim
 from shared.context import Context
 from shared.dead_letters import Payload
-from shared.errors import NotReady, Rejected, WorkerLost
+from shared.errors import NotReady, WorkerLost
 from shared.offloop import off_loop
-from shared.outcomes import Outcome, Result, duplicate, ignored, processed
+from shared.outcomes import Outcome, Result, duplicate, ignored, later, processed
 from shared.readings import Readings
 from shared.settings import Settings
 from shared.swept import Swept
@@ -36,6 +37,7 @@ THREAD_BYTES = 64 * 1024
 """Payloads from here on take about 5 ms or more to analyse: that work leaves the event loop."""
 MAX_LOOKS = 3
 """How often a batch that is written again and again is looked at in one call; then its next event has to do it."""
+_NOTHING_DONE = frozenset({Result.DUPLICATE, Result.LATER, Result.IGNORED})
 _USUAL_TTL_MS = namespaces.TEMP_DATA_TTL_S * 1000
 _LONGEST_LAG_MS = 600_000
 
@@ -67,7 +69,7 @@ async def react(app: Context, keys: Sequence[bytes], operation: str) -> list[Out
         found = await _react_to_some(app, [batch for _, batch in some])
         for (index, batch), (outcome, again) in zip(some, found, strict=True):
             if outcome is not None:
-                if index not in outcomes or outcome.result is not Result.DUPLICATE:
+                if index not in outcomes or outcome.result not in _NOTHING_DONE:
                     outcomes[index] = outcome  # a second look that finds nothing to do leaves the first one's outcome
                 looks[index] = looks.get(index, 0) + 1
             if again and looks.get(index, 0) < MAX_LOOKS:
@@ -95,7 +97,7 @@ async def _react_to_some(app: Context, batches: Sequence[Batch]) -> list[_Found]
                 claimed[index] = answer
             case Outcome():
                 found[index] = (answer, False)
-            case Rejected():
+            case Exception():
                 found[index] = (await ledger.failed(app, NAME, batches[index].key, answer), False)
             case _:
                 found[index] = (None, True)
@@ -115,15 +117,20 @@ async def _work(app: Context, claimed: dict[int, Claim]) -> dict[int, _Found]:
         try:
             ready[index] = _compute(held, app.baseline.value, app.settings)
         except Exception as error:  # the ledger decides
-            found[index] = (await _failed(app, held, error), False)
+            found[index] = await _failed(app, held, error)
         await asyncio.sleep(0)
     async with claims.kept_alive(app, list(large.values())):
         found |= await _commit(app, ready)
+        until_s = time.monotonic() + app.settings.work_timeout_s
         for index, held in large.items():
+            if time.monotonic() > until_s:
+                await _release(app, held)
+                found[index] = (later(held.batch.key, "no time left in this call"), False)
+                continue
             try:
                 work = await off_loop(app.settings.work_timeout_s, _compute, held, app.baseline.value, app.settings)
             except Exception as error:  # the ledger decides
-                found[index] = (await _failed(app, held, error), False)
+                found[index] = await _failed(app, held, error)
             else:
                 found |= await _commit(app, {index: work})
     return found
@@ -188,12 +195,12 @@ async def _committed(app: Context, one: _Ready, reply: Any) -> _Found:
             if 0 <= (lag_ms := _USUAL_TTL_MS - one.claim.ttl_ms) < _LONGEST_LAG_MS:
                 telemetry.lag(NAME, lag_ms)
             return processed(key, f"{one.result['readings']} readings, {anomalies} anomalies"), reply == b"again"
-        case b"same":
-            return duplicate(key), False
+        case b"same" | b"same again":
+            return duplicate(key), reply == b"same again"
         case b"stale":
             telemetry.count(NAME, "lost_lease")
-            return duplicate(key, "the lease ran out; another worker has taken over"), True
-    return await _failed(app, one.claim, reply), False
+            return later(key, "the lease ran out"), True
+    return await _failed(app, one.claim, reply)
 
 
 def _message(result: dict[str, Any]) -> bytes:
@@ -202,18 +209,24 @@ def _message(result: dict[str, Any]) -> bytes:
     return msgspec.json.encode(message)
 
 
-async def _failed(app: Context, held: Claim, error: Exception) -> Outcome:
+async def _failed(app: Context, held: Claim, error: Exception) -> _Found:
     """Note the failure, then give the claim back. In this order: between the two nobody else tries."""
     key = held.batch.key
     if isinstance(error, NotReady):
         outcome = ignored(key, str(error))
     else:
         outcome = await ledger.failed(app, NAME, key, error, held.payload, attempts=held.attempt)
+    return outcome, await _release(app, held)
+
+
+async def _release(app: Context, held: Claim) -> bool:
+    """Give a claim back. Whether somebody wanted the batch meanwhile: then it may hold other content."""
     try:
-        await claims.release(app, [held])
+        (again,) = await claims.release(app, [held])
     except Exception as fault:  # the lease ends by itself
         telemetry.logger.debug("a claim could not be given back: %s", type(fault).__name__)
-    return outcome
+        return False
+    return again
 
 
 async def replay(app: Context, key: bytes, payload: Payload) -> Outcome:
@@ -222,9 +235,17 @@ async def replay(app: Context, key: bytes, payload: Payload) -> Outcome:
     if parts is None:
         return ignored(key, "not a batch")
     held = await claims.claim_replay(app, Batch(key, parts[0]), payload)
-    if isinstance(held, Claim):
-        ((outcome, _),) = (await _work(app, {0: held})).values()
-        return outcome if outcome is not None else ignored(key, "no outcome")
-    if held == "done":
-        return duplicate(key)
-    return ignored(key, {"held": "another worker is at it", "superseded": "there is a newer result"}.get(held, held))
+    match held:
+        case Claim():
+            ((outcome, again),) = (await _work(app, {0: held})).values()
+            if again:  # it was written meanwhile
+                (outcome,) = await react(app, [key], "replay")
+            return outcome if outcome is not None else later(key, "no outcome yet")
+        case "done":
+            return duplicate(key)
+        case "held":
+            return later(key, "another worker is at it")
+        case "superseded":
+            return ignored(key, "there is a newer result")
+    (outcome,) = await react(app, [key], "replay")  # it lives again
+    return outcome

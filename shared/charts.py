@@ -6,6 +6,7 @@ The event is only a hint of which key to look at: what is there decides.
 """
 
 import asyncio
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -18,7 +19,7 @@ from shared.context import Call, Context
 from shared.dead_letters import Payload, mark_key
 from shared.errors import Rejected, SourceMoved
 from shared.offloop import off_loop
-from shared.outcomes import Outcome, duplicate, ignored, processed
+from shared.outcomes import Outcome, duplicate, ignored, later, processed
 from shared.settings import Settings
 from shared.swept import Swept
 
@@ -103,31 +104,56 @@ async def react(app: Context, keys: Sequence[bytes], operation: str) -> list[Out
 
 
 async def _react_to_some(app: Context, charts: Sequence[_Chart]) -> list[Outcome | None]:
-    """Read these charts once and act on it. None where the source has moved on meanwhile."""
+    """Read these charts once and act on it: the small ones together, then the large ones one by one, so that none waits
+    for them. None where the source has moved on meanwhile."""
     inline_bytes = INLINE_BYTES if len(charts) > 1 else app.settings.max_payload_bytes
     found: list[Outcome | None] = [None] * len(charts)
-    ready: dict[int, _Ready] = {}
+    small: dict[int, tuple[Payload, int]] = {}
+    large: dict[int, tuple[Payload, int]] = {}
+    apart: list[int] = []
     gone: list[int] = []
     replies = await _run(app, "read_chart", [_read_call(app, chart, inline_bytes) for chart in charts])
     for index, (chart, reply) in enumerate(zip(charts, replies, strict=True)):
         match reply:
             case [b"read", digest, ttl_ms, value]:
-                made = await _make(app, chart, Payload("string", digest.decode(), [value]), ttl_ms)
-                if isinstance(made, _Ready):
-                    ready[index] = made
-                else:
-                    found[index] = made
+                group = small if len(value) <= THREAD_BYTES else large
+                group[index] = (Payload("string", digest.decode(), [value]), ttl_ms)
             case [b"later"]:
-                [found[index]] = await _react_to_some(app, [chart])
+                apart.append(index)
             case [b"gone"]:
                 gone.append(index)
             case _:
                 found[index] = await _nothing_to_make(app, chart, reply)
+    for index, outcome in zip(gone, await _mark_stale(app, [charts[index] for index in gone]), strict=True):
+        found[index] = outcome
+    for index, outcome in (await _renew(app, charts, small)).items():
+        found[index] = outcome
+    until_s = time.monotonic() + app.settings.work_timeout_s
+    for index in [*large, *apart]:
+        if time.monotonic() > until_s:
+            found[index] = later(charts[index].source, "no time left in this call")
+        elif index in large:
+            found[index] = (await _renew(app, charts, {index: large[index]}))[index]
+        else:
+            [found[index]] = await _react_to_some(app, [charts[index]])
+    return found
+
+
+async def _renew(
+    app: Context, charts: Sequence[_Chart], read: dict[int, tuple[Payload, int]]
+) -> dict[int, Outcome | None]:
+    """Make the caches of these charts and commit them in one round trip."""
+    found: dict[int, Outcome | None] = {}
+    ready: dict[int, _Ready] = {}
+    for index, (payload, ttl_ms) in read.items():
+        made = await _make(app, charts[index], payload, ttl_ms)
+        if isinstance(made, _Ready):
+            ready[index] = made
+        else:
+            found[index] = made
     commits = await _run(app, "commit_chart", [_commit_call(app, one) for one in ready.values()])
     for (index, one), reply in zip(ready.items(), commits, strict=True):
         found[index] = await _committed(app, one, reply)
-    for index, outcome in zip(gone, await _mark_stale(app, [charts[index] for index in gone]), strict=True):
-        found[index] = outcome
     return found
 
 
@@ -149,7 +175,13 @@ async def _run(app: Context, script: str, calls: Sequence[Call]) -> list[Any]:
 def _read_call(app: Context, chart: _Chart, inline_bytes: int) -> Call:
     return (
         [chart.source, chart.cache, mark_key(NAME, chart.source)],
-        [app.settings.max_payload_bytes, chart_cache.HEAD, namespaces.CHART_CACHE_TTL_S, inline_bytes],
+        [
+            app.settings.max_payload_bytes,
+            chart_cache.HEAD,
+            namespaces.CHART_CACHE_TTL_S,
+            inline_bytes,
+            namespaces.DEAD_MARK_TTL_S,
+        ],
     )
 
 

@@ -13,13 +13,19 @@ from typing import Any
 from shared import baseline, namespaces, telemetry
 from shared.context import Call, Context
 from shared.dead_letters import Payload, mark_key
-from shared.errors import Rejected
-from shared.outcomes import Outcome, duplicate, ignored
+from shared.errors import KeyTaken, Rejected
+from shared.offloop import off_loop
+from shared.outcomes import Outcome, duplicate, ignored, later
 
 REACTOR = "batches"
 MODEL_NAME = "anomaly-detector"
+MAX_PARTS = 20_000
+"""Elements of a list, or fields of a hash, that are read at the most. They are read and digested inside of Redis, which
+serves nobody else meanwhile: about 10 us each."""
 CLAIM_BYTES = 16 * 1024 * 1024
 """Bytes that one call reads at the most, but for its last batch; the rest waits for the next call."""
+DECODE_BYTES = 4 * 1024
+"""Size of a model from which on reading it takes some ms: that leaves the event loop."""
 RENEWALS_PER_LEASE = 3
 _DIGEST_CHARS = 40
 
@@ -51,13 +57,14 @@ class Claim:
         return namespaces.build(namespaces.PROCESSING, self.batch.batch_id)
 
     def payload_bytes(self) -> int:
-        return sum(map(len, self.payload.parts))
+        """What there is to work on; an empty element is work too."""
+        return sum(map(len, self.payload.parts)) + 16 * len(self.payload.parts)
 
 
 LATER = "later"
 """The answer for a batch that the call had no room for."""
 
-type Answer = Claim | Outcome | Rejected | str
+type Answer = Claim | Outcome | Exception | str
 
 
 def result_head(digest: str) -> bytes:
@@ -66,7 +73,7 @@ def result_head(digest: str) -> bytes:
 
 
 async def claim(app: Context, batches: Sequence[Batch]) -> list[Answer]:
-    """Claim these batches: per batch a claim, an outcome where there is nothing to do, why it cannot be read, or LATER.
+    """Claim these batches: per batch a claim, an outcome where there is nothing to do, what went wrong, or LATER.
 
     Renews the copy of the baseline on the way when it is too old. Raises what the Redis client raises.
     """
@@ -82,10 +89,16 @@ async def claim(app: Context, batches: Sequence[Batch]) -> list[Answer]:
             len(result_head("")) + _DIGEST_CHARS,
             int(wants_model),
             namespaces.PROCESSING_QUEUE_TTL_S,
+            namespaces.DEAD_MARK_TTL_S,
+            MAX_PARTS,
         ],
     )
     if wants_model:
-        app.baseline.replace(baseline.decode_model(model, now_s))
+        # 1 us a byte or more: a full model would hold up the loop.
+        decode = baseline.decode_model
+        inline = sum(map(len, model)) <= DECODE_BYTES
+        timeout_s = app.settings.work_timeout_s
+        app.baseline.replace(decode(model, now_s) if inline else await off_loop(timeout_s, decode, model, now_s))
     return [_answer(batch, answer) for batch, answer in zip(batches, answers, strict=True)]
 
 
@@ -103,6 +116,8 @@ def _keys(batch: Batch) -> tuple[bytes, ...]:
 
 
 def _answer(batch: Batch, answer: Any) -> Answer:
+    from redis.exceptions import ResponseError
+
     match answer:
         case [b"gone"]:
             mangled = b"\xef\xbf\xbd" in batch.key  # U+FFFD: the extension's text for a key that is not UTF-8
@@ -112,13 +127,19 @@ def _answer(batch: Batch, answer: Any) -> Answer:
         case [b"dead"]:
             return duplicate(batch.key, "a dead letter already")
         case [b"held"]:
-            return duplicate(batch.key, "another worker is at it")
+            return later(batch.key, "another worker is at it")
+        case [b"foreign"]:
+            return KeyTaken("another application keeps something under the key of the claim")
         case [b"later"]:
             return LATER
+        case [b"error", text]:
+            return ResponseError(text.decode(errors="replace"))
         case [b"type", name]:
             return Rejected(f"a {name.decode()} is no batch")
         case [b"large", size]:
             return Rejected(f"{size} bytes, more than MAX_PAYLOAD_BYTES")
+        case [b"many", parts]:
+            return Rejected(f"{parts} elements, more than {MAX_PARTS}")
         case [shape, digest, attempt, token, ttl_ms, *parts]:
             if attempt > 1:
                 telemetry.count(REACTOR, "taken_over")
@@ -146,9 +167,9 @@ def commit_call(app: Context, held: Claim, result: bytes, message: bytes, delta:
     )
 
 
-async def release(app: Context, held: Sequence[Claim]) -> None:
-    """Give claims back, so that nobody has to wait for their leases to end."""
-    await _renew(app, held, lease_ms=0)
+async def release(app: Context, held: Sequence[Claim]) -> list[bool]:
+    """Give claims back, so that nobody has to wait for their leases to end. Whether somebody wanted each meanwhile."""
+    return [answer == b"again" for answer in await _renew(app, held, lease_ms=0)]
 
 
 @asynccontextmanager
@@ -174,11 +195,13 @@ async def _renew_again_and_again(app: Context, held: Sequence[Claim]) -> None:
             telemetry.logger.debug("a renewal failed: %s", type(error).__name__)
 
 
-async def _renew(app: Context, held: Sequence[Claim], lease_ms: int) -> None:
-    if held:
-        await app.script("renew_claims")(
-            keys=[one.claim_key for one in held], args=[app.owner, lease_ms, *(one.token for one in held)]
-        )
+async def _renew(app: Context, held: Sequence[Claim], lease_ms: int) -> list[bytes]:
+    if not held:
+        return []
+    answers: list[bytes] = await app.script("renew_claims")(
+        keys=[one.claim_key for one in held], args=[app.owner, lease_ms, *(one.token for one in held)]
+    )
+    return answers
 
 
 async def claim_replay(app: Context, batch: Batch, payload: Payload) -> Claim | str:

@@ -5,6 +5,8 @@ Functions host reads; here the same text becomes a redis-py async client. Where 
 redis-py (it tunes the extension's multiplexer) it is accepted and left to the extension.
 """
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +71,8 @@ def parse_connection_string(text: str) -> ConnectionOptions:
 
     Raises ConfigurationError that names every option that is wrong or unknown, never its value if that is a secret.
     """
+    if "://" in text:  # not quoted: it may hold the password
+        raise ConfigurationError("Redis: a URL; a connection string is host:port,password=...,ssl=True")
     faults: list[str] = []
     endpoints: list[str] = []
     values: dict[str, Any] = {}
@@ -78,7 +82,7 @@ def parse_connection_string(text: str) -> ConnectionOptions:
             endpoints.append(part)
             continue
         try:
-            values |= _parse_option(name.strip(), value.strip())
+            values |= _parse_option(name.strip(), value.strip(), values)
         except ValueError as fault:
             faults.append(str(fault))
     ssl = bool(values.get("ssl", False))
@@ -95,6 +99,8 @@ def parse_connection_string(text: str) -> ConnectionOptions:
 
 
 def _parse_endpoint(text: str, default_port: int) -> tuple[str, int]:
+    if not re.fullmatch(r"[\w.\-:\[\]]+", text, re.ASCII):
+        raise ValueError("the endpoint is not host:port")
     host, colon, port = text.rpartition(":")
     if not colon or (text.startswith("[") and text.endswith("]")):
         return text.strip("[]"), default_port
@@ -103,7 +109,7 @@ def _parse_endpoint(text: str, default_port: int) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _parse_option(name: str, value: str) -> dict[str, Any]:
+def _parse_option(name: str, value: str, seen: Collection[str]) -> dict[str, Any]:
     match name.lower():
         case "password":
             return {"password": value or None}
@@ -127,7 +133,10 @@ def _parse_option(name: str, value: str) -> dict[str, Any]:
             raise ValueError(f"{name}: {_NOT_SUPPORTED[lowered]}")
         case lowered if lowered in _LEFT_TO_THE_EXTENSION:
             return {}
-    raise ValueError(f"unknown option {name!r}")
+    # A password that holds a comma ends in what looks like an option: only a plain word may be shown.
+    if re.fullmatch(r"[A-Za-z]{1,30}", name) and "password" not in seen:
+        raise ValueError(f"unknown option {name!r}")
+    raise ValueError("an unknown option, not shown since it may be part of a password")
 
 
 def _parse_bool(name: str, value: str) -> bool:

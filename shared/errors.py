@@ -5,6 +5,7 @@ KeyspaceError
 +-- MalformedEvent        a trigger message that is none: counted, logged, dropped
 +-- Rejected              input that can never be read as it stands: a dead letter at once, outputs left alone
 +-- NotReady              a placeholder: ignored until its data is written
++-- KeyTaken              another application uses the key of a claim: retried, then a dead letter
 +-- SourceMoved           a chart was written again at every attempt: retried
 +-- WorkTimeout           the computation for one key took too long: retried
 +-- WorkerLost            every worker that claimed a content died on it: a dead letter
@@ -32,6 +33,10 @@ class Rejected(KeyspaceError):
 
 class NotReady(KeyspaceError):
     """A value that announces data and holds none yet; the write that brings it will be an event of its own."""
+
+
+class KeyTaken(KeyspaceError):
+    """A key that this app needs holds something of another application, which is left alone."""
 
 
 class SourceMoved(KeyspaceError):

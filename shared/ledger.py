@@ -1,10 +1,11 @@
 """What a failure leads to: one place that turns an error into an outcome, for every reactor.
 
 Rejected, WorkerLost        another attempt would fail as well: a dead letter at once
-Redis is away               nothing can be noted there; the sweep that follows its return finds the key
+Redis is away, or refuses   nothing can be noted there; the sweep that follows its return finds the key
 anything else               due again after a backoff, until its attempts are used up: then a dead letter
 """
 
+import re
 import traceback
 
 from shared import dead_letters, retries, telemetry
@@ -14,14 +15,19 @@ from shared.errors import Rejected, WorkerLost
 from shared.outcomes import Outcome, dead, rejected, retried
 
 AWAY = "Redis is away; the sweep will do it"
+_REFUSED = re.compile(r"\b(OOM|READONLY|MISCONF|NOPERM|NOREPLICAS|BUSY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)\b")
+"""Error codes of a server that cannot serve anybody now: full, failing over, starting, or set up against us."""
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether Redis could not be reached, or did not answer in time."""
+    """Whether Redis could not be reached, did not answer in time, or refuses to serve: nothing of this key's doing."""
     from redis.exceptions import ConnectionError as RedisConnectionError
+    from redis.exceptions import RedisError
     from redis.exceptions import TimeoutError as RedisTimeoutError
 
-    return isinstance(error, RedisConnectionError | RedisTimeoutError | OSError)
+    if isinstance(error, RedisConnectionError | RedisTimeoutError | OSError):
+        return True
+    return isinstance(error, RedisError) and bool(_REFUSED.search(f"{type(error).__name__} {error}"))
 
 
 async def failed(
@@ -50,7 +56,7 @@ async def _failed(
     _tell(reactor, error)
     if is_outage(error):
         return retried(key, AWAY)
-    due = await retries.schedule(app, reactor, key, error)
+    due = await retries.schedule(app, reactor, key, error, digest=payload.digest if payload else "")
     name = type(error).__name__
     if due.delay_s is not None:
         return retried(key, f"{name}; attempt {due.attempts}, again in {due.delay_s:.1f} s")

@@ -13,6 +13,8 @@ class Result(StrEnum):
     """The effect was there already; nothing was written."""
     IGNORED = "ignored"
     """Nothing of this reactor's: another kind of key, an operation that changes nothing, data not there yet."""
+    LATER = "later"
+    """Nothing was done now: another worker is at it, or this call had no time left. It will be looked at again."""
     REJECTED = "rejected"
     """Input that cannot be read: a dead letter (sessions: none); existing outputs were left alone."""
     RETRIED = "retried"
@@ -40,6 +42,10 @@ def duplicate(key: bytes, detail: str | None = None) -> Outcome:
 
 def ignored(key: bytes, detail: str) -> Outcome:
     return Outcome(key, Result.IGNORED, detail)
+
+
+def later(key: bytes, detail: str) -> Outcome:
+    return Outcome(key, Result.LATER, detail)
 
 
 def rejected(key: bytes, detail: str) -> Outcome:

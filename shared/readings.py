@@ -206,7 +206,7 @@ def _items(value: object) -> Iterator[object]:
         yield from value
     elif isinstance(value, dict):
         lists = [value[name] for name in _LISTS if isinstance(value.get(name), list)]
-        if lists:
+        if any(lists):
             for one in lists:
                 yield from one
         elif "value" in value or isinstance(value.get("data"), dict):
@@ -258,7 +258,7 @@ def _number(value: object) -> float | None:
 
 def _number_in_text(value: bytes) -> float | None:
     try:
-        return float(value)
+        return None if b"_" in value else float(value)  # Python's own 1_000 is no number elsewhere
     except ValueError:
         return None
 

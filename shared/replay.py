@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from shared import dead_letters
@@ -33,7 +34,9 @@ async def replay(app: Context, reactors: Sequence[Replayed], letter_id: str) -> 
     reactor = next((one for one in reactors if letter.reactor == one.NAME), None)
     if reactor is None:
         raise KeyspaceError(f"dead letter {letter_id} is of {letter.reactor[:40]!r}, which does not replay")
-    await app.redis.delete(dead_letters.mark_key(letter.reactor, letter.key))
+    mark = dead_letters.mark_key(letter.reactor, letter.key)
+    if await app.redis.get(mark) in {(letter.digest or "").encode(), dead_letters.NO_DIGEST}:
+        await app.redis.delete(mark)  # that of other content, a later letter's, stays
     outcome = await _replay(app, reactor, letter)
     effect = outcome.result is Result.PROCESSED or (outcome.result is Result.DUPLICATE and outcome.detail is None)
     if effect:
@@ -61,7 +64,8 @@ async def replay_all(app: Context, reactors: Sequence[Replayed], *, reactor: str
         for letter in page.letters:
             if letter.id not in seen:  # one that failed again is the newest now
                 seen.add(letter.id)
-                results[(await replay(app, reactors, letter.id)).result] += 1
+                with suppress(KeyspaceError):  # gone meanwhile, or not to be read
+                    results[(await replay(app, reactors, letter.id)).result] += 1
         cursor = page.next_cursor
         if cursor is None:
             return results

@@ -8,7 +8,7 @@ charts. A session's key is a bearer token.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -33,8 +33,10 @@ class Schedule:
     last_ms: int
 
 
-async def schedule(app: Context, reactor: str, key: bytes, error: BaseException) -> Schedule:
+async def schedule(app: Context, reactor: str, key: bytes, error: BaseException, *, digest: str = "") -> Schedule:
     """Count one more failure of `key` and say when it is tried again.
+
+    `digest` is that of the content that failed, if it was read: other content starts anew.
 
     The wait before the n-th retry is random, up to RETRY_BASE_S * 2^(n-1) and at most RETRY_CAP_S (full jitter). A key
     whose attempts are used up stays known until `dead_letters.bury` or `clear` removes it: should neither happen, since
@@ -47,6 +49,7 @@ async def schedule(app: Context, reactor: str, key: bytes, error: BaseException)
         keys=[_DUE, _ENTRIES],
         args=[
             member(reactor, key),
+            digest,
             msgspec.msgpack.encode(describe(error)),
             namespaces.RETRY_TTL_S,
             app.settings.lease_ms,
@@ -70,10 +73,24 @@ async def take_due(app: Context, limit: int = 64) -> dict[str, list[bytes]]:
     return dict(due)
 
 
+async def put_back(app: Context, reactor: str, keys: Iterable[bytes]) -> None:
+    """Make keys that were taken due again soon, after RETRY_BASE_S: nothing was tried."""
+    seconds, micros = await app.redis.time()
+    due_ms = seconds * 1000 + micros // 1000 + round(app.settings.retry_base_s * 1000)
+    if members := dict.fromkeys((member(reactor, key) for key in keys), due_ms):
+        await app.redis.zadd(_DUE, members, xx=True)
+
+
 async def clear(app: Context, reactor: str, keys: Iterable[bytes]) -> None:
     """Forget the failures of these keys: they succeeded, or there is nothing left to do for them."""
     if members := [member(reactor, key) for key in keys]:
         await app.script("clear_retries")(keys=[_DUE, _ENTRIES], args=members)
+
+
+async def not_yet_due(app: Context, reactor: str, keys: Sequence[bytes]) -> set[bytes]:
+    """Those of `keys` that wait for a retry whose time has not come."""
+    members = [member(reactor, key) for key in keys]
+    return {keys[position - 1] for position in await app.script("waiting_retries")(keys=[_DUE], args=members)}
 
 
 async def waiting(app: Context) -> int:

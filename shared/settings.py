@@ -208,10 +208,16 @@ def parse(environ: Mapping[str, str]) -> Settings:
 def _contradictions(settings: Settings) -> list[str]:
     """Settings that cannot hold together."""
     timeout_s, faults = settings.function_timeout_s, []
+    if 0 < settings.lease_s < 0.01:
+        faults.append(f"LEASE_S ({settings.lease_s:g}) is below 0.01; 0 is a quarter of functionTimeout")
     if settings.lease_s > timeout_s:
         faults.append(f"LEASE_S ({settings.lease_s:g}) is longer than functionTimeout ({timeout_s:g} s)")
     if settings.work_timeout_s >= timeout_s:
         faults.append(f"WORK_TIMEOUT_S ({settings.work_timeout_s:g}) is not below functionTimeout ({timeout_s:g} s)")
+    for name in ("sweep_schedule", "retry_schedule"):
+        text = getattr(settings, name)
+        if len(text.split()) != 6 and not _TIME_SPAN.fullmatch(text):
+            faults.append(f"{variable(name)}: neither an NCRONTAB expression of six fields nor hh:mm:ss")
     if settings.retry_base_s > settings.retry_cap_s:
         faults.append(f"RETRY_BASE_S ({settings.retry_base_s:g}) is above RETRY_CAP_S ({settings.retry_cap_s:g})")
     if settings.dead_letters_max_bytes < settings.max_payload_bytes:

@@ -6,6 +6,7 @@ work: it keeps N instances from sweeping at once. lua/sweep_acquire.lua gives it
 """
 
 import asyncio
+import math
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ import msgspec
 from shared import namespaces, retries, telemetry
 from shared.context import Context
 from shared.lanes import Lane
-from shared.outcomes import Outcome, Result
+from shared.outcomes import Outcome, Result, later
 from shared.swept import Swept
 
 GROUP = 64
@@ -137,13 +138,17 @@ async def sweep(app: Context, reactors: Sequence[SweptReactor], *, budget_s: flo
     seen, held, out_of_time = 0, True, False
     while held and not scan.done and not out_of_time:
         reactor, keys = await scan.page(app)
-        page = Counter(outcome.result for outcome in await _react(app, reactor, keys, "sweep"))
-        results, seen = results + page, seen + len(keys)
-        position.index, position.cursor = scan.index, scan.cursor
-        position.found.add(len(keys), page)
+        outcomes = await _react(app, reactor, keys, "sweep", until_s=started_s + budget_s)
+        page = Counter(outcome.result for outcome in outcomes)
+        results, seen = results + page, seen + len(outcomes)
+        position.found.add(len(outcomes), page)
+        whole = len(outcomes) == len(keys)
+        if whole:  # else time ran out: the next sweep begins with this page
+            position.index, position.cursor = scan.index, scan.cursor
+        finished = whole and scan.done
         out_of_time = time.monotonic() - started_s >= budget_s
-        held = await _save(app, token, position, finished=scan.done, release=scan.done or out_of_time)
-    return SweepReport(seen, results, held and scan.done, not held, time.monotonic() - started_s)
+        held = await _save(app, token, position, finished=finished, release=finished or out_of_time)
+    return SweepReport(seen, results, held and finished, not held, time.monotonic() - started_s)
 
 
 def _places(reactors: Sequence[SweptReactor]) -> list[tuple[SweptReactor, Swept]]:
@@ -161,20 +166,29 @@ def _former(saved: bytes, now: _Position) -> _Position | None:
 
 
 async def _save(app: Context, token: bytes, position: _Position, *, finished: bool, release: bool) -> bool:
-    """Whether the lease still holds; with it the position is saved, and a finished round noted."""
-    return bool(
-        await app.script("sweep_step")(
-            keys=[_KEY],
-            args=[
-                token,
-                0 if release else app.settings.lease_ms,
-                namespaces.SWEEP_TTL_S,
-                b"" if finished else msgspec.json.encode(position),
-                position.began_ms,
-                msgspec.json.encode(position.found),
-            ],
+    """Whether the lease still holds; with it the position is saved, and a finished round noted.
+
+    Where Redis refuses to write (it is full, say) the sweep goes on without: others may sweep too, which harms nothing.
+    """
+    from redis.exceptions import ResponseError
+
+    try:
+        return bool(
+            await app.script("sweep_step")(
+                keys=[_KEY],
+                args=[
+                    token,
+                    0 if release else app.settings.lease_ms,
+                    namespaces.SWEEP_TTL_S,
+                    b"" if finished else msgspec.json.encode(position),
+                    position.began_ms,
+                    msgspec.json.encode(position.found),
+                ],
+            )
         )
-    )
+    except ResponseError as fault:
+        telemetry.outage("Redis", fault)
+        return True
 
 
 async def server_id(app: Context) -> str:
@@ -190,13 +204,14 @@ async def retry_due(app: Context, reactors: Sequence[SweptReactor], *, budget_s:
     """
     by_name = {reactor.NAME: reactor for reactor in reactors}
     deadline_s = time.monotonic() + budget_s
-    failed = {Result.RETRIED, Result.DEAD}
+    failed = {Result.RETRIED, Result.DEAD, Result.LATER}
     done = 0
     while due := await retries.take_due(app, GROUP):
         for name, keys in due.items():
             if reactor := by_name.get(name):  # another version of the app may have one more
                 outcomes = await _react(app, reactor, keys, "retry")
                 await retries.clear(app, name, [one.key for one in outcomes if one.result not in failed])
+                await retries.put_back(app, name, [one.key for one in outcomes if one.result is Result.LATER])
                 done += len(keys)
         if time.monotonic() >= deadline_s:
             break
@@ -258,20 +273,34 @@ class Burst:
 
 
 async def _react(
-    app: Context, reactor: SweptReactor, keys: Sequence[bytes], operation: str, function: str | None = None
+    app: Context,
+    reactor: SweptReactor,
+    keys: Sequence[bytes],
+    operation: str,
+    function: str | None = None,
+    until_s: float = math.inf,
 ) -> list[Outcome]:
-    """React in groups, with air for the other functions between them, and tell what was done."""
+    """React in groups, with air for the other functions between them, and tell what was done.
+
+    After `until_s` (of time.monotonic) no more groups are begun, but for the first. A sweep leaves keys alone that wait
+    for a retry: their backoff is not its to shorten.
+    """
     told = function or operation
     outcomes: list[Outcome] = []
     for start in range(0, len(keys), GROUP):
+        if start and time.monotonic() >= until_s:
+            break
+        group = keys[start : start + GROUP]
+        waiting = await retries.not_yet_due(app, reactor.NAME, group) if operation == "sweep" else set()
         began_s = time.perf_counter()
-        some = await reactor.react(app, keys[start : start + GROUP], operation)
+        some = await reactor.react(app, [key for key in group if key not in waiting], operation)
         duration_ms = (time.perf_counter() - began_s) * 1000
         for outcome in some:
-            if outcome.result not in {Result.DUPLICATE, Result.IGNORED}:
+            if outcome.result not in {Result.DUPLICATE, Result.IGNORED, Result.LATER}:
                 telemetry.record(told, operation, outcome, duration_ms, app.settings.audit_key)
         outcomes += some
+        outcomes += [later(key, "waits for its retry") for key in group if key in waiting]
         await asyncio.sleep(0)
-    if keys and operation == "sweep":
-        telemetry.count(reactor.NAME, "swept", len(keys))
+    if outcomes and operation == "sweep":
+        telemetry.count(reactor.NAME, "swept", len(outcomes))
     return outcomes

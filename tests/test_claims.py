@@ -69,7 +69,7 @@ async def test_a_live_lease_is_skipped_and_its_holder_looks_again(workers: tuple
     held = await claim(workers[0])
     for other in workers:
         (answer,) = await claims.claim(other, [ONE])
-        assert answer == Outcome(ONE.key, Result.DUPLICATE, "another worker is at it")
+        assert answer == Outcome(ONE.key, Result.LATER, "another worker is at it")
     assert await commit(workers[0], held) == b"again"
 
 
@@ -150,12 +150,22 @@ async def test_a_claim_given_back_is_free_at_once(workers: tuple[Context, Contex
     assert (await claim(workers[1])).attempt == 1
 
 
-async def test_a_foreign_value_under_the_claim_s_key_is_replaced(
-    workers: tuple[Context, Context], redis_client: redis.asyncio.Redis
+@pytest.mark.parametrize("kind", ["list", "hash"])
+async def test_an_item_of_fastapi_s_own_queue_is_left_alone_and_the_batch_is_not_forgotten(
+    workers: tuple[Context, Context], redis_client: redis.asyncio.Redis, kind: str
 ) -> None:
-    """`fastapi:queue:processing:` is FastAPI's namespace."""
-    await redis_client.set(CLAIM, "an item of somebody's queue")
-    assert await commit(workers[0], await claim(workers[0])) == b"committed"
+    if kind == "list":
+        await redis_client.rpush(CLAIM, "job")
+    else:
+        await redis_client.hset(CLAIM, "job", "1")
+    before = await redis_client.dump(CLAIM)
+    (outcome,) = await batches.react(workers[0], [ONE.key], "set")
+    assert outcome.result is Result.RETRIED
+    assert "KeyTaken" in str(outcome.detail)
+    assert await redis_client.dump(CLAIM) == before
+    await redis_client.delete(CLAIM)
+    (outcome,) = await batches.react(workers[0], [ONE.key], "retry")
+    assert outcome.result is Result.PROCESSED
 
 
 async def test_a_call_reads_a_bounded_number_of_bytes(app: Context, redis_client: redis.asyncio.Redis) -> None:

@@ -70,9 +70,25 @@ def test_a_wrong_option_is_named(text: str, named: str) -> None:
         parse_connection_string(text)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "redis://:hunter2@127.0.0.1:1",
+        "rediss://:hunter2=@h:6380",
+        "h:1,password=abc,hunter2=x",
+        "h:1,password=abc,hunter2",
+        "user:hunter2@h:1",
+    ],
+)
+def test_a_password_in_the_wrong_place_is_not_shown(text: str) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        parse_connection_string(text)
+    assert "hunter" not in str(caught.value)
+
+
 def test_all_faults_are_named_at_once_and_no_secret() -> None:
     with pytest.raises(ConfigurationError) as caught:
-        parse_connection_string("h:1,password=hunter2,foo=1,bar=2,ssl=hunter2")
+        parse_connection_string("h:1,foo=1,bar=2,ssl=hunter2,password=hunter2")
     assert "foo" in str(caught.value)
     assert "bar" in str(caught.value)
     assert "ssl" in str(caught.value)

@@ -158,6 +158,8 @@ def test_a_placeholder_is_not_ready_rather_than_wrong() -> None:
     with pytest.raises(NotReady):
         from_json(b'{"batchId":"b","status":"processing"}')
     with pytest.raises(NotReady):
+        from_json(b'{"batchId":"b","status":"processing","records":[]}')
+    with pytest.raises(NotReady):
         from_hash({b"batchId": b"b", b"status": b"processing"})
 
 

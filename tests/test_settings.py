@@ -103,6 +103,8 @@ def test_the_lease_is_derived_from_the_function_timeout() -> None:
     [
         ({"LEASE_S": "121"}, ("LEASE_S", "functionTimeout")),
         ({"WORK_TIMEOUT_S": "120"}, ("WORK_TIMEOUT_S", "functionTimeout")),
+        ({"SWEEP_SCHEDULE": "banana"}, ("SWEEP_SCHEDULE", "six fields")),
+        ({"LEASE_S": "0.0004"}, ("LEASE_S", "functionTimeout")),
         ({"RETRY_BASE_S": "400"}, ("RETRY_BASE_S", "RETRY_CAP_S")),
         ({"DEAD_LETTERS_MAX_BYTES": "2048"}, ("DEAD_LETTERS_MAX_BYTES", "MAX_PAYLOAD_BYTES")),
         ({"AzureFunctionsJobHost__functionTimeout": "-1"}, ("functionTimeout", "finite")),

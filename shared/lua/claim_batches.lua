@@ -9,14 +9,19 @@
 --        5 length in bytes of the result's head (see below)
 --        6 "1" to return the model as well
 --        7 time to live of a claim in s
+--        8 time to live of a dead mark in s
+--        9 most elements of a list, or fields of a hash
 -- Returns {time in s, model as {field, value, ...} or {}, one array per batch ...}, each of
 --        {"gone"}                    no such key
 --        {"done"}                    the result was made from this very content
 --        {"dead"}                    this content became a dead letter
 --        {"held"}                    somebody holds a live lease on it; that holder will look again when it commits
+--        {"foreign"}                 another application keeps something under the claim's key; it was left alone
 --        {"later"}                   ARGV 4 is used up
 --        {"type", name}              neither string, hash nor list
 --        {"large", bytes at least}   above ARGV 3; not read
+--        {"many", elements}          above ARGV 9; not read
+--        {"error", text}             this one could not be claimed; the others were
 --        {"string", digest, attempt, token, ttl in ms, value}
 --        {"list",   digest, attempt, token, ttl in ms, element, ...}
 --        {"hash",   digest, attempt, token, ttl in ms, field, value, ...}   sorted by field
@@ -37,6 +42,9 @@ if redis.replicate_commands then redis.replicate_commands() end
 
 local owner, lease_ms = ARGV[1], tonumber(ARGV[2])
 local max_bytes, bytes_left, head_bytes = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
+local max_parts = tonumber(ARGV[9])
+local PART_BYTES = 16 -- what an element costs beside its bytes, so that empty ones count too
+local MAX_LEASE_MS = tonumber(ARGV[7]) * 1000 -- a lease that ends later was written before the clock was set back
 local STEP = 1000
 local clock = redis.call('TIME')
 local now_us = tonumber(clock[1]) * 1e6 + tonumber(clock[2])
@@ -55,7 +63,7 @@ local function read_list(key)
   for start = 0, redis.call('LLEN', key) - 1, STEP do
     for _, element in ipairs(redis.call('LRANGE', key, start, start + STEP - 1)) do
       parts[#parts + 1] = element
-      bytes = bytes + #element
+      bytes = bytes + #element + PART_BYTES
       if bytes > max_bytes then return nil, bytes end
     end
   end
@@ -71,7 +79,7 @@ local function read_hash(key)
       local name, value = page[2][index], page[2][index + 1]
       if values[name] == nil then
         names[#names + 1] = name
-        bytes = bytes + #name + #value
+        bytes = bytes + #name + #value + 2 * PART_BYTES
       end
       values[name] = value
       if bytes > max_bytes then return nil, bytes end
@@ -97,6 +105,10 @@ local function read(key, mark)
   if kind == 'string' then
     bytes = redis.call('STRLEN', key)
     if bytes <= max_bytes then parts = {redis.call('GET', key)} end
+  elseif redis.call('MEMORY', 'USAGE', key) > 8 * max_bytes + 1e6 then -- an estimate by samples, before reading
+    return nil, mark == '-' and {'dead'} or {'large', redis.call('MEMORY', 'USAGE', key)}
+  elseif redis.call(kind == 'list' and 'LLEN' or 'HLEN', key) > max_parts then
+    return nil, mark == '-' and {'dead'} or {'many', redis.call(kind == 'list' and 'LLEN' or 'HLEN', key)}
   elseif kind == 'list' then
     parts, bytes = read_list(key)
   else
@@ -109,17 +121,27 @@ end
 
 local function claim(key, result, claim_key, mark_key)
   if bytes_left <= 0 then return {'later'} end
-  local mark = redis.call('GET', mark_key)
+  local mark = redis.pcall('GET', mark_key)
   local found, answer = read(key, mark)
-  if not found then return answer end
+  if not found then
+    if answer[1] == 'dead' then redis.call('EXPIRE', mark_key, ARGV[8]) end
+    return answer
+  end
   local kind, digest, parts = found[1], found[2], found[3]
   if redis.pcall('GETRANGE', result, 0, head_bytes - 1) == '{"inputDigest":"' .. digest .. '"' then
     return {'done'}
   end
-  if mark == digest then return {'dead'} end
-  if redis.call('TYPE', claim_key).ok ~= 'hash' then redis.call('DEL', claim_key) end
+  if mark == digest then
+    redis.call('EXPIRE', mark_key, ARGV[8])
+    return {'dead'}
+  end
+  local claim_type = redis.call('TYPE', claim_key).ok
+  if claim_type ~= 'none' and (claim_type ~= 'hash' or redis.call('HEXISTS', claim_key, 'token') == 0) then
+    return {'foreign'}
+  end
   local held = redis.call('HMGET', claim_key, 'lease_until_ms', 'token', 'attempt', 'digest')
-  if (tonumber(held[1]) or 0) > now_ms then
+  local until_ms = tonumber(held[1]) or 0
+  if until_ms > now_ms and until_ms <= now_ms + MAX_LEASE_MS then
     redis.call('HSET', claim_key, 'again', '1')
     return {'held'}
   end
@@ -140,6 +162,7 @@ if ARGV[6] == '1' and redis.call('TYPE', model_key).ok == 'hash' then
 end
 local answer = {tonumber(clock[1]), model}
 for index = 1, #KEYS - 1, 4 do
-  answer[#answer + 1] = claim(KEYS[index], KEYS[index + 1], KEYS[index + 2], KEYS[index + 3])
+  local done, found = pcall(claim, KEYS[index], KEYS[index + 1], KEYS[index + 2], KEYS[index + 3])
+  answer[#answer + 1] = done and found or {'error', type(found) == 'table' and found.err or tostring(found)}
 end
 return answer

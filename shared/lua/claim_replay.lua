@@ -24,9 +24,13 @@ if redis.call('EXISTS', KEYS[1]) == 1 then return {'live'} end
 if redis.call('EXISTS', KEYS[2]) == 1 then
   return redis.pcall('GETRANGE', KEYS[2], 0, #ARGV[3] - 1) == ARGV[3] and {'done'} or {'superseded'}
 end
-if redis.call('TYPE', KEYS[3]).ok ~= 'hash' then redis.call('DEL', KEYS[3]) end
+local claim_type = redis.call('TYPE', KEYS[3]).ok
+if claim_type ~= 'none' and (claim_type ~= 'hash' or redis.call('HEXISTS', KEYS[3], 'token') == 0) then
+  return {'held'}
+end
 local held = redis.call('HMGET', KEYS[3], 'lease_until_ms', 'token')
-if (tonumber(held[1]) or 0) > now_ms then return {'held'} end
+local until_ms = tonumber(held[1]) or 0
+if until_ms > now_ms and until_ms <= now_ms + tonumber(ARGV[5]) * 1000 then return {'held'} end
 local token = string.format('%.0f', math.max(now_us, (tonumber(held[2]) or 0) + 1))
 redis.call('HSET', KEYS[3], 'owner', ARGV[1], 'token', token, 'attempt', 1, 'digest', ARGV[4],
   'lease_until_ms', string.format('%.0f', now_ms + tonumber(ARGV[2])), 'again', '0')

@@ -20,6 +20,7 @@
 --        "committed"  everything was written, and the claim is released
 --        "again"      the same; somebody wanted the batch meanwhile: look at it again
 --        "same"       the result is of this content already; nothing was written
+--        "same again" both
 --        "stale"      the claim is another's by now, or gone; nothing was written
 --
 -- Invariants: only the holder of the claim writes. What a batch adds is in the model once, in its own `+` field or in
@@ -45,9 +46,12 @@ local held = redis.pcall('HMGET', claim, 'owner', 'token', 'again')
 local ours = held[1] == ARGV[8] and held[2] == ARGV[9]
 if redis.pcall('GETRANGE', result, 0, #ARGV[10] - 1) == ARGV[10] then
   if ours then redis.call('DEL', claim) end
-  return 'same'
+  return ours and held[3] == '1' and 'same again' or 'same'
 end
 if not ours then return 'stale' end
+
+-- First what Redis may refuse to this user: nothing was written then. Nobody sees the order inside of a script.
+redis.call('PUBLISH', ARGV[6], ARGV[7])
 redis.call('DEL', claim)
 
 if redis.call('TYPE', model).ok ~= 'hash' then redis.call('UNLINK', model) end
@@ -62,5 +66,4 @@ redis.call('HSET', model, '+' .. generation .. ':' .. version, ARGV[4])
 redis.call('EXPIRE', model, ARGV[3])
 
 redis.call('SET', result, ARGV[1], 'EX', ARGV[2])
-redis.call('PUBLISH', ARGV[6], ARGV[7])
 return held[3] == '1' and 'again' or 'committed'

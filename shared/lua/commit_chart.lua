@@ -27,9 +27,10 @@ local fresh = ARGV[2] .. ARGV[1] .. '"'
 if redis.pcall('GETRANGE', KEYS[2], 0, #fresh - 1) == fresh then
   return 'same'
 end
+-- First what Redis may refuse to this user: nothing was written then. Nobody sees the order inside of a script.
+redis.call('PUBLISH', ARGV[5], ARGV[6])
 redis.call('SET', KEYS[2], ARGV[3], 'EX', ARGV[4])
 if #KEYS > 2 then
   redis.call('UNLINK', unpack(KEYS, 3))
 end
-redis.call('PUBLISH', ARGV[5], ARGV[6])
 return 'committed'

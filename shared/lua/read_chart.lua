@@ -7,6 +7,7 @@
 -- ARGV[2]  first bytes of a fresh cache, up to its source digest
 -- ARGV[3]  time to live of a cache, in seconds
 -- ARGV[4]  largest source to read in this call, in bytes
+-- ARGV[5]  time to live of a dead mark, in seconds
 --
 -- Returns one of
 --   {'gone'}                    no source
@@ -43,6 +44,7 @@ if redis.pcall('GETRANGE', KEYS[2], 0, #fresh - 1) == fresh then
   return {'same'}
 end
 if mark == digest then
+  redis.call('EXPIRE', KEYS[3], ARGV[5])
   return {'dead'}
 end
 return {'read', digest, redis.call('PTTL', KEYS[1]), value}
