@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import redis.asyncio
 
 ROOT = Path(__file__).parents[1]
 IMPORT_BUDGET_MS = 400
@@ -71,3 +73,27 @@ def test_a_script_s_contract_names_keys_arguments_returns_and_invariant(path: Pa
     header = "\n".join(line for line in path.read_text().splitlines() if line.startswith("--"))
     for word in ("KEYS", "ARGV", "Returns", "Invariant"):
         assert word in header, f"{path.name} does not say its {word}"
+
+
+async def test_every_command_of_the_scripts_exists_in_redis_6_0(redis_client: redis.asyncio.Redis) -> None:
+    """As the server itself tells when each command came."""
+    if await _version(redis_client) < (7, 0):
+        pytest.skip("only servers from 7.0 on tell since when a command exists")
+    source = "".join(path.read_text() for path in (ROOT / "shared" / "lua").glob("*.lua"))
+    names = set(re.findall(r"redis\.p?call\('(\w+)'", source)) | {"LLEN", "HLEN", "SCAN", "INFO", "HMGET", "ZSCORE"}
+    assert len(names) > 20
+    about = await redis_client.eval("return redis.call('COMMAND', 'DOCS', unpack(ARGV))", 0, *names)
+    docs = {
+        name: dict(zip(one[::2], one[1::2], strict=True)) for name, one in zip(about[::2], about[1::2], strict=True)
+    }
+    assert len(docs) == len(names)
+    for name, one in docs.items():
+        since = tuple(int(part) for part in one[b"since"].decode().split("."))
+        assert since <= (6, 0, 9), f"{name!r} came with {since}"
+    newer = re.findall(r"'(?:GETDEL|GETEX|COPY|SMISMEMBER|ZMSCORE|XAUTOCLAIM|LMOVE|EXPIRETIME|PEXPIRETIME)'", source)
+    assert newer == []
+
+
+async def _version(client: redis.asyncio.Redis) -> tuple[int, int]:
+    major, minor, *_ = (await client.info("server"))["redis_version"].split(".")
+    return int(major), int(minor)

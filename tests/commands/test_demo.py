@@ -65,7 +65,7 @@ def test_the_demo_shows_every_sample_with_its_expected_effect() -> None:
         "session, refresh",
         "session, logout",
     ]
-    assert "water_temp 61.5 at T-07" in output
+    assert "demo_temp 61.5 at T-07" in output
     assert "nextauth.session.ended, logout" in output
 
 
@@ -101,3 +101,33 @@ def test_keys_written_with_redis_cli_into_a_given_server_have_their_effects_with
             assert time.perf_counter() - written_s < 1, f"{key} took too long"
             assert client.exists(effect)
             assert "cli-token" not in said[-1]
+
+
+def test_the_demo_leaves_no_key_behind_on_a_given_server_but_records_and_the_baseline(
+    redis_client: redis.Redis, redis_port: int
+) -> None:
+    with run("--demo", "--once", "--redis", f"127.0.0.1:{redis_port}") as process:
+        output, _ = process.communicate(timeout=50)
+    assert process.returncode == 0, output
+    with redis.Redis(port=redis_port) as client:
+        left = {key.decode() for key in client.scan_iter()}
+        assert client.zcard("functions:dead:index") == 0
+    assert left <= {
+        "fastapi:cache:model:anomaly-detector",
+        "functions:audit:sessions",
+        "functions:dead:totals",
+        "functions:sweep",
+    }
+
+
+def test_a_burst_is_measured() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "local.burst", "--batches", "300", "--only", "on"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=True,
+    )
+    assert "burst sweep on   300 batches in" in done.stdout
+    assert float(done.stdout.split()[-2]) > 10

@@ -1,0 +1,267 @@
+"""A server that refuses rather than fails: full, read-only, forbidden, its clock set back, keys in the way."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import msgspec
+import pytest
+import redis.asyncio
+
+from shared import batches, chart_cache, charts, claims, dead_letters, retries, telemetry
+from shared.analysis import analyse
+from shared.claims import Batch, Claim
+from shared.context import Context, open_context
+from shared.outcomes import Result
+from shared.settings import Settings
+from shared.sweep import retry_due, sweep
+
+KEYS = [f"fastapi:temp:data:{number}".encode() for number in range(100)]
+ONE = Batch(KEYS[0], b"0")
+FILLER = [{"metric": "m", "ts": number, "value": number / 7} for number in range(2000)]
+
+
+def batch(value: float) -> str:
+    return json.dumps([{"metric": "m", "ts": 1, "value": value}])
+
+
+async def write_all(client: redis.asyncio.Redis) -> None:
+    for number, key in enumerate(KEYS):
+        await client.set(key, batch(number))
+
+
+async def results(client: redis.asyncio.Redis) -> int:
+    return int(await client.exists(*(key.replace(b"temp:data", b"results:analysis") for key in KEYS)))
+
+
+@pytest.fixture
+async def slow_to_retry(app_settings: Settings, redis_client: redis.asyncio.Redis) -> AsyncIterator[Context]:
+    context = open_context(msgspec.structs.replace(app_settings, retry_base_s=200, retry_cap_s=200))
+    yield context
+    await context.redis.aclose()
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "usual"),
+    [("maxmemory", "1", "0"), ("min-replicas-to-write", "3", "0")],
+    ids=["full", "no replicas to write to"],
+)
+async def test_a_server_that_refuses_writes_costs_a_line_and_one_sweep_afterwards(
+    app: Context,
+    redis_client: redis.asyncio.Redis,
+    caplog: pytest.LogCaptureFixture,
+    setting: str,
+    value: str,
+    usual: str,
+) -> None:
+    await write_all(redis_client)
+    await redis_client.config_set(setting, value)
+    refused = 0
+    try:
+        for operation in ("set", "sweep"):
+            outcomes = await batches.react(app, KEYS, operation)
+            assert {one.result for one in outcomes} <= {
+                Result.RETRIED,
+                Result.PROCESSED,
+                Result.DUPLICATE,
+                Result.LATER,
+            }
+            refused += sum(one.result is Result.RETRIED for one in outcomes)
+    finally:
+        await redis_client.config_set(setting, usual)
+    assert refused > 0
+    assert len([one for one in caplog.records if one.levelname in {"WARNING", "ERROR"}]) <= 5
+    await redis_client.delete(*await redis_client.keys("fastapi:queue:*"), b"none")
+    await sweep(app, (batches,), budget_s=10)
+    assert await results(redis_client) == len(KEYS)
+
+
+async def test_a_refused_message_leaves_no_result_without_one(
+    app_settings: Settings, redis_client: redis.asyncio.Redis
+) -> None:
+    await redis_client.execute_command("ACL", "SETUSER", "mute", "on", "nopass", "+@all", "~*", "resetchannels")
+    mute = open_context(msgspec.structs.replace(app_settings, redis=f"{app_settings.redis},user=mute,password=any"))
+    await redis_client.set(KEYS[0], batch(1))
+    (outcome,) = await batches.react(mute, [KEYS[0]], "set")
+    await mute.redis.aclose()
+    version = (await redis_client.info("server"))["redis_version"]
+    await redis_client.execute_command("ACL", "DELUSER", "mute")
+    if version.startswith("6.0"):
+        assert outcome.result is Result.PROCESSED  # channels have no permissions there
+        return
+    assert outcome.result is Result.RETRIED
+    assert await results(redis_client) == 0
+
+
+async def test_one_key_that_cannot_be_claimed_leaves_the_others_their_turn(
+    app: Context, redis_client: redis.asyncio.Redis
+) -> None:
+    await write_all(redis_client)
+    await redis_client.set(b"fastapi:results:analysis:40", "x")
+    await redis_client.delete(b"fastapi:results:analysis:40")
+    await redis_client.rpush(dead_letters.mark_key("batches", KEYS[40]), "in the way")
+    await redis_client.rpush("fastapi:queue:processing:41", "a job")
+    outcomes = await batches.react(app, KEYS, "sweep")
+    assert await results(redis_client) == len(KEYS) - 1
+    assert outcomes[41].result is Result.RETRIED
+
+
+async def test_content_written_while_the_holder_fails_does_not_wait_for_the_sweep(
+    app: Context, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await redis_client.set(ONE.key, json.dumps([*FILLER, {"metric": "bad", "ts": 1, "value": 1}]))
+    begun, written = threading.Event(), threading.Event()
+
+    def analyse_or_fail(given: Any, *args: Any, **kwargs: Any) -> Any:
+        if "bad" in given.series:
+            begun.set()
+            written.wait(10)
+            raise ZeroDivisionError
+        return analyse(given, *args, **kwargs)
+
+    monkeypatch.setattr(batches, "analyse", analyse_or_fail)
+    working = asyncio.create_task(batches.react(app, [ONE.key], "set"))
+    await asyncio.to_thread(begun.wait, 10)
+    await redis_client.set(ONE.key, batch(2))
+    (turned_away,) = await batches.react(app, [ONE.key], "set")
+    assert turned_away.result is Result.LATER
+    written.set()
+    await working
+    assert await results(redis_client) == 1
+
+
+async def test_a_sweep_leaves_a_backoff_alone(
+    slow_to_retry: Context, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await redis_client.set(ONE.key, batch(1))
+    with monkeypatch.context() as patch:
+        patch.setattr(batches, "analyse", lambda *_, **__: 1 / 0)
+        await batches.react(slow_to_retry, [ONE.key], "set")
+        for _ in range(8):
+            report = await sweep(slow_to_retry, (batches,), budget_s=5)
+            assert report.outcomes == {Result.LATER: 1}
+    assert (await dead_letters.totals(slow_to_retry)).count == 0
+
+
+async def test_other_content_under_a_key_has_attempts_of_its_own(slow_to_retry: Context) -> None:
+    for attempt in range(1, 5):
+        found = await retries.schedule(slow_to_retry, "batches", ONE.key, ValueError(), digest="a" * 40)
+        assert found.attempts == attempt
+    assert (await retries.schedule(slow_to_retry, "batches", ONE.key, ValueError())).attempts == 5
+    assert (await retries.schedule(slow_to_retry, "batches", ONE.key, ValueError(), digest="b" * 40)).attempts == 1
+
+
+async def test_a_retry_that_meets_a_live_claim_forgets_no_failure(
+    app_settings: Settings, redis_client: redis.asyncio.Redis
+) -> None:
+    app = open_context(msgspec.structs.replace(app_settings, retry_base_s=0.001, retry_cap_s=0.001))
+    await redis_client.set(ONE.key, batch(1))
+    for _ in range(3):
+        await retries.schedule(app, "batches", ONE.key, ValueError())
+    (held,) = await claims.claim(app, [ONE])
+    assert isinstance(held, Claim)
+    await redis_client.zadd("functions:retry:due", {retries.member("batches", ONE.key): 0})
+    assert await retry_due(app, (batches,), budget_s=0) == 1
+    assert (await retries.schedule(app, "batches", ONE.key, ValueError())).attempts == 4
+    await app.redis.aclose()
+
+
+async def test_a_lease_from_before_the_clock_was_set_back_blocks_nobody(
+    app: Context, redis_client: redis.asyncio.Redis
+) -> None:
+    await redis_client.set(ONE.key, batch(1))
+    (held,) = await claims.claim(app, [ONE])
+    assert isinstance(held, Claim)
+    await redis_client.hset(held.claim_key, "lease_until_ms", str(round(time.time() * 1000) + 36_000_000))
+    (outcome,) = await batches.react(app, [ONE.key], "sweep")
+    assert outcome.result is Result.PROCESSED
+
+
+@pytest.mark.parametrize("kind", ["list", "hash"])
+async def test_too_many_elements_are_not_read(app: Context, redis_client: redis.asyncio.Redis, kind: str) -> None:
+    many = claims.MAX_PARTS + 1
+    if kind == "list":
+        await redis_client.rpush(ONE.key, *([b""] * many))
+    else:
+        await redis_client.hset(ONE.key, mapping={str(number): "" for number in range(many)})
+    before = await redis_client.info("commandstats")
+    (outcome,) = await batches.react(app, [ONE.key], "set")
+    after = await redis_client.info("commandstats")
+    assert outcome.result is Result.REJECTED
+    assert str(many) in str(outcome.detail)
+    for command in ("cmdstat_lrange", "cmdstat_hscan"):
+        assert after.get(command) == before.get(command)
+    (again,) = await batches.react(app, [ONE.key], "sweep")
+    assert again.result is Result.DUPLICATE
+
+
+async def test_a_sweep_ends_in_time_beside_work_that_hangs_and_goes_on_with_the_rest(
+    app_settings: Settings, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_context(msgspec.structs.replace(app_settings, work_timeout_s=0.2))
+    end = threading.Event()
+
+    def analyse_or_hang(given: Any, *args: Any, **kwargs: Any) -> Any:
+        if given.count > 1:
+            end.wait(30)
+        return analyse(given, *args, **kwargs)
+
+    monkeypatch.setattr(batches, "analyse", analyse_or_hang)
+    await write_all(redis_client)
+    for key in KEYS[:20]:
+        await redis_client.set(key, json.dumps(FILLER))
+    report = await sweep(app, (batches,), budget_s=0.3)
+    end.set()
+    await app.redis.aclose()
+    assert report.duration_s < 2, "20 hanging batches take 4 s one after the other"
+    assert report.outcomes[Result.LATER] > 10
+    assert await results(redis_client) >= 40
+
+
+async def test_a_small_chart_does_not_wait_for_large_ones_that_hang(
+    app_settings: Settings, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = open_context(msgspec.structs.replace(app_settings, work_timeout_s=0.3))
+    end = threading.Event()
+    render = chart_cache.render
+
+    def render_or_hang(payload: bytes, *args: Any) -> bytes:
+        if len(payload) > charts.THREAD_BYTES:
+            end.wait(30)
+        return render(payload, *args)
+
+    monkeypatch.setattr(chart_cache, "render", render_or_hang)
+    large = json.dumps([{"t": 1_767_225_600 + number, "v": number} for number in range(5000)])
+    for number in range(5):
+        await redis_client.set(f"fabric:data:chart:large-{number}:d", large)
+    await redis_client.set("fabric:data:chart:small:d", json.dumps([{"t": 1_767_225_600, "v": 1}]))
+    keys = [f"fabric:data:chart:large-{number}:d".encode() for number in range(5)] + [b"fabric:data:chart:small:d"]
+    async with redis_client.pubsub() as channel:
+        await channel.subscribe("fabric:events:chart")
+        await channel.get_message(timeout=5)
+        working = asyncio.create_task(charts.react(app, keys, "sweep"))
+        message = await channel.get_message(timeout=5)
+        assert not working.done()
+    end.set()
+    outcomes = await working
+    await app.redis.aclose()
+    assert message is not None
+    assert json.loads(message["data"])["chartId"] == "small"
+    assert outcomes[5].result is Result.PROCESSED
+
+
+async def test_what_the_data_path_saw_is_counted(app: Context, redis_client: redis.asyncio.Redis) -> None:
+    before = telemetry.counts.copy()
+    await redis_client.set(ONE.key, batch(1), ex=3600)
+    (old,) = await claims.claim(app, [ONE])
+    assert isinstance(old, Claim)
+    await redis_client.hset(old.claim_key, "lease_until_ms", 0)
+    await batches.react(app, [ONE.key], "set")
+    await redis_client.delete("fastapi:results:analysis:0")
+    await batches._commit(app, {0: batches._compute(old, app.baseline.value, app.settings)})
+    seen = telemetry.counts - before
+    assert seen["batches", "taken_over"] == 1
+    assert seen["batches", "lost_lease"] == 1
