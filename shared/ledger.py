@@ -11,7 +11,7 @@ import traceback
 from shared import dead_letters, retries, telemetry
 from shared.context import Context
 from shared.dead_letters import Payload
-from shared.errors import Rejected, WorkerLost
+from shared.errors import KeyspaceError, Rejected, WorkerLost
 from shared.outcomes import Outcome, dead, rejected, retried
 
 AWAY = "Redis is away; the sweep will do it"
@@ -65,7 +65,12 @@ async def _failed(
 
 
 def _tell(reactor: str, error: Exception) -> None:
-    """Log an unexpected error with where it came from. Its text may hold input, so it stays out."""
+    """Log an unexpected error with where it came from. Its text may hold input, so it stays out.
+
+    Our own errors say it all in the outcome's line.
+    """
+    if isinstance(error, KeyspaceError):
+        return
     if is_outage(error):
         telemetry.outage("Redis", error)
         return

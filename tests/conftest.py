@@ -66,6 +66,13 @@ async def redis_client(redis_port: int) -> AsyncIterator[redis.asyncio.Redis]:
 
 
 @pytest.fixture
+async def server_version(redis_client: redis.asyncio.Redis) -> tuple[int, int]:
+    """Major and minor, of Redis or of the Redis that a Valkey is compatible with."""
+    major, minor, *_ = (await redis_client.info("server"))["redis_version"].split(".")
+    return int(major), int(minor)
+
+
+@pytest.fixture
 def app_settings(redis_port: int) -> Settings:
     """The default settings on this test's Redis; `msgspec.structs.replace` changes some."""
     return parse({"Redis": f"127.0.0.1:{redis_port}", "AUDIT_KEY": "an audit key of the tests"})

@@ -75,9 +75,11 @@ def test_a_script_s_contract_names_keys_arguments_returns_and_invariant(path: Pa
         assert word in header, f"{path.name} does not say its {word}"
 
 
-async def test_every_command_of_the_scripts_exists_in_redis_6_0(redis_client: redis.asyncio.Redis) -> None:
+async def test_every_command_of_the_scripts_exists_in_redis_6_0(
+    redis_client: redis.asyncio.Redis, server_version: tuple[int, int]
+) -> None:
     """As the server itself tells when each command came."""
-    if await _version(redis_client) < (7, 0):
+    if server_version < (7, 0):
         pytest.skip("only servers from 7.0 on tell since when a command exists")
     source = "".join(path.read_text() for path in (ROOT / "shared" / "lua").glob("*.lua"))
     names = set(re.findall(r"redis\.p?call\('(\w+)'", source)) | {"LLEN", "HLEN", "SCAN", "INFO", "HMGET", "ZSCORE"}
@@ -92,8 +94,3 @@ async def test_every_command_of_the_scripts_exists_in_redis_6_0(redis_client: re
         assert since <= (6, 0, 9), f"{name!r} came with {since}"
     newer = re.findall(r"'(?:GETDEL|GETEX|COPY|SMISMEMBER|ZMSCORE|XAUTOCLAIM|LMOVE|EXPIRETIME|PEXPIRETIME)'", source)
     assert newer == []
-
-
-async def _version(client: redis.asyncio.Redis) -> tuple[int, int]:
-    major, minor, *_ = (await client.info("server"))["redis_version"].split(".")
-    return int(major), int(minor)

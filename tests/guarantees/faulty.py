@@ -54,11 +54,12 @@ def connection_class(fault: Fault) -> type[redis.asyncio.Connection]:
             await super().send_packed_command(*args, **kwargs)
 
         async def read_response(self, *args: Any, **kwargs: Any) -> Any:
-            answer = await super().read_response(*args, **kwargs)
-            if self.ready and fault.strikes(Moment.AFTER):
-                await self.disconnect(nowait=True)
-                raise RedisConnectionError("injected after the command")
-            return answer
+            try:
+                return await super().read_response(*args, **kwargs)
+            finally:  # also after an error reply, such as NOSCRIPT
+                if self.ready and fault.strikes(Moment.AFTER):
+                    await self.disconnect(nowait=True)
+                    raise RedisConnectionError("injected after the command")
 
     return Faulty
 
