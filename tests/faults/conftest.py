@@ -3,18 +3,8 @@
 import os
 import random
 import secrets
-from pathlib import Path
 
 import pytest
-
-SOAK_TIMEOUT_S = 1800
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--soak", default=False):
-        for item in items:
-            if Path(__file__).parent in item.path.parents:
-                item.add_marker(pytest.mark.timeout(SOAK_TIMEOUT_S), append=False)
 
 
 @pytest.fixture
