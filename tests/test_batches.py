@@ -27,7 +27,7 @@ BATCH = json.dumps({"batchId": "b1", "records": RECORDS})
 LONG = [
     {"sensorId": "s", "metric": metric, "ts": row["timestamp"], "value": value}
     for row in RECORDS
-    for metric, value in row["data"].items()  # type: ignore[attr-defined]
+    for metric, value in row["data"].items()
 ]
 
 
