@@ -137,6 +137,7 @@ def outage(what: str, error: BaseException) -> None:
         found.failures += 1
         return
     _outages[what] = _Outage(time.monotonic())
+    counts[what, "outage"] += 1
     logger.warning("%s is away (%s)", what, type(error).__name__)
 
 

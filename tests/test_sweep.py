@@ -438,3 +438,15 @@ async def test_a_redis_that_was_restarted_between_two_runs_is_swept_at_once(away
     await app.redis.set("gate:1", b"")
     await reconcile(app, [gate], watch, due=False)
     assert gate.keys == [b"gate:1"]
+
+
+async def test_an_outage_that_only_a_function_met_is_followed_by_a_sweep(app):
+    watch, gate = Watch(), Gate()
+    await reconcile(app, [gate], watch, due=True)
+    await app.redis.set("gate:1", b"")
+    await reconcile(app, [gate], watch, due=False)
+    assert gate.keys == []
+    telemetry.outage("Redis", redis.exceptions.ConnectionError())
+    telemetry.recovered("Redis")
+    await reconcile(app, [gate], watch, due=False)
+    assert gate.keys == [b"gate:1"]

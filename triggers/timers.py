@@ -23,17 +23,20 @@ MAX_BUDGET_S = 60.0
 class Watch:
     """What the timers remember of Redis from run to run, to notice that events may have gone unheard.
 
-    `behind` says that they may have: at the start, after Redis was away, and when it is another server process.
+    `behind` says that they may have: at the start, when Redis was away from a timer or from any function since the last
+    run, and when it is another server process.
     """
 
     behind: bool = True
     away: bool = False
     server: str | None = None
+    outages: int = 0
+    """How many outages this process had seen by the last run."""
 
-    def reached(self, server: str) -> None:
-        if self.away or self.server not in {None, server}:
+    def reached(self, server: str, outages: int) -> None:
+        if self.away or self.server not in {None, server} or outages != self.outages:
             self.behind = True
-        self.away, self.server = False, server
+        self.away, self.server, self.outages = False, server, outages
 
 
 _watch = Watch()
@@ -48,7 +51,7 @@ async def reconcile(app: context.Context, reactors: Sequence[SweptReactor], watc
 
     budget_s = min(app.settings.function_timeout_s / 2, MAX_BUDGET_S)
     try:
-        watch.reached(await server_id(app))
+        watch.reached(await server_id(app), telemetry.counts["Redis", "outage"])
         telemetry.recovered("Redis")
         if not (due or watch.behind):
             await retry_due(app, reactors, budget_s=budget_s)
