@@ -167,21 +167,12 @@ def _identity(held: Claim, model: Baseline, found: Analysis) -> dict[str, Any]:
 
 
 async def _commit(app: Context, ready: dict[int, _Ready]) -> dict[int, _Found]:
-    """Commit what is ready, in one round trip. A trip that failed is made once more: commits can be repeated."""
-    if not ready:
-        return {}
+    """Commit what is ready, in one round trip."""
     calls = [
         claims.commit_call(app, one.claim, msgspec.json.encode(one.result), _message(one.result), one.delta)
         for one in ready.values()
     ]
-    replies: list[Any]
-    try:
-        replies = await app.run_many("commit_batch", calls)
-    except Exception:  # tried once more, and then the ledger decides
-        try:
-            replies = await app.run_many("commit_batch", calls)
-        except Exception as error:
-            replies = [error] * len(calls)
+    replies = await ledger.run_repeatable(app, "commit_batch", calls)
     return {
         index: await _committed(app, one, reply) for (index, one), reply in zip(ready.items(), replies, strict=True)
     }
@@ -191,10 +182,11 @@ async def _committed(app: Context, one: _Ready, reply: Any) -> _Found:
     key = one.claim.batch.key
     match reply:
         case b"committed" | b"again":
-            anomalies = len(one.result["anomalies"]) + one.result["anomaliesOmitted"]
             if 0 <= (lag_ms := _USUAL_TTL_MS - one.claim.ttl_ms) < _LONGEST_LAG_MS:
                 telemetry.lag(NAME, lag_ms)
-            return processed(key, f"{one.result['readings']} readings, {anomalies} anomalies"), reply == b"again"
+            return processed(
+                key, f"{one.result['readings']} readings, {_anomalies(one.result)} anomalies"
+            ), reply == b"again"
         case b"same" | b"same again":
             return duplicate(key), reply == b"same again"
         case b"stale":
@@ -205,8 +197,12 @@ async def _committed(app: Context, one: _Ready, reply: Any) -> _Found:
 
 def _message(result: dict[str, Any]) -> bytes:
     message = {name: result[name] for name in ("analysisId", "batchId", "inputDigest", "processedAt", "readings")}
-    message["anomalies"] = len(result["anomalies"]) + result["anomaliesOmitted"]
-    return msgspec.json.encode(message)
+    return msgspec.json.encode(message | {"anomalies": _anomalies(result)})
+
+
+def _anomalies(result: dict[str, Any]) -> int:
+    """How many there are, listed or not."""
+    return len(result["anomalies"]) + int(result["anomaliesOmitted"])
 
 
 async def _failed(app: Context, held: Claim, error: Exception) -> _Found:

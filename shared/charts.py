@@ -112,7 +112,7 @@ async def _react_to_some(app: Context, charts: Sequence[_Chart]) -> list[Outcome
     large: dict[int, tuple[Payload, int]] = {}
     apart: list[int] = []
     gone: list[int] = []
-    replies = await _run(app, "read_chart", [_read_call(app, chart, inline_bytes) for chart in charts])
+    replies = await ledger.run_repeatable(app, "read_chart", [_read_call(app, chart, inline_bytes) for chart in charts])
     for index, (chart, reply) in enumerate(zip(charts, replies, strict=True)):
         match reply:
             case [b"read", digest, ttl_ms, value]:
@@ -151,25 +151,10 @@ async def _renew(
             ready[index] = made
         else:
             found[index] = made
-    commits = await _run(app, "commit_chart", [_commit_call(app, one) for one in ready.values()])
+    commits = await ledger.run_repeatable(app, "commit_chart", [_commit_call(app, one) for one in ready.values()])
     for (index, one), reply in zip(ready.items(), commits, strict=True):
         found[index] = await _committed(app, one, reply)
     return found
-
-
-async def _run(app: Context, script: str, calls: Sequence[Call]) -> list[Any]:
-    """A reply or an error per call. A trip that failed is made once more: these scripts can be repeated."""
-    if not calls:
-        return []
-    try:
-        replies = await app.run_many(script, calls)
-    except Exception:  # tried once more, and then the ledger decides
-        try:
-            replies = await app.run_many(script, calls)
-        except Exception as error:
-            return [error] * len(calls)
-    telemetry.recovered("Redis")
-    return replies
 
 
 def _read_call(app: Context, chart: _Chart, inline_bytes: int) -> Call:
@@ -216,7 +201,9 @@ async def _nothing_to_make(app: Context, chart: _Chart, reply: Any) -> Outcome:
 async def _mark_stale(app: Context, charts: Sequence[_Chart]) -> list[Outcome | None]:
     """Mark the caches of charts whose source is gone. None where the source lives again."""
     marks = [chart_cache.FRESH, chart_cache.STALE]
-    replies = await _run(app, "stale_chart", [([chart.source, chart.cache], marks) for chart in charts])
+    replies = await ledger.run_repeatable(
+        app, "stale_chart", [([chart.source, chart.cache], marks) for chart in charts]
+    )
     return [await _marked(app, chart, reply) for chart, reply in zip(charts, replies, strict=True)]
 
 

@@ -178,6 +178,9 @@ async def kept_alive(app: Context, held: Sequence[Claim]) -> AsyncIterator[None]
 
     A renewal that fails is left alone: the commit finds out whether the claim still holds.
     """
+    if not held:  # nearly every call: no long work, no task
+        yield
+        return
     renewing = asyncio.create_task(_renew_again_and_again(app, held))
     try:
         yield

@@ -7,9 +7,11 @@ anything else               due again after a backoff, until its attempts are us
 
 import re
 import traceback
+from collections.abc import Sequence
+from typing import Any
 
 from shared import dead_letters, retries, telemetry
-from shared.context import Context
+from shared.context import Call, Context
 from shared.dead_letters import Payload
 from shared.errors import KeyspaceError, Rejected, WorkerLost
 from shared.outcomes import Outcome, dead, rejected, retried
@@ -30,6 +32,24 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(error, RedisError) and bool(_REFUSED.search(f"{type(error).__name__} {error}"))
 
 
+async def run_repeatable(app: Context, script: str, calls: Sequence[Call]) -> list[Any]:
+    """A reply or an error per call of a script whose calls can be repeated, in one round trip.
+
+    A trip that failed is made once more: its answer may only have been lost. Never raises.
+    """
+    if not calls:
+        return []
+    try:
+        replies = await app.run_many(script, calls)
+    except Exception:  # tried once more, and then `failed` decides
+        try:
+            replies = await app.run_many(script, calls)
+        except Exception as error:
+            return [error] * len(calls)
+    telemetry.recovered("Redis")
+    return replies
+
+
 async def failed(
     app: Context, reactor: str, key: bytes, error: Exception, payload: Payload | None = None, *, attempts: int = 1
 ) -> Outcome:
@@ -47,12 +67,9 @@ async def failed(
 async def _failed(
     app: Context, reactor: str, key: bytes, error: Exception, payload: Payload | None, attempts: int
 ) -> Outcome:
-    if isinstance(error, Rejected):
+    if isinstance(error, Rejected | WorkerLost):
         await dead_letters.bury(app, reactor, key, error, payload, attempts=attempts)
-        return rejected(key, str(error))
-    if isinstance(error, WorkerLost):
-        await dead_letters.bury(app, reactor, key, error, payload, attempts=attempts)
-        return dead(key, str(error))
+        return rejected(key, str(error)) if isinstance(error, Rejected) else dead(key, str(error))
     _tell(reactor, error)
     if is_outage(error):
         return retried(key, AWAY)

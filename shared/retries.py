@@ -75,10 +75,12 @@ async def take_due(app: Context, limit: int = 64) -> dict[str, list[bytes]]:
 
 async def put_back(app: Context, reactor: str, keys: Iterable[bytes]) -> None:
     """Make keys that were taken due again soon, after RETRY_BASE_S: nothing was tried."""
+    members = [member(reactor, key) for key in keys]
+    if not members:
+        return
     seconds, micros = await app.redis.time()
     due_ms = seconds * 1000 + micros // 1000 + round(app.settings.retry_base_s * 1000)
-    if members := dict.fromkeys((member(reactor, key) for key in keys), due_ms):
-        await app.redis.zadd(_DUE, members, xx=True)
+    await app.redis.zadd(_DUE, dict.fromkeys(members, due_ms), xx=True)
 
 
 async def clear(app: Context, reactor: str, keys: Iterable[bytes]) -> None:

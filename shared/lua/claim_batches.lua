@@ -105,14 +105,12 @@ local function read(key, mark)
   if kind == 'string' then
     bytes = redis.call('STRLEN', key)
     if bytes <= max_bytes then parts = {redis.call('GET', key)} end
-  elseif redis.call('MEMORY', 'USAGE', key) > 8 * max_bytes + 1e6 then -- an estimate by samples, before reading
-    return nil, mark == '-' and {'dead'} or {'large', redis.call('MEMORY', 'USAGE', key)}
-  elseif redis.call(kind == 'list' and 'LLEN' or 'HLEN', key) > max_parts then
-    return nil, mark == '-' and {'dead'} or {'many', redis.call(kind == 'list' and 'LLEN' or 'HLEN', key)}
-  elseif kind == 'list' then
-    parts, bytes = read_list(key)
   else
-    parts, bytes = read_hash(key)
+    local usage = redis.call('MEMORY', 'USAGE', key) -- an estimate by samples, before reading
+    if usage > 8 * max_bytes + 1e6 then return nil, mark == '-' and {'dead'} or {'large', usage} end
+    local count = redis.call(kind == 'list' and 'LLEN' or 'HLEN', key)
+    if count > max_parts then return nil, mark == '-' and {'dead'} or {'many', count} end
+    if kind == 'list' then parts, bytes = read_list(key) else parts, bytes = read_hash(key) end
   end
   if parts == nil then return nil, mark == '-' and {'dead'} or {'large', bytes} end
   bytes_left = bytes_left - bytes
