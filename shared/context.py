@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from shared import settings as settings_module
 from shared.baseline import NO_FOLD, Baseline, Fold
 from shared.connection import open_client, parse_connection_string
+from shared.keyring import Keyring, keyrings
 from shared.settings import Settings
 
 if TYPE_CHECKING:
@@ -51,6 +52,11 @@ class Context:
     baseline: BaselineCopy = field(default_factory=BaselineCopy)
     owner: str = field(default_factory=lambda: secrets.token_hex(8))
     """Who holds a claim: unlike any other process, and unlike this one after a restart."""
+
+    @property
+    def keyrings(self) -> Sequence[Keyring]:
+        """The keyring of AUDIT_KEY, and behind it that of AUDIT_KEY_PREVIOUS where there is one."""
+        return keyrings(self.settings.audit_key, self.settings.audit_key_previous)
 
     def script(self, name: str) -> "AsyncScript":
         """The script of lua/NAME.lua: `await script(keys=[...], args=[...])`. A flushed script cache reloads it."""

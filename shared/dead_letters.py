@@ -55,9 +55,17 @@ class Payload:
 
 
 @dataclass(frozen=True, slots=True)
+class Withheld:
+    """Content that must not be kept, such as a session's: its digest tells it from other content."""
+
+    digest: str
+
+
+@dataclass(frozen=True, slots=True)
 class Letter:
     """`message` is on one line and never holds input. `digest` is None where there was no payload to keep,
-    `payload_bytes` its size as it was read, `payload_kept` False where it alone is above DEAD_LETTERS_MAX_BYTES."""
+    `payload_bytes` its size as it was read, `payload_kept` False where it alone is above DEAD_LETTERS_MAX_BYTES or must
+    not be kept."""
 
     id: str
     reactor: str
@@ -110,7 +118,13 @@ class _Packed(msgspec.Struct, array_like=True, frozen=True):
 
 
 async def bury(
-    app: Context, reactor: str, key: bytes, error: BaseException, payload: Payload | None, *, attempts: int = 1
+    app: Context,
+    reactor: str,
+    key: bytes,
+    error: BaseException,
+    payload: Payload | Withheld | None,
+    *,
+    attempts: int = 1,
 ) -> str:
     """Keep a dead letter, mark its content and forget its retries, all at once. Returns the letter's id.
 
@@ -122,15 +136,16 @@ async def bury(
     """
     digest = payload.digest.encode() if payload else NO_DIGEST
     letter_id = _id_of(reactor, key, digest)
-    payload_bytes = sum(map(len, payload.parts)) if payload else 0
-    packed_bytes, packed = await _off_loop(payload_bytes, _pack, payload) if payload else (0, b"")
+    kept = payload if isinstance(payload, Payload) else None
+    payload_bytes = sum(map(len, kept.parts)) if kept else 0
+    packed_bytes, packed = await _off_loop(payload_bytes, _pack, kept) if kept else (0, b"")
     body = _Body(
         key,
         *retries.describe(error),
         digest=payload.digest if payload else None,
         payload_bytes=payload_bytes,
         packed_bytes=packed_bytes,
-        payload_kept=payload is not None,
+        payload_kept=kept is not None,
     )
     letter_bytes = _HEADER_BYTES + len(reactor) + len(msgspec.msgpack.encode(body))
     if letter_bytes + len(packed) > app.settings.dead_letters_max_bytes:

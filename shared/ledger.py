@@ -12,7 +12,7 @@ from typing import Any
 
 from shared import dead_letters, retries, telemetry
 from shared.context import Call, Context
-from shared.dead_letters import Payload
+from shared.dead_letters import Payload, Withheld
 from shared.errors import KeyspaceError, Rejected, WorkerLost
 from shared.outcomes import Outcome, dead, rejected, retried
 
@@ -51,7 +51,13 @@ async def run_repeatable(app: Context, script: str, calls: Sequence[Call]) -> li
 
 
 async def failed(
-    app: Context, reactor: str, key: bytes, error: Exception, payload: Payload | None = None, *, attempts: int = 1
+    app: Context,
+    reactor: str,
+    key: bytes,
+    error: Exception,
+    payload: Payload | Withheld | None = None,
+    *,
+    attempts: int = 1,
 ) -> Outcome:
     """Note that reacting to `key` failed, and say what becomes of it. `payload` is what was read, if it was.
 
@@ -65,7 +71,7 @@ async def failed(
 
 
 async def _failed(
-    app: Context, reactor: str, key: bytes, error: Exception, payload: Payload | None, attempts: int
+    app: Context, reactor: str, key: bytes, error: Exception, payload: Payload | Withheld | None, attempts: int
 ) -> Outcome:
     if isinstance(error, Rejected | WorkerLost):
         await dead_letters.bury(app, reactor, key, error, payload, attempts=attempts)

@@ -4,20 +4,18 @@ A session token is a bearer secret, an e-mail address is personal. Where such a 
 others, its keyed fingerprint stands in its place.
 """
 
-import hashlib
-import hmac
 import re
 
 from shared import namespaces
+from shared.keyring import keyring
 
-FINGERPRINT_DIGITS = 32
 MAX_SHOWN_CHARS = 200
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def fingerprint(secret: bytes, audit_key: str) -> str:
-    """HMAC-SHA-256 of `secret` under `audit_key` (as UTF-8): the first 32 hex digits."""
-    return hmac.digest(audit_key.encode(), secret, hashlib.sha256).hex()[:FINGERPRINT_DIGITS]
+    """What stands for `secret` wherever it would be shown: see Keyring.fingerprint."""
+    return keyring(audit_key).fingerprint(secret)
 
 
 def printable(raw: bytes, limit: int = MAX_SHOWN_CHARS) -> str:
@@ -37,6 +35,9 @@ def mask_key(key: bytes, audit_key: str) -> str:
         shown = _known_prefix(key)
         return printable(shown) + _mark(key[len(shown) :], audit_key)
     kind, parts = found
+    if kind is namespaces.PHANTOM:  # shown with the fingerprint that its records have
+        token = keyring(audit_key).unseal(parts[0])
+        return printable(kind.prefix) + (_mark(token, audit_key) if token else "?")
     shown_key = kind.pattern
     for name, part in zip(kind.part_names, parts, strict=True):
         text = _mark(part, audit_key) if name in kind.secret else part.decode(errors="backslashreplace")

@@ -232,11 +232,27 @@ CHART_CACHE = _kind(
 )
 PHANTOM = _kind(
     "session-phantom",
-    "functions:phantom:session:{fingerprint}",
+    "functions:phantom:session:{sealedToken}",
     Owner.APP,
-    "Last-known state of a session, so that its end can be told when the key is gone",
+    "Last-known state of a session, so that its end can be told when the key is gone; the token is encrypted (hash)",
     PHANTOM_TTL_S,
-    "functions:phantom:session:6f1ed002ab5595859014ebf0951522d9",
+    "functions:phantom:session:lSPdtRrXPSv3ZbBEiYUoPl62QfMDOzXWVxkp1C0",
+)
+SESSIONS_DUE = _kind(
+    "sessions-due",
+    "functions:sessions:due",
+    Owner.APP,
+    "Sealed tokens by the time in ms at which their sessions are due for a look (sorted set)",
+    PHANTOM_TTL_S,
+    "functions:sessions:due",
+)
+USER_SESSIONS = _kind(
+    "user-sessions",
+    "functions:sessions:user:{userId}",
+    Owner.APP,
+    "Fingerprints of a user's live sessions by expiry in ms (sorted set)",
+    PHANTOM_TTL_S,
+    "functions:sessions:user:12345678-1234-1234-1234-123456789abc",
 )
 RETRY_DUE = _kind(
     "retry-due",
@@ -310,6 +326,14 @@ AUDIT_STREAM = _kind(
     None,
     "functions:audit:sessions",
 )
+AUDIT_STATE = _kind(
+    "audit-state",
+    "functions:audit:state",
+    Owner.APP,
+    "How many audit records were made, and how far they were shipped to storage (hash, a dozen fields)",
+    None,
+    "functions:audit:state",
+)
 
 TABLE: tuple[Kind, ...] = (
     USER,
@@ -329,6 +353,8 @@ TABLE: tuple[Kind, ...] = (
     MODEL,
     CHART_CACHE,
     PHANTOM,
+    SESSIONS_DUE,
+    USER_SESSIONS,
     RETRY_DUE,
     RETRY_ENTRIES,
     DEAD_INDEX,
@@ -338,6 +364,7 @@ TABLE: tuple[Kind, ...] = (
     DEAD_MARK,
     SWEEP,
     AUDIT_STREAM,
+    AUDIT_STATE,
 )
 """Every kind of key. An index stands before the kind whose prefix it shares, so the first match is the right one."""
 

@@ -10,6 +10,7 @@ from shared.context import Context
 from shared.dead_letters import Letter, Payload
 from shared.errors import KeyspaceError
 from shared.outcomes import Outcome, Result, ignored
+from shared.session_keys import source_key
 
 
 class Replayed(Protocol):
@@ -45,7 +46,7 @@ async def replay(app: Context, reactors: Sequence[Replayed], letter_id: str) -> 
 
 
 async def _replay(app: Context, reactor: Replayed, letter: Letter) -> Outcome:
-    if await app.redis.exists(letter.key):
+    if await app.redis.exists(source_key(app.keyrings, letter.key)):
         (outcome,) = await reactor.react(app, [letter.key], "replay")
         return outcome
     payload = await dead_letters.payload(app, letter.id)

@@ -4,14 +4,26 @@ The live session is compared with a phantom, the app's own last-known state of i
 the key is gone (Spring Session keeps its expired sessions the same way). lua/session_transition.lua reads both,
 decides, and writes, in one step on the server: two instances given the same event write one record.
 docs/sessions.md describes the records.
+
+A session's key holds a bearer token. Where it has to be kept, the phantom's key stands for it: see session_keys.py.
 """
 
 from collections.abc import Sequence
+from functools import cache
 
-from shared import namespaces
+import msgspec
+
+from shared import dead_letters, ledger, namespaces
 from shared.context import Call, Context
-from shared.masking import fingerprint
+from shared.dead_letters import Payload, Withheld
+from shared.errors import Rejected
+from shared.keyring import Keyring, keyrings
 from shared.outcomes import Outcome, Result, ignored
+from shared.session_keys import phantom_key, session_key, token_of
+from shared.settings import Settings
+from shared.swept import Swept
+
+NAME = "sessions"
 
 INERT_OPERATIONS = frozenset({"keymiss", "new", "overwritten", "type_changed"})
 """Events that tell nothing, or that come beside the `set` that tells it."""
@@ -29,40 +41,137 @@ MAX_SESSION_BYTES = 256 * 1024
 """Largest session that is read, where MAX_PAYLOAD_BYTES does not say less. Its JSON is parsed inside of Redis, which
 serves nobody else meanwhile: 20 to 50 ms for 256 KiB, 1.2 s for 8 MiB. Real sessions have a few KiB."""
 
+_TIMERS = {"sweep": "sweep", "schedule": "schedule", "retry": "schedule", "replay": "schedule"}
+"""Operations that are no events of Redis, and what the records say of them."""
+
+_DUE, _STREAM, _STATE = map(
+    namespaces.build, (namespaces.SESSIONS_DUE, namespaces.AUDIT_STREAM, namespaces.AUDIT_STATE)
+)
+
+
+def _swept_session(key: bytes) -> bytes | None:
+    return key if namespaces.parts_of(namespaces.SESSION, key) else None
+
+
+def _swept_phantom(key: bytes) -> bytes | None:
+    return key if namespaces.parts_of(namespaces.PHANTOM, key) else None
+
+
+SWEPT: tuple[Swept, ...] = (
+    Swept(namespaces.SESSION.prefix + b"*", _swept_session),
+    Swept(namespaces.PHANTOM.prefix + b"*", _swept_phantom),
+)
+"""Sessions that nobody told of, and phantoms whose sessions are gone."""
+
 
 async def react(app: Context, keys: Sequence[bytes], operation: str) -> list[Outcome]:
     """Record what happened to these sessions; one outcome per key, in their order.
 
-    `processed` has the record's type as its detail, `duplicate` wrote nothing, `rejected` says why the session cannot
-    be read (phantom and records are left alone). Keys that are no sessions are ignored without I/O. All sessions go
-    in one round trip, so the caller bounds how many there are. Repeating a call records nothing new.
-
-    Raises redis.exceptions.RedisError when Redis cannot be reached or refuses to write; the call can be repeated.
+    A key is that of a session, or of a phantom, which stands for its session. `operation` is Redis' event name, or
+    sweep, schedule, retry, replay. `processed` has the types of the records as its detail, `duplicate` wrote no record,
+    `later` awaits the event that tells why a session is gone, `rejected` says why the session cannot be read (phantom
+    and records are left alone). Keys that are no sessions are ignored without I/O. All sessions go in one round trip,
+    so the caller bounds how many there are. Repeating a call records nothing new. Raises nothing but CancelledError.
     """
-    tokens = [(key, namespaces.parts_of(namespaces.SESSION, key)) for key in keys]
-    calls = [
-        _script_call(app, key, token[0], END_REASONS.get(operation, "")) for key, token in tokens if token is not None
+    rings = app.keyrings
+    tokens = [token_of(rings, key) for key in keys]
+    calls = [_script_call(app.settings, rings, token, operation) for token in tokens if token is not None]
+    replies = iter(zip(calls, await ledger.run_repeatable(app, "session_transition", calls), strict=True))
+    return [
+        ignored(key, "not a session") if token is None else await _outcome(app, key, *next(replies))
+        for key, token in zip(keys, tokens, strict=True)
     ]
-    replies = iter(await app.run_many("session_transition", calls) if calls else [])
-    return [ignored(key, "not a session") if token is None else _outcome(key, next(replies)) for key, token in tokens]
 
 
-def _script_call(app: Context, key: bytes, token: bytes, end_reason: str) -> Call:
-    subject = fingerprint(token, app.settings.audit_key)
+async def replay(app: Context, key: bytes, payload: Payload) -> Outcome:
+    """A session's dead letter has no payload: only what its key holds now can be tried again."""
+    (outcome,) = await react(app, [key], "replay")
+    return outcome
+
+
+async def take_due(app: Context, limit: int) -> list[bytes]:
+    """Up to `limit` sessions that are due for a look, as their phantoms' keys; no other instance takes them meanwhile.
+
+    Raises what the Redis client raises.
+    """
+    sealed: list[bytes] = await app.script("take_due_sessions")(keys=[_DUE], args=[limit, app.settings.lease_ms])
+    return [phantom_key(one) for one in sealed]
+
+
+def _script_call(settings: Settings, rings: Sequence[Keyring], token: bytes, operation: str) -> Call:
+    sealed = [ring.seal(token).encode() for ring in rings]
+    phantoms = [phantom_key(one) for one in sealed]
+    mark = dead_letters.mark_key(NAME, phantoms[0])
     return (
-        [key, namespaces.build(namespaces.PHANTOM, subject), namespaces.build(namespaces.AUDIT_STREAM)],
+        [session_key(token), phantoms[0], _DUE, mark, _STREAM, _STATE, *phantoms[1:]],
         [
-            subject,
-            end_reason,
-            min(app.settings.max_payload_bytes, MAX_SESSION_BYTES),
-            app.settings.audit_buffer,
+            rings[0].fingerprint(token),
+            rings[0].key_id,
+            sealed[0],
+            _TIMERS.get(operation, "event"),
+            END_REASONS.get(operation, ""),
+            min(settings.max_payload_bytes, MAX_SESSION_BYTES),
             namespaces.PHANTOM_TTL_S * 1000,
+            _options(settings),
+            *sealed[1:],
         ],
     )
 
 
-def _outcome(key: bytes, reply: list[bytes] | Exception) -> Outcome:
+def _options(settings: Settings) -> bytes:
+    return _packed_options(
+        settings.audit_buffer,
+        settings.audit_refresh_min_s,
+        settings.session_lost_after_s,
+        settings.delete_lapsed_sessions,
+        settings.max_sessions_per_user,
+        settings.revoke_tokens_on_last_logout,
+        settings.audit_pseudonymise_users,
+        tuple(
+            tuple(pad.hex() for pad in ring.user_pads)
+            for ring in keyrings(settings.audit_key, settings.audit_key_previous)
+        ),
+    )
+
+
+@cache
+def _packed_options(
+    stream_max: int,
+    refresh_min_s: float,
+    lost_after_s: float,
+    delete: bool,
+    user_sessions_max: int,
+    revoke: bool,
+    pseudonymise: bool,
+    *audit_keys: str,
+) -> bytes:
+    """What the script is told with every session, packed once per process."""
+    tokens_prefix, tokens_suffix = namespaces.USER_TOKENS.pattern.split("{userId}")
+    options = {
+        "stream_max": stream_max,
+        "refresh_min_ms": round(refresh_min_s * 1000),
+        "lost_after_ms": round(lost_after_s * 1000),
+        "delete": delete,
+        "user_sessions_max": user_sessions_max,
+        "revoke": revoke,
+        "pseudonymise": pseudonymise,
+        "user_pads": [[pad.hex() for pad in ring.user_pads] for ring in keyrings(*audit_keys)],
+        "user_sessions_prefix": namespaces.USER_SESSIONS.prefix.decode(),
+        "index_prefix": namespaces.SESSION_BY_USER.prefix.decode(),
+        "session_prefix": namespaces.SESSION.prefix.decode(),
+        "tokens_prefix": tokens_prefix,
+        "tokens_suffix": tokens_suffix,
+    }
+    return msgspec.json.encode(options)
+
+
+async def _outcome(app: Context, key: bytes, call: Call, reply: list[bytes] | Exception) -> Outcome:
+    phantom = bytes(call[0][1])
     if isinstance(reply, Exception):
-        raise reply
-    result, detail = reply
-    return Outcome(key, Result(result.decode()), detail.decode())
+        failure = await ledger.failed(app, NAME, phantom, reply)
+        return Outcome(key, failure.result, failure.detail)
+    result, detail = Result(reply[0].decode()), reply[1].decode()
+    if result is not Result.REJECTED:
+        return Outcome(key, result, detail)
+    failure = await ledger.failed(app, NAME, phantom, Rejected(detail), Withheld(reply[2].decode()))
+    return Outcome(key, failure.result, failure.detail)

@@ -19,6 +19,7 @@ from shared.connection import parse_connection_string
 from shared.errors import ConfigurationError
 
 DEVELOPMENT_AUDIT_KEY = "development-only-audit-key"
+MIN_KEY_CHARS = 16
 MIB = 1024 * 1024
 
 
@@ -35,15 +36,73 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     audit_key: Annotated[
         str,
         Meta(
-            min_length=16,
-            description="Secret under which session tokens become fingerprints. In Azure the app refuses to start "
-            "on the development value.",
+            min_length=MIN_KEY_CHARS,
+            description="Secret under which session tokens become fingerprints and the heads of the audit log are "
+            "signed. In Azure the app refuses to start on the development value.",
         ),
     ] = DEVELOPMENT_AUDIT_KEY
+    audit_key_previous: Annotated[
+        str,
+        Meta(
+            description="The AUDIT_KEY before the present one, for as long as sessions from before the change live and "
+            "audit files from before it are verified; empty for none."
+        ),
+    ] = ""
     audit_buffer: Annotated[
         int,
-        Meta(ge=1000, description="Audit records that the stream in Redis keeps at the most (approximately)."),
+        Meta(
+            ge=1000,
+            description="Audit records that the stream in Redis keeps at the most (approximately) while storage "
+            "is away.",
+        ),
     ] = 1_000_000
+    audit_schedule: Annotated[
+        str,
+        Meta(min_length=1, description="NCRONTAB schedule by which audit records are shipped to storage."),
+    ] = "0 * * * * *"
+    audit_refresh_min_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Least time between two `refreshed` records of one session, in seconds: some clients move the "
+            "expiry with every request. Refreshes in between are counted, not recorded.",
+        ),
+    ] = 60
+    audit_pseudonymise_users: Annotated[
+        bool,
+        Meta(description="Whether user ids are recorded as keyed pseudonyms, not as they are."),
+    ] = False
+    expiry_schedule: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="NCRONTAB schedule by which sessions are looked at when they are due to expire; Redis' own "
+            "event can be minutes late.",
+        ),
+    ] = "*/5 * * * * *"
+    session_lost_after_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="How long the event that tells why a session is gone may still be on its way, in seconds; "
+            "after that its end is recorded as `lost`.",
+        ),
+    ] = 10
+    delete_lapsed_sessions: Annotated[
+        bool,
+        Meta(
+            description="Whether a session whose `expires` has passed while its key lives on is deleted. NextAuth "
+            "deletes it at the next read, so one that nobody reads stays for ever."
+        ),
+    ] = False
+    max_sessions_per_user: Annotated[
+        int,
+        Meta(ge=0, description="Sessions of one user past which each further one is recorded as a signal; 0 is off."),
+    ] = 0
+    revoke_tokens_on_last_logout: Annotated[
+        bool,
+        Meta(description="Whether the end of a user's last session deletes `fabric:user:{userId}:tokens`."),
+    ] = False
     max_payload_bytes: Annotated[
         int,
         Meta(
@@ -140,6 +199,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     function_timeout_s: float = 0
     """The platform's functionTimeout, from host.json or its override; no setting of its own."""
+    storage: str = ""
+    """The platform's storage account: a connection string, or the URL of its blob service where an identity signs in.
+    From AzureWebJobsStorage or its identity-based form; no setting of its own. Empty where there is none."""
+    storage_client_id: str = ""
+    """Client id of the user-assigned identity for it; empty for the default credential."""
 
     @property
     def lease_ms(self) -> int:
@@ -150,7 +214,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return f"Settings({', '.join(shown)})"
 
 
-SECRET = frozenset({"redis", "audit_key"})
+SECRET = frozenset({"redis", "audit_key", "audit_key_previous", "storage"})
+_OF_THE_PLATFORM = ("function_timeout_s", "storage", "storage_client_id")
 
 _HOST_JSON = Path(__file__).parent.parent / "host.json"
 _FUNCTION_TIMEOUT_OVERRIDE = "AzureFunctionsJobHost__functionTimeout"
@@ -159,7 +224,7 @@ _TIME_SPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})")
 
 def names() -> tuple[str, ...]:
     """The fields that are settings."""
-    return tuple(name for name in Settings.__struct_fields__ if name != "function_timeout_s")
+    return tuple(name for name in Settings.__struct_fields__ if name not in _OF_THE_PLATFORM)
 
 
 def variable(field_name: str) -> str:
@@ -192,6 +257,7 @@ def parse(environ: Mapping[str, str]) -> Settings:
         values["function_timeout_s"] = _function_timeout_s(environ)
     except ConfigurationError as fault:
         faults.append(str(fault))
+    values["storage"], values["storage_client_id"] = _storage(environ)
     settings = Settings(**values)
     faults += _contradictions(settings)
     try:
@@ -214,18 +280,34 @@ def _contradictions(settings: Settings) -> list[str]:
         faults.append(f"LEASE_S ({settings.lease_s:g}) is longer than functionTimeout ({timeout_s:g} s)")
     if settings.work_timeout_s >= timeout_s:
         faults.append(f"WORK_TIMEOUT_S ({settings.work_timeout_s:g}) is not below functionTimeout ({timeout_s:g} s)")
-    for name in ("sweep_schedule", "retry_schedule"):
+    for name in ("sweep_schedule", "retry_schedule", "expiry_schedule", "audit_schedule"):
         text = getattr(settings, name)
         if len(text.split()) != 6 and not _TIME_SPAN.fullmatch(text):
             faults.append(f"{variable(name)}: neither an NCRONTAB expression of six fields nor hh:mm:ss")
     if settings.retry_base_s > settings.retry_cap_s:
         faults.append(f"RETRY_BASE_S ({settings.retry_base_s:g}) is above RETRY_CAP_S ({settings.retry_cap_s:g})")
+    if settings.audit_key_previous and len(settings.audit_key_previous) < MIN_KEY_CHARS:
+        faults.append(f"AUDIT_KEY_PREVIOUS: has fewer than {MIN_KEY_CHARS} characters")
+    if settings.audit_key_previous == settings.audit_key:
+        faults.append("AUDIT_KEY_PREVIOUS: is the same as AUDIT_KEY")
     if settings.dead_letters_max_bytes < settings.max_payload_bytes:
         faults.append(
             f"DEAD_LETTERS_MAX_BYTES ({settings.dead_letters_max_bytes}) is below MAX_PAYLOAD_BYTES "
             f"({settings.max_payload_bytes}): the largest payload would never be kept"
         )
     return faults
+
+
+def _storage(environ: Mapping[str, str]) -> tuple[str, str]:
+    """The storage account as the host finds it, and the client id of the identity that signs in to it."""
+    name = "AzureWebJobsStorage"
+    if text := environ.get(name, "").strip():
+        return text, ""
+    client_id = environ.get(f"{name}__clientId", "")
+    if url := environ.get(f"{name}__blobServiceUri", ""):
+        return url, client_id
+    account = environ.get(f"{name}__accountName", "")
+    return (f"https://{account}.blob.core.windows.net", client_id) if account else ("", "")
 
 
 def _function_timeout_s(environ: Mapping[str, str]) -> float:

@@ -39,6 +39,12 @@ class SweptReactor(Protocol):
     async def react(self, app: Context, keys: Sequence[bytes], operation: str) -> list[Outcome]: ...
 
 
+class DueReactor(SweptReactor, Protocol):
+    """A reactor whose keys have due times of their own."""
+
+    async def take_due(self, app: Context, limit: int) -> list[bytes]: ...
+
+
 @dataclass(frozen=True)
 class SweepReport:
     """What one sweep did: `seen` keys of the reactors' patterns, and what came of them by result."""
@@ -213,6 +219,20 @@ async def retry_due(app: Context, reactors: Sequence[SweptReactor], *, budget_s:
                 await retries.clear(app, name, [one.key for one in outcomes if one.result not in failed])
                 await retries.put_back(app, name, [one.key for one in outcomes if one.result is Result.LATER])
                 done += len(keys)
+        if time.monotonic() >= deadline_s:
+            break
+    return done
+
+
+async def react_to_due(app: Context, reactor: DueReactor, *, budget_s: float) -> int:
+    """React to the keys whose own time has come, such as a session's expiry. Returns how many.
+
+    Raises what the Redis client raises when Redis is away; the keys are then due again after a lease.
+    """
+    deadline_s = time.monotonic() + budget_s
+    done = 0
+    while due := await reactor.take_due(app, GROUP):
+        done += len(await _react(app, reactor, due, "schedule"))
         if time.monotonic() >= deadline_s:
             break
     return done

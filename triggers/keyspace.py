@@ -54,6 +54,7 @@ async def _handle_and_catch_up(burst: Burst, reactor: Reactor, message: str) -> 
 
 _batches_burst = Burst("process_fastapi_data", batches)
 _charts_burst = Burst("update_charts", charts)
+_sessions_burst = Burst("handle_session_changes", sessions)
 
 # The host picks the binding's constructor by the properties present, so every one of them is spelled out.
 
@@ -91,4 +92,4 @@ async def update_charts(message: str) -> None:
     pattern=True,
 )
 async def handle_session_changes(message: str) -> None:
-    await _handle("handle_session_changes", sessions, message)
+    await _handle_and_catch_up(_sessions_burst, sessions, message)

@@ -1,7 +1,8 @@
-"""The timers: the sweep, which makes certain what the events made fast, and the retries of what failed.
+"""The timers: the sweep, which makes certain what the events made fast, the retries of what failed, sessions that are due
+to expire, and the audit log's way to storage.
 
-In Azure a timer runs on one instance; where each instance runs its own (the local host), the sweep's lease and the
-retries' own leases make that harmless.
+In Azure a timer runs on one instance; where each instance runs its own (the local host), the leases of the sweep, the
+export and whatever is due make that harmless.
 """
 
 from collections.abc import Sequence
@@ -9,12 +10,12 @@ from dataclasses import dataclass
 
 import azure.functions as func
 
-from shared import batches, charts, context, settings, telemetry
-from shared.sweep import SweptReactor, retry_due, server_id, sweep
+from shared import batches, charts, context, sessions, settings, telemetry
+from shared.sweep import SweptReactor, react_to_due, retry_due, server_id, sweep
 
 blueprint = func.Blueprint()
 
-REACTORS: Sequence[SweptReactor] = (batches, charts)
+REACTORS: Sequence[SweptReactor] = (batches, charts, sessions)
 MAX_BUDGET_S = 60.0
 """Longest run; half of functionTimeout where that is less. The next run goes on where this one stopped."""
 
@@ -49,7 +50,7 @@ async def reconcile(app: context.Context, reactors: Sequence[SweptReactor], watc
     """
     from redis.exceptions import RedisError
 
-    budget_s = min(app.settings.function_timeout_s / 2, MAX_BUDGET_S)
+    budget_s = _budget_s(app)
     try:
         watch.reached(await server_id(app), telemetry.counts["Redis", "outage"])
         telemetry.recovered("Redis")
@@ -63,6 +64,10 @@ async def reconcile(app: context.Context, reactors: Sequence[SweptReactor], watc
         telemetry.outage("Redis", fault)
     else:
         watch.behind |= anew and report.held_by_other
+
+
+def _budget_s(app: context.Context) -> float:
+    return min(app.settings.function_timeout_s / 2, MAX_BUDGET_S)
 
 
 # use_monitor would keep the schedule's state in the storage account; the platform does that from a minute on.
@@ -80,3 +85,15 @@ async def run_sweep(timer: func.TimerRequest) -> None:
 @blueprint.timer_trigger(arg_name="timer", schedule=settings.current().retry_schedule, use_monitor=False)
 async def run_retry(timer: func.TimerRequest) -> None:
     await reconcile(context.current(), REACTORS, _watch, due=False)
+
+
+@blueprint.function_name("session_expiry")
+@blueprint.timer_trigger(arg_name="timer", schedule=settings.current().expiry_schedule, use_monitor=False)
+async def run_session_expiry(timer: func.TimerRequest) -> None:
+    from redis.exceptions import RedisError
+
+    app = context.current()
+    try:
+        await react_to_due(app, sessions, budget_s=_budget_s(app))
+    except (RedisError, OSError) as fault:
+        telemetry.outage("Redis", fault)

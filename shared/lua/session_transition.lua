@@ -1,21 +1,38 @@
--- Compares one live session with its phantom and records the transition between them, once.
+-- Compares one live session with its phantom, the last-known state, and records the transition between them, once.
 --
--- KEYS[1]  the session as its client wrote it (a string of JSON); only read
--- KEYS[2]  its phantom: a hash with fingerprint, user_id ('' for none), expires_ms ('' for none), first_seen_ms,
---          life (when this life of the session was first seen, in us: it tells lives of one token apart),
---          sequence (transitions recorded in this life)
--- KEYS[3]  the audit stream; each entry has one field, event: a CloudEvents 1.0 JSON object
+-- KEYS[1]  the session as its client wrote it (a string of JSON); only read, or deleted when it has lapsed and `delete`
+-- KEYS[2]  its phantom: a hash. Of the life that it is of: fingerprint, key_id, life (its beginning in us: it tells the
+--          lives of one token apart), first_seen_ms, sequence (records of this life), recorded_ms (when the last record
+--          was made that a refresh is measured from), touches (changes counted since), unbounded (1 once that was
+--          recorded), prior_end_ms (end of the life before, if that was seen). Of the session as it was last seen:
+--          user_id, account (the raw user id, where tokens may have to be revoked), expires_ms, told_ms, cookie_ms
+--          ('' for none), digest. While the key is missing and why is not known: missing_ms, missing_by. After the
+--          life: ended_ms.
+-- KEYS[3]  sealed tokens by the time in ms at which their sessions are due for a look: a sorted set
+-- KEYS[4]  mark with the digest of a content that became a dead letter
+-- KEYS[5]  the audit stream; each entry has two fields, event: a CloudEvents 1.0 JSON object, n: its running number
+-- KEYS[6]  state of the audit log: a hash; its field `appended` is the last number
+-- KEYS[7]  the phantom under the AUDIT_KEY before, where there was one
 -- ARGV[1]  fingerprint of the session token
--- ARGV[2]  reason to record should the session be gone ('logout', ...); '' when the event does not tell of an end
--- ARGV[3]  largest session that is read, in bytes
--- ARGV[4]  entries that the stream keeps, approximately
--- ARGV[5]  time to live of the phantom, in ms
+-- ARGV[2]  id of the AUDIT_KEY that it was made with
+-- ARGV[3]  the token, sealed
+-- ARGV[4]  what made us look: event, schedule or sweep
+-- ARGV[5]  reason to record should the session be gone ('logout', ...); '' when the event does not tell of an end
+-- ARGV[6]  largest session that is read, in bytes
+-- ARGV[7]  time to live of a phantom, in ms
+-- ARGV[8]  options, the same for every session, as JSON (see sessions.py): read only when something changed
+-- ARGV[9]  the token, sealed under the AUDIT_KEY before, with KEYS[7]
+-- A user is known only once the session is read, so three keys are built here from prefixes in the options: the sorted
+-- set of the user's sessions (fingerprints by expiry), NextAuth's index of them (read) and the user's tokens (deleted,
+-- where `revoke`). All keys are on one server: the triggers need that too.
 --
--- Returns {result, detail}: {'processed', type of the record}, or 'duplicate', 'ignored', 'rejected' with the reason.
+-- Returns {result, detail, digest}: {'processed', types of the records}, or 'duplicate', 'ignored', 'later', 'rejected'
+-- with the reason; a digest with 'rejected' only.
 --
--- Invariant: the phantom is the state that the last record of this life told; a record is appended exactly when the
--- live session differs from it. The record is written first: when Redis refuses it, the phantom stays as it was.
--- The token is in KEYS[1] only. Nothing that is returned or written holds it, nor the session's text.
+-- Invariant: the phantom is the state that the last record of its life told, or that was counted as a touch since; a
+-- record is appended exactly when the live session differs from it. The first record is the first write: when Redis
+-- refuses it, everything stays as it was. The token is in KEYS[1] only. Nothing that is returned or written holds it,
+-- nor the session's text.
 
 -- TIME comes before the writes. Redis 5 and 6 can be set to replicate scripts verbatim (lua-replicate-commands no) and
 -- would refuse that; from 7 on effects are always what is replicated, and this call does nothing.
@@ -27,6 +44,11 @@ local SECONDS_BELOW = 1e11 -- a smaller epoch number is in seconds (to the year 
 -- Redis tells a TTL in what is left of it, so the moment it ends at comes out some ms apart at each look.
 local SAME_EXPIRY_MS = 1000
 local MAX_USER_BYTES = 256
+local MAX_INDEX_BYTES = 8192
+-- Every instance of the app hears of an end; the last one within this time. One that comes later and finds the token in
+-- use again cannot be told from the end of that new life.
+local LATE_EVENT_MS = 60000
+local PHANTOM_TTL_MS = tonumber(ARGV[7])
 local USER_PATHS = { { 'userId' }, { 'user', 'id' }, { 'sub' }, { 'passport', 'user' } }
 
 local clock = redis.call('TIME')
@@ -141,39 +163,62 @@ local function is_utf8(text)
     :find('[\128-\255]')
 end
 
--- The user id as it is recorded; '' for none. One that is too long or no UTF-8 is told by its beginning and its SHA-1.
+-- The user id as it is recorded, but for pseudonyms; '' for none. One that is too long or no UTF-8 is told by its
+-- beginning and its SHA-1. Second, the id itself, '' where it is not recorded as it is.
 local function user_of(session, text)
   for _, path in ipairs(USER_PATHS) do
     local id = at(session, path)
     if type(id) == 'number' then id = at(decode(numbers_as_text(text)), path) end
     if type(id) == 'string' and id ~= '' then
-      if #id <= MAX_USER_BYTES and is_utf8(id) then return id end
-      return id:sub(1, MAX_USER_BYTES - 41):gsub('[^\32-\126]', '?') .. '~' .. redis.sha1hex(id)
+      if #id <= MAX_USER_BYTES and is_utf8(id) then return id, id end
+      return id:sub(1, MAX_USER_BYTES - 41):gsub('[^\32-\126]', '?') .. '~' .. redis.sha1hex(id), ''
     end
   end
-  return ''
+  return '', ''
 end
 
--- When the session ends; nil for never. A TTL ends it whatever its JSON says, so the earlier one counts; but
--- cookie.expires does not move with a touch (connect-redis), so there the TTL alone counts.
-local function expiry_of(session)
-  local ttl_ms = redis.call('PTTL', KEYS[1])
-  local told_ms = instant_ms(session.expires)
-  if ttl_ms >= 0 then return math.min(now_ms + ttl_ms, told_ms or MAX_TIME_MS) end
-  return told_ms or instant_ms(at(session, { 'cookie', 'expires' }))
+local function bytes_of_hex(hex)
+  return (hex:gsub('%x%x', function(digits) return string.char(tonumber(digits, 16)) end))
 end
 
--- {user_id, expires_ms} of the live session, or nil and why it cannot be read.
-local function read_session(kind)
-  if kind ~= 'string' then return nil, 'the value is not a string' end
-  if redis.call('STRLEN', KEYS[1]) > tonumber(ARGV[3]) then return nil, 'the value is too large' end
-  local text = redis.call('GET', KEYS[1])
-  if text:sub(1, 3) == '\239\187\191' then text = text:sub(4) end
-  if not text:find('^[ \t\r\n]*{') then return nil, 'the value is not a JSON object' end
-  local session = decode(text)
-  if not session then return nil, 'the value is not valid JSON' end
-  return { user_id = user_of(session, text), expires_ms = expiry_of(session) }
+-- HMAC-SHA-1 by RFC 2104, from a key that is padded already; see Keyring.pseudonym.
+local function pseudonym(user_id, pads)
+  local inner, outer = bytes_of_hex(pads[1]), bytes_of_hex(pads[2])
+  return '~' .. redis.sha1hex(outer .. bytes_of_hex(redis.sha1hex(inner .. user_id))):sub(1, 32)
 end
+
+-- Runs a command on a key of the app's own. Where another application put something else there, that goes.
+local function own(command, key, ...)
+  local reply = redis.pcall(command, key, ...)
+  if type(reply) ~= 'table' or not reply.err then return reply end
+  if not reply.err:find('WRONGTYPE', 1, true) then error(reply.err, 0) end
+  redis.call('UNLINK', key)
+  return redis.call(command, key, ...)
+end
+
+local options_read
+local function options()
+  options_read = options_read or cjson.decode(ARGV[8])
+  return options_read
+end
+
+-- The phantom as numbers and texts; nil when there is none. `alive` says whether its life goes on.
+local FIELDS = { 'fingerprint', 'key_id', 'life', 'first_seen_ms', 'sequence', 'recorded_ms', 'touches', 'unbounded',
+  'prior_end_ms', 'user_id', 'account', 'expires_ms', 'told_ms', 'cookie_ms', 'digest', 'missing_ms', 'missing_by',
+  'ended_ms' }
+local function read_phantom()
+  local values, found = own('HMGET', KEYS[2], unpack(FIELDS)), {}
+  for position, name in ipairs(FIELDS) do
+    local value = values[position]
+    if value and name:find('_ms$') or name == 'sequence' or name == 'touches' then value = tonumber(value or '') end
+    found[name] = value or nil
+  end
+  found.alive = found.life and not found.ended_ms
+  return (found.alive or found.ended_ms) and found or nil
+end
+
+local known
+local records = {}
 
 local function json_user(user_id)
   return user_id == '' and 'null' or cjson.encode(user_id)
@@ -183,57 +228,277 @@ local function json_time(ms)
   return ms and '"' .. iso(ms) .. '"' or 'null'
 end
 
--- Appends the record of one transition; `more` is JSON that follows in data. Returns what the caller returns.
-local function append(transition, life, sequence, user_id, expires_ms, more)
-  local event_type = 'nextauth.session.' .. transition
-  local event = '{"specversion":"1.0","id":"' .. ARGV[1] .. '.' .. life .. '.' .. whole(sequence)
-    .. '","source":"urn:keyspace-functions:sessions","type":"' .. event_type .. '","subject":"' .. ARGV[1]
-    .. '","time":"' .. iso(now_ms) .. '","datacontenttype":"application/json","data":{"userId":' .. json_user(user_id)
-    .. ',"expires":' .. json_time(expires_ms) .. (more or '') .. '}}'
-  redis.call('XADD', KEYS[3], 'MAXLEN', '~', ARGV[4], '*', 'event', event)
-  return { 'processed', event_type }
+-- Appends one record of the life `of`; `data` is JSON without the braces.
+local function append(of, event_type, data, detected_by)
+  local number = tonumber(redis.call('HGET', KEYS[6], 'appended') or '') or 0
+  of.sequence = of.sequence + 1
+  local event = '{"specversion":"1.0","id":"' .. of.fingerprint .. '.' .. of.life .. '.' .. whole(of.sequence)
+    .. '","source":"urn:keyspace-functions:sessions","type":"' .. event_type .. '","subject":"' .. of.fingerprint
+    .. '","time":"' .. iso(now_ms) .. '","datacontenttype":"application/json","keyid":"' .. of.key_id
+    .. '","data":{' .. data .. ',"detectedBy":"' .. (detected_by or ARGV[4]) .. '"}}'
+  redis.call('XADD', KEYS[5], 'MAXLEN', '~', options().stream_max, '*', 'event', event, 'n', whole(number + 1))
+  redis.call('HSET', KEYS[6], 'appended', whole(number + 1))
+  records[#records + 1] = event_type
 end
 
-local function remember(session, first_seen_ms, life, sequence)
-  redis.call('HSET', KEYS[2], 'fingerprint', ARGV[1], 'user_id', session.user_id,
-    'expires_ms', session.expires_ms and whole(session.expires_ms) or '',
-    'first_seen_ms', whole(first_seen_ms), 'life', life, 'sequence', whole(sequence))
-  redis.call('PEXPIRE', KEYS[2], ARGV[5])
+local function data_of(session)
+  return '"userId":' .. json_user(session.user_id) .. ',"expires":' .. json_time(session.expires_ms)
+end
+
+local function touches_of(life)
+  return ',"touches":' .. whole(life.touches or 0)
+end
+
+local function sessions_of(user_id)
+  return options().user_sessions_prefix .. user_id
+end
+
+-- Whether NextAuth's index names a session of the user that is still there, perhaps one that nobody has told us of yet.
+local function has_other_session(account)
+  local index = options().index_prefix .. account
+  if redis.call('TYPE', index).ok ~= 'string' or redis.call('STRLEN', index) > MAX_INDEX_BYTES then return false end
+  local named, prefix = redis.call('GET', index), options().session_prefix
+  if named:sub(1, #prefix) ~= prefix then named = prefix .. named end
+  return named ~= KEYS[1] and redis.call('EXISTS', named) == 1
+end
+
+-- The session is no longer one of its user's; if it was the last one, the user's tokens go, where that is asked for.
+local function leave_user(life)
+  if life.user_id == '' then return end
+  own('ZREM', sessions_of(life.user_id), life.fingerprint)
+  if not options().revoke or (life.account or '') == '' then return end
+  if own('ZCOUNT', sessions_of(life.user_id), whole(now_ms), '+inf') > 0 or has_other_session(life.account) then return end
+  if redis.call('UNLINK', options().tokens_prefix .. life.account .. options().tokens_suffix) == 1 then
+    append(life, 'fabric.tokens.revoked', '"userId":' .. json_user(life.user_id))
+  end
+end
+
+-- Enters the session, or its new expiry, among its user's.
+local function join_user(life)
+  if life.user_id == '' then return end
+  local key, score = sessions_of(life.user_id), life.expires_ms and whole(life.expires_ms) or '+inf'
+  local added, most = own('ZADD', key, score, life.fingerprint), options().user_sessions_max
+  redis.call('PEXPIRE', key, PHANTOM_TTL_MS)
+  if added == 0 or most == 0 then return end
+  local there = redis.call('ZCOUNT', key, whole(now_ms), '+inf')
+  if there > most then
+    append(life, 'nextauth.session.excess',
+      '"userId":' .. json_user(life.user_id) .. ',"sessions":' .. whole(there) .. ',"limit":' .. whole(most))
+  end
+end
+
+local function due_at(ms)
+  if ms then
+    own('ZADD', KEYS[3], whole(ms), ARGV[3])
+    redis.call('PEXPIRE', KEYS[3], PHANTOM_TTL_MS)
+  else
+    own('ZREM', KEYS[3], ARGV[3])
+  end
+end
+
+local function remember(life)
+  local hash = {}
+  for _, name in ipairs(FIELDS) do
+    local value = life[name]
+    if value then
+      hash[#hash + 1] = name
+      hash[#hash + 1] = type(value) == 'number' and whole(value) or value
+    end
+  end
+  redis.call('DEL', KEYS[2])
+  redis.call('HSET', KEYS[2], unpack(hash))
+  redis.call('PEXPIRE', KEYS[2], life.ended_ms and not life.remains and LATE_EVENT_MS or PHANTOM_TTL_MS)
+end
+
+-- Ends the known life. What stays of it tells late events from the end of a next life, and a session that has lapsed
+-- while its key remains from a new one.
+local function end_life(reason, detected_by, remains, deleted)
+  append(known, 'nextauth.session.ended', data_of(known) .. ',"reason":"' .. reason .. '","duration_s":'
+    .. string.format('%.3f', math.max(0, now_ms - known.first_seen_ms) / 1000) .. touches_of(known)
+    .. (remains and ',"keyRemains":true' or '') .. (deleted and ',"deleted":true' or ''), detected_by)
+  leave_user(known)
+  due_at(nil)
+  known.alive, known.ended_ms, known.missing_ms, known.remains = false, now_ms, nil, remains
+  remember(known)
+end
+
+local function signal_unbounded(life)
+  if life.expires_ms or life.unbounded then return end
+  append(life, 'nextauth.session.unbounded', '"userId":' .. json_user(life.user_id))
+  life.unbounded = '1'
+end
+
+local function begin_life(session)
+  local life = session
+  life.fingerprint, life.key_id, life.life = ARGV[1], ARGV[2], clock[1] .. string.format('%06d', clock[2])
+  life.first_seen_ms, life.recorded_ms, life.sequence, life.touches = now_ms, now_ms, 0, 0
+  life.prior_end_ms = known and known.ended_ms
+  append(life, 'nextauth.session.created', data_of(life))
+  signal_unbounded(life)
+  join_user(life)
+  due_at(life.expires_ms)
+  remember(life)
+end
+
+-- The live session: digest, user_id, account, told_ms, cookie_ms, expires_ms; or nil, why it cannot be read, a digest.
+local function read_session(kind)
+  if kind ~= 'string' then return nil, 'the value is not a string', 'type:' .. kind end
+  local size = redis.call('STRLEN', KEYS[1])
+  if size > tonumber(ARGV[6]) then return nil, 'the value is too large', 'bytes:' .. whole(size) end
+  local text = redis.call('GET', KEYS[1])
+  local digest = redis.sha1hex(text)
+  local session
+  if known and known.digest == digest then -- read before: most looks end here, without parsing
+    session = { digest = digest, user_id = known.user_id, account = known.account, told_ms = known.told_ms,
+      cookie_ms = known.cookie_ms }
+  else
+    if text:sub(1, 3) == '\239\187\191' then text = text:sub(4) end
+    if not text:find('^[ \t\r\n]*{') then return nil, 'the value is not a JSON object', digest end
+    local fields = decode(text)
+    if not fields then return nil, 'the value is not valid JSON', digest end
+    local user_id, account = user_of(fields, text)
+    session = { digest = digest, user_id = user_id, account = options().revoke and account or nil,
+      told_ms = instant_ms(fields.expires), cookie_ms = instant_ms(at(fields, { 'cookie', 'expires' })) }
+    if user_id ~= '' then -- a life keeps the form in which it began to name its user
+      local forms = { [user_id] = true }
+      for _, pads in ipairs(options().user_pads) do forms[pseudonym(user_id, pads)] = true end
+      if known and known.alive and forms[known.user_id] then
+        session.user_id = known.user_id
+      elseif options().pseudonymise then
+        session.user_id = pseudonym(user_id, options().user_pads[1])
+      end
+    end
+  end
+  -- A TTL ends it whatever its JSON says, so the earlier one counts; but cookie.expires does not move with a touch
+  -- (connect-redis), so there the TTL alone counts.
+  local ttl_ms = redis.call('PTTL', KEYS[1])
+  if ttl_ms >= 0 then
+    session.expires_ms = math.min(now_ms + ttl_ms, session.told_ms or MAX_TIME_MS)
+  else
+    session.expires_ms = session.told_ms or session.cookie_ms
+  end
+  return session
 end
 
 local function same_expiry(one_ms, other_ms)
   return one_ms == other_ms or (one_ms and other_ms and math.abs(one_ms - other_ms) < SAME_EXPIRY_MS)
 end
 
-local known = redis.call('HMGET', KEYS[2], 'user_id', 'expires_ms', 'first_seen_ms', 'life', 'sequence')
-local known_user, known_expires_ms, life = known[1], tonumber(known[2] or ''), known[4]
-local first_seen_ms, sequence = tonumber(known[3] or ''), tonumber(known[5] or '')
+local function told()
+  return { 'processed', table.concat(records, ', ') }
+end
+
+if KEYS[7] and redis.call('EXISTS', KEYS[7]) == 1 then -- begun under the AUDIT_KEY before: its life goes on
+  if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('RENAME', KEYS[7], KEYS[2]) end
+  local due_ms = own('ZSCORE', KEYS[3], ARGV[9])
+  own('ZREM', KEYS[3], ARGV[9])
+  if due_ms then own('ZADD', KEYS[3], due_ms, ARGV[3]) end
+end
+
+known = read_phantom()
 local kind = redis.call('TYPE', KEYS[1]).ok
+local reason = ARGV[5]
 
 if kind == 'none' then
-  if ARGV[2] == '' then return { 'ignored', 'the session is gone; the event that ended it tells why' } end
-  if not life then return { 'duplicate', 'no session is known that could end' } end
-  local duration_s = string.format('%.3f', math.max(0, now_ms - first_seen_ms) / 1000)
-  local result = append('ended', life, sequence + 1, known_user, known_expires_ms,
-    ',"reason":"' .. ARGV[2] .. '","duration_s":' .. duration_s)
-  redis.call('DEL', KEYS[2])
-  return result
+  if not known or not known.alive then
+    if ARGV[4] == 'schedule' then due_at(nil) end
+    if known and redis.call('PTTL', KEYS[2]) > LATE_EVENT_MS then redis.call('PEXPIRE', KEYS[2], LATE_EVENT_MS) end
+    return { 'duplicate', 'no session is known that could end' }
+  end
+  if reason == '' and ARGV[4] == 'event' then
+    return { 'ignored', 'the session is gone; the event that ended it tells why' }
+  end
+  local detected_by
+  if known.expires_ms and known.expires_ms <= now_ms and (reason == '' or reason == 'logout') then
+    reason = 'expired' -- NextAuth deletes a lapsed session when it next reads it; that is no logout
+  elseif reason == '' then
+    local since_ms = known.missing_ms or now_ms
+    if now_ms - since_ms < options().lost_after_ms then
+      if not known.missing_ms then redis.call('HSET', KEYS[2], 'missing_ms', whole(now_ms), 'missing_by', ARGV[4]) end
+      due_at(since_ms + options().lost_after_ms)
+      return { 'later', 'it is gone; the event that tells why may be on its way' }
+    end
+    reason, detected_by = 'lost', known.missing_by
+  end
+  end_life(reason, detected_by)
+  return told()
 end
 
-local session, fault = read_session(kind)
-if not session then return { 'rejected', fault } end
+local session, fault, digest = read_session(kind)
+if not session then
+  if ARGV[4] == 'schedule' then due_at(nil) end
+  if redis.pcall('GET', KEYS[4]) == digest then return { 'duplicate', 'a dead letter holds this content' } end
+  return { 'rejected', fault, digest }
+end
 
-local transition, more
-if not life then
-  transition = 'created'
-  first_seen_ms, life, sequence = now_ms, clock[1] .. string.format('%06d', clock[2]), 0
-elseif session.user_id ~= known_user then
-  transition, more = 'changed', ',"previousUserId":' .. json_user(known_user)
-elseif not same_expiry(session.expires_ms, known_expires_ms) then
-  transition = 'refreshed'
-else
+if known and known.alive then
+  -- The event of an end, and the key is there: the token was used again before we looked, unless this is a late word of
+  -- the end of the life before.
+  local over = known.missing_ms or (reason ~= '' and now_ms - (known.prior_end_ms or 0) > LATE_EVENT_MS)
+  if over then end_life(reason == '' and 'lost' or reason, reason == '' and known.missing_by or nil) end
+end
+
+local lapsed = session.expires_ms and session.expires_ms <= now_ms
+
+if not known or not known.alive then
+  if not lapsed then
+    begin_life(session)
+    return told()
+  end
+  if not options().delete then
+    if known then redis.call('PEXPIRE', KEYS[2], PHANTOM_TTL_MS) end
+    return { 'duplicate', 'it had lapsed before' }
+  end
+  if not known then -- never seen alive: its end is all that is known of it
+    known = session
+    known.fingerprint, known.key_id, known.life = ARGV[1], ARGV[2], clock[1] .. string.format('%06d', clock[2])
+    known.sequence = 0
+    append(known, 'nextauth.session.ended', data_of(known) .. ',"reason":"expired","duration_s":null,"touches":0,"deleted":true')
+  end
+  redis.call('UNLINK', KEYS[1])
+  return #records > 0 and told() or { 'processed', 'the lapsed session was deleted' }
+end
+
+if lapsed then
+  known.expires_ms = session.expires_ms
+  end_life('expired', nil, not options().delete, options().delete)
+  if options().delete then redis.call('UNLINK', KEYS[1]) end
+  return told()
+end
+
+local another_user = session.user_id ~= known.user_id
+local moved = not same_expiry(session.expires_ms, known.expires_ms)
+if not another_user and not moved and session.digest == known.digest then
+  if ARGV[4] == 'schedule' then due_at(session.expires_ms) end
+  if redis.call('PTTL', KEYS[2]) < PHANTOM_TTL_MS / 2 then -- a long life must not outlive its phantom
+    redis.call('PEXPIRE', KEYS[2], PHANTOM_TTL_MS)
+    if known.user_id ~= '' then redis.call('PEXPIRE', sessions_of(known.user_id), PHANTOM_TTL_MS) end
+    redis.call('PEXPIRE', KEYS[3], PHANTOM_TTL_MS)
+  end
   return { 'duplicate', 'nothing changed' }
 end
-local result = append(transition, life, sequence + 1, session.user_id, session.expires_ms, more)
-remember(session, first_seen_ms, life, sequence + 1)
-return result
+
+local before = { user_id = known.user_id, account = known.account, fingerprint = known.fingerprint }
+for name in pairs({ digest = 1, user_id = 1, account = 1, told_ms = 1, cookie_ms = 1 }) do known[name] = session[name] end
+if moved then known.expires_ms = session.expires_ms end
+if another_user then
+  append(known, 'nextauth.session.changed', data_of(known) .. ',"previousUserId":' .. json_user(before.user_id) .. touches_of(known))
+elseif moved and (now_ms - known.recorded_ms >= options().refresh_min_ms or not session.expires_ms) then
+  append(known, 'nextauth.session.refreshed', data_of(known) .. touches_of(known))
+end
+if #records > 0 then
+  known.recorded_ms, known.touches = now_ms, 0
+else
+  known.touches = known.touches + 1
+end
+signal_unbounded(known)
+if another_user then
+  before.sequence, before.life, before.key_id = known.sequence, known.life, known.key_id
+  leave_user(before)
+  known.sequence = before.sequence
+end
+if another_user or moved then join_user(known) end
+if moved or ARGV[4] == 'schedule' then due_at(session.expires_ms) end
+remember(known)
+if #records == 0 then return { 'duplicate', 'a touch; counted' } end
+return told()
