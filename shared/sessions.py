@@ -127,10 +127,8 @@ def _options(settings: Settings) -> bytes:
         settings.max_sessions_per_user,
         settings.revoke_tokens_on_last_logout,
         settings.audit_pseudonymise_users,
-        tuple(
-            tuple(pad.hex() for pad in ring.user_pads)
-            for ring in keyrings(settings.audit_key, settings.audit_key_previous)
-        ),
+        settings.audit_key,
+        settings.audit_key_previous,
     )
 
 

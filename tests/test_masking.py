@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shared import namespaces
+from shared.keyring import keyring
 from shared.masking import fingerprint, mask_key, printable
 
 AUDIT_KEY = "an audit key of the tests"
@@ -46,6 +48,27 @@ def test_no_secret_part_is_ever_shown(prefix: bytes, secret: bytes) -> None:
         return
     shown = mask_key(prefix + secret, AUDIT_KEY)
     assert printable(secret) not in shown
+
+
+@given(token=st.binary(min_size=1, max_size=64).filter(lambda token: not token.startswith(b"by-user-id:")))
+def test_a_phantom_is_shown_with_the_mark_of_its_session(token: bytes) -> None:
+    session = mask_key(namespaces.build(namespaces.SESSION, token), AUDIT_KEY)
+    phantom = mask_key(namespaces.build(namespaces.PHANTOM, keyring(AUDIT_KEY).seal(token)), AUDIT_KEY)
+    mark = f"~{fingerprint(token, AUDIT_KEY)[:12]}"
+    assert session == f"nextauth:session:{mark}"
+    assert phantom == f"functions:phantom:session:{mark}"
+
+
+def test_a_phantom_sealed_under_another_key_is_shown_without_a_mark() -> None:
+    foreign = namespaces.build(namespaces.PHANTOM, keyring("another audit key").seal(b"token-1"))
+    assert mask_key(foreign, AUDIT_KEY) == "functions:phantom:session:?"
+    assert mask_key(foreign, "another audit key") != "functions:phantom:session:?"
+
+
+@given(name=st.binary(min_size=1, max_size=64))
+def test_a_phantom_s_name_is_never_shown(name: bytes) -> None:
+    """Whoever can write to Redis can name a key so, with a token in the clear at worst."""
+    assert mask_key(namespaces.build(namespaces.PHANTOM, name), AUDIT_KEY) == "functions:phantom:session:?"
 
 
 @given(raw=st.binary(max_size=400))

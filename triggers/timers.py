@@ -1,5 +1,5 @@
-"""The timers: the sweep, which makes certain what the events made fast, the retries of what failed, sessions that are due
-to expire, and the audit log's way to storage.
+"""The timers: the sweep, which makes certain what the events made fast; the retries of what failed; the sessions that
+are due to expire; the audit log on its way to storage.
 
 In Azure a timer runs on one instance; where each instance runs its own (the local host), the leases of the sweep, the
 export and whatever is due make that harmless.
