@@ -27,7 +27,7 @@ class Keyring:
     """The keys that follow from one AUDIT_KEY. `key_id` tells it from others and gives nothing away."""
 
     def __init__(self, audit_key: str) -> None:
-        self._audit_key = audit_key.encode()
+        self._audit_key = audit_key.encode(errors="surrogateescape")  # as the environment had it
         self.key_id = self._derive("key id").hex()[:8]
         self._sealing_key = self._derive("seal")
         self._signing_key = self._derive("sign")
@@ -50,9 +50,11 @@ class Keyring:
 
         try:
             raw = base64.b64decode(sealed + b"=" * (-len(sealed) % 4), altchars=b"-_", validate=True)
-            return self._cipher.decrypt(raw, None)
+            token = self._cipher.decrypt(raw, None)
         except (binascii.Error, ValueError, InvalidTag):
             return None
+        # base64 has several texts for the same bytes; a token has one sealed form.
+        return token if self.seal(token).encode() == sealed else None
 
     def pseudonym(self, user_id: str) -> str:
         """What is recorded in place of a user id: `~` and the first 32 hex digits of its HMAC-SHA-1.
@@ -60,7 +62,7 @@ class Keyring:
         SHA-1 because the script in Redis has to compute it too; as a keyed function it is not known to be weak.
         """
         inner, outer = self.user_pads
-        digest = hashlib.sha1(inner + user_id.encode(), usedforsecurity=False).digest()
+        digest = hashlib.sha1(inner + user_id.encode(errors="surrogatepass"), usedforsecurity=False).digest()
         return "~" + hashlib.sha1(outer + digest, usedforsecurity=False).hexdigest()[:FINGERPRINT_DIGITS]
 
     def sign(self, data: bytes) -> str:
