@@ -72,7 +72,8 @@ def environment(values: dict[str, str]) -> Iterator[None]:
 async def running(redis_port: int) -> AsyncIterator[tuple[Host, list[Invocation]]]:
     invocations: list[Invocation] = []
     host = Host(ROOT, http_port=0, on_invocation=invocations.append)
-    with environment({"Redis": f"127.0.0.1:{redis_port}", "AUDIT_KEY": AUDIT_KEY, "CHART_MAX_POINTS": "50"}):
+    settings = {"AUDIT_KEY": AUDIT_KEY, "AUDIT_REFRESH_MIN_S": "0", "CHART_MAX_POINTS": "50"}
+    with environment(settings | {"Redis": f"127.0.0.1:{redis_port}"}):
         await host.__aenter__()
         app_context = sys.modules["shared.context"].current()  # the app's own module, imported anew by the worker
     yield host, invocations
