@@ -148,7 +148,9 @@ async def test_no_value_fails_a_function_or_writes_an_effect(live: App, key: byt
     found = live.effects.so_far()
     if key.startswith(b"nextauth") and name in SESSIONS_ALL_THE_SAME:
         assert {one["outcome"] for one in found} <= {"processed", "duplicate", "ignored"}
-        assert [one["type"] for one in await records(live)] == ["nextauth.session.created"]
+        told = [one["type"].removeprefix("nextauth.session.") for one in await records(live)]
+        # Renamed away and back, it ended and began anew, unless both were done before the first look.
+        assert told in (["created", "unbounded"], ["created", "unbounded", "ended", "created", "unbounded"])
         return
     assert {one["outcome"] for one in found} <= {"rejected", "ignored", "duplicate"}
     telling = [one for one in found if one["outcome"] in {"rejected", "ignored"}]
@@ -156,7 +158,7 @@ async def test_no_value_fails_a_function_or_writes_an_effect(live: App, key: byt
     assert all(one["reason"] for one in telling)
     others = {one for one in await live.redis.keys() if one != key}
     letters = await live.redis.hlen("functions:dead:letters")
-    assert letters == (any(one["outcome"] == "rejected" for one in telling) and not key.startswith(b"nextauth"))
+    assert letters == any(one["outcome"] == "rejected" for one in telling)
     assert all(one.startswith(b"functions:dead:") for one in others)
 
 
