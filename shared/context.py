@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from shared import namespaces, tally
 from shared import settings as settings_module
 from shared.baseline import NO_FOLD, Baseline, Fold
 from shared.connection import open_client, parse_connection_string
@@ -16,6 +17,7 @@ from shared.settings import Settings
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
+    from redis.asyncio.client import Pipeline
     from redis.commands.core import AsyncScript
 
 _LUA = Path(__file__).parent / "lua"
@@ -84,8 +86,34 @@ class Context:
         pipeline = self.redis.pipeline(transaction=False)
         for keys, args in calls:
             pipeline.evalsha(script.sha, len(keys), *keys, *args)
-        replies: list[Any] = await pipeline.execute(raise_on_error=False)
-        return replies
+        counts = tally.take()
+        if counts:
+            _add_counts(pipeline, counts)
+        try:
+            replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        except BaseException:
+            tally.give_back(counts)
+            raise
+        return replies[: len(calls)]
+
+    async def write_tally(self) -> None:
+        """Write what was counted and no script carried along. Raises what the Redis client raises."""
+        if counts := tally.take(now=True):
+            pipeline = self.redis.pipeline(transaction=False)
+            _add_counts(pipeline, counts)
+            try:
+                await pipeline.execute(raise_on_error=False)
+            except BaseException:
+                tally.give_back(counts)
+                raise
+
+
+def _add_counts(pipeline: "Pipeline", counts: dict[str, int]) -> None:
+    """By this machine's clock, which is good enough for a minute."""
+    key = namespaces.build(namespaces.STATISTICS, str(int(time.time()) // 60))
+    for name, count in counts.items():
+        pipeline.hincrby(key, name, count)
+    pipeline.expire(key, namespaces.STATISTICS_TTL_S)
 
 
 @cache

@@ -25,6 +25,7 @@ RETRY_TTL_S = 7 * 86_400
 DEAD_LETTER_TTL_S = 7 * 86_400
 DEAD_MARK_TTL_S = TEMP_DATA_TTL_S
 SWEEP_TTL_S = 86_400
+STATISTICS_TTL_S = 7200
 PHANTOM_TTL_S = 30 * 86_400
 """How long the last-known state of a session is kept: NextAuth's own longest session (its default maxAge)."""
 
@@ -318,6 +319,14 @@ SWEEP = _kind(
     SWEEP_TTL_S,
     "functions:sweep",
 )
+STATISTICS = _kind(
+    "statistics",
+    "functions:stats:{minute}",
+    Owner.APP,
+    "What all instances did in one minute (since 1970): outcomes, durations, lags (hash)",
+    STATISTICS_TTL_S,
+    "functions:stats:29923340",
+)
 AUDIT_STREAM = _kind(
     "audit-stream",
     "functions:audit:sessions",
@@ -363,6 +372,7 @@ TABLE: tuple[Kind, ...] = (
     DEAD_TOTALS,
     DEAD_MARK,
     SWEEP,
+    STATISTICS,
     AUDIT_STREAM,
     AUDIT_STATE,
 )

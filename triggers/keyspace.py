@@ -9,7 +9,7 @@ from typing import Protocol
 
 import azure.functions as func
 
-from shared import batches, charts, context, events, sessions, settings, telemetry
+from shared import batches, charts, context, events, sessions, settings, tally, telemetry
 from shared.errors import MalformedEvent
 from shared.outcomes import Outcome, Result, ignored
 from shared.sweep import Burst
@@ -20,6 +20,7 @@ blueprint = func.Blueprint()
 class Reactor(Protocol):
     """What a handler module in shared/ offers."""
 
+    NAME: str
     INERT_OPERATIONS: frozenset[str]
     """Operations that cannot change what the reactor would do: they cost no I/O."""
 
@@ -40,6 +41,7 @@ async def _handle(function: str, reactor: Reactor, message: str) -> list[Outcome
     duration_ms = (time.perf_counter() - started) * 1000
     for outcome in outcomes:
         telemetry.record(function, event.operation, outcome, duration_ms, settings.current().audit_key)
+        tally.outcome(reactor.NAME, event.operation, outcome.result, duration_ms)
     return outcomes
 
 

@@ -1,0 +1,1 @@
+"""The operators' command line (manage.py): one module per group of commands."""

@@ -1,0 +1,25 @@
+"""All commands, gathered."""
+
+import typer
+
+HELP = """Look at, check and repair the Redis that the app reacts to.
+
+Works on the Redis and the storage account of the app's settings: environment variables, else local.settings.json, else
+its example. For another one: Redis=HOST:PORT python manage.py ...
+
+Exit codes: 0 done and all is well, 1 done and something needs attention, 2 not done, 130 interrupted.
+"""
+
+app = typer.Typer(
+    name="python manage.py",
+    help=HELP,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    app()

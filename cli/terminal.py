@@ -1,0 +1,118 @@
+"""What every command shares: the app's settings and Redis, exit codes, output for people and for scripts.
+
+Whatever came from outside (a key, a value, a reason) is shown on one line, without control characters and with secrets
+masked: see `shown`. Results go to stdout, progress and complaints to stderr.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from enum import IntEnum
+from typing import Annotated, Any, NoReturn
+
+import msgspec
+import typer
+from rich.console import Console
+
+from local.app_settings import AppSettingsError, load_app_settings
+from local.bootstrap import ROOT
+from shared import settings
+from shared.context import Context, open_context
+from shared.errors import KeyspaceError
+from shared.masking import mask_key
+
+_PIPED_WIDTH = 10_000
+
+
+class Exit(IntEnum):
+    """Exit codes of every command."""
+
+    OK = 0
+    ATTENTION = 1
+    """Done, and something needs attention: a finding, a conflict, a key that is not there."""
+    FAILED = 2
+    """Not done: wrong arguments or settings, Redis or storage away."""
+    INTERRUPTED = 130
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")]
+
+
+class Refused(Exception):
+    """A command that will not do what it was asked to; the text says why and what to do instead."""
+
+
+def open_console(*, stderr: bool = False) -> Console:
+    """A console as wide as its terminal; elsewhere without a limit, so that grep finds whole lines."""
+    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _PIPED_WIDTH
+    return console
+
+
+@asynccontextmanager
+async def opened() -> AsyncIterator[Context]:
+    """The app's settings and a Redis client of the command's own."""
+    context = open_context(settings.parse(load_app_settings(ROOT) | os.environ))
+    try:
+        yield context
+    finally:
+        await context.redis.aclose()
+
+
+def run(work: Callable[[Context], Awaitable[Exit]]) -> NoReturn:
+    """Run a command's work and exit with its code.
+
+    Ctrl-C cancels it: the work sees CancelledError, tells how to go on and lets it pass. A second one ends the process.
+    """
+    sys.exit(asyncio.run(_guarded(work)))
+
+
+async def _guarded(work: Callable[[Context], Awaitable[Exit]]) -> int:
+    from redis.exceptions import RedisError
+
+    loop = asyncio.get_running_loop()
+    task = asyncio.ensure_future(_with_context(work))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, _interrupt, task, number)
+    try:
+        return await task
+    except asyncio.CancelledError:
+        return Exit.INTERRUPTED
+    except BrokenPipeError:  # `| head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return Exit.OK
+    except (AppSettingsError, KeyspaceError, Refused) as error:
+        complain(str(error))
+    except (RedisError, OSError) as error:  # by class only: a client's text may quote what was sent
+        complain(f"Redis: {type(error).__name__}; see python manage.py doctor")
+    return Exit.FAILED
+
+
+async def _with_context(work: Callable[[Context], Awaitable[Exit]]) -> Exit:
+    async with opened() as context:
+        return await work(context)
+
+
+def _interrupt(task: "asyncio.Task[Exit]", number: int) -> None:
+    task.cancel()
+    asyncio.get_running_loop().remove_signal_handler(number)
+
+
+def complain(text: str) -> None:
+    """One line to stderr."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def show_json(value: Any) -> None:
+    """`value`, anything that msgspec encodes, as one JSON document to stdout. Keys have to be `shown` already."""
+    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+
+
+def shown(app: Context, key: bytes) -> str:
+    """A key fit for a terminal or a log."""
+    return mask_key(key, app.settings.audit_key)

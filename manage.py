@@ -1,0 +1,18 @@
+"""The operators' command line: `python manage.py --help`. Any Python starts it; it goes on in the project's own."""
+
+import os
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    from local.bootstrap import ROOT, SetUpError, prepare
+
+    try:
+        python = prepare(ROOT)
+    except SetUpError as error:
+        sys.exit(str(error))
+    if Path(sys.prefix).resolve() != python.parents[1].resolve():
+        os.execv(python, [str(python), __file__, *sys.argv[1:]])  # noqa: S606 (no shell is the point)
+    from cli.app import main
+
+    main()
