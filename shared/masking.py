@@ -40,7 +40,8 @@ def mask_key(key: bytes, audit_key: str) -> str:
         return printable(kind.prefix) + (_mark(token, audit_key) if token else "?")
     shown_key = kind.pattern
     for name, part in zip(kind.part_names, parts, strict=True):
-        text = _mark(part, audit_key) if name in kind.secret else part.decode(errors="backslashreplace")
+        hidden = name in kind.secret or b"@" in part  # an e-mail address serves as a user id here and there
+        text = _mark(part, audit_key) if hidden else part.decode(errors="backslashreplace")
         shown_key = shown_key.replace(f"{{{name}}}", text, 1)
     return printable(shown_key.encode(errors="backslashreplace"))
 

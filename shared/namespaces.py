@@ -114,6 +114,7 @@ SESSION_BY_USER = _kind(
     "Index: the session of a user; it matches the session trigger and is no session",
     None,
     "nextauth:session:by-user-id:12345678-1234-1234-1234-123456789abc",
+    secret=("userId",),
 )
 SESSION = _kind(
     "session",

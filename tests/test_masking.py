@@ -24,7 +24,10 @@ def test_a_fingerprint_is_the_documented_hmac() -> None:
     [
         (b"fastapi:temp:data:batch-1", "fastapi:temp:data:batch-1"),
         (b"fabric:data:chart:co2:realtime", "fabric:data:chart:co2:realtime"),
-        (b"nextauth:session:by-user-id:u1", "nextauth:session:by-user-id:u1"),
+        (b"nextauth:session:by-user-id:u1", f"nextauth:session:by-user-id:~{fingerprint(b'u1', AUDIT_KEY)[:12]}"),
+        (b"nextauth:user:u1", "nextauth:user:u1"),
+        (b"nextauth:user:a@b.example", f"nextauth:user:~{fingerprint(b'a@b.example', AUDIT_KEY)[:12]}"),
+        (b"fabric:user:a@b.example:tokens", f"fabric:user:~{fingerprint(b'a@b.example', AUDIT_KEY)[:12]}:tokens"),
         (b"nextauth:session:SECRET", f"nextauth:session:~{fingerprint(b'SECRET', AUDIT_KEY)[:12]}"),
         (b"nextauth:sessions:SECRET", f"nextauth:~{fingerprint(b'sessions:SECRET', AUDIT_KEY)[:12]}"),
         (b"nextauth:account:azure:SECRET", f"nextauth:account:azure:~{fingerprint(b'SECRET', AUDIT_KEY)[:12]}"),
