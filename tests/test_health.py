@@ -1,12 +1,18 @@
 """Health tells whether events can flow, and why not."""
 
+from typing import Any
+
+import msgspec
 import pytest
 import redis.asyncio
 
 from local.servers import free_port
-from shared import health
+from shared import dead_letters, health
 from shared.connection import open_client, parse_connection_string
+from shared.context import Context, open_context
+from shared.errors import Rejected
 from shared.notifications import REQUIRED, missing_flags
+from shared.settings import Settings
 
 
 @pytest.mark.parametrize("flags", [REQUIRED, "KA", "AK", "AKE", "g$lshzxeK", "K$ghlxem"])
@@ -63,3 +69,54 @@ async def test_a_server_that_hides_its_flags_is_ok_and_says_so(
     assert found.status == "ok"
     assert found.notify_keyspace_events is None
     assert "flags" in found.reasons[0]
+
+
+async def test_an_app_with_nothing_waiting_is_ok_and_says_what_it_looked_at(app: Context) -> None:
+    found = await health.check_app(configured(app))
+    assert (found.status, found.reasons) == ("ok", ())
+    assert found.as_dict()["retries"] == {"waiting": 0}
+    assert found.as_dict()["deadLetters"] == {"count": 0, "bytes": 0, "dropped": 0}
+    assert found.as_dict()["sweep"] is None
+    assert found.as_dict()["audit"]["pending"] == 0
+
+
+async def test_without_a_storage_account_health_is_degraded(app: Context) -> None:
+    found = await health.check_app(app)
+    assert found.status == "degraded"
+    assert found.reasons == ("AzureWebJobsStorage is not set: audit records stay in Redis",)
+
+
+async def test_each_thing_that_piles_up_degrades_health_with_its_reason(app: Context) -> None:
+    app = configured(app, dead_letters_max=1, audit_buffer=1000)
+    now_s, _ = await app.redis.time()
+    await app.redis.zadd("functions:retry:due", {f"batches\0{number}": 0 for number in range(1001)})
+    for number in range(2):
+        await dead_letters.bury(app, "batches", b"fastapi:temp:data:%d" % number, Rejected("x"), None)
+    ended = {"ended_ms": (now_s - 700) * 1000, "duration_ms": 1, "found": '{"seen":1,"outcomes":{}}'}
+    await app.redis.hset("functions:sweep", mapping=ended)
+    await app.redis.hset("functions:audit:state", mapping={"appended": 950, "error": "ServiceRequestError"})
+    pipeline = app.redis.pipeline()
+    for number in range(950):
+        pipeline.xadd("functions:audit:sessions", {"event": "{}", "n": str(number + 1)})
+    await pipeline.execute()
+    found = await health.check_app(app)
+    assert found.status == "degraded"
+    waiting, dropped, late, away, full = found.reasons
+    assert waiting == "1001 keys wait for a retry"
+    assert dropped.startswith("1 dead letters were dropped")
+    assert late.startswith("the last sweep ended 70")
+    assert away == "audit records cannot be written to storage: ServiceRequestError; 950 wait in Redis"
+    assert "950 audit records wait in Redis, which keeps 1000" in full
+
+
+async def test_a_server_that_is_away_fails_the_app(app_settings: Settings) -> None:
+    context = open_context(msgspec.structs.replace(app_settings, redis=f"127.0.0.1:{free_port()}"))
+    found = await health.check_app(context)
+    await context.redis.aclose()
+    assert found.status == "failed"
+    assert "does not answer" in found.reasons[0]
+
+
+def configured(app: Context, **changes: Any) -> Context:
+    """The same app with a storage account, which these tests do not reach."""
+    return Context(msgspec.structs.replace(app.settings, storage="UseDevelopmentStorage=true", **changes), app.redis)

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import azure.functions as func
 
-from shared import batches, charts, context, sessions, settings, telemetry
+from shared import batches, charts, context, sessions, settings, shutdown, telemetry
+from shared.audit import export
+from shared.errors import ConfigurationError
 from shared.sweep import SweptReactor, react_to_due, retry_due, server_id, sweep
 
 blueprint = func.Blueprint()
@@ -56,6 +58,7 @@ async def reconcile(app: context.Context, reactors: Sequence[SweptReactor], watc
         telemetry.recovered("Redis")
         if not (due or watch.behind):
             await retry_due(app, reactors, budget_s=budget_s)
+            await app.write_tally()
             return
         anew, watch.behind = watch.behind, False
         report = await sweep(app, reactors, budget_s=budget_s, anew=anew)
@@ -97,3 +100,22 @@ async def run_session_expiry(timer: func.TimerRequest) -> None:
         await react_to_due(app, sessions, budget_s=_budget_s(app))
     except (RedisError, OSError) as fault:
         telemetry.outage("Redis", fault)
+
+
+@blueprint.function_name("audit_export")
+@blueprint.timer_trigger(arg_name="timer", schedule=settings.current().audit_schedule, use_monitor=False)
+async def run_audit_export(timer: func.TimerRequest) -> None:
+    shutdown.before_exit(_export)
+    await _export()
+
+
+async def _export() -> None:
+    from redis.exceptions import RedisError
+
+    app = context.current()
+    try:
+        await export.export(app, budget_s=min(_budget_s(app), export.BUDGET_S))
+    except (RedisError, OSError) as fault:
+        telemetry.outage("Redis", fault)
+    except ConfigurationError as fault:  # each minute anew, until somebody sets it right
+        telemetry.logger.error("audit records stay in Redis: %s", fault)

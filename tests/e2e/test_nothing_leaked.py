@@ -1,0 +1,241 @@
+"""Nothing leaked: secrets that traffic carries through every path of the app are found nowhere afterwards."""
+
+import asyncio
+import base64
+import json
+import logging
+import sys
+import zlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import pytest
+import redis.asyncio
+
+from local.host import Host
+from local.servers import azurite
+from shared import dead_letters
+from shared.context import Context
+from tests.e2e.conftest import ROOT, Effects, environment
+
+AUDIT_KEY = "planted-audit-key-5bd1e995"
+PASSWORD = "planted-redis-password-c6a4a793"
+USERS = [f"planted.user{number}@plant.example" for number in range(4)]
+"""With pseudonyms on, whoever they are is a secret too; as e-mail addresses they are one anyway."""
+SESSIONS = [f"planted-session-token-{number}-9e3779b97f4a7c15" for number in range(16)]
+ACCESS = [f"eyJplanted.access-token-{number}.c2ln" for number in range(4)]
+SECRETS = [*USERS, *SESSIONS, *ACCESS, AUDIT_KEY, PASSWORD]
+FAST = {
+    "AUDIT_KEY": AUDIT_KEY,
+    "AUDIT_PSEUDONYMISE_USERS": "true",
+    "AUDIT_REFRESH_MIN_S": "0",
+    "AUDIT_SCHEDULE": "* * * * * *",
+    "DELETE_LAPSED_SESSIONS": "true",
+    "EXPIRY_SCHEDULE": "* * * * * *",
+    "MAX_SESSIONS_PER_USER": "1",
+    "MAX_PAYLOAD_BYTES": "65536",
+    "REVOKE_TOKENS_ON_LAST_LOGOUT": "true",
+    "SESSION_LOST_AFTER_S": "0",
+    "SWEEP_SCHEDULE": "* * * * * *",
+    "RETRY_SCHEDULE": "* * * * * *",
+}
+
+
+class Plant:
+    """The running app on a Redis with a password, its storage, and all that it said."""
+
+    def __init__(self, host: Host, client: redis.asyncio.Redis, app: Context, said: Effects, storage: str) -> None:
+        self.host, self.redis, self.app, self.said, self.storage = host, client, app, said, storage
+
+    async def recorded(self, wanted: str, within_s: float = 15) -> None:
+        """Wait until storage holds a record of this type."""
+        async with asyncio.timeout(within_s):
+            while True:
+                if wanted in "".join((await blobs(self.storage)).values()):
+                    return
+                await asyncio.sleep(0.1)
+
+
+@pytest.fixture
+async def plant(redis_port: int, redis_client: redis.asyncio.Redis) -> AsyncIterator[Plant]:
+    said = Effects()
+    root = logging.getLogger()
+    before = root.level
+    root.addHandler(said)
+    root.setLevel(logging.DEBUG)  # whatever any library says
+    await redis_client.acl_setuser(
+        "app", enabled=True, passwords=[f"+{PASSWORD}"], commands=["+@all"], keys=["*"], channels=["*"]
+    )
+    connection = f"127.0.0.1:{redis_port},user=app,password={PASSWORD}"
+    async with azurite() as storage:
+        assert storage is not None, "Azurite cannot be started here"
+        settings = FAST | {"Redis": connection, "AzureWebJobsStorage": storage.connection_string}
+        with environment(settings):
+            host = Host(ROOT, http_port=0)
+            await host.__aenter__()
+            app = sys.modules["shared.context"].current()
+        yield Plant(host, redis_client, app, said, storage.connection_string)
+        await host.__aexit__(None, None, None)
+        await app.redis.aclose()
+    await redis_client.acl_deluser("app")
+    root.removeHandler(said)
+    root.setLevel(before)
+
+
+async def blobs(connection: str) -> dict[str, str]:
+    """Every blob of every container, by name."""
+    from azure.storage.blob.aio import BlobServiceClient
+
+    found = {}
+    async with BlobServiceClient.from_connection_string(connection) as service:
+        async for container in service.list_containers(include_metadata=True):
+            client = service.get_container_client(container.name)
+            async for blob in client.list_blobs(include=["metadata"]):
+                data = await (await client.download_blob(blob.name)).readall()
+                found[f"{container.name}/{blob.name} {container.metadata} {blob.metadata}"] = data.decode()
+    return found
+
+
+def session(number: int, user: str | None = None, **more: Any) -> str:
+    return json.dumps(
+        {
+            "sessionToken": SESSIONS[number],
+            "userId": user or USERS[number % len(USERS)],
+            "expires": (datetime.now(UTC) + timedelta(hours=1)).isoformat(),
+            "accessToken": ACCESS[number % len(ACCESS)],
+            "user": {"email": USERS[number % len(USERS)]},
+        }
+        | more
+    )
+
+
+def key(number: int) -> str:
+    return f"nextauth:session:{SESSIONS[number]}"
+
+
+async def traffic(client: redis.asyncio.Redis) -> None:
+    """Every client of the document, and every way in which a session can go wrong."""
+    soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+    for number in range(8):
+        user = USERS[number % len(USERS)]
+        await client.set(key(number), session(number), ex=3600 if number % 2 else None)
+        await client.set(f"nextauth:session:by-user-id:{user}", key(number) if number % 2 else SESSIONS[number])
+        await client.set(f"nextauth:user:{user}", json.dumps({"id": user, "email": user}))
+        await client.set(f"nextauth:email:{user}", user)
+        await client.set(f"nextauth:account:azure:{user}", json.dumps({"access_token": ACCESS[0]}))
+        await client.set(f"fabric:user:{user}:tokens", json.dumps({"accessToken": ACCESS[0]}), ex=3300)
+    await client.set(key(0), session(0, USERS[1]))  # another user
+    await client.set(key(8), session(8, expires=None))  # unbounded
+    await client.set(key(9), session(9), ex=1)  # expires
+    await client.set(key(10), session(10, expires=soon))  # lapses
+    await client.set(key(11), session(11)[:-9])  # truncated
+    await client.set(key(12), SESSIONS[12])  # a bare token
+    await client.hset(key(13), "accessToken", ACCESS[1])  # another type
+    await client.set(key(14), session(14, padding="x" * 70_000))  # too large
+    await client.rename(key(1), f"nextauth:session:{SESSIONS[15]}")
+    await client.set(f"nextauth:sessions:{SESSIONS[0]}", SESSIONS[0])  # near misses
+    await client.set(f"fastapi:temp:data:{SESSIONS[0]}:", "")
+    for user in USERS:
+        await client.delete(f"nextauth:session:by-user-id:{user}")
+    for number in range(2, 8):
+        await client.delete(key(number))
+
+
+async def mischief(plant: Plant) -> None:
+    """What is no traffic of a client: broken messages, and another application on the app's own keys."""
+    for name in ("handle_session_changes", "process_fastapi_data", "update_charts"):
+        function = next(one for one in plant.host.functions if one.name == name)
+        for text in (SESSIONS[0], json.dumps({"Channel": key(0)}), json.dumps({"Message": ACCESS[0]}), key(0)):
+            await plant.host._run_message(function, text)
+    await plant.redis.set("functions:sessions:due", "another application's")
+    await plant.redis.xadd("functions:audit:sessions", {"event": "no record"})
+
+
+async def answers(plant: Plant) -> list[str]:
+    """What every HTTP function says: asked well, asked with secrets, and asked badly."""
+    found = []
+    headers = {"x-functions-key": plant.host.function_key}
+    async with aiohttp.ClientSession(plant.host.url, headers=headers) as http:
+        for function in plant.host.functions:
+            if "route" in function.trigger:
+                route = str(function.trigger["route"])
+                for path in (route, f"{route}?userId={quote(USERS[1])}", f"{route}?id={quote(SESSIONS[1])}"):
+                    for method in ("GET", "POST"):
+                        async with http.request(method, f"/api/{path}") as answer:
+                            text = await answer.text()
+                            found.append(f"{answer.status} {answer.headers} {text}".replace(quote(USERS[1]), ""))
+    assert found
+    return found
+
+
+async def values(client: redis.asyncio.Redis, name: bytes) -> str:
+    """All that a key of any type holds, as text."""
+    match await client.type(name):
+        case b"string":
+            found: Any = await client.get(name)
+        case b"hash":
+            found = await client.hgetall(name)
+        case b"zset":
+            found = await client.zrange(name, 0, -1)
+        case b"stream":
+            found = await client.xrange(name)
+        case other:
+            raise AssertionError(f"the app wrote a {other!r}")
+    return f"{found!r}"
+
+
+def forms(secret: str) -> list[str]:
+    """A secret as it is, and as it would stand in what is encoded."""
+    raw = secret.encode()
+    return [secret, base64.b64encode(raw).decode().rstrip("=")[:-1], raw.hex(), quote(secret, safe="")]
+
+
+def leaks(places: dict[str, str]) -> list[str]:
+    return [
+        f"{secret} in {name}"
+        for name, text in places.items()
+        for secret in SECRETS
+        for form in forms(secret)
+        if form in text
+    ]
+
+
+@pytest.mark.timeout(120)
+async def test_no_planted_secret_is_found_in_anything_that_the_app_says_or_writes(plant: Plant) -> None:
+    await traffic(plant.redis)
+    await plant.host.drained()
+    for wanted in ("session.changed", "session.unbounded", "session.excess", "tokens.revoked", '"deleted":true'):
+        await plant.recorded(wanted)
+    await mischief(plant)
+    await plant.redis.set(key(3), session(3))
+    await plant.redis.flushall()  # a reset of the log, and sessions without their phantoms
+    await plant.redis.set(key(4), session(4))
+    await plant.recorded("audit.reset")
+    await traffic(plant.redis)
+    await plant.host.drained()
+    said_by_http = await answers(plant)
+    await plant.redis.acl_setuser("app", enabled=False)
+    await plant.redis.client_kill_filter(user="app")  # Redis is away, as far as the app can see
+    said_by_http += await answers(plant)
+    await plant.redis.acl_setuser("app", enabled=True)
+    await plant.recorded("session.ended")
+
+    own = [name async for name in plant.redis.scan_iter(b"functions:*")]
+    assert any(name.startswith(b"functions:phantom:") for name in own)
+    places = {f"value of {name!r}": await values(plant.redis, name) for name in own}
+    places |= {f"name {name!r}": name.decode(errors="replace") for name in own}
+    page = await dead_letters.list_page(plant.app)
+    assert {letter.reactor for letter in page.letters} >= {"sessions"}
+    for letter in page.letters:
+        payload = await dead_letters.payload(plant.app, letter.id)
+        assert payload is None or letter.reactor != "sessions"
+        places[f"letter {letter.id}"] = f"{letter!r} {payload!r}"
+    places |= await blobs(plant.storage)
+    places |= {f"answer {number}": text for number, text in enumerate(said_by_http)}
+    places |= {f"line {number}": line for number, line in enumerate(plant.said.lines)}
+    assert len(plant.said.lines) > 50
+    assert leaks(places) == []
+    assert len(leaks({"a check of the check": zlib.decompress(zlib.compress(session(1).encode())).decode()})) >= 3
