@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -133,6 +134,7 @@ async def _run(options: Options, console: Console) -> int:
             errors={},
             notices=notices,
             first_key=first_key_commands(redis.host, redis.port, shutil.which("redis-cli") is not None),
+            operate=_operate(connection, storage),
         )
         environment = settings | {"Redis": connection, "AzureWebJobsStorage": storage}
         start = _local_host if options.host is HostKind.LOCAL else _func_host
@@ -196,6 +198,16 @@ async def _storage(stack: AsyncExitStack, settings: Mapping[str, str]) -> tuple[
                     f"Azurite, blobs on {LOCALHOST}:{azurite.blob_port}, kept in memory only",
                 )
     return given, f"off: {reason}; whatever needs the storage account waits for it"
+
+
+def _operate(connection: str, storage: str) -> tuple[str, ...]:
+    """How to call manage.py on what runs here. A connection string with a password is not repeated, nor the key of an
+    account, but for Azurite's, which is published."""
+    redis = connection if parse_connection_string(connection).password is None else "..."
+    lines = [f"Redis={shlex.quote(redis)} python manage.py doctor"]
+    if f"//{LOCALHOST}:" in storage:
+        lines.append(f"for its audit commands: export AzureWebJobsStorage={shlex.quote(storage)}")
+    return tuple(lines)
 
 
 type _Host = AsyncIterator[tuple[Started, asyncio.Future[int]]]

@@ -60,6 +60,8 @@ class Started:
     notices: tuple[str, ...]
     first_key: tuple[str, ...]
     """Commands that write a first key and read what came of it."""
+    operate: tuple[str, ...] = ()
+    """How to call the operators' command line on this Redis and storage."""
 
 
 def open_console(file: IO[str] | None = None) -> Console:
@@ -73,7 +75,7 @@ def open_console(file: IO[str] | None = None) -> Console:
 def show_banner(console: Console, started: Started) -> None:
     """Addresses, functions, what is off and why, and how to write a first key."""
     lines: list[tuple[str, Iterable[str]]] = [
-        ("HTTP", [f"{started.url}/api/health"]),
+        ("HTTP", [f"{started.url}/api/health", f"{started.url}/api/monitor"]),
         ("Function key", [f"{started.function_key}  (header x-functions-key)"] if started.function_key else []),
         ("Redis", [started.redis]),
         ("Storage", [started.storage]),
@@ -81,6 +83,7 @@ def show_banner(console: Console, started: Started) -> None:
         ("In error", [f"{name}: {reason}" for name, reason in started.errors.items()]),
         ("Note", started.notices),
         ("First key", started.first_key),
+        ("Operate", started.operate),
     ]
     _print(console, Text("Keyspace Functions", style="bold"))
     for title, values in lines:

@@ -258,16 +258,16 @@ async def _sessions(demo: _Demo) -> None:
 
         return probe
 
-    async def write(lifetime: timedelta) -> None:
-        expires = (datetime.now(UTC) + lifetime).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        session = {"sessionToken": token, "userId": user, "expires": expires}
+    async def write(who: str) -> None:
+        expires = (datetime.now(UTC) + timedelta(hours=1)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        session = {"sessionToken": token, "userId": who, "expires": expires}
         await demo.redis.set(key, json.dumps(session))
         await demo.redis.set(index, key)
 
     async def logout() -> None:
         await demo.redis.delete(key, index)
 
-    created, refreshed = write(timedelta(hours=1)), write(timedelta(hours=2))
+    created, changed = write(user), write(f"{user}-b")
     await demo.sample("session, login", key, created, "nextauth.session.created", recorded("created"))
-    await demo.sample("session, refresh", key, refreshed, "nextauth.session.refreshed", recorded("refreshed"))
+    await demo.sample("session, another user", key, changed, "nextauth.session.changed", recorded("changed"))
     await demo.sample("session, logout", key, logout(), "nextauth.session.ended, logout", recorded("ended"))
