@@ -196,6 +196,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             "chartId:dataType where the glob has a ':'. A refreshed chart deletes them."
         ),
     ] = msgspec.field(default_factory=lambda: {"plant-overview": ["*"]})
+    debug_endpoint_enabled: Annotated[
+        bool,
+        Meta(
+            description="Whether `GET /api/debug/session` answers: counts and masked keys, and a user's sessions and "
+            "tokens by when they end, never what they are."
+        ),
+    ] = False
 
     function_timeout_s: float = 0
     """The platform's functionTimeout, from host.json or its override; no setting of its own."""
@@ -290,6 +297,10 @@ def _contradictions(settings: Settings) -> list[str]:
         faults.append(f"AUDIT_KEY_PREVIOUS: has fewer than {MIN_KEY_CHARS} characters")
     if settings.audit_key_previous == settings.audit_key:
         faults.append("AUDIT_KEY_PREVIOUS: is the same as AUDIT_KEY")
+    if settings.revoke_tokens_on_last_logout and settings.audit_pseudonymise_users:
+        faults.append(
+            "REVOKE_TOKENS_ON_LAST_LOGOUT: needs the user ids, which are not kept with AUDIT_PSEUDONYMISE_USERS"
+        )
     if settings.dead_letters_max_bytes < settings.max_payload_bytes:
         faults.append(
             f"DEAD_LETTERS_MAX_BYTES ({settings.dead_letters_max_bytes}) is below MAX_PAYLOAD_BYTES "

@@ -7,7 +7,6 @@ what matters must not depend on it.
 
 import asyncio
 import logging
-import os
 import signal
 from collections.abc import Awaitable, Callable
 
@@ -49,4 +48,4 @@ def _stop() -> None:
     loop = asyncio.get_running_loop()
     loop.remove_signal_handler(signal.SIGTERM)  # a second one ends the process at once
     task = loop.create_task(run())
-    task.add_done_callback(lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    task.add_done_callback(lambda _: signal.raise_signal(signal.SIGTERM))

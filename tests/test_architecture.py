@@ -30,17 +30,17 @@ def imports(path: Path, *, top_level: bool = False) -> set[str]:
 
 
 def test_only_the_triggers_know_azure_functions() -> None:
-    for path in (ROOT / "shared").glob("*.py"):
+    for path in (ROOT / "shared").rglob("*.py"):
         assert not {name for name in imports(path) if name.startswith("azure.functions")}, path.name
 
 
 def test_heavy_packages_are_imported_where_they_are_used() -> None:
-    for path in [*(ROOT / "shared").glob("*.py"), *(ROOT / "triggers").glob("*.py")]:
+    for path in [*(ROOT / "shared").rglob("*.py"), *(ROOT / "triggers").rglob("*.py")]:
         assert not imports(path, top_level=True) & HEAVY, path.name
 
 
 def test_only_the_settings_read_the_environment() -> None:
-    for path in [*(ROOT / "shared").glob("*.py"), *(ROOT / "triggers").glob("*.py")]:
+    for path in [*(ROOT / "shared").rglob("*.py"), *(ROOT / "triggers").rglob("*.py")]:
         if path.name != "settings.py":
             assert "os" not in imports(path), path.name
 

@@ -1,0 +1,101 @@
+"""The format of lines: nothing of a record is lost, no change of a line goes unnoticed."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.audit import chain
+from shared.audit.chain import BadLine, BlobName, Head
+from shared.keyring import Keyring
+
+NAME = "20261122T205943123Z-0123abcd"
+HEAD = Head(NAME, f"sessions/2026/11/22/{NAME}.jsonl")
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-chain.MAX_WHOLE, chain.MAX_WHOLE)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=12,
+)
+RECORDS = st.dictionaries(TEXT.filter(lambda name: name not in chain.LINK_FIELDS), JSON, max_size=6)
+
+
+@given(RECORDS)
+def test_a_record_survives_its_line(record: dict[str, Any]) -> None:
+    line, head = chain.link(record, HEAD, "5-1", 3)
+    found = chain.follow(line, HEAD)
+    assert {name: value for name, value in found.record.items() if name not in chain.LINK_FIELDS} == record
+    assert chain.head_of(found, HEAD.blob, len(line), len(line)) == head
+    assert (head.seq, head.entry, head.n, head.position) == (1, "5-1", 3, len(line))
+    assert line.count(b"\n") == 1
+
+
+@given(RECORDS, st.data())
+def test_a_change_of_a_single_byte_is_noticed(record: dict[str, Any], data: st.DataObject) -> None:
+    line, _ = chain.link(record, HEAD, "5-1", 3)
+    index = data.draw(st.integers(0, len(line) - 1))
+    byte = data.draw(st.integers(0, 255).filter(lambda one: one != line[index]))
+    with pytest.raises(BadLine):
+        chain.follow(line[:index] + bytes([byte]) + line[index + 1 :], HEAD)
+
+
+def test_lines_of_a_chain_name_each_other() -> None:
+    first, head = chain.link({"a": 1}, HEAD, "1-0", 1)
+    second, head = chain.link({"a": 2}, head, "2-0", 2)
+    assert json.loads(first)["prev"] == "0" * 64
+    assert json.loads(second)["prev"] == json.loads(first)["hash"]
+    assert (json.loads(first)["seq"], json.loads(second)["seq"], head.seq) == (1, 2, 2)
+    with pytest.raises(BadLine, match="does not follow"):
+        chain.follow(second, HEAD)
+
+
+@pytest.mark.parametrize(
+    "record", [{"a": 2**53}, {"a": float("nan")}, {"a": "\ud800"}, {"\ud800": 1}, {"hash": "x"}, {"a": "x" * 200_000}]
+)
+def test_what_no_line_can_say_is_refused(record: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  several libraries' own kinds of it
+        chain.link(record, HEAD, "1-0", 1)
+
+
+def test_a_float_past_2_53_reads_back_as_it_was_written() -> None:
+    line, _ = chain.link({"a": 1e20, "b": 9007199254740993.0}, HEAD, "1-0", 1)
+    assert chain.parse(line).record["a"] == 1e20
+
+
+def test_the_name_of_a_blob_reads_back() -> None:
+    for part in (1, 2, 17):
+        name = BlobName("2026-11-22", NAME, part)
+        assert BlobName.parse(str(name)) == name
+    with pytest.raises(ValueError, match="not the name"):
+        BlobName.parse("sessions/2026/11/22/heads.json")
+
+
+def test_signed_heads_read_back_under_their_key_only() -> None:
+    key, other = Keyring("one key of the tests"), Keyring("another key of the tests")
+    head = Head(NAME, HEAD.blob, 7, "ab" * 32, 1234)
+    raw = chain.sign_heads("2026-11-22", [head], key)
+    assert chain.check_heads(raw, "2026-11-22", [other, key]) == [head]
+    for keys, day, text, reason in [
+        ([other], "2026-11-22", raw, "under a key that was not given"),
+        ([key], "2026-11-23", raw, "of another day"),
+        ([key], "2026-11-22", raw.replace(b":1234", b":1235"), "its signature is wrong"),
+        ([key], "2026-11-22", b"[" * 10_000, "cannot be read"),
+    ]:
+        with pytest.raises(ValueError, match=reason):
+            chain.check_heads(text, day, keys)
+
+
+def test_the_line_in_the_documents_is_one() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "audit.md").read_text(encoding="utf-8")
+    block = re.search(r"```json\n(.*?)```", text, re.DOTALL)
+    assert block
+    line = chain.parse(chain.canonical(json.loads(block[1])) + b"\n")
+    assert (line.seq, line.n, line.record["type"]) == (2, 2, "nextauth.session.ended")

@@ -1,0 +1,513 @@
+"""What the exporter promises: every record once and in order, whatever happens in between."""
+
+import asyncio
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from shared import telemetry
+from shared.audit import chain, state
+from shared.audit import export as export_module
+from shared.audit.export import export
+from shared.audit.store import Store
+from shared.audit.verify import verify
+from shared.context import Context, open_context
+from tests.audit.conftest import STATE, STREAM, Box, Measured, Writer, ids, own, record, today
+
+
+def day(offset: int = 0) -> str:
+    return (datetime.now(UTC).date() + timedelta(days=offset)).isoformat()
+
+
+async def assert_exactly_once(app: Context, box: Box, writer: Writer) -> None:
+    lines = await box.all()
+    assert ids(lines) == writer.written
+    known = await state.state(app)
+    assert known.pending == 0
+    verification = await verify(box.store, app.keyrings, head=known.head)
+    assert verification.fault is None
+    assert verification.records == len(lines)
+
+
+async def test_every_record_is_written_once_and_in_order(app: Context, box: Box, writer: Writer) -> None:
+    await writer.add(2500)
+    assert (await state.state(app)).pending == 2500
+    report = await export(app, box.store)
+    assert (report.written, report.finished, report.error) == (2500, True, None)
+    await writer.add(3)
+    assert (await export(app, box.store)).written == 3
+    assert (await export(app, box.store)).written == 0
+    await assert_exactly_once(app, box, writer)
+    (blob,) = await box.files()
+    assert blob.startswith(f"sessions/{day().replace('-', '/')}/")
+    known = await state.state(app)
+    assert known.head
+    assert (known.head.seq, known.head.n, known.head.blob) == (2503, 2503, blob)
+    assert known.last_success_age_s is not None
+    assert known.last_success_age_s < 30
+
+
+async def test_a_line_is_the_record_and_its_place_in_the_chain(app: Context, box: Box, writer: Writer) -> None:
+    await writer.add(2)
+    await export(app, box.store)
+    first, second = await box.all()
+    (entry, _), _ = await app.redis.xrange(STREAM)
+    assert {name: first[name] for name in record(1, today())} == record(1, today())
+    assert (first["seq"], first["prev"], first["n"], first["entry"]) == (1, "0" * 64, 1, entry.decode())
+    body = {name: value for name, value in second.items() if name != "hash"}
+    assert second["hash"] == hashlib.sha256(chain.canonical(body)).hexdigest()
+    assert second["prev"] == first["hash"]
+
+
+async def test_the_stream_keeps_the_latest_entries_and_all_that_wait(app: Context, box: Box, writer: Writer) -> None:
+    await writer.add(3500)
+    await export(app, box.store)
+    await export(app, box.store)
+    assert await app.redis.xlen(STREAM) == state.KEPT_ENTRIES
+    await writer.add(1200)
+    assert await app.redis.xlen(STREAM) == state.KEPT_ENTRIES + 1200
+    await export(app, box.store)
+    await assert_exactly_once(app, box, writer)
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class Lost(Exception):
+    """Stands for a connection that is gone."""
+
+
+class Faulty(Store):
+    """A store that fails once at one call: before it is made, or after it was and its answer is lost."""
+
+    def __init__(self, store: Store, call: str, moment: str, error: BaseException, at: int = 1) -> None:
+        super().__init__(store._container)
+        self.call, self.moment, self.error, self.left = call, moment, error, at
+
+    def _strikes(self, call: str, moment: str) -> None:
+        if (call, moment) == (self.call, self.moment):
+            self.left -= 1
+            if self.left == 0:
+                raise self.error
+
+    async def append(self, blob: str, data: bytes, position: int) -> int:
+        self._strikes("append", "before")
+        done = await super().append(blob, data, position)
+        self._strikes("append", "after")
+        return done
+
+    async def create(self, blob: str, data: bytes) -> bool:
+        self._strikes("create", "before")
+        done = await super().create(blob, data)
+        self._strikes("create", "after")
+        return done
+
+
+def away() -> Exception:
+    from azure.core.exceptions import ServiceResponseError
+
+    return ServiceResponseError("the answer is lost")
+
+
+@pytest.fixture
+def no_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lease that is over at once: nothing but the blob keeps exporters apart, and a killed one holds up nobody."""
+    monkeypatch.setattr(export_module, "LEASE_BEYOND_BUDGET_S", -export_module.BUDGET_S)
+
+
+@pytest.mark.usefixtures("no_lease")
+@pytest.mark.parametrize("error", [Killed, away])
+@pytest.mark.parametrize(
+    ("call", "moment", "at"),
+    [
+        *(("append", moment, at) for moment in ("before", "after") for at in range(1, 5)),
+        *(("create", moment, at) for moment in ("before", "after") for at in range(1, 3)),
+    ],
+)
+async def test_a_run_that_ends_at_any_call_leaves_no_gap_and_no_duplicate(
+    app: Context, box: Box, writer: Writer, call: str, moment: str, at: int, error: Callable[[], BaseException]
+) -> None:
+    """Three days, so that files are closed, sealed and opened: four appends and two seals."""
+    await writer.add(1200, time=f"{day(-2)}T10:00:00Z")
+    await writer.add(10, time=f"{day(-1)}T10:00:00Z")
+    await writer.add(10)
+    faulty = Faulty(box.store, call, moment, error(), at)
+    try:
+        assert (await export(app, faulty)).error == "ServiceResponseError"
+    except Killed:
+        assert (await state.state(app)).error == "Killed"
+    assert faulty.left == 0
+    await writer.add(5)
+    assert (await export(app, box.store)).finished
+    await assert_exactly_once(app, box, writer)
+    assert own(await box.all()) == ["file_closed", "file_closed"]
+
+
+@pytest.mark.usefixtures("no_lease")
+async def test_a_crash_before_the_first_acknowledgement_of_a_chain_starts_no_other(
+    app: Context, box: Box, writer: Writer
+) -> None:
+    await writer.add(3)
+    with pytest.raises(Killed):
+        await export(app, Faulty(box.store, "append", "before", Killed()))
+    await app.redis.xadd(STREAM, {"event": json.dumps(record(4, today())), "n": 4})
+    writer.written.append(record(4, today())["id"])
+    await export(app, box.store)
+    await assert_exactly_once(app, box, writer)
+
+
+@pytest.mark.usefixtures("no_lease")
+async def test_exporters_that_race_write_every_record_once(app: Context, box: Box, writer: Writer) -> None:
+    others = [open_context(app.settings) for _ in range(2)]
+    try:
+        for round_ in range(12):
+            await writer.add(150, time=f"{day(-12 + round_)}T23:59:59.999Z")
+            await asyncio.gather(*(export(one, box.store) for one in (app, *others)))
+        await export(app, box.store)
+    finally:
+        for other in others:
+            await other.redis.aclose()
+    await assert_exactly_once(app, box, writer)
+    assert len({line["chain"] for line in await box.all()}) == 1
+
+
+async def test_one_exporter_at_a_time_works(app: Context, box: Box, writer: Writer) -> None:
+    await writer.add(1500)
+    reports = await asyncio.gather(*(export(app, box.store) for _ in range(3)))
+    assert sorted(report.held_by_other for report in reports) == [False, True, True]
+    assert not (await export(app, box.store)).held_by_other
+
+
+async def test_a_redis_that_went_back_in_time_is_caught_up_with(app: Context, box: Box, writer: Writer) -> None:
+    """As after a failover to a replica that lagged behind, or a restored backup."""
+    await writer.add(5, time=f"{day(-1)}T10:00:00Z")
+    await export(app, box.store)
+    before = await app.redis.hgetall(STATE)
+    await writer.add(20)
+    await export(app, box.store)
+    await app.redis.delete(STATE)
+    await app.redis.hset(STATE, mapping={**before, b"appended": writer.n})
+    await writer.add(3)
+    await export(app, box.store)
+    await assert_exactly_once(app, box, writer)
+
+
+async def test_a_state_that_is_gone_is_found_in_the_container(app: Context, box: Box, writer: Writer) -> None:
+    await writer.add(20)
+    await export(app, box.store)
+    await app.redis.delete(STATE)
+    await writer.add(3)
+    await export(app, box.store)
+    await assert_exactly_once(app, box, writer)
+    assert own(await box.all()) == []
+
+
+@pytest.mark.usefixtures("no_lease")
+@pytest.mark.parametrize("killed", [None, "before", "after"])
+@pytest.mark.parametrize("lived", ["today", "yesterday"])
+async def test_after_a_flush_the_same_chain_goes_on_with_a_reset(
+    app: Context, box: Box, writer: Writer, killed: str | None, lived: str
+) -> None:
+    await writer.add(5, time=today() if lived == "today" else f"{day(-1)}T10:00:00Z")
+    await export(app, box.store)
+    last = (await box.all())[4]
+    await app.redis.flushall()
+    writer.n = 0
+    await writer.add(2)
+    if killed:
+        with pytest.raises(Killed):
+            await export(app, Faulty(box.store, "append", killed, Killed()))
+    await export(app, box.store)
+    lines = await box.all()
+    assert ids(lines) == writer.written
+    (told,) = [line for line in lines if line["type"] == chain.RESET]
+    assert told["data"] == {"last_n": 5, "last_entry": last["entry"], "begins_with_n": 1}
+    assert len({line["chain"] for line in lines}) == 1
+    known = await state.state(app)
+    assert known.resets == (0 if killed == "after" else 1)
+    assert (await verify(box.store, app.keyrings, head=known.head)).fault is None
+
+
+async def test_a_flush_with_nothing_after_it_is_told_once(app: Context, box: Box, writer: Writer) -> None:
+    await writer.add(5)
+    await export(app, box.store)
+    await app.redis.flushall()
+    await export(app, box.store)
+    await export(app, box.store)
+    writer.n = 0
+    await writer.add(1)
+    await export(app, box.store)
+    lines = await box.all()
+    assert own(lines) == ["reset"]
+    assert ids(lines) == writer.written
+
+
+async def test_a_stream_that_begins_anew_with_older_ids_is_read(app: Context, box: Box, writer: Writer) -> None:
+    """Somebody put an id of the future in, and deleted the stream to heal that."""
+    await app.redis.xadd(STREAM, {"event": json.dumps(record(1, today())), "n": 1}, id="99999999999999-0")
+    await export(app, box.store)
+    await app.redis.delete(STREAM)
+    writer.n = 1
+    await writer.add(4)
+    await export(app, box.store)
+    assert ids(await box.all()) == [record(1, today())["id"], *writer.written]
+
+
+async def test_records_that_are_gone_before_they_are_written_are_told(app: Context, box: Box, writer: Writer) -> None:
+    await writer.add(5)
+    await export(app, box.store)
+    await writer.add(100)
+    entries = await app.redis.xrange(STREAM)
+    await app.redis.xtrim(STREAM, maxlen=10, approximate=False)
+    await export(app, box.store)
+    lines = await box.all()
+    (told,) = [line for line in lines if line["type"] == chain.GAP]
+    assert told["data"] == {
+        "missing": 90,
+        "after_entry": entries[4][0].decode(),
+        "before_entry": entries[95][0].decode(),
+    }
+    assert ids(lines) == writer.written[:5] + writer.written[95:]
+    assert (await state.state(app)).gaps == 1
+
+
+JUNK: list[tuple[dict[Any, Any], str]] = [
+    ({"event": b"secret\xff", "n": "1"}, "not JSON"),
+    ({"event": b"[" * 5000, "n": "1"}, "not JSON"),
+    ({"event": b"[]", "n": "1"}, "no JSON object"),
+    ({"other": b"secret"}, "no field 'event'"),
+    ({"event": b"{}", "n": "1"}, "an attribute of CloudEvents is missing"),
+    ({"event": json.dumps(record(1, today())), "n": "x"}, "no number"),
+    ({"event": json.dumps(record(1, today(), user="\ud800")), "n": "1"}, "cannot be written exactly"),
+    ({"event": json.dumps(record(1, today(), big=2**60)), "n": "1"}, "cannot be written exactly"),
+    ({"event": json.dumps(record(1, today(), big=float("nan"))), "n": "1"}, "cannot be written exactly"),
+    ({"event": json.dumps(record(1, "yesterday")), "n": "1"}, "time is not RFC 3339"),
+    ({"event": json.dumps({**record(1, today()), "hash": "x"}), "n": "1"}, "a field of the chain"),
+    (
+        {"event": json.dumps({**record(1, today()), "type": chain.FILE_CLOSED}), "n": "1"},
+        "a type that only the exporter writes",
+    ),
+    ({"event": b"secret" * 100_000, "n": "1"}, "too large"),
+]
+
+
+@pytest.mark.parametrize(("fields", "reason"), JUNK, ids=[f"{at}: {reason}" for at, (_, reason) in enumerate(JUNK)])
+async def test_an_entry_that_is_no_record_blocks_nothing_and_is_told_without_its_content(
+    app: Context, box: Box, writer: Writer, fields: dict[Any, Any], reason: str
+) -> None:
+    await writer.junk(fields)
+    writer.n = 1 if fields.get("n") == "1" and reason != "too large" else 0
+    await writer.add(3)
+    await export(app, box.store)
+    lines = await box.all()
+    assert lines[0]["type"] == chain.UNREADABLE
+    assert lines[0]["data"]["reason"] == reason
+    assert lines[0]["data"]["bytes"] > 0
+    assert b"secret" not in await box.raw((await box.files())[0])
+    assert ids(lines) == writer.written
+    assert own(lines) == ["unreadable"]
+    assert (await state.state(app)).unreadable == 1
+    assert (await verify(box.store, app.keyrings)).fault is None
+
+
+async def test_a_time_in_the_future_opens_no_file_in_it(app: Context, box: Box, writer: Writer) -> None:
+    await writer.add(1, time="9999-12-31T23:59:59Z")
+    await writer.add(1)
+    await export(app, box.store)
+    (blob,) = await box.files()
+    assert blob.startswith(f"sessions/{day().replace('-', '/')}/")
+
+
+async def test_a_key_that_is_no_stream_or_no_hash_stops_nothing(app: Context, box: Box, writer: Writer) -> None:
+    await app.redis.set(STREAM, "x")
+    await app.redis.set(STATE, "x")
+    assert (await export(app, box.store)).finished
+    await app.redis.delete(STREAM)
+    await writer.add(2)
+    await export(app, box.store)
+    await assert_exactly_once(app, box, writer)
+
+
+async def test_each_day_has_its_file_and_its_signed_heads(app: Context, box: Box, writer: Writer) -> None:
+    await writer.add(2, time=f"{day(-2)}T23:59:59.999Z")
+    await writer.add(2, time=f"{day(-1)}T00:00:00.000Z")
+    await writer.add(1, time=f"{day(-2)}T23:59:59.999Z")  # late: the chain never goes back to an older file
+    await writer.add(1, time=f"{day()}T00:30:00.000+01:00")  # which is yesterday in UTC
+    await writer.add(1)
+    await export(app, box.store)
+    names = [name.removeprefix("sessions/").replace("/", "-", 2) for name in await box.names()]
+    assert [name.partition("/")[0] for name in names] == [day(-2), day(-2), day(-1), day(-1), day()]
+    files = await box.files()
+    assert [len(await box.lines(blob)) for blob in files] == [3, 5, 1]
+    assert [json.loads(line)["seq"] for blob in files for line in await box.lines(blob)] == list(range(1, 10))
+    heads = json.loads(await box.raw(chain.heads_name(day(-2))))
+    last = json.loads((await box.lines(files[0]))[-1])
+    assert last["data"] == {"next": files[1]}
+    assert heads["heads"] == [
+        {
+            "chain": last["chain"],
+            "seq": 3,
+            "hash": last["hash"],
+            "blob": files[0],
+            "bytes": len(await box.raw(files[0])),
+        }
+    ]
+    signed = chain.canonical({name: value for name, value in heads.items() if name != "hmac"})
+    assert heads["hmac"] == app.keyrings[0].sign(signed)
+    assert heads["keyid"] == app.keyrings[0].key_id
+    verification = await verify(box.store, app.keyrings)
+    assert (verification.records, verification.files, verification.heads) == (9, 3, 2)
+    assert (verification.chains, verification.unsealed_records, verification.fault) == (1, 1, None)
+
+
+async def test_yesterday_is_sealed_without_any_new_record(app: Context, box: Box, writer: Writer) -> None:
+    await writer.add(2, time=f"{day(-1)}T10:00:00Z")
+    await export(app, box.store)
+    assert len(await box.names()) == 2
+    verification = await verify(box.store, app.keyrings)
+    assert (verification.records, verification.heads, verification.unsealed_records) == (3, 1, 0)
+    await export(app, box.store)
+    assert len(await box.names()) == 2
+
+
+async def test_a_chain_goes_on_after_days_without_records(app: Context, box: Box, writer: Writer) -> None:
+    await writer.add(2, time=f"{day(-5)}T10:00:00Z")
+    await export(app, box.store)
+    closed = (await state.state(app)).head
+    assert closed
+    # as if it had been closed on the day after
+    (blob,) = await box.files()
+    await box.delete(chain.heads_name(day(-5)))
+    lines = await box.lines(blob)
+    head = chain.Head(closed.chain, blob)
+    for line in lines[:2]:
+        head = chain.head_of(chain.follow(line, head), blob, head.position + len(line), len(line))
+    following = blob.replace(day(-5).replace("-", "/"), day(-4).replace("-", "/"))
+    closing = chain.own_record(chain.FILE_CLOSED, head, f"{day(-4)}T00:01:00.000Z", {"next": following})
+    line, head = chain.link(closing, head, head.entry, head.n)
+    await box.rewrite(blob, b"".join(lines[:2]) + line)
+    await app.redis.hset(
+        STATE, mapping={name: getattr(head, name) for name in ("hash", "position", "line_bytes", "next")}
+    )
+    await app.redis.hdel(STATE, "sealed")
+    await writer.add(2)
+    await export(app, box.store)
+    assert [name.split("/")[1:4] for name in await box.files()] == [day(offset).split("-") for offset in (-5, -4, 0)]
+    await assert_exactly_once(app, box, writer)
+
+
+async def test_a_file_with_too_many_blocks_is_followed_by_another_part(
+    app: Context, box: Box, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export_module, "MAX_BLOCKS", 2)
+    for _ in range(5):
+        await writer.add(2)
+        await export(app, box.store)
+    files = await box.files()
+    assert [blob.rpartition("-")[2].partition(".")[2] for blob in sorted(files)] == ["jsonl", "p2.jsonl", "p3.jsonl"]
+    lines = sorted(await box.all(), key=lambda line: line["seq"])
+    assert ids(lines) == writer.written
+    verification = await verify(box.store, app.keyrings, head=(await state.state(app)).head)
+    assert (verification.fault, verification.records, verification.files) == (None, len(lines), 3)
+
+
+@pytest.mark.parametrize("offset", [0, -1])
+async def test_an_altered_end_is_left_alone_and_told_of_in_a_new_chain(
+    app: Context, box: Box, writer: Writer, caplog: pytest.LogCaptureFixture, offset: int
+) -> None:
+    await writer.add(5, time=f"{day(offset)}T00:00:00Z")
+    await export(app, box.store)
+    old = (await state.state(app)).head
+    assert old
+    tampered = (await box.raw(old.blob)).replace(b'"specversion":"1.0"', b'"specversion":"1.1"')
+    await box.rewrite(old.blob, tampered)
+    await writer.add(3)
+    with caplog.at_level(logging.ERROR):
+        await export(app, box.store)
+    assert "cannot be trusted" in caplog.text
+    assert await box.raw(old.blob) == tampered
+    (blob,) = [name for name in await box.files() if old.chain not in name]
+    first, *rest = [json.loads(line) for line in await box.lines(blob)]
+    assert first["type"] == chain.CHAIN_BROKEN
+    assert (first["data"]["chain"], first["data"]["blob"]) == (old.chain, old.blob)
+    assert (first["data"]["seq"], first["data"]["hash"]) == (old.seq, old.hash)
+    assert ids(rest) == writer.written[5:]
+    known = await state.state(app)
+    assert known.broken is not None
+    assert known.broken["chain"] == old.chain
+    fault = (await verify(box.store, app.keyrings, head=known.head)).fault
+    assert fault
+    assert (fault.kind, fault.blob, fault.line) == ("altered", old.blob, 1)
+
+
+@pytest.mark.usefixtures("no_lease")
+@pytest.mark.parametrize("what", ["cut", "gone"])
+async def test_an_end_that_is_cut_off_or_gone_is_told_even_after_a_crash(
+    app: Context, box: Box, writer: Writer, what: str
+) -> None:
+    await writer.add(5)
+    await export(app, box.store)
+    old = (await state.state(app)).head
+    assert old
+    if what == "cut":
+        await box.rewrite(old.blob, b"".join((await box.lines(old.blob))[:3]))
+    else:
+        await box.delete(old.blob)
+    await writer.add(1)
+    with pytest.raises(Killed):
+        await export(app, Faulty(box.store, "append", "before", Killed()))
+    await export(app, box.store)
+    known = await state.state(app)
+    assert known.head
+    lines = [json.loads(line) for line in await box.lines(known.head.blob)]
+    assert own(lines) == ["chain_broken"]
+    assert lines[0]["data"]["seq"] == 5
+    assert ids(lines) == writer.written[5:]
+    fault = (await verify(box.store, app.keyrings, head=known.head)).fault
+    assert fault
+    assert (fault.kind, fault.blob) == ("truncated" if what == "cut" else "missing", old.blob)
+
+
+async def test_without_a_storage_account_nothing_is_done_and_the_state_says_so(app: Context, writer: Writer) -> None:
+    import msgspec
+
+    bare = replace(app, settings=msgspec.structs.replace(app.settings, storage=""))
+    await writer.add(3)
+    assert (await export(bare)).configured is False
+    known = await state.state(bare)
+    assert (known.configured, known.pending, known.last_success_age_s) == (False, 3, None)
+
+
+async def test_a_backlog_is_written_in_bounded_steps(app: Context, box: Box, writer: Writer) -> None:
+    await writer.add(3000)
+    report = await export(app, box.store, budget_s=0)
+    assert (report.written, report.finished) == (1000, False)
+    assert (await state.state(app)).pending == 2000
+    while not report.finished:
+        report = await export(app, box.store, budget_s=0)
+    await assert_exactly_once(app, box, writer)
+
+
+async def test_figures(app: Context, box: Box, writer: Writer, measured: Measured) -> None:
+    import time
+
+    await writer.add(10_000)
+    report = await export(app, box.store)
+    assert report.finished
+    measured("audit records exported", 10_000 / report.duration_s, "per s")
+    await export(app, box.store)
+    started_s = time.perf_counter()
+    verification = await verify(box.store, app.keyrings)
+    assert (verification.records, verification.fault) == (10_000, None)
+    measured("audit records verified", 10_000 / (time.perf_counter() - started_s), "per s")
+    await writer.add(1)
+    report = await export(app, box.store)
+    measured("export of one record", report.duration_s * 1000, "ms")
+    assert telemetry.counts["audit", "written"] > 0
