@@ -6,12 +6,14 @@ shows it, and not with its first event.
 
 import azure.functions as func
 
-from shared import settings
-from triggers import http, keyspace, timers
+from shared import settings, telemetry
+from triggers import http, keyspace, monitor, timers
 
-settings.current()
+_settings = settings.current()
+telemetry.start_export(_settings.application_insights, by_worker=_settings.worker_exports)
 
 app = func.FunctionApp()
 app.register_functions(keyspace.blueprint)
 app.register_functions(timers.blueprint)
 app.register_functions(http.blueprint)
+app.register_functions(monitor.blueprint)

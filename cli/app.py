@@ -2,6 +2,8 @@
 
 import typer
 
+from cli import cleanup, doctor, keys, migrate, patterns, ttl
+
 HELP = """Look at, check and repair the Redis that the app reacts to.
 
 Works on the Redis and the storage account of the app's settings: environment variables, else local.settings.json, else
@@ -18,6 +20,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(keys.commands, name="keys")
+app.add_typer(ttl.commands, name="ttl")
+app.command("cleanup")(cleanup.cleanup)
+app.command("migrate")(migrate.migrate)
+app.command("doctor")(doctor.doctor)
+app.add_typer(patterns.commands, name="patterns")
 
 
 def main() -> None:

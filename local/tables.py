@@ -10,10 +10,10 @@ from pathlib import Path
 
 import msgspec
 
-from shared import namespaces, settings
+from shared import namespaces, settings, telemetry
 
 ROOT = Path(__file__).resolve().parent.parent
-DOCUMENTS = ("README.md", "docs/keys.md")
+DOCUMENTS = ("README.md", "docs/keys.md", "docs/metrics.md")
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -42,7 +42,16 @@ def keys_table() -> str:
     return _table(("Pattern", "Owner", "Purpose", "TTL, s", "Example"), rows)
 
 
-TABLES: dict[str, Callable[[], str]] = {"settings": settings_table, "keys": keys_table}
+def metrics_table() -> str:
+    """A row per metric: name, kind, unit, attributes, meaning."""
+    rows = [
+        (f"`{one.name}`", one.kind, one.unit, ", ".join(f"`{name}`" for name in one.attributes), one.description)
+        for one in telemetry.METRICS
+    ]
+    return _table(("Metric", "Kind", "Unit", "Attributes", "Meaning"), rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {"settings": settings_table, "keys": keys_table, "metrics": metrics_table}
 
 
 def rendered(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from shared import baseline, claims, ledger, namespaces, readings, tally, telemetry
+from shared import baseline, claims, ledger, namespaces, readings, telemetry
 from shared.analysis import Analysis, analyse, as_result
 from shared.baseline import Baseline
 from shared.claims import MODEL_NAME, REACTOR, Batch, Claim
@@ -184,7 +184,6 @@ async def _committed(app: Context, one: _Ready, reply: Any) -> _Found:
         case b"committed" | b"again":
             if 0 <= (lag_ms := _USUAL_TTL_MS - one.claim.ttl_ms) < _LONGEST_LAG_MS:
                 telemetry.lag(NAME, lag_ms)
-                tally.lag(NAME, lag_ms)
             return processed(
                 key, f"{one.result['readings']} readings, {_anomalies(one.result)} anomalies"
             ), reply == b"again"

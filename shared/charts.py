@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from shared import chart_cache, ledger, namespaces, tally, telemetry
+from shared import chart_cache, ledger, namespaces, telemetry
 from shared.context import Call, Context
 from shared.dead_letters import Payload, mark_key
 from shared.errors import Rejected, SourceMoved
@@ -238,7 +238,6 @@ async def _committed(app: Context, one: _Ready, reply: Any) -> Outcome | None:
         case b"committed":
             if 0 <= (lag_ms := _USUAL_TTL_MS - one.ttl_ms) <= _USUAL_TTL_MS:
                 telemetry.lag(NAME, lag_ms)
-                tally.lag(NAME, lag_ms)
             return processed(one.chart.source)
         case b"same":
             return duplicate(one.chart.source)

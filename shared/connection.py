@@ -6,6 +6,7 @@ redis-py (it tunes the extension's multiplexer) it is accepted and left to the e
 """
 
 import re
+import sys
 from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -168,6 +169,7 @@ def open_client(options: ConnectionOptions) -> "Redis":
 
     No automatic retry: a command that may have run is decided upon by whoever sent it, not by the client.
     """
+    _load_redis()
     from redis.asyncio import Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
@@ -186,3 +188,19 @@ def open_client(options: ConnectionOptions) -> "Redis":
         decode_responses=False,
         ssl=options.ssl,
     )
+
+
+def _load_redis() -> None:
+    """Import redis-py without OpenTelemetry's SDK, which it loads wherever that is installed, for metrics of its own.
+
+    The app does not use those, and the SDK takes as long to import as all of redis-py. Where the SDK is loaded already
+    there is nothing to save.
+    """
+    sdk = "opentelemetry.sdk.metrics"
+    if sdk in sys.modules:
+        return
+    sys.modules[sdk] = None  # type: ignore[assignment]  # how Python says: cannot be imported
+    try:
+        import redis.asyncio  # noqa: F401
+    finally:
+        del sys.modules[sdk]

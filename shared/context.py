@@ -2,13 +2,13 @@
 
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from shared import namespaces, tally
+from shared import namespaces, tally, tracing
 from shared import settings as settings_module
 from shared.baseline import NO_FOLD, Baseline, Fold
 from shared.connection import open_client, parse_connection_string
@@ -43,6 +43,8 @@ class BaselineCopy:
         return fold
 
 
+type Script = Callable[..., Awaitable[Any]]
+
 type Call = tuple[Sequence[bytes], Sequence[bytes | str | int | float]]
 """KEYS and ARGV of one call of a script."""
 
@@ -60,9 +62,10 @@ class Context:
         """The keyring of AUDIT_KEY, and behind it that of AUDIT_KEY_PREVIOUS where there is one."""
         return keyrings(self.settings.audit_key, self.settings.audit_key_previous)
 
-    def script(self, name: str) -> "AsyncScript":
+    def script(self, name: str) -> Script:
         """The script of lua/NAME.lua: `await script(keys=[...], args=[...])`. A flushed script cache reloads it."""
-        return self.redis.register_script(_source(name))
+        registered = self.redis.register_script(_source(name))
+        return registered if not tracing.enabled() else _traced(name, registered)
 
     async def run_many(self, name: str, calls: Sequence[Call]) -> list[Any]:
         """A reply or an exception per call of a script, in order: one round trip, three when Redis lacks the script.
@@ -72,8 +75,9 @@ class Context:
         """
         from redis.exceptions import NoScriptError
 
-        script = self.script(name)
-        replies = await self._pipeline(script, calls)
+        script = self.redis.register_script(_source(name))
+        with tracing.span(name, calls=len(calls)):
+            replies = await self._pipeline(script, calls)
         missing = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
         if missing:
             await self.redis.script_load(script.script)
@@ -114,6 +118,14 @@ def _add_counts(pipeline: "Pipeline", counts: dict[str, int]) -> None:
     for name, count in counts.items():
         pipeline.hincrby(key, name, count)
     pipeline.expire(key, namespaces.STATISTICS_TTL_S)
+
+
+def _traced(name: str, script: Script) -> Script:
+    async def run(**arguments: Any) -> Any:
+        with tracing.span(name, calls=1):
+            return await script(**arguments)
+
+    return run
 
 
 @cache

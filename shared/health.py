@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 SWEEP_LATE_S = 600.0
 """Age of the last finished sweep past which something is wrong with the timers; by default it runs each 30 s."""
 AUDIT_LATE_S = 600.0
-"""Time since the last successful export past which waiting records are a reason to look; by default it runs each 60 s."""
+"""Time since the last successful export past which waiting records are a reason to look; by default it runs each
+minute."""
 MANY_RETRIES = 1000
 NEARLY_FULL = 0.9
 

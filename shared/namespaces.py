@@ -26,6 +26,8 @@ DEAD_LETTER_TTL_S = 7 * 86_400
 DEAD_MARK_TTL_S = TEMP_DATA_TTL_S
 SWEEP_TTL_S = 86_400
 STATISTICS_TTL_S = 7200
+KEYSPACE_TTL_S = 3600
+KEYSPACE_LEASE_TTL_S = 60
 PHANTOM_TTL_S = 30 * 86_400
 """How long the last-known state of a session is kept: NextAuth's own longest session (its default maxAge)."""
 
@@ -320,6 +322,14 @@ SWEEP = _kind(
     SWEEP_TTL_S,
     "functions:sweep",
 )
+DOCTOR = _kind(
+    "doctor",
+    "functions:doctor:{trial}",
+    Owner.APP,
+    "A trial of what the doctor's user may write; removed at once",
+    10,
+    "functions:doctor:5f2c9a3e7b1d4c68",
+)
 STATISTICS = _kind(
     "statistics",
     "functions:stats:{minute}",
@@ -327,6 +337,22 @@ STATISTICS = _kind(
     "What all instances did in one minute (since 1970): outcomes, durations, lags (hash)",
     STATISTICS_TTL_S,
     "functions:stats:29923340",
+)
+KEYSPACE_SURVEY = _kind(
+    "keyspace-survey",
+    "functions:keyspace",
+    Owner.APP,
+    "How many keys there are of each kind, with some of them masked, for the monitor page (string)",
+    KEYSPACE_TTL_S,
+    "functions:keyspace",
+)
+KEYSPACE_LEASE = _kind(
+    "keyspace-lease",
+    "functions:keyspace:lease",
+    Owner.APP,
+    "Who looked at all keys last; nobody does so again while it is there (string)",
+    KEYSPACE_LEASE_TTL_S,
+    "functions:keyspace:lease",
 )
 AUDIT_STREAM = _kind(
     "audit-stream",
@@ -373,7 +399,10 @@ TABLE: tuple[Kind, ...] = (
     DEAD_TOTALS,
     DEAD_MARK,
     SWEEP,
+    DOCTOR,
     STATISTICS,
+    KEYSPACE_SURVEY,
+    KEYSPACE_LEASE,
     AUDIT_STREAM,
     AUDIT_STATE,
 )

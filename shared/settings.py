@@ -211,6 +211,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     From AzureWebJobsStorage or its identity-based form; no setting of its own. Empty where there is none."""
     storage_client_id: str = ""
     """Client id of the user-assigned identity for it; empty for the default credential."""
+    application_insights: str = ""
+    """APPLICATIONINSIGHTS_CONNECTION_STRING; empty where nothing is sent there."""
+    worker_exports: bool = False
+    """Whether the worker library itself sends telemetry there (PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY)."""
 
     @property
     def lease_ms(self) -> int:
@@ -221,8 +225,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return f"Settings({', '.join(shown)})"
 
 
-SECRET = frozenset({"redis", "audit_key", "audit_key_previous", "storage"})
-_OF_THE_PLATFORM = ("function_timeout_s", "storage", "storage_client_id")
+SECRET = frozenset({"redis", "audit_key", "audit_key_previous", "storage", "application_insights"})
+_OF_THE_PLATFORM = (
+    "function_timeout_s",
+    "storage",
+    "storage_client_id",
+    "application_insights",
+    "worker_exports",
+)
 
 _HOST_JSON = Path(__file__).parent.parent / "host.json"
 _FUNCTION_TIMEOUT_OVERRIDE = "AzureFunctionsJobHost__functionTimeout"
@@ -265,6 +275,9 @@ def parse(environ: Mapping[str, str]) -> Settings:
     except ConfigurationError as fault:
         faults.append(str(fault))
     values["storage"], values["storage_client_id"] = _storage(environ)
+    values["application_insights"] = environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING", "")
+    enabled = environ.get("PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY", "")
+    values["worker_exports"] = enabled.lower() in {"1", "true", "t", "yes", "y"}
     settings = Settings(**values)
     faults += _contradictions(settings)
     try:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from shared import namespaces, retries, tally, telemetry
+from shared import namespaces, retries, telemetry
 from shared.context import Context
 from shared.lanes import Lane
 from shared.outcomes import Outcome, Result, later
@@ -317,8 +317,7 @@ async def _react(
         duration_ms = (time.perf_counter() - began_s) * 1000
         for outcome in some:
             if outcome.result not in {Result.DUPLICATE, Result.IGNORED, Result.LATER}:
-                telemetry.record(told, operation, outcome, duration_ms, app.settings.audit_key)
-                tally.outcome(reactor.NAME, operation, outcome.result, duration_ms)
+                telemetry.record(told, reactor.NAME, operation, outcome, duration_ms, app.settings.audit_key)
         outcomes += some
         outcomes += [later(key, "waits for its retry") for key in group if key in waiting]
         await asyncio.sleep(0)

@@ -1,13 +1,11 @@
-"""What the app says about itself: metrics, a log line per effect, two log lines per outage.
+"""What the app says about itself: metrics, spans, a log line per effect, two log lines per outage.
 
 Metrics go through the OpenTelemetry API; without an SDK they cost next to nothing and go nowhere, `counts` apart.
+METRICS lists them; docs/metrics.md is made from it.
 
-    keyspace_functions.outcomes   counter        function, outcome   how reactions ended, and other events by name
-    keyspace_functions.duration   histogram, s   function, outcome   how long a reaction took
-    keyspace_functions.lag        histogram, s   function            from a write to its effect, where that is known
-
-Log lines name a key only masked and printable. Each record of an effect carries it as the attribute `effect`, for
-whoever renders logs (the local host's console does).
+Log lines name a key only masked and printable. Each record of an effect carries what it tells as attributes too
+(function, reactor, masked key, ..., and invocation_id), and all of it as `effect`, for whoever renders logs (the local
+host's console does).
 """
 
 import logging
@@ -15,14 +13,48 @@ import time
 from collections import Counter
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from shared import tally, tracing
 from shared.errors import MalformedEvent
 from shared.masking import mask_key
 from shared.outcomes import Outcome, Result
 
 if TYPE_CHECKING:
     from opentelemetry import metrics
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric: what it is called, its kind and unit, its attributes, and what it tells."""
+
+    name: str
+    kind: str
+    unit: str
+    attributes: tuple[str, ...]
+    description: str
+
+
+OUTCOMES = Metric(
+    "keyspace_functions.outcomes",
+    "counter",
+    "1",
+    ("function", "outcome"),
+    "How reactions ended (processed, duplicate, ignored, rejected, retried, dead), and other events by name: malformed "
+    "trigger messages, claims taken over, leases lost, keys swept, audit records written, gaps in the audit log.",
+)
+DURATION = Metric("keyspace_functions.duration", "histogram", "s", ("function", "outcome"), "How long a reaction took.")
+LAG = Metric(
+    "keyspace_functions.lag", "histogram", "s", ("function",), "Time from a write to its effect, where it is known."
+)
+BACKLOG = Metric(
+    "keyspace_functions.backlog",
+    "gauge",
+    "1",
+    ("what",),
+    "What waits: `retries`, `dead_letters`, `audit_records` (not in storage yet). Set with each sweep.",
+)
+METRICS = (OUTCOMES, DURATION, LAG, BACKLOG)
 
 BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 """Upper bounds of the histograms' buckets: a duplicate takes less than a ms, a sweep or a backlog minutes."""
@@ -56,6 +88,7 @@ class _Instruments:
     outcomes: "metrics.Counter"
     duration: "metrics.Histogram"
     lag: "metrics.Histogram"
+    backlog: Any
 
 
 @cache
@@ -64,45 +97,65 @@ def _instruments() -> _Instruments:
     from opentelemetry import metrics
 
     meter = metrics.get_meter("keyspace_functions")
+    duration, lag = (
+        meter.create_histogram(one.name, one.unit, one.description, explicit_bucket_boundaries_advisory=BUCKETS_S)
+        for one in (DURATION, LAG)
+    )
     return _Instruments(
-        meter.create_counter("keyspace_functions.outcomes", description="How reactions ended, and other events."),
-        meter.create_histogram(
-            "keyspace_functions.duration",
-            unit="s",
-            description="How long a reaction took.",
-            explicit_bucket_boundaries_advisory=BUCKETS_S,
-        ),
-        meter.create_histogram(
-            "keyspace_functions.lag",
-            unit="s",
-            description="Time from a write to its effect, where it is known.",
-            explicit_bucket_boundaries_advisory=BUCKETS_S,
-        ),
+        meter.create_counter(OUTCOMES.name, OUTCOMES.unit, OUTCOMES.description),
+        duration,
+        lag,
+        meter.create_gauge(BACKLOG.name, BACKLOG.unit, BACKLOG.description),
     )
 
 
-def record(function: str, operation: str, outcome: Outcome, duration_ms: float, audit_key: str) -> None:
-    """Count one outcome of `function`, with its duration, and log it."""
+def start_export(connection_string: str, *, by_worker: bool) -> None:
+    """Have metrics and spans sent to Application Insights, unless there is none or the worker library does it.
+
+    Importing what does that takes a second or more, which is why it happens only where a connection string is set.
+    Log lines go through the host, as always: it exports them.
+    """
+    if not connection_string or by_worker:
+        return
+    from azure.monitor.opentelemetry import configure_azure_monitor
+
+    instrumented = ("azure_sdk", "django", "fastapi", "flask", "psycopg2", "requests", "urllib", "urllib3")
+    configure_azure_monitor(
+        connection_string=connection_string,
+        disable_logging=True,
+        instrumentation_options={name: {"enabled": False} for name in instrumented},
+    )
+
+
+def record(function: str, reactor: str, operation: str, outcome: Outcome, duration_ms: float, audit_key: str) -> None:
+    """Count one outcome of a reactor, with its duration, and log it. `function` is what ran: a trigger or a timer."""
     count(function, outcome.result.value)
+    tally.outcome(reactor, operation, outcome.result.value, duration_ms)
     attributes = {"function": function, "outcome": outcome.result.value}
     _instruments().duration.record(duration_ms / 1000, attributes)
     level = _level(outcome.result)
-    if not logger.isEnabledFor(level):
+    logged = logger.isEnabledFor(level)
+    if not logged and not tracing.enabled():
         return
     effect = {
         "function": function,
+        "reactor": reactor,
         "key": mask_key(outcome.key, audit_key),
         "operation": operation,
         "outcome": outcome.result.value,
         "reason": outcome.detail,
         "duration_ms": round(duration_ms, 3),
     }
-    logger.log(
-        level,
-        "%(function)s %(outcome)s %(key)s on %(operation)s in %(duration_ms).1f ms: %(reason)s",
-        effect,
-        extra={"effect": effect},
-    )
+    told = {name: value for name, value in effect.items() if value is not None}
+    if tracing.enabled():
+        tracing.annotate(**told)
+    if logged:
+        logger.log(
+            level,
+            "%(function)s %(outcome)s %(key)s on %(operation)s in %(duration_ms).1f ms: %(reason)s",
+            effect,
+            extra={"effect": effect, "invocation_id": tracing.invocation_id.get(), **told},
+        )
 
 
 def _level(result: Result) -> int:
@@ -123,9 +176,15 @@ def count(function: str, what: str, n: int = 1) -> None:
     _instruments().outcomes.add(n, {"function": function, "outcome": what})
 
 
-def lag(function: str, lag_ms: float) -> None:
+def lag(reactor: str, lag_ms: float) -> None:
     """Record the time between a write and its effect. A negative one, from clocks that differ, counts as none."""
-    _instruments().lag.record(max(lag_ms, 0.0) / 1000, {"function": function})
+    tally.lag(reactor, lag_ms)
+    _instruments().lag.record(max(lag_ms, 0.0) / 1000, {"function": reactor})
+
+
+def backlog(what: str, waiting: int) -> None:
+    """Tell how much of something waits."""
+    _instruments().backlog.set(waiting, {"what": what})
 
 
 def outage(what: str, error: BaseException) -> None:

@@ -59,7 +59,7 @@ def an_outcome(result: Result) -> Outcome:
 @pytest.mark.parametrize("result", Result)
 def test_every_outcome_is_counted_and_timed(function: str, points: Callable[[str], Points], result: Result) -> None:
     for duration_ms in (2.0, 4.0):
-        telemetry.record(function, "set", an_outcome(result), duration_ms, AUDIT_KEY)
+        telemetry.record(function, "batches", "set", an_outcome(result), duration_ms, AUDIT_KEY)
     [counter] = points("keyspace_functions.outcomes")
     assert (counter.value, counter.attributes["outcome"]) == (2, result.value)
     [duration] = points("keyspace_functions.duration")
@@ -91,7 +91,7 @@ def test_the_lag_between_write_and_effect_is_recorded_and_never_negative(
 
 def test_buckets_tell_a_cheap_check_from_a_long_backlog(function: str, points: Callable[[str], Points]) -> None:
     for duration_ms in (0.3, 0.7, 40, 240_000):
-        telemetry.record(function, "set", an_outcome(Result.PROCESSED), duration_ms, AUDIT_KEY)
+        telemetry.record(function, "batches", "set", an_outcome(Result.PROCESSED), duration_ms, AUDIT_KEY)
     [duration] = points("keyspace_functions.duration")
     assert tuple(duration.explicit_bounds) == telemetry.BUCKETS_S
     assert sorted(duration.bucket_counts) == [0] * (len(telemetry.BUCKETS_S) - 3) + [1, 1, 1, 1]
@@ -118,7 +118,7 @@ def test_an_effect_is_one_line_at_the_level_it_deserves_with_its_key_masked(
     caplog: pytest.LogCaptureFixture, function: str, result: Result, level: int
 ) -> None:
     caplog.set_level(logging.DEBUG, telemetry.logger.name)
-    telemetry.record(function, "set", an_outcome(result), 1.5, AUDIT_KEY)
+    telemetry.record(function, "batches", "set", an_outcome(result), 1.5, AUDIT_KEY)
     [line] = caplog.records
     assert line.levelno == level
     assert line.__dict__["effect"]["outcome"] == result.value
@@ -132,7 +132,7 @@ def test_an_outage_is_one_warning_and_one_line_at_its_end_however_many_calls_fai
     caplog.set_level(logging.INFO, telemetry.logger.name)
     for _ in range(1000):
         telemetry.outage(function, ConnectionError("10.1.2.3:6380 refused user admin, password hunter2"))
-        telemetry.record(function, "set", outcomes.retried(KEY, "Redis is away; the sweep will do it"), 1.0, AUDIT_KEY)
+        telemetry.record(function, "batches", "set", outcomes.retried(KEY, "Redis is away; the sweep will do it"), 1.0, AUDIT_KEY)
     for _ in range(1000):
         telemetry.recovered(function)
     start, end = caplog.records
@@ -174,7 +174,7 @@ telemetry.count("function", "first")
 print((time.perf_counter() - started_s) * 1e3)
 started_s = time.perf_counter()
 for _ in range(10_000):
-    telemetry.record("function", "set", outcomes.duplicate(b"fastapi:temp:data:b"), 1.0, "an audit key of the tests")
+    telemetry.record("function", "batches", "set", outcomes.duplicate(b"fastapi:temp:data:b"), 1.0, "an audit key of the tests")
 print((time.perf_counter() - started_s) * 1e2)
 """
     found = subprocess.run(
@@ -183,5 +183,5 @@ print((time.perf_counter() - started_s) * 1e2)
     first_ms, each_us = map(float, found.stdout.split())
     measured("telemetry: first recording, with the import", first_ms, "ms")
     measured("telemetry: one outcome that is not logged", each_us, "us")
-    assert first_ms < 100
+    assert first_ms < 500  # 6 ms on a quiet machine
     assert each_us < 100

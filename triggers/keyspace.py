@@ -9,7 +9,8 @@ from typing import Protocol
 
 import azure.functions as func
 
-from shared import batches, charts, context, events, sessions, settings, tally, telemetry
+from shared import batches, charts, events, sessions, settings, telemetry, tracing
+from shared.context import Context, current
 from shared.errors import MalformedEvent
 from shared.outcomes import Outcome, Result, ignored
 from shared.sweep import Burst
@@ -24,7 +25,7 @@ class Reactor(Protocol):
     INERT_OPERATIONS: frozenset[str]
     """Operations that cannot change what the reactor would do: they cost no I/O."""
 
-    async def react(self, app: context.Context, keys: Sequence[bytes], operation: str) -> list[Outcome]: ...
+    async def react(self, app: Context, keys: Sequence[bytes], operation: str) -> list[Outcome]: ...
 
 
 async def _handle(function: str, reactor: Reactor, message: str) -> list[Outcome]:
@@ -37,20 +38,22 @@ async def _handle(function: str, reactor: Reactor, message: str) -> list[Outcome
     if event.operation in reactor.INERT_OPERATIONS:
         outcomes = [ignored(event.key, "operation changes nothing")]
     else:
-        outcomes = await reactor.react(context.current(), [event.key], event.operation)
+        outcomes = await reactor.react(current(), [event.key], event.operation)
     duration_ms = (time.perf_counter() - started) * 1000
     for outcome in outcomes:
-        telemetry.record(function, event.operation, outcome, duration_ms, settings.current().audit_key)
-        tally.outcome(reactor.NAME, event.operation, outcome.result, duration_ms)
+        telemetry.record(function, reactor.NAME, event.operation, outcome, duration_ms, settings.current().audit_key)
     return outcomes
 
 
-async def _handle_and_catch_up(burst: Burst, reactor: Reactor, message: str) -> None:
+async def _handle_and_catch_up(burst: Burst, reactor: Reactor, message: str, invocation: func.Context) -> None:
+    tracing.invocation_id.set(invocation.invocation_id)
     burst.lane.begin(time.perf_counter())
-    if any(outcome.result is Result.PROCESSED for outcome in await _handle(burst.function, reactor, message)):
+    with tracing.span(burst.function):
+        outcomes = await _handle(burst.function, reactor, message)
+    if any(outcome.result is Result.PROCESSED for outcome in outcomes):
         burst.lane.effect()
     if burst.due and settings.current().burst_sweep:
-        await burst.sweep_slice(context.current())
+        await burst.sweep_slice(current())
     burst.lane.end(time.perf_counter())
 
 
@@ -69,8 +72,8 @@ _sessions_burst = Burst("handle_session_changes", sessions)
     channel="__keyspace@0__:fastapi:temp:data:*",
     pattern=True,
 )
-async def process_fastapi_data(message: str) -> None:
-    await _handle_and_catch_up(_batches_burst, batches, message)
+async def process_fastapi_data(message: str, context: func.Context) -> None:
+    await _handle_and_catch_up(_batches_burst, batches, message, context)
 
 
 @blueprint.function_name("update_charts")
@@ -81,8 +84,8 @@ async def process_fastapi_data(message: str) -> None:
     channel="__keyspace@0__:fabric:data:chart:*",
     pattern=True,
 )
-async def update_charts(message: str) -> None:
-    await _handle_and_catch_up(_charts_burst, charts, message)
+async def update_charts(message: str, context: func.Context) -> None:
+    await _handle_and_catch_up(_charts_burst, charts, message, context)
 
 
 @blueprint.function_name("handle_session_changes")
@@ -93,5 +96,5 @@ async def update_charts(message: str) -> None:
     channel="__keyspace@0__:nextauth:session:*",
     pattern=True,
 )
-async def handle_session_changes(message: str) -> None:
-    await _handle_and_catch_up(_sessions_burst, sessions, message)
+async def handle_session_changes(message: str, context: func.Context) -> None:
+    await _handle_and_catch_up(_sessions_burst, sessions, message, context)

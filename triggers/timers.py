@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import azure.functions as func
 
-from shared import batches, charts, context, sessions, settings, shutdown, telemetry
-from shared.audit import export
+from shared import batches, charts, context, dead_letters, retries, sessions, settings, shutdown, telemetry
+from shared.audit import export, state
 from shared.errors import ConfigurationError
 from shared.sweep import SweptReactor, react_to_due, retry_due, server_id, sweep
 
@@ -62,11 +62,18 @@ async def reconcile(app: context.Context, reactors: Sequence[SweptReactor], watc
             return
         anew, watch.behind = watch.behind, False
         report = await sweep(app, reactors, budget_s=budget_s, anew=anew)
+        await _tell_backlog(app)
     except (RedisError, OSError) as fault:
         watch.away = True
         telemetry.outage("Redis", fault)
     else:
         watch.behind |= anew and report.held_by_other
+
+
+async def _tell_backlog(app: context.Context) -> None:
+    telemetry.backlog("retries", await retries.waiting(app))
+    telemetry.backlog("dead_letters", (await dead_letters.totals(app)).count)
+    telemetry.backlog("audit_records", (await state.state(app)).pending)
 
 
 def _budget_s(app: context.Context) -> float:
@@ -93,9 +100,9 @@ async def run_retry(timer: func.TimerRequest) -> None:
 @blueprint.function_name("session_expiry")
 @blueprint.timer_trigger(arg_name="timer", schedule=settings.current().expiry_schedule, use_monitor=False)
 async def run_session_expiry(timer: func.TimerRequest) -> None:
-    from redis.exceptions import RedisError
-
     app = context.current()
+    from redis.exceptions import RedisError  # redis is loaded with the context
+
     try:
         await react_to_due(app, sessions, budget_s=_budget_s(app))
     except (RedisError, OSError) as fault:
@@ -110,9 +117,9 @@ async def run_audit_export(timer: func.TimerRequest) -> None:
 
 
 async def _export() -> None:
-    from redis.exceptions import RedisError
-
     app = context.current()
+    from redis.exceptions import RedisError  # redis is loaded with the context
+
     try:
         await export.export(app, budget_s=min(_budget_s(app), export.BUDGET_S))
     except (RedisError, OSError) as fault:

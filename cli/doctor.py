@@ -1,0 +1,139 @@
+"""`doctor`: what is wrong, why it matters, what to do."""
+
+import asyncio
+import json
+import os
+import sys
+import textwrap
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from cli.terminal import Exit, Json, complain, open_console, run, show_json
+from local.app_settings import AppSettingsError, apply, load_app_settings
+from local.bootstrap import ROOT
+from shared import settings
+from shared.context import Context
+from shared.doctor.examination import examine
+from shared.doctor.findings import Finding, Severity, error, worst
+from shared.doctor.standing import Bindings
+from shared.errors import ConfigurationError
+
+_EXITS = {
+    Severity.OK: Exit.OK,
+    Severity.INFO: Exit.OK,
+    Severity.WARNING: Exit.ATTENTION,
+    Severity.ERROR: Exit.FAILED,
+}
+_STYLES = {Severity.OK: "green", Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "bold red"}
+_SEVERITY_WIDTH, _ID_WIDTH = 9, 20
+_MIN_TEXT_WIDTH = 30
+
+
+def doctor(as_json: Json = False) -> None:
+    """Check Redis, storage, settings and bindings; say what is wrong, why it matters and how to correct it.
+
+    Changes nothing: it writes a key functions:doctor:* that is removed again, and publishes a message per pattern that
+    the functions ignore. Takes a few seconds at the most.
+
+    Example: Redis=NAME.redis.cache.windows.net:6380,password=...,ssl=True python manage.py doctor
+
+    Exit codes: 0 all is well (ok and info), 1 warnings, 2 errors. With --json: an object with status (the worst
+    severity) and findings, each with id, severity (ok, info, warning, error), found, why, fix, commands.
+    """
+    try:
+        settings.parse(load_app_settings(ROOT) | os.environ)
+    except (ConfigurationError, AppSettingsError) as fault:
+        sys.exit(_tell(_faults(fault), as_json=as_json))
+    run(lambda app: _doctor(app, as_json=as_json))
+
+
+def _faults(fault: Exception) -> list[Finding]:
+    """A finding per fault of the settings: then nothing else can be looked at."""
+    return [
+        error("settings", text, "The app does not start.", "Correct it; README.md has every setting.")
+        for text in str(fault).split("; ")
+    ]
+
+
+async def _doctor(app: Context, *, as_json: bool) -> Exit:
+    try:
+        bindings = app_bindings()
+    except Exception as fault:  # whatever the app raises at import, the host would meet it too
+        findings = [
+            error(
+                "bindings",
+                f"function_app.py cannot be imported: {type(fault).__name__}",
+                "The host finds no function of the app.",
+                "See what it raises:",
+                ("python -c 'import function_app'",),
+            )
+        ]
+    else:
+        findings = []
+    try:
+        names = [name for name, value in os.environ.items() if value]
+        findings += await examine(app, None if findings else bindings, names)
+    except asyncio.CancelledError:
+        complain("Interrupted. Nothing was changed; start it again when you like.")
+        raise
+    return _tell(findings, as_json=as_json)
+
+
+def app_bindings() -> Bindings:
+    """The raw bindings of the app's functions, as the host will see them. Works once in a process: a FunctionApp
+    refuses to be asked twice."""
+    apply(load_app_settings(ROOT) | {"Redis": settings.parse({}).redis})  # read from the environment at import
+    sys.path.insert(0, str(ROOT))
+    import function_app
+
+    found: dict[str, list[dict[str, Any]]] = {}
+    for function in function_app.app.get_functions():
+        found[str(function.get_function_name())] = [json.loads(text) for text in function.get_raw_bindings()]
+    return found
+
+
+def _tell(findings: Sequence[Finding], *, as_json: bool) -> Exit:
+    status = worst(findings)
+    if as_json:
+        show_json({"status": status, "findings": findings})
+        return _EXITS[status]
+    console = open_console()
+    order = list(Severity)
+    for finding in sorted(findings, key=lambda one: -order.index(one.severity)):
+        _show(console, finding)
+    counts = [
+        f"{count} {severity}"
+        for severity in reversed(order)
+        if (count := sum(one.severity is severity for one in findings))
+    ]
+    console.print(", ".join(counts))
+    return _EXITS[status]
+
+
+def _show(console: Console, finding: Finding) -> None:
+    head = Text(f"{finding.severity:<{_SEVERITY_WIDTH}}", _STYLES[finding.severity])
+    head.append(f"{finding.id:<{_ID_WIDTH}}", "bold")
+    first, *rest = _wrapped(console, finding.found)
+    console.print(head.append(first, "default"), soft_wrap=True)
+    for line in rest:
+        _indented(console, line)
+    if finding.severity is Severity.OK:
+        return
+    for label, text in (("Why: ", finding.why), ("Fix: ", finding.fix)):
+        for line in _wrapped(console, f"{label}{text}") if text else ():
+            _indented(console, line)
+    for command in finding.commands:  # never wrapped: to be copied
+        console.print(f"    {command}", soft_wrap=True)
+    console.print()
+
+
+def _wrapped(console: Console, text: str) -> list[str]:
+    width = max(_MIN_TEXT_WIDTH, console.width - _SEVERITY_WIDTH - _ID_WIDTH)
+    return textwrap.wrap(text, width, break_on_hyphens=False) or [""]
+
+
+def _indented(console: Console, line: str) -> None:
+    console.print(" " * (_SEVERITY_WIDTH + _ID_WIDTH) + line, soft_wrap=True)

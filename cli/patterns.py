@@ -1,0 +1,180 @@
+"""`patterns test`: which function a key's events reach, and whether events arrive at all."""
+
+import asyncio
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.terminal import Exit, Json, Refused, complain, open_console, run, show_json, shown
+from local.bootstrap import ROOT
+from shared import patterns
+from shared.context import Context
+from shared.glob import glob_match
+from shared.masking import printable
+
+DOCUMENT = ROOT / "docs" / "patterns.md"
+WAIT_S = 2.0
+_ROW = re.compile(r"\| `(?P<key>[^`]+)` \| (?:`(?P<function>\w+)`|none) \| (?P<why>.+) \|")
+
+commands = typer.Typer(no_args_is_help=True, help="Patterns: which function hears of which key.", rich_markup_mode=None)
+
+
+@commands.callback()
+def _group() -> None:
+    """Keeps `test` a command of its own."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table in docs/patterns.md."""
+
+    key: bytes
+    function: str | None
+    why: str
+
+
+@commands.command("test")
+def try_patterns(
+    pattern: Annotated[str | None, typer.Argument(help="A glob as Redis reads it; '*' for any key.")] = None,
+    keys: Annotated[list[str] | None, typer.Argument(metavar="KEY...", help="Keys to try.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Tell which function the events of a key reach, and why; without arguments try the table in the docs, and live.
+
+    With PATTERN and KEY...: whether the pattern matches each key (Redis' rules), which function hears of it, and
+    what its reactor makes of it. No Redis is needed. Without arguments: every row of docs/patterns.md, then
+    live: subscribes as the triggers do, writes canary keys that the functions ignore (TTL 10 s, removed at the
+    end), and tells which events arrived within 2 s.
+
+    Example: python manage.py patterns test 'nextauth:session:*' nextauth:sessions:abc
+
+    Exit codes: 0 as expected, 1 a key does not match PATTERN, a row is wrong or an event did not arrive, 2 not done,
+    130 interrupted. With --json: {"keys": [{key, matches, function, reacts, why}]}, or {"table": [{key, function,
+    expected, why, right}], "live": [{function, pattern, event, flag, delayMs}]}, delayMs null where nothing arrived.
+    """
+    if pattern is not None:
+        run(lambda app: _try_keys(app, pattern, keys or [], as_json=as_json))
+    run(lambda app: _try_all(app, as_json=as_json))
+
+
+async def _try_keys(app: Context, pattern: str, keys: Sequence[str], *, as_json: bool) -> Exit:
+    if not keys:
+        raise Refused("patterns test: PATTERN needs a KEY to be tried on; '*' KEY... tells only which function")
+    glob = pattern.removeprefix(patterns.CHANNEL_PREFIX).encode(errors="surrogateescape")
+    answers = [_answer(app, glob, key.encode(errors="surrogateescape")) for key in keys]
+    if as_json:
+        show_json({"keys": answers})
+    else:
+        table = _table("Key", "Pattern", "Function", "Why")
+        for one in answers:
+            table.add_row(one["key"], "matches" if one["matches"] else "no", one["function"] or "none", one["why"])
+        open_console().print(table)
+    return Exit.OK if all(one["matches"] for one in answers) else Exit.ATTENTION
+
+
+def _answer(app: Context, glob: bytes, key: bytes) -> dict[str, Any]:
+    try:
+        matches = glob_match(glob, key)
+    except ValueError as fault:
+        raise Refused(f"patterns test: {fault}") from None
+    verdict = patterns.explain(key)
+    why = verdict.why
+    if not matches:
+        alike = patterns.common_prefix(glob, key)
+        where = f"after {printable(alike)!r}" if alike else "from the first character on"
+        why = f"differs from the pattern {where}; {why}"
+    name = shown(app, key)
+    return {"key": name, "matches": matches, "function": verdict.function, "reacts": verdict.reacts, "why": why}
+
+
+async def _try_all(app: Context, *, as_json: bool) -> Exit:
+    table = [(row, patterns.explain(row.key)) for row in read_table(DOCUMENT)]
+    right = all((row.function, row.why) == (verdict.function, verdict.why) for row, verdict in table)
+    console = open_console()
+    if not as_json:
+        _show_rows(console, app, table)
+    try:
+        arrivals = await patterns.live(app.redis, wait_s=WAIT_S)
+    except asyncio.CancelledError:
+        complain("Interrupted. The canary keys are removed; start again when you like.")
+        raise
+    if as_json:
+        show_json({"table": [_row_json(app, *one) for one in table], "live": [_live_json(one) for one in arrivals]})
+    else:
+        _show_arrivals(console, arrivals)
+    arrived = all(one.delay_ms is not None for one in arrivals)
+    return Exit.OK if right and arrived else Exit.ATTENTION
+
+
+def read_table(document: Path) -> list[Row]:
+    """The rows of the table in docs/patterns.md: key, function, what becomes of it. Keys have Python's escapes.
+
+    Raises Refused when there is none.
+    """
+    try:
+        found = [_ROW.fullmatch(line) for line in document.read_text(encoding="utf-8").splitlines()]
+    except OSError:
+        found = []
+    rows = [Row(_unescaped(row["key"]), row["function"], row["why"]) for row in found if row]
+    if not rows:
+        raise Refused(f"{document.relative_to(ROOT)}: there is no table in it")
+    return rows
+
+
+def _unescaped(text: str) -> bytes:
+    return text.encode().decode("unicode_escape").encode("latin-1")
+
+
+def _show_rows(console: Console, app: Context, table: Sequence[tuple[Row, patterns.Verdict]]) -> None:
+    shown_table = _table("Key", "Function", "Why", "As in docs/patterns.md")
+    for row, verdict in table:
+        right = (row.function, row.why) == (verdict.function, verdict.why)
+        shown_table.add_row(printable(row.key), verdict.function or "none", verdict.why, "yes" if right else "NO")
+    console.print(shown_table)
+
+
+def _show_arrivals(console: Console, arrivals: Sequence[patterns.Arrival]) -> None:
+    table = _table("Pattern", "Event", "Flag", "Arrived")
+    for one in arrivals:
+        arrived = "NOT within 2 s" if one.delay_ms is None else f"after {one.delay_ms:.1f} ms"
+        table.add_row(one.watch.pattern, one.event, one.flag, arrived)
+    console.print(table)
+    missing = "".join(sorted({one.flag for one in arrivals if one.delay_ms is None}))
+    if missing:
+        console.print(f"Not every event arrives (flags of those missing: {missing}). See: python manage.py doctor")
+    else:
+        console.print("Every event arrived. (e, evictions, cannot be tried.)")
+
+
+def _row_json(app: Context, row: Row, verdict: patterns.Verdict) -> dict[str, Any]:
+    right = (row.function, row.why) == (verdict.function, verdict.why)
+    return {
+        "key": printable(row.key),
+        "function": verdict.function,
+        "expected": row.function,
+        "why": verdict.why,
+        "right": right,
+    }
+
+
+def _live_json(one: patterns.Arrival) -> dict[str, Any]:
+    return {
+        "function": one.watch.function,
+        "pattern": one.watch.pattern,
+        "event": one.event,
+        "flag": one.flag,
+        "delayMs": one.delay_ms,
+    }
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table

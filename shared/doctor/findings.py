@@ -1,0 +1,48 @@
+"""A finding: one thing that was looked at, how bad it is, why it matters, what to do."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    """From harmless to broken. `info` needs no action."""
+
+    OK = "ok"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """`id` is stable, for scripts and alerts. `commands` are ready to be typed. No text holds a secret."""
+
+    id: str
+    severity: Severity
+    found: str
+    why: str = ""
+    fix: str = ""
+    commands: tuple[str, ...] = ()
+
+
+def ok(id_: str, found: str, why: str = "") -> Finding:
+    return Finding(id_, Severity.OK, found, why)
+
+
+def info(id_: str, found: str, why: str = "", fix: str = "", commands: tuple[str, ...] = ()) -> Finding:
+    return Finding(id_, Severity.INFO, found, why, fix, commands)
+
+
+def warning(id_: str, found: str, why: str, fix: str, commands: tuple[str, ...] = ()) -> Finding:
+    return Finding(id_, Severity.WARNING, found, why, fix, commands)
+
+
+def error(id_: str, found: str, why: str, fix: str, commands: tuple[str, ...] = ()) -> Finding:
+    return Finding(id_, Severity.ERROR, found, why, fix, commands)
+
+
+def worst(findings: Iterable[Finding]) -> Severity:
+    """The severity of the worst finding; ok where there is none."""
+    order = list(Severity)
+    return max((finding.severity for finding in findings), key=order.index, default=Severity.OK)

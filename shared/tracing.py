@@ -1,0 +1,47 @@
+"""Spans and the invocation that they belong to, where somebody collects them.
+
+Without an OpenTelemetry SDK in the process, a span costs one look into sys.modules, and nothing is imported.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
+invocation_id: ContextVar[str] = ContextVar("invocation_id", default="")
+"""The platform's id of the invocation that runs; '' outside of one."""
+
+
+def enabled() -> bool:
+    """Whether an SDK is there that could collect spans."""
+    return "opentelemetry.sdk.trace" in sys.modules
+
+
+def span(name: str, **attributes: str | int) -> AbstractContextManager[None]:
+    """A span around a block, as the child of whichever is open. Attributes must be fit to be shown."""
+    return _span(name, attributes) if enabled() else nullcontext()
+
+
+def annotate(**attributes: str | int | float) -> None:
+    """Add attributes to the open span, with the prefix `keyspace.`."""
+    from opentelemetry import trace
+
+    trace.get_current_span().set_attributes({f"keyspace.{name}": value for name, value in attributes.items()})
+
+
+@contextmanager
+def _span(name: str, attributes: dict[str, Any]) -> Iterator[None]:
+    with _tracer().start_as_current_span(name, attributes={f"keyspace.{key}": one for key, one in attributes.items()}):
+        yield
+
+
+@cache
+def _tracer() -> "Tracer":
+    from opentelemetry import trace
+
+    return trace.get_tracer("keyspace_functions")

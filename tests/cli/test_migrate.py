@@ -1,0 +1,676 @@
+"""Promises of `migrate`: keys get their present names, none is lost, none overwritten, all can go back."""
+
+import asyncio
+import json
+import os
+import random
+import resource
+import signal
+import stat
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cli.migration.journal import VERSION, Header, Journal
+from cli.migration.moves import Migration, Report, Undo
+from cli.migration.patterns import Pattern, common_key, fault_in
+from cli.migration.rules import BUILT_IN, RuleText, checked, read_plan
+from cli.terminal import Refused
+from local.bootstrap import ROOT
+from shared.context import Context
+from tests.cli.conftest import MOST_MS, Manage
+from tests.e2e.test_sweep import NEVER, ROWS, batch, running_app
+
+RULES = checked(BUILT_IN)
+CHARTS = RuleText("chart:{chartId}:{type}", "fabric:data:chart:{chartId}:{type}", ttl_s=300)
+HEADER = Header(VERSION, "a test's:1", [])
+SESSION = b'{"userId":"u-1","expires":"2036-01-01T00:00:00.000Z"}'
+
+
+@contextmanager
+def opened(path: Path, header: Header = HEADER) -> Iterator[Journal]:
+    journal = Journal.create(path, header)
+    try:
+        yield journal
+    finally:
+        journal.close()
+
+
+async def migrated(app: Context, path: Path | None, *texts: RuleText, rate: float | None = None) -> Report:
+    rules = checked([*BUILT_IN, *texts])
+    if path is None:
+        work = Migration(app, rules, None, rate)
+        await work.run()
+        return work.report
+    with opened(path) as journal:
+        work = Migration(app, rules, journal, rate)
+        await work.run()
+    return work.report
+
+
+async def undone(app: Context, path: Path, *, write: bool = True) -> Report:
+    journal = Journal.open(path, HEADER, write=write)
+    try:
+        work = Undo(app, journal, write)
+        await work.run()
+    finally:
+        journal.close()
+    return work.report
+
+
+async def everything(client: redis.asyncio.Redis) -> dict[bytes, bytes | None]:
+    """Every key with its content, as DUMP tells it."""
+    keys = [key async for key in client.scan_iter(count=1000)]
+    pipeline = client.pipeline(transaction=False)
+    for key in keys:
+        pipeline.dump(key)
+    return dict(zip(keys, await pipeline.execute(), strict=True))
+
+
+async def strings(client: redis.asyncio.Redis) -> dict[bytes, bytes]:
+    keys = [key async for key in client.scan_iter(count=1000)]
+    return dict(zip(keys, await client.mget(keys), strict=True)) if keys else {}
+
+
+def write(path: str, text: str) -> None:
+    Path(path).write_text(text)
+
+
+# Rules
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        (RuleText("", "fabric:test:connection"), "'from' is empty"),
+        (RuleText("a:{x", "fabric:cache:query:{x}"), "'from' has a brace that is no {part}"),
+        (RuleText("a:{x}:{x}", "fabric:cache:query:{x}"), "'from' has a part twice"),
+        (RuleText("a:{1}", "fabric:cache:query:{1}"), "whose name is no plain word"),
+        (RuleText("a:{x}-{y}", "fabric:data:chart:{x}:{y}"), "'from' is ambiguous"),
+        (RuleText("a:{x}{y}", "fabric:data:chart:{x}:{y}"), "'from' is ambiguous"),
+        (RuleText("a:{x}", "fabric:cache:query:{x}:{z}"), "'to' has unknown parts: z"),
+        (RuleText("a:{x}:{y}", "fabric:cache:query:{x}"), "'to' drops parts, so that two keys could become one: y"),
+        (RuleText("{x}", "fabric:cache:query:{x}"), "'from' has to begin with plain text"),
+        (RuleText("fabric:{x}:b", "fabric:cache:query:{x}"), "takes keys that are namespaced already"),
+        (RuleText("nextauth:{x}", "nextauth:session:{x}"), "takes keys that are namespaced already"),
+        (RuleText("n{x}", "nextauth:session:{x}"), "namespaced already, such as nextauth:x"),
+        (RuleText("a:{x}", "elsewhere:{x}"), "makes no key of docs/keys.md"),
+        (RuleText("a:{x}", "fabric:nothing:{x}"), "makes no key of docs/keys.md"),
+        (RuleText("a:{x}", "fabric:cache:chart:{x}:y"), "which this app writes itself"),
+        (RuleText("a:{x}", "functions:mine:{x}", outside=True), "that only this app writes"),
+        (RuleText("session:{x}:y", "fabric:cache:query:{x}"), "both take keys such as session:x:y"),
+        (RuleText("a:{x}", "a:b:{x}", outside=True), "rule a:{x} makes keys that a:{x} takes again"),
+        (RuleText("a:{x}", "session:{x}", outside=True), "makes keys that session:{id} takes again"),
+    ],
+    ids=lambda value: value.source if isinstance(value, RuleText) else None,
+)
+def test_a_rule_that_could_do_harm_is_refused_with_its_reason(rule: RuleText, reason: str) -> None:
+    with pytest.raises(Refused) as refusal:
+        checked([*BUILT_IN, rule])
+    assert reason in str(refusal.value)
+
+
+def test_all_faults_of_a_plan_are_told_at_once() -> None:
+    with pytest.raises(Refused) as refusal:
+        checked([RuleText("a:{x}", "fabric:cache:query:{y}"), RuleText("b:{", "fabric:cache:query:{x}")])
+    assert len(str(refusal.value).splitlines()) == 4
+
+
+@pytest.mark.parametrize(
+    ("rule", "key", "target"),
+    [
+        (BUILT_IN[0], b"user:123:tokens", b"fabric:user:123:tokens"),
+        (BUILT_IN[0], b"user:a:tokens:tokens", b"fabric:user:a:tokens:tokens"),
+        (BUILT_IN[0], b"user::tokens", None),
+        (BUILT_IN[0], b"user:1:tokens2", None),
+        (BUILT_IN[0], b"xuser:1:tokens", None),
+        (BUILT_IN[1], b"session:\xff\n\x00*", b"nextauth:session:\xff\n\x00*"),
+        (BUILT_IN[1], b"session:", None),
+        (BUILT_IN[1], b"sessions:1", None),
+        (CHARTS, b"chart:co2:realtime", b"fabric:data:chart:co2:realtime"),
+        (CHARTS, b"chart:a:b:realtime", b"fabric:data:chart:a:b:realtime"),
+        (CHARTS, b"chart:co2", None),
+        (RuleText("cache:{kind}:{id}", "fabric:cache:query:{id}:{kind}"), b"cache:a:b:c", b"fabric:cache:query:c:a:b"),
+        (RuleText("up", "fabric:test:connection"), b"up", b"fabric:test:connection"),
+        (RuleText("up", "fabric:test:connection"), b"up!", None),
+    ],
+)
+def test_a_rule_takes_the_keys_of_its_pattern_and_no_other(rule: RuleText, key: bytes, target: bytes | None) -> None:
+    assert checked([rule])[0].target_of(key) == target
+
+
+TEXTS = st.text("ab:", max_size=3)
+PATTERNS = (
+    st.tuples(TEXTS, st.lists(TEXTS, max_size=2))
+    .map(lambda drawn: drawn[0] + "".join(f"{{p{number}}}{text}" for number, text in enumerate(drawn[1])))
+    .filter(lambda text: fault_in(text) is None)
+)
+KEYS = st.text("abx:", max_size=8).map(str.encode)
+
+
+@given(PATTERNS, PATTERNS, KEYS)
+@settings(max_examples=400)
+def test_two_patterns_have_a_key_in_common_exactly_when_one_is_found(one: str, other: str, key: bytes) -> None:
+    this, that = Pattern(one), Pattern(other)
+    found = common_key(this.tokens, that.tokens)
+    if found is None:
+        assert not (this.regex.fullmatch(key) and that.regex.fullmatch(key))
+    else:
+        assert this.regex.fullmatch(found)
+        assert that.regex.fullmatch(found)
+
+
+@given(PATTERNS, st.lists(st.binary(min_size=1, max_size=6), min_size=2, max_size=2))
+def test_a_key_is_read_in_the_one_way_it_was_made(text: str, values: list[bytes]) -> None:
+    pattern = Pattern(text)
+    parts = {
+        name: value if number == 0 else value.replace(b":", b".")
+        for number, (name, value) in enumerate(zip(pattern.parts, values, strict=False))
+    }
+    match = pattern.regex.fullmatch(pattern.fill(parts))
+    assert match is not None
+    assert match.groupdict() == parts
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        (
+            "plan.toml",
+            '[[rule]]\nfrom = "chart:{chartId}:{type}"\nto = "fabric:data:chart:{chartId}:{type}"\nttl_s = 300',
+        ),
+        ("plan.json", json.dumps([{"from": CHARTS.source, "to": CHARTS.target, "ttl_s": 300}])),
+        ("plan.json", json.dumps({"rule": [{"from": CHARTS.source, "to": CHARTS.target, "ttl_s": 300}]})),
+    ],
+    ids=["toml", "json list", "json"],
+)
+def test_a_plan_adds_rules_to_the_built_in_ones(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    assert [rule.text for rule in read_plan(tmp_path / name)] == [*BUILT_IN, CHARTS]
+
+
+def test_a_plan_can_stand_for_the_built_in_rules(tmp_path: Path) -> None:
+    (tmp_path / "plan.toml").write_text(
+        'built_in = false\n[[rule]]\nfrom = "session:{id}"\nto = "old:{id}"\noutside = true'
+    )
+    assert [rule.text.target for rule in read_plan(tmp_path / "plan.toml")] == ["old:{id}"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("plan.toml", b"[[rule]\n", "line 1"),
+        ("plan.toml", b"\xff", "decode"),
+        ("plan.json", b"[" * 100_000, "plan.json"),
+        ("plan.json", b"3", "Expected `object`"),
+        ("plan.json", b'[{"from":"a"}]', "missing required field `to`"),
+        ("plan.json", b'[{"from":"a","to":"b","ttl":3}]', "unknown field `ttl`"),
+        ("plan.json", b'[{"from":"a","to":"b","ttl_s":0}]', "ttl_s"),
+        ("plan.json", b'[{"from":"a\\ud800","to":"b"}]', "is no valid text"),
+        ("plan.json", b"[" + b" " * 1024 * 1024, "larger than"),
+        ("plan.json", b'{"built_in":false,"rule":[]}', "no rules"),
+    ],
+)
+def test_a_plan_that_cannot_be_read_says_why(tmp_path: Path, name: str, content: bytes, reason: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(Refused) as refusal:
+        read_plan(tmp_path / name)
+    assert reason in str(refusal.value)
+    assert len(str(refusal.value)) < 1000
+
+
+# Renames
+
+
+async def test_keys_get_their_names_with_content_and_ttl(app: Context, tmp_path: Path) -> None:
+    await app.redis.set(b"session:\xff\xfe", SESSION, px=5_000_000)
+    await app.redis.hset("user:u-1:tokens", "a", "1")
+    await app.redis.set("chart:c:realtime", "[]")
+    await app.redis.set("chart:d:realtime", "[]", ex=3000)
+    await app.redis.set("other", "untouched")
+    report = await migrated(app, tmp_path / "j", CHARTS)
+    assert report.of("moved") == 4
+    assert report.left_alone == 0
+    assert set(await everything(app.redis)) == {
+        b"nextauth:session:\xff\xfe",
+        b"fabric:user:u-1:tokens",
+        b"fabric:data:chart:c:realtime",
+        b"fabric:data:chart:d:realtime",
+        b"other",
+    }
+    assert 4_900_000 < await app.redis.pttl(b"nextauth:session:\xff\xfe") <= 5_000_000
+    assert await app.redis.ttl("fabric:user:u-1:tokens") == -1
+    assert 290 < await app.redis.ttl("fabric:data:chart:c:realtime") <= 300
+    assert 2900 < await app.redis.ttl("fabric:data:chart:d:realtime") <= 3000
+
+
+async def test_a_dry_run_changes_nothing_and_tells_the_same(app: Context, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    await app.redis.mset({"session:1": "a", "session:2": "b", "nextauth:session:2": "c", "chart::x": "d"})
+    before = await everything(app.redis)
+    dry = await migrated(app, None, CHARTS)
+    assert await everything(app.redis) == before
+    assert os.listdir() == []
+    wet = await migrated(app, tmp_path / "j", CHARTS)
+    assert dry.counts == wet.counts == {(1, "moved"): 1, (1, "conflict"): 1}
+    assert dry.listed == wet.listed
+
+
+async def test_a_key_is_left_alone_where_its_name_is_taken(app: Context, tmp_path: Path) -> None:
+    await app.redis.mset({"session:1": "old", "nextauth:session:1": "new"})
+    await app.redis.mset({"session:2": "equal", "nextauth:session:2": "equal"})
+    await app.redis.mset({"session:big": "x" * 300_000, "nextauth:session:big": "x" * 300_000})
+    await app.redis.hset("user:1:tokens", mapping={"a": "1", "b": "2"})
+    await app.redis.hset("fabric:user:1:tokens", mapping={"a": "1", "b": "2"})
+    await app.redis.rpush("user:2:tokens", *range(2000))
+    await app.redis.rpush("fabric:user:2:tokens", *range(2000))
+    await app.redis.set("user:3:tokens", "a")
+    await app.redis.hset("fabric:user:3:tokens", "a", "a")
+    before = await everything(app.redis)
+    report = await migrated(app, tmp_path / "j")
+    assert await everything(app.redis) == before
+    assert {(one.target, one.why) for one in report.listed} == {
+        (b"nextauth:session:1", "conflict"),
+        (b"nextauth:session:2", "same"),
+        (b"nextauth:session:big", "conflict"),
+        (b"fabric:user:1:tokens", "same"),
+        (b"fabric:user:2:tokens", "conflict"),
+        (b"fabric:user:3:tokens", "conflict"),
+    }
+    told = [json.loads(line) for line in (tmp_path / "j").read_text().splitlines()]
+    assert {(one["from"], one["why"]) for one in told if one["is"] == "left alone"} >= {("session:1", "conflict")}
+    assert sum(one["is"] == "left alone" for one in told) == 6
+
+
+async def test_a_key_whose_name_would_be_of_another_kind_is_left_alone(app: Context, tmp_path: Path) -> None:
+    await app.redis.set("session:by-user-id:u", "session:1")
+    report = await migrated(app, tmp_path / "j")
+    assert [(one.target, one.why) for one in report.listed] == [(b"nextauth:session:by-user-id:u", "unfit")]
+    assert await app.redis.get("session:by-user-id:u") == b"session:1"
+
+
+async def test_many_conflicts_are_listed_in_part_and_journalled_in_full(app: Context, tmp_path: Path) -> None:
+    await app.redis.mset({f"{prefix}session:{n}": prefix for n in range(500) for prefix in ("", "nextauth:")})
+    report = await migrated(app, tmp_path / "j")
+    assert report.of("conflict") == 500
+    assert len(report.listed) == 20
+    assert (tmp_path / "j").read_text().count('"conflict"') == 500
+
+
+async def test_a_rate_bounds_the_keys_per_second(app: Context, tmp_path: Path) -> None:
+    await app.redis.mset({f"session:{n}": "x" for n in range(100)})
+    started_s = time.monotonic()
+    report = await migrated(app, tmp_path / "j", rate=200)
+    assert report.of("moved") == 100
+    assert time.monotonic() - started_s > 0.4
+
+
+# The journal and the way back
+
+
+async def test_undo_takes_everything_back_and_no_more(app: Context, tmp_path: Path) -> None:
+    await app.redis.set(b"session:\xff", "a", ex=1000)
+    await app.redis.set("chart:c:r", "b")
+    await app.redis.set("chart:own-ttl:r", "b", ex=4000)
+    await app.redis.mset({"session:2": "old", "nextauth:session:2": "new"})
+    before = await everything(app.redis)
+    await migrated(app, tmp_path / "j", CHARTS)
+    assert await app.redis.ttl("fabric:data:chart:c:r") > 0
+    looked = await undone(app, tmp_path / "j", write=False)
+    assert (looked.of("moved"), await app.redis.exists("chart:c:r")) == (3, 0)
+    assert (await undone(app, tmp_path / "j")).counts == {(0, "moved"): 3}
+    assert await everything(app.redis) == before
+    assert await app.redis.ttl("chart:c:r") == -1
+    assert await app.redis.ttl(b"session:\xff") > 900
+    assert await app.redis.ttl("chart:own-ttl:r") > 3900
+    assert (await undone(app, tmp_path / "j")).counts == {}
+
+
+async def test_undo_keeps_a_ttl_that_the_application_set_since(app: Context, tmp_path: Path) -> None:
+    await app.redis.set("chart:c:r", "b")
+    await migrated(app, tmp_path / "j", CHARTS)
+    await app.redis.set("fabric:data:chart:c:r", "new", ex=250)
+    await undone(app, tmp_path / "j")
+    assert await app.redis.get("chart:c:r") == b"new"
+    assert 240 < await app.redis.ttl("chart:c:r") <= 250
+
+
+async def test_undo_never_overwrites_and_goes_on_later(app: Context, tmp_path: Path) -> None:
+    await app.redis.mset({"session:1": "a", "session:2": "b", "session:3": "c"})
+    await migrated(app, tmp_path / "j")
+    await app.redis.set("session:1", "another")
+    await app.redis.delete("nextauth:session:2")
+    assert (await undone(app, tmp_path / "j")).counts == {(0, "moved"): 1, (0, "gone"): 1, (0, "conflict"): 1}
+    assert await strings(app.redis) == {b"session:1": b"another", b"nextauth:session:1": b"a", b"session:3": b"c"}
+    await app.redis.mset({"nextauth:session:2": "of the application", "nextauth:session:3": "of the application"})
+    await app.redis.delete("session:1", "session:3")
+    assert (await undone(app, tmp_path / "j")).counts == {(0, "moved"): 1}, "what is settled is not touched again"
+    assert await app.redis.get("session:1") == b"a"
+    assert await app.redis.get("nextauth:session:3") == b"of the application"
+
+
+async def test_a_migration_after_an_undo_can_go_on_in_the_same_journal(app: Context, tmp_path: Path) -> None:
+    await app.redis.set("session:1", "a")
+    for _ in range(2):
+        assert (await migrated(app, tmp_path / "j")).of("moved") == 1
+        assert (await undone(app, tmp_path / "j")).of("moved") == 1
+    assert await strings(app.redis) == {b"session:1": b"a"}
+
+
+async def test_a_crash_between_the_journal_and_the_renames_is_settled(app: Context, tmp_path: Path) -> None:
+    await app.redis.mset({"session:made": "a", "session:not": "b", "session:both": "c", "nextauth:session:both": "d"})
+    with opened(tmp_path / "j") as journal:
+        names = (b"made", b"not", b"both", b"neither")
+        journal.ahead([(b"session:" + name, b"nextauth:session:" + name) for name in names], [None] * 4)
+    await app.redis.rename("session:made", "nextauth:session:made")
+    assert (await undone(app, tmp_path / "j", write=False)).of("moved") == 1
+    assert (await undone(app, tmp_path / "j")).counts == {(0, "moved"): 1}
+    await app.redis.mset({"nextauth:session:neither": "x", "nextauth:session:not": "x"})
+    await app.redis.delete("session:not")
+    assert (await undone(app, tmp_path / "j")).counts == {}
+    assert set(await strings(app.redis)) == {
+        b"session:made",
+        b"session:both",
+        b"nextauth:session:both",
+        b"nextauth:session:neither",
+        b"nextauth:session:not",
+    }
+
+
+def test_a_line_that_a_crash_left_half_written_is_cut_off(tmp_path: Path) -> None:
+    with opened(tmp_path / "j") as journal:
+        journal.ahead([(b"session:1", b"nextauth:session:1")], [None])
+    for torn in (b'{"is":"rena', b"{" + b"x" * 200_000):
+        with (tmp_path / "j").open("ab") as file:
+            file.write(torn)
+        with opened(tmp_path / "j") as journal:
+            journal.ahead([(b"session:2", b"nextauth:session:2")], [None])
+            assert journal.unreadable == 0
+    with opened(tmp_path / "j") as journal:
+        assert [one.n for one in journal.doubtful] == [1, 2, 3]
+
+
+def test_lines_that_are_none_are_counted_and_passed_over(tmp_path: Path) -> None:
+    with opened(tmp_path / "j") as journal:
+        journal.ahead([(b"session:1", b"nextauth:session:1")], [None])
+    with (tmp_path / "j").open("ab") as file:
+        file.write(
+            b'\x00\x00\n{"is":"rename","n":7,"from":"\xe2\x82\xac","to":"x"}\n{"is":"undone","runs":[[1,99999999999]]}\n'
+        )
+    with opened(tmp_path / "j") as journal:
+        assert journal.unreadable == 2
+        assert [one.n for one in journal.doubtful] == [1]
+        journal.settle({1})
+        assert [one.keys for one in journal.made()] == [(b"session:1", b"nextauth:session:1")]
+
+
+@given(st.lists(st.tuples(st.binary(min_size=1, max_size=40), st.binary(min_size=1, max_size=40)), max_size=5))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_journal_carries_any_bytes(tmp_path: Path, names: list[tuple[bytes, bytes]]) -> None:
+    path = tmp_path / uuid.uuid4().hex
+    with opened(path) as journal:
+        journal.outcome(journal.ahead(names, [None] * len(names)), [])
+    with opened(path) as journal:
+        assert journal.doubtful == []
+        assert [one.keys for one in journal.made()] == names
+
+
+@given(st.lists(st.binary(max_size=12), max_size=30, unique=True), st.integers(0, 2**32))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_keys_come_back_as_they_were(
+    redis_port: int, app_settings, tmp_path: Path, names: list[bytes], seed: int
+) -> None:
+    """Whatever the keys and whichever of their names are taken: nothing is lost, nothing overwritten."""
+    rng = random.Random(seed)
+    heads = [b"", b"session:", b"user:", b"chart:", b"nextauth:session:", b"fabric:data:chart:"]
+    keys = {rng.choice(heads) + name + rng.choice([b"", b":tokens", b":r"]): b"%d" % n for n, name in enumerate(names)}
+    path = tmp_path / uuid.uuid4().hex
+
+    async def there_and_back() -> None:
+        context = Context(app_settings, redis.asyncio.Redis(port=redis_port))
+        async with context.redis:
+            await context.redis.flushall()
+            if keys:
+                await context.redis.mset(keys)
+            report = await migrated(context, path, CHARTS)
+            there = await strings(context.redis)
+            assert sorted(there.values()) == sorted(keys.values())
+            assert len(there.keys() - keys.keys()) == report.of("moved")
+            assert (await undone(context, path)).of("moved") == report.of("moved")
+            assert await strings(context.redis) == keys
+
+    asyncio.run(there_and_back())
+
+
+def test_the_journal_is_the_owner_s_alone(tmp_path: Path) -> None:
+    with opened(tmp_path / "j"):
+        assert stat.S_IMODE((tmp_path / "j").stat().st_mode) == 0o600
+        with pytest.raises(Refused, match="in use"):
+            Journal.create(tmp_path / "j", HEADER)
+
+
+def _others_can_read(path: Path) -> None:
+    Journal.create(path, HEADER).close()
+    path.chmod(0o640)
+
+
+def _link(path: Path) -> None:
+    Journal.create(path.with_name("elsewhere"), HEADER).close()
+    path.symlink_to(path.with_name("elsewhere"))
+
+
+def _text(path: Path) -> None:
+    path.write_text("precious")
+    path.chmod(0o600)
+
+
+UNFIT = {
+    "can be read by others": _others_can_read,
+    "is a symbolic link": _link,
+    "is no journal": _text,
+    "is no regular file": lambda path: os.mkfifo(path, 0o600),
+    "Is a directory": lambda path: path.mkdir(mode=0o700),
+    "of other rules": lambda path: Journal.create(path, Header(VERSION, HEADER.redis, [CHARTS])).close(),
+    "is of elsewhere:1": lambda path: Journal.create(path, Header(VERSION, "elsewhere:1", [])).close(),
+}
+
+
+@pytest.mark.parametrize("reason", UNFIT)
+def test_a_file_that_is_no_journal_of_this_migration_is_not_touched(tmp_path: Path, reason: str) -> None:
+    path = tmp_path / "j"
+    UNFIT[reason](path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(Refused, match=reason):
+        Journal.create(path, Header(VERSION, HEADER.redis, list(BUILT_IN)))
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+# Interrupted
+
+
+def started(environment: dict[str, str], *arguments: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "manage.py", "migrate", *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+
+
+async def seeded(client: redis.asyncio.Redis, count: int) -> dict[bytes, bytes]:
+    """Sessions and tokens under their old names, every tenth in conflict; what is there in all."""
+    keys = {b"session:s%d" % n: b"old %d" % n for n in range(count // 2)}
+    keys |= {b"user:u%d:tokens" % n: b"tokens %d" % n for n in range(count // 2)}
+    keys |= {b"nextauth:session:s%d" % n: b"new %d" % n for n in range(0, count // 2, 10)}
+    for chunk in range(0, len(keys), 5000):
+        await client.mset(dict(list(keys.items())[chunk : chunk + 5000]))
+    return keys
+
+
+def expected(keys: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    found = {}
+    for key, value in keys.items():
+        target = next((new for rule in RULES if (new := rule.target_of(key))), None)
+        found[key if target is None or target in keys else target] = value
+    return found
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_killed_at_any_moment_it_goes_on_and_goes_back(
+    redis_client: redis.asyncio.Redis,
+    manage: Manage,
+    manage_environment: dict[str, str],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    seed: int,
+    measured,
+) -> None:
+    soak = request.config.getoption("--soak")
+    rng, kills = random.Random(seed), 0
+    keys = await seeded(redis_client, 100_000 if soak else 10_000)
+    for command, goal in (
+        (["--apply", "--journal", str(tmp_path / "j")], expected(keys)),
+        (["--undo", str(tmp_path / "j"), "--apply"], keys),
+    ):
+        for _ in range(30 if soak else 2):
+            process = started(manage_environment, *command)
+            await asyncio.sleep(rng.uniform(0.3, 1.5))
+            process.kill()
+            process.communicate()
+            kills += process.returncode == -signal.SIGKILL
+            assert sorted((await strings(redis_client)).values()) == sorted(keys.values()), "lost or overwritten"
+        code, _, complaints = await asyncio.to_thread(manage, "migrate", *command)
+        assert code in {0, 1}, complaints
+        assert await strings(redis_client) == goal
+    measured("migrate: killed", kills, "times")
+    assert kills
+
+
+async def test_ctrl_c_leaves_a_journal_that_says_what_was_done(
+    redis_client: redis.asyncio.Redis, redis_port: int, manage_environment: dict[str, str], tmp_path: Path
+) -> None:
+    keys = await seeded(redis_client, 4000)
+    path = str(tmp_path / "j")
+    process = started(manage_environment, "--apply", "--journal", path, "--rate", "2000")
+    assert process.stderr is not None
+    assert b"journal" in await asyncio.to_thread(process.stderr.readline)
+    process.send_signal(signal.SIGINT)
+    _, complaints = await asyncio.to_thread(process.communicate)
+    assert process.returncode == 130
+    assert f"To go on: python manage.py migrate --apply --journal {path}" in complaints.decode()
+    journal = Journal.open(tmp_path / "j", Header(VERSION, f"127.0.0.1:{redis_port}", []), write=False)
+    assert journal.doubtful == []
+    assert {one.keys[1] for one in journal.made()} == (await strings(redis_client)).keys() - keys.keys()
+    journal.close()
+
+
+# In all
+
+
+@pytest.mark.timeout(240)
+async def test_a_large_migration_needs_little_memory_and_blocks_nobody(
+    app: Context, tmp_path: Path, request: pytest.FixtureRequest, measured: Callable[[str, float, str], None]
+) -> None:
+    count = 1_000_000 if request.config.getoption("--soak") else 200_000
+    load = "for n = ARGV[1], ARGV[2] do redis.call('SET', 'session:s' .. n, n, 'EX', 3600) end"
+    for first in range(0, count, 1000):
+        await app.redis.eval(load, 0, first, first + 999)
+    await app.redis.config_set("slowlog-log-slower-than", 1000)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for _ in range(3):  # a busy machine stops the server too; what blocks it by itself does so each time
+        await app.redis.slowlog_reset()
+        started_s, cpu_s = time.perf_counter(), time.process_time()
+        there = await migrated(app, tmp_path / "j")
+        took_s, cpu_s = time.perf_counter() - started_s, time.process_time() - cpu_s
+        back = await undone(app, tmp_path / "j")
+        assert there.of("moved") == back.of("moved") == count
+        assert await app.redis.dbsize() == count
+        longest_ms = max((entry["duration"] / 1000 for entry in await app.redis.slowlog_get(128)), default=1)
+        if longest_ms <= MOST_MS:
+            break
+    grown_mib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    measured(f"migrate: {count} keys", count / took_s, "keys/s")
+    measured("migrate: processor time of a key", cpu_s / count * 1e6, "us")
+    measured("migrate and undo: memory grown by", grown_mib, "MiB")
+    measured("migrate: longest command", longest_ms, "ms")
+    assert grown_mib < 32
+    assert longest_ms <= MOST_MS
+
+
+async def test_the_command_tells_what_it_did_without_a_secret(
+    redis_client: redis.asyncio.Redis, manage: Manage, tmp_path: Path
+) -> None:
+    token = "session:very-secret-token"
+    await redis_client.mset({token: "a", f"nextauth:{token}": "b", "session:2": "c"})
+    plan, journal = str(tmp_path / "plan.json"), str(tmp_path / "j")
+    write(plan, json.dumps([{"from": CHARTS.source, "to": CHARTS.target}]))
+    said = []
+    for arguments, code in (
+        (["--plan", plan], 1),
+        (["--plan", plan, "--json"], 1),
+        (["--plan", plan, "--apply", "--journal", journal], 1),
+        (["--undo", journal], 0),
+        (["--undo", journal, "--apply", "--json"], 0),
+        (["--undo", journal, "--plan", plan], 2),
+        (["--journal", "k"], 2),
+        (["--undo", "nothing"], 2),
+    ):
+        found, out, complaints = manage("migrate", *arguments)
+        assert found == code, complaints
+        said.append(out)
+        assert "very-secret" not in out + complaints
+        assert "Traceback" not in complaints
+    assert "nothing was changed" in said[0]
+    assert json.loads(said[1])["rules"][1] == {
+        "from": "session:{id}",
+        "to": "nextauth:session:{id}",
+        "moved": 1,
+        "gone": 0,
+        "conflict": 1,
+        "same": 0,
+        "unfit": 0,
+    }
+    assert "session:{id} -> nextauth:session:~" in said[2]
+    assert json.loads(said[4])["undone"] == {"moved": 1, "gone": 0, "conflict": 0, "same": 0, "unreadable": 0}
+    assert await redis_client.dbsize() == 3
+
+
+async def test_a_rename_is_an_event_that_the_app_reacts_to(
+    redis_client: redis.asyncio.Redis, manage: Manage, tmp_path: Path
+) -> None:
+    await redis_client.set("session:s1", SESSION, ex=3000)
+    await redis_client.set("temp:b1", batch(1), ex=3000)
+    await redis_client.set("chart:c1:realtime", json.dumps(ROWS))
+    plan = [
+        {"from": "temp:{batchId}", "to": "fastapi:temp:data:{batchId}"},
+        {"from": CHARTS.source, "to": CHARTS.target, "ttl_s": 300},
+    ]
+    write(str(tmp_path / "plan.json"), json.dumps(plan))
+    never = dict.fromkeys(("SWEEP_SCHEDULE", "RETRY_SCHEDULE", "EXPIRY_SCHEDULE", "AUDIT_SCHEDULE"), NEVER)
+    async with running_app(redis_client, BURST_SWEEP="false", **never) as live:
+        await live.host.drained()
+        journal = str(tmp_path / "j")
+        command = ["--apply", "--plan", str(tmp_path / "plan.json"), "--journal", journal]
+        code, _, complaints = await asyncio.to_thread(manage, "migrate", *command)
+        assert code == 0, complaints
+        [[_, [(last, fields)]]] = await redis_client.xread({"functions:audit:sessions": "0"}, block=10_000)
+        record = json.loads(fields[b"event"])
+        assert (record["type"], record["data"]["detectedBy"]) == ("nextauth.session.created", "event")
+        assert record["data"]["userId"] == "u-1"
+        await live.host.drained()
+        assert json.loads(await redis_client.get("fastapi:results:analysis:b1"))["batchId"] == "b1"
+        assert await redis_client.exists("fabric:cache:chart:c1:realtime")
+        await asyncio.to_thread(manage, "migrate", "--undo", journal, "--apply")
+        [[_, [(_, fields)]]] = await redis_client.xread({"functions:audit:sessions": last}, block=10_000)
+        ended = json.loads(fields[b"event"])
+        assert (ended["type"], ended["data"]["reason"]) == ("nextauth.session.ended", "renamed")

@@ -1,0 +1,73 @@
+"""`manage.py patterns test`: the table of the docs holds, keys are explained, events are tried live."""
+
+import json
+
+import pytest
+import redis.asyncio
+
+from cli.patterns import DOCUMENT, Row, read_table
+from shared import patterns
+from tests.cli.conftest import Manage
+
+ROWS = read_table(DOCUMENT)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: repr(row.key))
+def test_the_table_in_the_docs_is_true(row: Row) -> None:
+    verdict = patterns.explain(row.key)
+    assert (verdict.function, verdict.why) == (row.function, row.why)
+
+
+def test_the_table_has_every_function_and_both_answers() -> None:
+    assert len(ROWS) >= 25
+    assert {row.function for row in ROWS} == {None, *(watch.function for watch in patterns.WATCHES)}
+    assert b"\xff" in b"".join(row.key for row in ROWS)
+
+
+async def test_without_arguments_the_table_and_the_live_test_are_run(
+    manage: Manage, redis_client: redis.asyncio.Redis
+) -> None:
+    code, output, complaint = manage("patterns", "test")
+    assert (code, complaint) == (0, "")
+    assert "Every event arrived" in output
+    assert " NO" not in output
+    assert await redis_client.dbsize() == 0
+
+
+async def test_events_that_do_not_arrive_end_with_1_and_point_to_the_doctor(
+    manage: Manage, redis_client: redis.asyncio.Redis
+) -> None:
+    former = (await redis_client.config_get("notify-keyspace-events"))["notify-keyspace-events"]
+    await redis_client.config_set("notify-keyspace-events", "Ex")
+    try:
+        code, output, _ = manage("patterns", "test", "--json")
+    finally:
+        await redis_client.config_set("notify-keyspace-events", former)
+    answer = json.loads(output)
+    assert code == 1
+    assert all(one["right"] for one in answer["table"])
+    assert len(answer["live"]) == 10
+    assert all(one["delayMs"] is None for one in answer["live"])
+
+
+def test_keys_are_told_with_the_reason_and_masked(manage: Manage) -> None:
+    code, output, _ = manage(
+        "patterns", "test", "nextauth:session:*", "nextauth:session:tok3n", "nextauth:sessions:tok3n"
+    )
+    assert code == 1
+    assert "tok3n" not in output
+    assert "matches" in output
+    assert "near miss of nextauth:session:*" in output
+    code, output, _ = manage("patterns", "test", "--json", "*", "fabric:data:chart:a:b")
+    (one,) = json.loads(output)["keys"]
+    assert code == 0
+    assert (one["matches"], one["function"], one["reacts"]) == (True, "update_charts", True)
+
+
+def test_a_pattern_without_keys_or_past_its_bound_is_refused(manage: Manage) -> None:
+    code, _, complaint = manage("patterns", "test", "nextauth:*")
+    assert code == 2
+    assert "needs a KEY" in complaint
+    code, _, complaint = manage("patterns", "test", "*a" * 600, "a")
+    assert code == 2
+    assert "1200 bytes" in complaint
