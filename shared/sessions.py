@@ -92,9 +92,12 @@ async def replay(app: Context, key: bytes, payload: Payload) -> Outcome:
 async def take_due(app: Context, limit: int) -> list[bytes]:
     """Up to `limit` sessions that are due for a look, as their phantoms' keys; no other instance takes them meanwhile.
 
-    Raises what the Redis client raises.
+    What no AUDIT_KEY opens, old or another application's, is forgotten. Raises what the Redis client raises.
     """
     sealed: list[bytes] = await app.script("take_due_sessions")(keys=[_DUE], args=[limit, app.settings.lease_ms])
+    unknown = [one for one in sealed if token_of(app.keyrings, phantom_key(one)) is None]
+    if unknown:
+        await app.redis.zrem(_DUE, *unknown)
     return [phantom_key(one) for one in sealed]
 
 

@@ -4,10 +4,10 @@
 -- KEYS[2]  its phantom: a hash. Of the life that it is of: fingerprint, key_id, life (its beginning in us: it tells the
 --          lives of one token apart), first_seen_ms, sequence (records of this life), recorded_ms (when the last record
 --          was made that a refresh is measured from), touches (changes counted since), unbounded (1 once that was
---          recorded), prior_end_ms (end of the life before, if that was seen). Of the session as it was last seen:
---          user_id, account (the raw user id, where tokens may have to be revoked), expires_ms, told_ms, cookie_ms
---          ('' for none), digest. While the key is missing and why is not known: missing_ms, missing_by. After the
---          life: ended_ms.
+--          recorded), prior_end_ms (end of the life before, if that was seen or told of). Of the session as it was last
+--          seen: user_id, account (the raw user id, where tokens may have to be revoked), expires_ms, told_ms,
+--          cookie_ms (each where it has one), digest. While the key is missing and why is not known: missing_ms,
+--          missing_by. After the life: ended_ms.
 -- KEYS[3]  sealed tokens by the time in ms at which their sessions are due for a look: a sorted set
 -- KEYS[4]  mark with the digest of a content that became a dead letter
 -- KEYS[5]  the audit stream; each entry has two fields, event: a CloudEvents 1.0 JSON object, n: its running number
@@ -22,17 +22,19 @@
 -- ARGV[7]  time to live of a phantom, in ms
 -- ARGV[8]  options, the same for every session, as JSON (see sessions.py): read only when something changed
 -- ARGV[9]  the token, sealed under the AUDIT_KEY before, with KEYS[7]
--- A user is known only once the session is read, so three keys are built here from prefixes in the options: the sorted
--- set of the user's sessions (fingerprints by expiry), NextAuth's index of them (read) and the user's tokens (deleted,
--- where `revoke`). All keys are on one server: the triggers need that too.
+-- A user is known only once the session is read, so three kinds of keys are built here from prefixes in the options:
+-- sorted sets of the user's sessions (fingerprints by expiry; a set per form in which records name the user),
+-- NextAuth's index of them (read) and the user's tokens (deleted, where `revoke`). All keys are on one server: the
+-- triggers need that too.
 --
 -- Returns {result, detail, digest}: {'processed', types of the records}, or 'duplicate', 'ignored', 'later', 'rejected'
 -- with the reason; a digest with 'rejected' only.
 --
 -- Invariant: the phantom is the state that the last record of its life told, or that was counted as a touch since; a
 -- record is appended exactly when the live session differs from it. The first record is the first write: when Redis
--- refuses it, everything stays as it was. The token is in KEYS[1] only. Nothing that is returned or written holds it,
--- nor the session's text.
+-- refuses it, everything stays as it was. A value of another type in the place of KEYS[2], [3], [5], [6] or of a set of
+-- sessions is removed. The token is in KEYS[1] only. Nothing that is returned or written holds it, nor the session's
+-- text.
 
 -- TIME comes before the writes. Redis 5 and 6 can be set to replicate scripts verbatim (lua-replicate-commands no) and
 -- would refuse that; from 7 on effects are always what is replicated, and this call does nothing.
@@ -53,6 +55,12 @@ local USER_PATHS = { { 'userId' }, { 'user', 'id' }, { 'sub' }, { 'passport', 'u
 
 local clock = redis.call('TIME')
 local now_ms = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+
+local options_read
+local function options()
+  options_read = options_read or cjson.decode(ARGV[8])
+  return options_read
+end
 
 local function whole(number)
   return string.format('%.0f', number)
@@ -187,6 +195,21 @@ local function pseudonym(user_id, pads)
   return '~' .. redis.sha1hex(outer .. bytes_of_hex(redis.sha1hex(inner .. user_id))):sub(1, 32)
 end
 
+-- The forms in which lives may name a user: as it is, or under a pseudonym of either AUDIT_KEY.
+local function forms_of(user_id)
+  local forms = { user_id }
+  for _, pads in ipairs(options().user_pads) do forms[#forms + 1] = pseudonym(user_id, pads) end
+  return forms
+end
+
+local function names(form, user_id)
+  if form:sub(1, 1) ~= '~' then return form == user_id end -- as it is, mostly: no need to compute the others
+  for _, one in ipairs(forms_of(user_id)) do
+    if one == form then return true end
+  end
+  return false
+end
+
 -- Runs a command on a key of the app's own. Where another application put something else there, that goes.
 local function own(command, key, ...)
   local reply = redis.pcall(command, key, ...)
@@ -196,27 +219,33 @@ local function own(command, key, ...)
   return redis.call(command, key, ...)
 end
 
-local options_read
-local function options()
-  options_read = options_read or cjson.decode(ARGV[8])
-  return options_read
+-- A whole number that is exact in a double; nil for anything else, whoever wrote it.
+local function count_of(text)
+  return text and #text <= 15 and text:find('^%d+$') and tonumber(text) or nil
 end
 
--- The phantom as numbers and texts; nil when there is none. `alive` says whether its life goes on.
+-- The phantom as numbers and texts; nil when there is none, or what is there is no phantom. `alive` says whether its
+-- life goes on.
 local FIELDS = { 'fingerprint', 'key_id', 'life', 'first_seen_ms', 'sequence', 'recorded_ms', 'touches', 'unbounded',
   'prior_end_ms', 'user_id', 'account', 'expires_ms', 'told_ms', 'cookie_ms', 'digest', 'missing_ms', 'missing_by',
   'ended_ms' }
+local NEEDED = { 'fingerprint', 'key_id', 'life', 'first_seen_ms', 'sequence', 'recorded_ms', 'touches', 'user_id',
+  'digest' }
 local function read_phantom()
   local values, found = own('HMGET', KEYS[2], unpack(FIELDS)), {}
   for position, name in ipairs(FIELDS) do
     local value = values[position]
-    if value and name:find('_ms$') or name == 'sequence' or name == 'touches' then value = tonumber(value or '') end
+    if name:find('_ms$') or name == 'sequence' or name == 'touches' then value = count_of(value) end
     found[name] = value or nil
   end
-  found.alive = found.life and not found.ended_ms
-  return (found.alive or found.ended_ms) and found or nil
+  for _, name in ipairs(NEEDED) do
+    if not found[name] then return nil end
+  end
+  found.alive = not found.ended_ms
+  return found
 end
 
+local reason = ARGV[5]
 local known
 local records = {}
 
@@ -228,15 +257,26 @@ local function json_time(ms)
   return ms and '"' .. iso(ms) .. '"' or 'null'
 end
 
+-- The number of the last record. Where the state is lost, evicted say, the newest entry still has it.
+local function last_number()
+  local number = count_of(own('HGET', KEYS[6], 'appended'))
+  if number then return number end
+  local newest = own('XREVRANGE', KEYS[5], '+', '-', 'COUNT', 1)[1]
+  for position, field in ipairs(newest and newest[2] or {}) do
+    if field == 'n' and position % 2 == 1 then number = count_of(newest[2][position + 1]) end
+  end
+  return number or 0
+end
+
 -- Appends one record of the life `of`; `data` is JSON without the braces.
 local function append(of, event_type, data, detected_by)
-  local number = tonumber(redis.call('HGET', KEYS[6], 'appended') or '') or 0
+  local number = last_number()
   of.sequence = of.sequence + 1
   local event = '{"specversion":"1.0","id":"' .. of.fingerprint .. '.' .. of.life .. '.' .. whole(of.sequence)
     .. '","source":"urn:keyspace-functions:sessions","type":"' .. event_type .. '","subject":"' .. of.fingerprint
     .. '","time":"' .. iso(now_ms) .. '","datacontenttype":"application/json","keyid":"' .. of.key_id
     .. '","data":{' .. data .. ',"detectedBy":"' .. (detected_by or ARGV[4]) .. '"}}'
-  redis.call('XADD', KEYS[5], 'MAXLEN', '~', options().stream_max, '*', 'event', event, 'n', whole(number + 1))
+  own('XADD', KEYS[5], 'MAXLEN', '~', options().stream_max, '*', 'event', event, 'n', whole(number + 1))
   redis.call('HSET', KEYS[6], 'appended', whole(number + 1))
   records[#records + 1] = event_type
 end
@@ -262,13 +302,23 @@ local function has_other_session(account)
   return named ~= KEYS[1] and redis.call('EXISTS', named) == 1
 end
 
+-- The raw user id of a life; '' where it is not known. One that began before `revoke` was set may have it as its user.
+local function account_of(life)
+  return life.account or (life.user_id:find('~', 1, true) and '' or life.user_id)
+end
+
 -- The session is no longer one of its user's; if it was the last one, the user's tokens go, where that is asked for.
-local function leave_user(life)
+-- Not so when it goes on: under another token (renamed), or with `heir`, the user of a life that begins at once.
+local function leave_user(life, reason, heir)
   if life.user_id == '' then return end
   own('ZREM', sessions_of(life.user_id), life.fingerprint)
-  if not options().revoke or (life.account or '') == '' then return end
-  if own('ZCOUNT', sessions_of(life.user_id), whole(now_ms), '+inf') > 0 or has_other_session(life.account) then return end
-  if redis.call('UNLINK', options().tokens_prefix .. life.account .. options().tokens_suffix) == 1 then
+  local account = account_of(life)
+  if not options().revoke or account == '' or reason == 'renamed' or heir == account then return end
+  for _, form in ipairs(forms_of(account)) do
+    if own('ZCOUNT', sessions_of(form), whole(now_ms), '+inf') > 0 then return end
+  end
+  if has_other_session(account) then return end
+  if redis.call('UNLINK', options().tokens_prefix .. account .. options().tokens_suffix) == 1 then
     append(life, 'fabric.tokens.revoked', '"userId":' .. json_user(life.user_id))
   end
 end
@@ -310,15 +360,15 @@ local function remember(life)
   redis.call('PEXPIRE', KEYS[2], life.ended_ms and not life.remains and LATE_EVENT_MS or PHANTOM_TTL_MS)
 end
 
--- Ends the known life. What stays of it tells late events from the end of a next life, and a session that has lapsed
--- while its key remains from a new one.
-local function end_life(reason, detected_by, remains, deleted)
+-- Ends the known life; `how` may say detected_by, remains, deleted, heir. What stays of it tells late events from the
+-- end of a next life, and a session that has lapsed while its key remains from a new one.
+local function end_life(reason, how)
   append(known, 'nextauth.session.ended', data_of(known) .. ',"reason":"' .. reason .. '","duration_s":'
     .. string.format('%.3f', math.max(0, now_ms - known.first_seen_ms) / 1000) .. touches_of(known)
-    .. (remains and ',"keyRemains":true' or '') .. (deleted and ',"deleted":true' or ''), detected_by)
-  leave_user(known)
+    .. (how.remains and ',"keyRemains":true' or '') .. (how.deleted and ',"deleted":true' or ''), how.detected_by)
+  leave_user(known, reason, how.heir)
   due_at(nil)
-  known.alive, known.ended_ms, known.missing_ms, known.remains = false, now_ms, nil, remains
+  known.alive, known.ended_ms, known.missing_ms, known.remains = false, now_ms, nil, how.remains
   remember(known)
 end
 
@@ -332,7 +382,7 @@ local function begin_life(session)
   local life = session
   life.fingerprint, life.key_id, life.life = ARGV[1], ARGV[2], clock[1] .. string.format('%06d', clock[2])
   life.first_seen_ms, life.recorded_ms, life.sequence, life.touches = now_ms, now_ms, 0, 0
-  life.prior_end_ms = known and known.ended_ms
+  life.prior_end_ms = known and known.ended_ms or reason ~= '' and now_ms or nil -- an end of this one is yet to come
   append(life, 'nextauth.session.created', data_of(life))
   signal_unbounded(life)
   join_user(life)
@@ -341,14 +391,16 @@ local function begin_life(session)
 end
 
 -- The live session: digest, user_id, account, told_ms, cookie_ms, expires_ms; or nil, why it cannot be read, a digest.
-local function read_session(kind)
+-- `life` is the one that goes on, nil when another would begin.
+local function read_session(kind, life)
   if kind ~= 'string' then return nil, 'the value is not a string', 'type:' .. kind end
   local size = redis.call('STRLEN', KEYS[1])
   if size > tonumber(ARGV[6]) then return nil, 'the value is too large', 'bytes:' .. whole(size) end
   local text = redis.call('GET', KEYS[1])
   local digest = redis.sha1hex(text)
   local session
-  if known and known.digest == digest then -- read before: most looks end here, without parsing
+  -- Read before: most looks end here, without parsing. Of a life that is over only a lapse can be known again.
+  if known and known.digest == digest and (life or (known.told_ms or MAX_TIME_MS) <= now_ms) then
     session = { digest = digest, user_id = known.user_id, account = known.account, told_ms = known.told_ms,
       cookie_ms = known.cookie_ms }
   else
@@ -360,10 +412,8 @@ local function read_session(kind)
     session = { digest = digest, user_id = user_id, account = options().revoke and account or nil,
       told_ms = instant_ms(fields.expires), cookie_ms = instant_ms(at(fields, { 'cookie', 'expires' })) }
     if user_id ~= '' then -- a life keeps the form in which it began to name its user
-      local forms = { [user_id] = true }
-      for _, pads in ipairs(options().user_pads) do forms[pseudonym(user_id, pads)] = true end
-      if known and known.alive and forms[known.user_id] then
-        session.user_id = known.user_id
+      if life and names(life.user_id, user_id) then
+        session.user_id = life.user_id
       elseif options().pseudonymise then
         session.user_id = pseudonym(user_id, options().user_pads[1])
       end
@@ -373,7 +423,7 @@ local function read_session(kind)
   -- (connect-redis), so there the TTL alone counts.
   local ttl_ms = redis.call('PTTL', KEYS[1])
   if ttl_ms >= 0 then
-    session.expires_ms = math.min(now_ms + ttl_ms, session.told_ms or MAX_TIME_MS)
+    session.expires_ms = math.min(now_ms + math.max(ttl_ms, 1), session.told_ms or MAX_TIME_MS) -- it is there yet
   else
     session.expires_ms = session.told_ms or session.cookie_ms
   end
@@ -388,6 +438,14 @@ local function told()
   return { 'processed', table.concat(records, ', ') }
 end
 
+-- Why the known life, whose key is or was gone, has ended. NextAuth deletes a lapsed session when it next reads it;
+-- that is no logout.
+local function why_gone()
+  local lapsed = known.expires_ms and known.expires_ms <= (known.missing_ms or now_ms)
+  if lapsed and (reason == '' or reason == 'logout') then return 'expired' end
+  return reason == '' and 'lost' or reason
+end
+
 if KEYS[7] and redis.call('EXISTS', KEYS[7]) == 1 then -- begun under the AUDIT_KEY before: its life goes on
   if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('RENAME', KEYS[7], KEYS[2]) end
   local due_ms = own('ZSCORE', KEYS[3], ARGV[9])
@@ -397,7 +455,6 @@ end
 
 known = read_phantom()
 local kind = redis.call('TYPE', KEYS[1]).ok
-local reason = ARGV[5]
 
 if kind == 'none' then
   if not known or not known.alive then
@@ -408,37 +465,31 @@ if kind == 'none' then
   if reason == '' and ARGV[4] == 'event' then
     return { 'ignored', 'the session is gone; the event that ended it tells why' }
   end
-  local detected_by
-  if known.expires_ms and known.expires_ms <= now_ms and (reason == '' or reason == 'logout') then
-    reason = 'expired' -- NextAuth deletes a lapsed session when it next reads it; that is no logout
-  elseif reason == '' then
-    local since_ms = known.missing_ms or now_ms
-    if now_ms - since_ms < options().lost_after_ms then
-      if not known.missing_ms then redis.call('HSET', KEYS[2], 'missing_ms', whole(now_ms), 'missing_by', ARGV[4]) end
-      due_at(since_ms + options().lost_after_ms)
-      return { 'later', 'it is gone; the event that tells why may be on its way' }
-    end
-    reason, detected_by = 'lost', known.missing_by
+  local since_ms = known.missing_ms or now_ms
+  if why_gone() == 'lost' and now_ms - since_ms < options().lost_after_ms then
+    if not known.missing_ms then redis.call('HSET', KEYS[2], 'missing_ms', whole(now_ms), 'missing_by', ARGV[4]) end
+    due_at(since_ms + options().lost_after_ms)
+    return { 'later', 'it is gone; the event that tells why may be on its way' }
   end
-  end_life(reason, detected_by)
+  end_life(why_gone(), { detected_by = why_gone() == 'lost' and known.missing_by })
   return told()
 end
 
-local session, fault, digest = read_session(kind)
+-- The event of an end, and the key is there: the token was used again before we looked, unless this is a late word of
+-- the end of the life before.
+local over = known and known.alive
+  and (known.missing_ms or (reason ~= '' and now_ms - (known.prior_end_ms or 0) > LATE_EVENT_MS))
+local session, fault, digest = read_session(kind, known and known.alive and not over and known or nil)
 if not session then
   if ARGV[4] == 'schedule' then due_at(nil) end
   if redis.pcall('GET', KEYS[4]) == digest then return { 'duplicate', 'a dead letter holds this content' } end
   return { 'rejected', fault, digest }
 end
 
-if known and known.alive then
-  -- The event of an end, and the key is there: the token was used again before we looked, unless this is a late word of
-  -- the end of the life before.
-  local over = known.missing_ms or (reason ~= '' and now_ms - (known.prior_end_ms or 0) > LATE_EVENT_MS)
-  if over then end_life(reason == '' and 'lost' or reason, reason == '' and known.missing_by or nil) end
-end
-
 local lapsed = session.expires_ms and session.expires_ms <= now_ms
+if over then
+  end_life(why_gone(), { detected_by = reason == '' and known.missing_by, heir = not lapsed and session.account })
+end
 
 if not known or not known.alive then
   if not lapsed then
@@ -446,14 +497,17 @@ if not known or not known.alive then
     return told()
   end
   if not options().delete then
-    if known then redis.call('PEXPIRE', KEYS[2], PHANTOM_TTL_MS) end
-    return { 'duplicate', 'it had lapsed before' }
+    if known and redis.call('PTTL', KEYS[2]) < PHANTOM_TTL_MS / 2 then
+      redis.call('PEXPIRE', KEYS[2], PHANTOM_TTL_MS)
+    end
+    return #records > 0 and told() or { 'duplicate', 'it had lapsed before' }
   end
   if not known then -- never seen alive: its end is all that is known of it
     known = session
     known.fingerprint, known.key_id, known.life = ARGV[1], ARGV[2], clock[1] .. string.format('%06d', clock[2])
     known.sequence = 0
-    append(known, 'nextauth.session.ended', data_of(known) .. ',"reason":"expired","duration_s":null,"touches":0,"deleted":true')
+    append(known, 'nextauth.session.ended',
+      data_of(known) .. ',"reason":"expired","duration_s":null,"touches":0,"deleted":true')
   end
   redis.call('UNLINK', KEYS[1])
   return #records > 0 and told() or { 'processed', 'the lapsed session was deleted' }
@@ -461,7 +515,7 @@ end
 
 if lapsed then
   known.expires_ms = session.expires_ms
-  end_life('expired', nil, not options().delete, options().delete)
+  end_life('expired', { remains = not options().delete, deleted = options().delete })
   if options().delete then redis.call('UNLINK', KEYS[1]) end
   return told()
 end
@@ -469,7 +523,9 @@ end
 local another_user = session.user_id ~= known.user_id
 local moved = not same_expiry(session.expires_ms, known.expires_ms)
 if not another_user and not moved and session.digest == known.digest then
-  if ARGV[4] == 'schedule' then due_at(session.expires_ms) end
+  -- The schedule took it, to be due again; a sweep finds it missing where another application took the set's place.
+  local forgotten = ARGV[4] == 'sweep' and session.expires_ms and not own('ZSCORE', KEYS[3], ARGV[3])
+  if ARGV[4] == 'schedule' or forgotten then due_at(session.expires_ms) end
   if redis.call('PTTL', KEYS[2]) < PHANTOM_TTL_MS / 2 then -- a long life must not outlive its phantom
     redis.call('PEXPIRE', KEYS[2], PHANTOM_TTL_MS)
     if known.user_id ~= '' then redis.call('PEXPIRE', sessions_of(known.user_id), PHANTOM_TTL_MS) end
@@ -482,7 +538,8 @@ local before = { user_id = known.user_id, account = known.account, fingerprint =
 for name in pairs({ digest = 1, user_id = 1, account = 1, told_ms = 1, cookie_ms = 1 }) do known[name] = session[name] end
 if moved then known.expires_ms = session.expires_ms end
 if another_user then
-  append(known, 'nextauth.session.changed', data_of(known) .. ',"previousUserId":' .. json_user(before.user_id) .. touches_of(known))
+  append(known, 'nextauth.session.changed',
+    data_of(known) .. ',"previousUserId":' .. json_user(before.user_id) .. touches_of(known))
 elseif moved and (now_ms - known.recorded_ms >= options().refresh_min_ms or not session.expires_ms) then
   append(known, 'nextauth.session.refreshed', data_of(known) .. touches_of(known))
 end

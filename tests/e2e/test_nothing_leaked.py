@@ -57,7 +57,7 @@ class Plant:
     ) -> None:
         self.host, self.redis, self.app, self.said, self.storage, self.users = host, client, app, said, storage, users
 
-    async def recorded(self, wanted: str, within_s: float = 15) -> None:
+    async def recorded(self, wanted: str, within_s: float = 40) -> None:
         """Wait until storage holds a record of this type."""
         async with asyncio.timeout(within_s):
             while True:

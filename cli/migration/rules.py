@@ -1,0 +1,175 @@
+"""The rules of a migration: which keys get which names. Built in, and from a plan file; all checked before anything."""
+
+import json
+import os
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+
+from cli.migration.patterns import Pattern, common_key, fault_in, within
+from cli.terminal import Refused
+from shared import namespaces
+from shared.masking import printable
+from shared.namespaces import Kind, Owner
+
+MAX_RULES = 200
+MAX_PLAN_BYTES = 1024 * 1024
+_NAMESPACES = sorted({kind.namespace for kind in namespaces.TABLE})
+_OF_THE_APP = {kind.namespace for kind in namespaces.TABLE} - {
+    kind.namespace for kind in namespaces.TABLE if kind.owner is not Owner.APP
+}
+
+
+class RuleText(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A rule as a plan file and the journal hold it."""
+
+    source: str = msgspec.field(name="from")
+    target: str = msgspec.field(name="to")
+    ttl_s: Annotated[int, msgspec.Meta(ge=1, le=10 * 365 * 86_400)] | None = None
+    """Time to live for keys that have none; the others keep theirs."""
+    outside: bool = False
+    """Whether the target may be a key of no known kind."""
+
+
+class _Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    rule: list[RuleText]
+    built_in: bool = True
+
+
+@dataclass(frozen=True)
+class Rule:
+    text: RuleText
+    source: Pattern
+    target: Pattern
+    kind: Kind | None
+    """What the keys become; None where the plan allows any key."""
+
+    def target_of(self, key: bytes) -> bytes | None:
+        """The name that `key` shall have; None when the rule does not take it."""
+        match = self.source.regex.fullmatch(key)
+        return self.target.fill(match.groupdict()) if match else None
+
+    def fits(self, target: bytes) -> bool:
+        """Whether the new name is a key of the kind that the rule makes, not one of another kind or of none."""
+        if self.kind is None:
+            return namespaces.parse(target) is None
+        found = namespaces.parse(target)
+        return found is not None and found[0] is self.kind
+
+
+BUILT_IN = (
+    RuleText("user:{id}:tokens", "fabric:user:{id}:tokens"),
+    RuleText("session:{id}", "nextauth:session:{id}"),
+)
+"""The keys that the namespacing document's migration notes name."""
+
+
+def read_plan(path: Path | None) -> tuple[Rule, ...]:
+    """The rules of a plan file and the built-in ones, checked; without a file the built-in ones.
+
+    Raises Refused that lists every fault.
+    """
+    plan = _Plan([]) if path is None else _decode(path)
+    return checked([*(BUILT_IN if plan.built_in else ()), *plan.rule])
+
+
+def checked(texts: Sequence[RuleText]) -> tuple[Rule, ...]:
+    """The rules, when nothing is wrong with any of them or between them. Raises Refused that lists every fault."""
+    if not texts:
+        raise Refused("the plan has no rules")
+    if len(texts) > MAX_RULES:
+        raise Refused(f"the plan has {len(texts)} rules; {MAX_RULES} are the most")
+    faults = [f"rule {_name(text)}: {fault}" for text in texts for fault in _faults(text)]
+    if not faults:
+        rules = tuple(_rule(text) for text in texts)
+        faults = [*_overlaps(rules), *_loops(rules)]
+    if faults:
+        raise Refused("\n".join(["the plan is refused:", *(f"- {fault}" for fault in faults)]))
+    return rules
+
+
+def _decode(path: Path) -> _Plan:
+    name = printable(os.fsencode(path))
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_PLAN_BYTES + 1)
+        if len(raw) > MAX_PLAN_BYTES:
+            raise Refused(f"{name}: larger than {MAX_PLAN_BYTES} bytes")
+        text = raw.decode()
+        found: Any = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        return msgspec.convert({"rule": found} if isinstance(found, list) else found, _Plan)
+    except OSError as error:
+        raise Refused(f"{name}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:  # all decoders' errors are ValueErrors
+        raise Refused(f"{name}: {printable(str(error).encode(errors='replace'))}") from None
+
+
+def _rule(text: RuleText) -> Rule:
+    target = Pattern(text.target)
+    found = namespaces.parse(_sample(target))
+    return Rule(text, Pattern(text.source), target, found[0] if found else None)
+
+
+def _sample(pattern: Pattern) -> bytes:
+    return pattern.fill(dict.fromkeys(pattern.parts, b"x"))
+
+
+def _faults(text: RuleText) -> Iterator[str]:
+    """What is wrong with one rule."""
+    malformed = [(side, fault_in(pattern)) for side, pattern in (("from", text.source), ("to", text.target))]
+    if any(fault for _, fault in malformed):
+        yield from (f"'{side}' {fault}" for side, fault in malformed if fault)
+        return
+    source, target = Pattern(text.source), Pattern(text.target)
+    if unknown := sorted(set(target.parts) - set(source.parts)):
+        yield f"'to' has unknown parts: {', '.join(unknown)}"
+    if lost := sorted(set(source.parts) - set(target.parts)):
+        yield f"'to' drops parts, so that two keys could become one: {', '.join(lost)}"
+    if not source.prefix:
+        yield "'from' has to begin with plain text"
+    for namespace in _NAMESPACES:
+        if (key := common_key(source.tokens, within(f"{namespace}:"))) is not None:
+            yield f"'from' takes keys that are namespaced already, such as {_shown(key)}"
+    yield from _target_faults(text, target)
+
+
+def _target_faults(text: RuleText, target: Pattern) -> Iterator[str]:
+    found = namespaces.parse(_sample(target))
+    if found and found[0].owner is Owner.APP:
+        yield f"'to' makes {found[0].name} keys, which this app writes itself"
+    elif any(common_key(target.tokens, within(f"{namespace}:")) is not None for namespace in _OF_THE_APP):
+        yield "'to' is in a namespace that only this app writes"
+    elif not found and not text.outside:
+        yield "'to' makes no key of docs/keys.md; where that is meant, the rule says outside = true"
+
+
+def _overlaps(rules: Sequence[Rule]) -> Iterator[str]:
+    for one, other in combinations(rules, 2):
+        if (key := _common(one.source, other.source)) is not None:
+            yield f"rules {_name(one.text)} and {_name(other.text)} both take keys such as {_shown(key)}"
+
+
+def _loops(rules: Sequence[Rule]) -> Iterator[str]:
+    for one in rules:
+        for other in rules:
+            if (key := _common(one.target, other.source)) is not None:
+                yield f"rule {_name(one.text)} makes keys that {_name(other.text)} takes again, such as {_shown(key)}"
+
+
+def _common(one: Pattern, other: Pattern) -> bytes | None:
+    if not (one.prefix.startswith(other.prefix) or other.prefix.startswith(one.prefix)):
+        return None  # the usual case, at once
+    return common_key(one.tokens, other.tokens)
+
+
+def _name(text: RuleText) -> str:
+    return _shown(text.source.encode(errors="backslashreplace"))
+
+
+def _shown(key: bytes) -> str:
+    return printable(key)

@@ -1,0 +1,112 @@
+"""What a session's event costs: one round trip, and little of Redis' time."""
+
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+import pytest
+import redis.asyncio
+
+from shared.context import Context
+from shared.outcomes import Result
+from shared.sessions import react, take_due
+from shared.settings import Settings
+from tests.guarantees.faulty import Fault, Moment, faulty_context
+from tests.sessions.looks import DUE, KEY, NOON, ONE, event, nextauth, numbers, sealed, tokens_key, types
+
+EVERYTHING = {
+    "audit_key": "another audit key of the tests",
+    "audit_pseudonymise_users": True,
+    "delete_lapsed_sessions": True,
+    "max_sessions_per_user": 1,
+    "revoke_tokens_on_last_logout": True,
+    "session_lost_after_s": 0,
+    "audit_refresh_min_s": 0,
+}
+
+
+@pytest.fixture
+def trips() -> Fault:
+    """Fails nothing: its `calls` are the round trips that `chosen` made."""
+    return Fault(at=0, moment=Moment.BEFORE)
+
+
+@pytest.fixture(params=[False, True], ids=["defaults", "all settings on"])
+async def all_on(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param)
+
+
+@pytest.fixture
+async def chosen(app: Context, all_on: bool, app_settings: Settings, trips: Fault) -> AsyncIterator[Context]:
+    """An instance under these settings that has connected and loaded the script."""
+    on = {**EVERYTHING, "audit_key_previous": app_settings.audit_key} if all_on else {}
+    context = faulty_context(msgspec.structs.replace(app_settings, **on), trips)
+    await event(context, "set", KEY + b"-loads-the-script")
+    await take_due(context, 64)
+    yield context
+    await context.redis.aclose()
+
+
+@pytest.mark.parametrize("count", [1, 64])
+async def test_any_number_of_sessions_costs_one_round_trip(
+    chosen: Context, redis_client: redis.asyncio.Redis, trips: Fault, all_on: bool, count: int
+) -> None:
+    keys = [KEY + b"-%d" % number for number in range(count)]
+
+    async def look(operation: str, expected: Result) -> int:
+        before = trips.calls
+        outcomes = await react(chosen, keys, operation)
+        assert [outcome.result for outcome in outcomes] == [expected] * count
+        return trips.calls - before
+
+    spent = []
+    for value in (nextauth(expires=NOON), nextauth("user-2", expires=ONE)):
+        await redis_client.mset(dict.fromkeys(keys, value))
+        spent += [await look("set", Result.PROCESSED), await look("sweep", Result.DUPLICATE)]
+    await redis_client.set(tokens_key("user-2"), "tokens")
+    await redis_client.delete(*keys)
+    spent.append(await look("del", Result.PROCESSED))
+    assert spent == [1] * 5
+    told = await types(chosen)
+    assert ("fabric.tokens.revoked" in told) == all_on
+    assert await numbers(chosen) == list(range(1, len(told) + 1))
+
+
+async def test_due_sessions_are_taken_in_one_round_trip(
+    chosen: Context, redis_client: redis.asyncio.Redis, trips: Fault
+) -> None:
+    await redis_client.zadd(DUE, {sealed(chosen, b"%d" % number): number for number in range(100)})
+    before = trips.calls
+    assert len(await take_due(chosen, 64)) == 64
+    assert trips.calls - before == 1
+
+
+async def test_the_cost_of_an_event_inside_redis_is_measured(
+    chosen: Context,
+    redis_client: redis.asyncio.Redis,
+    measured: Callable[[str, float, str], None],
+    all_on: bool,
+) -> None:
+    keys = [KEY + b"-%d" % number for number in range(64)]
+
+    async def cost(what: str, operation: str, value: str | None) -> None:
+        await redis_client.config_resetstat()
+        for start in range(0, len(keys), 16):
+            some = keys[start : start + 16]
+            if value is None and operation == "del":
+                await redis_client.delete(*some)
+            elif value is not None:
+                await redis_client.mset(dict.fromkeys(some, value))
+            await react(chosen, some, operation)
+        stats = (await redis_client.info("commandstats"))["cmdstat_evalsha"]
+        assert stats["calls"] == len(keys)
+        measured(
+            f"session in Redis, {what}, {'all settings on' if all_on else 'defaults'}", stats["usec_per_call"], "us"
+        )
+
+    await cost("created", "set", nextauth())
+    await cost("nothing changed", "set", None)
+    await cost("nothing changed, swept", "sweep", None)
+    await cost("a touch", "set", nextauth(lastSeen=1))
+    await cost("changed", "set", nextauth("user-2"))
+    await cost("ended", "del", None)
+    assert (await types(chosen)).count("ended") == len(keys)

@@ -1,0 +1,184 @@
+"""Other applications' values where the app keeps its own: nothing is recorded twice, nothing is blocked for ever."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import pytest
+
+from shared import dead_letters, sessions
+from shared.context import Context
+from shared.outcomes import Result
+from shared.settings import Settings
+from shared.sweep import react_to_due, sweep
+from tests.sessions.looks import (
+    DUE,
+    KEY,
+    ONE,
+    STATE,
+    STREAM,
+    data,
+    event,
+    lives,
+    mark_key,
+    nextauth,
+    numbers,
+    phantom_key,
+    records,
+    sealed,
+    tokens_key,
+    types,
+    user_key,
+    with_settings,
+    write,
+)
+
+OTHER_TYPES: dict[str, Sequence[Any]] = {
+    "string": ["SET", "{key}", "x"],
+    "empty string": ["SET", "{key}", ""],
+    "list": ["RPUSH", "{key}", "x"],
+    "set": ["SADD", "{key}", "x"],
+    "hash": ["HSET", "{key}", "x", "y"],
+    "sorted set": ["ZADD", "{key}", 1, "x"],
+    "stream": ["XADD", "{key}", "*", "x", "y"],
+}
+
+
+@pytest.fixture
+def app_settings(app_settings: Settings) -> Settings:
+    return msgspec.structs.replace(app_settings, audit_refresh_min_s=0, session_lost_after_s=0)
+
+
+async def put(app: Context, command: Sequence[Any], key: bytes) -> None:
+    await app.redis.delete(key)
+    await app.redis.execute_command(*(key if part == "{key}" else part for part in command))
+
+
+@pytest.mark.parametrize("command", OTHER_TYPES.values(), ids=OTHER_TYPES.keys())
+@pytest.mark.parametrize("name", ["phantom", "due", "user", "mark", "state", "stream"])
+async def test_whatever_is_at_a_key_of_the_app_a_life_is_told(app: Context, name: str, command: Sequence[Any]) -> None:
+    key = {
+        "phantom": phantom_key(app),
+        "due": DUE,
+        "user": user_key(),
+        "mark": mark_key(app),
+        "state": STATE,
+        "stream": STREAM,
+    }[name]
+    await put(app, command, key)
+    watching = with_settings(app, max_sessions_per_user=5, revoke_tokens_on_last_logout=True)
+    await app.redis.set(tokens_key(), "tokens")
+    assert (await write(watching, nextauth())).result is Result.PROCESSED
+    assert (await event(watching, "set")).result is Result.DUPLICATE
+    await write(watching, nextauth(expires=ONE))
+    await app.redis.delete(KEY)
+    assert (await event(watching, "del")).result is Result.PROCESSED
+    assert (await event(watching, "sweep")).result is Result.DUPLICATE
+    told = [record async for record in own_records(app)]
+    assert told == ["created", "refreshed", "ended", "fabric.tokens.revoked"]
+
+
+async def own_records(app: Context) -> Any:
+    """Types of the records, without what another application appended to the stream."""
+    for _, fields in await app.redis.xrange(STREAM):
+        if b"event" in fields:
+            yield msgspec.json.decode(fields[b"event"])["type"].removeprefix("nextauth.session.")
+
+
+@pytest.mark.parametrize("command", OTHER_TYPES.values(), ids=OTHER_TYPES.keys())
+@pytest.mark.parametrize("name", ["due", "user", "state"])
+async def test_whatever_comes_to_a_key_of_the_app_in_a_life_nothing_is_told_twice(
+    app: Context, name: str, command: Sequence[Any]
+) -> None:
+    await write(app, nextauth())
+    await put(app, command, {"due": DUE, "user": user_key(), "state": STATE}[name])
+    for operation in ("set", "sweep", "schedule"):
+        assert (await event(app, operation)).result is Result.DUPLICATE
+    assert await react_to_due(app, sessions, budget_s=5) in {0, 1}  # 1: the other application's member
+    await app.redis.delete(KEY)
+    await event(app, "del")
+    assert await types(app) == ["created", "ended"]
+    assert await numbers(app) == [1, 2]
+
+
+@pytest.mark.parametrize("command", OTHER_TYPES.values(), ids=OTHER_TYPES.keys())
+async def test_due_sessions_are_found_again_after_another_value_stood_in_their_place(
+    app: Context, command: Sequence[Any]
+) -> None:
+    await write(app, nextauth())
+    await put(app, command, DUE)
+    await sweep(app, (sessions,), budget_s=10)
+    assert await app.redis.zscore(DUE, sealed(app)) is not None
+
+
+PHANTOMS: dict[str, dict[str, str]] = {
+    "one field": {"life": "1"},
+    "only an end": {"ended_ms": "1"},
+    "a new release's": {"version": "2", "life": "1", "sequence": "1"},
+    "no user": {"user_id": ""},
+}
+
+
+@pytest.mark.parametrize("fields", PHANTOMS.values(), ids=PHANTOMS.keys())
+async def test_a_hash_that_is_no_phantom_is_as_none(app: Context, fields: dict[str, str]) -> None:
+    await app.redis.hset(phantom_key(app), mapping=fields)
+    await app.redis.set(KEY, nextauth())
+    for operation in ("sweep", "schedule", "set"):
+        await event(app, operation)
+    assert await lives(app) == [["created"]]
+
+
+@pytest.mark.parametrize("value", ["", "x", "nan", "inf", "-1", "1e400", "0x10", "9" * 40, b"\xff"])
+@pytest.mark.parametrize("field", ["first_seen_ms", "sequence", "recorded_ms", "touches", "expires_ms", "prior_end_ms"])
+async def test_a_damaged_number_in_a_phantom_blocks_nothing(app: Context, field: str, value: str | bytes) -> None:
+    await write(app, nextauth())
+    await app.redis.hset(phantom_key(app), field, value)
+    for operation in ("sweep", "schedule", "set"):
+        assert (await event(app, operation)).result in {Result.DUPLICATE, Result.PROCESSED}
+    await app.redis.delete(KEY)
+    assert (await event(app, "del")).result is Result.PROCESSED
+    told = await types(app)
+    assert (told[0], told[-1], told.count("ended")) == ("created", "ended", 1)
+
+
+@pytest.mark.parametrize("value", ["", "x", "nan", "inf", "-1", "9" * 40])
+async def test_the_running_number_goes_on_from_the_stream_where_the_state_is_damaged(app: Context, value: str) -> None:
+    await write(app, nextauth())
+    await app.redis.hset(STATE, "appended", value)
+    await write(app, nextauth("user-2"))
+    await app.redis.delete(STATE)
+    await app.redis.delete(KEY)
+    await event(app, "del")
+    assert await numbers(app) == [1, 2, 3]
+    assert await app.redis.hget(STATE, "appended") == b"3"
+
+
+async def test_an_entry_of_another_application_does_not_number_records(app: Context) -> None:
+    await app.redis.xadd(STREAM, {"x": "n", "n": "many"})
+    await write(app, nextauth())
+    assert (await app.redis.xrevrange(STREAM, count=1))[0][1][b"n"] == b"1"
+
+
+async def test_a_stream_that_takes_no_entries_delays_records_and_loses_none(app: Context) -> None:
+    """Its last id is the largest there is: every attempt is refused, until somebody removes it."""
+    patient = with_settings(app, retry_base_s=0.001, retry_cap_s=0.001, retry_attempts=2)
+    await write(patient, nextauth())
+    await app.redis.xadd(STREAM, {"x": "y"}, id=f"{2**64 - 1}-{2**64 - 1}")
+    await app.redis.set(KEY, nextauth("user-2"))
+    results = [(await event(patient, operation)).result for operation in ("set", "sweep", "sweep")]
+    assert results == [Result.RETRIED, Result.DEAD, Result.RETRIED]
+    (letter,) = (await dead_letters.list_page(app)).letters
+    assert (letter.key, letter.payload_kept) == (phantom_key(app), False)
+    await app.redis.delete(STREAM)
+    assert (await event(patient, "sweep")).result is Result.PROCESSED
+    assert (await data(app))["previousUserId"] == "user-1"
+    assert await numbers(app) == [2]
+
+
+async def test_members_of_others_in_a_users_set_only_count_as_sessions(app: Context) -> None:
+    limited = with_settings(app, max_sessions_per_user=1)
+    await app.redis.zadd(user_key(), {"x": "+inf", "y": "-inf", b"\xff": 5})
+    await asyncio.gather(write(limited, nextauth()), event(limited, "set"))
+    assert [record["type"].rpartition(".")[2] for record in await records(app)] == ["created", "excess"]
+    assert (await data(app))["sessions"] == 2

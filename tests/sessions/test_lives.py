@@ -1,0 +1,462 @@
+"""A session's life: when it begins and ends, in time, once, and what is counted in between."""
+
+import asyncio
+import json
+from datetime import datetime
+
+import msgspec
+import pytest
+
+from shared import namespaces, sessions
+from shared.context import Context
+from shared.outcomes import Result
+from shared.session_keys import phantom_key as phantom_of
+from shared.settings import Settings
+from shared.sweep import react_to_due, sweep
+from tests.sessions.looks import (
+    DUE,
+    KEY,
+    NOON,
+    ONE,
+    TOMBSTONE_S,
+    age,
+    begin_brief_life,
+    begin_lapsing_life,
+    data,
+    event,
+    forget_tombstone,
+    in_s,
+    lives,
+    nextauth,
+    own_keys,
+    phantom_key,
+    records,
+    sealed,
+    types,
+    until,
+    user_key,
+    with_settings,
+    write,
+)
+
+
+async def gone(app: Context) -> bool:
+    return not await app.redis.exists(KEY)
+
+
+LOOKS = ("set", "del", "expired", "sweep", "schedule")
+
+
+@pytest.fixture
+def app_settings(app_settings: Settings) -> Settings:
+    """Every loss is recorded at once, but where the grace is the subject."""
+    return msgspec.structs.replace(app_settings, session_lost_after_s=0)
+
+
+# A token that is used again
+
+
+async def test_a_del_that_is_handled_after_the_token_was_used_again_ends_the_former_life(app: Context) -> None:
+    await write(app, nextauth("user-1"))
+    await app.redis.delete(KEY)
+    outcome = await write(app, nextauth("user-2"), "del")
+    assert outcome.detail == "nextauth.session.ended, nextauth.session.created"
+    assert await lives(app) == [["created", "ended"], ["created"]]
+    _, ended, created = await records(app)
+    assert (ended["data"]["reason"], ended["data"]["userId"], created["data"]["userId"]) == (
+        "logout",
+        "user-1",
+        "user-2",
+    )
+    assert (await event(app, "set")).result is Result.DUPLICATE
+    await app.redis.delete(KEY)
+    await event(app, "del")
+    assert await lives(app) == [["created", "ended"], ["created", "ended"]]
+
+
+@pytest.mark.parametrize("late", ["del", "expired", "evicted", "rename_from"])
+async def test_a_late_word_of_an_end_does_not_end_the_next_life(app: Context, late: str) -> None:
+    await write(app, nextauth())
+    await app.redis.delete(KEY)
+    await event(app, late)
+    await write(app, nextauth())
+    before = await own_keys(app)
+    for _ in range(3):
+        assert (await event(app, late)).result is Result.DUPLICATE
+    assert await own_keys(app) == before
+    assert await lives(app) == [["created", "ended"], ["created"]]
+
+
+async def test_the_end_of_a_life_that_nobody_saw_does_not_end_the_one_that_is_seen(app: Context) -> None:
+    """Deleted and created again before anybody looked; three instances hear of the deletion first."""
+    await write(app, nextauth(), "del")
+    for _ in range(3):
+        assert (await event(app, "del")).result is Result.DUPLICATE
+    assert await lives(app) == [["created"]]
+
+
+async def test_an_end_long_after_the_former_one_ends_the_life(app: Context) -> None:
+    await write(app, nextauth("user-1"))
+    await app.redis.delete(KEY)
+    await event(app, "del")
+    await write(app, nextauth("user-1"))
+    await age(app, TOMBSTONE_S + 1, "prior_end_ms")
+    await app.redis.delete(KEY)
+    await write(app, nextauth("user-2"), "del")
+    assert await lives(app) == [["created", "ended"], ["created", "ended"], ["created"]]
+
+
+@pytest.mark.parametrize("operation", LOOKS)
+async def test_nothing_is_recorded_after_the_end(app: Context, operation: str) -> None:
+    await write(app, nextauth())
+    await app.redis.delete(KEY)
+    await event(app, "del")
+    before = await own_keys(app)
+    assert (await event(app, operation)).result is Result.DUPLICATE
+    assert await own_keys(app) == before
+    await forget_tombstone(app)
+    assert (await event(app, operation)).result is Result.DUPLICATE
+    assert await types(app) == ["created", "ended"]
+    assert await app.redis.exists(phantom_key(app), DUE, user_key()) == 0
+
+
+# Touches
+
+
+async def test_touches_are_counted_and_told_in_the_next_record(app: Context) -> None:
+    await write(app, nextauth(lastSeen=0))
+    for request in range(1, 6):
+        assert (await write(app, nextauth(lastSeen=request))).detail == "a touch; counted"
+    assert await types(app) == ["created"]
+    await write(app, nextauth("user-2"))
+    assert await data(app) == {
+        "userId": "user-2",
+        "expires": NOON,
+        "previousUserId": "user-1",
+        "touches": 5,
+        "detectedBy": "event",
+    }
+    await write(app, nextauth("user-2", lastSeen=6))
+    await app.redis.delete(KEY)
+    await event(app, "del")
+    assert (await data(app))["touches"] == 1
+
+
+async def test_an_expiry_that_moves_with_every_request_is_recorded_once_in_a_while(app: Context) -> None:
+    """connect-redis touches, starsessions writes back: each moves the TTL."""
+    await write(app, json.dumps({"user": {"id": "user-1"}}), ex=100)
+    for ttl_s in range(110, 160, 10):
+        await app.redis.expire(KEY, ttl_s)
+        assert (await event(app, "expire")).result is Result.DUPLICATE
+        assert await app.redis.hget(phantom_key(app), "touches") == b"%d" % (ttl_s / 10 - 10)
+        due_ms = await app.redis.zscore(DUE, sealed(app))
+        now_s, micros = await app.redis.time()
+        assert due_ms == pytest.approx((now_s + ttl_s) * 1000 + micros / 1000, abs=1000)
+    await age(app, app.settings.audit_refresh_min_s, "recorded_ms")
+    await app.redis.expire(KEY, 200)
+    assert (await event(app, "expire")).detail == "nextauth.session.refreshed"
+    assert (await data(app))["touches"] == 5
+    await app.redis.expire(KEY, 300)
+    assert (await event(app, "expire")).result is Result.DUPLICATE
+    assert await types(app) == ["created", "refreshed"]
+
+
+async def test_a_change_is_recorded_however_soon(app: Context) -> None:
+    await write(app, nextauth("user-1"))
+    await write(app, nextauth("user-2", ONE))
+    await write(app, nextauth("user-1", NOON))
+    assert await types(app) == ["created", "changed", "changed"]
+
+
+# The end, in time
+
+
+async def test_an_expiry_is_noticed_when_it_is_due(app: Context) -> None:
+    """The key is read by nobody and Redis removes it whenever it comes to it."""
+    await begin_brief_life(app, lambda seconds: app.redis.set(KEY, "{}", px=round(seconds * 1000)))
+
+    async def noticed() -> bool:
+        await react_to_due(app, sessions, budget_s=5)
+        return (await types(app))[-1] == "ended"
+
+    await until(noticed)
+    ended = await data(app)
+    assert (ended["reason"], ended["detectedBy"]) == ("expired", "schedule")
+    assert "keyRemains" not in ended
+    assert 0 < ended["duration_s"] < 5
+    assert await app.redis.exists(DUE) == 0
+    assert (await event(app, "expired")).result is Result.DUPLICATE
+
+
+async def test_a_session_that_lapses_while_its_key_remains_is_ended_once(app: Context) -> None:
+    expires = await begin_lapsing_life(app)
+    assert await react_to_due(app, sessions, budget_s=5) == 1
+    assert await data(app) == {
+        "userId": "user-1",
+        "expires": expires,
+        "reason": "expired",
+        "duration_s": pytest.approx(0, abs=5),
+        "touches": 0,
+        "keyRemains": True,
+        "detectedBy": "schedule",
+    }
+    for operation in LOOKS:
+        assert (await event(app, operation)).result is Result.DUPLICATE
+    assert await app.redis.ttl(phantom_key(app)) > namespaces.PHANTOM_TTL_S - 60
+    await app.redis.expire(phantom_key(app), namespaces.PHANTOM_TTL_S // 2 - 60)
+    await event(app, "sweep")  # what stands for the end must not be forgotten while the key remains
+    assert await app.redis.ttl(phantom_key(app)) > namespaces.PHANTOM_TTL_S - 60
+    await app.redis.delete(KEY)  # NextAuth, at the next read
+    assert (await event(app, "del")).result is Result.DUPLICATE
+    assert 0 < await app.redis.ttl(phantom_key(app)) <= TOMBSTONE_S
+    assert await types(app) == ["created", "ended"]
+
+
+async def test_a_lapsed_session_whose_expiry_is_renewed_begins_a_new_life(app: Context) -> None:
+    await write(app, nextauth())
+    await write(app, nextauth(expires=in_s(-1)))
+    assert (await write(app, nextauth(expires=ONE))).detail == "nextauth.session.created"
+    assert await lives(app) == [["created", "ended"], ["created"]]
+    assert await app.redis.zscore(DUE, sealed(app)) == datetime.fromisoformat(ONE).timestamp() * 1000
+
+
+@pytest.mark.parametrize("operation", LOOKS)
+async def test_a_session_that_had_lapsed_when_it_was_first_seen_makes_no_record(app: Context, operation: str) -> None:
+    for _ in range(2):
+        assert (await write(app, nextauth(expires=in_s(-1)), operation)).result is Result.DUPLICATE
+    assert await own_keys(app) == {}
+
+
+async def test_a_lapsed_session_that_nextauth_deletes_has_expired(app: Context) -> None:
+    expires = await begin_lapsing_life(app)
+    await app.redis.delete(KEY)
+    await event(app, "del")
+    ended = await data(app)
+    assert (ended["reason"], ended["expires"]) == ("expired", expires)
+
+
+async def test_a_lapsed_session_that_was_deleted_and_used_again_has_expired_too(app: Context) -> None:
+    await begin_lapsing_life(app)
+    await app.redis.delete(KEY)
+    await write(app, nextauth(), "del")
+    assert await lives(app) == [["created", "ended"], ["created"]]
+    assert (await records(app))[1]["data"]["reason"] == "expired"
+
+
+async def test_an_end_and_a_lapsed_session_in_its_place_are_one_end(app: Context) -> None:
+    await write(app, nextauth())
+    await app.redis.delete(KEY)
+    outcome = await write(app, nextauth(expires=in_s(-1)), "del")
+    assert (outcome.result, outcome.detail) == (Result.PROCESSED, "nextauth.session.ended")
+    for operation in LOOKS:
+        assert (await event(app, operation)).result is Result.DUPLICATE
+    assert await lives(app) == [["created", "ended"]]
+
+
+async def test_lapsed_sessions_are_deleted_where_that_is_asked_for(app: Context) -> None:
+    deleting = with_settings(app, delete_lapsed_sessions=True)
+    await write(deleting, nextauth())
+    assert (await write(deleting, nextauth(expires=in_s(-1)))).detail == "nextauth.session.ended"
+    assert await app.redis.exists(KEY) == 0
+    ended = await data(app)
+    assert (ended["reason"], ended["deleted"], "keyRemains" in ended) == ("expired", True, False)
+    assert (await event(deleting, "del")).result is Result.DUPLICATE
+    assert 0 < await app.redis.ttl(phantom_key(app)) <= TOMBSTONE_S
+    assert await types(app) == ["created", "ended"]
+
+
+async def test_a_lapsed_session_that_was_never_seen_alive_is_deleted_and_told_of(app: Context) -> None:
+    deleting = with_settings(app, delete_lapsed_sessions=True)
+    expires = in_s(-1)
+    await write(deleting, nextauth(expires=expires), "sweep")
+    assert await app.redis.exists(KEY, phantom_key(app)) == 0
+    assert await data(app) == {
+        "userId": "user-1",
+        "expires": expires,
+        "reason": "expired",
+        "duration_s": None,
+        "touches": 0,
+        "deleted": True,
+        "detectedBy": "sweep",
+    }
+    assert (await event(deleting, "del")).result is Result.DUPLICATE
+    assert await types(app) == ["ended"]
+
+
+async def test_a_lapse_that_was_recorded_before_is_deleted_without_another_record(app: Context) -> None:
+    await write(app, nextauth())
+    await write(app, nextauth(expires=in_s(-1)))
+    outcome = await event(with_settings(app, delete_lapsed_sessions=True), "sweep")
+    assert outcome.detail == "the lapsed session was deleted"
+    assert await app.redis.exists(KEY) == 0
+    assert await types(app) == ["created", "ended"]
+
+
+async def test_a_session_that_was_renewed_is_not_deleted(app: Context) -> None:
+    """It was due, and renewed before the look: the script decides by what is there."""
+    deleting = with_settings(app, delete_lapsed_sessions=True)
+    await begin_lapsing_life(deleting)
+    (due,) = await sessions.take_due(deleting, 10)
+    await app.redis.set(KEY, nextauth(expires=NOON))
+    await event(deleting, "schedule", due)
+    assert await app.redis.exists(KEY) == 1
+    assert await app.redis.zscore(DUE, sealed(app)) == datetime.fromisoformat(NOON).timestamp() * 1000
+    assert await types(app) == ["created"]
+
+
+# Lost events
+
+
+async def test_a_session_that_is_gone_without_a_word_is_lost(app: Context) -> None:
+    await write(app, nextauth())
+    await app.redis.delete(KEY)
+    assert (await event(app, "sweep")).result is Result.PROCESSED
+    ended = await data(app)
+    assert (ended["reason"], ended["detectedBy"]) == ("lost", "sweep")
+    assert (await event(app, "del")).result is Result.DUPLICATE
+
+
+async def test_a_session_whose_time_had_passed_is_expired_not_lost(app: Context) -> None:
+    await begin_brief_life(app, lambda seconds: app.redis.set(KEY, "{}", px=round(seconds * 1000)))
+    await until(lambda: gone(app))
+    await event(app, "sweep")
+    ended = await data(app)
+    assert (ended["reason"], ended["detectedBy"]) == ("expired", "sweep")
+
+
+async def test_a_loss_waits_for_the_event_that_tells_why(app: Context) -> None:
+    patient = with_settings(app, session_lost_after_s=10)
+    await write(patient, nextauth())
+    await app.redis.delete(KEY)
+    for operation in ("sweep", "schedule", "sweep"):
+        assert (await event(patient, operation)).result is Result.LATER
+    assert await types(app) == ["created"]
+    missing_ms = int(await app.redis.hget(phantom_key(app), "missing_ms"))
+    assert await app.redis.zscore(DUE, sealed(app)) == missing_ms + 10_000
+    await event(patient, "del")
+    ended = await data(app)
+    assert (ended["reason"], ended["detectedBy"]) == ("logout", "event")
+
+
+async def test_a_loss_is_recorded_after_the_grace_as_what_found_it(app: Context) -> None:
+    patient = with_settings(app, session_lost_after_s=10)
+    await write(patient, nextauth())
+    await app.redis.delete(KEY)
+    await event(patient, "sweep")
+    await age(app, 11, "missing_ms")
+    await app.redis.zadd(DUE, {sealed(app): 1})
+    assert await react_to_due(patient, sessions, budget_s=5) == 1
+    ended = await data(app)
+    assert (ended["reason"], ended["detectedBy"]) == ("lost", "sweep")
+    assert await app.redis.exists(DUE) == 0
+
+
+async def test_a_session_missed_before_its_time_has_not_expired(app: Context) -> None:
+    """Its expiry passes within the grace, when the key was gone long before."""
+    patient = with_settings(app, session_lost_after_s=10)
+    await write(patient, nextauth())
+    await app.redis.delete(KEY)
+    await event(patient, "sweep")
+    await age(app, 11, "missing_ms")
+    await app.redis.hset(phantom_key(app), "expires_ms", int(await app.redis.hget(phantom_key(app), "missing_ms")) + 1)
+    await event(patient, "schedule")
+    assert (await data(app))["reason"] == "lost"
+
+
+async def test_a_session_that_is_back_within_the_grace_is_another_life(app: Context) -> None:
+    patient = with_settings(app, session_lost_after_s=10)
+    await write(patient, nextauth("user-1"))
+    await app.redis.delete(KEY)
+    await event(patient, "sweep")
+    await write(patient, nextauth("user-2"))
+    assert await lives(app) == [["created", "ended"], ["created"]]
+    ended = (await records(app))[1]["data"]
+    assert (ended["reason"], ended["userId"], ended["detectedBy"]) == ("lost", "user-1", "sweep")
+    assert (await event(patient, "del")).result is Result.DUPLICATE  # late
+
+
+# Signals, and the length of a life
+
+
+async def test_a_session_that_nothing_ends_is_signalled_once_per_life(app: Context) -> None:
+    star = json.dumps({"user": {"id": "user-1"}})
+    for _ in range(2):
+        await write(app, star)
+        await event(app, "sweep")
+        await write(app, star, ex=100)
+        await write(app, star)
+        await app.redis.delete(KEY)
+        await event(app, "del")
+    assert await lives(app) == [["created", "unbounded", "refreshed", "ended"]] * 2
+
+
+async def test_a_session_that_becomes_unbounded_is_signalled(app: Context) -> None:
+    await write(app, "{}", ex=100)
+    await app.redis.persist(KEY)
+    await event(app, "persist")
+    assert await types(app) == ["created", "refreshed", "unbounded"]
+    assert await app.redis.exists(DUE) == 0
+
+
+async def test_a_long_life_does_not_outlive_its_phantom(app: Context) -> None:
+    await write(app, nextauth())
+    kept = (phantom_key(app), user_key(), DUE)
+    for key in kept:
+        assert await app.redis.expire(key, namespaces.PHANTOM_TTL_S // 2 - 60)
+    before = await own_keys(app)
+    assert (await event(app, "sweep")).result is Result.DUPLICATE
+    assert [await app.redis.ttl(key) > namespaces.PHANTOM_TTL_S - 60 for key in kept] == [True] * 3
+    assert await own_keys(app) == before
+    await app.redis.expire(phantom_key(app), namespaces.PHANTOM_TTL_S // 2 + 60)
+    await event(app, "sweep")
+    assert await app.redis.ttl(phantom_key(app)) < namespaces.PHANTOM_TTL_S // 2 + 61
+
+
+# Due times
+
+
+async def test_no_two_takers_get_the_same_session(app: Context) -> None:
+    tokens = [b"token-%d" % number for number in range(40)]
+    await app.redis.zadd(DUE, {sealed(app, token): number for number, token in enumerate(tokens)})
+    await app.redis.zadd(DUE, {sealed(app, b"not due yet"): 4e12})
+    taken = sorted(await asyncio.gather(*(sessions.take_due(app, 16) for _ in range(4))), key=len, reverse=True)
+    assert [len(some) for some in taken] == [16, 16, 8, 0]
+    longest_due_first = [phantom_of(sealed(app, token)) for token in tokens]
+    assert sorted(longest_due_first) == sorted(key for some in taken for key in some)
+    assert [sorted(some, key=longest_due_first.index) for some in taken] == taken
+    lease_ms = app.settings.lease_ms
+    now_ms = (await app.redis.time())[0] * 1000
+    for token in tokens:
+        assert await app.redis.zscore(DUE, sealed(app, token)) == pytest.approx(now_ms + lease_ms, abs=5000)
+
+
+async def test_a_taker_that_dies_forgets_nothing(app: Context) -> None:
+    brief = with_settings(app, lease_s=0.01)
+    await app.redis.zadd(DUE, {sealed(app): 1})
+    assert await sessions.take_due(brief, 10) == [phantom_key(app)]
+    assert await until(lambda: sessions.take_due(brief, 10)) == [phantom_key(app)]
+
+
+async def test_a_due_time_that_leads_nowhere_is_forgotten(app: Context) -> None:
+    """A session that nothing is known of, and what no AUDIT_KEY opens."""
+    await app.redis.zadd(DUE, {sealed(app): 1, "junk": 2, b"\xff\x00": 3})
+    assert await react_to_due(app, sessions, budget_s=5) == 3
+    assert await app.redis.exists(DUE) == 0
+
+
+async def test_a_sweep_restores_due_times_that_were_lost(app: Context) -> None:
+    await write(app, nextauth())
+    due = await app.redis.zscore(DUE, sealed(app))
+    await app.redis.delete(DUE)
+    assert (await event(app, "sweep")).result is Result.DUPLICATE
+    assert await app.redis.zscore(DUE, sealed(app)) == due
+
+
+async def test_a_lapse_found_by_a_sweep_is_recorded_as_found_by_it(app: Context) -> None:
+    """With the due time lost, and no event."""
+    await begin_lapsing_life(app)
+    await app.redis.delete(DUE)
+    report = await sweep(app, (sessions,), budget_s=10)
+    assert report.outcomes[Result.PROCESSED] == 1
+    ended = await data(app)
+    assert (ended["reason"], ended["keyRemains"], ended["detectedBy"]) == ("expired", True, "sweep")

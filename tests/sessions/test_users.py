@@ -1,0 +1,393 @@
+"""Whose session it is: signals about users, their tokens, their pseudonyms, and a change of the AUDIT_KEY."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from shared import dead_letters, namespaces, sessions
+from shared.context import Context
+from shared.keyring import keyring
+from shared.outcomes import Result
+from shared.session_keys import phantom_key as phantom_of
+from shared.sessions import react
+from shared.sweep import sweep
+from tests.sessions.looks import (
+    DUE,
+    KEY,
+    NOON,
+    ONE,
+    TOKEN,
+    data,
+    event,
+    in_s,
+    lives,
+    nextauth,
+    numbers,
+    own_keys,
+    phantom_key,
+    records,
+    sealed,
+    tokens_key,
+    types,
+    user_key,
+    with_settings,
+    write,
+)
+
+OTHER = KEY + b"-2"
+NEW_KEY = "another audit key of the tests"
+REVOKED = "fabric.tokens.revoked"
+
+
+def index_key(user_id: str = "user-1") -> bytes:
+    return namespaces.build(namespaces.SESSION_BY_USER, user_id)
+
+
+async def members(app: Context, user_id: str = "user-1") -> set[bytes]:
+    return set(await app.redis.zrange(user_key(user_id), 0, -1))
+
+
+def fingerprints(app: Context, *keys: bytes) -> set[bytes]:
+    prefix = namespaces.SESSION.prefix
+    return {app.keyrings[0].fingerprint(key.removeprefix(prefix)).encode() for key in keys}
+
+
+async def log_out(app: Context, key: bytes = KEY, operation: str = "del") -> None:
+    assert await app.redis.delete(key) == 1
+    assert (await event(app, operation, key)).result is Result.PROCESSED
+
+
+# A user's sessions
+
+
+async def test_the_set_of_a_users_sessions_has_those_that_live(app: Context) -> None:
+    for key in (KEY, OTHER):
+        await write(app, nextauth(), key=key)
+    assert await members(app) == fingerprints(app, KEY, OTHER)
+    assert 0 <= namespaces.PHANTOM_TTL_S - await app.redis.ttl(user_key()) <= 5
+    await write(app, nextauth("user-2"))
+    assert await members(app) == fingerprints(app, OTHER)
+    assert await members(app, "user-2") == fingerprints(app, KEY)
+    await log_out(app)
+    await write(app, nextauth(expires=in_s(-1)), key=OTHER)
+    assert await app.redis.exists(user_key(), user_key("user-2")) == 0
+
+
+async def test_a_session_without_a_user_is_in_no_set(app: Context) -> None:
+    await write(app, json.dumps({"cookie": {"expires": NOON}}))
+    assert await app.redis.keys("functions:sessions:user:*") == []
+    await write(app, json.dumps({"cookie": {"expires": NOON}, "passport": {"user": "user-1"}}))
+    assert await members(app) == fingerprints(app, KEY)
+
+
+async def test_each_session_past_a_users_limit_is_signalled(app: Context) -> None:
+    limited = with_settings(app, max_sessions_per_user=2)
+    keys = [KEY + b"-%d" % number for number in range(4)]
+    for key in keys:
+        await write(limited, nextauth(), key=key)
+        await event(limited, "sweep", key)
+        await write(limited, nextauth(expires=ONE), key=key)  # a refresh is no further session
+    excess = [record["data"] for record in await records(app) if record["type"] == "nextauth.session.excess"]
+    assert excess == [
+        {"userId": "user-1", "sessions": sessions, "limit": 2, "detectedBy": "event"} for sessions in (3, 4)
+    ]
+    for key in keys[:3]:
+        await log_out(limited, key)
+    await write(limited, nextauth(), key=KEY)
+    assert (await types(app)).count("excess") == 2
+    await write(limited, nextauth("user-2"), key=OTHER)
+    await write(limited, nextauth("user-1"), key=OTHER)  # now one of this user's
+    assert (await types(app))[-2:] == ["changed", "excess"]
+
+
+async def test_lapsed_sessions_do_not_count_towards_the_limit(app: Context) -> None:
+    limited = with_settings(app, max_sessions_per_user=1)
+    await write(limited, nextauth(), key=OTHER)
+    await app.redis.zadd(user_key(), dict.fromkeys(fingerprints(app, OTHER), 1))  # it lapsed, and nobody looked yet
+    await write(limited, nextauth())
+    assert await types(app) == ["created", "created"]
+
+
+async def test_there_is_no_limit_unless_one_is_set(app: Context) -> None:
+    for number in range(20):
+        await write(app, nextauth(), key=KEY + b"-%d" % number)
+    assert set(await types(app)) == {"created"}
+
+
+# Tokens
+
+
+@pytest.fixture
+async def revoking(app: Context) -> Context:
+    """Where the last logout deletes tokens, and user-1 has some."""
+    await app.redis.set(tokens_key(), "tokens")
+    return with_settings(app, revoke_tokens_on_last_logout=True, session_lost_after_s=0)
+
+
+async def test_the_end_of_a_users_last_session_deletes_the_users_tokens(revoking: Context) -> None:
+    for key in (KEY, OTHER):
+        await write(revoking, nextauth(), key=key)
+    await log_out(revoking)
+    assert await revoking.redis.exists(tokens_key()) == 1
+    await log_out(revoking, OTHER)
+    assert await revoking.redis.exists(tokens_key()) == 0
+    assert await lives(revoking) == [["created", "ended"], ["created", "ended", REVOKED]]
+    revoked = (await records(revoking))[-1]
+    assert revoked["data"] == {"userId": "user-1", "detectedBy": "event"}
+    for _ in range(3):
+        await event(revoking, "del", OTHER)
+    assert await numbers(revoking) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("operation", ["del", "expired", "evicted", "sweep"])
+async def test_tokens_go_however_the_last_session_ended(revoking: Context, operation: str) -> None:
+    await write(revoking, nextauth())
+    await log_out(revoking, operation=operation)
+    assert await types(revoking) == ["created", "ended", REVOKED]
+
+
+async def test_tokens_go_with_a_lapse_and_with_another_user_on_the_token(revoking: Context) -> None:
+    await write(revoking, nextauth())
+    await write(revoking, nextauth(expires=in_s(-1)))
+    assert await types(revoking) == ["created", "ended", REVOKED]
+    await revoking.redis.set(tokens_key(), "tokens")
+    await write(revoking, nextauth())
+    await write(revoking, nextauth("user-2"))
+    assert await lives(revoking) == [["created", "ended", REVOKED], ["created", "changed", REVOKED]]
+    assert (await data(revoking))["userId"] == "user-1"
+
+
+async def test_where_there_are_no_tokens_none_are_revoked(revoking: Context) -> None:
+    await revoking.redis.delete(tokens_key())
+    await write(revoking, nextauth())
+    await log_out(revoking)
+    assert await types(revoking) == ["created", "ended"]
+
+
+async def test_tokens_stay_unless_their_deletion_is_asked_for(app: Context) -> None:
+    await app.redis.set(tokens_key(), "tokens")
+    await write(app, nextauth())
+    await log_out(app)
+    assert await app.redis.get(tokens_key()) == b"tokens"
+    assert await types(app) == ["created", "ended"]
+
+
+@pytest.mark.parametrize("named", [OTHER, OTHER.removeprefix(b"nextauth:session:")], ids=["key", "bare token"])
+async def test_tokens_stay_while_the_index_names_another_live_session(revoking: Context, named: bytes) -> None:
+    """One that no event has told of yet."""
+    await revoking.redis.mset({OTHER: nextauth(), index_key(): named})
+    await write(revoking, nextauth())
+    await log_out(revoking)
+    assert await revoking.redis.exists(tokens_key()) == 1
+    await revoking.redis.delete(OTHER)
+    await write(revoking, nextauth())
+    await log_out(revoking)
+    assert await revoking.redis.exists(tokens_key()) == 0
+
+
+INDEXES: dict[str, Sequence[Any]] = {
+    "this session": ["SET", index_key(), KEY],
+    "its bare token": ["SET", index_key(), TOKEN],
+    "one that is gone": ["SET", index_key(), OTHER],
+    "nothing": ["SET", index_key(), ""],
+    "bytes": ["SET", index_key(), b"\xff\x00"],
+    "a novel": ["SET", index_key(), "x" * 10_000],
+    "a hash": ["HSET", index_key(), "a", "b"],
+}
+
+
+@pytest.mark.parametrize("command", INDEXES.values(), ids=INDEXES.keys())
+async def test_an_index_that_names_no_other_session_keeps_no_tokens(revoking: Context, command: Sequence[Any]) -> None:
+    await revoking.redis.execute_command(*command)
+    await write(revoking, nextauth())
+    await log_out(revoking)
+    assert await types(revoking) == ["created", "ended", REVOKED]
+
+
+async def test_tokens_stay_where_the_session_goes_on_under_another_token(revoking: Context) -> None:
+    await write(revoking, nextauth())
+    await revoking.redis.rename(KEY, OTHER)
+    await event(revoking, "rename_from")
+    await event(revoking, "rename_to", OTHER)
+    assert await revoking.redis.exists(tokens_key()) == 1
+    await log_out(revoking, OTHER)
+    assert await lives(revoking) == [["created", "ended"], ["created", "ended", REVOKED]]
+
+
+async def test_tokens_of_a_user_who_is_back_already_stay(revoking: Context) -> None:
+    """The logout is handled when the token is in use again: the tokens may be those of the new login."""
+    await write(revoking, nextauth())
+    await revoking.redis.delete(KEY)
+    await write(revoking, nextauth(), "del")
+    assert await lives(revoking) == [["created", "ended"], ["created"]]
+    assert await revoking.redis.exists(tokens_key()) == 1
+    await revoking.redis.delete(KEY)
+    await revoking.redis.hset(phantom_key(revoking), "prior_end_ms", 0)
+    await write(revoking, nextauth("user-2"), "del")
+    assert await lives(revoking) == [["created", "ended"], ["created", "ended", REVOKED], ["created"]]
+
+
+async def test_tokens_go_at_the_end_of_a_session_from_before_the_setting(app: Context, revoking: Context) -> None:
+    await write(app, nextauth())
+    await log_out(revoking)
+    assert await types(app) == ["created", "ended", REVOKED]
+
+
+async def test_sessions_under_either_form_of_the_user_keep_the_tokens(revoking: Context) -> None:
+    """One began before pseudonyms were asked for, the other after."""
+    masking = with_settings(revoking, audit_pseudonymise_users=True)
+    await write(revoking, nextauth())
+    await write(masking, nextauth(), key=OTHER)
+    await log_out(masking)
+    assert await revoking.redis.exists(tokens_key()) == 1
+    await log_out(masking, OTHER)
+    assert await revoking.redis.exists(tokens_key()) == 0
+
+
+# Pseudonyms
+
+
+@pytest.fixture
+def masking(app: Context) -> Context:
+    return with_settings(app, audit_pseudonymise_users=True, max_sessions_per_user=1)
+
+
+async def test_with_pseudonyms_no_user_id_is_recorded_or_kept(masking: Context) -> None:
+    users = ["11111111-planted", "22222222-planted", "ü" * 100, "3" * 300]
+    for number, user_id in enumerate(users):
+        for key in (KEY, OTHER):
+            await write(masking, nextauth(user_id, expires=f"2031-05-0{number + 1}T12:00:00Z"), key=key)
+    await write(masking, nextauth(users[0], expires=in_s(-1)), key=OTHER)
+    await write(masking, '{"userId":"11111111-planted')
+    kept = repr(await own_keys(masking)) + repr(await masking.redis.keys("functions:*"))
+    assert (await types(masking)).count("changed") == 6
+    assert (await types(masking)).count("excess") == 4
+    for user_id in users[:2]:
+        assert user_id not in kept
+    assert r"\xc3\xbc" not in kept
+    assert "ü" not in kept
+    assert "333333" not in kept
+    pseudonyms = {masking.keyrings[0].pseudonym(user_id) for user_id in users[:3]}
+    told = await records(masking)
+    assert pseudonyms < {record["data"]["userId"] for record in told}
+    assert pseudonyms == {
+        record["data"]["previousUserId"] for record in told if record["type"] == "nextauth.session.changed"
+    }
+
+
+@pytest.mark.parametrize("user_id", ["user-1", "ü" * 100, "\N{GRINNING FACE}", "a\nb", "x" * 64, "9007199254740993"])
+async def test_a_pseudonym_is_that_of_the_keyring(masking: Context, user_id: str) -> None:
+    await write(masking, nextauth(int(user_id) if user_id.isdecimal() else user_id))
+    pseudonym = masking.keyrings[0].pseudonym(user_id)
+    assert (await data(masking))["userId"] == pseudonym
+    assert await members(masking, pseudonym) == fingerprints(masking, KEY)
+
+
+@pytest.mark.parametrize("first", [False, True], ids=["set", "unset"])
+async def test_setting_pseudonyms_in_a_life_is_no_change_of_user(app: Context, first: bool) -> None:
+    before = with_settings(app, audit_pseudonymise_users=first, audit_refresh_min_s=0)
+    after = with_settings(app, audit_pseudonymise_users=not first, audit_refresh_min_s=0)
+    forms = {False: "user-1", True: app.keyrings[0].pseudonym("user-1")}
+    await write(before, nextauth())
+    await event(after, "sweep")
+    await write(after, nextauth(expires=ONE))
+    await write(before, nextauth(lastSeen=1))
+    await log_out(after)
+    assert await types(app) == ["created", "refreshed", "refreshed", "ended"]
+    assert {record["data"]["userId"] for record in await records(app)} == {forms[first]}
+    await write(after, nextauth())  # the next life has the new form, with the content of the one before too
+    assert (await data(app))["userId"] == forms[not first]
+
+
+async def test_another_user_is_a_change_with_pseudonyms_too(masking: Context) -> None:
+    await write(masking, nextauth("user-1"))
+    await write(masking, nextauth("user-2"))
+    changed = await data(masking)
+    assert [changed["previousUserId"], changed["userId"]] == [
+        masking.keyrings[0].pseudonym(user_id) for user_id in ("user-1", "user-2")
+    ]
+
+
+# A change of the AUDIT_KEY
+
+
+@pytest.fixture
+def rotated(app: Context) -> Context:
+    """The instance after its AUDIT_KEY was changed."""
+    return with_settings(app, audit_key=NEW_KEY, audit_key_previous=app.settings.audit_key, session_lost_after_s=0)
+
+
+@pytest.mark.parametrize("pseudonymise", [False, True], ids=["plain", "pseudonyms"])
+async def test_a_life_goes_on_under_a_new_key(app: Context, rotated: Context, pseudonymise: bool) -> None:
+    app, rotated = (with_settings(one, audit_pseudonymise_users=pseudonymise) for one in (app, rotated))
+    await write(app, nextauth())
+    due = await app.redis.zscore(DUE, sealed(app))
+    assert (await event(rotated, "sweep")).result is Result.DUPLICATE
+    assert await app.redis.exists(phantom_key(app)) == 0
+    assert await app.redis.exists(phantom_key(rotated)) == 1
+    assert await app.redis.zrange(DUE, 0, -1) == [sealed(rotated)]
+    assert await app.redis.zscore(DUE, sealed(rotated)) == due
+    assert (await write(rotated, nextauth(lastSeen=1))).detail == "a touch; counted"
+    await write(rotated, nextauth("user-2"))
+    await log_out(rotated)
+    await event(rotated, "sweep", phantom_key(rotated))
+    assert await lives(app) == [["created", "changed", "ended"]]
+    told = await records(app)
+    assert {(record["subject"], record["keyid"]) for record in told} == {
+        (app.keyrings[0].fingerprint(TOKEN.encode()), app.keyrings[0].key_id)
+    }
+    await write(rotated, nextauth())
+    created = (await records(app))[-1]
+    assert (created["subject"], created["keyid"]) == (
+        rotated.keyrings[0].fingerprint(TOKEN.encode()),
+        keyring(NEW_KEY).key_id,
+    )
+
+
+@pytest.mark.parametrize("alive", [True, False], ids=["alive", "gone"])
+async def test_a_sweep_after_a_new_key_moves_what_is_known_and_records_an_end_once(
+    app: Context, rotated: Context, alive: bool
+) -> None:
+    keys = [KEY + b"-%d" % number for number in range(5)]
+    await app.redis.mset(dict.fromkeys(keys, nextauth()))
+    await react(app, keys, "set")
+    if not alive:
+        await app.redis.delete(*keys)
+    for _ in range(2):
+        await sweep(rotated, (sessions,), budget_s=10)
+    expected = {"created": 5} if alive else {"created": 5, "ended": 5}
+    told = await types(app)
+    assert {one: told.count(one) for one in told} == expected
+    moved = {rotated.keyrings[0].seal(key.removeprefix(b"nextauth:session:")).encode() for key in keys}
+    assert set(await app.redis.keys("functions:phantom:*")) == {phantom_of(one) for one in moved}
+    assert set(await app.redis.zrange(DUE, 0, -1)) == (moved if alive else set())
+
+
+async def test_a_session_that_is_due_under_the_former_key_is_looked_at(app: Context, rotated: Context) -> None:
+    await write(app, nextauth())
+    await app.redis.zadd(DUE, {sealed(app): 1})
+    (due,) = await sessions.take_due(rotated, 10)
+    assert due == phantom_key(app)
+    await app.redis.delete(KEY)
+    assert (await event(rotated, "schedule", due)).result is Result.PROCESSED
+    assert await types(app) == ["created", "ended"]
+    assert await app.redis.exists(DUE, phantom_key(app)) == 0
+
+
+async def test_without_the_former_key_a_session_is_known_no_more(app: Context) -> None:
+    await write(app, nextauth())
+    stranger = with_settings(app, audit_key=NEW_KEY)
+    assert (await event(stranger, "sweep", phantom_key(app))).result is Result.IGNORED
+    assert (await event(stranger, "sweep")).result is Result.PROCESSED
+    assert {record["keyid"] for record in await records(app)} == {app.keyrings[0].key_id, keyring(NEW_KEY).key_id}
+
+
+async def test_a_dead_letter_from_before_the_new_key_is_still_replayed(app: Context, rotated: Context) -> None:
+    await write(app, "null")
+    (letter,) = (await dead_letters.list_page(app)).letters
+    await app.redis.set(KEY, nextauth())
+    assert letter.key == phantom_key(app)
+    assert (await event(rotated, "replay", letter.key)).result is Result.PROCESSED
+    assert (await data(app))["detectedBy"] == "schedule"
