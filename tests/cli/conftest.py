@@ -102,9 +102,8 @@ class Costly:
         """Runs a command, up to three times, until no command of the server took more than MOST_MS.
 
         A busy machine stops the server now and then, whatever it is doing; a command that takes long by itself does so
-        each time. So one of ten calls of a command may, and of a command
-        that is called once none may, in one of three runs. Memory is bounded each
-        time, over that of the same program with nothing to do.
+        each time. So one of ten calls of a command may, and in one of three runs all commands have to keep to that: one
+        that is called once must not take long at all. Memory is bounded each time, over that of a command on few keys.
         """
         resting = await self.run("keys", "list", "--limit", "1")
         for _ in range(3):

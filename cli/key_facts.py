@@ -1,0 +1,272 @@
+"""What Redis and the app know of one key. Nothing here changes anything, or reads an unbounded amount at once."""
+
+import hashlib
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+from cli.terminal import shown
+from shared import batches, chart_cache, charts, claims, dead_letters, namespaces, retries, sessions
+from shared.context import Context
+from shared.namespaces import Kind
+from shared.session_keys import phantom_key, session_key, token_of
+
+_PIECE_BYTES = 1 << 20
+_PIECE_PARTS = 1000
+_LENGTH_OF = {"string": "STRLEN", "list": "LLEN", "hash": "HLEN", "set": "SCARD", "zset": "ZCARD", "stream": "XLEN"}
+_ENTRY = re.compile(rb"(\d{1,15}) (\d{1,15}) (\d{1,15})\n\w*\n(.*)", re.DOTALL)
+_UPDATED_AT = re.compile(rb'"updatedAt":"([0-9TZ:.+-]{1,40})"')
+_DIGEST_DIGITS = 40
+_INDEX_BYTES = 8192
+_CACHE_HEAD_BYTES = 32 * 1024
+"""Of a cache: enough for its ids, which stand before the time."""
+
+type Facts = dict[str, Any]
+
+
+async def redis_facts(app: Context, key: bytes) -> Facts:
+    """Type, encoding, length, size, TTL and idle time of a key, each where Redis tells; {} when it is not there."""
+    kind, encoding, idle_s, ttl_ms, size = await _ask(
+        app,
+        ("TYPE", key),
+        ("OBJECT", "ENCODING", key),
+        ("OBJECT", "IDLETIME", key),
+        ("PTTL", key),
+        ("MEMORY", "USAGE", key),
+    )
+    if kind in {None, b"none"}:
+        return {}
+    name = kind.decode()
+    (length,) = await _ask(app, (_LENGTH_OF.get(name, "EXISTS"), key))
+    facts = {
+        "type": name,
+        "encoding": encoding.decode() if encoding else None,
+        "length": length,
+        "bytes": size,
+        "ttl_s": None if ttl_ms in {None, -1} else ttl_ms / 1000,
+        "idle_s": idle_s,
+    }
+    return {name: value for name, value in facts.items() if value is not None or name == "ttl_s"}
+
+
+async def app_facts(app: Context, key: bytes, kind: Kind | None) -> Facts:
+    """What the app knows of a key of this kind: its effect, its claim, its failures; {} for kinds that it does not
+    react to. Raises what the Redis client raises."""
+    parts = namespaces.parts_of(kind, key) if kind else None
+    if kind is None or parts is None:
+        return {}
+    facts_of: dict[Kind, Callable[[], Awaitable[Facts]]] = {
+        namespaces.BATCH: lambda: _batch(app, key, parts[0]),
+        namespaces.RESULT: lambda: _batch(app, namespaces.build(namespaces.BATCH, parts[0]), parts[0]),
+        namespaces.PROCESSING: lambda: _batch(app, namespaces.build(namespaces.BATCH, parts[0]), parts[0]),
+        namespaces.CHART_DATA: lambda: _chart(app, key, *parts),
+        namespaces.CHART_CACHE: lambda: _chart(app, namespaces.build(namespaces.CHART_DATA, *parts), *parts),
+        namespaces.SESSION: lambda: _session(app, key),
+        namespaces.PHANTOM: lambda: _session(app, key),
+        namespaces.SESSION_BY_USER: lambda: _index(app, key),
+    }
+    return await facts_of[kind]() if kind in facts_of else {}
+
+
+async def _ask(app: Context, *commands: tuple[Any, ...]) -> list[Any]:
+    """The answers of Redis in one round trip; None for one that it refused, such as for another type."""
+    pipeline = app.redis.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    answers = await pipeline.execute(raise_on_error=False)
+    return [None if isinstance(answer, Exception) else answer for answer in answers]
+
+
+async def _now_ms(app: Context) -> int:
+    seconds, micros = await app.redis.time()
+    return int(seconds * 1000 + micros // 1000)
+
+
+async def _batch(app: Context, key: bytes, batch_id: bytes) -> Facts:
+    digest = await content_digest(app, key)
+    head = claims.result_head("0" * _DIGEST_DIGITS)
+    result, held, known = await _ask(
+        app,
+        ("GETRANGE", namespaces.build(namespaces.RESULT, batch_id), 0, len(head) - 1),
+        (
+            "HMGET",
+            namespaces.build(namespaces.PROCESSING, batch_id),
+            *("owner", "attempt", "lease_until_ms", "token"),
+        ),
+        ("TYPE", namespaces.build(namespaces.PROCESSING, batch_id)),
+    )
+    facts: Facts = {"batch": shown(app, key), "batch_content": digest or "gone or not readable", "result": "none"}
+    if result:
+        facts["result"] = "of this content" if digest and result == claims.result_head(digest) else "of other content"
+    if known not in {None, b"none"}:
+        facts |= _claim(held or [None] * 4, await _now_ms(app))
+    return facts | await _failures(app, batches.NAME, key, digest)
+
+
+def _claim(held: list[bytes | None], now_ms: int) -> Facts:
+    owner, attempt, until_ms, token = held
+    if token is None or owner is None:
+        return {"claim": "another application's"}
+    left_ms = _int(until_ms) - now_ms
+    return {
+        "claim": f"held for another {left_ms / 1000:.1f} s" if left_ms > 0 else "its lease has run out",
+        "claim_owner": owner.decode(errors="replace")[:16],
+        "claim_attempt": _int(attempt),
+    }
+
+
+async def _chart(app: Context, source: bytes, chart_id: bytes, data_type: bytes) -> Facts:
+    digest = await content_digest(app, source)
+    cache = namespaces.build(namespaces.CHART_CACHE, chart_id, data_type)
+    head_bytes = len(chart_cache.HEAD) + _DIGEST_DIGITS
+    head, ttl_ms = await _ask(app, ("GETRANGE", cache, 0, _CACHE_HEAD_BYTES), ("PTTL", cache))
+    facts: Facts = {"source": shown(app, source), "source_content": digest or "gone or not readable", "cache": "none"}
+    if head:
+        fresh, stale = head.startswith(chart_cache.FRESH), head.startswith(chart_cache.STALE)
+        facts["cache"] = "fresh" if fresh else "stale" if stale else "another application's"
+        of_this = digest is not None and head[len(chart_cache.HEAD) : head_bytes] == digest.encode()
+        facts["cache_of_this_content"] = of_this
+        if updated := _UPDATED_AT.search(head):
+            facts["cache_updated_at"] = updated[1].decode()
+        facts["cache_ttl_s"] = None if ttl_ms is None or ttl_ms < 0 else ttl_ms / 1000
+    return facts | await _failures(app, charts.NAME, source, digest)
+
+
+async def _session(app: Context, key: bytes) -> Facts:
+    token = token_of(app.keyrings, key)
+    if token is None:
+        return {"phantom": "sealed under another AUDIT_KEY"}
+    rings = list(app.keyrings)
+    sealed = [ring.seal(token).encode() for ring in rings]
+    live, now_ms = await app.redis.exists(session_key(token)), await _now_ms(app)
+    facts: Facts = {
+        "session": "there" if live else "gone",
+        "fingerprint": rings[0].fingerprint(token),
+        "phantom": "none",
+    }
+    for one in sealed:
+        (life,) = await _ask(
+            app,
+            (
+                "HMGET",
+                phantom_key(one),
+                *("fingerprint", "first_seen_ms", "sequence", "touches", "user_id"),
+                *("expires_ms", "missing_ms", "ended_ms"),
+            ),
+        )
+        if life is None or life[0] is None:
+            continue
+        facts |= _phantom(app, life, now_ms)
+        break
+    due = await app.redis.zscore(namespaces.build(namespaces.SESSIONS_DUE), sealed[0])
+    if due is not None:
+        facts["due_in_s"] = round(due / 1000 - now_ms / 1000, 1)
+    return facts | await _failures(app, sessions.NAME, phantom_key(sealed[0]), None)
+
+
+def _phantom(app: Context, life: list[bytes | None], now_ms: int) -> Facts:
+    fingerprint, first_ms, sequence, touches, user, expires_ms, missing_ms, ended_ms = life
+    state = "ended" if ended_ms else "alive, its key is missing" if missing_ms else "alive"
+    facts: Facts = {
+        "phantom": state,
+        "recorded_as": (fingerprint or b"").decode(errors="replace")[:32],
+        "first_seen_s_ago": round((now_ms - _int(first_ms)) / 1000, 1),
+        "records": _int(sequence),
+        "touches_since": _int(touches),
+        "expires_in_s": round((_int(expires_ms) - now_ms) / 1000, 1) if expires_ms else None,
+    }
+    if user:
+        facts["user_sessions"] = shown(app, namespaces.build(namespaces.USER_SESSIONS, user))
+    return facts
+
+
+async def _index(app: Context, key: bytes) -> Facts:
+    (named,) = await _ask(app, ("GETRANGE", key, 0, _INDEX_BYTES))
+    if not named:
+        return {"names": "nothing"}
+    prefix = namespaces.SESSION.prefix
+    session = named if named.startswith(prefix) else prefix + named
+    return {"names": shown(app, session), "which_is": "there" if await app.redis.exists(session) else "gone"}
+
+
+async def _failures(app: Context, reactor: str, key: bytes, digest: str | None) -> Facts:
+    """Its retry, its dead letters, and whether what it holds was given up."""
+    facts: Facts = {"retry": "none"}
+    member = retries.member(reactor, key)
+    due_ms, entry, mark = await _ask(
+        app,
+        ("ZSCORE", namespaces.build(namespaces.RETRY_DUE), member),
+        ("HGET", namespaces.build(namespaces.RETRY_ENTRIES), member),
+        ("GET", dead_letters.mark_key(reactor, key)),
+    )
+    if due_ms is not None:
+        facts["retry"] = f"due in {float(due_ms) / 1000 - await _now_ms(app) / 1000:.1f} s"
+    if entry is not None and (found := _ENTRY.fullmatch(entry)):
+        facts["failed_attempts"] = int(found[1])
+        facts["last_error"] = _error(found[4])
+    if mark is not None:
+        facts["given_up"] = "this content" if digest and mark == digest.encode() else "a content of it"
+    if letters := await _letters(app, reactor, key):
+        facts["dead_letters"] = letters
+    return facts
+
+
+def _error(raw: bytes) -> str:
+    """Class and message, as retries.describe made them: no input in it."""
+    try:
+        name, message = msgspec.msgpack.decode(raw, type=tuple[str, str])
+    except msgspec.MsgspecError:
+        return "not readable"
+    return f"{name}: {message}" if message else name
+
+
+async def _letters(app: Context, reactor: str, key: bytes) -> list[str]:
+    """Ids and errors of the dead letters of a key; there are DEAD_LETTERS_MAX to look through at the most."""
+    found: list[str] = []
+    cursor: str | None = None
+    while True:
+        page = await dead_letters.list_page(app, reactor=reactor, cursor=cursor, limit=dead_letters.MAX_PAGE)
+        found += [f"{one.id} {one.error}: {one.message}".rstrip(": ") for one in page.letters if one.key == key]
+        cursor = page.next_cursor
+        if cursor is None:
+            return found
+
+
+async def content_digest(app: Context, key: bytes) -> str | None:
+    """The digest of a batch or chart as its script computes it (claim_batches.lua), read piece by piece.
+
+    None when it is gone, of another type or larger than what the app reads; wrong when it is written meanwhile.
+    """
+    kind = (await _ask(app, ("TYPE", key)))[0].decode()
+    length, size = await _ask(app, (_LENGTH_OF.get(kind, "EXISTS"), key), ("MEMORY", "USAGE", key))
+    most = app.settings.max_payload_bytes
+    if kind == "string" and length is not None and length <= most:
+        digest = hashlib.sha1(usedforsecurity=False)
+        for start in range(0, length, _PIECE_BYTES):
+            piece: Any = await app.redis.getrange(key, start, start + _PIECE_BYTES - 1)
+            digest.update(piece)
+        return digest.hexdigest()
+    if kind not in {"list", "hash"} or length is None or length > claims.MAX_PARTS or (size or 0) > 2 * most:
+        return None
+    parts = await (_list_parts(app, key, length) if kind == "list" else _hash_parts(app, key))
+    framed = b"".join(b"%d:%b" % (len(part), part) for part in parts)
+    return hashlib.sha1(framed, usedforsecurity=False).hexdigest()
+
+
+async def _list_parts(app: Context, key: bytes, length: int) -> list[bytes]:
+    parts: list[Any] = []
+    for start in range(0, length, _PIECE_PARTS):
+        parts += await app.redis.lrange(key, start, start + _PIECE_PARTS - 1)
+    return parts
+
+
+async def _hash_parts(app: Context, key: bytes) -> list[bytes]:
+    values = {name: value async for name, value in app.redis.hscan_iter(key, count=_PIECE_PARTS)}
+    return [part for name in sorted(values) for part in (name, values[name])]
+
+
+def _int(raw: bytes | None) -> int:
+    """What the app wrote as a number; 0 for what another application left there."""
+    return int(raw) if raw and re.fullmatch(rb"\d{1,15}", raw) else 0

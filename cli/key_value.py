@@ -1,0 +1,123 @@
+"""The value of a key as it may be shown: a beginning of it, or, where it may hold secrets, only its shape."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from shared import namespaces
+from shared.context import Context
+from shared.errors import KeyspaceError
+from shared.masking import printable
+from shared.namespaces import Kind
+from shared.payload import decode_json
+
+SHOWN_CHARS = 1000
+SHOWN_PARTS = 20
+"""Elements of a list or fields of a hash that are shown, and fields of a shape at one depth."""
+MAX_DEPTH = 3
+MAX_SHAPE_BYTES = 256 * 1024
+"""Larger strings are not read to tell their shape."""
+MAX_PARTS_BYTES = 8 * 1024 * 1024
+"""Collections that take more are not read: one element could be all of it."""
+OPEN_KINDS = frozenset(
+    {
+        namespaces.CHART_DATA,
+        namespaces.QUERY_CACHE,
+        namespaces.CONNECTION_TEST,
+        namespaces.BATCH,
+        namespaces.PROCESSING,
+        namespaces.RESULT,
+        namespaces.MODEL,
+        namespaces.CHART_CACHE,
+        namespaces.SWEEP,
+        namespaces.STATISTICS,
+        namespaces.DEAD_TOTALS,
+    }
+)
+"""Kinds whose values are plant data or counters. Of all others, and of keys of no kind, only the shape is shown."""
+_PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}")
+_LONG_RUN = re.compile(r"\d{4,}|[0-9a-fA-F]{16,}")
+
+
+async def describe(app: Context, key: bytes, kind: Kind | None, redis_facts: Mapping[str, Any]) -> dict[str, Any]:
+    """What may be shown of the value: {"masked", and "text", "parts" or "shape"}; {} when the key is gone.
+
+    `redis_facts` are those of key_facts. Raises what the Redis client raises.
+    """
+    masked = kind not in OPEN_KINDS
+    match redis_facts.get("type"):
+        case None:
+            return {}
+        case "string":
+            if masked:
+                return {"masked": True, "shape": await _string_shape(app, key, redis_facts["length"])}
+            raw: Any = await app.redis.getrange(key, 0, 4 * SHOWN_CHARS)
+            return {"masked": False, "text": printable(raw, SHOWN_CHARS)}
+        case "hash" | "list" as shape if (
+            redis_facts.get("bytes") is not None and redis_facts["bytes"] <= MAX_PARTS_BYTES
+        ):
+            parts = await (_fields(app, key, masked) if shape == "hash" else _elements(app, key, masked))
+            more = redis_facts["length"] - len(parts)
+            return {"masked": masked, "parts": [*parts, *([f"and {more:,} more"] if more > 0 else [])]}
+    return {"masked": True, "shape": [f"{redis_facts['length']:,} elements, not read"]}
+
+
+async def _fields(app: Context, key: bytes, masked: bool) -> list[str]:
+    answer: Any = await app.redis.hscan(key, 0, count=SHOWN_PARTS)
+    page: dict[bytes, bytes] = answer[1]
+    some = sorted(page.items())[:SHOWN_PARTS]
+    if masked:
+        return [f"{_name(name.decode(errors='replace'))}: {len(value):,} bytes" for name, value in some]
+    chars = SHOWN_CHARS // SHOWN_PARTS
+    return [f"{printable(name, chars)}: {printable(value, chars)}" for name, value in some]
+
+
+async def _elements(app: Context, key: bytes, masked: bool) -> list[str]:
+    some: list[Any] = await app.redis.lrange(key, 0, SHOWN_PARTS - 1)
+    return [f"{len(one):,} bytes" if masked else printable(one, SHOWN_CHARS // SHOWN_PARTS) for one in some]
+
+
+async def _string_shape(app: Context, key: bytes, length: int) -> list[str]:
+    if length > MAX_SHAPE_BYTES:
+        return [f"{length:,} bytes, not read"]
+    text: Any = await app.redis.getrange(key, 0, length)
+    try:
+        value = decode_json(text)
+    except KeyspaceError:
+        return [f"no JSON; length in bytes: {length:,}"]
+    if isinstance(value, dict):
+        return list(_shape_of(value, "", 1)) or ["an empty object"]
+    return [_type_of(value)]
+
+
+def _shape_of(value: Mapping[str, Any], path: str, depth: int) -> Iterable[str]:
+    for number, (name, inner) in enumerate(value.items()):
+        if number == SHOWN_PARTS:
+            yield f"{path}... {len(value) - number:,} more"
+            return
+        here = path + _name(name)
+        yield f"{here}: {_type_of(inner)}"
+        if isinstance(inner, dict) and depth < MAX_DEPTH:
+            yield from _shape_of(inner, here + ".", depth + 1)
+
+
+def _name(name: str) -> str:
+    """A name that is no plain word may itself be a secret, or an id."""
+    return name if _PLAIN_NAME.fullmatch(name) and not _LONG_RUN.search(name) else "?"
+
+
+def _type_of(value: Any) -> str:
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "boolean"
+        case int() | float():
+            return "number"
+        case str():
+            return f"text of {len(value):,}"
+        case list():
+            return f"list of {len(value):,}"
+        case dict():
+            return f"object of {len(value):,}"
+    return "value"

@@ -1,0 +1,321 @@
+"""`keys list`, `keys stats`, `keys show`: what is in Redis, without a secret on the screen."""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from cli import human, key_facts, key_value
+from cli.terminal import Exit, Json, Refused, complain, open_console, run, show_json, shown
+from shared import keyspace, namespaces
+from shared.context import Context
+from shared.keyspace import UNKNOWN_KIND, KindStatistics, Look, Namespace, Selection, Statistics
+from shared.session_keys import session_key, token_of
+
+MAX_LISTED = 10_000
+_BAR_CHARS = 8
+_FINGERPRINT = re.compile(rb"@([0-9a-f]{12,32})")
+_GLOB_CHARS = re.compile(rb"[*?\[\]\\]")
+
+commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at keys: list, stats, show.")
+
+InNamespace = Annotated[
+    Namespace | None, typer.Argument(help="Keys of this namespace; `unknown` are those in none of the others.")
+]
+KindNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--kind",
+        help="Keys of this kind, as `keys stats` names it; `unknown` fits no row of docs/keys.md. May be repeated.",
+    ),
+]
+Match = Annotated[str | None, typer.Option(help="Keys that match this glob, as Redis' SCAN takes it.")]
+
+
+def selection_of(namespace: Namespace | None, kinds: Sequence[str] | None, match: str | None) -> Selection:
+    """What the options select. Raises KeyspaceError for a kind that there is not."""
+    return Selection(namespace, frozenset(kinds or ()), None if match is None else os.fsencode(match))
+
+
+@commands.command("list")
+def list_keys(
+    namespace: InNamespace = None,
+    kind: KindNames = None,
+    match: Match = None,
+    limit: Annotated[
+        int, typer.Option(min=1, max=MAX_LISTED, help="About how many: Redis gives them by the page.")
+    ] = 100,
+    cursor: Annotated[str, typer.Option(help="Where the list before ended.")] = "0",
+    json: Json = False,
+) -> None:
+    """List keys, secrets masked, with kind and TTL.
+
+    They come in no order, but each that is there all the time is on one of the pages. A page that is not the last one
+    says with which --cursor to go on.
+
+    JSON: {"keys": [{"key", "namespace", "kind", "ttl_s"}], "cursor"}; ttl_s is null without a TTL, cursor at the end.
+
+    Example: python manage.py keys list nextauth --kind session --limit 20
+    """
+    run(partial(_list, namespace=namespace, kinds=kind, match=match, limit=limit, cursor=cursor, json=json))
+
+
+async def _list(
+    app: Context,
+    *,
+    namespace: Namespace | None,
+    kinds: Sequence[str] | None,
+    match: str | None,
+    limit: int,
+    cursor: str,
+    json: bool,
+) -> Exit:
+    if not re.fullmatch(r"\d{1,20}", cursor, re.ASCII) or int(cursor) >= 2**64:
+        raise Refused("--cursor: not one that a list gave")
+    looks, next_cursor = await page(app, selection_of(namespace, kinds, match), int(cursor), limit)
+    if json:
+        rows = [
+            {
+                "key": shown(app, one.key),
+                "namespace": keyspace.namespace_of(one.key),
+                "kind": one.kind_name,
+                "ttl_s": None if one.ttl_ms is None else one.ttl_ms / 1000,
+            }
+            for one in looks
+        ]
+        show_json({"keys": rows, "cursor": str(next_cursor) if next_cursor else None})
+        return Exit.OK
+    table = _plain_table("Kind", "TTL", "Key")
+    table.columns[1].justify = "right"
+    for one in looks:
+        table.add_row(one.kind_name, _ttl(one.ttl_ms), shown(app, one.key))
+    if looks:
+        open_console().print(table)
+    complain(
+        f"{len(looks)} listed; more with --cursor {next_cursor}" if next_cursor else f"{len(looks)} listed, no more"
+    )
+    return Exit.OK
+
+
+async def page(app: Context, selection: Selection, cursor: int, limit: int) -> tuple[list[Look], int]:
+    """About `limit` keys from `cursor` on, and where to go on, 0 at the end. COUNT follows how many of the keys that
+    Redis looks at are wanted."""
+    looks: list[Look] = []
+    count = limit
+    while len(looks) < limit:
+        cursor, keys = await keyspace.scan(app, selection, cursor, min(count, keyspace.SCAN_COUNT))
+        looks += await keyspace.look(app, keys)
+        count = (limit - len(looks)) * max(1, count // max(1, len(keys)))
+        if cursor == 0:
+            break
+    return looks, cursor
+
+
+def _ttl(ttl_ms: int | None) -> str:
+    return "-" if ttl_ms is None else human.span(ttl_ms / 1000)
+
+
+def _plain_table(*headers: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for header in headers:
+        table.add_column(header, overflow="fold")
+    return table
+
+
+@commands.command("stats")
+def show_statistics(json: Json = False) -> None:
+    """Count keys and bytes per namespace and kind, with their TTLs.
+
+    Sizes are as Redis counts them (MEMORY USAGE): measured of 1,000 keys of a kind, drawn at random, or of all where
+    there are no more; the true sum is within the +- that is given with 95 % confidence. TTL: shortest, median,
+    longest. Idle: the longest time that one was neither read nor written, so the oldest is at least that old; the app's
+    sweep reads batches, charts and sessions, which never idle for long while it runs. Not known under an LFU policy.
+
+    JSON: {"kinds": [{"namespace", "kind", "keys", "bytes", "bytes_error", "sampled", "without_ttl", "ttl_min_s",
+    "ttl_median_s", "ttl_max_s", "longest_idle_s"}], "keys", "bytes", "bytes_error", "took_s"}.
+
+    Example: python manage.py keys stats
+    """
+    run(partial(_statistics, json=json))
+
+
+async def _statistics(app: Context, *, json: bool) -> Exit:
+    with (
+        human.telling(lambda: "nothing was changed; it has to start anew"),
+        human.progress(await app.redis.dbsize()) as progress,
+    ):
+        found = await keyspace.statistics(app, progress=progress)
+    if json:
+        show_json(found)
+    else:
+        open_console().print(statistics_table(found))
+        complain("TTL: shortest, median, longest. Idle: longest time that a key was neither read nor written.")
+    return Exit.OK
+
+
+def statistics_table(found: Statistics) -> Table:
+    """A row per kind under one per namespace; bars are shares of all bytes."""
+    table = _plain_table("Kind", "Keys", "Bytes", "+-", "", "TTL", "No TTL", "Idle")
+    for number in (1, 2, 3, 6, 7):
+        table.columns[number].justify = "right"
+    for column in table.columns:
+        column.no_wrap = True
+    for namespace in Namespace:
+        kinds = [one for one in found.kinds if one.namespace is namespace]
+        if kinds:
+            count, total = sum(one.keys for one in kinds), keyspace.total_bytes(kinds)[0]
+            table.add_row(str(namespace), f"{count:,}", human.size(total), _error(kinds), style="bold")
+        for one in kinds:
+            table.add_row(f"  {one.kind}", *_cells(one, found.bytes))
+    table.add_row("all", f"{found.keys:,}", human.size(found.bytes), _error(found.kinds), style="bold")
+    return table
+
+
+def _cells(one: KindStatistics, total: int | None) -> tuple[str, ...]:
+    ttls = (one.ttl_min_s, one.ttl_median_s, one.ttl_max_s)
+    return (
+        f"{one.keys:,}",
+        human.size(one.bytes),
+        _error([one]),
+        _bar((one.bytes or 0) / total if total else 0.0),
+        " ".join(human.span(ttl) for ttl in ttls) if one.ttl_min_s is not None else "-",
+        f"{one.without_ttl:,}",
+        human.span(one.longest_idle_s) if one.longest_idle_s is not None else "?",
+    )
+
+
+def _error(kinds: Sequence[KindStatistics]) -> str:
+    total, error = keyspace.total_bytes(kinds)
+    if total is None or error is None:
+        return ""
+    return f"{100 * error / total:.1f} %" if any(one.sampled < one.keys for one in kinds) else "exact"
+
+
+def _bar(share: float) -> str:
+    """In eighths of a character; whatever is there shows."""
+    eighths = max(round(share * _BAR_CHARS * 8), 1 if share else 0)
+    return "█" * (eighths // 8) + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[eighths % 8]
+
+
+@commands.command("show")
+def show_key(
+    key: Annotated[str, typer.Argument(help="The key; its masked form; @FINGERPRINT of a session; or - for stdin.")],
+    json: Json = False,
+) -> None:
+    """Show one key: what Redis says of it, what the app knows of it, its value with secrets masked.
+
+    A key may be given as it is, in the masked form that other commands show (nextauth:session:~0123456789ab), or, for
+    a session, as @ and 12 to 32 digits of the fingerprint that audit records have; the latter two are looked for among
+    all keys. With - it is read from stdin, up to the line feed, so that a token need not stand in the shell's history.
+
+    Of everything in nextauth, of user tokens, of the app's own state and of keys that fit no row of docs/keys.md only
+    the shape of the value is shown: names of fields, types, lengths. Ends with 1 when there is no such key.
+
+    JSON: {"key", "exists", "namespace", "kind", "owner", "purpose", "table_ttl_s", "redis": {...}, "app": {...},
+    "value": {"masked", ...}}; what is not known is left out of "redis" and "app".
+
+    Example: printf %s "$KEY" | python manage.py keys show -
+    """
+    run(partial(_show, given=os.fsencode(key), json=json))
+
+
+async def _show(app: Context, *, given: bytes, json: bool) -> Exit:
+    with human.telling(lambda: "nothing was changed"):
+        key = await find(app, await human.read_line() if given == b"-" else given)
+        if not key:
+            raise Refused("a key is expected on stdin")
+        kind = keyspace.kind_of(key)
+        redis_facts = await key_facts.redis_facts(app, key)
+        report: dict[str, Any] = {
+            "key": shown(app, key),
+            "exists": bool(redis_facts),
+            "namespace": keyspace.namespace_of(key),
+            "kind": kind.name if kind else UNKNOWN_KIND,
+            "owner": kind.owner if kind else None,
+            "purpose": kind.purpose if kind else None,
+            "table_ttl_s": kind.ttl_s if kind else None,
+            "redis": redis_facts,
+            "app": await key_facts.app_facts(app, key, kind),
+            "value": await key_value.describe(app, key, kind, redis_facts),
+        }
+    if json:
+        show_json(report)
+    else:
+        _print_report(report)
+    return Exit.OK if report["exists"] else Exit.ATTENTION
+
+
+def _print_report(report: Mapping[str, Any]) -> None:
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in report.items():
+        match value:
+            case dict() if name in {"redis", "app", "value"}:
+                for inner, text in value.items():
+                    for row in _rows(inner, text):
+                        table.add_row(*row)
+            case _:
+                for row in _rows(name, value):
+                    table.add_row(*row)
+    open_console().print(table)
+
+
+def _rows(name: str, value: Any) -> list[tuple[str, str]]:
+    label = name.replace("_", " ")
+    match value:
+        case list():
+            return [(label if not index else "", str(one)) for index, one in enumerate(value)] or [(label, "none")]
+        case None:
+            return [(label, "-")]
+        case bool():
+            return [(label, "yes" if value else "no")]
+        case float() | int():
+            return [(label, f"{value:,}")]
+    return [(label, str(value))]
+
+
+async def find(app: Context, given: bytes) -> bytes:
+    """The key that is meant: `given` itself where it is there, else the one whose masked form or fingerprint it is.
+
+    What looks like neither is returned as it is. Raises Refused when nothing, or more than one key, is meant.
+    """
+    if not given or await app.redis.exists(given):
+        return given
+    if found := _FINGERPRINT.fullmatch(given):
+        digits = found[1].decode()
+        for kind in (namespaces.SESSION, namespaces.PHANTOM):  # of a session that is gone only the phantom is there
+            pattern = kind.prefix + b"*"
+            if keys := await _matching(app, pattern, lambda key: _has_fingerprint(app, key, digits)):
+                return session_key(token_of(app.keyrings, _only(keys)) or b"")
+        raise Refused("no session has this fingerprint, and none had it lately")
+    if b"~" in given:
+        pattern = _GLOB_CHARS.sub(rb"\\\g<0>", given.partition(b"~")[0]) + b"*"
+        text = os.fsdecode(given)
+        if keys := await _matching(app, pattern, lambda key: shown(app, key) == text):
+            return _only(keys)
+        raise Refused("no key has this masked form (it depends on AUDIT_KEY)")
+    return given
+
+
+def _has_fingerprint(app: Context, key: bytes, digits: str) -> bool:
+    token = token_of(app.keyrings, key)
+    return token is not None and any(ring.fingerprint(token).startswith(digits) for ring in app.keyrings)
+
+
+async def _matching(app: Context, pattern: bytes, wanted: Any) -> set[bytes]:
+    found: set[bytes] = set()
+    with human.progress(await app.redis.dbsize()) as progress:
+        async for keys in keyspace.pages(app, Selection(match=pattern), progress=progress):
+            found.update(key for key in keys if wanted(key))
+    return found
+
+
+def _only(keys: set[bytes]) -> bytes:
+    if len(keys) > 1:
+        raise Refused(f"{len(keys)} keys look like this: give the key itself, or more digits of the fingerprint")
+    return next(iter(keys))

@@ -1,0 +1,20 @@
+-- Reads one minute of the statistics.
+--
+-- KEYS 1 the minute's hash
+-- ARGV 1 most fields that a minute of ours can have
+-- Returns field, value, ... of what can be a count (see tally.py). A key of another type, or with more fields than
+--        that, is another application's and reads as an empty one.
+--
+-- Invariant: reads only, and no more than ARGV 1 fields.
+
+local counts = {}
+if redis.call('TYPE', KEYS[1]).ok ~= 'hash' or redis.call('HLEN', KEYS[1]) > tonumber(ARGV[1]) then return counts end
+local found = redis.call('HGETALL', KEYS[1])
+for position = 1, #found, 2 do
+  local name, count = found[position], found[position + 1]
+  if #name <= 64 and #count <= 15 and count:find('^%d+$') then
+    counts[#counts + 1] = name
+    counts[#counts + 1] = count
+  end
+end
+return counts

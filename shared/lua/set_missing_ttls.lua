@@ -1,0 +1,14 @@
+-- Give keys a TTL that have none.
+--
+-- KEYS     keys of any type, a hundred or so
+-- ARGV[i]  TTL in s for KEYS[i]
+--
+-- Returns per key 1 where it was set, 0 where the key has a TTL by now, or is gone.
+--
+-- Invariant: a TTL that is there stays as it is (EXPIRE NX does the same from Redis 7.0 on).
+
+local answer = {}
+for index, key in ipairs(KEYS) do
+  answer[index] = redis.call('PTTL', key) == -1 and redis.call('EXPIRE', key, ARGV[index]) or 0
+end
+return answer

@@ -1,0 +1,22 @@
+-- Reads the newest records of the audit stream.
+--
+-- KEYS 1 the audit stream
+-- ARGV 1 most entries
+--      2 largest record that is returned, in bytes
+-- Returns the field `event` of each, newest first. Entries without one, and larger ones, are left out; a key that is no
+--        stream is an empty one.
+--
+-- Invariant: reads only.
+
+local events = {}
+if redis.call('TYPE', KEYS[1]).ok ~= 'stream' then return events end
+for _, entry in ipairs(redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', tonumber(ARGV[1]))) do
+  local fields = entry[2]
+  for position = 1, #fields, 2 do
+    if fields[position] == 'event' and #fields[position + 1] <= tonumber(ARGV[2]) then
+      events[#events + 1] = fields[position + 1]
+      break
+    end
+  end
+end
+return events
