@@ -244,19 +244,23 @@ async def test_an_event_that_changes_nothing_costs_no_command(live: App, key: st
 
 
 async def test_health_tells_of_the_round_trip_and_the_flags(live: App) -> None:
-    async with aiohttp.ClientSession(live.host.url) as http:
-        async with http.get("/api/health") as answer:
+    headers = {"x-functions-key": live.host.function_key}
+    async with aiohttp.ClientSession(live.host.url, headers=headers) as http:
+        async with http.get("/api/health/details") as answer:
             assert answer.status == 200
             found = await answer.json()
-        assert found["status"] == "ok"
+        assert found["status"] in {"ok", "degraded"}
         assert 0 < found["redis"]["roundTripMs"] < 1000
         assert "K" in found["redis"]["notifyKeyspaceEvents"]
         flags = found["redis"]["notifyKeyspaceEvents"]
         try:
             await live.redis.config_set("notify-keyspace-events", "Ex")
-            async with http.get("/api/health") as answer:
+            async with http.get("/api/health/details") as answer:
                 assert answer.status == 503
                 found = await answer.json()
+            async with http.get("/api/health") as answer:
+                assert answer.status == 503
+                assert await answer.json() == {"status": "failed"}
         finally:
             await live.redis.config_set("notify-keyspace-events", flags)
         assert found["status"] == "failed"

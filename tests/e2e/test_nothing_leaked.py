@@ -32,6 +32,7 @@ FAST = {
     "AUDIT_KEY": AUDIT_KEY,
     "AUDIT_REFRESH_MIN_S": "0",
     "AUDIT_SCHEDULE": "* * * * * *",
+    "DEBUG_ENDPOINT_ENABLED": "true",
     "DELETE_LAPSED_SESSIONS": "true",
     "EXPIRY_SCHEDULE": "* * * * * *",
     "MAX_SESSIONS_PER_USER": "1",

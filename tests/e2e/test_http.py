@@ -1,0 +1,339 @@
+"""Promises of the HTTP functions: they say what the OpenAPI document says, to any input, and raise nothing."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import redis.asyncio
+
+from local.host import Host, Invocation
+from shared import dead_letters
+from shared.context import Context
+from shared.dead_letters import Payload
+from shared.errors import Rejected
+from tests.e2e.conftest import AUDIT_KEY, ROOT, environment
+
+TOKEN = "5e55107ab1e-70ce2-4ab5-9d2e-aa11bb22cc33"
+USER = "12345678-1234-1234-1234-123456789abc"
+RECORDS = [{"timestamp": f"2026-01-01T00:00:{n:02}Z", "data": {"co2": 1 + n / 100, "temp": 24}} for n in range(20)]
+ROWS = [{"timestamp": 1_767_225_600_000 + 1000 * n, "co2Flow": n / 10} for n in range(200)]
+ANONYMOUS = {"/api/health", "/api/openapi.json", "/api/monitor", "/api/monitor/{file}"}
+
+
+@dataclass
+class Site:
+    """The running app as those see it who ask it over HTTP, with the function key."""
+
+    host: Host
+    redis: redis.asyncio.Redis
+    app: Context
+    http: aiohttp.ClientSession
+    invocations: list[Invocation]
+
+    async def get(self, path: str, expected: int = 200) -> Any:
+        async with self.http.get(path) as answer:
+            assert answer.status == expected, await answer.text()
+            assert answer.headers["Cache-Control"] == "no-store"
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            return await answer.json()
+
+    async def post(self, path: str, expected: int = 200) -> Any:
+        async with self.http.post(path) as answer:
+            assert answer.status == expected, await answer.text()
+            return await answer.json() if expected != 204 else None
+
+    async def bury(self, key: str, content: bytes = b"{", reactor: str = "batches") -> str:
+        letter = Payload("string", "0" * 40, [content])
+        return await dead_letters.bury(self.app, reactor, key.encode(), Rejected("the value is not JSON"), letter)
+
+
+@asynccontextmanager
+async def running(redis_port: int, **settings: str) -> AsyncIterator[tuple[Host, Context, list[Invocation]]]:
+    """The app; at its end no invocation may have failed."""
+    invocations: list[Invocation] = []
+    host = Host(ROOT, http_port=0, on_invocation=invocations.append)
+    connection = f"127.0.0.1:{redis_port},user=app,password=any"
+    with environment({"AUDIT_KEY": AUDIT_KEY, "Redis": connection} | settings):
+        await host.__aenter__()
+        app = sys.modules["shared.context"].current()  # the app's own module, imported anew by the worker
+    try:
+        yield host, app, invocations
+    finally:
+        await host.__aexit__(None, None, None)
+        await app.redis.aclose()
+    assert [one for one in invocations if not one.ok] == []
+
+
+@pytest.fixture(scope="module")
+async def host(redis_port: int) -> AsyncIterator[tuple[Host, Context, list[Invocation]]]:
+    """The app, as a Redis user that a test can lock out."""
+    async with redis.asyncio.Redis(port=redis_port) as client:
+        everything = {"commands": ["+@all"], "keys": ["*"], "channels": ["*"]}
+        await client.acl_setuser("app", enabled=True, nopass=True, **everything)
+        async with running(redis_port, DEBUG_ENDPOINT_ENABLED="true") as started:
+            yield started
+        await client.acl_deluser("app")
+
+
+@pytest.fixture
+async def site(host: tuple[Host, Context, list[Invocation]], redis_client: redis.asyncio.Redis) -> AsyncIterator[Site]:
+    started, app, invocations = host
+    await started.drained()
+    await app.write_tally()
+    await redis_client.flushall()
+    async with aiohttp.ClientSession(started.url, headers={"x-functions-key": started.function_key}) as http:
+        yield Site(started, redis_client, app, http, invocations)
+    await started.drained()
+
+
+async def populate(site: Site) -> list[str]:
+    """Something of everything. Returns the ids of the dead letters."""
+    client = site.redis
+    await client.set("fastapi:temp:data:b1", json.dumps({"batchId": "b1", "records": RECORDS}), ex=3600)
+    await client.set("fabric:data:chart:co2:realtime", json.dumps(ROWS), ex=300)
+    session = {"userId": USER, "expires": "2036-01-01T00:00:00.000Z"}
+    await client.set(f"nextauth:session:{TOKEN}", json.dumps(session))
+    await client.set(f"nextauth:session:{TOKEN}-2", json.dumps(session | {"expires": None}))
+    await client.set(f"fabric:user:{USER}:tokens", "{}", ex=3300)
+    await client.set("fastapi:temp:data:bad", "{", ex=3600)
+    await site.host.drained()
+    await site.app.write_tally()
+    return [await site.bury(f"fastapi:temp:data:<b>{number}</b>\x1b") for number in range(70)]
+
+
+@pytest.mark.timeout(90)
+async def test_every_function_keeps_to_the_document_whatever_it_is_sent(site: Site, tmp_path: Path) -> None:
+    ids = await populate(site)
+    document = await site.get("/api/openapi.json")
+    for path, operations in document["paths"].items():  # so that some requests meet what there is
+        for parameter in next(iter(operations.values()))["parameters"]:
+            if parameter["name"] == "id":
+                parameter["example"] = ids[0 if "replay" in path else 1]
+            if parameter["name"] == "userId":
+                parameter["example"] = USER
+            if parameter["name"] == "file":
+                parameter["example"] = "uPlot.min.css"
+    (tmp_path / "openapi.json").write_text(json.dumps(document))
+    process = await asyncio.create_subprocess_exec(
+        *(str(Path(sys.executable).with_name("schemathesis")), "run", "openapi.json", "--url", site.host.url),
+        *("--header", f"x-functions-key: {site.host.function_key}"),
+        *("--max-examples", "10", "--generation-deterministic", "--no-color"),
+        *("--phases", "examples,coverage,fuzzing", "--workers", "2"),
+        *("--exclude-checks", "unsupported_method"),  # 404 from the real host too
+        cwd=tmp_path,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode()
+    asked = {one.function for one in site.invocations if one.trigger == "httpTrigger"}
+    assert asked == {one.name for one in site.host.functions if one.trigger["type"] == "httpTrigger"}
+
+
+async def test_the_document_names_every_http_function_with_its_method_and_its_key(site: Site) -> None:
+    document = await site.get("/api/openapi.json")
+    assert document["openapi"].startswith("3.1")
+    triggers = [one.trigger for one in site.host.functions if one.trigger["type"] == "httpTrigger"]
+    described = {
+        (path, method): not operation["security"]
+        for path, operations in document["paths"].items()
+        for method, operation in operations.items()
+    }
+    assert described == {
+        (f"/api/{one['route']}", str(one["methods"][0]).lower()): str(one["authLevel"]).lower() == "anonymous"
+        for one in triggers
+    }
+    assert {path for (path, _), anonymous in described.items() if anonymous} == ANONYMOUS
+
+
+async def test_without_the_key_only_status_page_and_document_are_answered(site: Site) -> None:
+    document = await site.get("/api/openapi.json")
+    async with aiohttp.ClientSession(site.host.url) as http:
+        for path, operations in document["paths"].items():
+            for method in operations:
+                async with http.request(method, path.replace("{file}", "uPlot.min.css")) as answer:
+                    assert answer.status == (200 if path in ANONYMOUS else 401), path
+        async with http.get("/api/health") as answer:
+            assert await answer.json() in ({"status": "ok"}, {"status": "degraded"})
+
+
+async def test_statistics_tell_what_the_app_did(site: Site) -> None:
+    await populate(site)
+    found = await site.get("/api/stats?minutes=2")
+    done = [minute["outcomes"].get("batches", {}).get("event", {}).get("processed", 0) for minute in found["minutes"]]
+    assert len(done) == 2
+    assert sum(done) == 1
+    assert found["latency_ms"]["batches"]["count"] >= 1
+    assert set(found["latency_ms"]["batches"]) == {"count", "p50", "p95", "p99"}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        *("stats?minutes=0", "stats?minutes=121", "stats?minutes=-1", "stats?minutes=1.5", "stats?minutes=%00"),
+        *("stats?minutes=1&minutes=2", "stats?minutes=٣", "stats?minutes=" + "9" * 5000, "stats?minutes=1_0"),
+        *("events/dead?limit=501", "events/dead?limit=x", "events/dead?reactor=sweep", "events/dead?cursor=x"),
+        *(
+            "events/dead?cursor=1:" + "x" * 2000,
+            "events/dead?cursor=nan:x",
+            "events/dead?cursor=%F0%9F%98%80:%E2%82%AC",
+        ),
+        *("debug/session?userId=" + "x" * 257, "events/dead?reactor=batches%00"),
+    ],
+)
+async def test_a_parameter_that_is_wrong_is_refused_with_a_reason_that_does_not_repeat_it(
+    site: Site, query: str
+) -> None:
+    found = await site.get(f"/api/{query}", expected=400)
+    assert set(found) == {"error"}
+    assert len(found["error"]) < 100
+    assert query.partition("=")[2][:30] not in found["error"].split() + found["error"].split(":")
+
+
+async def test_dead_letters_are_paged_newest_first_each_once(site: Site) -> None:
+    ids = [await site.bury(f"fastapi:temp:data:{number}") for number in range(25)]
+    seen, cursor, pages = [], "", 0
+    while cursor is not None:
+        params = {"limit": "10", "reactor": "batches"} | ({"cursor": cursor} if cursor else {})
+        async with site.http.get("/api/events/dead", params=params) as answer:
+            page = await answer.json()
+        seen += [letter["id"] for letter in page["letters"]]
+        cursor, pages = page["nextCursor"], pages + 1
+    assert pages == 3
+    assert len(seen) == 25
+    assert set(seen) == set(ids)
+    assert page["totals"]["count"] == 25
+    lasts = [letter["last"] for letter in page["letters"]]
+    assert lasts == sorted(lasts, reverse=True)
+
+
+async def test_a_letter_is_replayed_and_goes_when_there_is_an_effect(site: Site) -> None:
+    content = json.dumps({"batchId": "b9", "records": RECORDS}).encode()
+    good, bad = await site.bury("fastapi:temp:data:b9", content), await site.bury("fastapi:temp:data:b8")
+    found = await site.post(f"/api/events/dead/{good}/replay")
+    assert (found["id"], found["outcome"], found["removed"]) == (good, "processed", True)
+    assert await site.redis.exists("fastapi:results:analysis:b9")
+    found = await site.post(f"/api/events/dead/{bad}/replay")
+    assert (found["outcome"], found["removed"]) == ("rejected", False)
+    assert found["reason"]
+    assert [letter["id"] for letter in (await site.get("/api/events/dead"))["letters"]] == [bad]
+    await site.post(f"/api/events/dead/{good}/replay", expected=404)
+    await site.app.write_tally()
+    assert (await site.get("/api/stats?minutes=2"))["minutes"][-1]["outcomes"]["batches"]["replay"]
+
+
+async def test_a_letter_is_discarded_once(site: Site) -> None:
+    letter = await site.bury("fastapi:temp:data:b9")
+    await site.post(f"/api/events/dead/{letter}/discard", expected=204)
+    await site.post(f"/api/events/dead/{letter}/discard", expected=404)
+    assert (await site.get("/api/events/dead"))["letters"] == []
+
+
+async def test_a_letter_that_cannot_be_replayed_is_a_conflict(site: Site) -> None:
+    other = await site.bury("fastapi:temp:data:b9", reactor="elsewhere")
+    broken = await site.bury("fastapi:temp:data:b8")
+    await site.redis.hset("functions:dead:letters", broken, "another application's")
+    for letter in (other, broken):
+        found = await site.post(f"/api/events/dead/{letter}/replay", expected=409)
+        assert "another application's" not in found["error"]
+    await site.post(f"/api/events/dead/{broken}/discard", expected=204)
+
+
+@pytest.mark.parametrize("letter", ["0" * 32, "x", "0" * 31 + "G", "..%2f..", "%00", "A" * 32, "0" * 4000, "%ff%fe"])
+async def test_a_letter_that_is_not_there_is_not_found(site: Site, letter: str) -> None:
+    for action in ("replay", "discard"):
+        assert set(await site.post(f"/api/events/dead/{letter}/{action}", expected=404)) == {"error"}
+
+
+async def test_debugging_tells_of_a_user_and_never_a_token(site: Site) -> None:
+    await populate(site)
+    found = await site.get(f"/api/debug/session?userId={USER}")
+    assert len(found["user"]["sessions"]) == 2
+    assert found["user"]["tokens"]["exists"] is True
+    assert {"nextauth", "fabric", "fastapi", "functions"} <= {
+        one["namespace"] for one in found["keyspace"]["namespaces"]
+    }
+    assert TOKEN not in json.dumps(found)
+
+
+async def test_debugging_says_when_to_ask_again_while_the_keys_are_counted(site: Site) -> None:
+    await site.redis.set("functions:keyspace:lease", "another instance", px=30_000)
+    async with site.http.get("/api/debug/session") as answer:
+        assert answer.status == 429
+        assert 1 <= int(answer.headers["Retry-After"]) <= 30
+
+
+async def test_the_page_s_data_is_one_document(site: Site) -> None:
+    await populate(site)
+    found = await site.get("/api/monitor/data")
+    assert set(found) == {
+        *("time", "health", "stats", "deadLetters", "retries", "keyspace", "sessions"),
+        *("charts", "charts_total", "doctor"),
+    }
+    assert len(found["deadLetters"]["letters"]) == 20
+    assert found["deadLetters"]["totals"]["count"] == 71
+    assert found["charts"][0]["chartId"] == "co2"
+    assert TOKEN not in json.dumps(found)
+
+
+async def test_the_page_runs_only_its_own_scripts(site: Site) -> None:
+    async with aiohttp.ClientSession(site.host.url) as http:
+        async with http.get("/api/monitor") as answer:
+            assert answer.status == 200
+            assert answer.content_type == "text/html"
+            policy = answer.headers["Content-Security-Policy"]
+            assert "default-src 'none'" in policy
+            assert "unsafe" not in policy
+            assert answer.headers["Referrer-Policy"] == "no-referrer"
+        async with http.get("/api/monitor/uPlot.min.css") as answer:
+            assert (answer.status, answer.content_type) == (200, "text/css")
+            etag = answer.headers["ETag"]
+        async with http.get("/api/monitor/uPlot.min.css", headers={"If-None-Match": f'"x", {etag}'}) as answer:
+            assert answer.status == 304
+        for name in (
+            "monitor.html",
+            "VENDORED.txt",
+            "..%2fhttp.py",
+            "%2e%2e%2fmonitor.py",
+            "uplot.min.css",
+            "x",
+            "%00",
+        ):
+            async with http.get(f"/api/monitor/{name}") as answer:
+                assert answer.status == 404, name
+
+
+async def test_without_redis_every_answer_is_a_503_with_its_reason(site: Site) -> None:
+    letter = await site.bury("fastapi:temp:data:b9")
+    await site.redis.acl_setuser("app", enabled=False)
+    await site.redis.client_kill_filter(user="app")
+    try:
+        for path in ("stats", "events/dead", "debug/session", "monitor/data"):
+            assert (await site.get(f"/api/{path}", expected=503))["error"].startswith("Redis does not answer")
+        for action in ("replay", "discard"):
+            await site.post(f"/api/events/dead/{letter}/{action}", expected=503)
+        assert (await site.get("/api/health/details", expected=503))["status"] == "failed"
+    finally:
+        await site.redis.acl_setuser("app", enabled=True)
+    assert (await site.get("/api/events/dead"))["letters"][0]["id"] == letter
+
+
+async def test_an_anonymous_flood_asks_redis_about_health_once_a_second(site: Site) -> None:
+    await site.get("/api/health")
+    before = (await site.redis.info("commandstats"))["cmdstat_ping"]["calls"]
+    async with aiohttp.ClientSession(site.host.url) as http:
+
+        async def ask() -> int:
+            async with http.get("/api/health") as answer:
+                return answer.status
+
+        assert set(await asyncio.gather(*(ask() for _ in range(100)))) == {200}
+    after = (await site.redis.info("commandstats"))["cmdstat_ping"]["calls"]
+    assert after - before <= 2

@@ -1,0 +1,80 @@
+"""The monitor page: the page itself and its files, which hold no data and are for anybody, and what it shows."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import azure.functions as func
+
+from shared import context
+from triggers.answers import HEADERS, Refusal, answered, answering
+
+blueprint = func.Blueprint()
+
+PAGE = "monitor.html"
+_FOLDER = Path(__file__).parent / "monitor_page"
+_TYPES = {".css": "text/css", ".js": "text/javascript"}
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+@dataclass(frozen=True)
+class Asset:
+    """A file of the page."""
+
+    content: bytes
+    mimetype: str
+    etag: str
+
+
+@blueprint.function_name("monitor")
+@blueprint.route(route="monitor", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@answering
+async def monitor(req: func.HttpRequest) -> func.HttpResponse:
+    """The page, without data: it asks for the function key and gets them with it."""
+    headers = HEADERS | {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
+    return func.HttpResponse(_page(), mimetype="text/html", headers=headers)
+
+
+@blueprint.function_name("monitor_file")
+@blueprint.route(route="monitor/{file}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
+@answering
+async def monitor_file(req: func.HttpRequest) -> func.HttpResponse:
+    """A script or style of the page, by its exact name; asked for anew each time, sent when it is another."""
+    asset = assets().get(req.route_params.get("file", ""))
+    if asset is None:
+        raise Refusal(404, "the monitor page has no such file")
+    headers = HEADERS | {"Cache-Control": "no-cache", "ETag": asset.etag}
+    if asset.etag in req.headers.get("if-none-match", ""):
+        return func.HttpResponse(status_code=304, headers=headers)
+    return func.HttpResponse(asset.content, mimetype=asset.mimetype, headers=headers)
+
+
+@blueprint.function_name("monitor_data")
+@blueprint.route(route="monitor/data", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@answering
+async def monitor_data(req: func.HttpRequest) -> func.HttpResponse:
+    """Everything that the page shows, as one document."""
+    from shared import monitor
+
+    return answered(await monitor.monitor(context.current()))
+
+
+@cache
+def _page() -> bytes:
+    return (_FOLDER / PAGE).read_bytes()
+
+
+@cache
+def assets() -> dict[str, Asset]:
+    """What the page may load, by name: the scripts and styles beside it, and nothing else of the folder."""
+    found = {}
+    for path in _FOLDER.iterdir():
+        if path.suffix in _TYPES:
+            content = path.read_bytes()
+            digest = hashlib.sha256(content).hexdigest()[:32]
+            found[path.name] = Asset(content, _TYPES[path.suffix], f'"{digest}"')
+    return found
