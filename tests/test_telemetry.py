@@ -132,7 +132,9 @@ def test_an_outage_is_one_warning_and_one_line_at_its_end_however_many_calls_fai
     caplog.set_level(logging.INFO, telemetry.logger.name)
     for _ in range(1000):
         telemetry.outage(function, ConnectionError("10.1.2.3:6380 refused user admin, password hunter2"))
-        telemetry.record(function, "batches", "set", outcomes.retried(KEY, "Redis is away; the sweep will do it"), 1.0, AUDIT_KEY)
+        telemetry.record(
+            function, "batches", "set", outcomes.retried(KEY, "Redis is away; the sweep will do it"), 1.0, AUDIT_KEY
+        )
     for _ in range(1000):
         telemetry.recovered(function)
     start, end = caplog.records
@@ -174,7 +176,8 @@ telemetry.count("function", "first")
 print((time.perf_counter() - started_s) * 1e3)
 started_s = time.perf_counter()
 for _ in range(10_000):
-    telemetry.record("function", "batches", "set", outcomes.duplicate(b"fastapi:temp:data:b"), 1.0, "an audit key of the tests")
+    outcome = outcomes.duplicate(b"fastapi:temp:data:b")
+    telemetry.record("function", "batches", "set", outcome, 1.0, "an audit key of the tests")
 print((time.perf_counter() - started_s) * 1e2)
 """
     found = subprocess.run(
