@@ -1,8 +1,10 @@
 """The format of the audit log: lines that each carry the hash of the line before, and the names of their blobs.
 
 A line is one JSON object in canonical form (RFC 8785) and a newline: a record, and the fields `LINK_FIELDS`. Its `hash`
-is the SHA-256 of the canonical form without `hash`. A chain runs through many blobs; the last line of each but the
-newest is of the type `FILE_CLOSED` and names the blob in which the chain goes on. Nothing here does I/O.
+is the SHA-256 of the canonical form without `hash` and `mac`, and `mac` signs the hash under AUDIT_KEY: without it, who
+can write to storage could add lines that nobody can tell from those of the exporter. A chain runs through many blobs;
+the last line of each but the newest is of the type `FILE_CLOSED` and names the blob in which the chain goes on. Nothing
+here does I/O.
 """
 
 import hashlib
@@ -20,7 +22,7 @@ GENESIS = "0" * 64
 """`prev` of the first line of a chain."""
 START = "0-0"
 """The stream position before every entry."""
-LINK_FIELDS = ("chain", "seq", "prev", "hash", "entry", "n")
+LINK_FIELDS = ("chain", "seq", "prev", "hash", "mac", "entry", "n")
 MAX_LINE_BYTES = 128 * 1024
 """Longest line, its newline included. Records of this app have about 500 bytes."""
 SOURCE = "urn:keyspace-functions:audit"
@@ -100,6 +102,7 @@ class Line:
     seq: int
     prev: str
     hash: str
+    mac: str
     entry: str
     n: int
     next: str
@@ -113,15 +116,15 @@ def canonical(value: Any) -> bytes:
     return rfc8785.dumps(value)
 
 
-def link(record: Mapping[str, Any], head: Head, entry: str, n: int) -> tuple[bytes, Head]:
+def link(record: Mapping[str, Any], head: Head, entry: str, n: int, keyring: Keyring) -> tuple[bytes, Head]:
     """The line that adds `record` behind `head`, and the head after it. `entry` and `n` are the stream position that is
-    then told of. Raises ValueError when the record cannot be said in canonical form, holds a field of LINK_FIELDS, or
-    makes a line longer than MAX_LINE_BYTES."""
+    then told of; `keyring` signs. Raises ValueError when the record cannot be said in canonical form, holds a field of
+    LINK_FIELDS, or makes a line longer than MAX_LINE_BYTES."""
     if any(name in record for name in LINK_FIELDS):
         raise ValueError("has a field of the chain")
     fields = {**record, "chain": head.chain, "seq": head.seq + 1, "prev": head.hash, "entry": entry, "n": n}
     digest = hashlib.sha256(canonical(fields)).hexdigest()
-    line = canonical({**fields, "hash": digest}) + b"\n"
+    line = canonical({**fields, "hash": digest, "mac": f"{keyring.key_id}.{keyring.sign(digest.encode())}"}) + b"\n"
     if len(line) > MAX_LINE_BYTES:
         raise ValueError("is too long")
     after = replace(
@@ -138,7 +141,8 @@ def link(record: Mapping[str, Any], head: Head, entry: str, n: int) -> tuple[byt
 
 
 def parse(line: bytes) -> Line:
-    """The line, newline included, if it is what its hash says and written as `link` writes. Raises BadLine."""
+    """The line, newline included, if it is what its hash says and written as `link` writes. Who wrote it, `authentic`
+    tells. Raises BadLine."""
     if not line.endswith(b"\n"):
         raise BadLine("unreadable", "the line has no end" if len(line) < MAX_LINE_BYTES else "the line is too long")
     try:
@@ -151,12 +155,13 @@ def parse(line: bytes) -> Line:
             _field(fields, "seq", int),
             _field(fields, "prev", str),
             _field(fields, "hash", str),
+            _field(fields, "mac", str),
             _field(fields, "entry", str),
             _field(fields, "n", int),
             _next_of(fields),
         )
         whole = canonical(fields)
-        body = canonical({name: value for name, value in fields.items() if name != "hash"})
+        body = canonical({name: value for name, value in fields.items() if name not in {"hash", "mac"}})
     except BadLine:
         raise
     except (ValueError, RecursionError):
@@ -170,9 +175,18 @@ def parse(line: bytes) -> Line:
     return found
 
 
-def follow(line: bytes, head: Head) -> Line:
-    """The line, which stands right behind `head`. Raises BadLine when it does not belong there."""
+def authentic(line: bytes, keyrings: Sequence[Keyring]) -> Line:
+    """`parse`, of a line that one of the keys signed. Raises BadLine."""
     found = parse(line)
+    key_id, _, signature = found.mac.partition(".")
+    if fault := _signature_fault(found.hash.encode(), key_id, signature, keyrings):
+        raise BadLine("altered", f"the line {fault}")
+    return found
+
+
+def follow(line: bytes, head: Head, keyrings: Sequence[Keyring]) -> Line:
+    """`authentic`, of a line that stands right behind `head`. Raises BadLine when it does not belong there."""
+    found = authentic(line, keyrings)
     if (found.chain, found.seq, found.prev) != (head.chain, head.seq + 1, head.hash):
         raise BadLine("altered", "the line does not follow the one before")
     return found
@@ -201,6 +215,30 @@ def own_record(type_: str, head: Head, time: str, data: Mapping[str, Any]) -> di
     }
 
 
+def broken_record(head: Head, reason: str) -> dict[str, Any]:
+    """What is told of a chain that cannot be trusted behind `head`; `broken_head` reads it."""
+    return {
+        "chain": head.chain,
+        "blob": head.blob,
+        "reason": reason,
+        "seq": head.seq,
+        "hash": head.hash,
+        "bytes": head.position,
+    }
+
+
+def broken_head(record: Mapping[str, Any]) -> Head | None:
+    """The last good line of the chain that the one of `record` takes the place of; None when it takes no place."""
+    data = record.get("data")
+    if record.get("type") != CHAIN_BROKEN or not isinstance(data, Mapping):
+        return None
+    try:
+        name, seq, position = BlobName.parse(str(data.get("blob"))), int(data["seq"]), int(data["bytes"])
+    except (KeyError, ValueError, TypeError):
+        return None
+    return Head(name.chain, str(name), seq, str(data.get("hash")), position)
+
+
 def sign_heads(day: str, heads: Sequence[Head], keyring: Keyring) -> bytes:
     """heads.json of a day: the last head of each chain in it, signed (HMAC-SHA-256) over the canonical form without
     `hmac`."""
@@ -226,13 +264,13 @@ def check_heads(raw: bytes, day: str, keyrings: Sequence[Keyring]) -> list[Head]
             Head(str(one["chain"]), str(one["blob"]), int(one["seq"]), str(one["hash"]), int(one["bytes"]))
             for one in found["heads"]
         ]
+        whole = canonical({**found, "hmac": signature}) + b"\n"
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ValueError("it cannot be read") from None
-    known = [keyring for keyring in keyrings if keyring.key_id == key_id]
-    if not known:
-        raise ValueError("it is signed under a key that was not given")
-    if not signature.isascii() or not any(hmac.compare_digest(keyring.sign(body), signature) for keyring in known):
-        raise ValueError("its signature is wrong")
+    if whole != raw:
+        raise ValueError("it is not in canonical form")
+    if fault := _signature_fault(body, key_id, signature, keyrings):
+        raise ValueError(f"it {fault}")
     if signed_day != day:
         raise ValueError("it is that of another day")
     return heads
@@ -255,6 +293,15 @@ def iso(time_ms: int) -> str:
     """RFC 3339 in UTC, to the millisecond; times that no calendar has become the nearest that it has."""
     bounded = min(max(time_ms, 0), 253_402_300_799_999)
     return datetime.fromtimestamp(bounded / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _signature_fault(data: bytes, key_id: object, signature: str, keyrings: Sequence[Keyring]) -> str:
+    """Why `signature` is not that of `data` under the key `key_id`; '' when it is."""
+    known = [keyring for keyring in keyrings if keyring.key_id == key_id]
+    if not known:
+        return "is signed under a key that was not given"
+    signed = signature.isascii() and any(hmac.compare_digest(keyring.sign(data), signature) for keyring in known)
+    return "" if signed else "has a wrong signature"
 
 
 def _next_of(record: Mapping[str, Any]) -> str:

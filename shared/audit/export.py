@@ -17,16 +17,19 @@ from typing import Any
 from shared import telemetry
 from shared.audit import chain, records, recovery, state
 from shared.audit.chain import Head
-from shared.audit.records import Written
+from shared.audit.records import Position, Written
 from shared.audit.recovery import Broken
-from shared.audit.state import Known
-from shared.audit.store import Moved, Store, load_client, open_store
+from shared.audit.state import Known, Place
+from shared.audit.store import Moved, Store, Unusable, load_client, open_store
 from shared.context import Context
+from shared.keyring import Keyring
 
 BUDGET_S = 30.0
+LAST_CALL_S = 50.0
+"""How long a run may take beyond its budget: the last call to storage, with its retries."""
 LEASE_BEYOND_BUDGET_S = 60.0
-"""How long the last call to storage may take beyond the budget of a run, with its retries."""
-MAX_BLOCK_BYTES = 2 * 1024 * 1024
+MAX_BLOCK_BYTES = 1024 * 1024
+"""What aiohttp sends at once without a warning that it holds up the event loop. Azure takes 4 MiB and more."""
 MAX_BLOCKS = 49_000
 """Blocks after which a file is closed and the next part begun; Azure takes 50,000."""
 _PAUSE_S = 0.05
@@ -49,13 +52,13 @@ class ExportReport:
 
 @dataclass
 class _Run:
-    """One run, from one look at the end of the chain. `expected` is the chain that Redis is thought to name, `sealed`
-    the last day that is known to have its heads.json."""
+    """One run, from one look at the end of the chain. `expected` is what Redis is thought to name, `sealed` the last
+    day that is known to have its heads.json."""
 
     app: Context
     store: Store
     head: Head
-    expected: str
+    expected: Place
     sealed: str
     now_ms: int
     written: int = 0
@@ -67,9 +70,13 @@ class _Run:
     def tip(self) -> Head:
         return self.pending[-1].head if self.pending else self.head
 
+    @property
+    def keyring(self) -> Keyring:
+        return self.app.keyrings[0]
+
 
 class _Outdated(Exception):
-    """Redis names another chain, or is ahead: somebody else is at work, or it was flushed."""
+    """Redis names another place than it did: somebody else is at work, or it was flushed."""
 
 
 async def export(app: Context, store: Store | None = None, *, budget_s: float = BUDGET_S) -> ExportReport:
@@ -83,16 +90,23 @@ async def export(app: Context, store: Store | None = None, *, budget_s: float = 
         return ExportReport(configured=False)
     owner, started_s = secrets.token_hex(8), time.monotonic()
     lease_ms = round((budget_s + LEASE_BEYOND_BUDGET_S) * 1000)
-    if await state.begin(app, owner, lease_ms) is None:
+    known = await state.begin(app, owner, lease_ms)
+    if known is None:
         return ExportReport(held_by_other=True)
     await load_client()
     from azure.core.exceptions import AzureError
 
     counted, finished, error = Counter[str](), False, ""
     try:
-        async with AsyncExitStack() as stack:
+        async with asyncio.timeout(budget_s + LAST_CALL_S), AsyncExitStack() as stack:
             target = store if store is not None else await stack.enter_async_context(open_store(app.settings))
-            finished = await _export(app, target, owner, lease_ms, started_s + budget_s, counted)
+            while (done := await _export(app, target, known, started_s + budget_s, counted)) is None:
+                await asyncio.sleep(_PAUSE_S)
+                renewed = await state.begin(app, owner, lease_ms)
+                if renewed is None or time.monotonic() >= started_s + budget_s:
+                    break
+                known = renewed
+            finished = bool(done)
         telemetry.recovered("storage")
     except (AzureError, TimeoutError) as fault:
         error = type(fault).__name__
@@ -101,57 +115,84 @@ async def export(app: Context, store: Store | None = None, *, budget_s: float = 
         error = type(fault).__name__
         raise
     finally:
-        await state.end(app, owner, error)
+        await state.end(app, owner, error, success=not error and (finished or counted["written"] > 0))
     return ExportReport(counted["written"], finished, error=error or None, duration_s=time.monotonic() - started_s)
 
 
-async def _export(app: Context, store: Store, owner: str, lease_ms: int, until_s: float, counted: Counter[str]) -> bool:
-    """Run until the stream is empty (True) or time is over, from the start again whenever somebody else moved on."""
-    while (known := await state.begin(app, owner, lease_ms)) is not None:
-        try:
-            run = await _find_end(app, store, known)
-            if run is None:
-                return True
-            try:
-                return await _ship(run, until_s)
-            finally:
-                counted["written"] += run.written
-                telemetry.count("audit", "written", run.written)
-        except (Moved, _Outdated):
-            if time.monotonic() >= until_s:
-                break
-            await asyncio.sleep(_PAUSE_S)
-    return False
+async def _export(app: Context, store: Store, known: Known, until_s: float, counted: Counter[str]) -> bool | None:
+    """Write what the stream holds, from what Redis knows on. True when it has no more, False when time is over, None
+    when somebody else moved on."""
+    run = _Run(app, store, Head("", ""), known.place, known.sealed, known.now_ms)
+    try:
+        if not await _find_end(run, known):
+            return True
+        return await _ship(run, until_s)
+    except (Moved, _Outdated):
+        return None
+    finally:
+        counted["written"] += run.written
+        telemetry.count("audit", "written", run.written)
 
 
-async def _find_end(app: Context, store: Store, known: Known) -> _Run | None:
-    """A run that goes on where the chain ends; a new chain where there is none or where its end cannot be trusted.
-    None when nothing was ever written and nothing is to be written."""
-    expected = known.head.chain if known.head else ""
-    run = _Run(app, store, Head("", ""), expected, known.sealed, known.now_ms)
+async def _find_end(run: _Run, known: Known) -> bool:
+    """Stand where the chain ends; at the start of a new one where there is none or where its end cannot be trusted.
+    False when nothing was ever written and nothing is to be written."""
     try:
         if known.head:
-            run.head, types = await recovery.follow(store, known.head)
-            _count(run, types)
-            if run.head != known.head:
-                await _acknowledge(run)
-        elif found := await recovery.latest(store):
+            await _catch_up(run, known.head)
+        elif found := await recovery.latest(run.store, run.app.keyrings):
             run.head = found
-            if found.entry != chain.START and not await state.holds(app, found.entry, found.n):
-                await _note_reset(run)
+            if found.entry != chain.START and not await state.holds(run.app, found.entry, found.n):
+                await _note_reset(run, (chain.START, 0))
             else:
                 await _acknowledge(run)
         else:
-            first = (await state.read(app, chain.START)).entries
+            first = (await state.read(run.app, chain.START)).entries
             if not first:
-                return None
-            await _begin_chain(run, records.day(first[0], known.now_ms))
+                return False
+            await _begin_chain(run, records.day(first[0], run.now_ms))
     except Broken as fault:
         await _replace_chain(run, fault)
-    broken = known.broken if run.head.seq == 0 and known.broken else None
-    if broken and not run.pending:
-        _add(run, records.broken(run.head, broken, run.now_ms))
-    return run
+    if run.head.seq == 0 and known.broken and not run.pending:
+        _add(run, records.broken(run.head, known.broken, run.now_ms, run.keyring))
+    return True
+
+
+async def _catch_up(run: _Run, acknowledged: Head) -> None:
+    """Stand behind the lines that were written after what was acknowledged, if any. Raises Broken."""
+    run.head = acknowledged
+    own = Counter[str]()
+    async for head, type_ in recovery.follow(run.store, acknowledged, run.app.keyrings):
+        if head.seq > acknowledged.seq and type_ in _COUNTED:
+            own[type_] += 1
+        run.head = head
+    if run.head == acknowledged:
+        return
+    _count(run, own.elements())
+    common = await _parted_at(run, acknowledged)
+    if common:
+        await _note_reset(run, common)
+    else:
+        await _acknowledge(run)
+
+
+async def _parted_at(run: _Run, acknowledged: Head) -> Position | None:
+    """The last entry that the chain and the stream have in common, when Redis went back in time behind what was written
+    (a failover to a replica that lagged, a restored backup). None when the stream simply goes on behind the chain."""
+    if await state.holds(run.app, run.head.entry, run.head.n):
+        return None
+    end = state.id_order(run.head.entry)
+    common = acknowledged.entry, acknowledged.n
+    told = recovery.follow(run.store, acknowledged, run.app.keyrings)
+    line = await anext(told, None)
+    while (page := await state.read(run.app, common[0])).entries:
+        for entry in page.entries:
+            while line and state.id_order(line[0].entry) < state.id_order(entry.id):
+                line = await anext(told, None)
+            if line is None or line[0].entry != entry.id or entry.n not in {None, line[0].n}:
+                return common if state.id_order(entry.id) <= end else None
+            common = entry.id, line[0].n
+    return common if state.id_order(page.last_id) < end else None
 
 
 async def _begin_chain(run: _Run, day: str, **noted: Any) -> None:
@@ -166,25 +207,24 @@ async def _begin_chain(run: _Run, day: str, **noted: Any) -> None:
 async def _replace_chain(run: _Run, fault: Broken) -> None:
     """Leave a chain as it is, and begin another that says so in its first line."""
     good, today = fault.last_good, chain.day_of(run.now_ms)
-    telemetry.logger.error("the audit chain %s cannot be trusted: %s (%s)", good.chain, fault.blob, fault.reason)
-    data = {"chain": good.chain, "blob": fault.blob, "reason": fault.reason, "seq": good.seq, "hash": good.hash}
-    day = chain.BlobName.parse(fault.blob).day
-    if day < today:
-        await _seal(run, day)
-    run.head = good
-    await _begin_chain(run, max(day, today), broken={**data, "time": chain.iso(run.now_ms)})
-    _add(run, records.broken(run.head, data, run.now_ms))
+    telemetry.logger.error("the audit chain %s cannot be trusted: %s (%s)", good.chain, good.blob, fault.reason)
+    if good.day < today:
+        await _seal(run, good)
+    data = chain.broken_record(good, fault.reason)
+    run.head, run.pending = good, []
+    await _begin_chain(run, max(good.day, today), broken={**data, "time": chain.iso(run.now_ms)})
+    _add(run, records.broken(run.head, data, run.now_ms, run.keyring))
 
 
-async def _note_reset(run: _Run) -> None:
-    """Redis has lost its state, and its stream is another one than that which was written. Nothing is acknowledged
-    before the record of it is written: a crash must not make the loss be forgotten."""
-    page = await state.read(run.app, chain.START)
+async def _note_reset(run: _Run, common: Position) -> None:
+    """Redis has lost its state: behind `common` its stream is another one than that which was written. Nothing is
+    acknowledged before the record of it is written: a crash must not make the loss be forgotten."""
+    page = await state.read(run.app, common[0])
     today = chain.day_of(page.now_ms)
     if chain.opened(run.head).day < today:
-        _add(run, records.close(run.head, today, page.now_ms))
+        _add(run, records.close(run.head, today, page.now_ms, run.keyring))
         await _append(run)
-    _add(run, records.reset(run.head, page.entries[0] if page.entries else None, page.now_ms))
+    _add(run, records.reset(run.head, common, page.entries[0] if page.entries else None, page.now_ms, run.keyring))
 
 
 async def _ship(run: _Run, until_s: float) -> bool:
@@ -200,7 +240,7 @@ async def _ship(run: _Run, until_s: float) -> bool:
         if not page.entries:
             break
         for index, entry in enumerate(page.entries):
-            for one in records.lines_of(entry, run.tip, run.now_ms):
+            for one in records.lines_of(entry, run.tip, run.now_ms, run.keyring):
                 if not _fits(run, one):
                     await _flush(run)
                 _add(run, one)
@@ -211,7 +251,7 @@ async def _ship(run: _Run, until_s: float) -> bool:
             return False
     today = chain.day_of(run.now_ms)
     if run.head.seq and not run.head.next and run.head.day < today:
-        _add(run, records.close(run.head, today, run.now_ms))
+        _add(run, records.close(run.head, today, run.now_ms, run.keyring))
         await _flush(run)
         await _seal_closed(run)
     return True
@@ -233,16 +273,20 @@ async def _flush(run: _Run) -> None:
         blocks = await _append(run)
         await _acknowledge(run)
         if blocks >= MAX_BLOCKS and not run.head.next:
-            _add(run, records.close(run.head, run.head.day, run.now_ms))
+            _add(run, records.close(run.head, run.head.day, run.now_ms, run.keyring))
 
 
 async def _append(run: _Run) -> int:
     """Append the pending lines; returns how many blocks their blob has."""
     first, last = run.pending[0].head, run.pending[-1].head
     if run.head.next and run.head.day < last.day:
-        await _seal(run, run.head.day)
+        await _seal(run, run.head)
     data = b"".join(one.line for one in run.pending)
-    blocks = await run.store.append(last.blob, data, first.position - first.line_bytes)
+    try:
+        blocks = await run.store.append(last.blob, data, first.position - first.line_bytes)
+    except Unusable:
+        await _replace_chain(run, Broken(chain.opened(run.head), "nothing can be added to the blob"))
+        raise _Outdated from None
     run.written += len(run.pending)
     _count(run, [one.type for one in run.pending])
     run.head, run.pending = last, []
@@ -252,26 +296,27 @@ async def _append(run: _Run) -> int:
 async def _seal_closed(run: _Run) -> None:
     """Write heads.json of the day whose file the chain has closed, unless that is known to be done."""
     if run.head.next and run.head.day < chain.BlobName.parse(run.head.next).day and run.sealed < run.head.day:
-        await _seal(run, run.head.day)
+        await _seal(run, run.head)
         await _acknowledge(run)
 
 
-async def _seal(run: _Run, day: str) -> None:
-    """Write heads.json of a day, unless it is there. The chain has closed its file, so nobody adds to it any more."""
-    if run.sealed >= day:
+async def _seal(run: _Run, last: Head) -> None:
+    """Write heads.json of the day on which a chain ends with `last`, unless it is there. The chain has closed its file,
+    or was given up: nobody adds to it any more."""
+    if run.sealed >= last.day:
         return
-    heads = await recovery.heads_of_day(run.store, day)
-    await run.store.create(chain.heads_name(day), chain.sign_heads(day, heads, run.app.keyrings[0]))
-    run.sealed = day
+    heads = await recovery.heads_of_day(run.store, last, run.app.keyrings)
+    await run.store.create(chain.heads_name(last.day), chain.sign_heads(last.day, heads, run.keyring))
+    run.sealed = last.day
 
 
 async def _acknowledge(run: _Run, broken: Mapping[str, Any] | None = None) -> None:
     done = await state.acknowledge(
         run.app, run.head, run.expected, counters=run.counters, sealed=run.sealed, broken=broken
     )
-    if not done:
+    if done is None:
         raise _Outdated
-    run.expected = run.head.chain
+    run.expected = done
     run.counters.clear()
 
 

@@ -10,9 +10,14 @@ from typing import Any
 
 from shared.audit import chain
 from shared.audit.chain import Head
+from shared.keyring import Keyring
 
 _N = re.compile(rb"[1-9]\d{0,15}")
 _TEXTS = ("specversion", "id", "source", "type", "time")
+
+
+type Position = tuple[str, int]
+"""A place in the stream: id of the entry, running number of the record."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ def entry_of(id_: bytes, fields: Mapping[bytes, bytes]) -> Entry:
     return Entry(id_.decode(), fields, len(raw), "sha256:" + hashlib.sha256(raw).hexdigest())
 
 
-def lines_of(entry: Entry, head: Head, now_ms: int) -> Iterator[Written]:
+def lines_of(entry: Entry, head: Head, now_ms: int, keyring: Keyring) -> Iterator[Written]:
     """The lines that tell of `entry`: before its own one a line for a gap or a reset, before that one that closes the
     file when the record is of a later day. The blob that `head.next` names is taken to be open when lines are put
     there; its day is sealed before, by whoever writes them.
@@ -65,24 +70,24 @@ def lines_of(entry: Entry, head: Head, now_ms: int) -> Iterator[Written]:
     record, fault = _read(entry)
     of_day = _day_of(record, time, now_ms)
     if of_day > chain.opened(head).day:
-        closing = close(head, of_day, now_ms)
+        closing = close(head, of_day, now_ms, keyring)
         head = closing.head
         yield closing
     head = chain.opened(head)
     for type_, data, n in _numbering(entry, head):
-        one = _own(type_, head, time, data, head.entry, n)
+        one = _own(type_, head, time, data, head.entry, n, keyring)
         head = one.head
         yield one
     n = entry.n or head.n
     if not fault:
         try:
-            line, after = chain.link(record, head, entry.id, n)
+            line, after = chain.link(record, head, entry.id, n, keyring)
             yield Written(line, after, record["type"])
             return
         except (ValueError, RecursionError):
             fault = "cannot be written exactly"
     data = {"reason": fault, "bytes": entry.size_bytes, "digest": entry.digest}
-    yield _own(chain.UNREADABLE, head, time, data, entry.id, n)
+    yield _own(chain.UNREADABLE, head, time, data, entry.id, n, keyring)
 
 
 def day(entry: Entry, now_ms: int) -> str:
@@ -90,26 +95,28 @@ def day(entry: Entry, now_ms: int) -> str:
     return _day_of(_read(entry)[0], chain.iso(min(entry.time_ms, now_ms)), now_ms)
 
 
-def close(head: Head, day: str, now_ms: int) -> Written:
+def close(head: Head, day: str, now_ms: int, keyring: Keyring) -> Written:
     """The line that ends the file of `head`, so that nobody adds to it any more, and names the chain's file of `day`;
     of the same day it is the next part. A file that was named before and has no line yet gets this one only."""
     head = chain.opened(head)
     name = chain.BlobName.parse(head.blob)
     following = chain.BlobName(day, name.chain, name.part + 1 if day == name.day else 1)
-    return _own(chain.FILE_CLOSED, head, chain.iso(now_ms), {"next": str(following)}, head.entry, head.n)
+    return _own(chain.FILE_CLOSED, head, chain.iso(now_ms), {"next": str(following)}, head.entry, head.n, keyring)
 
 
-def reset(head: Head, first: Entry | None, now_ms: int) -> Written:
-    """The line that tells that Redis lost its state: the stream begins anew with `first`, if with anything yet."""
+def reset(head: Head, common: Position, first: Entry | None, now_ms: int, keyring: Keyring) -> Written:
+    """The line that tells that Redis lost its state: behind `common`, the last that the stream shares with the chain,
+    it goes on with `first`, if with anything yet."""
     head = chain.opened(head)
-    n = (first.n if first else None) or 1
-    data = {"last_n": head.n, "last_entry": head.entry, "begins_with_n": first.n if first else None}
-    return _own(chain.RESET, head, chain.iso(now_ms), data, chain.START, n - 1)
+    entry, n = common
+    begins = first.n if first else None
+    data = {"last_n": head.n, "last_entry": head.entry, "begins_with_n": begins}
+    return _own(chain.RESET, head, chain.iso(now_ms), data, entry, begins - 1 if begins else n, keyring)
 
 
-def broken(head: Head, data: Mapping[str, Any], now_ms: int) -> Written:
+def broken(head: Head, data: Mapping[str, Any], now_ms: int, keyring: Keyring) -> Written:
     """The first line of a chain that takes the place of one that cannot be trusted."""
-    return _own(chain.CHAIN_BROKEN, head, chain.iso(now_ms), data, head.entry, head.n)
+    return _own(chain.CHAIN_BROKEN, head, chain.iso(now_ms), data, head.entry, head.n, keyring)
 
 
 def _numbering(entry: Entry, head: Head) -> Iterator[tuple[str, dict[str, Any], int]]:
@@ -125,8 +132,8 @@ def _numbering(entry: Entry, head: Head) -> Iterator[tuple[str, dict[str, Any], 
         yield chain.RESET, data, entry.n - 1
 
 
-def _own(type_: str, head: Head, time: str, data: Mapping[str, Any], entry: str, n: int) -> Written:
-    line, after = chain.link(chain.own_record(type_, head, time, data), head, entry, n)
+def _own(type_: str, head: Head, time: str, data: Mapping[str, Any], entry: str, n: int, keyring: Keyring) -> Written:
+    line, after = chain.link(chain.own_record(type_, head, time, data), head, entry, n, keyring)
     return Written(line, after, type_)
 
 

@@ -43,12 +43,18 @@ class AuditState:
     broken: Mapping[str, Any] | None = None
 
 
+type Place = tuple[bytes, bytes]
+"""Chain and seq that the state names, as they stand there: what an acknowledgement goes out from. b"" for none."""
+NOWHERE: Place = (b"", b"")
+
+
 @dataclass(frozen=True)
 class Known:
-    """What Redis knows at the start of a run. `head` is None when it knows of no chain (or was flushed)."""
+    """What Redis knows at the start of a run. `head` is None when it knows of no chain (or was flushed, or damaged)."""
 
     now_ms: int
     head: Head | None
+    place: Place
     sealed: str
     broken: Mapping[str, Any] | None
 
@@ -91,27 +97,29 @@ async def begin(app: Context, owner: str, lease_ms: int) -> Known | None:
     reply: list[Any] = await app.script("begin_export")(keys=[_STATE], args=[owner, lease_ms])
     if not reply:
         return None
-    fields = _texts(dict(zip(reply[1::2], reply[2::2], strict=True)))
-    return Known(int(reply[0]), _head(fields), fields.get("sealed", ""), _object(fields.get("broken")))
+    raw = dict(zip(reply[1::2], reply[2::2], strict=True))
+    fields, place = _texts(raw), (raw.get(b"chain", b""), raw.get(b"seq", b""))
+    return Known(int(reply[0]), _head(fields), place, fields.get("sealed", ""), _object(fields.get("broken")))
 
 
-async def end(app: Context, owner: str, error: str) -> None:
-    """Note how a run went, with the class of the error that ended it, if any; and give the lease back."""
-    await app.script("end_export")(keys=[_STATE], args=[owner, error])
+async def end(app: Context, owner: str, error: str, *, success: bool) -> None:
+    """Note how a run went: the class of the error that ended it, if any, and whether storage took or confirmed what
+    there was; and give the lease back."""
+    await app.script("end_export")(keys=[_STATE], args=[owner, error, int(success)])
 
 
 async def acknowledge(
     app: Context,
     head: Head,
-    expected: str,
+    expected: Place,
     *,
     counters: Mapping[str, int] | None = None,
     sealed: str = "",
     broken: Mapping[str, Any] | None = None,
-) -> bool:
-    """Note that the log is written up to `head`, if Redis knows of the chain `expected` ('' for none).
+) -> Place | None:
+    """Note that the log is written up to `head`, if the state still names `expected`; returns what it names now.
 
-    False when it knows of another by now, or of more of this one: then nothing was changed.
+    None when it names another place by now: somebody else moved on, or it was flushed. Then nothing was changed.
     """
     fields: dict[str, str | int] = {
         "chain": head.chain,
@@ -129,19 +137,11 @@ async def acknowledge(
     if broken is not None:
         fields["broken"] = json.dumps(broken)
     added = {name: by for name, by in (counters or {}).items() if by}
-    args: list[str | int] = [
-        expected,
-        head.chain,
-        head.seq,
-        head.entry,
-        KEPT_ENTRIES,
-        _DELETED_AT_ONCE,
-        json.dumps(added),
-    ]
+    args: list[str | bytes | int] = [*expected, head.entry, KEPT_ENTRIES, _DELETED_AT_ONCE, json.dumps(added)]
     for name, value in fields.items():
         args += [name, value]
     done = await app.script("acknowledge_audit")(keys=[_STATE, _STREAM], args=args)
-    return bool(done)
+    return (head.chain.encode(), str(head.seq).encode()) if done else None
 
 
 async def read(app: Context, after: str) -> Page:

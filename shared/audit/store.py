@@ -7,8 +7,8 @@ refuses; `Moved` when a blob is not where the caller thought it was.
 import asyncio
 import importlib
 import logging
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -37,6 +37,10 @@ class Moved(Exception):
     """A blob does not end where it was expected to: somebody else has added to it, or it is gone."""
 
 
+class Unusable(Exception):
+    """Nothing can ever be added to a blob: it is no append blob, was sealed, or is full."""
+
+
 class Store:
     """One container. Names of blobs are those of chain.BlobName and chain.heads_name."""
 
@@ -45,7 +49,7 @@ class Store:
 
     async def append(self, blob: str, data: bytes, position: int) -> int:
         """Add `data` (at most 4 MiB) to a blob of `position` bytes; an empty one, and the container, are created where
-        there are none. Returns how many blocks the blob has (Azure ends at 50,000). Raises Moved."""
+        there are none. Returns how many blocks the blob has (Azure ends at 50,000). Raises Moved and Unusable."""
         from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
         client = self._container.get_blob_client(blob)
@@ -56,18 +60,24 @@ class Store:
         except ResourceNotFoundError:
             raise Moved from None
         except HttpResponseError as fault:
-            if fault.status_code == 412:
+            code = _code(fault)
+            if code == "AppendPositionConditionNotMet":
                 raise Moved from None
-            raise
+            if code in {"InvalidBlobType", "BlobIsSealed", "BlockCountExceedsLimit"}:
+                raise Unusable from None
+            raise  # somebody holds a lease on it, say: who can end that has to know
         return int(str(done["blob_committed_block_count"]))
 
     async def create(self, blob: str, data: bytes) -> bool:
         """Write a blob unless it is there already; False when it is."""
         from azure.core.exceptions import ResourceExistsError
 
+        client = self._container.get_blob_client(blob)
         try:
-            await self._container.get_blob_client(blob).upload_blob(data, length=len(data), overwrite=False)
+            await self._in_container(lambda: client.upload_blob(data, length=len(data), overwrite=False))
         except ResourceExistsError:
+            if await self.size(blob) is None:  # it is something else that exists, or is in the way
+                raise
             return False
         return True
 
@@ -104,7 +114,9 @@ class Store:
             piece = await self.read(blob, start, length)
             start += len(piece)
             *whole, rest = (rest + piece).split(b"\n")
-            for line in whole:
+            for number, line in enumerate(whole):
+                if number % 50 == 0:  # events have their turns between
+                    await asyncio.sleep(0)
                 yield line[:MAX_LINE_BYTES] if len(line) >= MAX_LINE_BYTES else line + b"\n"
             if len(piece) < length or len(rest) >= MAX_LINE_BYTES:
                 break
@@ -124,25 +136,30 @@ class Store:
     async def _create(self, blob: str) -> None:
         """An empty append blob, where there is none of this name."""
         from azure.core import MatchConditions
-        from azure.core.exceptions import ResourceExistsError, ResourceModifiedError, ResourceNotFoundError
+        from azure.core.exceptions import ResourceExistsError, ResourceModifiedError
 
         client = self._container.get_blob_client(blob)
         try:
-            try:
-                await client.create_append_blob(match_condition=MatchConditions.IfMissing)
-            except ResourceNotFoundError:
-                await self._create_container()
-                await client.create_append_blob(match_condition=MatchConditions.IfMissing)
+            await self._in_container(lambda: client.create_append_blob(match_condition=MatchConditions.IfMissing))
         except (ResourceExistsError, ResourceModifiedError):
             return
 
-    async def _create_container(self) -> None:
-        from azure.core.exceptions import ResourceExistsError
+    async def _in_container(self, write: Callable[[], Awaitable[object]]) -> None:
+        """Do `write`; where there is no container, with a new one."""
+        from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
         try:
-            await self._container.create_container()
-        except ResourceExistsError:
-            return
+            await write()
+        except ResourceNotFoundError:
+            with suppress(ResourceExistsError):  # another instance was quicker
+                await self._container.create_container()
+            await write()
+
+
+def _code(fault: Exception) -> str:
+    """Storage's own name of an error."""
+    code = getattr(fault, "error_code", None)
+    return str(getattr(code, "value", code))
 
 
 async def load_client() -> None:

@@ -16,6 +16,9 @@ from shared.audit.chain import BadLine, BlobName, Head, Line
 from shared.audit.store import Store
 from shared.keyring import Keyring
 
+_MAX_HEADS_BYTES = 1024 * 1024
+"""Most that is read of a heads.json; a chain takes 250 bytes there."""
+
 
 @dataclass(frozen=True)
 class Fault:
@@ -104,7 +107,7 @@ class _Verifier:
         lines = self.store.lines(blob)
         async for raw in lines:
             number = here.line + 1
-            found = _parse(raw, blob, number, here.head.seq + 1)
+            found = self._parse(raw, blob, number, here.head.seq + 1)
             if number == 1 and end is None and not self.anchored:
                 here = _End(Head(name.chain, blob, found.seq - 1, found.prev), 0, "")
             await self._follows(found, here, end, lines)
@@ -115,6 +118,13 @@ class _Verifier:
             raise _Found("truncated", blob, 1, start.seq + 1, "the file is empty")
         self.ends[name.chain] = here
         self.files += 1
+
+    def _parse(self, raw: bytes, blob: str, number: int, expected: int) -> Line:
+        try:
+            return chain.authentic(raw, self.keyrings)
+        except BadLine as fault:
+            cut = not raw.endswith(b"\n") and len(raw) < chain.MAX_LINE_BYTES
+            raise _Found("truncated" if cut else fault.kind, blob, number, expected, str(fault)) from None
 
     async def _follows(self, found: Line, here: _End, before: _End | None, lines: AsyncIterator[bytes]) -> None:
         """Raises _Found unless `found` belongs right behind `here`, which `before` precedes in another file."""
@@ -140,32 +150,32 @@ class _Verifier:
 
     def _note(self, found: Line, blob: str, number: int) -> None:
         self.records += 1
-        if found.record.get("type") == chain.CHAIN_BROKEN and isinstance(found.record.get("data"), dict):
-            self._replaced(found.record["data"])
+        if former := chain.broken_head(found.record):
+            self._replaced(former)
         if self.known and (found.chain, found.seq) == (self.known.chain, self.known.seq):
             if found.hash != self.known.hash:
                 raise _Found("altered", blob, number, found.seq, "Redis knows another hash of this line")
             self.known_seen = True
 
-    def _replaced(self, data: dict[str, Any]) -> None:
+    def _replaced(self, former: Head) -> None:
         """Compare a chain that another took the place of with what the exporter last knew of it."""
-        name, blob, seq = str(data.get("chain")), str(data.get("blob")), data.get("seq")
-        self.replaced.add(name)
-        end = self.ends.get(name)
-        if not isinstance(seq, int) or seq == 0 or (end is None and not self.anchored):
+        self.replaced.add(former.chain)
+        end = self.ends.get(former.chain)
+        if former.seq == 0 or (end is None and not self.anchored):
             return
-        if end is None or end.head.seq < seq:
-            line = end.line + 1 if end and end.head.blob == blob else None
+        if end is None or end.head.seq < former.seq:
+            line = end.line + 1 if end and end.head.blob == former.blob else None
             first = end.head.seq + 1 if end else 1
-            detail = f"the chain after it knows of lines to seq {seq}"
-            raise _Found("truncated" if line else "missing", blob, line, first, detail)
-        if end.head.seq == seq and end.head.hash != data.get("hash"):
-            raise _Found("altered", end.head.blob, end.line, seq, "the chain after it knows another hash of this line")
+            detail = f"the chain after it knows of lines to seq {former.seq}"
+            raise _Found("truncated" if line else "missing", former.blob, line, first, detail)
+        if end.head.seq == former.seq and end.head.hash != former.hash:
+            detail = "the chain after it knows another hash of this line"
+            raise _Found("altered", end.head.blob, end.line, former.seq, detail)
 
     async def _sealed(self, day: str, ends: dict[str, _End]) -> None:
         """Compare what was read of a day with its heads.json."""
         name = chain.heads_name(day)
-        raw = b"\n".join([line.removesuffix(b"\n") async for line in self.store.lines(name)])
+        raw = await self.store.read(name, 0, _MAX_HEADS_BYTES)
         try:
             heads = {head.chain: head for head in chain.check_heads(raw, day, self.keyrings)}
         except ValueError as fault:
@@ -207,7 +217,7 @@ async def verify(
     """Read the log, of the days `since` to `until` only where given, and tell how much of it was verified or what is
     the first thing wrong.
 
-    `keyrings` are those whose signatures of heads.json count. `head` is what Redis knows of the end (AuditState.head):
+    `keyrings` are those whose signatures count. `head` is what Redis knows of the end (AuditState.head):
     with it a cut in the day that is not sealed yet is found too. Raises what the store raises when storage is away.
     """
     if head and ((until and str(until) < head.day) or (since and head.day < str(since))):
@@ -273,14 +283,6 @@ async def _days(store: Store, since: date | None, until: date | None) -> AsyncIt
             day.strangers.append(name)
     if day and (day.files or day.sealed or day.strangers):
         yield day
-
-
-def _parse(raw: bytes, blob: str, number: int, expected: int) -> Line:
-    try:
-        return chain.parse(raw)
-    except BadLine as fault:
-        cut = not raw.endswith(b"\n") and len(raw) < chain.MAX_LINE_BYTES
-        raise _Found("truncated" if cut else fault.kind, blob, number, expected, str(fault)) from None
 
 
 async def _comes_later(lines: AsyncIterator[bytes], seq: int) -> bool:

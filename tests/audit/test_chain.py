@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.audit import chain
@@ -14,6 +14,7 @@ from shared.audit.chain import BadLine, BlobName, Head
 from shared.keyring import Keyring
 
 NAME = "20261122T205943123Z-0123abcd"
+KEY = Keyring("an audit key of the tests")
 HEAD = Head(NAME, f"sessions/2026/11/22/{NAME}.jsonl")
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 JSON: st.SearchStrategy[Any] = st.recursive(
@@ -28,33 +29,46 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 RECORDS = st.dictionaries(TEXT.filter(lambda name: name not in chain.LINK_FIELDS), JSON, max_size=6)
 
 
+@settings(deadline=None)
 @given(RECORDS)
 def test_a_record_survives_its_line(record: dict[str, Any]) -> None:
-    line, head = chain.link(record, HEAD, "5-1", 3)
-    found = chain.follow(line, HEAD)
+    line, head = chain.link(record, HEAD, "5-1", 3, KEY)
+    found = chain.follow(line, HEAD, [KEY])
     assert {name: value for name, value in found.record.items() if name not in chain.LINK_FIELDS} == record
     assert chain.head_of(found, HEAD.blob, len(line), len(line)) == head
     assert (head.seq, head.entry, head.n, head.position) == (1, "5-1", 3, len(line))
     assert line.count(b"\n") == 1
 
 
+@settings(deadline=None)
 @given(RECORDS, st.data())
 def test_a_change_of_a_single_byte_is_noticed(record: dict[str, Any], data: st.DataObject) -> None:
-    line, _ = chain.link(record, HEAD, "5-1", 3)
+    line, _ = chain.link(record, HEAD, "5-1", 3, KEY)
     index = data.draw(st.integers(0, len(line) - 1))
     byte = data.draw(st.integers(0, 255).filter(lambda one: one != line[index]))
     with pytest.raises(BadLine):
-        chain.follow(line[:index] + bytes([byte]) + line[index + 1 :], HEAD)
+        chain.follow(line[:index] + bytes([byte]) + line[index + 1 :], HEAD, [KEY])
+
+
+def test_a_line_is_taken_under_a_key_that_signed_it_only() -> None:
+    other = Keyring("the key after this one")
+    line, _ = chain.link({"a": 1}, HEAD, "1-0", 1, KEY)
+    assert chain.authentic(line, [other, KEY]).seq == 1
+    with pytest.raises(BadLine, match="under a key that was not given"):
+        chain.authentic(line, [other])
+    for forged in (line.replace(KEY.key_id.encode(), other.key_id.encode()), re.sub(rb"(mac.*)\..{64}", rb"\1.", line)):
+        with pytest.raises(BadLine, match="has a wrong signature"):
+            chain.authentic(forged, [other, KEY])
 
 
 def test_lines_of_a_chain_name_each_other() -> None:
-    first, head = chain.link({"a": 1}, HEAD, "1-0", 1)
-    second, head = chain.link({"a": 2}, head, "2-0", 2)
+    first, head = chain.link({"a": 1}, HEAD, "1-0", 1, KEY)
+    second, head = chain.link({"a": 2}, head, "2-0", 2, KEY)
     assert json.loads(first)["prev"] == "0" * 64
     assert json.loads(second)["prev"] == json.loads(first)["hash"]
     assert (json.loads(first)["seq"], json.loads(second)["seq"], head.seq) == (1, 2, 2)
     with pytest.raises(BadLine, match="does not follow"):
-        chain.follow(second, HEAD)
+        chain.follow(second, HEAD, [KEY])
 
 
 @pytest.mark.parametrize(
@@ -62,11 +76,11 @@ def test_lines_of_a_chain_name_each_other() -> None:
 )
 def test_what_no_line_can_say_is_refused(record: dict[str, Any]) -> None:
     with pytest.raises(ValueError):  # noqa: PT011  several libraries' own kinds of it
-        chain.link(record, HEAD, "1-0", 1)
+        chain.link(record, HEAD, "1-0", 1, KEY)
 
 
 def test_a_float_past_2_53_reads_back_as_it_was_written() -> None:
-    line, _ = chain.link({"a": 1e20, "b": 9007199254740993.0}, HEAD, "1-0", 1)
+    line, _ = chain.link({"a": 1e20, "b": 9007199254740993.0}, HEAD, "1-0", 1, KEY)
     assert chain.parse(line).record["a"] == 1e20
 
 
@@ -86,7 +100,9 @@ def test_signed_heads_read_back_under_their_key_only() -> None:
     for keys, day, text, reason in [
         ([other], "2026-11-22", raw, "under a key that was not given"),
         ([key], "2026-11-23", raw, "of another day"),
-        ([key], "2026-11-22", raw.replace(b":1234", b":1235"), "its signature is wrong"),
+        ([key], "2026-11-22", raw.replace(b":1234", b":1235"), "it has a wrong signature"),
+        ([key], "2026-11-22", raw.replace(b"{", b'{"day":"2026-11-23",', 1), "not in canonical form"),
+        ([key], "2026-11-22", raw.replace(b":1234", b":1e400"), "cannot be read"),
         ([key], "2026-11-22", b"[" * 10_000, "cannot be read"),
     ]:
         with pytest.raises(ValueError, match=reason):

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -51,18 +51,19 @@ async def log(app: Context, box: Box, writer: Writer) -> Log:
     return Log(box, await box.files(), head)
 
 
-def rehashed(line: bytes, **changes: object) -> bytes:
-    """The line with other fields and a hash that fits them."""
+def rehashed(line: bytes, keyring: Keyring = KEYS[0], **changes: object) -> bytes:
+    """The line with other fields, a hash that fits them, and a signature: by default even the right one, so that it is
+    the chain that tells."""
     fields = {**json.loads(line), **changes}
-    fields.pop("hash")
+    del fields["hash"], fields["mac"]
     position = {name: fields.pop(name) for name in ("chain", "seq", "prev", "entry", "n")}
     head = Head(position["chain"], "", position["seq"] - 1, position["prev"])
-    return chain.link(fields, head, position["entry"], position["n"])[0]
+    return chain.link(fields, head, position["entry"], position["n"], keyring)[0]
 
 
 def recomputed(lines: list[bytes], **changes: object) -> list[bytes]:
     """The lines with other fields in the first one, and everything behind it made to fit."""
-    done = [rehashed(lines[0], **changes)]
+    done = [rehashed(lines[0], KEYS[0], **changes)]
     for line in lines[1:]:
         done.append(rehashed(line, prev=json.loads(done[-1])["hash"]))
     return done
@@ -113,7 +114,7 @@ async def all_recomputed_and_signed(log: Log) -> None:
 def chain_added(file: int) -> Callable[[Log], Awaitable[None]]:
     async def act(log: Log) -> None:
         blob = log.files[file].replace(log.head.chain, STRANGE)
-        line, _ = chain.link({"type": "x", "time": today()}, Head(STRANGE, blob), "1-0", 1)
+        line, _ = chain.link({"type": "x", "time": today()}, Head(STRANGE, blob), "1-0", 1, KEYS[0])
         await log.box.store.append(blob, line, 0)
 
     return act
@@ -128,6 +129,32 @@ async def heads_rewritten(log: Log) -> None:
 async def heads_of_another_day(log: Log) -> None:
     await log.box.delete(log.heads(1))
     await log.box.store.create(log.heads(1), await log.box.raw(log.heads(0)))
+
+
+async def today_recomputed_without_key(log: Log) -> None:
+    """And Redis is not asked: only the signature tells."""
+    lines = await log.box.lines(log.files[2])
+    await log.box.rewrite(
+        log.files[2], b"".join([*lines[:4], rehashed(lines[4], Keyring("a key of somebody else"), type="x")])
+    )
+    log.head = replace(log.head, seq=0)
+
+
+async def today_truncated_and_forged(log: Log) -> None:
+    lines = await log.box.lines(log.files[2])
+    forged = rehashed(lines[3], type="x").replace(b'"mac":"', b'"mac":"0')
+    await log.box.rewrite(log.files[2], b"".join([*lines[:3], forged]))
+    log.head = replace(log.head, seq=0)
+
+
+async def chain_that_vouches_for_itself(log: Log) -> None:
+    blob = log.files[2].replace(log.head.chain, STRANGE)
+    head = Head(STRANGE, blob)
+    data = chain.broken_record(replace(head, seq=1), "none")
+    line, _ = chain.link(
+        chain.own_record(chain.CHAIN_BROKEN, head, today(), data), head, "1-0", 1, Keyring("another's")
+    )
+    await log.box.store.append(blob, line, 0)
 
 
 async def file_of_another_name(log: Log) -> None:
@@ -190,6 +217,9 @@ TAMPERED: dict[str, tuple[Callable[[Log], Awaitable[None]], Where]] = {
     "today dropped": (deleted(file=2), ("missing", 2, None, 13)),
     "everything dropped": (emptied, ("missing", 2, None, 1)),
     "heads.json altered": (heads_rewritten, ("heads altered", "h1", None, None)),
+    "last line recomputed without the key": (today_recomputed_without_key, ("altered", 2, 5, 17)),
+    "today cut and forged": (today_truncated_and_forged, ("altered", 2, 4, 16)),
+    "chain added that vouches for itself": (chain_that_vouches_for_itself, ("altered", 2, 1, 1)),
     "heads.json of another day": (heads_of_another_day, ("heads altered", "h1", None, None)),
     "heads.json removed": (deleted(heads=1), ("heads missing", "h1", None, None)),
     "all recomputed": (all_recomputed, ("altered", 0, 6, 6)),

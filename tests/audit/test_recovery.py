@@ -1,0 +1,257 @@
+"""What the exporter finds damaged, foreign or gone: nothing is written twice, and nothing holds it up."""
+
+import asyncio
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from azure.storage.blob import BlobType
+from azure.storage.blob.aio import BlobLeaseClient
+
+from shared.audit import chain, recovery, state
+from shared.audit import export as export_module
+from shared.audit.chain import BlobName, Head
+from shared.audit.export import export
+from shared.audit.store import Store
+from shared.audit.verify import verify
+from shared.context import Context
+from shared.keyring import Keyring
+from tests.audit.conftest import STATE, STREAM, Box, Writer, ids, own, record, today
+
+STRANGE = "20260101T000000000Z-0123abcd"
+YESTERDAY = f"{(datetime.now(UTC).date() - timedelta(days=1)).isoformat()}T10:00:00Z"
+
+
+async def add_at(app: Context, n: int, id_: str) -> str:
+    """A record under a stream id of the test's choice; returns the id of the record."""
+    one = record(n, today(), user=f"u-{id_}")
+    one["id"] += f".{id_}"
+    await app.redis.xadd(STREAM, {"event": json.dumps(one), "n": n}, id=id_)
+    await app.redis.hset(STATE, "appended", n)
+    return str(one["id"])
+
+
+async def assert_new_chain(app: Context, box: Box, written: list[str]) -> None:
+    """Redis knows of a chain that took the place of another, and that holds what was `written` since."""
+    known = await state.state(app)
+    assert known.broken is not None
+    assert known.head
+    lines = [json.loads(line) for line in await box.lines(known.head.blob)]
+    assert own(lines) == ["chain_broken"]
+    assert ids(lines) == written
+
+
+class Halted(BaseException):
+    """The process ends here."""
+
+
+class Dying(Store):
+    """A store whose process ends right after it has appended."""
+
+    def __init__(self, store: Store) -> None:
+        super().__init__(store._container)
+
+    async def append(self, blob: str, data: bytes, position: int) -> int:
+        await super().append(blob, data, position)
+        raise Halted
+
+
+@pytest.mark.parametrize("dies", [False, True])
+@pytest.mark.parametrize("later", [[], ["2000-1"], ["1010-0", "1011-0"], ["1010-0", "2000-1"]], ids=str)
+async def test_redis_that_goes_back_with_its_stream_repeats_and_loses_nothing(
+    app: Context, box: Box, monkeypatch: pytest.MonkeyPatch, later: list[str], *, dies: bool
+) -> None:
+    """A failover to a replica that lagged behind, whose clock may be behind too, so that new ids are below old ones."""
+    monkeypatch.setattr(export_module, "LEASE_BEYOND_BUDGET_S", -export_module.BUDGET_S)
+    expected = [await add_at(app, n, f"10{n:02}-0") for n in range(1, 6)]
+    await export(app, box.store)
+    expected += [await add_at(app, n, f"10{n:02}-0") for n in range(6, 9)]
+    old = {key: await app.redis.dump(key) for key in (STATE, STREAM)}  # 8 records, of which it knows 5 to be written
+    expected += [await add_at(app, n, f"10{n + 3:02}-0") for n in range(9, 15)]
+    await export(app, box.store)
+    for key, value in old.items():
+        assert value is not None
+        await app.redis.restore(key, 0, value, replace=True)
+    expected += [await add_at(app, 9 + index, id_) for index, id_ in enumerate(later)]
+    if dies:
+        with pytest.raises(Halted):
+            await export(app, Dying(box.store))
+    assert (await export(app, box.store)).finished
+    assert (await export(app, box.store)).written == 0
+    expected.append(await add_at(app, 9 + len(later), "3000-0"))
+    await export(app, box.store)
+    lines = await box.all()
+    assert ids(lines) == expected
+    (told,) = [line for line in lines if line["type"].startswith(chain.OWN_TYPES)]
+    assert (told["type"], told["data"]["last_n"]) == (chain.RESET, 14)
+    assert (await verify(box.store, app.keyrings, head=(await state.state(app)).head)).fault is None
+
+
+async def test_a_blob_that_somebody_has_leased_is_an_error_until_the_lease_ends(
+    app: Context, box: Box, writer: Writer
+) -> None:
+    await writer.add(2)
+    await export(app, box.store)
+    (blob,) = await box.files()
+    lease = BlobLeaseClient(box.client.get_blob_client(blob))
+    await lease.acquire()
+    await writer.add(1)
+    await app.redis.hset(STATE, "ok_ms", 1)
+    report = await export(app, box.store, budget_s=0.5)
+    assert report.error is not None
+    known = await state.state(app)
+    assert (known.error, known.pending) == (report.error, 1)
+    assert known.last_success_age_s is not None
+    assert known.last_success_age_s > 600
+    await lease.break_lease(0)
+    assert (await export(app, box.store)).finished
+    assert (await state.state(app)).error is None
+    assert ids(await box.all()) == writer.written
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"next": None},
+        {"seq": "many"},
+        {"seq": "1e99"},
+        {"chain": b"\xff"},
+        {"position": "-1"},
+        {"gaps": "many"},
+        {"n": ""},
+    ],
+    ids=str,
+)
+async def test_a_damaged_state_heals(
+    app: Context, box: Box, writer: Writer, damage: dict[str, str | bytes | None]
+) -> None:
+    await writer.add(5)
+    await export(app, box.store)
+    for name, value in damage.items():
+        await (app.redis.hdel(STATE, name) if value is None else app.redis.hset(STATE, name, value))
+    await writer.add(2)
+    writer.n += 3  # a gap, so that it is counted
+    await writer.add(1)
+    assert (await export(app, box.store, budget_s=2)).finished
+    lines = await box.all()
+    assert ids(lines) == writer.written
+    assert own(lines) == ["gap"]
+    known = await state.state(app)
+    assert (known.pending, known.gaps) == (0, 1)
+    assert (await verify(box.store, app.keyrings, head=known.head)).fault is None
+
+
+@pytest.mark.parametrize("time", [YESTERDAY, today()])
+async def test_a_container_that_was_deleted_is_made_anew_and_the_loss_is_told(
+    app: Context, box: Box, writer: Writer, time: str
+) -> None:
+    await writer.add(3, time=time)
+    await export(app, box.store)
+    await box.client.delete_container()
+    await app.redis.hdel(STATE, "sealed")  # as after a crash: yesterday may have to be signed still
+    await writer.add(2)
+    report = await export(app, box.store)
+    assert (report.error, report.finished) == (None, True)
+    lines = await box.all()
+    assert own(lines) == ["chain_broken"]
+    assert ids(lines) == writer.written[3:]
+    fault = (await verify(box.store, app.keyrings, head=(await state.state(app)).head)).fault
+    assert fault
+    assert fault.kind == "missing"
+
+
+@pytest.mark.parametrize("content", [b"", b"x\n"])
+async def test_a_foreign_blob_in_the_place_of_the_next_file_holds_up_nothing(
+    app: Context, box: Box, writer: Writer, content: bytes
+) -> None:
+    await writer.add(2, time=YESTERDAY)
+    await export(app, box.store)
+    head = (await state.state(app)).head
+    assert head
+    assert head.next
+    await box.client.upload_blob(head.next, content, blob_type=BlobType.BLOCKBLOB)
+    await writer.add(2)
+    report = await export(app, box.store)
+    assert (report.error, report.finished) == (None, True)
+    await assert_new_chain(app, box, writer.written[2:])
+
+
+async def test_lines_that_somebody_without_the_key_adds_are_not_taken_for_the_exporter_s(
+    app: Context, box: Box, writer: Writer
+) -> None:
+    """They follow the last line in every respect but the signature, and claim records that were not written yet."""
+    await writer.add(2)
+    await export(app, box.store)
+    head = (await state.state(app)).head
+    assert head
+    forged, _ = chain.link(record(9, today()), head, "9999999999999-0", 9, Keyring("a key of somebody else"))
+    await box.client.get_blob_client(head.blob).append_block(forged)
+    await writer.add(3)
+    assert (await export(app, box.store)).finished
+    await assert_new_chain(app, box, writer.written[2:])
+    fault = (await verify(box.store, app.keyrings, head=(await state.state(app)).head)).fault
+    assert fault
+    assert (fault.kind, fault.blob, fault.line) == ("altered", head.blob, 3)
+
+
+async def test_a_file_that_the_exporter_does_not_know_is_not_signed_by_it(
+    app: Context, box: Box, writer: Writer
+) -> None:
+    """Even when its lines are signed: it may come from another container."""
+    blob = str(BlobName(YESTERDAY[:10], STRANGE))
+    line, _ = chain.link(record(1, YESTERDAY), Head(STRANGE, blob), "1-0", 1, app.keyrings[0])
+    await box.store.append(blob, line, 0)
+    await writer.add(2, time=YESTERDAY)
+    await app.redis.hset(STATE, mapping=begun())
+    await export(app, box.store)
+    assert b"heads" in await box.raw(chain.heads_name(YESTERDAY[:10]))
+    fault = (await verify(box.store, app.keyrings, head=(await state.state(app)).head)).fault
+    assert fault
+    assert (fault.kind, fault.blob) == ("inserted", blob)
+
+
+def begun() -> dict[Any, Any]:
+    """The state of an app that has begun a chain and written nothing yet."""
+    name = STRANGE.replace("abcd", "abce")
+    blob = str(BlobName(YESTERDAY[:10], name))
+    known = {"chain": name, "blob": blob, "hash": chain.GENESIS, "entry": chain.START, "next": ""}
+    return {**known, "seq": 0, "position": 0, "line_bytes": 0, "n": 0}
+
+
+async def test_the_heads_of_a_day_are_those_of_the_chain_and_of_those_that_it_replaced(box: Box) -> None:
+    key, day = Keyring("an audit key of the tests"), "2026-01-01"
+    former: Head | None = None
+    expected: list[Head] = []
+    for number in range(3):
+        name = STRANGE.replace("abcd", f"abc{number}")
+        head = Head(name, str(BlobName(day, name)))
+        data = chain.broken_record(former, "for the test") if former else {}
+        first = chain.own_record(chain.CHAIN_BROKEN, head, today(), data) if former else {"type": "x"}
+        line, former = chain.link(first, head, "1-0", 1, key)
+        await box.store.append(head.blob, line, 0)
+        expected.insert(0, former)
+    assert former
+    found = await recovery.heads_of_day(box.store, former, [key])
+    assert [(one.chain, one.seq, one.hash, one.position) for one in found] == [
+        (one.chain, one.seq, one.hash, one.position) for one in expected
+    ]
+    assert await recovery.heads_of_day(box.store, Head(STRANGE, str(BlobName(day, STRANGE))), [key]) == []
+
+
+async def test_a_call_to_storage_that_never_ends_ends_the_run(
+    app: Context, box: Box, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stuck(Store):
+        async def append(self, blob: str, data: bytes, position: int) -> int:
+            done = await super().append(blob, data, position)
+            await asyncio.Event().wait()
+            return done
+
+    monkeypatch.setattr(export_module, "LAST_CALL_S", 0.5)
+    await writer.add(2)
+    report = await export(app, Stuck(box.store._container), budget_s=0)
+    assert (report.error, report.finished) == ("TimeoutError", False)
+    assert (await state.state(app)).last_success_age_s is not None  # since when it has been trying
+    assert (await export(app, box.store)).finished
+    assert ids(await box.all()) == writer.written
