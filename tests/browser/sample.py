@@ -1,0 +1,248 @@
+"""A document of the monitor page with something in every part, as GET /api/monitor/data answers it."""
+
+import hashlib
+import math
+import random
+from datetime import datetime, timedelta
+from typing import Any
+
+MINUTES = 60
+REASONS = {
+    "batches": ("Rejected", "records[3].timestamp is no time"),
+    "charts": ("Rejected", "series 'co2Flow' has 3 values for 200 times"),
+    "sessions": ("Rejected", "the value is no JSON object"),
+}
+
+
+def document(now: datetime) -> dict[str, Any]:
+    """What a busy app shows at `now`, the same for the same time."""
+    chance = random.Random(7)
+    return {
+        "time": iso(now),
+        "health": {
+            "status": "degraded",
+            "reasons": ["1240 keys wait for a retry", "312 audit records wait; the last export was 754 s ago"],
+            "redis": {"roundTripMs": 0.412, "notifyKeyspaceEvents": "Kg$hlxe"},
+        },
+        "stats": stats(now, chance),
+        "deadLetters": letters(now),
+        "retries": {"waiting": 1240},
+        "keyspace": keyspace(),
+        "sessions": sessions(now, chance),
+        "charts": charts(chance),
+        "charts_total": 64,
+        "doctor": doctor(),
+    }
+
+
+def empty(now: datetime) -> dict[str, Any]:
+    """What an app shows to which nothing has happened yet."""
+    start = now.replace(second=0, microsecond=0) - timedelta(minutes=MINUTES - 1)
+    minutes = [
+        {"minute": iso(start + timedelta(minutes=n)), "outcomes": {}, "latency": {}, "lag": {}} for n in range(MINUTES)
+    ]
+    return {
+        "time": iso(now),
+        "health": {"status": "ok", "reasons": [], "redis": {"roundTripMs": 0.3, "notifyKeyspaceEvents": "Kg$hlxe"}},
+        "stats": {"from": iso(start), "to": iso(now), "minutes": minutes, "latency_ms": {}, "lag_ms": {}},
+        "deadLetters": {"letters": [], "nextCursor": None, "totals": {"count": 0, "bytes": 0, "dropped": 0}},
+        "retries": {"waiting": 0},
+        "keyspace": None,
+        "sessions": {
+            "live": 0,
+            "unbounded": 0,
+            "audit": [],
+            "export": {"pending": 0, "lastSuccessAge_s": None, "error": None, "chain": None, "seq": None},
+        },
+        "charts": [],
+        "charts_total": 0,
+        "doctor": {"age_s": 3, "findings": []},
+    }
+
+
+def iso(time: datetime) -> str:
+    return time.isoformat().replace("+00:00", "Z")
+
+
+def fingerprint(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def stats(now: datetime, chance: random.Random) -> dict[str, Any]:
+    start = now.replace(second=0, microsecond=0) - timedelta(minutes=MINUTES - 1)
+    minutes = []
+    for n in range(MINUTES):
+        share = (now.second + 1) / 60 if n == MINUTES - 1 else 1.0
+        wave = 1 + 0.45 * math.sin(n / 9) + chance.uniform(-0.12, 0.12)
+        busy = 2.4 if 34 <= n <= 38 else 1.0  # a burst, with retries in it
+        batches = round(620 * wave * busy * share)
+        minute: dict[str, Any] = {
+            "minute": iso(start + timedelta(minutes=n)),
+            "outcomes": {
+                "batches": {
+                    "event": {"processed": batches, "ignored": batches, "duplicate": batches // 40},
+                    "sweep": {"duplicate": round(80 * share), "processed": 2 if n % 7 == 0 else 0},
+                    "retry": {"retried": round(130 * share), "processed": 18} if busy > 1 else {},
+                },
+                "charts": {
+                    "event": {"processed": round(240 * wave * share), "ignored": round(235 * wave * share)},
+                    "sweep": {"duplicate": round(14 * share)},
+                },
+                "sessions": {
+                    "event": {"processed": round(32 * share * chance.uniform(0.5, 1.6)), "ignored": round(20 * share)},
+                    "schedule": {"processed": chance.choice([0, 0, 1, 3])},
+                },
+            },
+        }
+        if n in {11, 36, 37, 52}:
+            minute["outcomes"]["batches"]["event"]["rejected"] = 45
+        if n == 41:
+            minute["outcomes"]["batches"]["retry"] = {"dead": 38}
+        slow = 9.0 if busy > 1 else 1.0
+        minute["latency"] = {
+            name: {
+                "count": 100,
+                "p50": round(median * slow * chance.uniform(0.9, 1.15), 2),
+                "p99": round(median * 6 * slow * chance.uniform(0.8, 1.6), 2),
+            }
+            for name, median in (("batches", 2.4), ("charts", 3.7), ("sessions", 0.75))
+        }
+        minutes.append(minute)
+    return {
+        "from": iso(start),
+        "to": iso(now),
+        "minutes": minutes,
+        "latency_ms": {
+            "batches": {"count": 41208, "p50": 2.37, "p95": 13.3, "p99": 178.0},
+            "charts": {"count": 14377, "p50": 3.65, "p95": 10.0, "p99": 31.6},
+            "sessions": {"count": 1934, "p50": 0.75, "p95": 1.78, "p99": 5.62},
+        },
+        "lag_ms": {
+            "batches": {"count": 41021, "p50": 5.62, "p95": 31.6, "p99": 1330.0},
+            "charts": {"count": 14350, "p50": 7.5, "p95": 17.8, "p99": 56.2},
+        },
+    }
+
+
+def letters(now: datetime) -> dict[str, Any]:
+    keys = [
+        ("batches", "fastapi:temp:data:plant-7-2026-11-22T13-41"),
+        ("batches", "fastapi:temp:data:<img src=x onerror=alert(1)>"),
+        ("charts", "fabric:data:chart:co2-flow:realtime"),
+        ("sessions", "nextauth:session:~3f9a1c07be52"),
+        ("batches", "fastapi:temp:data:import-0093"),
+    ]
+    found = [
+        {
+            "id": fingerprint(key)[:32],
+            "reactor": reactor,
+            "key": key,
+            "error": REASONS[reactor][0] if n != 4 else "WorkTimeout",
+            "message": REASONS[reactor][1] if n != 4 else "the analysis took longer than 20 s",
+            "attempts": 6 if n == 4 else 1,
+            "first": iso(now - timedelta(minutes=17 + 31 * n)),
+            "last": iso(now - timedelta(minutes=16 + 29 * n)),
+            "payloadBytes": [18_432, 412, 96_240, 0, 7_340_032][n],
+            "payloadKept": reactor != "sessions",
+        }
+        for n, (reactor, key) in enumerate(keys)
+    ]
+    return {"letters": found, "nextCursor": "1:x", "totals": {"count": 43, "bytes": 3_984_220, "dropped": 0}}
+
+
+def keyspace() -> dict[str, Any]:
+    kinds = [
+        ("fabric", "chart data", 64, 9_120_512, 0),
+        ("fabric", "chart cache", 64, 2_310_144, 0),
+        ("fabric", "query cache", 212, 611_904, 0),
+        ("fabric", "user tokens", 418, 1_270_720, 0),
+        ("fastapi", "batch", 31_870, 78_643_200, 0),
+        ("fastapi", "result", 12_904, 21_233_664, 0),
+        ("nextauth", "session", 1_283, 729_088, 41),
+        ("nextauth", "session by user", 902, 138_240, 902),
+        ("functions", "session phantom", 1_283, 512_000, 0),
+        ("functions", "dead letters", 4, 3_984_220, 0),
+        ("unknown", "unknown", 17, 4_096, 12),
+    ]
+    rows = [dict(zip(("namespace", "kind", "count", "bytes", "withoutTtl"), row, strict=True)) for row in kinds]
+    return {"age_s": 38, "complete": True, "namespaces": rows}
+
+
+def sessions(now: datetime, chance: random.Random) -> dict[str, Any]:
+    told = [
+        ("created", None, "set"),
+        ("ended", "logout", "del"),
+        ("refreshed", None, "set"),
+        ("ended", "expired", "schedule"),
+        ("unbounded", None, "set"),
+        ("changed", None, "set"),
+        ("ended", "lost", "sweep"),
+    ]
+    records = []
+    for n in range(12):
+        kind, reason, seen = told[n % len(told)]
+        records.append(
+            {
+                "time": iso(now - timedelta(seconds=7 + 23 * n + chance.randrange(15))),
+                "type": f"nextauth.session.{kind}",
+                "subject": fingerprint(f"session {n % 5}")[:12],
+                "userId": f"u-{1040 + n % 5}",
+                "reason": reason,
+                "detectedBy": seen,
+            }
+        )
+    shipped = {"pending": 312, "lastSuccessAge_s": 754.0, "error": None, "chain": "9b1f6c02", "seq": 48_213}
+    return {"live": 1283, "unbounded": 41, "audit": records, "export": shipped}
+
+
+def charts(chance: random.Random) -> list[dict[str, Any]]:
+    names = ["co2-flow", "water-temperature", "ph", "plant-overview", "energy", "brine-density", "compressor-3", "feed"]
+    found = []
+    for n, name in enumerate(names):
+        level, line = chance.uniform(1, 90), []
+        for step in range(60):
+            level += chance.gauss(0, 1) + math.sin(step / 6 + n) * 0.7
+            line.append(round(level, 3))
+        found.append(
+            {
+                "chartId": name,
+                "dataType": ["realtime", "hourly"][n % 2],
+                "age_s": [2, 9, 14, 31, 74, 190, 420, 555][n],
+                "stale": n in {5, 7},
+                "points": [2000, 720, 2000, 168, 960, 2000, 720, 44][n],
+                "sparkline": line,
+            }
+        )
+    return found
+
+
+def doctor() -> dict[str, Any]:
+    return {
+        "age_s": 42,
+        "findings": [
+            {"id": "connection", "severity": "ok", "found": "Redis answers in 0.4 ms", "why": "", "fix": ""},
+            {
+                "id": "eviction",
+                "severity": "warning",
+                "found": "maxmemory-policy is allkeys-lru",
+                "why": "When memory is full, Redis may evict retries and dead letters, which are then lost.",
+                "fix": "Set maxmemory-policy to volatile-lru: every key that may go has a TTL.",
+            },
+            {
+                "id": "storage",
+                "severity": "error",
+                "found": "The storage account does not answer",
+                "why": "Audit records stay in Redis, which keeps 1000000 of them; then the oldest go.",
+                "fix": "Check AzureWebJobsStorage and the firewall of the storage account.",
+            },
+            {
+                "id": "notifications",
+                "severity": "info",
+                "found": "The server does not let its notification flags be read",
+                "why": "Azure blocks CONFIG, so the app cannot check them.",
+                "fix": "In the portal, notify-keyspace-events has to hold Kg$hlxe.",
+            },
+            {"id": "version", "severity": "ok", "found": "Redis 7.2", "why": "", "fix": ""},
+            {"id": "clock", "severity": "ok", "found": "The clocks differ by 3 ms", "why": "", "fix": ""},
+        ],
+    }

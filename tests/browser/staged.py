@@ -1,0 +1,72 @@
+"""The page with answers of the test's own making: the files of the app, its policy, and whatever the app is to say."""
+
+import asyncio
+import json
+import mimetypes
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from playwright.async_api import Page, Route
+
+FILES = Path(__file__).parents[2] / "triggers" / "monitor_page"
+ORIGIN = "http://monitor.test"
+ADDRESS = f"{ORIGIN}/api/monitor"
+KEY = "a-function-key"
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+
+
+@dataclass
+class Staged:
+    """What the app says: `data` is asked at every request; `away` and `status` say how the answer is kept back."""
+
+    data: Callable[[], dict[str, Any]]
+    letters: dict[str, Any] = field(default_factory=dict)
+    """A further page of dead letters."""
+    away: bool = False
+    status: int = 200
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    """Method and address of each request to the app's functions."""
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set with each request."""
+
+    async def serve(self, page: Page) -> None:
+        await page.route(f"{ORIGIN}/**", self._answer)
+
+    async def _answer(self, route: Route) -> None:
+        path = urlsplit(route.request.url).path
+        if path == "/api/monitor":
+            await self._file(route, "monitor.html")
+        elif path.startswith("/api/monitor/") and path != "/api/monitor/data":
+            await self._file(route, path.removeprefix("/api/monitor/"))
+        else:
+            self.asked.append((route.request.method, route.request.url))
+            self.news.set()
+            await self._function(route)
+
+    async def _file(self, route: Route, name: str) -> None:
+        kind = mimetypes.guess_type(name)[0]
+        headers = {"Content-Security-Policy": POLICY, "Content-Type": f"{kind}; charset=utf-8"}
+        await route.fulfill(body=(FILES / name).read_text(encoding="utf-8"), headers=headers)
+
+    async def _function(self, route: Route) -> None:
+        if self.away:
+            await route.abort("connectionrefused")
+        elif route.request.headers.get("x-functions-key") != KEY:
+            await route.fulfill(status=401)
+        elif self.status != 200:
+            await route.fulfill(status=self.status)
+        else:
+            document = self.letters if "/events/dead" in route.request.url else self.data()
+            await route.fulfill(body=json.dumps(document), headers={"Content-Type": "application/json"})
+
+
+async def enter_key(page: Page, key: str = KEY) -> None:
+    """What a person does first."""
+    await page.get_by_label("Function key").fill(key)
+    await page.get_by_role("button", name="Show figures").click()

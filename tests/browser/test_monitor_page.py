@@ -1,0 +1,175 @@
+"""The monitor page of the running app, in a real browser, over a real Redis with traffic."""
+
+import json
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from playwright.async_api import Locator, Page, expect
+
+from tests.browser.conftest import Watched
+from tests.browser.staged import POLICY, enter_key
+from tests.e2e.conftest import App
+
+TOKEN = "5e55107ab1e-70ce2-4ab5-9d2e-aa11bb22cc33"
+RECORDS = [{"timestamp": f"2026-01-01T00:00:{n:02}Z", "data": {"co2": 1 + n / 100, "temp": 24}} for n in range(20)]
+ROWS = [{"timestamp": 1_767_225_600_000 + 1000 * n, "co2Flow": n / 10} for n in range(200)]
+FLAGS = "notify-keyspace-events"
+MARKUP = "<img src=x onerror=\"document.title='taken over'\">"
+
+
+class Monitor:
+    """The page of the running app."""
+
+    def __init__(self, watched: Watched, live: App) -> None:
+        self.watched, self.live = watched, live
+
+    @property
+    def page(self) -> Page:
+        return self.watched.page
+
+    async def open(self, key: str | None = None) -> None:
+        await self.page.goto(f"{self.live.host.url}/api/monitor")
+        await enter_key(self.page, key or self.live.host.function_key)
+
+    def region(self, name: str) -> Locator:
+        return self.page.get_by_role("region", name=name, exact=True)
+
+    def letter(self, key: str) -> Locator:
+        return self.region("Dead letters and retries").get_by_role("row").filter(has_text=key)
+
+    def processed(self, reactor: str, number: int) -> Locator:
+        return self.region(reactor).get_by_role("row", name=re.compile(f"^processed {number} "))
+
+    async def batch(self, batch_id: str, value: Any = None) -> None:
+        """Write a batch, and wait until the app has reacted."""
+        await self.live.redis.set(f"fastapi:temp:data:{batch_id}", json.dumps(value or {"records": RECORDS}), ex=3600)
+        await self.live.effect(function="process_fastapi_data", operation="set")
+
+    async def rejected_batch(self, batch_id: str) -> None:
+        await self.batch(batch_id, {"records": "none"})
+        assert await self.live.redis.hlen("functions:dead:letters") >= 1
+
+
+@pytest.fixture
+async def monitor(watched: Watched, live: App) -> AsyncIterator[Monitor]:
+    yield Monitor(watched, live)
+    assert not [url for url in watched.addresses if live.host.function_key in url]
+
+
+async def test_it_shows_what_the_app_did(monitor: Monitor) -> None:
+    await monitor.live.redis.set(f"nextauth:session:{TOKEN}", json.dumps({"userId": "u-1"}), ex=3600)
+    await monitor.live.effect(operation="set")
+    await monitor.live.redis.set("fabric:data:chart:co2:realtime", json.dumps(ROWS), ex=300)
+    await monitor.live.effect(function="update_charts", operation="set")
+    await monitor.batch("b1")
+    await monitor.open()
+    await expect(monitor.processed("Batches", 1)).to_be_visible()
+    await expect(monitor.processed("Charts", 1)).to_be_visible()
+    batches = monitor.region("Batches")
+    await expect(batches.get_by_role("row", name=re.compile(r"^Latency [\d.]+ ms"))).to_be_visible()
+    sessions = monitor.region("Sessions and audit log")
+    await expect(sessions.get_by_role("row").filter(has_text="created")).to_contain_text("u-1")
+    await expect(monitor.region("Keys").get_by_role("row").filter(has_text="fastapi").first).to_be_visible()
+    await expect(monitor.region("Chart caches").get_by_role("row").filter(has_text="co2")).to_contain_text("fresh")
+    await expect(monitor.region("Findings of the doctor")).to_contain_text("Fix:")
+    assert TOKEN not in await monitor.page.content()
+
+
+async def test_it_updates_after_a_new_event_without_being_loaded_again(monitor: Monitor) -> None:
+    await monitor.batch("b1")
+    await monitor.page.clock.install()
+    await monitor.open()
+    await expect(monitor.processed("Batches", 1)).to_be_visible()
+    await monitor.batch("b2")
+    await monitor.page.clock.run_for(5_000)  # the page's own clock; nobody waits
+    await expect(monitor.processed("Batches", 2)).to_be_visible()
+    assert [url for url in monitor.watched.addresses if url.endswith("/api/monitor")] == [
+        f"{monitor.live.host.url}/api/monitor"
+    ]
+
+
+async def test_a_dead_letter_of_a_batch_that_became_readable_is_replayed(monitor: Monitor) -> None:
+    await monitor.rejected_batch("late")
+    await monitor.live.redis.config_set(FLAGS, "")
+    await monitor.live.redis.set("fastapi:temp:data:late", json.dumps({"records": RECORDS}), ex=3600)
+    await monitor.live.redis.config_set(FLAGS, "Kg$hlxe")
+    await monitor.open()
+    await monitor.letter("fastapi:temp:data:late").get_by_role("button", name="Replay").click()
+    told = monitor.page.get_by_role("status").filter(has_text="Replayed fastapi:temp:data:late")
+    await expect(told).to_contain_text("the letter is gone")
+    await expect(monitor.letter("fastapi:temp:data:late")).to_have_count(0)
+    await expect(monitor.page.get_by_text("No dead letters")).to_be_visible()
+    assert json.loads(await monitor.live.redis.get("fastapi:results:analysis:late"))["readings"] == 40
+
+
+async def test_a_letter_that_fails_again_stays_and_one_that_is_discarded_is_asked_about_first(monitor: Monitor) -> None:
+    await monitor.rejected_batch("never")
+    await monitor.open()
+    letter = monitor.letter("fastapi:temp:data:never")
+    await letter.get_by_role("button", name="Replay").click()
+    await expect(monitor.page.get_by_text("rejected").and_(monitor.page.get_by_role("status"))).to_contain_text(
+        "the letter stays"
+    )
+    dialog = monitor.page.get_by_role("dialog", name="Discard this dead letter?")
+    await letter.get_by_role("button", name="Discard").click()
+    await dialog.get_by_role("button", name="Keep it").click()
+    assert await monitor.live.redis.hlen("functions:dead:letters") == 1
+    await letter.get_by_role("button", name="Discard").click()
+    await expect(dialog).to_contain_text("fastapi:temp:data:never")
+    await dialog.get_by_role("button", name="Discard").click()
+    await expect(monitor.page.get_by_role("status").filter(has_text="Discarded")).to_be_visible()
+    await expect(letter).to_have_count(0)
+    assert await monitor.live.redis.hlen("functions:dead:letters") == 0
+
+
+async def test_a_hostile_key_is_text(monitor: Monitor) -> None:
+    await monitor.rejected_batch(MARKUP)
+    await monitor.live.redis.set(f"fabric:data:chart:{MARKUP}:realtime", json.dumps(ROWS), ex=300)
+    await monitor.live.effect(function="update_charts", operation="set")
+    session = {"userId": MARKUP, "expires": "2036-01-01T00:00:00.000Z"}
+    await monitor.live.redis.set(f"nextauth:session:{TOKEN}", json.dumps(session))
+    await monitor.live.effect(operation="set")
+    await monitor.open()
+    await expect(monitor.letter(MARKUP)).to_be_visible()
+    sessions = monitor.region("Sessions and audit log")
+    await expect(sessions.get_by_role("row").filter(has_text=MARKUP).first).to_be_visible()
+    await monitor.letter(MARKUP).get_by_role("button", name="Discard").click()
+    await expect(monitor.page.get_by_role("dialog")).to_contain_text(MARKUP)
+    assert await monitor.page.locator("img").count() == 0
+    assert "taken over" not in await monitor.page.title()
+
+
+async def test_the_key_is_asked_for_once_checked_and_forgotten(monitor: Monitor) -> None:
+    page = monitor.page
+    await monitor.open("not-this-app-s-key")
+    await expect(page.get_by_role("alert")).to_contain_text("The app does not accept this key")
+    assert [fault for fault in monitor.watched.faults if "401" not in fault] == []
+    monitor.watched.faults.clear()
+    assert await page.evaluate("sessionStorage.length") == 0
+    await page.get_by_label("Function key").fill("two words\u2028")
+    await page.get_by_role("button", name="Show figures").click()
+    await expect(page.get_by_role("alert")).to_contain_text("This is no function key")
+    await enter_key(page, monitor.live.host.function_key)
+    await expect(page.locator("#figures")).to_be_visible()
+    await page.reload()
+    await expect(page.locator("#figures")).to_be_visible()
+    await expect(page.get_by_label("Function key")).to_be_hidden()
+    await page.get_by_role("button", name="Forget key").click()
+    await expect(page.get_by_label("Function key")).to_be_focused()
+    await expect(page.locator("#figures")).to_be_hidden()
+    await page.reload()
+    await expect(page.get_by_label("Function key")).to_be_visible()
+    assert await page.evaluate("sessionStorage.length + localStorage.length") == 0
+
+
+async def test_the_page_comes_with_the_policy_that_these_tests_hold_it_to(monitor: Monitor) -> None:
+    answer = await monitor.page.goto(f"{monitor.live.host.url}/api/monitor")
+    assert answer is not None
+    assert answer.headers["content-security-policy"] == POLICY
+    await monitor.page.evaluate("document.body.setAttribute('style', 'color: red')")
+    await monitor.page.evaluate("document.body.append(document.createElement('script'))")
+    await monitor.page.evaluate("fetch('http://127.0.0.1:9/').catch(() => null)")
+    assert len([fault for fault in monitor.watched.faults if "Content Security Policy" in fault]) >= 2
+    monitor.watched.faults.clear()

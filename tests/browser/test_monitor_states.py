@@ -1,0 +1,285 @@
+"""The monitor page in every state it can be in, with answers of the test's own making."""
+
+import asyncio
+import hashlib
+import re
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, expect
+
+from tests.browser import sample
+from tests.browser.conftest import Watched, required_chromium
+from tests.browser.staged import ADDRESS, FILES, KEY, Staged, enter_key
+
+NOW = datetime(2026, 11, 22, 13, 58, 41, tzinfo=UTC)
+REFRESH_MS = 5_000
+AWAY = "net::ERR_CONNECTION_REFUSED"
+
+
+@pytest.fixture
+async def staged(watched: Watched) -> Staged:
+    """The page on a stopped clock, at the form for the key."""
+    staged = Staged(lambda: sample.document(NOW))
+    await watched.page.clock.install(time=NOW - timedelta(hours=1))
+    await watched.page.clock.pause_at(NOW)
+    await staged.serve(watched.page)
+    await watched.page.goto(ADDRESS)
+    return staged
+
+
+async def opened(page: Page) -> None:
+    await enter_key(page)
+    await expect(page.locator("#figures")).to_be_visible()
+
+
+async def asked_again(page: Page, staged: Staged) -> None:
+    """Let time pass until the page has asked once more."""
+    staged.news.clear()
+    async with asyncio.timeout(15):
+        while not staged.news.is_set():
+            await page.clock.run_for(REFRESH_MS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(staged.news.wait(), 1)
+
+
+async def test_everything_of_the_document_is_shown(watched: Watched, staged: Staged) -> None:
+    page = watched.page
+    await opened(page)
+    await expect(page).to_have_title("degraded · Keyspace Functions")
+    await expect(page.get_by_role("region", name="Needs attention")).to_contain_text("1240 keys wait for a retry")
+    batches = page.get_by_role("region", name="Batches", exact=True)
+    await expect(batches.get_by_role("row", name=re.compile("^rejected 180"))).to_be_visible()
+    await expect(batches.get_by_role("row", name=re.compile("^Lag 5.62 ms 31.6 ms 1.33 s 41,021"))).to_be_visible()
+    await expect(batches.get_by_role("img", name=re.compile("peak 42.s at"))).to_be_visible()
+    assert await batches.locator("canvas").count() == 2
+    await batches.locator(".plot.events").hover()
+    await expect(batches.locator(".readout").first).to_contain_text(re.compile(r"processed [\d.]+/s · duplicate"))
+    letter = page.get_by_role("row", name=re.compile("^fastapi:temp:data:import-0093"))
+    await expect(letter).to_contain_text("the analysis took longer than 20 s")
+    await expect(letter).to_contain_text("7 MiB")
+    await expect(page.get_by_role("row", name=re.compile("^fastapi batch 31,870 75 MiB"))).to_be_visible()
+    await expect(page.get_by_role("row", name=re.compile("ended: logout 7dbd06d02371 u-1041 del"))).to_have_count(1)
+    await expect(page.get_by_role("row", name=re.compile("^brine-density hourly 3 min stale 2,000"))).to_be_visible()
+    findings = page.get_by_role("region", name="Findings of the doctor").get_by_role("heading", level=3)
+    assert [text.split()[0] for text in await findings.all_inner_texts()] == ["error", "warning", "info"]
+    await expect(page.locator("#letters time").first).to_have_attribute("title", "2026-11-22 13:41:41 UTC")
+
+
+async def test_an_app_without_traffic_says_so_in_each_part(watched: Watched, staged: Staged) -> None:
+    staged.data = lambda: sample.empty(NOW)
+    await opened(watched.page)
+    await expect(watched.page.get_by_text("No events in the last hour.")).to_have_count(3)
+    for text in ("No dead letters", "No audit records yet", "Not counted yet:", "No chart caches", "Nothing to do"):
+        await expect(watched.page.get_by_text(text)).to_be_visible()
+    assert await watched.page.locator("tbody tr:visible").count() == 0
+
+
+PARTS = ["health", "stats", "deadLetters", "retries", "keyspace", "sessions", "charts", "charts_total", "doctor"]
+
+
+async def test_a_part_that_is_missing_leaves_the_others_alone(watched: Watched, staged: Staged) -> None:
+    """None of them shows a fault in the console either."""
+    missing = iter(PARTS)
+    staged.data = lambda: sample.document(NOW) | {next(missing): None}
+    await opened(watched.page)
+    for _ in PARTS[1:]:
+        await asked_again(watched.page, staged)
+    await expect(watched.page.get_by_text("Not examined yet.")).to_be_visible()
+    await expect(watched.page.locator("#letters tbody tr")).to_have_count(5)
+
+
+async def test_an_app_that_is_away_is_told_once_asked_ever_more_seldom_and_comes_back(
+    watched: Watched, staged: Staged
+) -> None:
+    page = watched.page
+    await opened(page)
+    staged.away = True
+    await page.clock.run_for(REFRESH_MS)
+    banner = page.get_by_role("status").filter(has_text="The app is away")
+    await expect(banner).to_contain_text("it cannot be reached")
+    await expect(banner).to_contain_text("Next try in 10 s.")
+    await expect(page.locator("#letters tbody tr")).to_have_count(5)
+    asked = len(staged.asked)
+    await page.clock.run_for(9_000)
+    assert len(staged.asked) == asked
+    await page.clock.run_for(1_000)
+    await expect(banner).to_contain_text("Next try in 20 s.")
+    await expect(page.locator("#updated")).to_contain_text("15 s old")
+    staged.away = False
+    await page.get_by_role("button", name="Try now").click()
+    await expect(banner).to_have_count(0)
+    await expect(page.locator("#updated")).to_contain_text("0 s old")
+    assert {fault for fault in watched.faults if AWAY not in fault} == set()
+    watched.faults.clear()
+
+
+async def test_an_app_that_fails_is_told_apart_from_one_that_is_away(watched: Watched, staged: Staged) -> None:
+    await opened(watched.page)
+    staged.status = 503
+    await watched.page.clock.run_for(REFRESH_MS)
+    await expect(watched.page.get_by_text("it answers with HTTP 503")).to_be_visible()
+    watched.faults.clear()
+
+
+async def test_a_paused_page_asks_for_nothing(watched: Watched, staged: Staged) -> None:
+    page = watched.page
+    await opened(page)
+    pause = page.get_by_role("button", name="Pause")
+    await pause.click()
+    await expect(pause).to_have_attribute("aria-pressed", "true")
+    await page.clock.run_for(4 * REFRESH_MS)
+    assert len(staged.asked) == 1
+    async with page.expect_response("**/api/monitor/data"):
+        await pause.click()
+    await asked_again(page, staged)
+    assert len(staged.asked) == 3
+
+
+async def test_a_hidden_page_asks_for_nothing_and_catches_up_when_it_is_seen(watched: Watched, staged: Staged) -> None:
+    page = watched.page
+    await opened(page)
+    show = """hidden => {
+        Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
+        document.dispatchEvent(new Event('visibilitychange'));
+    }"""
+    await page.evaluate(show, True)
+    await page.clock.run_for(4 * REFRESH_MS)
+    assert len(staged.asked) == 1
+    async with page.expect_response("**/api/monitor/data"):
+        await page.evaluate(show, False)
+    assert len(staged.asked) == 2
+
+
+async def test_the_theme_follows_the_system_until_it_is_chosen_and_is_remembered(
+    watched: Watched, staged: Staged
+) -> None:
+    page = watched.page
+    await opened(page)
+    light = "rgb(243, 244, 246)"
+    dark = "rgb(15, 18, 21)"
+    await expect(page.locator("body")).to_have_css("background-color", light)
+    await page.emulate_media(color_scheme="dark")
+    await expect(page.locator("body")).to_have_css("background-color", dark)
+    await page.get_by_role("button", name="Theme: auto").click()
+    await expect(page.locator("body")).to_have_css("background-color", light)
+    await page.get_by_role("button", name="Theme: light").click()
+    await page.emulate_media(color_scheme="light")
+    await page.reload()
+    await expect(page.get_by_role("button", name="Theme: dark")).to_be_visible()
+    await expect(page.locator("body")).to_have_css("background-color", dark)
+
+
+async def test_everything_can_be_done_with_the_keyboard(watched: Watched, staged: Staged) -> None:
+    page = watched.page
+    focused = page.locator("*:focus")
+    await expect(focused).to_have_id("key")
+    await page.keyboard.type(KEY)
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#figures")).to_be_visible()
+    await expect(focused).to_have_id("content")
+    reached = []
+    for _ in range(12):
+        await page.keyboard.press("Tab")
+        reached.append(await focused.evaluate("element => element.textContent.trim() || element.ariaLabel"))
+    assert reached.count("Numbers by minute") == 3
+    while not (await focused.inner_text()).startswith("Discard"):
+        await page.keyboard.press("Tab")
+        assert await focused.evaluate("element => getComputedStyle(element).outlineStyle") == "solid"
+    await page.keyboard.press("Enter")
+    await expect(page.get_by_role("dialog", name="Discard this dead letter?")).to_be_visible()
+    await expect(focused).to_have_text("Keep it")
+    await page.keyboard.press("Escape")
+    await expect(page.get_by_role("dialog")).to_have_count(0)
+    assert (await focused.inner_text()).startswith("Discard")
+    document = sample.document(NOW)
+    document["deadLetters"]["letters"].insert(0, document["deadLetters"]["letters"][0] | {"id": "f" * 32})
+    staged.data = lambda: document
+    await asked_again(page, staged)
+    await expect(page.locator("#letters tbody tr")).to_have_count(6)
+    assert (await focused.inner_text()).startswith("Discard"), "an update leaves the focus where it is"
+    assert {method for method, _ in staged.asked} == {"GET"}
+
+
+async def test_further_letters_are_shown_when_asked_for_and_stay_through_updates(
+    watched: Watched, staged: Staged
+) -> None:
+    page = watched.page
+    await opened(page)
+    first = sample.letters(NOW)["letters"][0]
+    older = [first | {"id": f"{n:032x}", "key": f"fastapi:temp:data:older-{n}"} for n in range(38)]
+    staged.letters = {"letters": older, "nextCursor": None}
+    more = page.get_by_role("button", name="Show more")
+    await more.click()
+    await expect(page.locator("#letters tbody tr")).to_have_count(43)
+    assert staged.asked[-1] == ("GET", ADDRESS.removesuffix("monitor") + "events/dead?cursor=1%3Ax&limit=50")
+    await expect(more).to_be_hidden()
+    await expect(page.get_by_text("38 more letters shown.")).to_be_visible()
+    await asked_again(page, staged)
+    await expect(page.locator("#letters tbody tr")).to_have_count(43)
+
+
+async def test_numbers_by_minute_are_there_for_those_who_do_not_see_the_drawings(
+    watched: Watched, staged: Staged
+) -> None:
+    await opened(watched.page)
+    charts = watched.page.get_by_role("region", name="Charts", exact=True)
+    await charts.get_by_text("Numbers by minute").click()
+    table = charts.get_by_role("table", name=re.compile("by minute, newest first"))
+    await expect(table.get_by_role("row")).to_have_count(61)
+    await expect(table.get_by_role("row").nth(2)).to_contain_text("processed")
+
+
+@pytest.mark.parametrize(("theme", "width"), [("light", 1280), ("dark", 390)])
+async def test_an_accessibility_scan_finds_nothing(
+    watched: Watched, staged: Staged, theme: Literal["light", "dark"], width: int
+) -> None:
+    page = watched.page
+    await page.set_viewport_size({"width": width, "height": 900})
+    await page.emulate_media(color_scheme=theme)
+    await page.clock.resume()  # the scan waits now and then
+    assert await violations(page) == []
+    await opened(page)
+    assert await violations(page) == []
+    assert await page.evaluate("document.documentElement.scrollWidth") == width
+    await page.get_by_role("button", name="Discard").first.click()
+    assert await violations(page, "dialog") == []
+
+
+async def violations(page: Page, part: str | None = None) -> list[tuple[str, list[Any]]]:
+    found = await Axe().run(page, context=part)
+    return [(one["id"], [node["html"] for node in one["nodes"]]) for one in found.response["violations"]]
+
+
+def test_no_file_of_the_page_parses_markup_runs_text_or_asks_another_host() -> None:
+    own = [path for path in FILES.iterdir() if path.suffix in {".js", ".css", ".html"} and "uPlot" not in path.name]
+    assert len(own) >= 5
+    for path in own:
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function|style=", text)
+        assert not [
+            url for url in re.findall(r"https?://\S+", text) if not url.startswith("http://www.w3.org/2000/svg")
+        ]
+
+
+def test_the_library_of_the_charts_is_the_one_that_is_named() -> None:
+    named = re.findall(r"^sha256 (\w+)  (\S+)$", (FILES / "VENDORED.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    assert [name for _, name in named] == ["uPlot.iife.min.js", "uPlot.min.css"]
+    for digest, name in named:
+        assert hashlib.sha256((FILES / name).read_bytes()).hexdigest() == digest
+
+
+def test_a_missing_chromium_fails_in_ci_and_skips_elsewhere_and_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="apt-get install -y chromium"):
+        required_chromium()
+    monkeypatch.delenv("CI")
+    with pytest.raises(pytest.skip.Exception, match="apt-get install -y chromium"):
+        required_chromium()

@@ -1,0 +1,107 @@
+// Numbers, times and elements. Everything is put into the page as text: no markup is ever parsed.
+
+const LOCALE = "en-GB";
+const plain = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
+const significant = new Intl.NumberFormat(LOCALE, { maximumSignificantDigits: 3 });
+const clock = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const minuteClock = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit" });
+const day = new Intl.DateTimeFormat(LOCALE, { day: "2-digit", month: "short" });
+const NONE = "–";
+
+const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
+
+/** An element with attributes and children; a child that is no node becomes text. `onclick` and the like are listeners. */
+export function el(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else element.setAttribute(key, value === true ? "" : String(value));
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+export const hidden = (text) => el("span", { class: "visually-hidden" }, text);
+
+/** A list in the page's document that may be missing or null. */
+export const list = (value) => (Array.isArray(value) ? value : []);
+
+export const count = (value) => (isNumber(value) ? plain.format(value) : NONE);
+
+export const plural = (value, one, many = `${one}s`) => `${count(value)} ${value === 1 ? one : many}`;
+
+/** A number of any size with three significant digits. */
+export function figure(value) {
+  if (!isNumber(value)) return NONE;
+  const size = Math.abs(value);
+  return size !== 0 && (size >= 1e7 || size < 1e-3) ? value.toExponential(2) : significant.format(value);
+}
+
+export const rate = (perSecond) => (isNumber(perSecond) ? `${figure(perSecond)}/s` : NONE);
+
+export function bytes(value) {
+  if (!isNumber(value)) return NONE;
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  const step = value < 1024 ? 0 : Math.min(Math.floor(Math.log2(value) / 10), units.length - 1);
+  return `${significant.format(value / 1024 ** step)}\u00a0${units[step]}`;
+}
+
+export function milliseconds(value) {
+  if (!isNumber(value)) return NONE;
+  return value < 1000 ? `${significant.format(value)}\u00a0ms` : `${significant.format(value / 1000)}\u00a0s`;
+}
+
+/** An age in seconds, in the two largest units that matter. */
+export function age(seconds) {
+  if (!isNumber(seconds)) return NONE;
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole}\u00a0s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)}\u00a0min`;
+  if (whole < 86400) return `${Math.floor(whole / 3600)}\u00a0h ${Math.floor((whole % 3600) / 60)}\u00a0min`;
+  return `${Math.floor(whole / 86400)}\u00a0d ${Math.floor((whole % 86400) / 3600)}\u00a0h`;
+}
+
+export const hourAndMinute = (date) => minuteClock.format(date);
+
+export const timeOfDay = (date) => clock.format(date);
+
+/** A time as the reader's clock shows it, with the day where it is not today's; UTC in the title. */
+export function moment(iso) {
+  const date = new Date(iso);
+  if (Number.isNaN(date.getTime())) return el("span", {}, NONE);
+  const today = date.toDateString() === new Date().toDateString();
+  const utc = date.toISOString();
+  const title = `${utc.slice(0, 10)} ${utc.slice(11, 19)} UTC`;
+  return el("time", { datetime: utc, title }, today ? clock.format(date) : `${day.format(date)}, ${clock.format(date)}`);
+}
+
+/** Cells for fillRows. */
+export const number = (value, name) => ({ mark: count(value), className: value ? "number" : "number zero", name });
+export const words = (text, name, className) => ({ mark: text, className, name });
+
+/** Rows of a table body, by id. A cell whose text stays is left as it is, so buttons keep the focus. */
+export function fillRows(body, items, { id, cells }) {
+  const before = new Map([...body.rows].map((row) => [row.dataset.id, row]));
+  const rows = items.map((item) => {
+    const row = before.get(String(id(item))) ?? el("tr", { role: "row", "data-id": id(item) });
+    cells(item).forEach((cell, index) => placeCell(row, index, cell));
+    return row;
+  });
+  const kept = new Set(rows);
+  for (const row of [...body.rows]) if (!kept.has(row)) row.remove();
+  rows.forEach((row, index) => {
+    if (body.rows[index] !== row) body.insertBefore(row, body.rows[index] ?? null);
+  });
+}
+
+function placeCell(row, index, { name, mark, make, kind = "td", className = "" }) {
+  const old = row.cells[index];
+  if (old && old.dataset.mark === String(mark)) return;
+  const role = kind === "th" ? "rowheader" : "cell";
+  const cell = el(kind, { class: className, role, "data-mark": mark, "data-name": name });
+  if (kind === "th") cell.scope = "row";
+  cell.append(make ? make() : String(mark));
+  if (old) old.replaceWith(cell);
+  else row.append(cell);
+}

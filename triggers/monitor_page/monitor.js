@@ -1,0 +1,328 @@
+// Asks the app for its figures every 5 seconds and shows them; keeps the function key; replays and discards letters.
+// Addresses are relative to this file, so the page works under any route prefix.
+
+import { age, el, plural, timeOfDay } from "./format.js";
+import { refit, repaint } from "./plots.js";
+import { render } from "./view.js";
+
+const DATA = new URL("data", import.meta.url);
+const LETTERS = new URL("../events/dead", import.meta.url);
+const REFRESH_MS = 5_000;
+const LONGEST_WAIT_MS = 60_000;
+const TIMEOUT_MS = 15_000;
+/** A replay does the whole work of its batch, which may take WORK_TIMEOUT_S (20 s by default). */
+const ACTION_TIMEOUT_MS = 60_000;
+const STORED_KEY = "keyspace-functions-key";
+const STORED_THEME = "keyspace-functions-theme";
+const THEMES = ["auto", "light", "dark"];
+
+const find = (id) => document.getElementById(id);
+
+const state = {
+  key: "",
+  data: null,
+  receivedMs: 0,
+  failures: 0,
+  paused: false,
+  fault: null,
+  nextMs: 0,
+  /** Letters of later pages, which "Show more" brought; null is no further page. */
+  more: [],
+  cursor: undefined,
+  /** Ids that this page saw go, so that an answer from before does not bring them back. */
+  gone: new Set(),
+};
+let timer;
+let asking = null;
+
+class Unauthorised extends Error {}
+
+/** A request with the key, in its header. Raises Unauthorised, or an Error whose text is for the reader. */
+async function ask(url, { timeoutMs = TIMEOUT_MS, ...options } = {}) {
+  let answer;
+  try {
+    answer = await fetch(url, {
+      ...options,
+      headers: { "x-functions-key": state.key },
+      cache: "no-store",
+      signal: AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(options.signal ? [options.signal] : [])]),
+    });
+  } catch (fault) {
+    if (options.signal?.aborted) throw fault;
+    throw new Error(fault.name === "TimeoutError" ? `no answer within ${timeoutMs / 1000} s` : "it cannot be reached");
+  }
+  if (answer.status === 401 || answer.status === 403) throw new Unauthorised();
+  return answer;
+}
+
+// Refreshing
+
+async function refresh() {
+  clearTimeout(timer);
+  if (!state.key || document.hidden) return;
+  asking?.abort();
+  const mine = (asking = new AbortController());
+  try {
+    const answer = await ask(DATA, { signal: mine.signal });
+    if (!answer.ok) throw new Error(`it answers with HTTP ${answer.status}`);
+    const data = await answer.json().catch(() => null);
+    if (data === null || typeof data !== "object") throw new Error("its answer cannot be read");
+    if (asking === mine) arrived(data);
+  } catch (fault) {
+    if (asking !== mine) return; // a later request took its place
+    if (fault instanceof Unauthorised) return refused();
+    failed(fault);
+  }
+  asking = null;
+  schedule();
+}
+
+function schedule() {
+  clearTimeout(timer);
+  if (state.paused || document.hidden || !state.key) return;
+  const wait = Math.min(REFRESH_MS * 2 ** state.failures, LONGEST_WAIT_MS);
+  state.nextMs = Date.now() + wait;
+  timer = setTimeout(refresh, wait);
+  tick();
+}
+
+function arrived(data) {
+  state.data = data;
+  state.receivedMs = Date.now();
+  state.fault = null;
+  state.failures = 0;
+  sessionStorage.setItem(STORED_KEY, state.key);
+  const first = find("figures").hidden;
+  showFigures();
+  show();
+  tellConnection();
+  if (first) refit();
+}
+
+function failed(fault) {
+  state.failures += 1;
+  state.fault = fault.message;
+  tellConnection();
+}
+
+/** Said once per change of state: a screen reader hears it, but not each further attempt. */
+function tellConnection() {
+  const place = find("connection");
+  const said = state.fault ?? "";
+  if (place.dataset.said === said) return;
+  place.dataset.said = said;
+  place.replaceChildren();
+  if (!state.fault) return;
+  const shown = state.data ? ` What is below is from ${timeOfDay(new Date(state.receivedMs))}.` : "";
+  place.append(
+    el(
+      "div",
+      { class: "away" },
+      el("p", {}, el("strong", {}, "The app is away"), `: ${state.fault}.${shown} `),
+      el("span", { id: "next-try", class: "muted", "aria-hidden": "true" }),
+      el("button", { type: "button", onclick: refresh }, "Try now"),
+    ),
+  );
+}
+
+function tick() {
+  const seconds = Math.max(0, Math.round((Date.now() - state.receivedMs) / 1000));
+  const updated = find("updated");
+  if (state.data) {
+    const how = state.paused ? "paused · " : "";
+    updated.textContent = `${how}figures of ${timeOfDay(new Date(state.receivedMs))}, ${age(seconds)} old`;
+    updated.classList.toggle("late", seconds > 20);
+  } else updated.textContent = "";
+  const next = find("next-try");
+  if (next) next.textContent = state.paused ? "" : `Next try in ${age(Math.max(0, (state.nextMs - Date.now()) / 1000))}.`;
+}
+
+// What is on show
+
+function show() {
+  render(state.data, lettersOnShow(), { replay, discard: askToDiscard });
+  const page = state.data.deadLetters;
+  const cursor = state.cursor === undefined ? page?.nextCursor : state.cursor;
+  find("more-letters").hidden = !cursor;
+  tick();
+}
+
+function lettersOnShow() {
+  const first = Array.isArray(state.data.deadLetters?.letters) ? state.data.deadLetters.letters : [];
+  const known = new Set(first.map((letter) => letter.id));
+  return [...first, ...state.more.filter((letter) => !known.has(letter.id))].filter((letter) => !state.gone.has(letter.id));
+}
+
+async function moreLetters() {
+  const url = new URL(LETTERS);
+  url.searchParams.set("cursor", state.cursor ?? state.data.deadLetters.nextCursor);
+  url.searchParams.set("limit", "50");
+  try {
+    const answer = await ask(url);
+    if (!answer.ok) throw new Error(`it answers with HTTP ${answer.status}`);
+    const page = await answer.json();
+    state.more.push(...page.letters);
+    state.cursor = page.nextCursor;
+    say(`${plural(page.letters.length, "more letter")} shown.`);
+    show();
+  } catch (fault) {
+    if (fault instanceof Unauthorised) refused();
+    else say(`Not shown: ${fault.message}.`, "bad");
+  }
+}
+
+// Replay and discard
+
+function say(text, tone = "") {
+  const place = find("dead-result");
+  place.className = `result ${tone}`;
+  place.textContent = text;
+}
+
+async function act(letter, button, action, done) {
+  if (button.getAttribute("aria-disabled") === "true") return;
+  button.setAttribute("aria-disabled", "true"); // not `disabled`, which would lose the focus
+  try {
+    const answer = await ask(new URL(`dead/${encodeURIComponent(letter.id)}/${action}`, LETTERS), { method: "POST", timeoutMs: ACTION_TIMEOUT_MS });
+    const body = answer.status === 204 ? {} : await answer.json().catch(() => ({}));
+    if (answer.status === 404) {
+      gone(letter, button);
+      say(`${letter.key}: the letter was gone already.`);
+    } else if (!answer.ok) say(`${letter.key}: not done. ${body.error ?? `HTTP ${answer.status}`}`, "bad");
+    else done(body);
+  } catch (fault) {
+    if (fault instanceof Unauthorised) return refused();
+    say(`${letter.key}: the app was asked, but ${fault.message}. Whether it was done shows with the next update.`, "bad");
+  } finally {
+    button.removeAttribute("aria-disabled");
+  }
+  return refresh();
+}
+
+function replay(letter, button) {
+  say(`Replaying ${letter.key} …`);
+  return act(letter, button, "replay", (found) => {
+    const why = found.reason ? ` (${found.reason})` : "";
+    if (found.removed) gone(letter, button);
+    const end = found.removed ? "the letter is gone" : "the letter stays";
+    say(`Replayed ${letter.key}: ${found.outcome}${why}; ${end}.`, found.removed ? "good" : "warning");
+  });
+}
+
+function askToDiscard(letter, button) {
+  const dialog = find("discard");
+  find("discard-key").textContent = letter.key;
+  dialog.returnValue = "";
+  dialog.onclose = () => {
+    if (dialog.returnValue !== "discard") return;
+    act(letter, button, "discard", () => {
+      gone(letter, button);
+      say(`Discarded ${letter.key}.`, "good");
+    });
+  };
+  dialog.showModal();
+}
+
+/** Takes the letter off the page; the focus goes to the letter that moves up, or to the heading. */
+function gone(letter, button) {
+  const row = button.closest("tr");
+  const next = row?.nextElementSibling ?? row?.previousElementSibling;
+  const lost = row?.contains(document.activeElement) || document.activeElement === document.body;
+  state.gone.add(letter.id);
+  setTimeout(() => state.gone.delete(letter.id), 2 * TIMEOUT_MS);
+  show();
+  if (lost) (next?.isConnected ? next.querySelector("button") : find("dead-title")).focus();
+}
+
+// The key
+
+function showEntry(fault = "") {
+  find("entry").hidden = false;
+  for (const id of ["figures", "pause", "forget", "status"]) find(id).hidden = true;
+  find("entry-fault").textContent = fault;
+  document.title = "Monitor · Keyspace Functions";
+  state.data = null;
+  state.fault = null;
+  tellConnection();
+  tick();
+  find("key").focus();
+}
+
+function showFigures() {
+  if (!find("entry").hidden) {
+    const entered = find("entry").contains(document.activeElement);
+    find("entry").hidden = true;
+    find("key").value = "";
+    if (entered) find("content").focus();
+  }
+  for (const id of ["figures", "pause", "forget"]) find(id).hidden = false;
+}
+
+function forget(fault = "") {
+  sessionStorage.removeItem(STORED_KEY);
+  clearTimeout(timer);
+  asking?.abort();
+  asking = null;
+  Object.assign(state, { key: "", failures: 0, more: [], cursor: undefined });
+  say("");
+  showEntry(fault);
+}
+
+const refused = () => forget("The app does not accept this key. Is it of this app, and was it copied as a whole?");
+
+function enter(event) {
+  event.preventDefault();
+  const given = find("key").value.trim();
+  if (!/^[\x21-\x7e]{1,512}$/.test(given)) {
+    find("entry-fault").textContent = "This is no function key: it has spaces or characters that a key never has.";
+    return;
+  }
+  find("entry-fault").textContent = "";
+  state.key = given;
+  refresh();
+}
+
+// Controls
+
+function pause() {
+  state.paused = !state.paused;
+  find("pause").setAttribute("aria-pressed", String(state.paused));
+  if (state.paused) clearTimeout(timer);
+  else refresh();
+  tick();
+}
+
+function setTheme(theme) {
+  if (theme === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+  find("theme").textContent = `Theme: ${theme}`;
+  find("theme").dataset.theme = theme;
+  repaint();
+}
+
+function nextTheme() {
+  const theme = THEMES[(THEMES.indexOf(find("theme").dataset.theme) + 1) % THEMES.length];
+  localStorage.setItem(STORED_THEME, theme);
+  setTheme(theme);
+}
+
+function start() {
+  find("site").textContent = location.host;
+  const theme = localStorage.getItem(STORED_THEME);
+  setTheme(THEMES.includes(theme) ? theme : "auto");
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", repaint);
+  find("theme").addEventListener("click", nextTheme);
+  find("pause").addEventListener("click", pause);
+  find("forget").addEventListener("click", () => forget());
+  find("entry-form").addEventListener("submit", enter);
+  find("more-letters").addEventListener("click", moreLetters);
+  find("discard-no").addEventListener("click", () => find("discard").close("keep"));
+  find("discard-yes").addEventListener("click", () => find("discard").close("discard"));
+  document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : state.paused || refresh()));
+  setInterval(tick, 1000);
+  state.key = sessionStorage.getItem(STORED_KEY) ?? "";
+  if (state.key) refresh();
+  else showEntry();
+}
+
+start();
