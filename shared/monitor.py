@@ -167,11 +167,11 @@ async def letters(
     """A page of dead letters; see dead_letters.list_page. Raises KeyspaceError for a cursor that is none."""
     page = await dead_letters.list_page(app, reactor=reactor, cursor=cursor, limit=limit)
     totals = await dead_letters.totals(app)
-    shown = [_shown_letter(app, letter) for letter in page.letters]
+    shown = [shown_letter(app, letter) for letter in page.letters]
     return DeadLetters(shown, page.next_cursor, LetterTotals(totals.count, totals.bytes, totals.dropped))
 
 
-def _shown_letter(app: Context, letter: Letter) -> DeadLetter:
+def shown_letter(app: Context, letter: Letter) -> DeadLetter:
     return DeadLetter(
         letter.id,
         _line(letter.reactor),

@@ -13,7 +13,7 @@ from functools import cache
 
 import msgspec
 
-from shared import dead_letters, ledger, namespaces
+from shared import dead_letters, ledger, namespaces, telemetry
 from shared.context import Call, Context
 from shared.dead_letters import Payload, Withheld
 from shared.errors import Rejected
@@ -44,6 +44,7 @@ serves nobody else meanwhile: 20 to 50 ms for 256 KiB, 1.2 s for 8 MiB. Real ses
 _TIMERS = {"sweep": "sweep", "schedule": "schedule", "retry": "schedule", "replay": "schedule"}
 """Operations that are no events of Redis, and what the records say of them."""
 
+_PHANTOM = namespaces.PHANTOM.prefix
 _DUE, _STREAM, _STATE = map(
     namespaces.build, (namespaces.SESSIONS_DUE, namespaces.AUDIT_STREAM, namespaces.AUDIT_STATE)
 )
@@ -75,8 +76,13 @@ async def react(app: Context, keys: Sequence[bytes], operation: str) -> list[Out
     """
     rings = app.keyrings
     tokens = [token_of(rings, key) for key in keys]
-    calls = [_script_call(app.settings, rings, token, operation) for token in tokens if token is not None]
+    calls = [
+        _script_call(app.settings, rings, token, operation, by_phantom=key.startswith(_PHANTOM))
+        for key, token in zip(keys, tokens, strict=True)
+        if token is not None
+    ]
     replies = iter(zip(calls, await ledger.run_repeatable(app, "session_transition", calls), strict=True))
+    _tell_unopened(sum(token is None and key.startswith(_PHANTOM) for key, token in zip(keys, tokens, strict=True)))
     return [
         ignored(key, "not a session") if token is None else await _outcome(app, key, *next(replies))
         for key, token in zip(keys, tokens, strict=True)
@@ -97,11 +103,26 @@ async def take_due(app: Context, limit: int) -> list[bytes]:
     sealed: list[bytes] = await app.script("take_due_sessions")(keys=[_DUE], args=[limit, app.settings.lease_ms])
     unknown = [one for one in sealed if token_of(app.keyrings, phantom_key(one)) is None]
     if unknown:
+        _tell_unopened(len(unknown))
         await app.redis.zrem(_DUE, *unknown)
     return [phantom_key(one) for one in sealed]
 
 
-def _script_call(settings: Settings, rings: Sequence[Keyring], token: bytes, operation: str) -> Call:
+def _tell_unopened(count: int) -> None:
+    """Count phantoms that no AUDIT_KEY opens; the first ones of this process are logged."""
+    if not count:
+        return
+    if not telemetry.counts[NAME, "unopened"]:
+        telemetry.logger.warning(
+            "what is known of some sessions cannot be opened, so their ends will not be recorded: it is from before a "
+            "change of AUDIT_KEY, and AUDIT_KEY_PREVIOUS is not that key (or another application wrote it)"
+        )
+    telemetry.count(NAME, "unopened", count)
+
+
+def _script_call(
+    settings: Settings, rings: Sequence[Keyring], token: bytes, operation: str, *, by_phantom: bool
+) -> Call:
     sealed = [ring.seal(token).encode() for ring in rings]
     phantoms = [phantom_key(one) for one in sealed]
     mark = dead_letters.mark_key(NAME, phantoms[0])
@@ -116,6 +137,8 @@ def _script_call(settings: Settings, rings: Sequence[Keyring], token: bytes, ope
             min(settings.max_payload_bytes, MAX_SESSION_BYTES),
             namespaces.PHANTOM_TTL_S * 1000,
             _options(settings),
+            namespaces.USER_SESSIONS.prefix,
+            int(by_phantom and operation == "sweep"),
             *sealed[1:],
         ],
     )
@@ -157,7 +180,6 @@ def _packed_options(
         "revoke": revoke,
         "pseudonymise": pseudonymise,
         "user_pads": [[pad.hex() for pad in ring.user_pads] for ring in keyrings(*audit_keys)],
-        "user_sessions_prefix": namespaces.USER_SESSIONS.prefix.decode(),
         "index_prefix": namespaces.SESSION_BY_USER.prefix.decode(),
         "session_prefix": namespaces.SESSION.prefix.decode(),
         "tokens_prefix": tokens_prefix,

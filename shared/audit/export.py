@@ -27,7 +27,8 @@ from shared.keyring import Keyring
 BUDGET_S = 30.0
 LAST_CALL_S = 50.0
 """How long a run may take beyond its budget: the last call to storage, with its retries."""
-LEASE_BEYOND_BUDGET_S = 60.0
+LEASE_S = 15.0
+"""How long an exporter that dies keeps the others waiting; each block that is written renews it."""
 MAX_BLOCK_BYTES = 1024 * 1024
 """What aiohttp sends at once without a warning that it holds up the event loop. Azure takes 4 MiB and more."""
 MAX_BLOCKS = 49_000
@@ -89,7 +90,7 @@ async def export(app: Context, store: Store | None = None, *, budget_s: float = 
     if store is None and not app.settings.storage:
         return ExportReport(configured=False)
     owner, started_s = secrets.token_hex(8), time.monotonic()
-    lease_ms = round((budget_s + LEASE_BEYOND_BUDGET_S) * 1000)
+    lease_ms = round(LEASE_S * 1000)
     known = await state.begin(app, owner, lease_ms)
     if known is None:
         return ExportReport(held_by_other=True)
@@ -312,7 +313,13 @@ async def _seal(run: _Run, last: Head) -> None:
 
 async def _acknowledge(run: _Run, broken: Mapping[str, Any] | None = None) -> None:
     done = await state.acknowledge(
-        run.app, run.head, run.expected, counters=run.counters, sealed=run.sealed, broken=broken
+        run.app,
+        run.head,
+        run.expected,
+        until_ms=run.now_ms + round(LEASE_S * 1000),
+        counters=run.counters,
+        sealed=run.sealed,
+        broken=broken,
     )
     if done is None:
         raise _Outdated

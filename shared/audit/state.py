@@ -113,11 +113,13 @@ async def acknowledge(
     head: Head,
     expected: Place,
     *,
+    until_ms: int,
     counters: Mapping[str, int] | None = None,
     sealed: str = "",
     broken: Mapping[str, Any] | None = None,
 ) -> Place | None:
-    """Note that the log is written up to `head`, if the state still names `expected`; returns what it names now.
+    """Note that the log is written up to `head`, if the state still names `expected`, and renew the lease until
+    `until_ms`; returns what the state names now.
 
     None when it names another place by now: somebody else moved on, or it was flushed. Then nothing was changed.
     """
@@ -131,6 +133,7 @@ async def acknowledge(
         "next": head.next,
         "entry": head.entry,
         "n": head.n,
+        "until_ms": until_ms,
     }
     if sealed:
         fields["sealed"] = sealed

@@ -23,7 +23,7 @@ if holder ~= owner and until_ms > now_ms and until_ms <= now_ms + lease_ms then 
 
 redis.call('HSET', KEYS[1], 'exporter', owner, 'until_ms', string.format('%.0f', now_ms + lease_ms))
 -- Of an app that never succeeds it is told how long it has been trying.
-redis.call('HSETNX', KEYS[1], 'ok_ms', string.format('%.0f', now_ms))
+if not redis.call('HGET', KEYS[1], 'ok_ms') then redis.call('HSET', KEYS[1], 'ok_ms', string.format('%.0f', now_ms)) end
 local reply = { now_ms }
 for _, text in ipairs(redis.call('HGETALL', KEYS[1])) do table.insert(reply, text) end
 return reply

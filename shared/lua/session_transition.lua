@@ -5,9 +5,8 @@
 --          lives of one token apart), first_seen_ms, sequence (records of this life), recorded_ms (when the last record
 --          was made that a refresh is measured from), touches (changes counted since), unbounded (1 once that was
 --          recorded), prior_end_ms (end of the life before, if that was seen or told of). Of the session as it was last
---          seen: user_id, account (the raw user id, where tokens may have to be revoked), expires_ms, told_ms,
---          cookie_ms (each where it has one), digest. While the key is missing and why is not known: missing_ms,
---          missing_by. After the life: ended_ms.
+--          seen: user_id, expires_ms, told_ms, cookie_ms (each where it has one), digest. While the key is missing and
+--          why is not known: missing_ms, missing_by. After the life: ended_ms.
 -- KEYS[3]  sealed tokens by the time in ms at which their sessions are due for a look: a sorted set
 -- KEYS[4]  mark with the digest of a content that became a dead letter
 -- KEYS[5]  the audit stream; each entry has two fields, event: a CloudEvents 1.0 JSON object, n: its running number
@@ -21,20 +20,24 @@
 -- ARGV[6]  largest session that is read, in bytes
 -- ARGV[7]  time to live of a phantom, in ms
 -- ARGV[8]  options, the same for every session, as JSON (see sessions.py): read only when something changed
--- ARGV[9]  the token, sealed under the AUDIT_KEY before, with KEYS[7]
--- A user is known only once the session is read, so three kinds of keys are built here from prefixes in the options:
--- sorted sets of the user's sessions (fingerprints by expiry; a set per form in which records name the user),
--- NextAuth's index of them (read) and the user's tokens (deleted, where `revoke`). All keys are on one server: the
--- triggers need that too.
+-- ARGV[9]  prefix of the sets of users' sessions
+-- ARGV[10] '1' where a sweep came by the phantom: a session that is there is looked at by its own key, and not twice
+-- ARGV[11] the token, sealed under the AUDIT_KEY before, with KEYS[7]
+-- A user is known only once the session is read, so three kinds of keys are built here from prefixes: sorted sets of
+-- the user's sessions (fingerprints by expiry; a set per form in which records name the user), NextAuth's index of them
+-- (read) and the user's tokens (deleted, where `revoke`). All keys are on one server: the triggers need that too.
 --
 -- Returns {result, detail, digest}: {'processed', types of the records}, or 'duplicate', 'ignored', 'later', 'rejected'
 -- with the reason; a digest with 'rejected' only.
 --
 -- Invariant: the phantom is the state that the last record of its life told, or that was counted as a touch since; a
 -- record is appended exactly when the live session differs from it. The first record is the first write: when Redis
--- refuses it, everything stays as it was. A value of another type in the place of KEYS[2], [3], [5], [6] or of a set of
--- sessions is removed. The token is in KEYS[1] only. Nothing that is returned or written holds it, nor the session's
--- text.
+-- refuses it, everything stays as it was. Where Redis refuses the deletion of a user's tokens, everything else is done
+-- and the call fails: the next look finds nothing to record. A value of another type in the place of KEYS[2], [3], [5],
+-- [6] or of a set of sessions is removed. The token is in KEYS[1] only. Nothing that is returned or written holds it,
+-- nor the session's text.
+
+if ARGV[10] == '1' and redis.call('EXISTS', KEYS[1]) == 1 then return { 'duplicate', 'its own key is swept' } end
 
 -- TIME comes before the writes. Redis 5 and 6 can be set to replicate scripts verbatim (lua-replicate-commands no) and
 -- would refuse that; from 7 on effects are always what is replicated, and this call does nothing.
@@ -43,6 +46,7 @@ if redis.replicate_commands then redis.replicate_commands() end
 local DAY_MS = 86400000
 local MAX_TIME_MS = 253402300799999 -- the last millisecond of the year 9999
 local SECONDS_BELOW = 1e11 -- a smaller epoch number is in seconds (to the year 5138), a larger one in ms (from 1973)
+local FIRST_NUMBER_MS = 1e12 -- September 2001: a number that would be a moment before is a duration
 -- Redis tells a TTL in what is left of it, so the moment it ends at comes out some ms apart at each look.
 local SAME_EXPIRY_MS = 1000
 local MAX_USER_BYTES = 256
@@ -123,6 +127,7 @@ local function instant_ms(value)
     ms = ms_of_iso(value)
   elseif type(value) == 'number' then
     ms = math.floor((value < SECONDS_BELOW and value * 1000 or value) + 0.5)
+    if ms < FIRST_NUMBER_MS then return nil end
   end
   return ms and ms > 0 and ms <= MAX_TIME_MS and ms or nil
 end
@@ -172,17 +177,17 @@ local function is_utf8(text)
 end
 
 -- The user id as it is recorded, but for pseudonyms; '' for none. One that is too long or no UTF-8 is told by its
--- beginning and its SHA-1. Second, the id itself, '' where it is not recorded as it is.
+-- beginning and its SHA-1.
 local function user_of(session, text)
   for _, path in ipairs(USER_PATHS) do
     local id = at(session, path)
     if type(id) == 'number' then id = at(decode(numbers_as_text(text)), path) end
     if type(id) == 'string' and id ~= '' then
-      if #id <= MAX_USER_BYTES and is_utf8(id) then return id, id end
-      return id:sub(1, MAX_USER_BYTES - 41):gsub('[^\32-\126]', '?') .. '~' .. redis.sha1hex(id), ''
+      if #id <= MAX_USER_BYTES and is_utf8(id) then return id end
+      return id:sub(1, MAX_USER_BYTES - 41):gsub('[^\32-\126]', '?') .. '~' .. redis.sha1hex(id)
     end
   end
-  return '', ''
+  return ''
 end
 
 local function bytes_of_hex(hex)
@@ -227,10 +232,11 @@ end
 -- The phantom as numbers and texts; nil when there is none, or what is there is no phantom. `alive` says whether its
 -- life goes on.
 local FIELDS = { 'fingerprint', 'key_id', 'life', 'first_seen_ms', 'sequence', 'recorded_ms', 'touches', 'unbounded',
-  'prior_end_ms', 'user_id', 'account', 'expires_ms', 'told_ms', 'cookie_ms', 'digest', 'missing_ms', 'missing_by',
+  'prior_end_ms', 'user_id', 'expires_ms', 'told_ms', 'cookie_ms', 'digest', 'missing_ms', 'missing_by',
   'ended_ms' }
-local NEEDED = { 'fingerprint', 'key_id', 'life', 'first_seen_ms', 'sequence', 'recorded_ms', 'touches', 'user_id',
-  'digest' }
+local NEEDED = { 'first_seen_ms', 'sequence', 'recorded_ms', 'touches', 'digest' }
+-- What stands in records as it is.
+local PLAIN = { fingerprint = '^%x+$', key_id = '^%x+$', life = '^%d+$' }
 local function read_phantom()
   local values, found = own('HMGET', KEYS[2], unpack(FIELDS)), {}
   for position, name in ipairs(FIELDS) do
@@ -241,6 +247,11 @@ local function read_phantom()
   for _, name in ipairs(NEEDED) do
     if not found[name] then return nil end
   end
+  for name, pattern in pairs(PLAIN) do
+    if not found[name] or #found[name] > 32 or not found[name]:find(pattern) then return nil end
+  end
+  if not found.user_id or #found.user_id > MAX_USER_BYTES or not is_utf8(found.user_id) then return nil end
+  if found.missing_by and found.missing_by ~= 'schedule' then found.missing_by = 'sweep' end
   found.alive = not found.ended_ms
   return found
 end
@@ -248,6 +259,7 @@ end
 local reason = ARGV[5]
 local known
 local records = {}
+local refused -- why Redis did not delete a user's tokens
 
 local function json_user(user_id)
   return user_id == '' and 'null' or cjson.encode(user_id)
@@ -290,21 +302,22 @@ local function touches_of(life)
 end
 
 local function sessions_of(user_id)
-  return options().user_sessions_prefix .. user_id
+  return ARGV[9] .. user_id
 end
 
 -- Whether NextAuth's index names a session of the user that is still there, perhaps one that nobody has told us of yet.
-local function has_other_session(account)
-  local index = options().index_prefix .. account
+local function has_other_session(user_id)
+  local index = options().index_prefix .. user_id
   if redis.call('TYPE', index).ok ~= 'string' or redis.call('STRLEN', index) > MAX_INDEX_BYTES then return false end
   local named, prefix = redis.call('GET', index), options().session_prefix
   if named:sub(1, #prefix) ~= prefix then named = prefix .. named end
   return named ~= KEYS[1] and redis.call('EXISTS', named) == 1
 end
 
--- The raw user id of a life; '' where it is not known. One that began before `revoke` was set may have it as its user.
-local function account_of(life)
-  return life.account or (life.user_id:find('~', 1, true) and '' or life.user_id)
+-- Whether records name the user by what is no user id: a pseudonym, or a beginning and a SHA-1 (see user_of).
+local function is_disguised(user_id)
+  local digits = user_id:match('~(%x+)$')
+  return digits and (#digits == 40 or (#digits == 32 and #user_id == 33))
 end
 
 -- The session is no longer one of its user's; if it was the last one, the user's tokens go, where that is asked for.
@@ -312,23 +325,30 @@ end
 local function leave_user(life, reason, heir)
   if life.user_id == '' then return end
   own('ZREM', sessions_of(life.user_id), life.fingerprint)
-  local account = account_of(life)
-  if not options().revoke or account == '' or reason == 'renamed' or heir == account then return end
-  for _, form in ipairs(forms_of(account)) do
+  if not options().revoke or is_disguised(life.user_id) or reason == 'renamed' or heir == life.user_id then return end
+  for _, form in ipairs(forms_of(life.user_id)) do
     if own('ZCOUNT', sessions_of(form), whole(now_ms), '+inf') > 0 then return end
   end
-  if has_other_session(account) then return end
-  if redis.call('UNLINK', options().tokens_prefix .. account .. options().tokens_suffix) == 1 then
+  if has_other_session(life.user_id) then return end
+  local deleted = redis.pcall('UNLINK', options().tokens_prefix .. life.user_id .. options().tokens_suffix)
+  if deleted == 1 then
     append(life, 'fabric.tokens.revoked', '"userId":' .. json_user(life.user_id))
+  elseif deleted ~= 0 then
+    refused = deleted.err
   end
 end
 
--- Enters the session, or its new expiry, among its user's.
+-- Enters the session, or its new expiry, among its user's. 1 when it was not there.
+local function enter_user(life)
+  local key, score = sessions_of(life.user_id), life.expires_ms and whole(life.expires_ms) or '+inf'
+  local added = own('ZADD', key, score, life.fingerprint)
+  redis.call('PEXPIRE', key, PHANTOM_TTL_MS)
+  return added
+end
+
 local function join_user(life)
   if life.user_id == '' then return end
-  local key, score = sessions_of(life.user_id), life.expires_ms and whole(life.expires_ms) or '+inf'
-  local added, most = own('ZADD', key, score, life.fingerprint), options().user_sessions_max
-  redis.call('PEXPIRE', key, PHANTOM_TTL_MS)
+  local added, key, most = enter_user(life), sessions_of(life.user_id), options().user_sessions_max
   if added == 0 or most == 0 then return end
   local there = redis.call('ZCOUNT', key, whole(now_ms), '+inf')
   if there > most then
@@ -378,10 +398,15 @@ local function signal_unbounded(life)
   life.unbounded = '1'
 end
 
+local function name_life(session)
+  session.fingerprint, session.key_id, session.life = ARGV[1], ARGV[2], clock[1] .. string.format('%06d', clock[2])
+  session.sequence, session.touches = 0, 0
+  return session
+end
+
 local function begin_life(session)
-  local life = session
-  life.fingerprint, life.key_id, life.life = ARGV[1], ARGV[2], clock[1] .. string.format('%06d', clock[2])
-  life.first_seen_ms, life.recorded_ms, life.sequence, life.touches = now_ms, now_ms, 0, 0
+  local life = name_life(session)
+  life.first_seen_ms, life.recorded_ms = now_ms, now_ms
   life.prior_end_ms = known and known.ended_ms or reason ~= '' and now_ms or nil -- an end of this one is yet to come
   append(life, 'nextauth.session.created', data_of(life))
   signal_unbounded(life)
@@ -390,7 +415,7 @@ local function begin_life(session)
   remember(life)
 end
 
--- The live session: digest, user_id, account, told_ms, cookie_ms, expires_ms; or nil, why it cannot be read, a digest.
+-- The live session: digest, user_id, told_ms, cookie_ms, expires_ms; or nil, why it cannot be read, a digest.
 -- `life` is the one that goes on, nil when another would begin.
 local function read_session(kind, life)
   if kind ~= 'string' then return nil, 'the value is not a string', 'type:' .. kind end
@@ -401,16 +426,15 @@ local function read_session(kind, life)
   local session
   -- Read before: most looks end here, without parsing. Of a life that is over only a lapse can be known again.
   if known and known.digest == digest and (life or (known.told_ms or MAX_TIME_MS) <= now_ms) then
-    session = { digest = digest, user_id = known.user_id, account = known.account, told_ms = known.told_ms,
-      cookie_ms = known.cookie_ms }
+    session = { digest = digest, user_id = known.user_id, told_ms = known.told_ms, cookie_ms = known.cookie_ms }
   else
     if text:sub(1, 3) == '\239\187\191' then text = text:sub(4) end
     if not text:find('^[ \t\r\n]*{') then return nil, 'the value is not a JSON object', digest end
     local fields = decode(text)
     if not fields then return nil, 'the value is not valid JSON', digest end
-    local user_id, account = user_of(fields, text)
-    session = { digest = digest, user_id = user_id, account = options().revoke and account or nil,
-      told_ms = instant_ms(fields.expires), cookie_ms = instant_ms(at(fields, { 'cookie', 'expires' })) }
+    local user_id = user_of(fields, text)
+    session = { digest = digest, user_id = user_id, told_ms = instant_ms(fields.expires),
+      cookie_ms = instant_ms(at(fields, { 'cookie', 'expires' })) }
     if user_id ~= '' then -- a life keeps the form in which it began to name its user
       if life and names(life.user_id, user_id) then
         session.user_id = life.user_id
@@ -435,21 +459,23 @@ local function same_expiry(one_ms, other_ms)
 end
 
 local function told()
+  if refused then error(refused, 0) end
   return { 'processed', table.concat(records, ', ') }
 end
 
 -- Why the known life, whose key is or was gone, has ended. NextAuth deletes a lapsed session when it next reads it;
--- that is no logout.
+-- that is no logout. Where no event tells of it, the expiry that is known may come a little after the one that was.
 local function why_gone()
-  local lapsed = known.expires_ms and known.expires_ms <= (known.missing_ms or now_ms)
+  local leeway_ms = reason == '' and SAME_EXPIRY_MS or 0
+  local lapsed = known.expires_ms and known.expires_ms - leeway_ms <= (known.missing_ms or now_ms)
   if lapsed and (reason == '' or reason == 'logout') then return 'expired' end
   return reason == '' and 'lost' or reason
 end
 
 if KEYS[7] and redis.call('EXISTS', KEYS[7]) == 1 then -- begun under the AUDIT_KEY before: its life goes on
   if redis.call('EXISTS', KEYS[2]) == 0 then redis.call('RENAME', KEYS[7], KEYS[2]) end
-  local due_ms = own('ZSCORE', KEYS[3], ARGV[9])
-  own('ZREM', KEYS[3], ARGV[9])
+  local due_ms = own('ZSCORE', KEYS[3], ARGV[11])
+  own('ZREM', KEYS[3], ARGV[11])
   if due_ms then own('ZADD', KEYS[3], due_ms, ARGV[3]) end
 end
 
@@ -476,9 +502,9 @@ if kind == 'none' then
 end
 
 -- The event of an end, and the key is there: the token was used again before we looked, unless this is a late word of
--- the end of the life before.
+-- the end of the life before. (By the absolute difference: the clock may have been set back.)
 local over = known and known.alive
-  and (known.missing_ms or (reason ~= '' and now_ms - (known.prior_end_ms or 0) > LATE_EVENT_MS))
+  and (known.missing_ms or (reason ~= '' and math.abs(now_ms - (known.prior_end_ms or 0)) > LATE_EVENT_MS))
 local session, fault, digest = read_session(kind, known and known.alive and not over and known or nil)
 if not session then
   if ARGV[4] == 'schedule' then due_at(nil) end
@@ -488,7 +514,7 @@ end
 
 local lapsed = session.expires_ms and session.expires_ms <= now_ms
 if over then
-  end_life(why_gone(), { detected_by = reason == '' and known.missing_by, heir = not lapsed and session.account })
+  end_life(why_gone(), { detected_by = reason == '' and known.missing_by, heir = not lapsed and session.user_id })
 end
 
 if not known or not known.alive then
@@ -503,9 +529,7 @@ if not known or not known.alive then
     return #records > 0 and told() or { 'duplicate', 'it had lapsed before' }
   end
   if not known then -- never seen alive: its end is all that is known of it
-    known = session
-    known.fingerprint, known.key_id, known.life = ARGV[1], ARGV[2], clock[1] .. string.format('%06d', clock[2])
-    known.sequence = 0
+    known = name_life(session)
     append(known, 'nextauth.session.ended',
       data_of(known) .. ',"reason":"expired","duration_s":null,"touches":0,"deleted":true')
   end
@@ -523,19 +547,21 @@ end
 local another_user = session.user_id ~= known.user_id
 local moved = not same_expiry(session.expires_ms, known.expires_ms)
 if not another_user and not moved and session.digest == known.digest then
-  -- The schedule took it, to be due again; a sweep finds it missing where another application took the set's place.
-  local forgotten = ARGV[4] == 'sweep' and session.expires_ms and not own('ZSCORE', KEYS[3], ARGV[3])
+  -- The schedule took it, to be due again. A sweep restores what was evicted, or another application's for a while.
+  local swept, user_id = ARGV[4] == 'sweep', known.user_id
+  local forgotten = swept and session.expires_ms and not own('ZSCORE', KEYS[3], ARGV[3])
   if ARGV[4] == 'schedule' or forgotten then due_at(session.expires_ms) end
+  if swept and user_id ~= '' and not own('ZSCORE', sessions_of(user_id), known.fingerprint) then enter_user(known) end
   if redis.call('PTTL', KEYS[2]) < PHANTOM_TTL_MS / 2 then -- a long life must not outlive its phantom
     redis.call('PEXPIRE', KEYS[2], PHANTOM_TTL_MS)
-    if known.user_id ~= '' then redis.call('PEXPIRE', sessions_of(known.user_id), PHANTOM_TTL_MS) end
+    if user_id ~= '' then redis.call('PEXPIRE', sessions_of(user_id), PHANTOM_TTL_MS) end
     redis.call('PEXPIRE', KEYS[3], PHANTOM_TTL_MS)
   end
   return { 'duplicate', 'nothing changed' }
 end
 
-local before = { user_id = known.user_id, account = known.account, fingerprint = known.fingerprint }
-for name in pairs({ digest = 1, user_id = 1, account = 1, told_ms = 1, cookie_ms = 1 }) do known[name] = session[name] end
+local before = { user_id = known.user_id, fingerprint = known.fingerprint, life = known.life, key_id = known.key_id }
+for name in pairs({ digest = 1, user_id = 1, told_ms = 1, cookie_ms = 1 }) do known[name] = session[name] end
 if moved then known.expires_ms = session.expires_ms end
 if another_user then
   append(known, 'nextauth.session.changed',
@@ -550,7 +576,7 @@ else
 end
 signal_unbounded(known)
 if another_user then
-  before.sequence, before.life, before.key_id = known.sequence, known.life, known.key_id
+  before.sequence = known.sequence
   leave_user(before)
   known.sequence = before.sequence
 end

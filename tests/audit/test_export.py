@@ -120,7 +120,7 @@ def away() -> Exception:
 @pytest.fixture
 def no_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lease that is over at once: nothing but the blob keeps exporters apart, and a killed one holds up nobody."""
-    monkeypatch.setattr(export_module, "LEASE_BEYOND_BUDGET_S", -export_module.BUDGET_S)
+    monkeypatch.setattr(export_module, "LEASE_S", 0)
 
 
 @pytest.mark.usefixtures("no_lease")

@@ -63,7 +63,7 @@ async def test_redis_that_goes_back_with_its_stream_repeats_and_loses_nothing(
     app: Context, box: Box, monkeypatch: pytest.MonkeyPatch, later: list[str], *, dies: bool
 ) -> None:
     """A failover to a replica that lagged behind, whose clock may be behind too, so that new ids are below old ones."""
-    monkeypatch.setattr(export_module, "LEASE_BEYOND_BUDGET_S", -export_module.BUDGET_S)
+    monkeypatch.setattr(export_module, "LEASE_S", 0)
     expected = [await add_at(app, n, f"10{n:02}-0") for n in range(1, 6)]
     await export(app, box.store)
     expected += [await add_at(app, n, f"10{n:02}-0") for n in range(6, 9)]

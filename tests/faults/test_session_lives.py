@@ -1,24 +1,33 @@
 """Session lives under three hosts that are killed and stand still all the while: one beginning and one end each."""
 
 import asyncio
+import json
 import random
 import time
 from collections.abc import Callable
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from local.servers import Azurite, azurite
 from shared import namespaces
+from shared.audit.export import LEASE_S, export
+from shared.audit.state import state
+from shared.audit.store import open_store
+from shared.audit.verify import records, verify
+from shared.context import open_context
+from shared.settings import parse
 from tests.faults.audit_stream import AuditStream, Window, check_lives, check_stream, lag_s
-from tests.faults.rig import HostProcess, RedisProcess, hosts
+from tests.faults.rig import FAST, HostProcess, RedisProcess, hosts
 from tests.faults.sessions import PLANTED, Sessions
 from tests.faults.traffic import Traffic
 
 pytestmark = pytest.mark.timeout(120)
 
 SETTLE_S = 30.0
-SETTINGS = {"EXPIRY_SCHEDULE": "*/1 * * * * *", "AUDIT_REFRESH_MIN_S": "2"}
+SETTINGS = {"EXPIRY_SCHEDULE": "*/1 * * * * *", "AUDIT_SCHEDULE": "*/1 * * * * *", "AUDIT_REFRESH_MIN_S": "2"}
 LOST_SHARE = 0.2
 """More ends than that cannot fall into the blackouts. Each single one is checked against them."""
 LATE_SHARE = 0.05
@@ -34,12 +43,17 @@ async def test_every_session_life_is_recorded_with_one_beginning_and_one_end(
     total, clients, short_s = (10_000, 60, (5.0, 12.0)) if soak else (300, 60, (4.0, 7.0))
     started_s = time.monotonic()
     async with (
+        azurite() as storage,
         RedisProcess(tmp_path) as server,
         Traffic(server.port) as traffic,
         AuditStream(server.port) as stream,
         Sessions(server.port, stream, rng, clients=clients, short_s=short_s) as sessions,
     ):
-        settings = SETTINGS | {"SESSION_LOST_AFTER_S": LOST_AFTER_S[soak]}
+        assert storage is not None, "Azurite cannot be started here"
+        settings = SETTINGS | {
+            "SESSION_LOST_AFTER_S": LOST_AFTER_S[soak],
+            "AzureWebJobsStorage": storage.connection_string,
+        }
         async with hosts(3, f"127.0.0.1:{server.port}", tmp_path, **settings) as running:
             over = asyncio.Event()
             faults = asyncio.create_task(disturb(running, sessions, rng, over, blackout_every=12 if soak else 4))
@@ -50,6 +64,7 @@ async def test_every_session_life_is_recorded_with_one_beginning_and_one_end(
                 kills, pauses, blackouts = await faults
             await traffic.swept(SETTLE_S)
         await stream.complete()
+        await check_log(stream, server.port, storage)
         said = "".join(host.said() for host in running)
         left = await traffic.redis.exists(namespaces.build(namespaces.SESSIONS_DUE))
         counted = await traffic.redis.keys(namespaces.USER_SESSIONS.prefix + b"*")
@@ -71,6 +86,28 @@ async def test_every_session_life_is_recorded_with_one_beginning_and_one_end(
     for what in sorted(told):
         if what.startswith(("created/", "ended/")):
             measured(f"sessions: {what}", told[what], "records")
+
+
+async def check_log(stream: AuditStream, port: int, storage: Azurite) -> None:
+    """The log in storage, written by hosts that died all the while, verifies and holds each record once, in order."""
+    settings = FAST | {"Redis": f"127.0.0.1:{port}", "AzureWebJobsStorage": storage.connection_string}
+    app = open_context(parse(settings))
+    async with asyncio.timeout(LEASE_S + SETTLE_S):  # the last one who held it may have been killed
+        while True:
+            if (await export(app)).finished:
+                break
+            await asyncio.sleep(0.5)
+    async with open_store(app.settings) as store:
+        found = await verify(store, app.keyrings, head=(await state(app)).head)
+        assert found.fault is None
+        days = [datetime.fromisoformat(json.loads(event)["time"]).date() for _, event in stream.entries]
+        lines = [line async for line in records(store, min(days), max(days))]
+    await app.redis.aclose()
+    told = [json.loads(event) for _, event in stream.entries]
+    logged = [line for line in lines if not line["type"].startswith("functions.audit.")]
+    assert [line["n"] for line in logged] == [n for n, _ in stream.entries]
+    assert [{name: line[name] for name in one} for line, one in zip(logged, told, strict=True)] == told
+    assert found.records == len(lines)
 
 
 async def disturb(
