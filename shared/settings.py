@@ -37,8 +37,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(
             min_length=MIN_KEY_CHARS,
-            description="Secret under which session tokens become fingerprints and the heads of the audit log are "
-            "signed. In Azure the app refuses to start on the development value.",
+            description="Secret under which session tokens become fingerprints and the audit log is signed. In Azure "
+            "the app refuses to start on the development value.",
         ),
     ] = DEVELOPMENT_AUDIT_KEY
     audit_key_previous: Annotated[

@@ -88,6 +88,7 @@ def _budget_s(app: context.Context) -> float:
     arg_name="timer", schedule=settings.current().sweep_schedule, run_on_startup=True, use_monitor=False
 )
 async def run_sweep(timer: func.TimerRequest) -> None:
+    shutdown.before_exit(_export)  # here, since this one runs at the start already
     await reconcile(context.current(), REACTORS, _watch, due=True)
 
 
@@ -112,7 +113,6 @@ async def run_session_expiry(timer: func.TimerRequest) -> None:
 @blueprint.function_name("audit_export")
 @blueprint.timer_trigger(arg_name="timer", schedule=settings.current().audit_schedule, use_monitor=False)
 async def run_audit_export(timer: func.TimerRequest) -> None:
-    shutdown.before_exit(_export)
     await _export()
 
 
