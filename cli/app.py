@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import cleanup, doctor, keys, migrate, patterns, ttl
+from cli import audit, charts, cleanup, dead_letters, doctor, keys, migrate, patterns, sweep, ttl, watch
 
 HELP = """Look at, check and repair the Redis that the app reacts to.
 
@@ -26,6 +26,11 @@ app.command("cleanup")(cleanup.cleanup)
 app.command("migrate")(migrate.migrate)
 app.command("doctor")(doctor.doctor)
 app.add_typer(patterns.commands, name="patterns")
+app.add_typer(dead_letters.commands, name="deadletters")
+app.add_typer(audit.commands, name="audit")
+app.add_typer(charts.commands, name="charts")
+app.command("sweep")(sweep.sweep)
+app.command("watch")(watch.watch)
 
 
 def main() -> None:

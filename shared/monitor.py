@@ -98,12 +98,13 @@ class Export(msgspec.Struct, frozen=True):
 
 
 class Sessions(msgspec.Struct, frozen=True):
-    """`live` sessions as the app knows them; those without an end, `unbounded`, as of the last look at all keys."""
+    """`live` sessions as the app knows them; those without an end, `unbounded`, as of the last look at all keys.
+    `export` is null where another application took the place of the audit log."""
 
     live: int
     unbounded: int | None
     audit: list[AuditRecord]
-    export: Export
+    export: Export | None
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -153,7 +154,7 @@ async def monitor(app: Context) -> Monitor:
             retries=Retries(await retries.waiting(app)),
             keyspace=Keyspace(seen.age_s, seen.complete, seen.kinds) if seen else None,
             sessions=await _sessions(app, seen.unbounded if seen else None),
-            charts=await chart_views.read(app, [key.encode("latin-1") for key in seen.charts]) if seen else [],
+            charts=await chart_views.read(app, seen.chart_keys) if seen else [],
             charts_total=seen.charts_total if seen else None,
             doctor=await examined,
         )
@@ -197,11 +198,18 @@ async def _sessions(app: Context, unbounded: int | None) -> Sessions:
         bounded = 0  # another application's; the next session makes it ours again
     raw: Sequence[bytes] = await app.script("tail_audit")(keys=[_STREAM], args=[AUDIT_RECORDS, MAX_RECORD_BYTES])
     records = [record for one in raw if (record := _record(app, one)) is not None]
-    log = await audit.state(app)
+    return Sessions(bounded + (unbounded or 0), unbounded, records, await _export(app))
+
+
+async def _export(app: Context) -> Export | None:
+    from redis.exceptions import ResponseError
+
+    try:
+        log = await audit.state(app)
+    except ResponseError:  # health says why
+        return None
     head = (log.head.chain, log.head.seq) if log.head else (None, None)
-    return Sessions(
-        bounded + (unbounded or 0), unbounded, records, Export(log.pending, log.last_success_age_s, log.error, *head)
-    )
+    return Export(log.pending, log.last_success_age_s, _line(log.error) if log.error else None, *head)
 
 
 def _record(app: Context, raw: bytes) -> AuditRecord | None:

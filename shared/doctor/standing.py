@@ -12,12 +12,11 @@ from shared.context import Context
 from shared.doctor.findings import Finding, error, info, ok, warning
 from shared.doctor.products import Product, is_local, product_of
 from shared.errors import ConfigurationError
+from shared.health import AUDIT_LATE_S, SWEEP_LATE_S, export_age_s
 from shared.patterns import WATCHES
 from shared.settings import DEVELOPMENT_AUDIT_KEY, Settings
 from shared.sweep import last_round
 
-SWEEP_LATE_S = 300.0
-AUDIT_LATE_S = 600.0
 OVERDUE_S = 60.0
 SKEW_S = 2.0
 CLOCK_SAMPLES = 3
@@ -258,7 +257,7 @@ async def check_audit(app: Context) -> list[Finding]:
     if not now.configured:
         return findings  # told by check_storage
     age_s = now.last_success_age_s
-    late = now.pending and (age_s is None or age_s > AUDIT_LATE_S)
+    late = (await export_age_s(app, now) or 0.0) > AUDIT_LATE_S
     shown = f"{now.pending} records wait for storage, last written {'never' if age_s is None else f'{age_s:.0f} s ago'}"
     if now.pending > 0.8 * app.settings.audit_buffer or late:
         make = error if now.pending > 0.8 * app.settings.audit_buffer else warning
@@ -267,7 +266,7 @@ async def check_audit(app: Context) -> list[Finding]:
                 "audit",
                 shown + (f", last run failed with {now.error}" if now.error else ""),
                 f"The stream keeps {app.settings.audit_buffer} records (AUDIT_BUFFER); older ones are then lost.",
-                "See the finding on storage, and the function export_audit in the app's log.",
+                "See the finding on storage, and the function audit_export in the app's log.",
             )
         )
     else:

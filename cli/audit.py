@@ -1,0 +1,288 @@
+"""`audit`: the audit log. What happens, whether the log is whole, what a user's sessions did, how far it is shipped."""
+
+import asyncio
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from typing import Annotated, Any
+
+import msgspec
+import typer
+
+from cli import human
+from cli.audit_log import as_json, clock, data_of, details, escaped, grid, log_bytes, parse, storage, text, user, what
+from cli.audit_user import tell_story
+from cli.guard import refuse_other_audit_key
+from cli.terminal import DryRun, Exit, Json, Refused, complain, open_console, run, show_json
+from shared import namespaces
+from shared.audit import chain, export, state, verify
+from shared.audit.chain import Head
+from shared.audit.verify import Verification
+from shared.context import Context
+from shared.health import NEARLY_FULL
+
+MAX_TAIL = 1000
+MAX_RECORD_BYTES = 16 * 1024
+_POLL_S = 0.5
+_AWAY_S = 1.0
+_END = f"{2**64 - 1}-{2**64 - 1}"
+_STREAM = namespaces.build(namespaces.AUDIT_STREAM)
+
+commands = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="The audit log: tail, verify, user, export, state."
+)
+
+
+def parse_day(given: str) -> date:
+    """Raises typer.BadParameter for anything but YYYY-MM-DD."""
+    try:
+        return date.fromisoformat(given)
+    except ValueError:
+        raise typer.BadParameter("a day such as 2026-11-22 is expected") from None
+
+
+Since = Annotated[date | None, typer.Option(parser=parse_day, metavar="DAY", help="First day (UTC).")]
+Until = Annotated[date | None, typer.Option(parser=parse_day, metavar="DAY", help="Last day (UTC).")]
+
+
+@commands.command("tail")
+def tail(
+    count: Annotated[int, typer.Option("-n", min=0, max=MAX_TAIL, help="How many of the latest records.")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
+    json: Json = False,
+) -> None:
+    """Show the latest records, oldest first, from the stream in Redis: also those that are not in storage yet.
+
+    The session is shown as the first 12 digits of its fingerprint, a user id that is an e-mail address as its own.
+    JSON: a line per record, the record as it is, user id included.
+
+    Example: python manage.py audit tail -n 50 --follow
+    """
+    run(partial(_tail, count=count, follow=follow, json=json))
+
+
+async def _tail(app: Context, *, count: int, follow: bool, json: bool) -> Exit:
+    position = (await state.read(app, _END)).last_id
+    raw: list[bytes] = []
+    if count:
+        raw = await app.script("tail_audit")(keys=[_STREAM], args=[count, MAX_RECORD_BYTES])
+    for one in reversed(raw):
+        _tell(app, parse(one), json=json)
+    if follow:
+        with human.telling(lambda: "no more records are shown; the app goes on recording"):
+            await _follow(app, position, frozenset(raw), json=json)
+    return Exit.OK
+
+
+async def _follow(app: Context, position: str, told: frozenset[bytes], *, json: bool) -> None:
+    """Tell of each record behind `position` that is not `told`, for ever. Redis may be away, and come back empty."""
+    from redis.exceptions import RedisError
+
+    away = False
+    while True:
+        try:
+            page = await state.read(app, position)
+        except (RedisError, OSError) as fault:
+            if not away:
+                complain(f"Redis is away ({type(fault).__name__}); it goes on when it is back")
+            away = True
+            await asyncio.sleep(_AWAY_S)
+            continue
+        if away:
+            complain("Redis is back")
+        away = False
+        if state.id_order(page.last_id) < state.id_order(position):
+            complain("the stream began anew: Redis lost its state")
+            position, told = chain.START, frozenset()
+            continue
+        for entry in page.entries:
+            event = (entry.fields or {}).get(b"event", b"")
+            if event not in told:
+                _tell(app, parse(event), json=json)
+            position = entry.id
+        if not page.entries:
+            await asyncio.sleep(_POLL_S)
+
+
+def _tell(app: Context, record: dict[str, Any] | None, *, json: bool) -> None:
+    if record is None:
+        complain("an entry that is no record")
+    elif json:
+        print(as_json(record), flush=True)
+    else:
+        data = data_of(record)
+        subject, by = text(record.get("subject") or "-")[:12], text(data.get("detectedBy") or "-", 10)
+        who = user(app, data.get("userId") or "-")
+        line = f"{clock(record)}  {what(record):<9}  {subject:<12}  {who}  {by}  {details(app, record)}"
+        print(line.rstrip(), flush=True)
+
+
+@commands.command("verify")
+def verify_log(since: Since = None, until: Until = None, json: Json = False) -> None:
+    """Read the log in storage and tell how much of it is as it was written, or the first thing that is not.
+
+    It goes by the signed heads of each day, under AUDIT_KEY or AUDIT_KEY_PREVIOUS, and for today by the end that Redis
+    knows. Days that a retention policy has deleted are left out with --since.
+
+    Ends with 0 when all is as it was written, 1 on a fault or when Redis is away, so that today's end is not known, 2
+    when storage is away. JSON: {"verified", "redis_asked", "records", "chains", "files", "heads", "unsealed_records",
+    "fault": null or {"kind", "blob", "line", "seq", "detail"}}.
+
+    Example: python manage.py audit verify --since 2026-11-01
+    """
+    _check_days(since, until)
+    run(partial(_verify, since=since, until=until, json=json))
+
+
+async def _verify(app: Context, *, since: date | None, until: date | None, json: bool) -> Exit:
+    asked, head = await _known_head(app)
+    with human.telling(lambda: "nothing was found wrong so far; it has to start anew"):
+        async with storage(app) as store:
+            total = await log_bytes(store, since, until)
+        with human.progress(total, "bytes read") as progress:
+            async with storage(app, progress) as store:
+                found = await verify.verify(store, app.keyrings, head=head, since=since, until=until)
+    if json:
+        show_json({"verified": found.fault is None and asked, "redis_asked": asked, **msgspec.to_builtins(found)})
+    else:
+        _print_verification(found, asked=asked)
+    return Exit.OK if found.fault is None and asked else Exit.ATTENTION
+
+
+async def _known_head(app: Context) -> tuple[bool, Head | None]:
+    """Whether Redis answered, and the end of the log as it knows it."""
+    from redis.exceptions import RedisError
+
+    try:
+        return True, (await state.state(app)).head
+    except (RedisError, OSError) as fault:
+        complain(f"Redis is away ({type(fault).__name__}): whether today's end was cut off cannot be told")
+        return False, None
+
+
+def _print_verification(found: Verification, *, asked: bool) -> None:
+    read = (
+        f"records {found.records:,}, chains {found.chains:,}, files {found.files:,}, signed heads {found.heads:,}; "
+        f"records of days not sealed yet {found.unsealed_records:,}"
+    )
+    if found.fault is None:
+        print(f"As it was written: {read}" + ("" if asked else ". Whether the end was cut off is not known"))
+        return
+    print(f"NOT as it was written: {found.fault.kind}")
+    table = grid()
+    for name, value in (("blob", found.fault.blob), ("line", found.fault.line), ("seq", found.fault.seq)):
+        table.add_row(f"  {name}", "-" if value is None else text(str(value)))
+    table.add_row("  what", text(found.fault.detail))
+    open_console().print(table)
+    print(f"Read up to there: {read}")
+
+
+@commands.command("user")
+def tell_user(
+    user_id: Annotated[str, typer.Argument(metavar="USER_ID", help="As the session has it; or - for stdin.")],
+    day: Annotated[date | None, typer.Option(parser=parse_day, metavar="DAY", help="Only this day (UTC).")] = None,
+    since: Since = None,
+    until: Until = None,
+    json: Json = False,
+) -> None:
+    """Tell what a user's sessions did: yesterday and today (UTC), unless --day or --since and --until say otherwise.
+
+    From storage, and from Redis what is not shipped yet. Where records name users by pseudonyms, these are computed,
+    under AUDIT_KEY and AUDIT_KEY_PREVIOUS. Ends with 1 when there is nothing, or storage could not be read.
+
+    JSON: {"since", "until", "complete", "sessions": [{"life", "records": [{"shipped", "record"}]}], "notes": [record]};
+    a life is one sign-in up to its end; notes are what the log says about itself: gaps, resets.
+
+    Example: python manage.py audit user 12345678-1234-1234-1234-123456789abc --day 2026-11-22
+    """
+    if day and (since or until):
+        raise typer.BadParameter("either --day, or --since and --until")
+    _check_days(since, until)
+    today = datetime.now(UTC).date()
+    last = day or until or today
+    first = day or since or min(last, today - timedelta(days=1))
+    run(partial(tell_story, given=user_id, since=first, until=last, json=json))
+
+
+@commands.command("export")
+def ship(dry_run: DryRun = False, json: Json = False) -> None:
+    """Ship what waits in the stream to storage now, as the app does each minute.
+
+    Safe at any time: two exporters write nothing twice. Ends with 1 when another one is at it, 2 when storage is away.
+    JSON: {"dry_run", "written", "pending", "held_by_other"}.
+
+    Example: python manage.py audit export --dry-run
+    """
+    run(partial(_export, dry_run=dry_run, json=json))
+
+
+async def _export(app: Context, *, dry_run: bool, json: bool) -> Exit:
+    if not app.settings.storage:
+        raise Refused("AzureWebJobsStorage is not set: there is nowhere to ship to")
+    await refuse_other_audit_key(app)
+    pending = (await state.state(app)).pending
+    written, held = 0, False
+    if not dry_run:
+        with (
+            human.telling(lambda: f"{written:,} lines were written; the app or the next export goes on there"),
+            human.progress(pending, "records shipped") as progress,
+        ):
+            finished = False
+            while not (finished or held):
+                report = await export.export(app)
+                if report.error:
+                    raise Refused(f"storage is away: {report.error}; {written:,} lines were written")
+                written, finished, held = written + report.written, report.finished, report.held_by_other
+                progress(written)
+        pending = (await state.state(app)).pending
+    if json:
+        show_json({"dry_run": dry_run, "written": written, "pending": pending, "held_by_other": held})
+    elif dry_run:
+        print(f"{pending:,} records would be shipped")
+    else:
+        print(f"{written:,} lines written, {pending:,} records wait")
+    if held:
+        complain("another export is at it, or was broken off within the last 90 s; try again then")
+    return Exit.ATTENTION if held else Exit.OK
+
+
+@commands.command("state")
+def show_state(json: Json = False) -> None:
+    """Show how far the log is shipped: what waits, when storage last took something, where the chain ends.
+
+    Ends with 1 when something needs attention: no storage, an error, a chain that was broken, a stream that is nearly
+    full. Counters count since Redis last lost its state. JSON: these fields, with "head" as one object.
+
+    Example: python manage.py audit state
+    """
+    run(partial(_state, json=json))
+
+
+async def _state(app: Context, *, json: bool) -> Exit:
+    now = await state.state(app)
+    full = now.pending > NEARLY_FULL * app.settings.audit_buffer
+    code = Exit.ATTENTION if not now.configured or now.error or now.broken or full else Exit.OK
+    if json:
+        show_json(escaped(msgspec.to_builtins(now)))
+        return code
+    age = f"{human.span(now.last_success_age_s)} ago" if now.last_success_age_s is not None else "never"
+    rows = {
+        "storage": "set" if now.configured else "NOT SET: records stay in Redis",
+        "waiting": f"{now.pending:,} records (Redis keeps {app.settings.audit_buffer:,})",
+        "last shipped": age,
+        "last error": now.error or "none",
+        "end of the log": f"line {now.head.seq:,} of {now.head.blob}" if now.head else "nothing was written yet",
+        "gaps": f"{now.gaps:,}",
+        "resets": f"{now.resets:,}",
+        "unreadable": f"{now.unreadable:,}",
+        "broken chain": as_json(now.broken) if now.broken else "none",
+    }
+    table = grid()
+    for name, value in rows.items():
+        table.add_row(name, text(value, 2000))
+    open_console().print(table)
+    return code
+
+
+def _check_days(since: date | None, until: date | None) -> None:
+    if since and until and until < since:
+        raise typer.BadParameter("--until is before --since")

@@ -1,0 +1,348 @@
+"""`deadletters`: what was given up; to be read, tried again, or removed."""
+
+from collections.abc import AsyncIterator, Sequence
+from enum import StrEnum
+from functools import partial
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.table import Table
+
+from cli import human
+from cli.guard import refuse_other_audit_key
+from cli.terminal import DryRun, Exit, Json, Refused, complain, open_console, run, show_json, shown
+from shared import batches, charts, dead_letters, monitor, replay, sessions, tally
+from shared.context import Context
+from shared.dead_letters import Letter, Payload
+from shared.errors import KeyspaceError
+from shared.masking import printable
+from shared.replay import Replayed
+
+REACTORS: Sequence[Replayed] = (batches, charts, sessions)
+MAX_PARTS = 20
+MAX_CHARS = 4000
+"""Of a payload, all parts together."""
+ANSWER = "discard"
+
+
+class Reactor(StrEnum):
+    """Whose letters."""
+
+    BATCHES = batches.NAME
+    CHARTS = charts.NAME
+    SESSIONS = sessions.NAME
+
+
+commands = typer.Typer(
+    no_args_is_help=True, rich_markup_mode=None, help="Dead letters, keys that were given up: list, replay, discard."
+)
+
+OfReactor = Annotated[Reactor | None, typer.Option(help="Only letters of this reactor.")]
+LetterId = Annotated[str | None, typer.Argument(metavar="ID", help="As `deadletters list` shows it.")]
+All = Annotated[bool, typer.Option("--all", help="Every letter, or every one of --reactor.")]
+
+
+@commands.command("list")
+def list_letters(
+    reactor: OfReactor = None,
+    limit: Annotated[int, typer.Option(min=1, max=dead_letters.MAX_PAGE)] = 50,
+    cursor: Annotated[str | None, typer.Option(help="Where the list before ended.")] = None,
+    json: Json = False,
+) -> None:
+    """List dead letters, newest first: whose, how often tried, when last, which key, why. Keys are masked.
+
+    Ends with 1 when there are any. JSON: {"letters": [{"id", "reactor", "key", "error", "message", "attempts", "first",
+    "last", "payloadBytes", "payloadKept"}], "nextCursor", "totals": {"count", "bytes", "dropped"}}, as GET
+    /api/events/dead gives it.
+
+    Example: python manage.py deadletters list --reactor batches --limit 20
+    """
+    run(partial(_list, reactor=reactor, limit=limit, cursor=cursor, json=json))
+
+
+async def _list(app: Context, *, reactor: Reactor | None, limit: int, cursor: str | None, json: bool) -> Exit:
+    page = await monitor.letters(app, reactor=reactor, cursor=cursor, limit=limit)
+    code = Exit.ATTENTION if page.letters else Exit.OK
+    if json:
+        show_json(page)
+        return code
+    if page.letters:
+        console = open_console()
+        between = "\n  " if console.is_terminal else "  "
+        table = _table("ID", "Reactor", "Tries", "Last (UTC)", "Key, reason")
+        for one in page.letters:
+            why = f"{one.error}: {one.message}" if one.message else one.error
+            last = one.last[5:16].replace("T", " ")
+            table.add_row(one.id, one.reactor, str(one.attempts), last, f"{one.key}{between}{why}")
+        console.print(table)
+    there = page.totals
+    dropped = f"; {there.dropped:,} older ones were dropped for lack of room" if there.dropped else ""
+    complain(f"{len(page.letters)} listed of {there.count:,} in {human.size(there.bytes)}{dropped}")
+    if page.next_cursor:
+        complain(f"more with --cursor {page.next_cursor}")
+    return code
+
+
+@commands.command("show")
+def show_letter(
+    letter_id: Annotated[str, typer.Argument(metavar="ID", help="As `deadletters list` shows it.")],
+    payload: Annotated[bool, typer.Option("--payload", help="The beginning of its content too, escaped.")] = False,
+    json: Json = False,
+) -> None:
+    """Show one dead letter; of its content, where it was kept, only the size unless --payload.
+
+    A session's letter never has content. Ends with 1 when there is no such letter. JSON: the letter as `list` gives it,
+    and with --payload "payload": {"shape", "parts", "more_parts", "cut"}, or null.
+
+    Example: python manage.py deadletters show 0123456789abcdef0123456789abcdef --payload
+    """
+    run(partial(_show, letter_id=letter_id, payload=payload, json=json))
+
+
+async def _show(app: Context, *, letter_id: str, payload: bool, json: bool) -> Exit:
+    letter = await dead_letters.get(app, letter_id)
+    if letter is None:
+        return _unknown(letter_id)
+    report: dict[str, Any] = msgspec.to_builtins(monitor.shown_letter(app, letter))
+    if payload:
+        content = await dead_letters.payload(app, letter_id)
+        report["payload"] = content and beginning(content)
+    if json:
+        show_json(report)
+        return Exit.OK
+    content_shown = report.pop("payload", None)
+    table = _table("", "")
+    table.show_header = False
+    words = {"payloadBytes": "payload bytes", "payloadKept": "payload kept"}
+    for name, value in report.items():
+        table.add_row(words.get(name, name), str(value))
+    open_console().print(table)
+    if payload:
+        _print_payload(content_shown)
+    return Exit.OK
+
+
+def beginning(content: Payload) -> dict[str, Any]:
+    """What of a payload is shown: MAX_PARTS parts, MAX_CHARS characters in all, each part on one line."""
+    some = content.parts[:MAX_PARTS]
+    limit = MAX_CHARS // max(1, len(some))
+    parts = [printable(part, limit) for part in some]
+    return {
+        "shape": content.shape,
+        "parts": parts,
+        "more_parts": len(content.parts) - len(some),
+        "cut": any(len(part) > limit for part in some),
+    }
+
+
+def _print_payload(content: dict[str, Any] | None) -> None:
+    if content is None:
+        complain("it has no content: none was read, it must not be kept, or it was too large")
+        return
+    console = open_console()
+    console.print(f"content, a {content['shape']}:")
+    for part in content["parts"]:
+        console.print(f"  {part}", soft_wrap=True)
+    if content["more_parts"]:
+        console.print(f"  and {content['more_parts']:,} more")
+
+
+@commands.command("replay")
+def replay_letters(
+    letter_id: LetterId = None,
+    every: All = False,
+    reactor: OfReactor = None,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Try letters again: what the key holds now, or the letter's own content where the key is gone.
+
+    A letter whose effect is there afterwards is removed, any other stays; then it ends with 1. It works with the
+    settings of this machine: have those of the app, CHART_QUERIES and AUDIT_KEY above all. Or let the app do it: POST
+    /api/events/dead/ID/replay. Interrupted, it goes on when run again.
+
+    JSON: {"dry_run", "letters": [{"id", "reactor", "key", "outcome", "reason", "removed"}]}; of a dry run "outcome" is
+    null.
+
+    Example: python manage.py deadletters replay --all --reactor batches --dry-run
+    """
+    _one_or_all(letter_id, every, reactor)
+    run(partial(_replay, letter_id=letter_id, reactor=reactor, dry_run=dry_run, json=json))
+
+
+async def _replay(app: Context, *, letter_id: str | None, reactor: Reactor | None, dry_run: bool, json: bool) -> Exit:
+    letters = await chosen(app, letter_id, reactor)
+    if letter_id is not None and not letters:
+        return _unknown(letter_id)
+    if dry_run:
+        rows = [_row(app, one) for one in letters]
+    else:
+        await refuse_other_audit_key(app)
+        rows = []
+        with (
+            human.telling(lambda: f"{len(rows):,} of {len(letters):,} were tried; run it again for the others"),
+            human.progress(len(letters), "letters tried") as progress,
+        ):
+            async for row in replayed(app, letters):
+                rows.append(row)
+                progress(len(rows))
+    stayed = [row for row in rows if row["outcome"] and not row["removed"]]
+    if json:
+        show_json({"dry_run": dry_run, "letters": rows})
+    elif dry_run:
+        _print_rows(rows, "Key")
+        print(f"{len(rows):,} would be tried again")
+    else:
+        _print_rows(stayed, "Key and why it stays")
+        print(f"{len(rows) - len(stayed):,} of {len(rows):,} replayed, {len(stayed):,} stay")
+    return Exit.ATTENTION if stayed else Exit.OK
+
+
+async def replayed(app: Context, letters: Sequence[Letter]) -> AsyncIterator[dict[str, Any]]:
+    """Try letters again; a row for each that was still there. Raises what the Redis client raises."""
+    for letter in letters:
+        try:
+            outcome = await replay.replay(app, REACTORS, letter.id)
+        except KeyspaceError:
+            if await _gone(app, letter.id):  # somebody was quicker
+                continue
+            yield _row(app, letter, "ignored", "the letter cannot be read, or its reactor does not replay")
+            continue
+        tally.outcome(letter.reactor, "replay", outcome.result.value)
+        removed = await _gone(app, letter.id)
+        yield _row(app, letter, outcome.result.value, outcome.detail, removed=removed)
+    await app.write_tally()
+
+
+async def _gone(app: Context, letter_id: str) -> bool:
+    try:
+        return await dead_letters.get(app, letter_id) is None
+    except KeyspaceError:
+        return False
+
+
+@commands.command("discard")
+def discard_letters(
+    letter_id: LetterId = None,
+    every: All = False,
+    reactor: OfReactor = None,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Answers the question, for scripts.")] = False,
+    dry_run: DryRun = False,
+    json: Json = False,
+) -> None:
+    """Remove letters for good, after asking, with their content; nothing is tried.
+
+    Its key may still be there: once the mark is gone the next sweep tries it anew. The answer may come from a pipe, or
+    as --confirm.
+
+    JSON: {"dry_run", "letters": [{"id", "reactor", "key", "removed"}]}.
+
+    Example: python manage.py deadletters discard 0123456789abcdef0123456789abcdef
+    """
+    _one_or_all(letter_id, every, reactor)
+    run(partial(_discard, letter_id=letter_id, reactor=reactor, confirm=confirm, dry_run=dry_run, json=json))
+
+
+async def _discard(
+    app: Context, *, letter_id: str | None, reactor: Reactor | None, confirm: bool, dry_run: bool, json: bool
+) -> Exit:
+    try:
+        rows = [_row(app, one) for one in await chosen(app, letter_id, reactor)]
+    except KeyspaceError:  # somebody wrote over the letter; it can still be removed
+        rows = [{"id": letter_id, "reactor": "?", "key": "?", "outcome": None, "removed": False}]
+    if letter_id is not None and not rows:
+        return _unknown(letter_id)
+    if not json:
+        _print_rows(rows[:MAX_PARTS], "Key")
+        if len(rows) > MAX_PARTS:
+            complain(f"and {len(rows) - MAX_PARTS:,} more")
+    done = 0
+    if rows and not dry_run:
+        await _ask(len(rows), confirm)
+        with (
+            human.telling(lambda: f"{done:,} of {len(rows):,} were removed; run it again for the others"),
+            human.progress(len(rows), "letters removed") as progress,
+        ):
+            for row in rows:
+                row["removed"] = await dead_letters.discard(app, row["id"])
+                done += row["removed"]
+                progress(done)
+    if json:
+        names = ("id", "reactor", "key", "removed")
+        show_json({"dry_run": dry_run, "letters": [{name: row[name] for name in names} for row in rows]})
+    else:
+        print(f"{len(rows):,} would be removed" if dry_run else f"{done:,} removed")
+    return Exit.OK
+
+
+async def _ask(count: int, confirmed: bool) -> None:
+    """Raises Refused unless the answer is ANSWER."""
+    if confirmed:
+        return
+    with human.telling(lambda: "nothing was removed"):
+        line = await human.read_line(f"Dead letters to be removed for good: {count:,}. Type {ANSWER} to go on: ")
+    if line.strip() != ANSWER.encode():
+        raise Refused(f"nothing was removed: the answer was not {ANSWER}")
+
+
+async def chosen(app: Context, letter_id: str | None, reactor: Reactor | None) -> list[Letter]:
+    """One letter, or all (DEAD_LETTERS_MAX bounds how many), oldest first. Raises what the Redis client raises."""
+    if letter_id is not None:
+        found = await dead_letters.get(app, letter_id)
+        return [found] if found else []
+    letters: dict[str, Letter] = {}
+    cursor = None
+    while True:
+        page = await dead_letters.list_page(app, reactor=reactor, cursor=cursor, limit=dead_letters.MAX_PAGE)
+        letters.update({one.id: one for one in page.letters})
+        if page.unreadable:
+            complain(f"{page.unreadable} letters cannot be read and are left out")
+        cursor = page.next_cursor
+        if cursor is None:
+            return list(reversed(letters.values()))
+
+
+def _one_or_all(letter_id: str | None, every: bool, reactor: Reactor | None) -> None:
+    if (letter_id is None) != every:
+        raise typer.BadParameter("either an ID or --all is expected")
+    if letter_id is not None and reactor is not None:
+        raise typer.BadParameter("--reactor goes with --all")
+
+
+def _unknown(letter_id: str) -> Exit:
+    complain(f"there is no dead letter {printable(letter_id.encode(errors='surrogateescape'), 40)}")
+    return Exit.ATTENTION
+
+
+def _row(
+    app: Context, letter: Letter, outcome: str | None = None, reason: str | None = None, *, removed: bool = False
+) -> dict[str, Any]:
+    return {
+        "id": letter.id,
+        "reactor": printable(letter.reactor.encode()),
+        "key": shown(app, letter.key),
+        "outcome": outcome,
+        "reason": reason,
+        "removed": removed,
+    }
+
+
+def _print_rows(rows: Sequence[dict[str, Any]], last_header: str) -> None:
+    if not rows:
+        return
+    console = open_console()
+    between = "\n  " if console.is_terminal else "  "
+    table = _table("ID", "Reactor", last_header)
+    for row in rows:
+        why = f"{between}{row['outcome']}: {row['reason'] or 'no reason given'}" if row["outcome"] else ""
+        table.add_row(row["id"], row["reactor"], row["key"] + why)
+    console.print(table)
+
+
+def _table(*headers: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for header in headers[:-1]:
+        table.add_column(header, no_wrap=True)
+    table.add_column(headers[-1], overflow="fold")
+    return table

@@ -1,0 +1,157 @@
+"""`sweep`: one look at every key, now; and what the last one found."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from cli import human
+from cli.guard import refuse_other_audit_key
+from cli.terminal import Exit, Json, complain, open_console, run, show_json
+from shared import batches, charts, sessions, telemetry
+from shared import sweep as sweeps
+from shared.context import Context
+from shared.outcomes import Outcome, Result
+from shared.sweep import SweepReport, SweptReactor
+
+REACTORS: Sequence[SweptReactor] = (batches, charts, sessions)
+BUDGET_S = 3600
+_TROUBLE = (Result.REJECTED, Result.RETRIED, Result.DEAD)
+
+
+@dataclass
+class Counted:
+    """A reactor that counts what comes of its keys: `swept` in the sweep itself, `retried` among retries that were
+    due. `tell` is told how many keys it had with each call."""
+
+    reactor: SweptReactor
+    tell: Callable[[int], None]
+    swept: Counter[Result] = field(default_factory=Counter)
+    retried: Counter[Result] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self.NAME, self.SWEPT = self.reactor.NAME, self.reactor.SWEPT
+
+    async def react(self, app: Context, keys: Sequence[bytes], operation: str) -> list[Outcome]:
+        outcomes = await self.reactor.react(app, keys, operation)
+        counts = self.retried if operation == "retry" else self.swept
+        counts.update(outcome.result for outcome in outcomes)
+        self.tell(len(keys))
+        return outcomes
+
+
+def sweep(
+    now: Annotated[bool, typer.Option("--now", help="Sweep; without it only the last sweep is told of.")] = False,
+    budget: Annotated[
+        int | None,
+        typer.Option(
+            parser=human.parse_duration, metavar="DURATION", help="Longest time, such as 10m; 1h if not given."
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Look at every batch, chart and session, as the app does each 30 s, and repair what no event told of.
+
+    First the retries that are due, then a whole round from the start. It works with the settings of this machine: have
+    those of the app. Without --now it changes nothing and tells of the last round, whoever made it.
+
+    Ends with 1 when keys failed, another instance holds the lease, or time ran out; without --now when no round is
+    known. JSON: {"finished", "held_by_other", "duration_s", "seen", "reactors": {NAME: {"swept": {RESULT: count},
+    "retried": {RESULT: count}}}}; without --now {"last": {"age_s", "duration_s", "seen", "outcomes"}}, or null.
+
+    Example: python manage.py sweep --now
+    """
+    if now:
+        run(partial(_sweep, budget_s=float(budget or BUDGET_S), json=json))
+    if budget:
+        raise typer.BadParameter("--budget goes with --now")
+    run(partial(_last, json=json))
+
+
+async def _last(app: Context, *, json: bool) -> Exit:
+    found = await sweeps.last_round(app)
+    if json:
+        show_json({"last": found})
+    elif found is None:
+        complain("no finished sweep is known: the app has not run on this Redis within a day")
+    else:
+        outcomes = ", ".join(f"{count:,} {name}" for name, count in sorted(found.outcomes.items()))
+        print(
+            f"The last sweep ended {human.span(found.age_s)} ago, took {found.duration_s:.1f} s and saw "
+            f"{found.seen:,} keys" + (f": {outcomes}" if outcomes else "")
+        )
+        complain("--now sweeps now")
+    return Exit.ATTENTION if found is None else Exit.OK
+
+
+async def _sweep(app: Context, *, budget_s: float, json: bool) -> Exit:
+    await refuse_other_audit_key(app)
+    telemetry.logger.setLevel(logging.CRITICAL)  # a line per key that cannot be read is what the counts are for
+    done = 0
+
+    def tell(keys: int) -> None:
+        nonlocal done
+        done += keys
+        progress(done)
+
+    counted = [Counted(reactor, tell) for reactor in REACTORS]
+    lease_s = app.settings.lease_ms / 1000
+    with (
+        human.telling(
+            lambda: f"{done:,} keys were looked at; within {human.span(lease_s)} the app's own sweep goes on from there"
+        ),
+        human.progress(max(1, await app.redis.dbsize()), "keys looked at") as progress,
+    ):
+        report = await sweeps.sweep(app, counted, budget_s=budget_s, anew=True)
+        await app.write_tally()
+    if json:
+        show_json(as_dict(report, counted))
+    else:
+        _print(report, counted)
+    failed = any((one.swept + one.retried)[result] for one in counted for result in _TROUBLE)
+    return Exit.OK if report.finished and not failed else Exit.ATTENTION
+
+
+def as_dict(report: SweepReport, counted: Sequence[Counted]) -> dict[str, Any]:
+    """What --json prints."""
+    return {
+        "finished": report.finished,
+        "held_by_other": report.held_by_other,
+        "duration_s": round(report.duration_s, 3),
+        "seen": report.seen,
+        "reactors": {one.NAME: {"swept": one.swept, "retried": one.retried} for one in counted},
+    }
+
+
+def _print(report: SweepReport, counted: Sequence[Counted]) -> None:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    table.add_column("Reactor", no_wrap=True)
+    for header in ("Seen", "In order", "Repaired", "Not now", "Failed", "Retries made"):
+        table.add_column(header, justify="right", no_wrap=True)
+    for one in counted:
+        counts = one.swept
+        table.add_row(
+            one.NAME,
+            f"{counts.total():,}",
+            f"{counts[Result.DUPLICATE] + counts[Result.IGNORED]:,}",
+            f"{counts[Result.PROCESSED]:,}",
+            f"{counts[Result.LATER]:,}",
+            f"{sum(counts[result] for result in _TROUBLE):,}",
+            f"{one.retried.total():,}",
+        )
+    open_console().print(table)
+    if waiting := report.seen - sum(one.swept.total() for one in counted):
+        print(f"{waiting:,} keys wait for their retry and were left alone")
+    if report.held_by_other:
+        complain("another instance holds the lease: it is sweeping now, and finds the same. Or try again in a minute")
+    elif report.finished:
+        print(f"Done: {report.seen:,} keys in {report.duration_s:.1f} s")
+    else:
+        complain("time ran out; the app's next sweep goes on from there")
+    if any((one.swept + one.retried)[result] for one in counted for result in _TROUBLE):
+        complain("keys failed: see python manage.py deadletters list")

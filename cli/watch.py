@@ -1,0 +1,330 @@
+"""`watch`: key events as they come, and what the app makes of them.
+
+One task listens and only counts; what is shown is taken from what it keeps, which is bounded. A terminal that stands
+still holds up a thread, never the task: Redis is always read, and what there was no room for is counted.
+"""
+
+import asyncio
+import contextlib
+import os
+import queue
+import sys
+import threading
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from cli.audit_log import as_json
+from cli.terminal import Exit, Json, complain, open_console, run, shown
+from shared import health, statistics
+from shared.context import Context
+from shared.masking import printable
+from shared.patterns import CHANNEL_PREFIX, WATCHES
+
+LAST_EVENTS = 15
+MAX_WAITING = 2000
+"""Events that wait to be written; more are counted and not shown."""
+RATE_S = 60
+STATISTICS_EVERY_S = 5.0
+_REFRESH_S = 0.5
+_AWAY_S = 1.0
+_CLOSING_S = 1.0
+_KEY_AT = len(CHANNEL_PREFIX)
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """`time_s` is when it arrived here; `watch` is an index into WATCHES. The key is as it is: only to be shown
+    masked."""
+
+    time_s: float
+    watch: int
+    key: bytes
+    operation: bytes
+
+
+@dataclass
+class Seen:
+    """What was heard so far. `seconds` has the last RATE_S of them: the second, and events per pattern in it."""
+
+    began_s: float = field(default_factory=time.monotonic)
+    events: list[int] = field(default_factory=lambda: [0] * len(WATCHES))
+    seconds: deque[tuple[int, list[int]]] = field(default_factory=lambda: deque(maxlen=RATE_S + 1))
+    last: deque[Event] = field(default_factory=lambda: deque(maxlen=LAST_EVENTS))
+    dropped: int = 0
+    outages: int = 0
+    outcomes: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, event: Event) -> None:
+        self.events[event.watch] += 1
+        second = int(time.monotonic())
+        if not self.seconds or self.seconds[-1][0] != second:
+            self.seconds.append((second, [0] * len(WATCHES)))
+        self.seconds[-1][1][event.watch] += 1
+        self.last.append(event)
+
+    def rates(self) -> list[tuple[int, float]]:
+        """Per pattern: events in the last whole second, and per second over the last minute (or since the start)."""
+        now_s = time.monotonic()
+        here = [(second, counts) for second, counts in self.seconds if second > now_s - RATE_S - 1]
+        length_s = max(1.0, min(now_s - self.began_s, RATE_S))
+        last = next((counts for second, counts in here if second == int(now_s) - 1), [0] * len(WATCHES))
+        return [
+            (last[index], round(sum(counts[index] for _, counts in here) / length_s, 1))
+            for index in range(len(WATCHES))
+        ]
+
+
+def watch(
+    seconds: Annotated[int | None, typer.Option(min=1, help="End after so long; else at Ctrl-C.")] = None,
+    json: Json = False,
+) -> None:
+    """Show events of the three patterns as they come (keys masked), their rates, and what came of them.
+
+    It subscribes itself: what it shows is what Redis publishes, whether or not the app hears it. Outcomes are those of
+    all instances in the present and the last minute, from the statistics in Redis. In a terminal a page that renews
+    itself; in a pipe a line per event. Where a reader is too slow events are counted, not kept.
+
+    JSON: a line each. {"event": {"time", "function", "key", "operation"}}; every 5 s and at the end {"rates":
+    {FUNCTION: {"events", "last_s", "per_s"}}, "dropped", "outages", "outcomes": [{"reactor", "source", "outcome",
+    "count"}]}.
+
+    Example: python manage.py watch --seconds 60
+    """
+    run(partial(_watch, seconds=seconds, json=json))
+
+
+async def _watch(app: Context, *, seconds: int | None, json: bool) -> Exit:
+    seen = Seen()
+    console = open_console()
+    live = console.is_terminal and not json
+    for reason in (await health.check(app.redis)).reasons:
+        complain(reason)
+    lines = None if live else Lines(partial(_line, app, json=json))
+    subscribed = asyncio.Event()
+    tasks = [
+        asyncio.create_task(listen(app, seen, lines.put if lines else lambda _: True, subscribed)),
+        asyncio.create_task(_statistics(app, seen)),
+    ]
+    try:
+        await _first(subscribed.wait(), tasks)
+        if lines:
+            complain("subscribed")
+        showing = _show(app, seen, console) if live else _summaries(seen, lines, json=json)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await _first(showing, tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if lines:
+            lines.close(_summary(seen) if json else None)
+        complain(_in_words(seen))
+    return Exit.OK
+
+
+async def _first(work: Any, tasks: Sequence["asyncio.Task[None]"]) -> None:
+    """Await `work`, or what ends one of the tasks. Raises what they raise."""
+    own = asyncio.ensure_future(work)
+    try:
+        done, _ = await asyncio.wait([own, *tasks], return_when=asyncio.FIRST_COMPLETED)
+        for one in done:
+            one.result()
+    finally:
+        own.cancel()
+        await asyncio.gather(own, return_exceptions=True)
+
+
+async def listen(app: Context, seen: Seen, put: Callable[[Event], bool], subscribed: asyncio.Event) -> None:
+    """Hear of events, for ever: count each, hand it to `put`, and count what that has no room for. Where Redis goes it
+    subscribes again; events in between are missed. Raises what the Redis client raises when it never was there."""
+    from redis.exceptions import RedisError
+
+    while True:
+        pubsub = app.redis.pubsub()
+        try:
+            await pubsub.psubscribe(*(one.channel for one in WATCHES))
+            await _hear(pubsub, seen, put, subscribed)
+        except (RedisError, OSError) as fault:
+            if not subscribed.is_set():
+                raise
+            seen.outages += 1
+            complain(f"Redis is away ({type(fault).__name__}); events meanwhile are missed")
+            await asyncio.sleep(_AWAY_S)
+        finally:
+            with contextlib.suppress(RedisError, OSError):
+                await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py has no annotation here
+
+
+async def _hear(pubsub: Any, seen: Seen, put: Callable[[Event], bool], subscribed: asyncio.Event) -> None:
+    places = {one.channel.encode(): index for index, one in enumerate(WATCHES)}
+    confirmed = heard = 0
+    while True:
+        message = await pubsub.get_message(timeout=1.0)
+        if message is None:
+            continue
+        if message["type"] == "psubscribe":
+            confirmed += 1
+            if confirmed == len(WATCHES):
+                if subscribed.is_set():
+                    complain("subscribed again")
+                subscribed.set()
+            continue
+        if message["type"] != "pmessage":
+            continue
+        index = places[message["pattern"]]
+        event = Event(time.time(), index, message["channel"][_KEY_AT:], message["data"])
+        seen.add(event)
+        seen.dropped += not put(event)
+        heard += 1
+        if heard % 100 == 0:
+            await asyncio.sleep(0)  # what is read already comes without a wait: let the others have their turn
+
+
+async def _statistics(app: Context, seen: Seen) -> None:
+    """Read the outcomes of the present and the last minute, again and again."""
+    from redis.exceptions import RedisError
+
+    while True:
+        with contextlib.suppress(RedisError, OSError):  # told by the one who listens
+            seen.outcomes = outcomes_of(await statistics.read(app, minutes=2))
+        await asyncio.sleep(STATISTICS_EVERY_S)
+
+
+def outcomes_of(read: statistics.Stats) -> list[dict[str, Any]]:
+    """Reactor, source, outcome and count, over all minutes of `read`."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for minute in read.minutes:
+        for reactor, sources in minute.outcomes.items():
+            for source, outcomes in sources.items():
+                counts.update({(reactor, source, outcome): count for outcome, count in outcomes.items()})
+    names = ("reactor", "source", "outcome")
+    return [dict(zip(names, where, strict=True)) | {"count": count} for where, count in sorted(counts.items())]
+
+
+class Lines:
+    """Writes a line per event to stdout, in a thread that may stand still; at most MAX_WAITING events wait for it."""
+
+    def __init__(self, render: Callable[[Event | dict[str, Any]], str], descriptor: int | None = None) -> None:
+        self._render = render
+        self._descriptor = sys.stdout.fileno() if descriptor is None else descriptor
+        self._waiting: queue.Queue[Event | dict[str, Any] | None] = queue.Queue(MAX_WAITING)
+        self.closed = threading.Event()
+        """Nobody reads any more, as after `| head`."""
+        self._thread = threading.Thread(target=self._write, daemon=True)
+        self._thread.start()
+
+    def put(self, one: Event | dict[str, Any]) -> bool:
+        """False when there is no room."""
+        try:
+            self._waiting.put_nowait(one)
+        except queue.Full:
+            return False
+        return True
+
+    def close(self, last: dict[str, Any] | None) -> None:
+        """Write what waits, and `last`; as far as that takes _CLOSING_S."""
+        with contextlib.suppress(queue.Full):
+            deadline_s = time.monotonic() + _CLOSING_S
+            if last:
+                self._waiting.put(last, timeout=_CLOSING_S)
+            self._waiting.put(None, timeout=max(0.01, deadline_s - time.monotonic()))
+            self._thread.join(max(0.01, deadline_s - time.monotonic()))
+
+    def _write(self) -> None:
+        while (one := self._waiting.get()) is not None:
+            data = (self._render(one) + "\n").encode(errors="replace")
+            try:
+                while data:  # not print: a thread that holds stdout's lock would keep the process from ending
+                    data = data[os.write(self._descriptor, data) :]
+            except OSError:
+                self.closed.set()
+                return
+
+
+def _line(app: Context, one: Event | dict[str, Any], *, json: bool) -> str:
+    if isinstance(one, dict):
+        return as_json(one)
+    told = _told(app, one)
+    return (
+        as_json({"event": told}) if json else "  ".join((told["time"][11:23], f"{told['operation']:<8}", told["key"]))
+    )
+
+
+def _told(app: Context, event: Event) -> dict[str, str]:
+    return {
+        "time": datetime.fromtimestamp(event.time_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "function": WATCHES[event.watch].function,
+        "key": shown(app, event.key),
+        "operation": printable(event.operation, 20),
+    }
+
+
+def _summary(seen: Seen) -> dict[str, Any]:
+    rates = {
+        one.function: {"events": count, "last_s": last, "per_s": per_s}
+        for one, count, (last, per_s) in zip(WATCHES, seen.events, seen.rates(), strict=True)
+    }
+    return {"rates": rates, "dropped": seen.dropped, "outages": seen.outages, "outcomes": seen.outcomes}
+
+
+def _in_words(seen: Seen) -> str:
+    counts = ", ".join(f"{one.noun} events {count:,}" for one, count in zip(WATCHES, seen.events, strict=True))
+    dropped = f"; {seen.dropped:,} were not shown: the reader is too slow" if seen.dropped else ""
+    outages = f"; Redis was away {seen.outages} times" if seen.outages else ""
+    return counts + dropped + outages
+
+
+async def _summaries(seen: Seen, lines: Lines | None, *, json: bool) -> None:
+    """Now and then a summary, for scripts; until nobody reads any more."""
+    told_s = time.monotonic()
+    while lines and not lines.closed.is_set():
+        await asyncio.sleep(_REFRESH_S)
+        if json and time.monotonic() - told_s >= STATISTICS_EVERY_S:
+            told_s = time.monotonic()
+            lines.put(_summary(seen))
+
+
+async def _show(app: Context, seen: Seen, console: Any) -> None:
+    """A page that renews itself. It is drawn in a thread, for the terminal may stand still."""
+    with Live(console=console, auto_refresh=False, transient=False) as page:
+        while True:
+            await asyncio.to_thread(page.update, _page(app, seen), refresh=True)
+            await asyncio.sleep(_REFRESH_S)
+
+
+def _page(app: Context, seen: Seen) -> Group:
+    patterns = _table("Pattern", "Events", "Last s", "Per s, 1 min")
+    for one, count, (last, per_s) in zip(WATCHES, seen.events, seen.rates(), strict=True):
+        patterns.add_row(one.pattern, f"{count:,}", f"{last:,}", f"{per_s:,}")
+    outcomes = _table("Last two minutes", "Source", "Outcome", "Count")
+    for row in seen.outcomes:
+        outcomes.add_row(row["reactor"], row["source"], row["outcome"], f"{row['count']:,}")
+    events = _table("Time (UTC)", "Event", "Key")
+    for event in reversed(seen.last):
+        told = _told(app, event)
+        events.add_row(told["time"][11:23], told["operation"], told["key"])
+    came: Table | Text = outcomes if seen.outcomes else Text("No outcomes in the last two minutes.")
+    parts: list[Table | Text] = [patterns, Text(), came, Text(), events]
+    if seen.outages:
+        parts.append(Text(f"Redis was away {seen.outages} times; events meanwhile were missed."))
+    return Group(*parts)
+
+
+def _table(*headers: str) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for header in headers:
+        right = header in {"Events", "Last s", "Per s, 1 min", "Count"}
+        table.add_column(header, justify="right" if right else "left", no_wrap=True)
+    return table

@@ -1,0 +1,212 @@
+"""`manage.py deadletters`: lists, shows, replays and discards, without showing what must not be seen."""
+
+import json
+import re
+
+import pytest
+
+from cli import dead_letters as command
+from cli.dead_letters import Reactor
+from cli.guard import refuse_other_audit_key
+from cli.terminal import Refused
+from shared import batches, dead_letters, keyring, namespaces, sessions
+from shared.context import Context
+from shared.dead_letters import Payload
+from shared.settings import parse
+from tests.cli.conftest import Manage
+
+KEY = b"fastapi:temp:data:b1"
+GOOD = Payload("string", "d" * 40, [json.dumps([{"metric": "m", "ts": 1, "value": 2.0}]).encode()])
+BAD = Payload("string", "e" * 40, [b"\x1b[31mno\nbatch"])
+TOKEN = b"a-session-token-nobody-may-see"
+
+
+async def bury(app: Context, key: bytes = KEY, payload: Payload | None = GOOD, reactor: str = "batches") -> str:
+    return await dead_letters.bury(app, reactor, key, ValueError("it\x1b[31m was bad"), payload)
+
+
+async def bury_session(app: Context) -> None:
+    """What a session leaves that cannot be read."""
+    await app.redis.set(b"nextauth:session:" + TOKEN, "no object")
+    await sessions.react(app, [b"nextauth:session:" + TOKEN], "set")
+
+
+async def test_letters_are_listed_with_keys_masked(manage: Manage, app: Context) -> None:
+    await bury(app, b"fastapi:temp:data:ann@example.com")
+    await bury_session(app)
+    code, output, complaint = manage("deadletters", "list")
+    assert code == 1
+    assert complaint.startswith("2 listed of 2 in ")
+    assert len(output.splitlines()) == 3
+    fingerprint = keyring.keyring(app.settings.audit_key).fingerprint(TOKEN)[:12]
+    assert f"functions:phantom:session:~{fingerprint}" in output
+    assert "@" not in output
+    assert TOKEN.decode() not in output
+    assert "\x1b" not in output
+
+
+async def test_pages_of_json_lead_through_all_letters(manage: Manage, app: Context) -> None:
+    ids = {await bury(app, b"fastapi:temp:data:b%d" % number) for number in range(5)}
+    seen: list[str] = []
+    cursor: list[str] = []
+    while True:
+        code, output, _ = manage("deadletters", "list", "--limit", "2", "--json", *cursor)
+        page = json.loads(output)
+        assert code == 1
+        seen += [one["id"] for one in page["letters"]]
+        if page["nextCursor"] is None:
+            break
+        cursor = ["--cursor", page["nextCursor"]]
+    assert sorted(seen) == sorted(ids)
+
+
+async def test_without_letters_the_list_ends_with_0(manage: Manage, app: Context) -> None:
+    assert manage("deadletters", "list")[0] == 0
+
+
+async def test_a_payload_is_shown_only_when_asked_for_escaped(manage: Manage, app: Context) -> None:
+    letter_id = await bury(app, payload=BAD)
+    _, without, _ = manage("deadletters", "show", letter_id)
+    code, output, _ = manage("deadletters", "show", letter_id, "--payload")
+    assert "no\\nbatch" not in without
+    assert (code, "\\x1b[31mno\\nbatch" in output, "\x1b" in output) == (0, True, False)
+
+
+def test_of_a_large_payload_only_the_beginning_is_shown() -> None:
+    shown = command.beginning(Payload("list", "d", [b"x" * 100_000] * 1000))
+    assert sum(map(len, shown["parts"])) <= command.MAX_CHARS
+    assert (len(shown["parts"]), shown["more_parts"], shown["cut"]) == (20, 980, True)
+
+
+async def test_the_letter_of_a_session_has_no_content_to_show(manage: Manage, app: Context) -> None:
+    await bury_session(app)
+    (letter,) = (await dead_letters.list_page(app)).letters
+    code, output, complaint = manage("deadletters", "show", letter.id, "--payload")
+    assert code == 0
+    assert "it has no content" in complaint
+    assert "no object" not in output
+
+
+async def test_a_replay_has_its_effect_and_the_letter_goes(manage: Manage, app: Context) -> None:
+    letter_id = await bury(app)
+    code, output, _ = manage("deadletters", "replay", letter_id)
+    assert (code, output) == (0, "1 of 1 replayed, 0 stay\n")
+    assert json.loads(await app.redis.get(b"fastapi:results:analysis:b1"))["metrics"]["m"]["mean"] == 2
+    assert await dead_letters.get(app, letter_id) is None
+
+
+async def test_what_still_fails_stays_and_ends_with_1(manage: Manage, app: Context) -> None:
+    good, bad = await bury(app), await bury(app, b"fastapi:temp:data:b2", BAD)
+    await bury_session(app)
+    code, output, _ = manage("deadletters", "replay", "--all", "--json")
+    rows = {one["id"]: one for one in json.loads(output)["letters"]}
+    assert code == 1
+    assert (rows[good]["outcome"], rows[good]["removed"]) == ("processed", True)
+    assert (rows[bad]["outcome"], rows[bad]["reason"], rows[bad]["removed"]) == ("rejected", "not JSON", False)
+    assert sorted(one["reactor"] for one in rows.values()) == ["batches", "batches", "sessions"]
+    assert (await dead_letters.totals(app)).count == 2
+
+
+async def test_a_session_that_can_be_read_now_is_recorded_by_its_replay(manage: Manage, app: Context) -> None:
+    await bury_session(app)
+    await app.redis.set(b"nextauth:session:" + TOKEN, '{"userId": "u-1"}', ex=100)
+    code, output, _ = manage("deadletters", "replay", "--all", "--reactor", "sessions")
+    assert (code, output) == (0, "1 of 1 replayed, 0 stay\n")
+    assert await app.redis.xlen(namespaces.build(namespaces.AUDIT_STREAM)) >= 1
+
+
+async def test_a_dry_run_changes_nothing(manage: Manage, app: Context) -> None:
+    await bury(app)
+    for what in ("replay", "discard"):
+        code, output, _ = manage("deadletters", what, "--all", "--dry-run")
+        assert (code, output.splitlines()[-1].split()[0]) == (0, "1")
+    assert (await dead_letters.totals(app)).count == 1
+    assert not await app.redis.exists(b"fastapi:results:analysis:b1")
+
+
+async def test_discarding_asks_first(manage: Manage, app: Context) -> None:
+    letter_id = await bury(app)
+    code, _, complaint = manage("deadletters", "discard", letter_id, input="yes\n")
+    assert (code, "the answer was not discard" in complaint) == (2, True)
+    assert await dead_letters.get(app, letter_id)
+    assert manage("deadletters", "discard", letter_id, input="discard\n")[0] == 0
+    assert await dead_letters.get(app, letter_id) is None
+
+
+async def test_all_of_one_reactor_are_discarded(manage: Manage, app: Context) -> None:
+    await bury(app)
+    chart = await bury(app, b"fabric:data:chart:c:d", reactor="charts")
+    code, output, _ = manage("deadletters", "discard", "--all", "--reactor", "batches", "--confirm")
+    assert (code, output.splitlines()[-1]) == (0, "1 removed")
+    assert [one.id for one in await command.chosen(app, None, None)] == [chart]
+
+
+async def test_a_letter_that_somebody_wrote_over_can_be_discarded(manage: Manage, app: Context) -> None:
+    letter_id = await bury(app)
+    await app.redis.hset(namespaces.build(namespaces.DEAD_LETTERS), letter_id, "junk")
+    assert manage("deadletters", "show", letter_id)[0] == 2
+    code, output, _ = manage("deadletters", "discard", letter_id, "--confirm")
+    assert (code, output.splitlines()[-1]) == (0, "1 removed")
+
+
+@pytest.mark.parametrize("arguments", [("show", "0" * 32), ("replay", "\x1b[31m"), ("discard", "x", "--confirm")])
+async def test_a_letter_that_is_not_there_ends_with_1(manage: Manage, app: Context, arguments: tuple[str, ...]) -> None:
+    code, output, complaint = manage("deadletters", *arguments)
+    assert (code, output) == (1, "")
+    assert re.match(r"there is no dead letter \S+\n", complaint)
+    assert "\x1b" not in complaint
+
+
+@pytest.mark.parametrize(
+    "arguments", [("replay",), ("replay", "x", "--all"), ("discard",), ("replay", "x", "--reactor", "charts")]
+)
+def test_one_or_all_have_to_be_named(manage: Manage, arguments: tuple[str, ...]) -> None:
+    assert manage("deadletters", *arguments)[0] == 2
+
+
+async def test_letters_are_tried_oldest_first(app: Context) -> None:
+    ids = [await bury(app, b"fastapi:temp:data:b%d" % number) for number in range(3)]
+    times = namespaces.build(namespaces.DEAD_INDEX)
+    for number, letter_id in enumerate(ids):
+        await app.redis.zadd(times, {letter_id: 10_000_000_000_000 + number})
+    assert [one.id for one in await command.chosen(app, None, Reactor.BATCHES)] == ids
+
+
+async def test_a_letter_that_is_gone_meanwhile_is_left_out(app: Context) -> None:
+    await bury(app)
+    letters = await command.chosen(app, None, None)
+    await dead_letters.discard(app, letters[0].id)
+    assert [row async for row in command.replayed(app, letters)] == []
+
+
+async def test_work_under_another_audit_key_is_refused(manage: Manage, app: Context) -> None:
+    await app.redis.set(b"nextauth:session:t", '{"userId": "u-1"}', ex=100)
+    await sessions.react(app, [b"nextauth:session:t"], "set")
+    await refuse_other_audit_key(app)
+    changed = Context(parse({"Redis": app.settings.redis, "AUDIT_KEY": "another key of the tests"}), app.redis)
+    with pytest.raises(Refused, match="AUDIT_KEY is not that of the app"):
+        await refuse_other_audit_key(changed)
+    rotated = Context(
+        parse(
+            {
+                "Redis": app.settings.redis,
+                "AUDIT_KEY": "another key of the tests",
+                "AUDIT_KEY_PREVIOUS": app.settings.audit_key,
+            }
+        ),
+        app.redis,
+    )
+    await refuse_other_audit_key(rotated)
+
+
+async def test_the_development_key_is_refused_on_a_redis_elsewhere(app: Context) -> None:
+    """The sealed tokens say nothing here: there are none."""
+    elsewhere = Context(parse({"Redis": "redis.example.com:6379"}), app.redis)
+    with pytest.raises(Refused):
+        await refuse_other_audit_key(elsewhere)
+    await refuse_other_audit_key(Context(parse({"Redis": app.settings.redis}), app.redis))
+
+
+def test_the_reactors_are_those_of_the_app() -> None:
+    assert [one.NAME for one in command.REACTORS] == list(Reactor)
+    assert batches in command.REACTORS

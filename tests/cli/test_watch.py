@@ -1,0 +1,171 @@
+"""`manage.py watch`: events as they come, masked; a reader that stands still holds up nobody."""
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from cli import watch
+from shared import outcomes, tally
+from shared.context import Context
+from tests.cli.conftest import ROOT, Manage
+
+type Start = Callable[..., Awaitable[Process]]
+
+
+@pytest.fixture
+async def start(manage_environment: dict[str, str]) -> AsyncIterator[Start]:
+    """Starts `watch` and waits until it has subscribed."""
+    started: list[Process] = []
+
+    async def begin(*arguments: str) -> Process:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "manage.py", "watch", *arguments),
+            cwd=ROOT,
+            env=manage_environment,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        started.append(process)
+        assert process.stderr
+        assert await process.stderr.readline() == b"subscribed\n"
+        return process
+
+    yield begin
+    for process in started:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+async def line(process: Process) -> bytes:
+    assert process.stdout
+    return await process.stdout.readline()
+
+
+async def test_events_of_the_three_patterns_are_shown_with_keys_masked(app: Context, start: Start) -> None:
+    process = await start("--json")
+    await app.redis.set("nextauth:session:a-token-nobody-may-see", "{}")
+    await app.redis.set("somewhere:else", "x")
+    await app.redis.set("fabric:data:chart:\x1b[31m:d", "x")
+    await app.redis.rpush("fastapi:temp:data:b1", "x")
+    events = [json.loads(await line(process))["event"] for _ in range(3)]
+    assert [one["function"] for one in events] == ["handle_session_changes", "update_charts", "process_fastapi_data"]
+    assert [one["operation"] for one in events] == ["set", "set", "rpush"]
+    assert events[0]["key"].startswith("nextauth:session:~")
+    assert events[1]["key"] == "fabric:data:chart:\\x1b[31m:d"
+    process.send_signal(signal.SIGINT)
+    output, complaint = await process.communicate()
+    summary = json.loads(output.splitlines()[-1])
+    assert process.returncode == 130
+    assert {name: one["events"] for name, one in summary["rates"].items()} == {
+        "process_fastapi_data": 1,
+        "update_charts": 1,
+        "handle_session_changes": 1,
+    }
+    assert complaint.startswith(b"batch events 1, chart events 1, session events 1")
+
+
+async def test_it_ends_by_itself_after_so_many_seconds(app: Context, start: Start) -> None:
+    tally.take(now=True)
+    tally.outcome("charts", "set", outcomes.Result.PROCESSED.value, 1.0)
+    await app.write_tally()
+    process = await start("--seconds", "1", "--json")
+    output, _ = await process.communicate()
+    (summary,) = map(json.loads, output.splitlines())
+    assert process.returncode == 0
+    assert summary["outcomes"] == [{"reactor": "charts", "source": "event", "outcome": "processed", "count": 1}]
+
+
+async def test_a_line_per_event_in_a_pipe(app: Context, start: Start) -> None:
+    process = await start()
+    await app.redis.set("fastapi:temp:data:b1", "x")
+    assert (await line(process)).split()[1:] == [b"set", b"fastapi:temp:data:b1"]
+
+
+async def test_a_reader_that_stands_still_stalls_neither_redis_nor_the_end(app: Context, start: Start) -> None:
+    """Nobody reads its output: a pipe takes 64 KiB, the queue its bound, the rest is counted."""
+    process = await start("--json")
+    pipeline = app.redis.pipeline(transaction=False)
+    for number in range(6000):
+        pipeline.set(f"fastapi:temp:data:b{number}", "x")
+    await pipeline.execute()
+    await asyncio.wait_for(drained(app), 20)
+    process.send_signal(signal.SIGINT)
+    _, complaint = await asyncio.wait_for(process.communicate(), 10)
+    assert process.returncode == 130
+    found = re.match(rb"batch events ([\d,]+), chart events 0, session events 0; ([\d,]+) were not shown", complaint)
+    assert found, complaint
+    heard, dropped = (int(number.replace(b",", b"")) for number in found.groups())
+    assert heard - dropped > watch.MAX_WAITING
+    assert dropped > 0
+
+
+async def drained(app: Context) -> None:
+    """Until no subscriber has messages waiting in Redis."""
+    while True:
+        clients = await app.redis.client_list(_type="pubsub")
+        assert clients
+        if all(int(one["omem"]) == 0 and int(one["obl"]) == 0 for one in clients):
+            return
+
+
+async def test_a_reader_that_goes_ends_it(app: Context, start: Start) -> None:
+    process = await start()
+    transport = process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]
+    transport.close()
+    while process.returncode is None:
+        await app.redis.set("fastapi:temp:data:b1", "x")
+        await asyncio.sleep(0)
+    assert process.returncode == 0
+
+
+async def test_a_connection_that_is_cut_is_made_again(app: Context, start: Start) -> None:
+    process = await start("--json")
+    assert process.stderr
+    await app.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+    assert b"Redis is away" in await process.stderr.readline()
+    assert await process.stderr.readline() == b"subscribed again\n"
+    await app.redis.set("fastapi:temp:data:b1", "x")
+    while "event" not in (told := json.loads(await line(process))):
+        assert "rates" in told
+    assert told["event"]["key"] == "fastapi:temp:data:b1"
+
+
+async def test_what_is_missing_in_the_flags_is_said_first(app: Context, manage: Manage) -> None:
+    former = (await app.redis.config_get("notify-keyspace-events"))["notify-keyspace-events"]
+    await app.redis.config_set("notify-keyspace-events", "Ex")
+    try:
+        code, _, complaint = await asyncio.to_thread(manage, "watch", "--seconds", "1")
+    finally:
+        await app.redis.config_set("notify-keyspace-events", former)
+    assert code == 0
+    assert "delivers nothing to the triggers" in complaint.splitlines()[0]
+
+
+def test_what_is_kept_is_bounded() -> None:
+    seen = watch.Seen()
+    for number in range(100_000):
+        seen.add(watch.Event(number / 1000, number % 3, b"k", b"set"))
+    assert seen.events == [33_334, 33_333, 33_333]
+    assert len(seen.last) == watch.LAST_EVENTS
+    assert len(seen.seconds) <= watch.RATE_S + 1
+    assert all(per_s > 0 for _, per_s in seen.rates())
+
+
+def test_lines_are_dropped_when_the_reader_stands_still_and_closing_is_bounded() -> None:
+    reading, writing = os.pipe()
+    lines = watch.Lines(lambda _: "x" * 10_000, writing)
+    event = watch.Event(0, 0, b"k", b"set")
+    taken = sum(lines.put(event) for _ in range(3 * watch.MAX_WAITING))
+    assert watch.MAX_WAITING <= taken < 2 * watch.MAX_WAITING
+    lines.close({"last": 1})
+    os.close(reading)
+    assert lines.closed.wait(5)
+    os.close(writing)
