@@ -3,8 +3,8 @@
 It lives in Redis alone and goes by Redis' clock, so that a restart forgets nothing and no two workers disagree about
 what is due. A sorted set has every waiting key by its due time, a hash what failed.
 
-Keys are kept in the clear here and in the dead letters, so only reactors whose keys are no secrets use it: batches and
-charts. A session's key is a bearer token.
+Keys are kept as they are given, here and in the dead letters. A session's key holds a bearer token, so the sessions
+reactor gives the key of its phantom, which holds it sealed (session_keys.py).
 """
 
 from collections import defaultdict

@@ -41,7 +41,8 @@ OUTCOMES = Metric(
     "1",
     ("function", "outcome"),
     "How reactions ended (processed, duplicate, ignored, rejected, retried, dead), and other events by name: malformed "
-    "trigger messages, claims taken over, leases lost, keys swept, audit records written, gaps in the audit log.",
+    "trigger messages, claims taken over, leases lost, keys swept, sessions that no AUDIT_KEY opens, audit records "
+    "written, gaps in the audit log.",
 )
 DURATION = Metric("keyspace_functions.duration", "histogram", "s", ("function", "outcome"), "How long a reaction took.")
 LAG = Metric(

@@ -444,6 +444,8 @@ EXPIRIES: dict[str, tuple[Any, str | None]] = {
     "a broken zone": ("2031-05-01T12:00:00+2:00", None),
     "a date in words": ("Thu, 01 May 2031 12:00:00 GMT", None),
     "past the year 9999": (1e300, None),
+    "a duration in s": (30 * 86_400, None),
+    "a duration in ms": (86_400_000, None),
     "0": (0, None),
     "negative": (-5, None),
     "not a number": (float("nan"), None),

@@ -57,6 +57,7 @@ local LATE_EVENT_MS = 60000
 local PHANTOM_TTL_MS = tonumber(ARGV[7])
 local USER_PATHS = { { 'userId' }, { 'user', 'id' }, { 'sub' }, { 'passport', 'user' } }
 
+-- How long ago something was is taken as an absolute difference: the clock may have been set back.
 local clock = redis.call('TIME')
 local now_ms = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 
@@ -492,7 +493,7 @@ if kind == 'none' then
     return { 'ignored', 'the session is gone; the event that ended it tells why' }
   end
   local since_ms = known.missing_ms or now_ms
-  if why_gone() == 'lost' and now_ms - since_ms < options().lost_after_ms then
+  if why_gone() == 'lost' and math.abs(now_ms - since_ms) < options().lost_after_ms then
     if not known.missing_ms then redis.call('HSET', KEYS[2], 'missing_ms', whole(now_ms), 'missing_by', ARGV[4]) end
     due_at(since_ms + options().lost_after_ms)
     return { 'later', 'it is gone; the event that tells why may be on its way' }
@@ -502,7 +503,7 @@ if kind == 'none' then
 end
 
 -- The event of an end, and the key is there: the token was used again before we looked, unless this is a late word of
--- the end of the life before. (By the absolute difference: the clock may have been set back.)
+-- the end of the life before.
 local over = known and known.alive
   and (known.missing_ms or (reason ~= '' and math.abs(now_ms - (known.prior_end_ms or 0)) > LATE_EVENT_MS))
 local session, fault, digest = read_session(kind, known and known.alive and not over and known or nil)
@@ -513,6 +514,8 @@ if not session then
 end
 
 local lapsed = session.expires_ms and session.expires_ms <= now_ms
+-- Never by cookie.expires: a client that sets no TTL need not move it while the session is in use.
+local delete = lapsed and session.told_ms and options().delete
 if over then
   end_life(why_gone(), { detected_by = reason == '' and known.missing_by, heir = not lapsed and session.user_id })
 end
@@ -522,7 +525,7 @@ if not known or not known.alive then
     begin_life(session)
     return told()
   end
-  if not options().delete then
+  if not delete then
     if known and redis.call('PTTL', KEYS[2]) < PHANTOM_TTL_MS / 2 then
       redis.call('PEXPIRE', KEYS[2], PHANTOM_TTL_MS)
     end
@@ -539,8 +542,8 @@ end
 
 if lapsed then
   known.expires_ms = session.expires_ms
-  end_life('expired', { remains = not options().delete, deleted = options().delete })
-  if options().delete then redis.call('UNLINK', KEYS[1]) end
+  end_life('expired', { remains = not delete, deleted = delete })
+  if delete then redis.call('UNLINK', KEYS[1]) end
   return told()
 end
 

@@ -1,5 +1,7 @@
 """What a session's event costs: one round trip, and little of Redis' time."""
 
+import statistics
+import time
 from collections.abc import AsyncIterator, Callable
 
 import msgspec
@@ -15,7 +17,6 @@ from tests.sessions.looks import DUE, KEY, NOON, ONE, event, nextauth, numbers, 
 
 EVERYTHING = {
     "audit_key": "another audit key of the tests",
-    "audit_pseudonymise_users": True,
     "delete_lapsed_sessions": True,
     "max_sessions_per_user": 1,
     "revoke_tokens_on_last_logout": True,
@@ -110,3 +111,41 @@ async def test_the_cost_of_an_event_inside_redis_is_measured(
     await cost("changed", "set", nextauth("user-2"))
     await cost("ended", "del", None)
     assert (await types(chosen)).count("ended") == len(keys)
+
+
+@pytest.mark.timeout(120)
+async def test_an_event_costs_little_more_than_a_bare_read_and_append(
+    app: Context, measured: Callable[[str, float, str], None]
+) -> None:
+    """Beside it, in turns on the same connection: GET the session and XADD a record as large, two round trips."""
+    keys = [KEY + b"-%d" % number for number in range(300)]
+    await event(app, "set", KEY)  # loads the script
+
+    async def cost(what: str, operation: str, value: str | None) -> float:
+        if operation == "del":
+            await app.redis.delete(*keys)
+        elif value:
+            await app.redis.mset(dict.fromkeys(keys, value))
+        spent_s: tuple[list[float], list[float]] = ([], [])
+        for number, key in enumerate(keys):
+            began_s = time.perf_counter()
+            await react(app, [key], operation)
+            between_s = time.perf_counter()
+            await app.redis.get(key)
+            await app.redis.xadd("bare", {"event": "x" * 420, "n": number}, maxlen=1_000_000)
+            spent_s[0].append(between_s - began_s)
+            spent_s[1].append(time.perf_counter() - between_s)
+        mine_s, bare_s = map(statistics.median, spent_s)
+        measured(f"session, {what}, median", mine_s * 1e6, "us")
+        measured(f"session, {what}, beside GET and XADD", mine_s / bare_s, "times")
+        return mine_s / bare_s
+
+    ratios = [
+        await cost("created", "set", nextauth()),
+        await cost("nothing changed", "set", None),
+        await cost("a touch", "set", nextauth(lastSeen=1)),
+        await cost("changed", "set", nextauth("user-2")),
+        await cost("ended", "del", None),
+    ]
+    assert (await types(app)).count("ended") == len(keys)
+    assert max(ratios) < 6

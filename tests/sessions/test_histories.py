@@ -309,12 +309,11 @@ def check_life(life: list[dict[str, Any]]) -> None:
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
-    "impatient": {"session_lost_after_s": 0, "audit_refresh_min_s": 0},
+    "impatient": {"session_lost_after_s": 0, "audit_refresh_min_s": 0, "audit_pseudonymise_users": True},
     "patient, with all signals": {
         "session_lost_after_s": 600,
         "max_sessions_per_user": 1,
         "revoke_tokens_on_last_logout": True,
-        "audit_pseudonymise_users": True,
     },
     "deleting": {"session_lost_after_s": 0, "delete_lapsed_sessions": True},
 }

@@ -18,6 +18,7 @@ from tests.sessions.looks import (
     ONE,
     STATE,
     STREAM,
+    TOKEN,
     data,
     event,
     lives,
@@ -140,6 +141,35 @@ async def test_a_damaged_number_in_a_phantom_blocks_nothing(app: Context, field:
     assert (await event(app, "del")).result is Result.PROCESSED
     told = await types(app)
     assert (told[0], told[-1], told.count("ended")) == ("created", "ended", 1)
+
+
+FORGED: dict[str, dict[str, str | bytes]] = {
+    "fingerprint": {"fingerprint": 'f","type":"forged'},
+    "key id": {"key_id": '","data":{'},
+    "life": {"life": "1.2"},
+    "a long fingerprint": {"fingerprint": "a" * 100_000},
+    "user, not UTF-8": {"user_id": b"\xff"},
+    "a long user": {"user_id": "u" * 100_000},
+}
+
+
+@pytest.mark.parametrize("fields", FORGED.values(), ids=FORGED.keys())
+async def test_what_is_forged_in_a_phantom_comes_into_no_record(app: Context, fields: dict[str, Any]) -> None:
+    await write(app, nextauth("user-1"))
+    await app.redis.hset(phantom_key(app), mapping=fields)
+    await write(app, nextauth("user-2"))
+    await app.redis.delete(KEY)
+    await event(app, "del")
+    assert await lives(app) == [["created"], ["created", "ended"]]
+    assert {record["subject"] for record in await records(app)} == {app.keyrings[0].fingerprint(TOKEN.encode())}
+
+
+async def test_who_found_a_session_missing_is_a_sweep_or_a_schedule(app: Context) -> None:
+    await write(app, nextauth())
+    await app.redis.hset(phantom_key(app), mapping={"missing_ms": 1, "missing_by": '","userId":"forged'})
+    await app.redis.delete(KEY)
+    await event(app, "sweep")
+    assert (await data(app))["detectedBy"] == "sweep"
 
 
 @pytest.mark.parametrize("value", ["", "x", "nan", "inf", "-1", "9" * 40])

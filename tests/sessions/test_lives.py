@@ -265,6 +265,21 @@ async def test_lapsed_sessions_are_deleted_where_that_is_asked_for(app: Context)
     assert await types(app) == ["created", "ended"]
 
 
+async def test_a_session_is_never_deleted_for_the_expiry_of_its_cookie(app: Context) -> None:
+    """connect-redis without TTLs does not move it, and the session is in use."""
+    deleting = with_settings(app, delete_lapsed_sessions=True)
+    await write(deleting, json.dumps({"cookie": {"expires": NOON}}))
+    await write(deleting, json.dumps({"cookie": {"expires": in_s(-1)}}))
+    ended = await data(app)
+    assert (ended["reason"], ended["keyRemains"], "deleted" in ended) == ("expired", True, False)
+    for operation in LOOKS:
+        assert (await event(deleting, operation)).result is Result.DUPLICATE
+    await app.redis.delete(phantom_key(app))
+    assert (await event(deleting, "sweep")).detail == "it had lapsed before"
+    assert await app.redis.exists(KEY) == 1
+    assert await types(app) == ["created", "ended"]
+
+
 async def test_a_lapsed_session_that_was_never_seen_alive_is_deleted_and_told_of(app: Context) -> None:
     deleting = with_settings(app, delete_lapsed_sessions=True)
     expires = in_s(-1)
@@ -324,6 +339,37 @@ async def test_a_session_whose_time_had_passed_is_expired_not_lost(app: Context)
     assert (ended["reason"], ended["detectedBy"]) == ("expired", "sweep")
 
 
+async def test_a_session_gone_within_a_second_of_the_known_expiry_has_expired(app: Context) -> None:
+    """A TTL that was moved by less than a second is no refresh, so the expiry that is known may be that much late."""
+    await write(app, "{}", ex=100)
+    now_s, micros = await app.redis.time()
+    await app.redis.hset(phantom_key(app), "expires_ms", now_s * 1000 + micros // 1000 + 900)
+    await app.redis.delete(KEY)
+    await event(app, "sweep")
+    assert (await data(app))["reason"] == "expired"
+
+
+async def test_a_sweep_looks_at_a_live_session_once_by_its_own_key(app: Context) -> None:
+    await write(app, nextauth("user-1"))
+    await app.redis.set(KEY, nextauth("user-2"))
+    outcome = await event(app, "sweep", phantom_key(app))
+    assert (outcome.result, outcome.detail) == (Result.DUPLICATE, "its own key is swept")
+    assert (await sweep(app, (sessions,), budget_s=10)).outcomes == {Result.PROCESSED: 1, Result.DUPLICATE: 1}
+    assert await types(app) == ["created", "changed"]
+
+
+async def test_an_end_after_the_clock_was_set_back_ends_the_life(app: Context) -> None:
+    """Not taken for a late word of the end before, which is in the future now: that would be a false `changed`."""
+    await write(app, nextauth("user-1"))
+    await app.redis.delete(KEY)
+    await event(app, "del")
+    await write(app, nextauth("user-1"))
+    await age(app, -3600, "prior_end_ms")
+    await app.redis.delete(KEY)
+    await write(app, nextauth("user-2"), "del")
+    assert await lives(app) == [["created", "ended"], ["created", "ended"], ["created"]]
+
+
 async def test_a_loss_waits_for_the_event_that_tells_why(app: Context) -> None:
     patient = with_settings(app, session_lost_after_s=10)
     await write(patient, nextauth())
@@ -351,6 +397,16 @@ async def test_a_loss_is_recorded_after_the_grace_as_what_found_it(app: Context)
     assert await app.redis.exists(DUE) == 0
 
 
+async def test_a_loss_does_not_wait_for_a_clock_that_was_set_back(app: Context) -> None:
+    patient = with_settings(app, session_lost_after_s=10)
+    await write(patient, nextauth())
+    await app.redis.delete(KEY)
+    await event(patient, "sweep")
+    await age(app, -3600, "missing_ms")
+    await event(patient, "sweep")
+    assert (await data(app))["reason"] == "lost"
+
+
 async def test_a_session_missed_before_its_time_has_not_expired(app: Context) -> None:
     """Its expiry passes within the grace, when the key was gone long before."""
     patient = with_settings(app, session_lost_after_s=10)
@@ -358,7 +414,9 @@ async def test_a_session_missed_before_its_time_has_not_expired(app: Context) ->
     await app.redis.delete(KEY)
     await event(patient, "sweep")
     await age(app, 11, "missing_ms")
-    await app.redis.hset(phantom_key(app), "expires_ms", int(await app.redis.hget(phantom_key(app), "missing_ms")) + 1)
+    await app.redis.hset(
+        phantom_key(app), "expires_ms", int(await app.redis.hget(phantom_key(app), "missing_ms")) + 1001
+    )
     await event(patient, "schedule")
     assert (await data(app))["reason"] == "lost"
 

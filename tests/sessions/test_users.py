@@ -4,15 +4,17 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
-from shared import dead_letters, namespaces, sessions
-from shared.context import Context
+from shared import dead_letters, namespaces, sessions, telemetry
+from shared.context import Context, open_context
 from shared.keyring import keyring
 from shared.outcomes import Result
 from shared.session_keys import phantom_key as phantom_of
 from shared.sessions import react
-from shared.sweep import sweep
+from shared.settings import Settings
+from shared.sweep import react_to_due, sweep
 from tests.sessions.looks import (
     DUE,
     KEY,
@@ -235,15 +237,57 @@ async def test_tokens_go_at_the_end_of_a_session_from_before_the_setting(app: Co
     assert await types(app) == ["created", "ended", REVOKED]
 
 
-async def test_sessions_under_either_form_of_the_user_keep_the_tokens(revoking: Context) -> None:
-    """One began before pseudonyms were asked for, the other after."""
-    masking = with_settings(revoking, audit_pseudonymise_users=True)
+async def test_a_session_that_began_under_a_pseudonym_keeps_the_tokens(app: Context, revoking: Context) -> None:
+    """The settings exclude each other; one was replaced by the other. Whose session it is cannot be told at its end."""
     await write(revoking, nextauth())
-    await write(masking, nextauth(), key=OTHER)
-    await log_out(masking)
-    assert await revoking.redis.exists(tokens_key()) == 1
-    await log_out(masking, OTHER)
-    assert await revoking.redis.exists(tokens_key()) == 0
+    await write(with_settings(app, audit_pseudonymise_users=True), nextauth(), key=OTHER)
+    for key in (KEY, OTHER):
+        await log_out(revoking, key)
+        assert await revoking.redis.exists(tokens_key()) == 1
+    assert await types(app) == ["created", "created", "ended", "ended"]
+
+
+@pytest.mark.parametrize("user_id", ["a~1", "~" + "a" * 31, "x~" + "a" * 32, "~"])
+async def test_a_user_id_that_looks_a_little_like_a_pseudonym_is_none(revoking: Context, user_id: str) -> None:
+    await revoking.redis.set(tokens_key(user_id), "tokens")
+    await write(revoking, nextauth(user_id))
+    await log_out(revoking)
+    assert await types(revoking) == ["created", "ended", REVOKED]
+
+
+async def test_tokens_that_may_not_be_deleted_fail_the_look_and_are_told_once(
+    app: Context, revoking: Context, app_settings: Settings
+) -> None:
+    """The Redis user has no rights on them: the end is recorded once all the same."""
+    await app.redis.acl_setuser(
+        "least", enabled=True, passwords=["+secret"], commands=["+@all"], keys=["functions:*", "nextauth:*"], reset=True
+    )
+    least = open_context(
+        msgspec.structs.replace(revoking.settings, redis=f"{app_settings.redis},user=least,password=secret")
+    )
+    await write(least, nextauth())
+    await app.redis.delete(KEY)
+    results = [(await event(least, operation)).result for operation in ("del", "retry", "sweep", "del")]
+    assert results == [Result.RETRIED, *[Result.DUPLICATE] * 3]
+    assert await types(app) == ["created", "ended"]
+    assert await app.redis.get(tokens_key()) == b"tokens"
+    await least.redis.aclose()
+    await app.redis.acl_deluser("least")
+
+
+async def test_a_sweep_restores_the_set_of_a_users_sessions(revoking: Context) -> None:
+    """Evicted, say: without it the end of one session would take the tokens of the other along."""
+    limited = with_settings(revoking, max_sessions_per_user=1)
+    for key in (KEY, OTHER):
+        await write(limited, nextauth(), key=key)
+    before = await limited.redis.zrange(user_key(), 0, -1, withscores=True)
+    await limited.redis.delete(user_key())
+    await sweep(limited, (sessions,), budget_s=10)
+    assert await limited.redis.zrange(user_key(), 0, -1, withscores=True) == before
+    assert 0 < await limited.redis.ttl(user_key()) <= namespaces.PHANTOM_TTL_S
+    await log_out(limited)
+    assert await limited.redis.exists(tokens_key()) == 1
+    assert await types(limited) == ["created", "created", "excess", "ended"]
 
 
 # Pseudonyms
@@ -382,6 +426,38 @@ async def test_without_the_former_key_a_session_is_known_no_more(app: Context) -
     assert (await event(stranger, "sweep", phantom_key(app))).result is Result.IGNORED
     assert (await event(stranger, "sweep")).result is Result.PROCESSED
     assert {record["keyid"] for record in await records(app)} == {app.keyrings[0].key_id, keyring(NEW_KEY).key_id}
+
+
+async def test_what_no_key_opens_is_told_once(app: Context, caplog: pytest.LogCaptureFixture) -> None:
+    """The key was changed twice: the ends of sessions from before cannot be recorded, and somebody hears of it."""
+    await write(app, nextauth())
+    await app.redis.zadd(DUE, {sealed(app): 1})
+    await app.redis.delete(KEY)
+    telemetry.counts.pop((sessions.NAME, "unopened"), None)
+    stranger = with_settings(app, audit_key=NEW_KEY, audit_key_previous="the key before that one")
+    for _ in range(2):
+        await sweep(stranger, (sessions,), budget_s=10)
+    assert await react_to_due(stranger, sessions, budget_s=5) == 1
+    assert [record.levelname for record in caplog.records if "AUDIT_KEY_PREVIOUS" in record.message] == ["WARNING"]
+    assert telemetry.counts[sessions.NAME, "unopened"] == 4
+    assert await types(app) == ["created"]
+
+
+async def test_instances_before_and_after_a_change_of_the_key_tell_a_life_once_where_each_knows_both(
+    app: Context, rotated: Context
+) -> None:
+    """Not all restart at once: so the new key is made known as the previous one first."""
+    before = with_settings(app, audit_key_previous=NEW_KEY, session_lost_after_s=0)
+    for number, instance in enumerate((before, rotated, before, rotated)):
+        await write(instance, nextauth(lastSeen=number))
+        await sweep(instance, (sessions,), budget_s=10)
+    await app.redis.delete(KEY)
+    for instance in (before, rotated):
+        await event(instance, "del")
+        await sweep(instance, (sessions,), budget_s=10)
+    assert await lives(app) == [["created", "ended"]]
+    assert (await data(app))["touches"] == 3
+    assert await app.redis.exists(DUE) == 0
 
 
 async def test_a_dead_letter_from_before_the_new_key_is_still_replayed(app: Context, rotated: Context) -> None:
