@@ -6,17 +6,15 @@ they advise, the mean absolute deviation takes its place: M = (x - median) / (1.
 """
 
 import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import msgspec
 
 from shared.baseline import Baseline
 from shared.readings import Readings, Series, Timestamp
-from shared.sketch import Sketch, sketch
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 MIN_SAMPLES_OF_A_BATCH = 10
 """Below this a batch says too little about its own spread to be scored against itself: of five normal values, one in
@@ -27,11 +25,11 @@ MAX_SCORE = 1e6
 """Scores end here, so that a baseline that hardly ever changed gives a large number, not infinity."""
 _MAD_SCALE = 0.6745
 _MEAN_AD_SCALE = 1.253314
-_QUANTILES = (("p50", 0.50), ("p95", 0.95), ("p99", 0.99))
+_HUGE = 1e150
+"""Squares of larger values may overflow."""
 
 
-@dataclass(frozen=True)
-class Reference:
+class Reference(msgspec.Struct, frozen=True):
     """What a reading was scored against: the rolling model, or its own batch."""
 
     source: str
@@ -40,8 +38,9 @@ class Reference:
     samples: int
 
 
-@dataclass(frozen=True)
-class Anomaly:
+class Anomaly(msgspec.Struct, frozen=True, rename="camel"):
+    """As a result lists it."""
+
     metric: str
     sensor_id: str | None
     timestamp: Timestamp
@@ -52,12 +51,13 @@ class Anomaly:
 
 @dataclass(frozen=True)
 class Analysis:
-    """`metrics`: per metric count, mean, std (of the population), min, max, p50, p95, p99 (linear between ranks)."""
+    """`metrics`: per metric count, mean, std (of the population), min, max, p50, p95, p99 (linear between ranks).
+    `sketches`: the values that each metric's sketch in the baseline gains."""
 
     metrics: Mapping[str, Mapping[str, float]]
     anomalies: tuple[Anomaly, ...]
     anomalies_omitted: int
-    sketches: Mapping[str, Sketch]
+    sketches: Mapping[str, Sequence[float]]
     baseline_samples: int
 
 
@@ -66,16 +66,12 @@ def analyse(readings: Readings, baseline: Baseline, *, threshold: float, min_sam
 
     `threshold` is the modified z-score past which a reading is an anomaly.
     """
-    import numpy as np
-
     metrics: dict[str, dict[str, float]] = {}
     anomalies: list[Anomaly] = []
-    sketches: dict[str, Sketch] = {}
     baseline_samples = 0
     for metric, series in readings.series.items():
-        values = np.array(series.values)
-        ordered = np.sort(values)
-        metrics[metric] = _statistics(values, ordered)
+        ordered = sorted(series.values)
+        metrics[metric] = figures = _statistics(ordered)
         known = baseline.centre(metric)
         if known is not None:
             baseline_samples += known.samples
@@ -83,93 +79,87 @@ def analyse(readings: Readings, baseline: Baseline, *, threshold: float, min_sam
         if known is not None and known.samples >= min_samples:
             reference = Reference("model", known.median, known.mad, known.samples)
         else:
-            reference = _own_reference(values, ordered)
+            reference = _own_reference(ordered, figures["p50"])
         if reference is not None:
-            anomalies += _anomalies(metric, series, values, ordered, reference, threshold)
-        sketches[metric] = sketch(series.values)
+            anomalies += _anomalies(metric, series, ordered, reference, threshold)
     anomalies.sort(key=lambda one: -abs(one.score))
     return Analysis(
         metrics=metrics,
         anomalies=tuple(anomalies[:MAX_ANOMALIES]),
         anomalies_omitted=max(0, len(anomalies) - MAX_ANOMALIES),
-        sketches=sketches,
+        sketches={metric: series.values for metric, series in readings.series.items()},
         baseline_samples=baseline_samples,
     )
 
 
-def _statistics(values: "NDArray[np.float64]", ordered: "NDArray[np.float64]") -> dict[str, float]:
-    count = len(values)
-    # Sums of values near the largest double would overflow; scaled by the largest magnitude they cannot.
-    scale = max(abs(float(ordered[0])), abs(float(ordered[-1])))
-    scale = scale if scale > 1e150 else 1.0
-    scaled = values if scale == 1.0 else values / scale
-    mean = float(scaled.sum()) / count
-    deviations = scaled - mean
-    found = {
-        "count": count,
-        "mean": mean * scale,
-        "std": math.sqrt(float(deviations @ deviations) / count) * scale,
-        "min": float(ordered[0]),
-        "max": float(ordered[-1]),
+def _statistics(ordered: Sequence[float]) -> dict[str, float]:
+    low, high = ordered[0], ordered[-1]
+    largest = max(-low, high)
+    if largest > _HUGE:
+        mean, std = (figure * largest for figure in _mean_and_std([value / largest for value in ordered]))
+    else:
+        mean, std = _mean_and_std(ordered)
+    return {
+        "count": len(ordered),
+        "mean": mean,
+        "std": std,
+        "min": low,
+        "max": high,
+        "p50": _quantile(ordered, 0.50),
+        "p95": _quantile(ordered, 0.95),
+        "p99": _quantile(ordered, 0.99),
     }
-    for name, quantile in _QUANTILES:
-        found[name] = _quantile(ordered, quantile)
-    return found
 
 
-def _quantile(ordered: "NDArray[np.float64]", quantile: float) -> float:
+def _mean_and_std(values: Sequence[float]) -> tuple[float, float]:
+    count = len(values)
+    mean = math.fsum(values) / count
+    deviations = [value - mean for value in values]
+    return mean, math.sqrt(math.sumprod(deviations, deviations) / count)
+
+
+def _quantile(ordered: Sequence[float], quantile: float) -> float:
     rank = quantile * (len(ordered) - 1)
     below = int(rank)
     weight = rank - below
     if not weight:
-        return float(ordered[below])
-    return float(ordered[below]) * (1 - weight) + float(ordered[below + 1]) * weight
+        return ordered[below]
+    return ordered[below] * (1 - weight) + ordered[below + 1] * weight
 
 
-def _own_reference(values: "NDArray[np.float64]", ordered: "NDArray[np.float64]") -> Reference | None:
+def _own_reference(ordered: Sequence[float], median: float) -> Reference | None:
     """The batch as its own reference; None when it is too small or all its values are equal."""
-    import numpy as np
-
-    if len(values) < MIN_SAMPLES_OF_A_BATCH or ordered[0] == ordered[-1]:
+    if len(ordered) < MIN_SAMPLES_OF_A_BATCH or ordered[0] == ordered[-1]:
         return None
-    median = _quantile(ordered, 0.5)
-    deviations = np.sort(np.abs(values / 2 - median / 2))  # halved: the difference of two doubles may overflow
-    mad = _quantile(deviations, 0.5) * 2
+    # They fall, then rise: two runs, which sorting only merges.
+    deviations = sorted([abs(value - median) for value in ordered])
+    if deviations[-1] == math.inf:  # the difference of two doubles may overflow
+        deviations = [min(one, sys.float_info.max) for one in deviations]
+    mad = _quantile(deviations, 0.5)
     if mad == 0:
-        mean_ad = float((deviations / len(deviations)).sum()) * 2
+        mean_ad = math.fsum(one / len(deviations) for one in deviations)
         mad = mean_ad * _MEAN_AD_SCALE * _MAD_SCALE  # so that M comes out as (x - median) / (1.253314 MeanAD)
-    return Reference("batch", median, mad, len(values))
+    return Reference("batch", median, mad, len(ordered))
 
 
 def _anomalies(
-    metric: str,
-    series: Series,
-    values: "NDArray[np.float64]",
-    ordered: "NDArray[np.float64]",
-    reference: Reference,
-    threshold: float,
+    metric: str, series: Series, ordered: Sequence[float], reference: Reference, threshold: float
 ) -> list[Anomaly]:
-    import numpy as np
-
+    median, mad = reference.median, reference.mad
+    limit = threshold * mad / _MAD_SCALE
     # Nearly every batch has none: then its two ends show it.
-    limit = threshold * reference.mad / _MAD_SCALE
-    if max(float(ordered[-1]) - reference.median, reference.median - float(ordered[0])) <= limit:
+    if max(ordered[-1] - median, median - ordered[0]) <= limit:
         return []
-    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
-        scores = np.nan_to_num(
-            _MAD_SCALE * (values - reference.median) / reference.mad, posinf=MAX_SCORE, neginf=-MAX_SCORE
-        ).clip(-MAX_SCORE, MAX_SCORE)
     return [
-        Anomaly(
-            metric=metric,
-            sensor_id=series.sources[index].sensor,
-            timestamp=series.sources[index].time,
-            value=series.values[index],
-            score=round(float(scores[index]), 6),
-            baseline=reference,
-        )
-        for index in np.flatnonzero(np.abs(scores) > threshold).tolist()
+        Anomaly(metric, source.sensor, source.time, value, _score(value - median, mad), reference)
+        for value, source in zip(series.values, series.sources, strict=True)
+        if abs(value - median) > limit
     ]
+
+
+def _score(deviation: float, mad: float) -> float:
+    score = _MAD_SCALE * deviation / mad if mad else math.copysign(MAX_SCORE, deviation)
+    return round(max(-MAX_SCORE, min(MAX_SCORE, score)), 6)
 
 
 def as_result(readings: Readings, analysis: Analysis) -> dict[str, Any]:
@@ -178,21 +168,6 @@ def as_result(readings: Readings, analysis: Analysis) -> dict[str, Any]:
         "readings": readings.count,
         "rejected": {"count": sum(readings.rejected.values()), "reasons": dict(readings.rejected)},
         "metrics": analysis.metrics,
-        "anomalies": [
-            {
-                "metric": one.metric,
-                "sensorId": one.sensor_id,
-                "timestamp": one.timestamp,
-                "value": one.value,
-                "score": one.score,
-                "baseline": {
-                    "source": one.baseline.source,
-                    "median": one.baseline.median,
-                    "mad": one.baseline.mad,
-                    "samples": one.baseline.samples,
-                },
-            }
-            for one in analysis.anomalies
-        ],
+        "anomalies": msgspec.to_builtins(analysis.anomalies),
         "anomaliesOmitted": analysis.anomalies_omitted,
     }

@@ -4,7 +4,11 @@ The model is the hash `fastapi:cache:model:anomaly-detector`:
 
     version                  batches merged into it since it began
     {generation}:{metric}    the sketch of a metric (shared/sketch.py), msgpack: [shift, bucket, count, ...]
-    +{generation}:{version}  what one batch adds, not yet folded in, msgpack: [[metric, [shift, ...]], ...]
+    +{generation}:{version}  what one batch adds, not yet folded in, msgpack: per metric its values, or their sketch:
+                             [{metric: [value, ...]}, {metric: [shift, bucket, count, ...]}]
+
+Up to MAX_BUCKETS values of a metric are added as they are, at 9 bytes each: it is cheaper to sketch those of all
+batches at once, which is done by whoever reads the model.
 
 A commit only adds its own `+` field, which costs Redis next to nothing; whoever reads the model merges them, and a
 later commit of that worker stores what it merged in their place. Since sketches merge to the same whatever the order,
@@ -14,13 +18,14 @@ The window rolls in generations of half the model's TTL by Redis' clock: the cur
 baseline looks back between 30 and 60 minutes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import msgspec
 
 from shared.namespaces import MODEL_CACHE_TTL_S
-from shared.sketch import Centre, Sketch, centre, merge
+from shared.sketch import MAX_BUCKETS, Centre, Sketch, centre, merge, sketch
 
 GENERATION_S = MODEL_CACHE_TTL_S // 2
 MAX_METRICS = 1000
@@ -29,7 +34,10 @@ FOLD_FROM = 32
 """Unfolded batches from which folding is worth a write."""
 
 _flat = msgspec.msgpack.Decoder(list[int])
-_delta = msgspec.msgpack.Decoder(list[tuple[str, list[int]]])
+_delta = msgspec.msgpack.Decoder(tuple[dict[str, list[float]], dict[str, list[int]]])
+
+type _Gathered = dict[str, tuple[list[float], list[Sketch]]]
+"""Per metric, values and sketches of a generation."""
 
 
 @dataclass(frozen=True)
@@ -71,9 +79,11 @@ class Baseline:
         return self._centres[metric]
 
 
-def encode_delta(sketches: Mapping[str, Sketch]) -> bytes:
-    """What a batch adds to the model: the value of its `+` field."""
-    return msgspec.msgpack.encode([(metric, one.flat()) for metric, one in sketches.items()])
+def encode_delta(values: Mapping[str, Sequence[float]]) -> bytes:
+    """What a batch adds to the model, its finite values per metric, as the value of its `+` field."""
+    few = {metric: some for metric, some in values.items() if len(some) <= MAX_BUCKETS}
+    many = {metric: sketch(some).flat() for metric, some in values.items() if metric not in few}
+    return msgspec.msgpack.encode((few, many))
 
 
 def decode_model(fields: Sequence[bytes], now_s: int) -> Baseline:
@@ -85,7 +95,7 @@ def decode_model(fields: Sequence[bytes], now_s: int) -> Baseline:
     version = 0
     unfolded: list[bytes] = []
     outdated: list[bytes] = []
-    found: dict[int, dict[str, list[Sketch]]] = {current - 1: {}, current: {}}
+    found: dict[int, _Gathered] = {current - 1: {}, current: {}}
     for name, value in zip(fields[::2], fields[1::2], strict=True):
         head, _, metric = name.partition(b":")
         try:
@@ -94,14 +104,14 @@ def decode_model(fields: Sequence[bytes], now_s: int) -> Baseline:
             elif int(head) < current - 1:
                 outdated.append(name)
             elif head.startswith(b"+"):
-                _collect(found[int(head)], _delta.decode(value))
+                _collect(found[int(head)], *_delta.decode(value))
                 unfolded.append(name)
             else:
-                _collect(found[int(head)], [(metric.decode(), _flat.decode(value))])
+                _collect(found[int(head)], {}, {metric.decode(): _flat.decode(value)})
         except (ValueError, KeyError, IndexError, msgspec.MsgspecError):
             continue
     merged = {
-        generation: {metric: merge(several) for metric, several in metrics.items()}
+        generation: {metric: merge([sketch(values), *sketches]) for metric, (values, sketches) in metrics.items()}
         for generation, metrics in found.items()
     }
     fold = _fold(merged, unfolded, outdated) if len(unfolded) >= FOLD_FROM or outdated else NO_FOLD
@@ -113,10 +123,17 @@ def decode_model(fields: Sequence[bytes], now_s: int) -> Baseline:
     )
 
 
-def _collect(into: dict[str, list[Sketch]], deltas: Iterable[tuple[str, list[int]]]) -> None:
-    for metric, one in [(metric, Sketch.from_flat(numbers)) for metric, numbers in deltas]:  # all or nothing
-        if metric in into or len(into) < MAX_METRICS:
-            into.setdefault(metric, []).append(one)
+def _collect(into: _Gathered, values: Mapping[str, list[float]], flat: Mapping[str, list[int]]) -> None:
+    sketches = {metric: Sketch.from_flat(numbers) for metric, numbers in flat.items()}  # all or nothing
+    for metric in chain(values, sketches):
+        if metric not in into and len(into) < MAX_METRICS:
+            into[metric] = ([], [])
+    for metric, some in values.items():
+        if metric in into:
+            into[metric][0].extend(some)
+    for metric, one in sketches.items():
+        if metric in into:
+            into[metric][1].append(one)
 
 
 def _fold(merged: dict[int, dict[str, Sketch]], unfolded: list[bytes], outdated: list[bytes]) -> Fold:

@@ -6,8 +6,9 @@ are told apart by their reason. Both paths give the same readings for clean inpu
 """
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -37,17 +38,21 @@ class Source(Protocol):
     def time(self) -> Timestamp: ...
 
 
-class _LongReading(msgspec.Struct):
+# Without gc: text and numbers make no cycles, and batches have many of these. A time under another name or none at all
+# is a matter for the slow path.
+
+
+class _LongReading(msgspec.Struct, gc=False):
     metric: str
     value: float
+    time: str | int | float = msgspec.field(name="ts")
     sensor: str | None = msgspec.field(default=None, name="sensorId")
-    time: Timestamp = msgspec.field(default=None, name="ts")
 
 
-class _WideRecord(msgspec.Struct):
+class _WideRecord(msgspec.Struct, gc=False):
     data: dict[str, float]
+    time: str | int | float = msgspec.field(name="timestamp")
     sensor: str | None = msgspec.field(default=None, name="sensorId")
-    time: Timestamp = msgspec.field(default=None, name="timestamp")
 
 
 class _Envelope(msgspec.Struct):
@@ -55,7 +60,7 @@ class _Envelope(msgspec.Struct):
     readings: list[_LongReading] = []
 
 
-class _Origin(msgspec.Struct):
+class _Origin(msgspec.Struct, gc=False):
     sensor: str | None
     time: Timestamp
 
@@ -170,28 +175,33 @@ def _fast(raw: bytes) -> Readings | None:
                 longs = _long_list.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    # A time under another name than the struct's is a matter for the slow path, like anything not understood.
-    if any(record.time is None for record in records) or any(reading.time is None for reading in longs):
+    if bool(records) == bool(longs):  # neither, or both: for the slow path too
         return None
-    series: dict[str, Series] = {}
-    for record in records:
-        for metric, value in record.data.items():
-            _append(series, metric, value, record)
-    for reading in longs:
-        _append(series, reading.metric, reading.value, reading)
+    series = _columns(records) if records else _groups(longs)
     # A sum is finite only when all its values are; where it overflows without them, the slow path is none the worse.
-    clean = 0 < len(series) <= MAX_METRICS and all(
+    clean = len(series) <= MAX_METRICS and all(
         name == _metric_name(name) and math.isfinite(sum(one.values)) for name, one in series.items()
     )
     return Readings(series) if clean else None
 
 
-def _append(series: dict[str, Series], metric: str, value: float, source: Source) -> None:
-    one = series.get(metric)
-    if one is None:
-        one = series[metric] = Series()
-    one.values.append(value)
-    one.sources.append(source)
+def _columns(records: Sequence[_WideRecord]) -> dict[str, Series]:
+    names = records[0].data
+    if all(len(record.data) == len(names) for record in records):
+        with suppress(KeyError):  # nearly always all records have the same metrics
+            return {name: Series([record.data[name] for record in records], list(records)) for name in names}
+    having: defaultdict[str, list[_WideRecord]] = defaultdict(list)
+    for record in records:
+        for name in record.data:
+            having[name].append(record)
+    return {name: Series([record.data[name] for record in some], list(some)) for name, some in having.items()}
+
+
+def _groups(longs: Sequence[_LongReading]) -> dict[str, Series]:
+    of: defaultdict[str, list[_LongReading]] = defaultdict(list)
+    for reading in longs:
+        of[reading.metric].append(reading)
+    return {name: Series([reading.value for reading in some], list(some)) for name, some in of.items()}
 
 
 def _from_value(value: object) -> Readings:

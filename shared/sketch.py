@@ -17,9 +17,12 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain, pairwise, starmap
 
 MAX_BUCKETS = 128
 """Buckets in use per metric. 64 to 128 over the spread of a normal metric: a bucket is about a tenth of sigma wide."""
+_ROOM = 2 * MAX_BUCKETS
+"""Buckets in use while values are counted: joining them is rare, and there are never many to join."""
 FINEST_SHIFT = 28
 """Bits of the double dropped at the finest: 24 bits of mantissa stay, a relative width of 6e-8."""
 _MAGNITUDE = 0x7FFF_FFFF_FFFF_FFFF
@@ -40,7 +43,7 @@ class Sketch:
 
     def flat(self) -> list[int]:
         """[shift, bucket, count, bucket, count, ...]: the form in which Redis keeps a sketch."""
-        return [self.shift, *(number for pair in self.counts.items() for number in pair)]
+        return [self.shift, *chain.from_iterable(self.counts.items())]
 
     @classmethod
     def from_flat(cls, numbers: Sequence[int]) -> "Sketch":
@@ -54,12 +57,17 @@ class Sketch:
 
 def sketch(values: Iterable[float]) -> Sketch:
     """The sketch of finite `values`."""
+    shift = FINEST_SHIFT
     counts: dict[int, int] = {}
-    for bits in memoryview(array("d", values)).cast("B").cast("q"):
-        magnitude = (bits & _MAGNITUDE) >> FINEST_SHIFT
-        bucket = -magnitude if bits < 0 else magnitude
-        counts[bucket] = counts.get(bucket, 0) + 1
-    return _collapse(FINEST_SHIFT, counts)
+    for bits in array("q", array("d", values).tobytes()):
+        bucket = bits >> shift if bits >= 0 else -((bits & _MAGNITUDE) >> shift)
+        if bucket in counts:
+            counts[bucket] += 1
+        else:
+            counts[bucket] = 1
+            if len(counts) > _ROOM:  # what some of the values need, all of them need
+                shift, counts = _collapse(shift, counts)
+    return Sketch(*_collapse(shift, counts))
 
 
 def merge(sketches: Iterable[Sketch]) -> Sketch:
@@ -70,14 +78,22 @@ def merge(sketches: Iterable[Sketch]) -> Sketch:
     for one in given:
         for bucket, count in _coarser(one.counts, shift - one.shift).items():
             counts[bucket] = counts.get(bucket, 0) + count
-    return _collapse(shift, counts)
+    return Sketch(*_collapse(shift, counts))
 
 
-def _collapse(shift: int, counts: dict[int, int]) -> Sketch:
-    while len(counts) > MAX_BUCKETS:
-        shift += 1
-        counts = _coarser(counts, 1)
-    return Sketch(shift, counts)
+def _collapse(shift: int, counts: dict[int, int]) -> tuple[int, dict[int, int]]:
+    """Shift and counts after joining pairs, one bit after the other, until MAX_BUCKETS suffice; in one step."""
+    if len(counts) <= MAX_BUCKETS:
+        return shift, counts
+    joins = sorted(starmap(_joins_after, pairwise(sorted(counts))))
+    bits = joins[-MAX_BUCKETS]  # of the boundaries between buckets, MAX_BUCKETS - 1 may stay
+    return shift + bits, _coarser(counts, bits)
+
+
+def _joins_after(low: int, high: int) -> int:
+    """How many bits have to go until two buckets are one: all in which they differ, or all if their signs differ."""
+    low_bits, high_bits = abs(low), abs(high)
+    return (low_bits ^ high_bits if (low < 0) == (high < 0) else low_bits | high_bits).bit_length()
 
 
 def _coarser(counts: Mapping[int, int], bits: int) -> dict[int, int]:

@@ -1,7 +1,10 @@
 """The baseline: the same whatever the order, close to the truth, bounded, and robust against foreign fields."""
 
+import math
 import random
 import statistics
+import struct
+from collections import Counter
 
 import msgspec
 import pytest
@@ -10,7 +13,7 @@ from hypothesis import strategies as st
 
 from shared import baseline
 from shared.baseline import GENERATION_S, NO_FOLD, decode_model, encode_delta
-from shared.sketch import MAX_BUCKETS, Sketch, centre, merge, sketch
+from shared.sketch import FINEST_SHIFT, MAX_BUCKETS, Sketch, centre, merge, sketch
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 NOW_S = 1_800_000_123
@@ -26,6 +29,33 @@ def test_the_order_of_batches_and_of_merging_changes_nothing(batches: list[list[
     in_pairs = merge([merge([sketch(one) for one in shuffled[:3]]), merge([sketch(one) for one in shuffled[3:]])])
     for other in (one_by_one, in_pairs):
         assert (other.shift, dict(other.counts)) == (at_once.shift, dict(at_once.counts))
+
+
+def plainly(values: list[float]) -> tuple[int, dict[int, int]]:
+    """Shift and counts of the sketch, by its definition: one bit less until it fits."""
+    for shift in range(FINEST_SHIFT, 64):
+        counts = Counter(
+            int(math.copysign(int.from_bytes(struct.pack(">d", abs(value))) >> shift, value)) for value in values
+        )
+        if len(counts) <= MAX_BUCKETS:
+            return shift, dict(counts)
+    raise AssertionError("two buckets suffice in the end")
+
+
+@pytest.mark.parametrize("count", [1, 127, 128, 129, 256, 257, 258, 5000])
+@pytest.mark.parametrize("spread", [1e-9, 0.3, 1e300])
+@pytest.mark.parametrize("mean", [0.0, 24.1, -5e-324, 1e300])
+def test_a_sketch_of_any_length_is_as_fine_as_it_can_be(mean: float, spread: float, count: int) -> None:
+    chance = random.Random(count)
+    values = [chance.gauss(mean, spread) for _ in range(count)]
+    found = sketch(values)
+    assert (found.shift, found.counts) == plainly(values)
+
+
+@given(values=st.lists(FINITE, min_size=100, max_size=600))
+def test_a_sketch_of_any_values_is_as_fine_as_it_can_be(values: list[float]) -> None:
+    found = sketch(values)
+    assert (found.shift, found.counts) == plainly(values)
 
 
 @given(values=st.lists(FINITE, min_size=1, max_size=2000))
@@ -74,9 +104,21 @@ def model(*batches: dict[str, list[float]], age_s: int = 0) -> list[bytes]:
     generation = (NOW_S - age_s) // GENERATION_S
     fields: list[bytes] = []
     for number, batch in enumerate(batches):
-        delta = encode_delta({metric: sketch(values) for metric, values in batch.items()})
+        delta = encode_delta(batch)
         fields += [f"+{generation}:{number}".encode(), delta]
     return fields
+
+
+@pytest.mark.parametrize("count", [0, 1, MAX_BUCKETS - 1, MAX_BUCKETS, MAX_BUCKETS + 1, 1000])
+def test_a_batch_of_any_length_adds_the_sketch_of_its_values(count: int) -> None:
+    values = [number * 7919 % 1009 / 7 for number in range(count)]
+    found = decode_model(model({"a": values}, {"a": values[:3]}), NOW_S)
+    assert found.sketches["a"] == sketch([*values, *values[:3]])
+
+
+def test_what_a_batch_adds_is_bounded() -> None:
+    values = [number / 7 for number in range(20_000)]
+    assert max(len(encode_delta({"a": values[:count]})) for count in (128, 129, 1000, 20_000)) < 2048
 
 
 def test_unfolded_batches_count() -> None:
@@ -115,9 +157,21 @@ def test_fields_of_others_are_passed_over() -> None:
         *(f"{generation}:m".encode(), b"\xc1"),
         *(f"{generation}:n".encode(), msgspec.msgpack.encode([28, 1, -5])),
         *(f"+{generation}:1".encode(), msgspec.msgpack.encode("x")),
+        *(f"+{generation}:2".encode(), msgspec.msgpack.encode([{"o": [1.0, "x"]}, {}])),
+        *(f"+{generation}:3".encode(), msgspec.msgpack.encode([{"p": [1.0]}, {"q": [28, 1, -5]}])),
+        *(f"+{generation}:4".encode(), msgspec.msgpack.encode([["r", [28, 1, 1]]])),
     ]
     found = decode_model(foreign + model({"a": [1.0]}), NOW_S)
     assert {metric: one.samples for metric, one in found.sketches.items()} == {"a": 1}
+
+
+def test_values_of_others_that_are_not_finite_leave_a_finite_baseline() -> None:
+    generation = NOW_S // GENERATION_S
+    values = [math.nan, -math.nan, math.inf, -math.inf, 1.0]
+    found = decode_model([f"+{generation}:1".encode(), msgspec.msgpack.encode([{"a": values * 40}, {}])], NOW_S)
+    known = found.centre("a")
+    assert known is not None
+    assert (math.isfinite(known.median), known.samples) == (True, 200)
 
 
 def test_the_model_keeps_a_bounded_number_of_metrics() -> None:

@@ -175,6 +175,44 @@ def test_the_fast_and_the_slow_path_agree(records: list[dict[str, float]], odd: 
     assert flat(slow) == flat(clean)
 
 
+@given(
+    longs=st.lists(st.tuples(METRICS, NUMBERS, st.none() | st.text(max_size=5)), min_size=1, max_size=8),
+    bare=st.booleans(),
+)
+def test_the_fast_and_the_slow_path_agree_on_long_readings(
+    longs: list[tuple[str, float, str | None]], bare: bool
+) -> None:
+    rows: list[Any] = [
+        {"metric": metric, "value": value, "ts": number, "sensorId": sensor}
+        for number, (metric, value, sensor) in enumerate(longs)
+    ]
+    clean = from_json(json.dumps(rows if bare else {"readings": rows}).encode())
+    slow = from_json(json.dumps([*rows, None] if bare else {"readings": [*rows, None]}).encode())
+    assert slow.rejected == {"neither a record nor a reading": 1}
+    assert flat(slow) == flat(clean)
+
+
+@pytest.mark.parametrize("second", [{"b": 2.0}, {"b": 2.0, "c": 3.0}, {"a": 4.0, "b": 2.0, "c": 3.0}, {}], ids=str)
+def test_records_need_not_have_the_same_metrics(second: dict[str, float]) -> None:
+    rows = [{"timestamp": 1, "data": {"a": 1.0, "b": 1.0}}, {"timestamp": 2, "data": second}]
+    expected = {metric: [(1.0, None, 1)] for metric in ("a", "b")}
+    for metric, value in second.items():
+        expected.setdefault(metric, []).append((value, None, 2))
+    assert flat(from_json(json.dumps(rows).encode())) == expected
+
+
+def test_records_and_readings_of_one_batch_all_count() -> None:
+    found = from_json(json.dumps({"records": WIDE, "readings": LONG}).encode())
+    assert flat(found) == {metric: WIDE_EXPECTED[metric] + LONG_EXPECTED[metric] for metric in ("co2", "temp")}
+    assert not found.rejected
+
+
+@pytest.mark.parametrize("time", [{}, {"timestamp": None}, {"timestamp": None, "time": 7}, {"ts": 7}], ids=str)
+def test_a_time_may_be_missing_or_stand_under_another_name(time: dict[str, Any]) -> None:
+    found = from_json(json.dumps({"records": [time | {"data": {"co2": 1.5}}]}).encode())
+    assert flat(found) == {"co2": [(1.5, None, 7 if 7 in time.values() else None)]}
+
+
 @given(raw=st.binary() | JSON_VALUES.map(json.dumps).map(str.encode))
 def test_whatever_is_written_gives_finite_readings_or_a_reason(raw: bytes) -> None:
     with contextlib.suppress(Rejected, NotReady):
