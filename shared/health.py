@@ -1,13 +1,15 @@
 """Whether the app does what it is there for: does Redis answer and notify, is work piling up, is the audit log shipped.
 
-`failed`: events cannot flow. `degraded`: they do, and something needs attention before it becomes a loss.
+`failed`: events cannot flow, or nothing can come of them. `degraded`: they do, and something needs attention before it
+becomes a loss.
 """
 
 import time
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from shared import dead_letters, retries, sweep
+from shared import dead_letters, namespaces, retries, sweep
 from shared.audit import state as audit
 from shared.context import Context
 from shared.notifications import missing_flags
@@ -20,6 +22,8 @@ SWEEP_LATE_S = 600.0
 AUDIT_LATE_S = 600.0
 """Time since the last successful export past which waiting records are a reason to look; by default it runs each
 minute."""
+TRIAL_TTL_MS = 10_000
+_TRIAL = namespaces.build(namespaces.DOCTOR, "health")
 MANY_RETRIES = 1000
 NEARLY_FULL = 0.9
 
@@ -69,45 +73,94 @@ async def check(redis: "Redis") -> Health:
 
 
 async def check_app(app: Context) -> Health:
-    """`check`, and what piles up: retries, dead letters, audit records, late sweeps.
+    """`check`, whether Redis takes writes, and what piles up: retries, dead letters, audit records, late sweeps.
 
-    Never raises for a server that is away.
+    Never raises for a server that is away or refuses.
     """
-    from redis.exceptions import RedisError
+    from redis.exceptions import RedisError, ResponseError
 
     found = await check(app.redis)
     if found.redis_round_trip_ms is None:
         return found
+    refused = []
+
+    async def look[T](what: str, answer: Awaitable[T]) -> T | None:
+        try:
+            return await answer
+        except ResponseError as fault:  # another application's value, or a permission that is missing
+            refused.append(f"Redis refuses a look at {what}: {type(fault).__name__}")
+            return None
+
     try:
-        waiting, letters = await retries.waiting(app), await dead_letters.totals(app)
-        swept, log = await sweep.last_round(app), await audit.state(app)
+        unwritable = await _unwritable(app)
+        waiting, letters = await look("retries", retries.waiting(app)), await look("letters", dead_letters.totals(app))
+        swept, log = await look("the sweep", sweep.last_round(app)), await look("the audit log", audit.state(app))
+        export_s = await export_age_s(app, log) if log else None
     except (RedisError, OSError) as fault:
         return Health("failed", (*found.reasons, f"Redis does not answer: {type(fault).__name__}"))
     late = [
+        *refused,
         *_backlog(waiting, letters, app.settings.dead_letters_max),
         *_sweep(swept),
-        *_audit(log, app.settings.audit_buffer),
+        *_audit(log, export_s, app.settings.audit_buffer),
     ]
-    details = {
-        "retries": {"waiting": waiting},
-        "deadLetters": {"count": letters.count, "bytes": letters.bytes, "dropped": letters.dropped},
-        "sweep": {"age_s": round(swept.age_s, 1), "seen": swept.seen} if swept else None,
-        "audit": {
-            "pending": log.pending,
-            "lastSuccessAge_s": log.last_success_age_s,
-            "error": log.error,
-            "gaps": log.gaps,
-            "resets": log.resets,
-        },
+    status = "failed" if unwritable else "degraded" if found.status == "ok" and late else found.status
+    reasons = (*found.reasons, *unwritable, *late)
+    details = _details(waiting, letters, swept, log)
+    return Health(status, reasons, found.redis_round_trip_ms, found.notify_keyspace_events, details)
+
+
+def _details(
+    waiting: int | None,
+    letters: dead_letters.Totals | None,
+    swept: sweep.LastRound | None,
+    log: audit.AuditState | None,
+) -> dict[str, Any]:
+    totals = {"count": letters.count, "bytes": letters.bytes, "dropped": letters.dropped} if letters else None
+    shipped = log and {
+        "pending": log.pending,
+        "lastSuccessAge_s": log.last_success_age_s,
+        "error": log.error,
+        "gaps": log.gaps,
+        "resets": log.resets,
     }
-    status = "degraded" if found.status == "ok" and late else found.status
-    return Health(status, (*found.reasons, *late), found.redis_round_trip_ms, found.notify_keyspace_events, details)
+    return {
+        "retries": {"waiting": waiting},
+        "deadLetters": totals,
+        "sweep": {"age_s": round(swept.age_s, 1), "seen": swept.seen} if swept else None,
+        "audit": shipped,
+    }
 
 
-def _backlog(waiting: int, letters: dead_letters.Totals, letters_max: int) -> list[str]:
+async def _unwritable(app: Context) -> list[str]:
+    """Why Redis takes no writes: it is full, a replica, or cannot save; nothing where it does. Found by trying."""
+    from redis.exceptions import ResponseError
+
+    try:
+        await app.redis.set(_TRIAL, b"", px=TRIAL_TTL_MS)
+    except ResponseError as fault:
+        return [f"Redis takes no writes: {type(fault).__name__}"]
+    return []
+
+
+async def export_age_s(app: Context, log: audit.AuditState) -> float | None:
+    """How long audit records have waited for storage: since the last successful export, or, before the first one, since
+    the oldest was written. None where none waits. Raises what the Redis client raises."""
+    if not log.pending or log.last_success_age_s is not None:
+        return log.last_success_age_s if log.pending else None
+    pipeline = app.redis.pipeline(transaction=False)
+    pipeline.xrange(namespaces.build(namespaces.AUDIT_STREAM), count=1)
+    pipeline.time()
+    oldest, (seconds, _) = await pipeline.execute()
+    return max(0.0, seconds - int(oldest[0][0].partition(b"-")[0]) / 1000) if oldest else None
+
+
+def _backlog(waiting: int | None, letters: dead_letters.Totals | None, letters_max: int) -> list[str]:
     late = []
-    if waiting > MANY_RETRIES:
+    if waiting is not None and waiting > MANY_RETRIES:
         late.append(f"{waiting} keys wait for a retry")
+    if letters is None:
+        return late
     if letters.dropped:
         late.append(f"{letters.dropped} dead letters were dropped because there was no room for them")
     elif letters.count > NEARLY_FULL * letters_max:
@@ -121,14 +174,18 @@ def _sweep(swept: sweep.LastRound | None) -> list[str]:
     return [f"the last sweep ended {swept.age_s:.0f} s ago"]
 
 
-def _audit(log: audit.AuditState, buffer: int) -> list[str]:
-    late = []
+def _audit(log: audit.AuditState | None, export_s: float | None, buffer: int) -> list[str]:
+    late: list[str] = []
+    if log is None:
+        return late
     if not log.configured:
         late.append("AzureWebJobsStorage is not set: audit records stay in Redis")
     elif log.error:
         late.append(f"audit records cannot be written to storage: {log.error}; {log.pending} wait in Redis")
-    elif log.pending and log.last_success_age_s is not None and log.last_success_age_s > AUDIT_LATE_S:
-        late.append(f"{log.pending} audit records wait; the last export was {log.last_success_age_s:.0f} s ago")
+    elif export_s is not None and export_s > AUDIT_LATE_S:
+        never = log.last_success_age_s is None
+        since = "none was exported yet, the oldest is from" if never else "the last export was"
+        late.append(f"{log.pending} audit records wait; {since} {export_s:.0f} s ago")
     if log.pending > NEARLY_FULL * buffer:
         late.append(f"{log.pending} audit records wait in Redis, which keeps {buffer}: the oldest go next")
     if log.broken:

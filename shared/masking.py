@@ -24,8 +24,9 @@ def printable(raw: bytes, limit: int = MAX_SHOWN_CHARS) -> str:
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
-def mask_key(key: bytes, audit_key: str) -> str:
-    """A key fit to be shown: its secret parts as `~` and the first 12 digits of their fingerprint.
+def mask_key(key: bytes, audit_key: str, *, hide_users: bool = False) -> str:
+    """A key fit to be shown: its secret parts as `~` and the first 12 digits of their fingerprint; with `hide_users`
+    those that name a user too.
 
     A key that belongs to no pattern may hold anything, so only what names a namespace stays readable: everything
     behind the known prefix it shares with a pattern, else behind its first ':', is masked.
@@ -40,7 +41,8 @@ def mask_key(key: bytes, audit_key: str) -> str:
         return printable(kind.prefix) + (_mark(token, audit_key) if token else "?")
     shown_key = kind.pattern
     for name, part in zip(kind.part_names, parts, strict=True):
-        hidden = name in kind.secret or b"@" in part  # an e-mail address serves as a user id here and there
+        # An e-mail address serves as a user id here and there.
+        hidden = name in kind.secret or b"@" in part or (hide_users and name == "userId")
         text = _mark(part, audit_key) if hidden else part.decode(errors="backslashreplace")
         shown_key = shown_key.replace(f"{{{name}}}", text, 1)
     return printable(shown_key.encode(errors="backslashreplace"))

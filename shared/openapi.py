@@ -58,7 +58,8 @@ def document() -> dict[str, Any]:
 
 _STATUS = {
     "type": "object",
-    "description": "ok; degraded: events flow, and something needs attention; failed: they do not.",
+    "description": "ok; degraded: events flow, and something needs attention; failed: they "
+    "do not, or nothing can come of them.",
     "properties": {"status": {"enum": ["ok", "degraded", "failed"]}},
     "required": ["status"],
     "additionalProperties": False,
@@ -78,9 +79,9 @@ _HEALTH = {
             "required": ["roundTripMs", "notifyKeyspaceEvents"],
         },
         "retries": {"type": "object"},
-        "deadLetters": {"type": "object"},
+        "deadLetters": {"type": ["object", "null"]},
         "sweep": {"type": ["object", "null"]},
-        "audit": {"type": "object"},
+        "audit": {"type": ["object", "null"]},
     },
     "required": ["status", "reasons", "redis"],
 }
@@ -121,7 +122,7 @@ def _paths() -> dict[str, Any]:
                     "200": _json("What there is", "Report"),
                     **_BAD,
                     "404": _json("The endpoint is off", "Error"),
-                    "429": _json("Another instance is counting the keys", "Error")
+                    "429": _json("The keys are not counted yet", "Error")
                     | {"headers": {"Retry-After": {"schema": {"type": "string"}, "description": "Seconds"}}},
                     **_AWAY,
                 },
@@ -191,7 +192,10 @@ def _monitor_paths() -> dict[str, Any]:
             "get": _operation(
                 "monitor",
                 "The monitor page, without data",
-                {"200": {"description": "The page", "content": {"text/html": text}}},
+                {
+                    "200": {"description": "The page", "content": {"text/html": text}},
+                    "308": {"description": "The page's own address: this one without the slash at its end"},
+                },
                 anonymous=True,
             )
         },

@@ -50,6 +50,8 @@ async def _replay(app: Context, reactor: Replayed, letter: Letter) -> Outcome:
         (outcome,) = await reactor.react(app, [letter.key], "replay")
         return outcome
     payload = await dead_letters.payload(app, letter.id)
+    if payload is None and await dead_letters.get(app, letter.id) is None:
+        raise KeyspaceError(f"dead letter {letter.id} was replayed or discarded meanwhile")
     if payload is None:
         return ignored(letter.key, "the key is gone and the letter has no payload")
     return await reactor.replay(app, letter.key, payload)

@@ -6,6 +6,7 @@ The lease is there to bound how often the keyspace is scanned. It is not given b
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -53,21 +54,33 @@ class Survey(msgspec.Struct, frozen=True):
     unbounded: int
     age_s: float = 0.0
 
+    @property
+    def chart_keys(self) -> list[bytes]:
+        """`charts` as they are in Redis; of what another application wrote, as many as there can be of ours."""
+        return [key.encode("latin-1", errors="replace") for key in self.charts[:MAX_CHARTS]]
+
 
 async def current(app: Context) -> Survey | None:
-    """The last survey, a new one when that is due; None while another instance takes the very first one.
+    """The last survey, a new one when that is due; None while another instance takes the very first one, or where there
+    is none and Redis takes no writes.
 
     Raises what the Redis client raises.
     """
+    from redis.exceptions import ResponseError
+
     found = await _stored(app)
     if found is not None and found.age_s < EVERY_S:
         return found
-    if not await app.redis.set(_LEASE, app.owner, nx=True, px=EVERY_S * 1000):
-        if await app.redis.pttl(_LEASE) == -1:  # another application's: it would hold for ever
-            await app.redis.pexpire(_LEASE, EVERY_S * 1000)
+    try:
+        if not await app.redis.set(_LEASE, app.owner, nx=True, px=EVERY_S * 1000):
+            if await app.redis.pttl(_LEASE) == -1:  # another application's: it would hold for ever
+                await app.redis.pexpire(_LEASE, EVERY_S * 1000)
+            return found
+    except ResponseError:  # Redis is full, or a replica: without the lease nothing bounds the scans
         return found
     taken = await _Walk(app).survey()
-    await app.redis.set(_KEY, msgspec.json.encode(taken), ex=namespaces.KEYSPACE_TTL_S)
+    with suppress(ResponseError):
+        await app.redis.set(_KEY, msgspec.json.encode(taken), ex=namespaces.KEYSPACE_TTL_S)
     return taken
 
 
@@ -146,11 +159,14 @@ class _Walk:
 
     def _shown(self) -> dict[str, list[str]]:
         """Some keys of each namespace, of as many kinds as there is room for."""
+        settings = self._app.settings
         shown: defaultdict[str, list[str]] = defaultdict(list)
         for turn in range(SHOWN_KEYS):
             for (namespace, _), keys in sorted(self._sample.items()):
                 if turn < len(keys) and len(shown[namespace]) < SHOWN_KEYS:
-                    shown[namespace].append(mask_key(keys[turn], self._app.settings.audit_key))
+                    shown[namespace].append(
+                        mask_key(keys[turn], settings.audit_key, hide_users=settings.audit_pseudonymise_users)
+                    )
         return dict(shown)
 
 

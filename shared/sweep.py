@@ -245,12 +245,11 @@ async def last_round(app: Context) -> LastRound | None:
     if None in state:
         return None
     try:
-        ended_ms, duration_ms = int(state[0]), int(state[1])
+        ended_s, duration_s = int(state[0]) / 1000, int(state[1]) / 1000
         found = msgspec.json.decode(state[2], type=_Found)
-    except ValueError:  # msgspec's errors are ValueErrors too
+    except (ValueError, OverflowError):  # msgspec's errors are ValueErrors too
         return None
-    age_s = seconds + microseconds / 1e6 - ended_ms / 1000
-    return LastRound(max(age_s, 0.0), duration_ms / 1000, found.seen, found.outcomes)
+    return LastRound(max(seconds + microseconds / 1e6 - ended_s, 0.0), duration_s, found.seen, found.outcomes)
 
 
 class Burst:

@@ -1,7 +1,11 @@
 """What this process has to add to the statistics in Redis: counted here, and carried along by scripts that run anyway.
 
 Once a second at the most, the next pipeline of scripts takes what was counted with it (Context.run_many), so the
-statistics cost no round trip; a process that dies loses a second of them. shared/statistics.py reads them.
+statistics cost no round trip; the timer of the retries writes what none took. shared/statistics.py reads them.
+
+They are for the eye, not for accounts: a count is written up to a few seconds late, to the minute in which it is
+written (what was counted while Redis was away, to that of its return); a process that dies loses those seconds; when
+the answer to a pipeline is lost, its counts may be written twice; what Redis refuses (it is full) is lost.
 
 Fields of a minute's hash:  `n REACTOR SOURCE OUTCOME` how many reactions ended so,
 `d REACTOR BUCKET` how many reactions to events took so long, `l REACTOR BUCKET` how many effects came so long after

@@ -99,6 +99,36 @@ async def test_keys_are_counted_and_shown_by_namespace_without_what_is_secret_in
         assert secret not in text
 
 
+async def test_where_users_go_by_pseudonyms_no_key_names_one(app: Context) -> None:
+    await populate(app)
+    hiding = Context(msgspec.structs.replace(app.settings, audit_pseudonymise_users=True), app.redis)
+    found = await debug.report(hiding, None)
+    assert found is not None
+    fabric = next(one for one in found.keyspace.namespaces if one.namespace == "fabric")
+    shown = f"fabric:user:~{fingerprint(USER.encode(), app.settings.audit_key)[:12]}:tokens"
+    assert shown in fabric.keys
+    assert USER not in msgspec.json.encode(found).decode()
+
+
+async def test_while_redis_takes_no_writes_the_last_survey_is_shown_and_none_is_taken(app: Context) -> None:
+    await populate(app)
+    first = await survey.current(app)
+    await app.redis.expire("functions:keyspace", 3600 - survey.EVERY_S - 1)
+    await app.redis.delete("functions:keyspace:lease")
+    await app.redis.config_resetstat()
+    await app.redis.config_set("maxmemory", 1)
+    try:
+        found = await monitor.monitor(app)
+    finally:
+        await app.redis.config_set("maxmemory", 0)
+    assert first is not None
+    assert found.keyspace is not None
+    assert found.keyspace.namespaces == first.kinds
+    assert found.keyspace.age_s > survey.EVERY_S
+    assert found.health["status"] == "failed"
+    assert await app.redis.exists("functions:keyspace:lease") == 0
+
+
 async def test_all_instances_together_look_at_the_keys_once_a_minute(app: Context) -> None:
     await populate(app)
     other = Context(app.settings, app.redis)
@@ -139,6 +169,15 @@ async def test_another_application_s_values_in_the_place_of_the_survey_do_not_st
     assert await survey.current(app) is not None
 
 
+async def test_a_survey_that_another_application_wrote_names_no_more_charts_than_ours(app: Context) -> None:
+    charts = ["\u20ac", "fabric:cache:chart:a:b", *map(str, range(10_000))]
+    foreign = {"complete": True, "kinds": [], "shown": {}, "charts": charts, "charts_total": 1, "unbounded": 0}
+    await app.redis.set("functions:keyspace", json.dumps(foreign), ex=3600)
+    await app.redis.config_resetstat()
+    assert (await monitor.monitor(app)).charts == []
+    assert (await app.redis.info("commandstats"))["cmdstat_getrange"]["calls"] <= survey.MAX_CHARTS + 2
+
+
 async def test_a_survey_that_runs_out_of_time_estimates_the_rest(app: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     pipeline = app.redis.pipeline(transaction=False)
     for number in range(20_000):
@@ -172,6 +211,7 @@ async def test_the_monitor_shows_what_there_is(app: Context) -> None:
     assert found.sessions.audit[-1].subject == fingerprint(TOKEN.encode(), app.settings.audit_key)[:12]
     assert found.sessions.audit[-1].user_id == USER
     assert found.sessions.audit[0].user_id != "someone@plant.example"
+    assert found.sessions.export is not None
     assert found.sessions.export.pending == 3
     (chart,) = found.charts
     assert (chart.chart_id, chart.data_type, chart.stale, chart.points) == ("co2", "realtime", False, 200)
@@ -208,6 +248,14 @@ async def test_the_monitor_survives_what_other_applications_put_in_its_place(app
     assert record.time == "now\\x1b[0m"
     assert (len(record.subject), record.user_id, record.reason) == (12, None, "\\x00<b>")
     assert found.sessions.live == 0
+
+
+@pytest.mark.parametrize("key", ["functions:audit:state", "functions:audit:sessions", "functions:sweep"])
+async def test_the_monitor_shows_the_rest_when_another_application_took_a_place(app: Context, key: str) -> None:
+    await app.redis.set(key, "another's")
+    found = await monitor.monitor(app)
+    assert found.health["status"] == "degraded"
+    assert (found.sessions.export is None) == key.startswith("functions:audit")
 
 
 async def test_the_newest_charts_are_shown_and_a_long_series_without_a_line(app: Context) -> None:

@@ -109,6 +109,55 @@ async def test_each_thing_that_piles_up_degrades_health_with_its_reason(app: Con
     assert "950 audit records wait in Redis, which keeps 1000" in full
 
 
+@pytest.mark.parametrize("key", ["functions:sweep", "functions:audit:state", "functions:audit:sessions"])
+async def test_another_application_s_value_degrades_health_and_hides_nothing_else(app: Context, key: str) -> None:
+    await app.redis.set(key, "another application's")
+    await app.redis.zadd("functions:retry:due", {f"batches\0{number}": 0 for number in range(1001)})
+    found = await health.check_app(configured(app))
+    assert found.status == "degraded"
+    refused, waiting = found.reasons
+    assert refused.startswith("Redis refuses a look at the ")
+    assert waiting == "1001 keys wait for a retry"
+
+
+@pytest.mark.parametrize("ended_ms", ["9" * 400, "-", "\xff"])
+async def test_a_sweep_that_no_app_wrote_is_none(app: Context, ended_ms: str) -> None:
+    state = {"ended_ms": ended_ms, "duration_ms": "1", "found": '{"seen":1,"outcomes":{}}'}
+    await app.redis.hset("functions:sweep", mapping=state)
+    assert (await health.check_app(configured(app))).as_dict()["sweep"] is None
+
+
+async def test_a_redis_that_takes_no_writes_fails_the_app(app: Context) -> None:
+    await app.redis.config_set("maxmemory", 1)
+    try:
+        found = await health.check_app(configured(app))
+    finally:
+        await app.redis.config_set("maxmemory", 0)
+    assert (found.status, found.reasons) == ("failed", ("Redis takes no writes: OutOfMemoryError",))
+    await app.redis.replicaof("127.0.0.1", str(free_port()))
+    try:
+        found = await health.check_app(configured(app))
+    finally:
+        await app.redis.replicaof("NO", "ONE")
+    assert (found.status, found.reasons[0]) == ("failed", "Redis takes no writes: ReadOnlyError")
+    assert (await health.check_app(configured(app))).status == "ok"
+
+
+@pytest.mark.parametrize(("age_s", "status"), [(0, "ok"), (540, "ok"), (700, "degraded")])
+async def test_records_that_no_export_ever_took_are_late_once_the_oldest_waits_too_long(
+    app: Context, age_s: int, status: str
+) -> None:
+    now_s, _ = await app.redis.time()
+    await app.redis.hset("functions:audit:state", "appended", 2)
+    await app.redis.xadd("functions:audit:sessions", {"event": "{}", "n": "1"}, id=f"{(now_s - age_s) * 1000}-0")
+    await app.redis.xadd("functions:audit:sessions", {"event": "{}", "n": "2"})
+    found = await health.check_app(configured(app))
+    assert found.status == status
+    if status == "degraded":
+        (late,) = found.reasons
+        assert late.startswith("2 audit records wait; none was exported yet, the oldest is from 70")
+
+
 async def test_a_server_that_is_away_fails_the_app(app_settings: Settings) -> None:
     context = open_context(msgspec.structs.replace(app_settings, redis=f"127.0.0.1:{free_port()}"))
     found = await health.check_app(context)

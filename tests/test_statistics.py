@@ -5,11 +5,15 @@ import random
 import time
 from collections import Counter
 
+import msgspec
+import pytest
+import redis.exceptions
 from hypothesis import given
 from hypothesis import strategies as st
 
+from local.servers import free_port
 from shared import batches, charts, sessions, statistics, tally
-from shared.context import Context
+from shared.context import Context, open_context
 from shared.outcomes import Result
 
 
@@ -35,6 +39,47 @@ async def test_what_was_counted_in_this_process_is_read_back(app: Context) -> No
     assert found.latency_ms["batches"].count == 3
     assert math.isclose(found.latency_ms["batches"].p50, 12.0, rel_tol=0.155)
     assert math.isclose(found.lag_ms["charts"].p99, 40.0, rel_tol=0.155)
+
+
+async def counted(app: Context) -> int:
+    """How many processed batches there are in the statistics."""
+    minutes = (await statistics.read(app, 2)).minutes
+    return sum(minute.outcomes.get("batches", {}).get("event", {}).get("processed", 0) for minute in minutes)
+
+
+async def test_instances_add_up(app: Context) -> None:
+    tally.take(now=True)
+    for instance in (app, Context(app.settings, app.redis)):
+        tally.outcome("batches", "set", Result.PROCESSED, 1.0)
+        await instance.write_tally()
+    assert await counted(app) == 2
+
+
+async def test_what_redis_did_not_take_is_written_when_it_is_back(app: Context) -> None:
+    tally.take(now=True)
+    tally.outcome("batches", "set", Result.PROCESSED, 1.0)
+    away = open_context(msgspec.structs.replace(app.settings, redis=f"127.0.0.1:{free_port()}"))
+    with pytest.raises(redis.exceptions.ConnectionError):
+        await away.write_tally()
+    await away.redis.aclose()
+    tally.outcome("batches", "set", Result.PROCESSED, 1.0)
+    await app.write_tally()
+    await app.write_tally()
+    assert await counted(app) == 2
+
+
+async def test_a_pipeline_of_scripts_takes_the_counts_along_when_they_are_due(
+    app: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tally.take(now=True)
+    tally.outcome("batches", "set", Result.PROCESSED, 1.0)
+    monkeypatch.setattr(tally, "FLUSH_S", 3600)
+    await app.run_many("waiting_retries", [([b"functions:retry:due"], [])])
+    assert await app.redis.exists(minute_key(0), minute_key(1)) == 0
+    monkeypatch.setattr(tally, "FLUSH_S", 0)
+    await app.run_many("waiting_retries", [([b"functions:retry:due"], [])])
+    assert await counted(app) == 1
+    assert 7000 < max(await app.redis.ttl(minute_key(0)), await app.redis.ttl(minute_key(1))) <= 7200
 
 
 async def test_every_minute_of_the_range_is_there_oldest_first(app: Context) -> None:

@@ -14,6 +14,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 
 from shared import batches, telemetry, tracing
 from shared.context import Context
@@ -75,6 +76,15 @@ async def test_a_trace_leads_from_the_trigger_to_the_commit(app: Context, spans:
     }
 
 
+async def test_a_span_tells_a_failure_by_its_class_only(app: Context, spans: InMemorySpanExporter) -> None:
+    spans.clear()
+    with pytest.raises(ValueError, match="planted"), tracing.span("process_fastapi_data"):
+        raise ValueError("planted")
+    (span,) = spans.get_finished_spans()
+    assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, "ValueError")
+    assert "planted" not in span.to_json()
+
+
 async def run_app(redis_port: int, **environment: str) -> str:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", REACT),
@@ -86,6 +96,12 @@ async def run_app(redis_port: int, **environment: str) -> str:
     said, _ = await process.communicate()
     assert process.returncode == 0, said.decode()
     return said.decode()
+
+
+def test_the_host_exports_as_the_worker_does() -> None:
+    host = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
+    assert host["telemetryMode"] == "OpenTelemetry"
+    assert "applicationInsights" not in host["logging"], "the host leaves that out of account in this mode"
 
 
 async def test_without_a_connection_string_nothing_is_imported_for_telemetry(app: Context, redis_port: int) -> None:
@@ -115,6 +131,7 @@ async def test_with_a_connection_string_metrics_and_spans_are_sent_and_hold_no_s
         APPLICATIONINSIGHTS_CONNECTION_STRING=f"InstrumentationKey={'0' * 8}-{'0' * 4}-{'0' * 4}-{'0' * 4}-{'0' * 12};"
         f"IngestionEndpoint=http://127.0.0.1:{port}/;LiveEndpoint=http://127.0.0.1:{port}/",
         APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL="true",
+        OTEL_TRACES_SAMPLER="always_on",  # by default chance decides, above five traces a second
     )
     await runner.cleanup()
     text = "".join(received)

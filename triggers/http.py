@@ -12,7 +12,6 @@ import azure.functions as func
 
 from shared import batches, charts, context, sessions, telemetry
 from shared.errors import KeyspaceError
-from shared.health import check_app
 from shared.replay import Replayed
 from triggers.answers import HEADERS, Refusal, answered, answering, one_of, text_of, whole
 
@@ -34,6 +33,8 @@ class _Status:
         self._turn = asyncio.Lock()
 
     async def current(self) -> str:
+        from shared.health import check_app
+
         async with self._turn:
             if time.monotonic() - self._at_s >= HEALTH_EVERY_S:
                 self._status = (await check_app(context.current())).status
@@ -58,6 +59,8 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
 @answering
 async def health_details(req: func.HttpRequest) -> func.HttpResponse:
     """The same with the reasons, and what they follow from."""
+    from shared.health import check_app
+
     found = await check_app(context.current())
     return answered(found.as_dict(), 503 if found.status == "failed" else 200)
 
@@ -86,7 +89,7 @@ async def debug_session(req: func.HttpRequest) -> func.HttpResponse:
     found = await debug.report(app, text_of(req, "userId", most=debug.MAX_USER_CHARS))
     if found is None:
         wait_s = await survey.due_in_s(app)
-        raise Refusal(429, "the keys are being counted", {"Retry-After": str(wait_s)})
+        raise Refusal(429, "the keys are not counted yet", {"Retry-After": str(wait_s)})
     return answered(found)
 
 

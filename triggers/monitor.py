@@ -4,6 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import azure.functions as func
 
@@ -35,6 +36,8 @@ class Asset:
 @answering
 async def monitor(req: func.HttpRequest) -> func.HttpResponse:
     """The page, without data: it asks for the function key and gets them with it."""
+    if urlsplit(req.url).path.endswith("/"):  # where the page's relative addresses would lead nowhere
+        return func.HttpResponse(status_code=308, headers=HEADERS | {"Location": "../monitor"})
     headers = HEADERS | {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
     return func.HttpResponse(_page(), mimetype="text/html", headers=headers)
 

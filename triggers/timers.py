@@ -11,7 +11,6 @@ from dataclasses import dataclass
 import azure.functions as func
 
 from shared import batches, charts, context, dead_letters, retries, sessions, settings, shutdown, telemetry
-from shared.audit import export, state
 from shared.errors import ConfigurationError
 from shared.sweep import SweptReactor, react_to_due, retry_due, server_id, sweep
 
@@ -71,6 +70,8 @@ async def reconcile(app: context.Context, reactors: Sequence[SweptReactor], watc
 
 
 async def _tell_backlog(app: context.Context) -> None:
+    from shared.audit import state
+
     telemetry.backlog("retries", await retries.waiting(app))
     telemetry.backlog("dead_letters", (await dead_letters.totals(app)).count)
     telemetry.backlog("audit_records", (await state.state(app)).pending)
@@ -119,6 +120,8 @@ async def run_audit_export(timer: func.TimerRequest) -> None:
 async def _export() -> None:
     app = context.current()
     from redis.exceptions import RedisError  # redis is loaded with the context
+
+    from shared.audit import export
 
     try:
         await export.export(app, budget_s=min(_budget_s(app), export.BUDGET_S))

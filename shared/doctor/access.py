@@ -108,28 +108,32 @@ async def _refused_commands(redis: "Redis", key: bytes) -> list[str]:
     replies = await _each(redis, [*commands, *clean_up])
     if any(isinstance(reply, ReadOnlyError) for reply in replies):
         return ["writes (read-only)"]
-    return [
+    refused = [
         command[0].decode()
         for command, reply in zip(commands, replies, strict=False)
-        if isinstance(reply, NoPermissionError)
+        if isinstance(reply, NoPermissionError) and not _for_its_key(reply)
     ]
+    return refused + [f"keys {KEY_PREFIX}*"] * any(map(_for_its_key, replies))
 
 
 async def _refused_keys(redis: "Redis", mark: str) -> list[str]:
     """Key patterns that this user may not read or write. No key of the names that are tried exists, so nothing changes
     and no event follows: EXPIRE needs the permission to write."""
-    from redis.exceptions import NoPermissionError
-
     patterns = [(b"EXISTS", prefix) for prefix in READ_PREFIXES] + [(b"EXPIRE", prefix) for prefix in WRITTEN_PREFIXES]
     commands = [[name, prefix + f"doctor-{mark}".encode()] + [b"1"] * (name == b"EXPIRE") for name, prefix in patterns]
     replies = await _each(redis, commands)
-    if all(isinstance(reply, NoPermissionError) for reply in replies):
+    if all(map(_for_its_key, replies)):
         return ["keys of the app"]
     return [
-        f"keys {prefix.decode()}*"
-        for (_, prefix), reply in zip(patterns, replies, strict=True)
-        if isinstance(reply, NoPermissionError)
+        f"keys {prefix.decode()}*" for (_, prefix), reply in zip(patterns, replies, strict=True) if _for_its_key(reply)
     ]
+
+
+def _for_its_key(reply: Any) -> bool:
+    """Whether Redis, of whatever version, refused the key and not the command."""
+    from redis.exceptions import NoPermissionError
+
+    return isinstance(reply, NoPermissionError) and "to access" in str(reply)
 
 
 async def _refused_channels(redis: "Redis") -> list[str]:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from shared.connection import parse_connection_string
 from shared.context import Context
@@ -11,6 +11,9 @@ from shared.doctor import access, events, server, standing
 from shared.doctor.findings import Finding, Severity, error, info
 from shared.doctor.reach import check_connection, permitted
 from shared.doctor.standing import Bindings
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
 
 CHECK_TIMEOUT_S = 2.0
 STORAGE_TIMEOUT_S = 2.5
@@ -24,6 +27,8 @@ class _Told:
     flags: str | None
     limits: str | None
     subscribers: Sequence[Mapping[str, str]] | None
+    one_slot: bool = False
+    """Scripts over keys of several slots are refused."""
 
 
 async def examine(app: Context, bindings: Bindings | None = None, names: Sequence[str] = ("Redis",)) -> list[Finding]:
@@ -100,7 +105,7 @@ def _of_the_server(told: _Told, host: str) -> list[Finding]:
         return [*findings, info("server", "not looked at: Redis refuses INFO", "Version, role and memory are unknown.")]
     return [
         *server.check_version(told.about),
-        *server.check_cluster(told.about, host),
+        *server.check_cluster(told.about, host, one_slot=told.one_slot),
         *server.check_role(told.about),
         *findings,
         *server.check_eviction(told.about, host),
@@ -117,7 +122,19 @@ async def _ask(app: Context) -> _Told:
         await _config(app, "notify-keyspace-events"),
         await _config(app, "client-output-buffer-limit"),
         await permitted(redis.client_list(_type="pubsub")),
+        await refuses_two_slots(redis),
     )
+
+
+async def refuses_two_slots(redis: "Redis") -> bool:
+    """Whether a script over two keys of different slots, which touches neither, is refused (CROSSSLOT)."""
+    from redis.exceptions import ResponseError
+
+    try:
+        await redis.execute_command("EVAL", "return 0", 2, *(f"{access.KEY_PREFIX}{name}" for name in "ab"))
+    except ResponseError as fault:
+        return str(fault).startswith("CROSSSLOT")
+    return False
 
 
 async def _config(app: Context, name: str) -> str | None:

@@ -37,17 +37,24 @@ def check_version(about: About) -> list[Finding]:
     ]
 
 
-def check_cluster(about: About, host: str) -> list[Finding]:
-    if not about.get("cluster_enabled"):
+def check_cluster(about: About, host: str, *, one_slot: bool = False) -> list[Finding]:
+    """`one_slot` says that scripts over keys of several slots are refused: so does a cluster that hides as one server,
+    as with Azure Managed Redis' policy EnterpriseCluster."""
+    if not about.get("cluster_enabled") and not one_slot:
         return [ok("cluster", "no cluster")]
     if product_of(host) is Product.AZURE_MANAGED:
-        fix = "Use a database whose clustering policy is NoCluster (up to 25 GB); the policy OSSCluster does not fit."
+        fix = (
+            "Use a database whose clustering policy is NoCluster (up to 25 GB); the policies OSSCluster and "
+            "EnterpriseCluster do not fit."
+        )
     else:
         fix = "Use a Redis without clustering (cluster-enabled no; on Azure a cache without shards)."
     return [
         error(
             "cluster",
-            "the server is a node of a cluster",
+            "the server is a node of a cluster"
+            if about.get("cluster_enabled")
+            else "behind this address is a cluster: it refuses a script over two keys (CROSSSLOT)",
             "Key events are published by the node that owns the key, and the trigger subscribes to one node: it "
             "hears of a part of the keys only. The app's scripts use keys of several slots, which a cluster refuses.",
             fix,
@@ -111,9 +118,20 @@ def check_eviction(about: About, host: str) -> list[Finding]:
     policy = str(about.get("maxmemory_policy", ""))
     if not policy:
         return []
-    if not policy.startswith("allkeys"):
-        return [ok("eviction", f"maxmemory-policy {policy}: the audit stream cannot be evicted")]
     change = change_eviction(host, SAFE_POLICY)
+    if policy in {SAFE_POLICY, "noeviction"}:
+        return [ok("eviction", f"maxmemory-policy {policy}: the audit stream cannot be evicted")]
+    if not policy.startswith("allkeys"):
+        return [
+            info(
+                "eviction",
+                f"maxmemory-policy {policy}: the audit stream cannot be evicted, the app's other state can",
+                "When memory is full any key with a TTL may go first: retries, dead letters and the last-known state "
+                "of sessions as well as charts and caches.",
+                f"Better is {SAFE_POLICY}, which evicts what ends soonest first. {change.words}",
+                change.commands,
+            )
+        ]
     why = (
         "When memory is full Redis evicts any key: a batch before it was analysed, live sessions, and the app's own "
         "state: audit records that are not in storage yet, retries, dead letters, the last-known state of sessions. "

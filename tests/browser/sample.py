@@ -226,7 +226,7 @@ def doctor() -> dict[str, Any]:
                 "severity": "warning",
                 "found": "maxmemory-policy is allkeys-lru",
                 "why": "When memory is full, Redis may evict retries and dead letters, which are then lost.",
-                "fix": "Set maxmemory-policy to volatile-lru: every key that may go has a TTL.",
+                "fix": "Set maxmemory-policy to volatile-ttl: it evicts only keys with a TTL, first what ends soonest.",
             },
             {
                 "id": "storage",

@@ -1,6 +1,5 @@
 """The page with answers of the test's own making: the files of the app, its policy, and whatever the app is to say."""
 
-import asyncio
 import json
 import mimetypes
 from collections.abc import Callable
@@ -32,8 +31,6 @@ class Staged:
     status: int = 200
     asked: list[tuple[str, str]] = field(default_factory=list)
     """Method and address of each request to the app's functions."""
-    news: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set with each request."""
 
     async def serve(self, page: Page) -> None:
         await page.route(f"{ORIGIN}/**", self._answer)
@@ -46,7 +43,6 @@ class Staged:
             await self._file(route, path.removeprefix("/api/monitor/"))
         else:
             self.asked.append((route.request.method, route.request.url))
-            self.news.set()
             await self._function(route)
 
     async def _file(self, route: Route, name: str) -> None:
@@ -60,7 +56,7 @@ class Staged:
         elif route.request.headers.get("x-functions-key") != KEY:
             await route.fulfill(status=401)
         elif self.status != 200:
-            await route.fulfill(status=self.status)
+            await route.fulfill(status=self.status, body=json.dumps(self.data()))
         else:
             document = self.letters if "/events/dead" in route.request.url else self.data()
             await route.fulfill(body=json.dumps(document), headers={"Content-Type": "application/json"})

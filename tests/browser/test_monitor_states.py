@@ -1,9 +1,7 @@
 """The monitor page in every state it can be in, with answers of the test's own making."""
 
-import asyncio
 import hashlib
 import re
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -23,28 +21,28 @@ AWAY = "net::ERR_CONNECTION_REFUSED"
 
 @pytest.fixture
 async def staged(watched: Watched) -> Staged:
-    """The page on a stopped clock, at the form for the key."""
+    """What the page is told, and a stopped clock; no page is open yet."""
     staged = Staged(lambda: sample.document(NOW))
     await watched.page.clock.install(time=NOW - timedelta(hours=1))
     await watched.page.clock.pause_at(NOW)
     await staged.serve(watched.page)
-    await watched.page.goto(ADDRESS)
     return staged
 
 
 async def opened(page: Page) -> None:
-    await enter_key(page)
+    """Open the page in a tab that has the key already."""
+    await page.add_init_script(f"sessionStorage.setItem('keyspace-functions-key', '{KEY}')")
+    await page.goto(ADDRESS)
     await expect(page.locator("#figures")).to_be_visible()
 
 
-async def asked_again(page: Page, staged: Staged) -> None:
-    """Let time pass until the page has asked once more."""
-    staged.news.clear()
-    async with asyncio.timeout(15):
-        while not staged.news.is_set():
-            await page.clock.run_for(REFRESH_MS)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(staged.news.wait(), 1)
+async def updated(page: Page) -> None:
+    """Have the page ask at once, as when it comes into sight, until it shows the answer."""
+    await page.evaluate("""
+        document.querySelector('#summary').firstChild.dataset.former = '';
+        document.dispatchEvent(new Event('visibilitychange'));
+    """)
+    await expect(page.locator("#summary [data-former]")).to_have_count(0)
 
 
 async def test_everything_of_the_document_is_shown(watched: Watched, staged: Staged) -> None:
@@ -88,7 +86,7 @@ async def test_a_part_that_is_missing_leaves_the_others_alone(watched: Watched, 
     staged.data = lambda: sample.document(NOW) | {next(missing): None}
     await opened(watched.page)
     for _ in PARTS[1:]:
-        await asked_again(watched.page, staged)
+        await updated(watched.page)
     await expect(watched.page.get_by_text("Not examined yet.")).to_be_visible()
     await expect(watched.page.locator("#letters tbody tr")).to_have_count(5)
 
@@ -119,11 +117,32 @@ async def test_an_app_that_is_away_is_told_once_asked_ever_more_seldom_and_comes
 
 
 async def test_an_app_that_fails_is_told_apart_from_one_that_is_away(watched: Watched, staged: Staged) -> None:
-    await opened(watched.page)
-    staged.status = 503
-    await watched.page.clock.run_for(REFRESH_MS)
-    await expect(watched.page.get_by_text("it answers with HTTP 503")).to_be_visible()
+    page = watched.page
+    await opened(page)
+    staged.status, staged.data = 503, lambda: {"error": "Redis does not answer: ConnectionError"}
+    await page.clock.run_for(REFRESH_MS)
+    banner = page.get_by_role("status").filter(has_text="The app has no figures")
+    await expect(banner).to_contain_text("Redis does not answer: ConnectionError (HTTP 503). What is below is from")
+    await expect(page).to_have_title("The app has no figures · Keyspace Functions")
+    await expect(page.locator("header .badge")).to_be_hidden()
+    staged.status, staged.data = 200, lambda: sample.document(NOW)
+    await page.get_by_role("button", name="Try now").click()
+    await expect(page.locator("header .badge")).to_have_text("degraded")
     watched.faults.clear()
+
+
+async def test_counts_of_a_part_are_called_estimated_and_the_largest_numbers_are_drawn(
+    watched: Watched, staged: Staged
+) -> None:
+    document = sample.document(NOW)
+    document["keyspace"]["complete"] = False
+    document["charts"] = [document["charts"][0] | {"sparkline": [1.7e308, 0, -1.7e308]}]
+    staged.data = lambda: document
+    await opened(watched.page)
+    await expect(watched.page.get_by_role("region", name="Keys", exact=True)).to_contain_text("estimated")
+    await expect(watched.page.locator("#summary")).to_contain_text("estimated 38 s ago")
+    line = watched.page.locator(".sparkline polyline")
+    await expect(line).to_have_attribute("points", "1.0,2.0 60.0,11.0 119.0,20.0")
 
 
 async def test_a_paused_page_asks_for_nothing(watched: Watched, staged: Staged) -> None:
@@ -136,8 +155,9 @@ async def test_a_paused_page_asks_for_nothing(watched: Watched, staged: Staged) 
     assert len(staged.asked) == 1
     async with page.expect_response("**/api/monitor/data"):
         await pause.click()
-    await asked_again(page, staged)
-    assert len(staged.asked) == 3
+    await updated(page)
+    async with page.expect_request("**/api/monitor/data"):
+        await page.clock.run_for(REFRESH_MS)
 
 
 async def test_a_hidden_page_asks_for_nothing_and_catches_up_when_it_is_seen(watched: Watched, staged: Staged) -> None:
@@ -177,6 +197,7 @@ async def test_the_theme_follows_the_system_until_it_is_chosen_and_is_remembered
 async def test_everything_can_be_done_with_the_keyboard(watched: Watched, staged: Staged) -> None:
     page = watched.page
     focused = page.locator("*:focus")
+    await page.goto(ADDRESS)
     await expect(focused).to_have_id("key")
     await page.keyboard.type(KEY)
     await page.keyboard.press("Enter")
@@ -199,7 +220,7 @@ async def test_everything_can_be_done_with_the_keyboard(watched: Watched, staged
     document = sample.document(NOW)
     document["deadLetters"]["letters"].insert(0, document["deadLetters"]["letters"][0] | {"id": "f" * 32})
     staged.data = lambda: document
-    await asked_again(page, staged)
+    await updated(page)
     await expect(page.locator("#letters tbody tr")).to_have_count(6)
     assert (await focused.inner_text()).startswith("Discard"), "an update leaves the focus where it is"
     assert {method for method, _ in staged.asked} == {"GET"}
@@ -219,7 +240,7 @@ async def test_further_letters_are_shown_when_asked_for_and_stay_through_updates
     assert staged.asked[-1] == ("GET", ADDRESS.removesuffix("monitor") + "events/dead?cursor=1%3Ax&limit=50")
     await expect(more).to_be_hidden()
     await expect(page.get_by_text("38 more letters shown.")).to_be_visible()
-    await asked_again(page, staged)
+    await updated(page)
     await expect(page.locator("#letters tbody tr")).to_have_count(43)
 
 
@@ -242,8 +263,10 @@ async def test_an_accessibility_scan_finds_nothing(
     await page.set_viewport_size({"width": width, "height": 900})
     await page.emulate_media(color_scheme=theme)
     await page.clock.resume()  # the scan waits now and then
+    await page.goto(ADDRESS)
     assert await violations(page) == []
-    await opened(page)
+    await enter_key(page)
+    await expect(page.locator("#figures")).to_be_visible()
     assert await violations(page) == []
     assert await page.evaluate("document.documentElement.scrollWidth") == width
     await page.get_by_role("button", name="Discard").first.click()

@@ -73,7 +73,7 @@ async def running(redis_port: int) -> AsyncIterator[tuple[Host, list[Invocation]
     invocations: list[Invocation] = []
     host = Host(ROOT, http_port=0, on_invocation=invocations.append)
     settings = {"AUDIT_KEY": AUDIT_KEY, "AUDIT_REFRESH_MIN_S": "0", "CHART_MAX_POINTS": "50"}
-    with environment(settings | {"Redis": f"127.0.0.1:{redis_port}"}):
+    with environment(settings | {"Redis": f"127.0.0.1:{redis_port}", "AzureWebJobsStorage": ""}):
         await host.__aenter__()
         app_context = sys.modules["shared.context"].current()  # the app's own module, imported anew by the worker
     yield host, invocations

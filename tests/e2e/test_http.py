@@ -60,7 +60,7 @@ async def running(redis_port: int, **settings: str) -> AsyncIterator[tuple[Host,
     invocations: list[Invocation] = []
     host = Host(ROOT, http_port=0, on_invocation=invocations.append)
     connection = f"127.0.0.1:{redis_port},user=app,password=any"
-    with environment({"AUDIT_KEY": AUDIT_KEY, "Redis": connection} | settings):
+    with environment({"AUDIT_KEY": AUDIT_KEY, "Redis": connection, "AzureWebJobsStorage": ""} | settings):
         await host.__aenter__()
         app = sys.modules["shared.context"].current()  # the app's own module, imported anew by the worker
     try:
@@ -229,6 +229,21 @@ async def test_a_letter_is_replayed_and_goes_when_there_is_an_effect(site: Site)
     assert (await site.get("/api/stats?minutes=2"))["minutes"][-1]["outcomes"]["batches"]["replay"]
 
 
+async def test_replays_and_discards_at_once_have_one_effect_and_say_when_the_letter_was_gone(site: Site) -> None:
+    async def act(letter: str, action: str) -> str:
+        async with site.http.post(f"/api/events/dead/{letter}/{action}") as answer:
+            return "discarded" if answer.status == 204 else (await answer.json()).get("outcome", str(answer.status))
+
+    content = json.dumps({"records": RECORDS}).encode()
+    letters = [await site.bury(f"fastapi:temp:data:b{number}", content) for number in range(20)]
+    came = await asyncio.gather(
+        *(act(letter, "replay") for letter in letters * 2), *(act(letter, "discard") for letter in letters)
+    )
+    assert came.count("discarded") + came.count("processed") >= 20
+    assert set(came) <= {"discarded", "processed", "duplicate", "later", "404"}, "none is called empty"
+    assert await site.redis.hlen("functions:dead:letters") == 0
+
+
 async def test_a_letter_is_discarded_once(site: Site) -> None:
     letter = await site.bury("fastapi:temp:data:b9")
     await site.post(f"/api/events/dead/{letter}/discard", expected=204)
@@ -292,6 +307,9 @@ async def test_the_page_runs_only_its_own_scripts(site: Site) -> None:
             assert "default-src 'none'" in policy
             assert "unsafe" not in policy
             assert answer.headers["Referrer-Policy"] == "no-referrer"
+        async with http.get("/api/monitor/") as answer:
+            assert (answer.status, answer.url.path) == (200, "/api/monitor"), "its files stand relative to that"
+            assert [one.status for one in answer.history] == [308]
         async with http.get("/api/monitor/uPlot.min.css") as answer:
             assert (answer.status, answer.content_type) == (200, "text/css")
             etag = answer.headers["ETag"]

@@ -36,6 +36,7 @@ let timer;
 let asking = null;
 
 class Unauthorised extends Error {}
+class Refused extends Error {}
 
 /** A request with the key, in its header. Raises Unauthorised, or an Error whose text is for the reader. */
 async function ask(url, { timeoutMs = TIMEOUT_MS, ...options } = {}) {
@@ -55,6 +56,12 @@ async function ask(url, { timeoutMs = TIMEOUT_MS, ...options } = {}) {
   return answer;
 }
 
+/** What an answer without figures says: the app is there, and tells why it has none. */
+async function refusal(answer) {
+  const body = await answer.json().catch(() => null);
+  return new Refused(`${body?.error ?? "it does not say why"} (HTTP ${answer.status})`);
+}
+
 // Refreshing
 
 async function refresh() {
@@ -64,7 +71,7 @@ async function refresh() {
   const mine = (asking = new AbortController());
   try {
     const answer = await ask(DATA, { signal: mine.signal });
-    if (!answer.ok) throw new Error(`it answers with HTTP ${answer.status}`);
+    if (!answer.ok) throw await refusal(answer);
     const data = await answer.json().catch(() => null);
     if (data === null || typeof data !== "object") throw new Error("its answer cannot be read");
     if (asking === mine) arrived(data);
@@ -101,14 +108,22 @@ function arrived(data) {
 
 function failed(fault) {
   state.failures += 1;
-  state.fault = fault.message;
+  state.fault = { title: fault instanceof Refused ? "The app has no figures" : "The app is away", reason: fault.message };
   tellConnection();
+  tellFault();
+}
+
+/** The status in the header is of a while ago: what the page cannot know now takes its place. */
+function tellFault() {
+  if (!state.fault) return;
+  find("status").hidden = true;
+  document.title = `${state.fault.title} · Keyspace Functions`;
 }
 
 /** Said once per change of state: a screen reader hears it, but not each further attempt. */
 function tellConnection() {
   const place = find("connection");
-  const said = state.fault ?? "";
+  const said = state.fault?.reason ?? "";
   if (place.dataset.said === said) return;
   place.dataset.said = said;
   place.replaceChildren();
@@ -118,7 +133,7 @@ function tellConnection() {
     el(
       "div",
       { class: "away" },
-      el("p", {}, el("strong", {}, "The app is away"), `: ${state.fault}.${shown} `),
+      el("p", {}, el("strong", {}, state.fault.title), `: ${state.fault.reason}.${shown} `),
       el("span", { id: "next-try", class: "muted", "aria-hidden": "true" }),
       el("button", { type: "button", onclick: refresh }, "Try now"),
     ),
@@ -141,6 +156,7 @@ function tick() {
 
 function show() {
   render(state.data, lettersOnShow(), { replay, discard: askToDiscard });
+  tellFault();
   const page = state.data.deadLetters;
   const cursor = state.cursor === undefined ? page?.nextCursor : state.cursor;
   find("more-letters").hidden = !cursor;
@@ -159,7 +175,7 @@ async function moreLetters() {
   url.searchParams.set("limit", "50");
   try {
     const answer = await ask(url);
-    if (!answer.ok) throw new Error(`it answers with HTTP ${answer.status}`);
+    if (!answer.ok) throw await refusal(answer);
     const page = await answer.json();
     state.more.push(...page.letters);
     state.cursor = page.nextCursor;

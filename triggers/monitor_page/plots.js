@@ -135,12 +135,12 @@ export function refit() {
 export function sparkline(numbers) {
   const [width, height] = [120, 22];
   const values = numbers.filter((value) => typeof value === "number" && Number.isFinite(value));
-  const low = Math.min(...values);
-  const span = Math.max(...values) - low;
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const span = high / 2 - low / 2; // halves: of the largest numbers there are, the difference is none
   const x = (index) => (values.length > 1 ? 1 + (index * (width - 2)) / (values.length - 1) : width / 2);
-  const y = (value) => (span ? height - 2 - ((value - low) / span) * (height - 4) : height / 2);
+  const y = (value) => (span ? height - 2 - ((value / 2 - low / 2) / span) * (height - 4) : height / 2);
   const svg = document.createElementNS(SVG, "svg");
-  const words = `from ${figure(values[0])} to ${figure(values.at(-1))}, lowest ${figure(low)}, highest ${figure(low + span)}`;
+  const words = `from ${figure(values[0])} to ${figure(values.at(-1))}, lowest ${figure(low)}, highest ${figure(high)}`;
   const attributes = { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": words, class: "sparkline" };
   for (const [name, value] of Object.entries(attributes)) svg.setAttribute(name, String(value));
   const line = document.createElementNS(SVG, "polyline");

@@ -61,7 +61,7 @@ function renderSummary(data) {
     ["Retries waiting", count(data.retries?.waiting), "", data.retries?.waiting ? "warning" : ""],
     ["Dead letters", count(dead), dead ? bytes(data.deadLetters.totals.bytes) : "", dead ? "bad" : ""],
     ["Sessions now", count(data.sessions?.live), "", ""],
-    ["Keys", count(keys), keys === null ? "not counted yet" : `${age(data.keyspace.age_s)} ago`, ""],
+    ["Keys", count(keys), keys === null ? "not counted yet" : `${data.keyspace.complete ? "" : "estimated "}${age(data.keyspace.age_s)} ago`, ""],
     ["Findings", count(errors + warnings), findingWords(errors, warnings), errors ? "bad" : warnings ? "warning" : ""],
   ];
   find("summary").replaceChildren(
@@ -163,7 +163,7 @@ function renderKeys(keyspace) {
   find("keys-empty").hidden = rows.length > 0;
   find("keys-empty").textContent = keyspace ? "Redis holds no keys." : "Not counted yet: keys are counted in the background, once a minute at the most.";
   find("namespaces").hidden = rows.length === 0;
-  const part = keyspace?.complete === false ? " · counted in part: there was no time for all" : "";
+  const part = keyspace?.complete === false ? " · estimated: there was no time to count all" : "";
   find("keys-note").textContent = keyspace ? `counted ${age(keyspace.age_s)} ago${part}` : "";
   const all = rows.reduce((sum, one) => sum + one.bytes, 0);
   fillRows(find("namespaces").tBodies[0], rows, {
