@@ -75,7 +75,7 @@ async def _migrate(
             again = ["--apply", "--journal", str(log.path)] if log else []
             if plan:
                 again += ["--plan", str(plan)]
-            with _telling(migration.report, again if log else None):
+            with _telling(migration.report, again + _rate(rate) if log else None):
                 await migration.run()
     finally:
         if log:
@@ -92,7 +92,7 @@ async def _undo(app: Context, *, path: Path, apply: bool, rate: float | None, js
     try:
         with human.progress(log.last, "renames looked at") as progress:
             work = Undo(app, log, apply, rate, progress)
-            with _telling(work.report, ["--undo", str(path), "--apply"] if apply else None):
+            with _telling(work.report, ["--undo", str(path), "--apply", *_rate(rate)] if apply else None):
                 await work.run()
     finally:
         log.close()
@@ -113,6 +113,10 @@ def _header(app: Context, rules: tuple[Rule, ...]) -> Header:
 
 def _new_path() -> Path:
     return Path(f"migration-{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}.jsonl")
+
+
+def _rate(per_s: float | None) -> list[str]:
+    return [] if per_s is None else ["--rate", f"{per_s:.0f}"]
 
 
 def _tell_of(log: Journal | None) -> None:

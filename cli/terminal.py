@@ -20,6 +20,7 @@ from rich.console import Console
 from local.app_settings import AppSettingsError, load_app_settings
 from local.bootstrap import ROOT
 from shared import settings
+from shared.connection import load_redis
 from shared.context import Context, open_context
 from shared.errors import KeyspaceError
 from shared.masking import mask_key
@@ -73,6 +74,7 @@ def run(work: Callable[[Context], Awaitable[Exit]]) -> NoReturn:
 
 
 async def _guarded(work: Callable[[Context], Awaitable[Exit]]) -> int:
+    load_redis()
     from redis.exceptions import RedisError
 
     loop = asyncio.get_running_loop()
@@ -88,8 +90,10 @@ async def _guarded(work: Callable[[Context], Awaitable[Exit]]) -> int:
         return Exit.OK
     except (AppSettingsError, KeyspaceError, Refused) as error:
         complain(str(error))
-    except (RedisError, OSError) as error:  # by class only: a client's text may quote what was sent
+    except RedisError as error:  # by class only: a client's text may quote what was sent
         complain(f"Redis: {type(error).__name__}; see python manage.py doctor")
+    except OSError as error:  # a full disk behind stdout, say; redis-py makes its own of those of a connection
+        complain(f"{error.strerror or type(error).__name__}; if it is not the disk, see python manage.py doctor")
     return Exit.FAILED
 
 
@@ -115,4 +119,4 @@ def show_json(value: Any) -> None:
 
 def shown(app: Context, key: bytes) -> str:
     """A key fit for a terminal or a log."""
-    return mask_key(key, app.settings.audit_key)
+    return mask_key(key, app.settings.audit_key, hide_users=app.settings.audit_pseudonymise_users)

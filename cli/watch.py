@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import os
 import queue
+import select
 import sys
 import threading
 import time
@@ -233,6 +234,12 @@ class Lines:
             return False
         return True
 
+    def unread(self) -> bool:
+        """Whether the reader of the pipe has gone: while nothing is written, nothing else tells."""
+        poll = select.poll()
+        poll.register(self._descriptor, 0)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
+
     def close(self, last: dict[str, Any] | None) -> None:
         """Write what waits, and `last`; as far as that takes _CLOSING_S."""
         with contextlib.suppress(queue.Full):
@@ -289,7 +296,7 @@ def _in_words(seen: Seen) -> str:
 async def _summaries(seen: Seen, lines: Lines | None, *, json: bool) -> None:
     """Now and then a summary, for scripts; until nobody reads any more."""
     told_s = time.monotonic()
-    while lines and not lines.closed.is_set():
+    while lines and not lines.closed.is_set() and not lines.unread():
         await asyncio.sleep(_REFRESH_S)
         if json and time.monotonic() - told_s >= STATISTICS_EVERY_S:
             told_s = time.monotonic()

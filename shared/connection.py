@@ -169,7 +169,7 @@ def open_client(options: ConnectionOptions) -> "Redis":
 
     No automatic retry: a command that may have run is decided upon by whoever sent it, not by the client.
     """
-    _load_redis()
+    load_redis()
     from redis.asyncio import Redis
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
@@ -190,7 +190,7 @@ def open_client(options: ConnectionOptions) -> "Redis":
     )
 
 
-def _load_redis() -> None:
+def load_redis() -> None:
     """Import redis-py without OpenTelemetry's SDK, which it loads wherever that is installed, for metrics of its own.
 
     The app does not use those, and the SDK takes as long to import as all of redis-py. Where the SDK is loaded already

@@ -10,7 +10,8 @@ from shared import namespaces
 from shared.keyring import keyring
 
 MAX_SHOWN_CHARS = 200
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""With the marks that turn the direction of text round: a name must not be read as another."""
 
 
 def fingerprint(secret: bytes, audit_key: str) -> str:

@@ -21,7 +21,7 @@ from local.servers import free_port
 from shared.context import Context, open_context
 from shared.doctor import access, server, standing
 from shared.doctor.events import check_flags, wanted_flags
-from shared.doctor.examination import examine
+from shared.doctor.examination import examine, refuses_two_slots
 from shared.doctor.findings import Finding, Severity, worst
 from shared.doctor.products import change_eviction, change_flags, is_local
 from shared.notifications import REQUIRED, missing_flags
@@ -226,12 +226,63 @@ async def test_a_read_only_replica_is_an_error(start: Start) -> None:
     assert "replica" in found["role"].found
 
 
+def clustered(folder: Path) -> list[str]:
+    """Options of a cluster's node. By itself it takes port + 10,000 for its bus, which may be past the last one."""
+    bus = str(free_port())
+    return ["--cluster-enabled", "yes", "--cluster-config-file", str(folder / "nodes.conf"), "--cluster-port", bus]
+
+
 async def test_a_cluster_is_an_error(start: Start, tmp_path: Path) -> None:
-    with start("--cluster-enabled", "yes", "--cluster-config-file", str(tmp_path / "nodes.conf")) as port:
+    with start(*clustered(tmp_path)) as port:
         found = await examined(f"127.0.0.1:{port}")
     assert found["cluster"].severity is Severity.ERROR
     assert "part of the keys" in found["cluster"].why
     assert "NoCluster" in server.check_cluster({"cluster_enabled": 1}, AZURE_MANAGED)[0].fix
+
+
+async def test_a_cluster_that_hides_as_one_server_is_told_by_what_it_refuses(start: Start, tmp_path: Path) -> None:
+    """Azure Managed Redis' policy EnterpriseCluster: INFO tells of no cluster, and scripts over two slots fail."""
+    with start(*clustered(tmp_path)) as port:
+        async with redis.asyncio.Redis(port=port) as client:
+            await client.execute_command("CLUSTER", "ADDSLOTS", *range(16384))
+            async with asyncio.timeout(10):
+                while not await refuses_two_slots(client):
+                    await client.ping()  # its own slots are served within a second or so
+    with start() as port:
+        async with redis.asyncio.Redis(port=port) as client:
+            assert not await refuses_two_slots(client)
+    (found,) = server.check_cluster({"cluster_enabled": 0}, AZURE_MANAGED, one_slot=True)
+    assert found.severity is Severity.ERROR
+    assert "EnterpriseCluster do not fit" in found.fix
+
+
+async def test_a_user_who_may_run_all_and_not_touch_the_app_s_keys_is_told_of_the_keys(start: Start) -> None:
+    with start("--notify-keyspace-events", REQUIRED) as port:
+        async with redis.asyncio.Redis(port=port) as client:
+            rules = (
+                "ACL SETUSER",
+                "few",
+                "on",
+                f">{PASSWORD}",
+                "~fastapi:*",
+                "~nextauth:*",
+                "~fabric:*",
+                "&*",
+                "+@all",
+            )
+            await client.execute_command(*rules)
+        lacks = (await examined(f"127.0.0.1:{port},user=few,password={PASSWORD}"))["access"].found
+    assert lacks == "user 'few' is refused: keys functions:doctor:*, keys functions:stats:*"
+
+
+def test_a_policy_that_evicts_the_app_s_state_before_charts_is_told() -> None:
+    """volatile-lru is the default of Azure Cache for Redis."""
+    (found,) = server.check_eviction({"maxmemory_policy": "volatile-lru", "maxmemory": 1}, AZURE_CACHE)
+    assert (found.severity, found.commands[0].rpartition("=")[2]) == (Severity.INFO, "volatile-ttl'")
+    assert "retries, dead letters" in found.why
+    for policy in ("noeviction", "volatile-ttl"):
+        (found,) = server.check_eviction({"maxmemory_policy": policy}, AZURE_CACHE)
+        assert found.severity is Severity.OK
 
 
 async def test_a_wrong_password_is_told_without_it(start: Start) -> None:
@@ -384,6 +435,15 @@ def test_the_properties_of_a_binding_are_those_that_the_local_host_asks_for() ->
 def test_a_server_older_than_6_0_is_an_error(about: dict[str, Any], id_: str, severity: Severity) -> None:
     (found,) = server.check_version(about)
     assert (found.id, found.severity) == (id_, severity)
+
+
+def test_a_server_that_does_not_tell_the_time_is_not_said_to_take_snapshots() -> None:
+    """Redis 6.0: at its start it takes that time for the last save."""
+    about = {"rdb_last_save_time": int(time.time()) - 1000, "uptime_in_seconds": 1000}
+    (found,) = server.check_persistence(about)
+    assert "no snapshot" in found.found
+    (found,) = server.check_persistence(about | {"rdb_last_save_time": int(time.time()) - 10})
+    assert "snapshots are taken" in found.found
 
 
 def test_a_disk_that_cannot_be_written_is_an_error() -> None:

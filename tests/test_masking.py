@@ -34,6 +34,7 @@ def test_a_fingerprint_is_the_documented_hmac() -> None:
         (b"session:SECRET", f"~{fingerprint(b'session:SECRET', AUDIT_KEY)[:12]}"),
         (b"fastapi:temp:data:a\r\nb\x1b[31m", "fastapi:temp:data:a\\r\\nb\\x1b[31m"),
         (b"fastapi:temp:data:\xff\xfe", "fastapi:temp:data:\\xff\\xfe"),
+        ("fastapi:temp:data:a\u202egpj.exe".encode(), "fastapi:temp:data:a\\u202egpj.exe"),
     ],
 )
 def test_a_key_is_shown_with_its_secret_parts_masked(key: bytes, shown: str) -> None:

@@ -268,10 +268,13 @@ class Journal:
 
     def _write(self, lines: Sequence[Line], *, sync: bool = True) -> None:
         data = memoryview(b"".join(_encode(line) + b"\n" for line in lines))
-        while data:
-            data = data[os.write(self._descriptor, data) :]
-        if sync:
-            os.fsync(self._descriptor)
+        try:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+            if sync:
+                os.fsync(self._descriptor)
+        except OSError as error:
+            raise _refused(self.path, f"cannot be written: {error.strerror}") from None
 
 
 def _refused(path: Path, why: str) -> Refused:

@@ -3,6 +3,7 @@
 `about` is INFO as redis-py parses it. What a server does not tell is no finding: INFO differs from product to product.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -97,8 +98,8 @@ def check_persistence(about: About) -> list[Finding]:
         ]
     if about.get("aof_enabled"):
         return [ok("persistence", "append-only file is on")]
-    saved = int(about.get("rdb_last_save_time", 0)) > int(about.get("server_time_usec", 0)) / 1e6 - _uptime_s(about) + 1
-    if saved:
+    now_s = int(about.get("server_time_usec", 0)) / 1e6 or time.time()  # Redis 6.0 does not tell
+    if int(about.get("rdb_last_save_time", 0)) > now_s - _uptime_s(about) + 1:
         return [ok("persistence", "no append-only file; snapshots are taken")]
     return [
         info(

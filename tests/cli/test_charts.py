@@ -5,7 +5,7 @@ import json
 from cli import charts as command
 from shared import charts
 from shared.context import Context
-from tests.cli.conftest import Costly, Manage
+from tests.cli.conftest import FEWER, Costly, Manage
 
 ROWS = json.dumps([{"t": 1_767_225_600_000 + 1000 * at, "v": at % 7} for at in range(100)])
 
@@ -77,7 +77,8 @@ async def test_a_cursor_that_is_none_is_refused(manage: Manage, app: Context) ->
     assert (code, complaint) == (2, "--cursor: not one that a list gave\n")
 
 
-async def test_200_000_keys_hold_up_nobody(costly: Costly) -> None:
+@FEWER
+async def test_very_many_keys_hold_up_nobody(costly: Costly) -> None:
     pipeline = costly.client.pipeline(transaction=False)
     for number in range(500):
         pipeline.set(f"fabric:cache:chart:c{number}:d", b"x" * 30_000, ex=600)

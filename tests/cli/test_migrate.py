@@ -525,7 +525,7 @@ def expected(keys: dict[bytes, bytes]) -> dict[bytes, bytes]:
     return found
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", range(1))
 async def test_killed_at_any_moment_it_goes_on_and_goes_back(
     redis_client: redis.asyncio.Redis,
     manage: Manage,
@@ -567,11 +567,37 @@ async def test_ctrl_c_leaves_a_journal_that_says_what_was_done(
     process.send_signal(signal.SIGINT)
     _, complaints = await asyncio.to_thread(process.communicate)
     assert process.returncode == 130
-    assert f"To go on: python manage.py migrate --apply --journal {path}" in complaints.decode()
+    assert f"To go on: python manage.py migrate --apply --journal {path} --rate 2000\n" in complaints.decode()
     journal = Journal.open(tmp_path / "j", Header(VERSION, f"127.0.0.1:{redis_port}", []), write=False)
     assert journal.doubtful == []
     assert {one.keys[1] for one in journal.made()} == (await strings(redis_client)).keys() - keys.keys()
     journal.close()
+
+
+async def test_a_disk_that_is_full_is_told_and_what_was_renamed_is_in_the_journal(
+    redis_client: redis.asyncio.Redis, manage: Manage, manage_environment: dict[str, str], tmp_path: Path
+) -> None:
+    keys = await seeded(redis_client, 4000)
+    command = [sys.executable, "manage.py", "migrate", "--apply", "--journal", str(tmp_path / "j")]
+    done = await asyncio.to_thread(
+        subprocess.run,
+        ["prlimit", "--fsize=100000", *command],
+        cwd=ROOT,
+        env=manage_environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "cannot be written: File too large" in done.stderr
+    assert "Redis:" not in done.stderr
+    renamed = await strings(redis_client)
+    assert renamed != keys
+    assert sorted(renamed.values()) == sorted(keys.values())
+    code, _, complaints = await asyncio.to_thread(manage, "migrate", "--undo", str(tmp_path / "j"), "--apply")
+    assert code == 0, complaints
+    assert await strings(redis_client) == keys
 
 
 # In all

@@ -8,6 +8,7 @@ import signal
 import sys
 from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
@@ -108,12 +109,19 @@ async def test_a_reader_that_stands_still_stalls_neither_redis_nor_the_end(app: 
 
 
 async def drained(app: Context) -> None:
-    """Until no subscriber has messages waiting in Redis."""
+    """Until no subscriber has messages waiting, in Redis or in its socket."""
     while True:
         clients = await app.redis.client_list(_type="pubsub")
         assert clients
-        if all(int(one["omem"]) == 0 and int(one["obl"]) == 0 for one in clients):
+        if all(one["omem"] == one["obl"] == "0" and not unread(int(one["addr"].rpartition(":")[2])) for one in clients):
             return
+
+
+def unread(port: int) -> bool:
+    """Whether the socket with this local port holds bytes that nobody has read; Linux tells."""
+    table = Path("/proc/net/tcp")
+    lines = [line.split() for line in table.read_text().splitlines()[1:]] if table.exists() else []
+    return any(int(line[1][-4:], 16) == port and int(line[4].partition(":")[2], 16) for line in lines)
 
 
 async def test_a_reader_that_goes_ends_it(app: Context, start: Start) -> None:
@@ -124,6 +132,12 @@ async def test_a_reader_that_goes_ends_it(app: Context, start: Start) -> None:
         await app.redis.set("fastapi:temp:data:b1", "x")
         await asyncio.sleep(0)
     assert process.returncode == 0
+
+
+async def test_a_reader_that_goes_while_nothing_happens_ends_it(app: Context, start: Start) -> None:
+    process = await start()
+    process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
+    assert await asyncio.wait_for(process.wait(), 10) == 0
 
 
 async def test_a_connection_that_is_cut_is_made_again(app: Context, start: Start) -> None:
