@@ -16,7 +16,7 @@ INTERRUPTED = 130
 
 
 OF_THE_SERVER: tuple[str, ...] = (
-    *("guarantees", "e2e", "sessions"),
+    *("guarantees", "sessions", "e2e/test_app.py", "e2e/test_sweep.py"),
     *("test_batches.py", "test_charts.py", "test_sessions.py", "test_claims.py", "test_retries.py"),
     *("test_dead_letters.py", "test_replay.py", "test_sweep.py"),
 )
