@@ -118,7 +118,7 @@ async def test_progress_reaches_the_number_of_keys(app: Context) -> None:
         Selection(Namespace.FABRIC, frozenset({"chart-data", UNKNOWN_KIND})),
         Selection(match=b"*chart*"),
     ],
-    ids=str,
+    ids=lambda one: f"{one.namespace} {sorted(one.kinds)} {one.match}",
 )
 async def test_a_selection_finds_what_it_has_and_nothing_else(app: Context, selection: Selection) -> None:
     keys = {kind.example.encode() for kind in namespaces.TABLE} | {b"fabric:data:chart::id", b"other", b"a:b"}
