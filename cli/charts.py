@@ -1,6 +1,5 @@
 """`charts list`: the chart caches, how old and how large they are."""
 
-import re
 from collections.abc import Sequence
 from functools import partial
 from typing import Annotated
@@ -10,14 +9,13 @@ import typer
 from rich.table import Table
 
 from cli import human
-from cli.terminal import Exit, Json, Refused, complain, open_console, run, show_json, shown
+from cli.terminal import Exit, Json, open_console, run, show_json, shown
 from shared import chart_views, keyspace, namespaces
 from shared.chart_views import ChartView
 from shared.context import Context
 from shared.keyspace import Look, Selection
 from shared.masking import printable
 
-MAX_LISTED = 10_000
 LINE_CHARS = 12
 _LEVELS = "▁▂▃▄▅▆▇█"
 _CACHES = Selection(kinds=frozenset({namespaces.CHART_CACHE.name}))
@@ -45,10 +43,8 @@ def _group() -> None:
 @commands.command("list")
 def list_charts(
     stale: Annotated[bool, typer.Option("--stale", help="Only those whose source is gone.")] = False,
-    limit: Annotated[
-        int, typer.Option(min=1, max=MAX_LISTED, help="About how many: Redis gives them by the page.")
-    ] = 100,
-    cursor: Annotated[str, typer.Option(help="Where the list before ended.")] = "0",
+    limit: human.Limit = 100,
+    cursor: human.Cursor = "0",
     json: Json = False,
 ) -> None:
     """List chart caches, newest first within the page: age, TTL, stale or not, points of the source, size.
@@ -63,10 +59,9 @@ def list_charts(
 
 
 async def _list(app: Context, *, stale: bool, limit: int, cursor: str, json: bool) -> Exit:
-    if not re.fullmatch(r"\d{1,20}", cursor, re.ASCII) or int(cursor) >= 2**64:
-        raise Refused("--cursor: not one that a list gave")
+    start = human.parse_cursor(cursor)
     with human.telling(lambda: "nothing was changed"):
-        rows, next_cursor = await page(app, int(cursor), limit, stale=stale)
+        rows, next_cursor = await page(app, start, limit, stale=stale)
     if json:
         charts = [{name: getattr(row, name) for name in Row.__struct_fields__ if name != "line"} for row in rows]
         show_json({"charts": charts, "cursor": str(next_cursor) if next_cursor else None})
@@ -85,7 +80,7 @@ async def _list(app: Context, *, stale: bool, limit: int, cursor: str, json: boo
         table.add_row(age, ttl, points, human.size(row.bytes), state, row.line, row.key)
     if rows:
         open_console().print(table)
-    complain(f"{len(rows)} listed; more with --cursor {next_cursor}" if next_cursor else f"{len(rows)} listed, no more")
+    human.tell_listed(len(rows), next_cursor)
     return Exit.OK
 
 

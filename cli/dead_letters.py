@@ -17,9 +17,8 @@ from shared.context import Context
 from shared.dead_letters import Letter, Payload
 from shared.errors import KeyspaceError
 from shared.masking import printable
-from shared.replay import Replayed
+from shared.reactors import REACTORS
 
-REACTORS: Sequence[Replayed] = (batches, charts, sessions)
 MAX_PARTS = 20
 MAX_CHARS = 4000
 """Of a payload, all parts together."""

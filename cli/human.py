@@ -8,11 +8,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import Annotated
 
 import typer
 
-from cli.terminal import complain, open_console
+from cli.terminal import Refused, complain, open_console
 
+MAX_LISTED = 10_000
+Limit = Annotated[int, typer.Option(min=1, max=MAX_LISTED, help="About how many: Redis gives them by the page.")]
+Cursor = Annotated[str, typer.Option(help="Where the list before ended.")]
 MAX_LINE_BYTES = 1 << 20
 _TOLD_EVERY_S = 5.0
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -32,6 +36,18 @@ def parse_rate(text: str) -> float:
     if not found or not int(found[1]):
         raise typer.BadParameter("a number of keys per second such as 500 is expected")
     return float(found[1])
+
+
+def parse_cursor(text: str) -> int:
+    """Where a list of SCAN's pages goes on. Raises Refused for what no list gave."""
+    if not re.fullmatch(r"\d{1,20}", text, re.ASCII) or int(text) >= 2**64:
+        raise Refused("--cursor: not one that a list gave")
+    return int(text)
+
+
+def tell_listed(count: int, next_cursor: int) -> None:
+    """How many were listed, and with which cursor to go on; 0 is the end."""
+    complain(f"{count} listed; more with --cursor {next_cursor}" if next_cursor else f"{count} listed, no more")
 
 
 def span(seconds: float | None) -> str:

@@ -16,7 +16,6 @@ from shared.context import Context
 from shared.keyspace import UNKNOWN_KIND, KindStatistics, Look, Namespace, Selection, Statistics
 from shared.session_keys import session_key, token_of
 
-MAX_LISTED = 10_000
 _BAR_CHARS = 8
 _FINGERPRINT = re.compile(rb"@([0-9a-f]{12,32})")
 _GLOB_CHARS = re.compile(rb"[*?\[\]\\]")
@@ -46,10 +45,8 @@ def list_keys(
     namespace: InNamespace = None,
     kind: KindNames = None,
     match: Match = None,
-    limit: Annotated[
-        int, typer.Option(min=1, max=MAX_LISTED, help="About how many: Redis gives them by the page.")
-    ] = 100,
-    cursor: Annotated[str, typer.Option(help="Where the list before ended.")] = "0",
+    limit: human.Limit = 100,
+    cursor: human.Cursor = "0",
     json: Json = False,
 ) -> None:
     """List keys, secrets masked, with kind and TTL.
@@ -74,9 +71,8 @@ async def _list(
     cursor: str,
     json: bool,
 ) -> Exit:
-    if not re.fullmatch(r"\d{1,20}", cursor, re.ASCII) or int(cursor) >= 2**64:
-        raise Refused("--cursor: not one that a list gave")
-    looks, next_cursor = await page(app, selection_of(namespace, kinds, match), int(cursor), limit)
+    start = human.parse_cursor(cursor)
+    looks, next_cursor = await page(app, selection_of(namespace, kinds, match), start, limit)
     if json:
         rows = [
             {
@@ -95,9 +91,7 @@ async def _list(
         table.add_row(one.kind_name, _ttl(one.ttl_ms), shown(app, one.key))
     if looks:
         open_console().print(table)
-    complain(
-        f"{len(looks)} listed; more with --cursor {next_cursor}" if next_cursor else f"{len(looks)} listed, no more"
-    )
+    human.tell_listed(len(looks), next_cursor)
     return Exit.OK
 
 

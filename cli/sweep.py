@@ -13,13 +13,13 @@ from rich.table import Table
 from cli import human
 from cli.guard import refuse_other_audit_key
 from cli.terminal import Exit, Json, complain, open_console, run, show_json
-from shared import batches, charts, sessions, telemetry
 from shared import sweep as sweeps
+from shared import telemetry
 from shared.context import Context
 from shared.outcomes import Outcome, Result
+from shared.reactors import REACTORS
 from shared.sweep import SweepReport, SweptReactor
 
-REACTORS: Sequence[SweptReactor] = (batches, charts, sessions)
 BUDGET_S = 3600
 _TROUBLE = (Result.REJECTED, Result.RETRIED, Result.DEAD)
 

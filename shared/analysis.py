@@ -51,13 +51,11 @@ class Anomaly(msgspec.Struct, frozen=True, rename="camel"):
 
 @dataclass(frozen=True)
 class Analysis:
-    """`metrics`: per metric count, mean, std (of the population), min, max, p50, p95, p99 (linear between ranks).
-    `sketches`: the values that each metric's sketch in the baseline gains."""
+    """`metrics`: per metric count, mean, std (of the population), min, max, p50, p95, p99 (linear between ranks)."""
 
     metrics: Mapping[str, Mapping[str, float]]
     anomalies: tuple[Anomaly, ...]
     anomalies_omitted: int
-    sketches: Mapping[str, Sequence[float]]
     baseline_samples: int
 
 
@@ -87,7 +85,6 @@ def analyse(readings: Readings, baseline: Baseline, *, threshold: float, min_sam
         metrics=metrics,
         anomalies=tuple(anomalies[:MAX_ANOMALIES]),
         anomalies_omitted=max(0, len(anomalies) - MAX_ANOMALIES),
-        sketches={metric: series.values for metric, series in readings.series.items()},
         baseline_samples=baseline_samples,
     )
 

@@ -142,7 +142,8 @@ def _compute(held: Claim, model: Baseline, settings: Settings) -> _Ready:
         raise WorkerLost(f"{held.attempt - 1} workers claimed this content and did not finish")
     given = _readings(held.payload)
     found = analyse(given, model, threshold=settings.anomaly_threshold, min_samples=settings.baseline_min_samples)
-    return _Ready(held, _identity(held, model, found) | as_result(given, found), baseline.encode_delta(found.sketches))
+    delta = baseline.encode_delta({metric: series.values for metric, series in given.series.items()})
+    return _Ready(held, _identity(held, model, found) | as_result(given, found), delta)
 
 
 def _readings(payload: Payload) -> Readings:

@@ -6,21 +6,19 @@ shared/openapi.py describes them all, and GET /api/openapi.json with it.
 import asyncio
 import re
 import time
-from collections.abc import Sequence
 
 import azure.functions as func
 
-from shared import batches, charts, context, sessions, telemetry
+from shared import context, telemetry
 from shared.errors import KeyspaceError
-from shared.replay import Replayed
+from shared.reactors import REACTORS
 from triggers.answers import HEADERS, Refusal, answered, answering, one_of, text_of, whole
 
 blueprint = func.Blueprint()
 
 HEALTH_EVERY_S = 1.0
 """How long an anonymous answer about health holds: whoever asks, Redis is asked no more often."""
-_REACTORS: Sequence[Replayed] = (batches, charts, sessions)
-_NAMES = [reactor.NAME for reactor in _REACTORS]
+_NAMES = [reactor.NAME for reactor in REACTORS]
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -126,7 +124,7 @@ async def replay_dead_letter(req: func.HttpRequest) -> func.HttpResponse:
     if letter.reactor not in _NAMES:
         raise Refusal(409, "the letter is of a reactor that does not replay")
     try:
-        outcome = await replay.replay(app, _REACTORS, letter_id)
+        outcome = await replay.replay(app, REACTORS, letter_id)
     except KeyspaceError:  # somebody removed it meanwhile, or wrote over it
         raise _unknown() from None
     duration_ms = (time.perf_counter() - started_s) * 1000

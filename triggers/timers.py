@@ -10,13 +10,13 @@ from dataclasses import dataclass
 
 import azure.functions as func
 
-from shared import batches, charts, context, dead_letters, retries, sessions, settings, shutdown, telemetry
+from shared import context, dead_letters, retries, sessions, settings, shutdown, telemetry
 from shared.errors import ConfigurationError
+from shared.reactors import REACTORS
 from shared.sweep import SweptReactor, react_to_due, retry_due, server_id, sweep
 
 blueprint = func.Blueprint()
 
-REACTORS: Sequence[SweptReactor] = (batches, charts, sessions)
 MAX_BUDGET_S = 60.0
 """Longest run; half of functionTimeout where that is less. The next run goes on where this one stopped."""
 
