@@ -52,7 +52,7 @@ class Fold:
     sketches: Mapping[bytes, bytes] = field(default_factory=dict)
 
     def flat(self) -> list[bytes | int]:
-        """As lua/commit_batch.lua takes it."""
+        """As lua/commit_batches.lua takes it."""
         stored = (part for pair in self.sketches.items() for part in pair)
         return [len(self.merged), len(self.outdated), *self.merged, *self.outdated, *stored]
 

@@ -5,7 +5,8 @@ claim (1 round trip for up to 64 batches) -> readings -> analysis (pure) -> fenc
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +16,7 @@ import msgspec
 from shared import baseline, claims, ledger, namespaces, readings, telemetry
 from shared.analysis import Analysis, analyse, as_result
 from shared.baseline import Baseline
-from shared.claims import MODEL_NAME, REACTOR, Batch, Claim
+from shared.claims import MODEL_NAME, REACTOR, Batch, Claim, Commit
 from shared.context import Context
 from shared.dead_letters import Payload
 from shared.errors import NotReady, WorkerLost
@@ -35,6 +36,8 @@ SWEPT: tuple[Swept, ...] = (Swept(namespaces.BATCH.prefix + b"*", lambda key: ke
 BATCHES_PER_CLAIM = 64
 THREAD_BYTES = 64 * 1024
 """Payloads from here on take about 5 ms or more to analyse: that work leaves the event loop."""
+AIR_S = 0.001
+"""How long small batches are analysed without a break for the other functions of the process."""
 MAX_LOOKS = 3
 """How often a batch that is written again and again is looked at in one call; then its next event has to do it."""
 _NOTHING_DONE = frozenset({Result.DUPLICATE, Result.LATER, Result.IGNORED})
@@ -48,7 +51,8 @@ class _Ready:
 
     claim: Claim
     result: dict[str, Any]
-    delta: bytes
+    values: Mapping[str, Sequence[float]]
+    """What it adds to the model, per metric."""
 
 
 async def react(app: Context, keys: Sequence[bytes], operation: str) -> list[Outcome]:
@@ -111,6 +115,7 @@ async def _work(app: Context, claimed: dict[int, Claim]) -> dict[int, _Found]:
     found: dict[int, _Found] = {}
     large = {index: held for index, held in claimed.items() if held.payload_bytes() >= THREAD_BYTES}
     ready: dict[int, _Ready] = {}
+    air_s = time.monotonic() + AIR_S
     for index, held in claimed.items():
         if index in large:
             continue
@@ -118,7 +123,9 @@ async def _work(app: Context, claimed: dict[int, Claim]) -> dict[int, _Found]:
             ready[index] = _compute(held, app.baseline.value, app.settings)
         except Exception as error:  # the ledger decides
             found[index] = await _failed(app, held, error)
-        await asyncio.sleep(0)
+        if time.monotonic() >= air_s:
+            await asyncio.sleep(0)
+            air_s = time.monotonic() + AIR_S
     async with claims.kept_alive(app, list(large.values())):
         found |= await _commit(app, ready)
         until_s = time.monotonic() + app.settings.work_timeout_s
@@ -142,8 +149,8 @@ def _compute(held: Claim, model: Baseline, settings: Settings) -> _Ready:
         raise WorkerLost(f"{held.attempt - 1} workers claimed this content and did not finish")
     given = _readings(held.payload)
     found = analyse(given, model, threshold=settings.anomaly_threshold, min_samples=settings.baseline_min_samples)
-    delta = baseline.encode_delta({metric: series.values for metric, series in given.series.items()})
-    return _Ready(held, _identity(held, model, found) | as_result(given, found), delta)
+    values = {metric: series.values for metric, series in given.series.items()}
+    return _Ready(held, _identity(held, model, found) | as_result(given, found), values)
 
 
 def _readings(payload: Payload) -> Readings:
@@ -167,16 +174,36 @@ def _identity(held: Claim, model: Baseline, found: Analysis) -> dict[str, Any]:
     }
 
 
-async def _commit(app: Context, ready: dict[int, _Ready]) -> dict[int, _Found]:
-    """Commit what is ready, in one round trip."""
-    calls = [
-        claims.commit_call(app, one.claim, msgspec.json.encode(one.result), _message(one.result), one.delta)
-        for one in ready.values()
-    ]
-    replies = await ledger.run_repeatable(app, "commit_batch", calls)
-    return {
-        index: await _committed(app, one, reply) for (index, one), reply in zip(ready.items(), replies, strict=True)
-    }
+async def _commit(app: Context, ready: Mapping[int, _Ready]) -> dict[int, _Found]:
+    """Commit what is ready in one round trip; in further ones where somebody else was quicker with some of it."""
+    found: dict[int, _Found] = {}
+    waiting = dict(ready)
+    while waiting:
+        call = claims.commit_call(app, [_as_commit(one) for one in waiting.values()], _delta(waiting.values()))
+        (replies,) = await ledger.run_repeatable(app, "commit_batches", [call])
+        if isinstance(replies, Exception):
+            if len(waiting) > 1 and not ledger.is_outage(replies):  # one of them may be the cause
+                for index, one in waiting.items():
+                    found |= await _commit(app, {index: one})
+                return found
+            replies = [replies] * len(waiting)
+        answered = dict(zip(waiting, replies, strict=True))
+        for index, reply in answered.items():
+            if reply != b"not yet":
+                found[index] = await _committed(app, waiting.pop(index), reply)
+    return found
+
+
+def _as_commit(one: _Ready) -> Commit:
+    return Commit(one.claim, msgspec.json.encode(one.result), _message(one.result))
+
+
+def _delta(ready: Iterable[_Ready]) -> bytes:
+    together: defaultdict[str, list[float]] = defaultdict(list)
+    for one in ready:
+        for metric, values in one.values.items():
+            together[metric] += values
+    return baseline.encode_delta(together)
 
 
 async def _committed(app: Context, one: _Ready, reply: Any) -> _Found:

@@ -1,6 +1,6 @@
 """Claims on batches: who works on which content, told apart by fencing tokens.
 
-lua/claim_batches.lua reads and claims, lua/commit_batch.lua lets only the holder write, lua/renew_claims.lua keeps a
+lua/claim_batches.lua reads and claims, lua/commit_batches.lua lets only the holder write, lua/renew_claims.lua keeps a
 lease during long work or gives it back. All times are Redis' own.
 """
 
@@ -147,22 +147,37 @@ def _answer(batch: Batch, answer: Any) -> Answer:
     raise AssertionError("claim_batches.lua answers in one of these forms")
 
 
-def commit_call(app: Context, held: Claim, result: bytes, message: bytes, delta: bytes) -> Call:
-    """KEYS and ARGV of lua/commit_batch.lua."""
+@dataclass(frozen=True)
+class Commit:
+    """What is to be written for a claim: the result, which begins with result_head(digest), and the message."""
+
+    claim: Claim
+    result: bytes
+    message: bytes
+
+
+def commit_call(app: Context, commits: Sequence[Commit], delta: bytes) -> Call:
+    """KEYS and ARGV of lua/commit_batches.lua; `delta` is what all of these add to the model."""
+    keys: list[bytes] = []
+    written: list[bytes] = []
+    for one in commits:
+        held = one.claim
+        keys += (namespaces.build(namespaces.RESULT, held.batch.batch_id), held.claim_key)
+        written += (one.result, one.message, held.token, result_head(held.payload.digest))
+    merged, outdated, *fold = app.baseline.take_fold().flat()
     return (
-        [namespaces.build(namespaces.RESULT, held.batch.batch_id), model_key(), held.claim_key],
+        [*keys, model_key()],
         [
-            result,
             namespaces.RESULTS_TTL_S,
             namespaces.MODEL_CACHE_TTL_S,
-            delta,
             baseline.GENERATION_S,
             namespaces.BATCH_EVENTS_CHANNEL,
-            message,
             app.owner,
-            held.token,
-            result_head(held.payload.digest),
-            *app.baseline.take_fold().flat(),
+            delta,
+            merged,
+            outdated,
+            *written,
+            *fold,
         ],
     )
 

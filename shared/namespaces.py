@@ -420,15 +420,26 @@ def build(kind: Kind, *parts: bytes | str) -> bytes:
     Raises ValueError when the parts do not make a key that parses back to them: an empty part, a ':' where the
     pattern could then be read in two ways, a session that would be an index.
     """
-    values = iter([part.encode() if isinstance(part, str) else part for part in parts])
-    if len(parts) != len(kind.part_names):
-        raise ValueError(f"{kind.name} takes {len(kind.part_names)} parts, not {len(parts)}")
-    key = b"".join(
-        next(values) if text.startswith("{") else text.encode() for text in re.split(r"(\{\w+\})", kind.pattern)
-    )
-    if parse(key) != (kind, tuple(part.encode() if isinstance(part, str) else part for part in parts)):
+    if kind.name in _FREE and len(parts) == 1 and parts[0]:
+        (part,) = parts
+        return _FREE[kind.name] + (part.encode() if isinstance(part, str) else part)
+    texts, rivals = _BUILDING[kind.name]
+    if len(parts) != len(texts) - 1:
+        raise ValueError(f"{kind.name} takes {len(texts) - 1} parts, not {len(parts)}")
+    key, values = texts[0], tuple([part.encode() if isinstance(part, str) else part for part in parts])
+    for value, text in zip(values, texts[1:], strict=True):
+        key += value + text
+    if parts_of(kind, key) != values or any(rival.regex.fullmatch(key) for rival in rivals):
         raise ValueError(f"these parts make no {kind.name} key: {kind.pattern}")
     return key
+
+
+def _building(kind: Kind) -> tuple[tuple[bytes, ...], tuple[Kind, ...]]:
+    """The texts around the parts, and the kinds before this one that could claim one of its keys."""
+    texts = tuple(text.encode() for text in re.split(r"\{\w+\}", kind.pattern))
+    before = TABLE[: TABLE.index(kind)]
+    rivals = (one for one in before if one.prefix.startswith(kind.prefix) or kind.prefix.startswith(one.prefix))
+    return texts, tuple(rivals)
 
 
 def parse(key: bytes) -> tuple[Kind, tuple[bytes, ...]] | None:
@@ -443,3 +454,12 @@ def parts_of(kind: Kind, key: bytes) -> tuple[bytes, ...] | None:
     """The parts of a key of this very kind; None when it is of another kind or of none."""
     match = kind.regex.fullmatch(key)
     return match.groups() if match else None
+
+
+_BUILDING = {kind.name: _building(kind) for kind in TABLE}
+_FREE = {
+    name: texts[0]
+    for name, (texts, rivals) in _BUILDING.items()
+    if texts[1:] == (b"",) and not rivals and BY_NAME[name].part_names[0] not in _PART_REGEX
+}
+"""Prefixes of the kinds whose one part, the last, may be anything but empty: what a burst has to build."""

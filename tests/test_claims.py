@@ -8,7 +8,7 @@ import msgspec
 import pytest
 import redis.asyncio
 
-from shared import batches, claims
+from shared import baseline, batches, claims, namespaces
 from shared.claims import LATER, Batch, Claim
 from shared.context import Context, open_context
 from shared.outcomes import Outcome, Result
@@ -39,7 +39,8 @@ async def claim(app: Context) -> Claim:
 
 async def commit(app: Context, held: Claim, number: int = 1) -> bytes:
     result = claims.result_head(held.payload.digest) + f',"number":{number}}}'.encode()
-    (reply,) = await app.run_many("commit_batch", [claims.commit_call(app, held, result, b"{}", b"\x90")])
+    call = claims.commit_call(app, [claims.Commit(held, result, b"{}")], b"\x90")
+    ((reply,),) = await app.run_many("commit_batches", [call])
     return bytes(reply)
 
 
@@ -65,12 +66,56 @@ async def test_a_claim_says_who_until_when_and_lives_half_an_hour(
     assert 3_590_000 < held.ttl_ms <= 3_600_000
 
 
-async def test_a_live_lease_is_skipped_and_its_holder_looks_again(workers: tuple[Context, Context]) -> None:
+@pytest.mark.parametrize(("content", "then"), [(BATCH + " ", b"again"), (BATCH, b"committed")])
+async def test_a_live_lease_is_skipped_and_its_holder_looks_again_where_the_content_is_another(
+    workers: tuple[Context, Context], redis_client: redis.asyncio.Redis, content: str, then: bytes
+) -> None:
     held = await claim(workers[0])
+    await redis_client.set(ONE.key, content, ex=3600)
     for other in workers:
         (answer,) = await claims.claim(other, [ONE])
         assert answer == Outcome(ONE.key, Result.LATER, "another worker is at it")
-    assert await commit(workers[0], held) == b"again"
+    assert await commit(workers[0], held) == then
+
+
+async def test_where_one_of_a_group_cannot_be_committed_nothing_is_written_and_the_others_are_told_apart(
+    workers: tuple[Context, Context], redis_client: redis.asyncio.Redis
+) -> None:
+    held = []
+    for batch_id in (b"a", b"b", b"c"):
+        batch = Batch(namespaces.build(namespaces.BATCH, batch_id), batch_id)
+        await redis_client.set(batch.key, BATCH, ex=3600)
+        held += await claims.claim(workers[0], [batch])
+    await redis_client.delete(held[1].claim_key)
+    head = claims.result_head(held[2].payload.digest)
+    await redis_client.set(namespaces.build(namespaces.RESULT, b"c"), head + b"}")
+    delta = baseline.encode_delta({"ph": [7.0]})
+    call = claims.commit_call(workers[0], [claims.Commit(one, head + b"}", b"{}") for one in held], delta)
+    (answers,) = await workers[0].run_many("commit_batches", [call])
+    assert answers == [b"not yet", b"stale", b"same"]
+    assert not await redis_client.exists(namespaces.build(namespaces.RESULT, b"a"), claims.model_key())
+    assert await redis_client.exists(held[0].claim_key)
+    assert not await redis_client.exists(held[2].claim_key), "its holder is done with it"
+
+
+async def test_a_group_is_committed_without_those_that_others_took_over(
+    workers: tuple[Context, Context], redis_client: redis.asyncio.Redis
+) -> None:
+    app = workers[0]
+    ready = {}
+    for index, batch_id in enumerate((b"a", b"b", b"c")):
+        batch = Batch(namespaces.build(namespaces.BATCH, batch_id), batch_id)
+        await redis_client.set(batch.key, BATCH, ex=3600)
+        (held,) = await claims.claim(app, [batch])
+        assert isinstance(held, Claim)
+        ready[index] = batches._compute(held, app.baseline.value, app.settings)
+    await redis_client.delete(ready[1].claim.claim_key)
+    await batches._commit(app, {2: ready[2]})
+    found = await batches._commit(app, ready)
+    assert [found[index][0].result for index in range(3)] == [Result.PROCESSED, Result.LATER, Result.DUPLICATE]
+    fields = [part for pair in (await redis_client.hgetall(claims.model_key())).items() for part in pair]
+    model = baseline.decode_model(fields, (await redis_client.time())[0])
+    assert (model.version, model.sketches["m"].samples) == (2, 2), "each batch counts once"
 
 
 async def test_a_lease_that_ran_out_is_taken_over_with_a_higher_token_and_the_old_holder_is_refused(
@@ -132,7 +177,7 @@ async def test_long_work_keeps_its_lease(workers: tuple[Context, Context], redis
             await until_free(redis_client)  # until the lease that is written now would have run out
             (answer,) = await claims.claim(workers[1], [ONE])
             assert isinstance(answer, Outcome), "taken over although it was renewed"
-    assert await commit(workers[0], held) == b"again"
+    assert await commit(workers[0], held) == b"committed"
 
 
 async def test_a_renewal_leaves_the_claim_of_another_alone(

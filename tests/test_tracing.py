@@ -63,7 +63,7 @@ async def test_a_trace_leads_from_the_trigger_to_the_commit(app: Context, spans:
         telemetry.record("process_fastapi_data", "batches", "set", outcome, 1.0, app.settings.audit_key)
     found = {span.name: span for span in spans.get_finished_spans()}
     root = found.pop("process_fastapi_data")
-    assert set(found) == {"claim_batches", "commit_batch"}
+    assert set(found) == {"claim_batches", "commit_batches"}
     assert {span.parent.span_id for span in found.values() if span.parent} == {root.context.span_id}
     assert dict(root.attributes or {}) | {"keyspace.duration_ms": 1.0} == {
         "keyspace.function": "process_fastapi_data",

@@ -15,7 +15,8 @@
 --        {"gone"}                    no such key
 --        {"done"}                    the result was made from this very content
 --        {"dead"}                    this content became a dead letter
---        {"held"}                    somebody holds a live lease on it; that holder will look again when it commits
+--        {"held"}                    somebody holds a live lease on it; if on other content, that holder will look again
+--                                    when it commits
 --        {"foreign"}                 another application keeps something under the claim's key; it was left alone
 --        {"later"}                   ARGV 4 is used up
 --        {"type", name}              neither string, hash nor list
@@ -96,14 +97,15 @@ end
 
 -- {kind, digest, parts}, or an answer that ends the matter as the second value.
 local function read(key, mark)
-  local kind = redis.call('TYPE', key).ok
+  local length = redis.pcall('STRLEN', key) -- nearly always a string: one call tells all
+  local kind = type(length) == 'number' and length > 0 and 'string' or redis.call('TYPE', key).ok
   if kind == 'none' then return nil, {'gone'} end
   if kind ~= 'string' and kind ~= 'list' and kind ~= 'hash' then
     return nil, mark == '-' and {'dead'} or {'type', kind}
   end
   local parts, bytes
   if kind == 'string' then
-    bytes = redis.call('STRLEN', key)
+    bytes = length
     if bytes <= max_bytes then parts = {redis.call('GET', key)} end
   else
     local usage = redis.call('MEMORY', 'USAGE', key) -- an estimate by samples, before reading
@@ -140,7 +142,7 @@ local function claim(key, result, claim_key, mark_key)
   local held = redis.call('HMGET', claim_key, 'lease_until_ms', 'token', 'attempt', 'digest')
   local until_ms = tonumber(held[1]) or 0
   if until_ms > now_ms and until_ms <= now_ms + MAX_LEASE_MS then
-    redis.call('HSET', claim_key, 'again', '1')
+    if held[4] ~= digest then redis.call('HSET', claim_key, 'again', '1') end
     return {'held'}
   end
   local token = string.format('%.0f', math.max(now_us, (tonumber(held[2]) or 0) + 1))
