@@ -5,13 +5,15 @@ connection is down, or still waits in the queue when the host stops.
 """
 
 import asyncio
-import json
+import itertools
 import logging
+import math
 import secrets
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
+import msgspec
 from redis.exceptions import RedisError
 
 from shared.connection import ConnectionOptions, open_client
@@ -21,8 +23,9 @@ if TYPE_CHECKING:
 
 _FIRST_RETRY_S = 0.05
 _LAST_RETRY_S = 5.0
+_READ_AT_ONCE = 32
 
-# Newtonsoft escapes these three beyond what JSON asks for; json.dumps writes all the rest as it does.
+# Newtonsoft escapes these three beyond what JSON asks for; msgspec writes all the rest as it does.
 _NEWTONSOFT = str.maketrans({"\u0085": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
 log = logging.getLogger("local.pubsub")
@@ -35,9 +38,9 @@ class SubscribeError(RuntimeError):
 def message_text(subscription: bytes, channel: bytes, message: bytes) -> str:
     """The JSON text that the function receives, as the extension writes it. Bytes that are not UTF-8 become U+FFFD."""
     names = ("SubscriptionChannel", "Channel", "Message")
-    values = (part.decode("utf-8", "replace") for part in (subscription, channel, message))
-    document = dict(zip(names, values, strict=True))
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).translate(_NEWTONSOFT)
+    values = [part.decode("utf-8", "replace") for part in (subscription, channel, message)]
+    text = msgspec.json.encode(dict(zip(names, values, strict=True))).decode()
+    return text if text.isascii() else text.translate(_NEWTONSOFT)
 
 
 class Subscription:
@@ -105,7 +108,7 @@ class Subscription:
         await mark
 
     async def _subscribe(self) -> None:
-        self._pubsub = self._client.pubsub()
+        self._pubsub = self._client.pubsub(push_handler_func=_unchanged)
         try:
             await (self._pubsub.psubscribe if self._pattern else self._pubsub.subscribe)(self._channel)
             if await self._pubsub.get_message(timeout=self._options.command_timeout_s) is None:
@@ -132,12 +135,20 @@ class Subscription:
             log.warning("%s: subscribed again", self._function)
 
     async def _read(self) -> None:
-        while self._pubsub is not None:
-            received: dict[str, Any] | None = await self._pubsub.get_message(timeout=None)
-            match received:
-                case {"type": "pmessage" | "message", "pattern": pattern, "channel": channel, "data": data}:
-                    self._queue.put_nowait(message_text(pattern or channel, channel, data))
-                case {"type": "pong", "data": token} if token in self._marks:
+        """From the connection itself: get_message costs ten times as much per message as reading it."""
+        for number in itertools.count(1):
+            if number % _READ_AT_ONCE == 0:
+                await asyncio.sleep(0)  # messages that are there already are read without a break
+            if self._pubsub is None:
+                return
+            match await self._pubsub.connection.read_response(timeout=math.inf, push_request=True):
+                case [b"pmessage", pattern, channel, data]:
+                    self._queue.put_nowait(message_text(pattern, channel, data))
+                case [b"message", channel, data]:
+                    self._queue.put_nowait(message_text(channel, channel, data))
+                case bytes() as token if token in self._marks:  # a PONG of RESP3
+                    self._queue.put_nowait(self._marks.pop(token))
+                case [b"pong", token] if token in self._marks:
                     self._queue.put_nowait(self._marks.pop(token))
 
     async def _subscribe_again(self) -> None:
@@ -163,6 +174,11 @@ class Subscription:
         for mark in self._marks.values():
             self._queue.put_nowait(mark)
         self._marks.clear()
+
+
+async def _unchanged(message: list[Any]) -> list[Any]:
+    """Instead of redis-py's own, which makes a log line of each message, shown or not."""
+    return message
 
 
 def _release(mark: asyncio.Future[None]) -> None:

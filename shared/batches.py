@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
+from threading import Thread
 from typing import Any
 
 import msgspec
@@ -24,6 +26,7 @@ from shared.offloop import off_loop
 from shared.outcomes import Outcome, Result, duplicate, ignored, later, processed
 from shared.readings import Readings
 from shared.settings import Settings
+from shared.sketch import load_numpy
 from shared.swept import Swept
 
 NAME = REACTOR
@@ -34,6 +37,8 @@ INERT_OPERATIONS = frozenset(
 SWEPT: tuple[Swept, ...] = (Swept(namespaces.BATCH.prefix + b"*", lambda key: key),)
 
 BATCHES_PER_CLAIM = 64
+MANY_BATCHES = 32
+"""So many at once are the sign of a burst."""
 THREAD_BYTES = 64 * 1024
 """Payloads from here on take about 5 ms or more to analyse: that work leaves the event loop."""
 AIR_S = 0.001
@@ -85,7 +90,15 @@ type _Found = tuple[Outcome | None, bool]
 """The outcome for a batch, if there is one yet, and whether to look at it again."""
 
 
+@cache
+def _expect_many() -> None:
+    """Prepare for a burst, once. In a thread, since the import takes a while."""
+    Thread(target=load_numpy, name="load numpy", daemon=True).start()
+
+
 async def _react_to_some(app: Context, batches: Sequence[Batch]) -> list[_Found]:
+    if len(batches) >= MANY_BATCHES:
+        _expect_many()
     try:
         answers = await claims.claim(app, batches)
     except Exception as error:  # the ledger decides

@@ -18,35 +18,51 @@ MAX_RUN = 4096
 """The most that it takes, after bulk sweeps that were not worth it."""
 
 
+QUEUE = 8
+"""Invocations without a gap, whatever their effect, after which messages are taken together."""
+
+
 class Lane:
-    """One function's invocations, told by their start and end in seconds of one clock, such as time.perf_counter()."""
+    """One function's invocations, told by their start and end in seconds of one clock, such as time.perf_counter().
+
+    Two leaky buckets: what comes without a gap fills them, and a gap empties them by as many as it is times GAP_S long.
+    A gap alone does not tell that the queue is empty: in a busy process a message may wait and still come late.
+    """
 
     def __init__(self) -> None:
         self._ended_s = -math.inf
-        self._run = 0
+        self._effects = 0.0
+        self._messages = 0.0
         self._needed = RUN
 
     @property
+    def queued(self) -> bool:
+        """Whether messages wait; they may be of work that is done already."""
+        return self._messages >= QUEUE
+
+    @property
     def saturated(self) -> bool:
-        return self._run >= self._needed
+        """Whether messages with an effect wait."""
+        return self._effects >= self._needed
 
     def begin(self, now_s: float) -> None:
-        """A gap halves the run and does not end it: in a busy process a message may wait and still come late. Groups
-        of messages need more than half of RUN effects each to add up to a queue."""
         gap_s = now_s - self._ended_s
         if gap_s >= PAUSE_S:
-            self._run, self._needed = 0, RUN
+            self._effects, self._messages, self._needed = 0.0, 0.0, RUN
         elif gap_s >= GAP_S:
-            self._run //= 2
+            self._effects = max(0.0, self._effects - gap_s / GAP_S)
+            self._messages = max(0.0, self._messages - gap_s / GAP_S)
+        else:
+            self._messages = min(self._messages + 1, 2 * QUEUE)
 
     def effect(self) -> None:
         """The invocation that runs had one."""
-        self._run += 1
+        self._effects += 1
 
     def end(self, now_s: float) -> None:
         self._ended_s = now_s
 
     def caught_up(self, *, worthwhile: bool) -> None:
         """A sweep has been made. The next one takes a new run; a longer one when this sweep was not worth it."""
-        self._run = 0
+        self._effects = 0.0
         self._needed = RUN if worthwhile else min(2 * self._needed, MAX_RUN)

@@ -18,6 +18,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, pairwise, starmap
+from operator import xor
+from typing import Any
 
 MAX_BUCKETS = 128
 """Buckets in use per metric. 64 to 128 over the spread of a normal metric: a bucket is about a tenth of sigma wide."""
@@ -25,6 +27,9 @@ _ROOM = 2 * MAX_BUCKETS
 """Buckets in use while values are counted: joining them is rare, and there are never many to join."""
 FINEST_SHIFT = 28
 """Bits of the double dropped at the finest: 24 bits of mantissa stay, a relative width of 6e-8."""
+MANY = 256
+"""Values from which on NumPy is quicker than a loop, where it is loaded."""
+_numpy: Any = None
 _MAGNITUDE = 0x7FFF_FFFF_FFFF_FFFF
 _POINTS_PER_BUCKET = 4
 """How finely the mass of one bucket is spread over its width when the MAD is read."""
@@ -55,8 +60,18 @@ class Sketch:
         return cls(shift, dict(zip(buckets, counts, strict=True)))
 
 
-def sketch(values: Iterable[float]) -> Sketch:
+def load_numpy() -> None:
+    """Have `sketch` use NumPy for many values, which makes it five times as fast. Takes about 0.1 s: for a thread."""
+    import numpy as np
+
+    global _numpy  # noqa: PLW0603 (one process, one NumPy)
+    _numpy = np
+
+
+def sketch(values: Sequence[float]) -> Sketch:
     """The sketch of finite `values`."""
+    if len(values) >= MANY and _numpy is not None:
+        return _sketch_of_many(_numpy, values)
     shift = FINEST_SHIFT
     counts: dict[int, int] = {}
     for bits in array("q", array("d", values).tobytes()):
@@ -68,6 +83,22 @@ def sketch(values: Iterable[float]) -> Sketch:
             if len(counts) > _ROOM:  # what some of the values need, all of them need
                 shift, counts = _collapse(shift, counts)
     return Sketch(*_collapse(shift, counts))
+
+
+def _sketch_of_many(np: Any, values: Sequence[float]) -> Sketch:
+    """The same, where NumPy's cost per call is spread over enough values."""
+    bits = np.asarray(values, dtype="<f8").view("<i8")
+    buckets = np.where(bits >= 0, bits >> FINEST_SHIFT, -((bits & _MAGNITUDE) >> FINEST_SHIFT))
+    buckets, counts = np.unique(buckets, return_counts=True)
+    low, high = buckets[:-1], buckets[1:]
+    differing = np.where((low < 0) == (high < 0), np.abs(low) ^ np.abs(high), np.abs(low) | np.abs(high))
+    joins = np.frexp(differing.astype("<f8"))[1]  # exact: a bucket has 35 bits
+    bits_gone = int(np.sort(joins)[-MAX_BUCKETS]) if len(joins) >= MAX_BUCKETS else 0
+    coarse = np.sign(buckets) * (np.abs(buckets) >> bits_gone)
+    buckets, first = np.unique(coarse, return_index=True)
+    return Sketch(
+        FINEST_SHIFT + bits_gone, dict(zip(buckets.tolist(), np.add.reduceat(counts, first).tolist(), strict=True))
+    )
 
 
 def merge(sketches: Iterable[Sketch]) -> Sketch:
@@ -85,7 +116,11 @@ def _collapse(shift: int, counts: dict[int, int]) -> tuple[int, dict[int, int]]:
     """Shift and counts after joining pairs, one bit after the other, until MAX_BUCKETS suffice; in one step."""
     if len(counts) <= MAX_BUCKETS:
         return shift, counts
-    joins = sorted(starmap(_joins_after, pairwise(sorted(counts))))
+    buckets = sorted(counts)
+    if buckets[0] >= 0:
+        joins = sorted(map(int.bit_length, map(xor, buckets, buckets[1:])))  # the same, quicker
+    else:
+        joins = sorted(starmap(_joins_after, pairwise(buckets)))
     bits = joins[-MAX_BUCKETS]  # of the boundaries between buckets, MAX_BUCKETS - 1 may stay
     return shift + bits, _coarser(counts, bits)
 

@@ -17,17 +17,21 @@ import msgspec
 
 from shared import namespaces, retries, telemetry
 from shared.context import Context
-from shared.lanes import Lane
 from shared.outcomes import Outcome, Result, later
 from shared.swept import Swept
 
 GROUP = 64
 """Keys that a reactor gets at once: what its scripts take in one round trip."""
+PAGE = 8 * GROUP
+"""Keys that a page of SCAN is to have: enough that looking for them costs little beside reacting to them."""
 MAX_COUNT = 1000
 """Largest COUNT for SCAN: about 0.5 ms of Redis' time, during which it serves nobody else."""
-BURST_SLICE_S = 0.25
-"""How long one invocation goes on sweeping when messages queue up; then the host may take its other messages."""
+WINDOW = 3
+"""Groups at work at once: while one is computed, Redis reads or writes the others."""
+SAVE_S = 0.25
+"""How often a sweep saves its place and renews its lease."""
 _KEY = namespaces.build(namespaces.SWEEP)
+_NOTHING_TO_TELL = frozenset({Result.DUPLICATE, Result.IGNORED, Result.LATER})
 
 
 class SweptReactor(Protocol):
@@ -84,13 +88,13 @@ class Scan:
     async def page(self, app: Context) -> tuple[SweptReactor, list[bytes]]:
         """The next source keys to react to, each once, and their reactor. Raises what the Redis client raises.
 
-        COUNT is how many keys Redis looks at; it is chosen so that about one group of them matches.
+        COUNT is how many keys Redis looks at; it is chosen so that about PAGE of them match.
         """
         reactor, swept = self._places[self.index]
         answer: tuple[int, list[Any]] = await app.redis.scan(self.cursor, match=swept.pattern, count=self._count)
         self.cursor, found = answer
         keys = list(dict.fromkeys(key for one in found if (key := swept.key_of(one)) is not None))
-        self._count = min(MAX_COUNT, max(GROUP, self._count * GROUP // max(1, len(keys))))
+        self._count = min(MAX_COUNT, max(GROUP, self._count * PAGE // max(1, len(keys))))
         if self.cursor == 0:
             self.index += 1
         return reactor, keys
@@ -141,10 +145,10 @@ async def sweep(app: Context, reactors: Sequence[SweptReactor], *, budget_s: flo
         position = _former(saved, position) or position
     scan = Scan(reactors, position.index, position.cursor)
     results: Counter[Result] = Counter()
-    seen, held, out_of_time = 0, True, False
+    seen, held, out_of_time, saved_s = 0, True, False, started_s
     while held and not scan.done and not out_of_time:
         reactor, keys = await scan.page(app)
-        outcomes = await _react(app, reactor, keys, "sweep", until_s=started_s + budget_s)
+        outcomes = await react_in_groups(app, reactor, keys, "sweep", until_s=started_s + budget_s)
         page = Counter(outcome.result for outcome in outcomes)
         results, seen = results + page, seen + len(outcomes)
         position.found.add(len(outcomes), page)
@@ -152,8 +156,11 @@ async def sweep(app: Context, reactors: Sequence[SweptReactor], *, budget_s: flo
         if whole:  # else time ran out: the next sweep begins with this page
             position.index, position.cursor = scan.index, scan.cursor
         finished = whole and scan.done
-        out_of_time = time.monotonic() - started_s >= budget_s
-        held = await _save(app, token, position, finished=finished, release=finished or out_of_time)
+        now_s = time.monotonic()
+        out_of_time = now_s - started_s >= budget_s
+        if finished or out_of_time or now_s - saved_s >= SAVE_S:
+            held = await _save(app, token, position, finished=finished, release=finished or out_of_time)
+            saved_s = now_s
     return SweepReport(seen, results, held and finished, not held, time.monotonic() - started_s)
 
 
@@ -215,7 +222,7 @@ async def retry_due(app: Context, reactors: Sequence[SweptReactor], *, budget_s:
     while due := await retries.take_due(app, GROUP):
         for name, keys in due.items():
             if reactor := by_name.get(name):  # another version of the app may have one more
-                outcomes = await _react(app, reactor, keys, "retry")
+                outcomes = await react_in_groups(app, reactor, keys, "retry")
                 await retries.clear(app, name, [one.key for one in outcomes if one.result not in failed])
                 await retries.put_back(app, name, [one.key for one in outcomes if one.result is Result.LATER])
                 done += len(keys)
@@ -232,7 +239,7 @@ async def react_to_due(app: Context, reactor: DueReactor, *, budget_s: float) ->
     deadline_s = time.monotonic() + budget_s
     done = 0
     while due := await reactor.take_due(app, GROUP):
-        done += len(await _react(app, reactor, due, "schedule"))
+        done += len(await react_in_groups(app, reactor, due, "schedule"))
         if time.monotonic() >= deadline_s:
             break
     return done
@@ -252,46 +259,7 @@ async def last_round(app: Context) -> LastRound | None:
     return LastRound(max(seconds + microseconds / 1e6 - ended_s, 0.0), duration_s, found.seen, found.outcomes)
 
 
-class Burst:
-    """What a function does when its messages queue up: a sweep of its own reactor's keys, in slices.
-
-    It needs no lease: what others sweep at the same time is found done. The messages that wait meanwhile find their
-    work done too and cost one look each. One per function; its invocations come one after the other.
-    """
-
-    def __init__(self, function: str, reactor: SweptReactor) -> None:
-        self.lane = Lane()
-        self.function = function
-        self._reactor = reactor
-        self._scan: Scan | None = None
-        self._processed = 0
-
-    @property
-    def due(self) -> bool:
-        """A round that has begun goes on to its end, even if no more messages wait: it is a few slices."""
-        return self._scan is not None or self.lane.saturated
-
-    async def sweep_slice(self, app: Context) -> None:
-        """Go on for BURST_SLICE_S, or to the end of the round. Redis being away ends the round: nothing is raised."""
-        from redis.exceptions import RedisError
-
-        scan = self._scan = self._scan or Scan([self._reactor])
-        until_s = time.monotonic() + BURST_SLICE_S
-        try:
-            while not scan.done and time.monotonic() < until_s:
-                reactor, keys = await scan.page(app)
-                outcomes = await _react(app, reactor, keys, "sweep", self.function)
-                self._processed += sum(outcome.result is Result.PROCESSED for outcome in outcomes)
-        except (RedisError, OSError) as fault:
-            telemetry.outage("Redis", fault)
-        else:
-            if not scan.done:
-                return
-        self.lane.caught_up(worthwhile=self._processed >= GROUP)
-        self._scan, self._processed = None, 0
-
-
-async def _react(
+async def react_in_groups(
     app: Context,
     reactor: SweptReactor,
     keys: Sequence[bytes],
@@ -299,27 +267,30 @@ async def _react(
     function: str | None = None,
     until_s: float = math.inf,
 ) -> list[Outcome]:
-    """React in groups, with air for the other functions between them, and tell what was done.
+    """React in groups, WINDOW of them at once, and tell what was done.
 
     After `until_s` (of time.monotonic) no more groups are begun, but for the first. A sweep leaves keys alone that wait
     for a retry: their backoff is not its to shorten.
     """
-    told = function or operation
-    outcomes: list[Outcome] = []
-    for start in range(0, len(keys), GROUP):
-        if start and time.monotonic() >= until_s:
-            break
-        group = keys[start : start + GROUP]
-        waiting = await retries.not_yet_due(app, reactor.NAME, group) if operation == "sweep" else set()
-        began_s = time.perf_counter()
-        some = await reactor.react(app, [key for key in group if key not in waiting], operation)
-        duration_ms = (time.perf_counter() - began_s) * 1000
-        for outcome in some:
-            if outcome.result not in {Result.DUPLICATE, Result.IGNORED, Result.LATER}:
-                telemetry.record(told, reactor.NAME, operation, outcome, duration_ms, app.settings.audit_key)
-        outcomes += some
-        outcomes += [later(key, "waits for its retry") for key in group if key in waiting]
-        await asyncio.sleep(0)
+    waiting = await retries.not_yet_due(app, reactor.NAME, keys) if operation == "sweep" else set()
+    groups = iter([keys[start : start + GROUP] for start in range(0, len(keys), GROUP)])
+    outcomes = [later(key, "waits for its retry") for key in keys if key in waiting]
+
+    async def work(group: Sequence[bytes] | None) -> None:
+        while group is not None:
+            began_s = time.perf_counter()
+            some = await reactor.react(app, [key for key in group if key not in waiting], operation)
+            duration_ms = (time.perf_counter() - began_s) * 1000
+            for outcome in some:
+                if outcome.result not in _NOTHING_TO_TELL:
+                    telemetry.record(
+                        function or operation, reactor.NAME, operation, outcome, duration_ms, app.settings.audit_key
+                    )
+            outcomes.extend(some)
+            await asyncio.sleep(0)  # air for the other functions
+            group = next(groups, None) if time.monotonic() < until_s else None
+
+    await asyncio.gather(*(work(next(groups, None)) for _ in range(WINDOW)))
     if outcomes and operation == "sweep":
         telemetry.count(reactor.NAME, "swept", len(outcomes))
     return outcomes

@@ -243,6 +243,14 @@ async def test_a_holder_that_died_is_replaced_when_its_lease_ends(brief_leases):
     assert int(await heir.redis.hget(SWEEP, "token")) > token
 
 
+@pytest.fixture
+def small_pages(monkeypatch):
+    """Several pages among a thousand keys, and the place saved after each."""
+    monkeypatch.setattr(sweep, "PAGE", sweep.GROUP)
+    monkeypatch.setattr(sweep, "SAVE_S", 0.0)
+
+
+@pytest.mark.usefixtures("small_pages")
 async def test_a_holder_that_was_replaced_stops_and_writes_nothing(brief_leases):
     slow, heir = brief_leases
     await heir.redis.mset({f"gate:{number}": b"" for number in range(1000)})
@@ -258,7 +266,8 @@ async def test_a_holder_that_was_replaced_stops_and_writes_nothing(brief_leases)
     assert await heir.redis.hgetall(SWEEP) == after
 
 
-async def test_a_lease_is_extended_by_each_page(brief_leases):
+@pytest.mark.usefixtures("small_pages")
+async def test_a_lease_is_extended_whenever_the_place_is_saved(brief_leases):
     sweeping, other = brief_leases
     await other.redis.mset({f"gate:{number}": b"" for number in range(500)})
     seen = set()

@@ -1,60 +1,54 @@
 """The three Redis triggers. Each parses its event, drops what changes nothing, and hands the key to its reactor.
 
-When messages queue up, an invocation also sweeps its reactor's keys for a while, in bulk, after its own event.
+When messages queue up, shared/bursts.py takes them together, and sweeps the reactor's keys in bulk.
 """
 
 import time
-from collections.abc import Sequence
 from typing import Protocol
 
 import azure.functions as func
 
 from shared import batches, charts, events, sessions, settings, telemetry, tracing
-from shared.context import Context, current
+from shared.bursts import Burst
+from shared.context import current
 from shared.errors import MalformedEvent
-from shared.outcomes import Outcome, Result, ignored
-from shared.sweep import Burst
+from shared.outcomes import ignored
+from shared.sweep import SweptReactor
 
 blueprint = func.Blueprint()
 
 
-class Reactor(Protocol):
+class Reactor(SweptReactor, Protocol):
     """What a handler module in shared/ offers."""
 
-    NAME: str
     INERT_OPERATIONS: frozenset[str]
     """Operations that cannot change what the reactor would do: they cost no I/O."""
 
-    async def react(self, app: Context, keys: Sequence[bytes], operation: str) -> list[Outcome]: ...
 
-
-async def _handle(function: str, reactor: Reactor, message: str) -> list[Outcome]:
-    started = time.perf_counter()
-    try:
-        event = events.parse_event(message)
-    except MalformedEvent as fault:
-        telemetry.malformed(function, fault)
-        return []
-    if event.operation in reactor.INERT_OPERATIONS:
-        outcomes = [ignored(event.key, "operation changes nothing")]
-    else:
-        outcomes = await reactor.react(current(), [event.key], event.operation)
-    duration_ms = (time.perf_counter() - started) * 1000
-    for outcome in outcomes:
-        telemetry.record(function, reactor.NAME, event.operation, outcome, duration_ms, settings.current().audit_key)
-    return outcomes
-
-
-async def _handle_and_catch_up(burst: Burst, reactor: Reactor, message: str, invocation: func.Context) -> None:
+async def _handle(burst: Burst, reactor: Reactor, message: str, invocation: func.Context) -> None:
     tracing.invocation_id.set(invocation.invocation_id)
-    burst.lane.begin(time.perf_counter())
+    began_s = time.perf_counter()
+    burst.lane.begin(began_s)
     with tracing.span(burst.function):
-        outcomes = await _handle(burst.function, reactor, message)
-    if any(outcome.result is Result.PROCESSED for outcome in outcomes):
-        burst.lane.effect()
+        await _react(burst, reactor, message, began_s)
     if burst.due and settings.current().burst_sweep:
         await burst.sweep_slice(current())
     burst.lane.end(time.perf_counter())
+
+
+async def _react(burst: Burst, reactor: Reactor, message: str, began_s: float) -> None:
+    try:
+        event = events.parse_event(message)
+    except MalformedEvent as fault:
+        telemetry.malformed(burst.function, fault)
+        return
+    if event.operation in reactor.INERT_OPERATIONS:
+        outcome = ignored(event.key, "operation changes nothing")
+        duration_ms = (time.perf_counter() - began_s) * 1000
+        key = settings.current().audit_key
+        telemetry.record(burst.function, reactor.NAME, event.operation, outcome, duration_ms, key)
+    else:
+        await burst.take(current(), event, began_s)
 
 
 _batches_burst = Burst("process_fastapi_data", batches)
@@ -73,7 +67,7 @@ _sessions_burst = Burst("handle_session_changes", sessions)
     pattern=True,
 )
 async def process_fastapi_data(message: str, context: func.Context) -> None:
-    await _handle_and_catch_up(_batches_burst, batches, message, context)
+    await _handle(_batches_burst, batches, message, context)
 
 
 @blueprint.function_name("update_charts")
@@ -85,7 +79,7 @@ async def process_fastapi_data(message: str, context: func.Context) -> None:
     pattern=True,
 )
 async def update_charts(message: str, context: func.Context) -> None:
-    await _handle_and_catch_up(_charts_burst, charts, message, context)
+    await _handle(_charts_burst, charts, message, context)
 
 
 @blueprint.function_name("handle_session_changes")
@@ -97,4 +91,4 @@ async def update_charts(message: str, context: func.Context) -> None:
     pattern=True,
 )
 async def handle_session_changes(message: str, context: func.Context) -> None:
-    await _handle_and_catch_up(_sessions_burst, sessions, message, context)
+    await _handle(_sessions_burst, sessions, message, context)
