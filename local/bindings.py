@@ -7,6 +7,7 @@ host's reason where it has one; the other functions of the app run.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 PUBSUB = "redisPubSubTrigger"
@@ -39,7 +40,7 @@ class Function:
     function_id: str
     bindings: tuple[dict[str, Any], ...]
 
-    @property
+    @cached_property
     def trigger(self) -> dict[str, Any]:
         """The binding that starts the function. Raises BindingError where there is none."""
         for binding in self.bindings:

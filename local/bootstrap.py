@@ -1,4 +1,4 @@
-"""Makes the project's own Python ready in .venv, then becomes it: the first half of ./run and ./test.
+"""Makes the project's own Python ready in .venv, then becomes it: the first half of ./run, ./test and bench/run.
 
 Standard library only. Any Python from 3.8 on can start it; the app itself needs 3.13, which is looked for on this
 machine and, where there is none, fetched by uv. A folder that is ready is recognised by a stamp, so that only the
@@ -19,12 +19,25 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 WANTED = (3, 13)
 ROOT = Path(__file__).resolve().parent.parent
-REQUIREMENTS = ("requirements.txt", "requirements-dev.txt")
-MODULES = {"run": "local", "test": "local.checks"}
+MODULES = {"run": "local", "test": "local.checks", "bench": "bench"}
+
+
+class Environment(NamedTuple):
+    """A virtual environment of the project, by paths within it."""
+
+    folder: str
+    requirements: Sequence[str]
+    """The files that it rests on; the last is the one that is installed."""
+
+
+PROJECT = Environment(".venv", ("requirements.txt", "requirements-dev.txt"))
+BENCH = Environment(".venv-bench", ("bench/requirements.txt",))
+"""What the benchmark compares with and draws with, apart from the project's own packages."""
+
 
 _PROBE = """
 import sys, sysconfig, ensurepip, ssl, venv
@@ -47,6 +60,8 @@ def main(arguments: Sequence[str]) -> NoReturn:
         signal.signal(number, lambda received, _: sys.exit(128 + received))
     try:
         python = prepare(ROOT)
+        if arguments[0] == "bench":
+            prepare(ROOT, BENCH)
     except SetUpError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
@@ -54,52 +69,59 @@ def main(arguments: Sequence[str]) -> NoReturn:
     os.execv(python, [str(python), "-m", MODULES[arguments[0]], *arguments[1:]])  # noqa: S606 (no shell is the point)
 
 
-def prepare(root: Path) -> Path:
-    """The Python of `root`/.venv with everything in requirements-dev.txt installed; builds it where it is not.
+def prepare(root: Path, environment: Environment = PROJECT) -> Path:
+    """The Python of `environment` in `root`, with its packages installed; builds it where it is not.
 
-    Two runs at once: the second waits for the first. Raises SetUpError.
+    Every other environment is made with the Python of the project's own. Two runs at once: the second waits for the
+    first. Raises SetUpError.
     """
-    environment = root / ".venv"
-    if not is_ready(root):
+    if not is_ready(root, environment):
         with _locked(root):
-            if not is_ready(root):
-                _build(root, find_python(os.environ) or _fetch_python(root))
-    return environment / "bin" / "python"
+            if not is_ready(root, environment):
+                if environment is PROJECT:
+                    python = find_python(os.environ) or _fetch_python(root)
+                else:
+                    python = str(_python(root, PROJECT))
+                _build(root, environment, python)
+    return _python(root, environment)
 
 
-def is_ready(root: Path) -> bool:
-    """Whether .venv was finished for exactly these requirement files, in this place, and its Python still exists."""
-    environment = root / ".venv"
+def is_ready(root: Path, environment: Environment = PROJECT) -> bool:
+    """Whether it was finished for exactly these requirement files, in this place, and its Python still exists."""
     try:
-        stamp = (environment / ".stamp").read_text(encoding="utf-8")
-        return stamp == _fingerprint(root) and os.access(environment / "bin" / "python", os.X_OK)
+        stamp = (root / environment.folder / ".stamp").read_text(encoding="utf-8")
+        return stamp == _fingerprint(root, environment) and os.access(_python(root, environment), os.X_OK)
     except OSError:
         return False
 
 
-def _fingerprint(root: Path) -> str:
-    """Hash of the requirement files, of the Python that .venv was made from, and of where it stands: a virtual
-    environment that was moved or copied does not work."""
+def _python(root: Path, environment: Environment) -> Path:
+    return root / environment.folder / "bin" / "python"
+
+
+def _fingerprint(root: Path, environment: Environment = PROJECT) -> str:
+    """Hash of the requirement files, of the Python that the environment was made from, and of where it stands: a
+    virtual environment that was moved or copied does not work."""
     digest = hashlib.sha256(os.fsencode(root.resolve()))
-    for name in (*REQUIREMENTS, ".venv/pyvenv.cfg"):
+    for name in (*environment.requirements, environment.folder + "/pyvenv.cfg"):
         digest.update(b"\0" + (root / name).read_bytes())
     return digest.hexdigest()
 
 
-def _build(root: Path, python: str) -> None:
-    """Make .venv anew. The stamp comes last, so that one that was left half-finished is made again."""
-    environment = root / ".venv"
-    (environment / ".stamp").unlink(missing_ok=True)
-    shutil.rmtree(environment, ignore_errors=True)
-    _say("creating .venv with " + python)
-    _must_run([python, "-I", "-m", "venv", str(environment)], "The virtual environment could not be created.")
-    _say("installing the pinned packages into .venv (once, about half a minute)")
-    pip = [str(environment / "bin" / "python"), "-I", "-m", "pip", "--disable-pip-version-check", "--no-input"]
+def _build(root: Path, environment: Environment, python: str) -> None:
+    """Make it anew. The stamp comes last, so that one that was left half-finished is made again."""
+    folder = root / environment.folder
+    (folder / ".stamp").unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    _say(f"creating {environment.folder} with {python}")
+    _must_run([python, "-I", "-m", "venv", str(folder)], "The virtual environment could not be created.")
+    _say(f"installing the pinned packages into {environment.folder} (once, about half a minute)")
+    pip = [str(_python(root, environment)), "-I", "-m", "pip", "--disable-pip-version-check", "--no-input"]
     _must_run(
-        [*pip, "install", "--quiet", "--requirement", str(root / "requirements-dev.txt")],
+        [*pip, "install", "--quiet", "--requirement", str(root / environment.requirements[-1])],
         "The packages could not be installed: check the network and pip's configuration, then run this again.",
     )
-    (environment / ".stamp").write_text(_fingerprint(root), encoding="utf-8")
+    (folder / ".stamp").write_text(_fingerprint(root, environment), encoding="utf-8")
 
 
 def find_python(environ: Mapping[str, str]) -> str | None:
@@ -213,7 +235,7 @@ def _locked(root: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _say("waiting for another ./run or ./test that is setting up")
+            _say("waiting for another command of this project that is setting up")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:

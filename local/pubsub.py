@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _FIRST_RETRY_S = 0.05
 _LAST_RETRY_S = 5.0
-_READ_AT_ONCE = 32
+_AT_ONCE = 32
 
 # Newtonsoft escapes these three beyond what JSON asks for; msgspec writes all the rest as it does.
 _NEWTONSOFT = str.maketrans({"\u0085": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})
@@ -137,7 +137,7 @@ class Subscription:
     async def _read(self) -> None:
         """From the connection itself: get_message costs ten times as much per message as reading it."""
         for number in itertools.count(1):
-            if number % _READ_AT_ONCE == 0:
+            if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)  # messages that are there already are read without a break
             if self._pubsub is None:
                 return
@@ -162,7 +162,9 @@ class Subscription:
             wait_s = min(wait_s * 2, _LAST_RETRY_S)
 
     async def _take(self) -> None:
-        while True:
+        for number in itertools.count(1):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)  # what waits already is taken without a break
             item = await self._queue.get()
             if isinstance(item, asyncio.Future):
                 _release(item)

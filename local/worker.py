@@ -69,6 +69,8 @@ class Worker:
     def __init__(self, app_dir: Path) -> None:
         self._app_dir = app_dir.resolve()
         self._modules_before: dict[str, ModuleType] = {}
+        self._id_prefix = str(uuid.uuid4())[:24]
+        self._invocations = 0
 
     async def start(self) -> tuple[Function, ...]:
         """Import and index function_app.py. Raises AppLoadError with the worker's own exception text."""
@@ -109,8 +111,10 @@ class Worker:
 
     async def invoke(self, function: Function, parameter: str, datum: Datum) -> Outcome:
         """Invoke a function with its trigger's datum. The caller gives each invocation its own asyncio task."""
+        self._invocations += 1
+        invocation_id = f"{self._id_prefix}{self._invocations:012x}"
         ok, value, _, error, _ = await invocation_request_native(
-            str(uuid.uuid4()), function.function_id, [(parameter, datum)], {}
+            invocation_id, function.function_id, [(parameter, datum)], {}
         )
         return Outcome(ok, value, error)
 
