@@ -63,7 +63,7 @@ class Subscription:
         self._invoke = invoke
         self._pattern = pattern
         self._options = options
-        self._queue: asyncio.Queue[str | asyncio.Future[None]] = asyncio.Queue()
+        self._queue: asyncio.Queue[tuple[bytes, bytes, bytes] | asyncio.Future[None]] = asyncio.Queue()
         self._marks: dict[bytes, asyncio.Future[None]] = {}
         self._client: Redis = open_client(options)
         self._pubsub: Any = None  # redis-py's PubSub, which is typed only in part
@@ -143,9 +143,9 @@ class Subscription:
                 return
             match await self._pubsub.connection.read_response(timeout=math.inf, push_request=True):
                 case [b"pmessage", pattern, channel, data]:
-                    self._queue.put_nowait(message_text(pattern, channel, data))
+                    self._queue.put_nowait((pattern, channel, data))
                 case [b"message", channel, data]:
-                    self._queue.put_nowait(message_text(channel, channel, data))
+                    self._queue.put_nowait((channel, channel, data))
                 case bytes() as token if token in self._marks:  # a PONG of RESP3
                     self._queue.put_nowait(self._marks.pop(token))
                 case [b"pong", token] if token in self._marks:
@@ -169,7 +169,7 @@ class Subscription:
             if isinstance(item, asyncio.Future):
                 _release(item)
             else:
-                await self._invoke(item)
+                await self._invoke(message_text(*item))
 
     def _release_marks(self) -> None:
         """Queue the marks whose PONG will not come, behind the messages that did."""

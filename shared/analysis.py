@@ -8,7 +8,6 @@ they advise, the mean absolute deviation takes its place: M = (x - median) / (1.
 import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -49,8 +48,7 @@ class Anomaly(msgspec.Struct, frozen=True, rename="camel"):
     baseline: Reference
 
 
-@dataclass(frozen=True)
-class Analysis:
+class Analysis(msgspec.Struct, frozen=True):
     """`metrics`: per metric count, mean, std (of the population), min, max, p50, p95, p99 (linear between ranks)."""
 
     metrics: Mapping[str, Mapping[str, float]]

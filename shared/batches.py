@@ -7,7 +7,6 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from threading import Thread
@@ -50,8 +49,7 @@ _USUAL_TTL_MS = namespaces.TEMP_DATA_TTL_S * 1000
 _LONGEST_LAG_MS = 600_000
 
 
-@dataclass(frozen=True)
-class _Ready:
+class _Ready(msgspec.Struct, frozen=True):
     """A claim with what is to be committed for it."""
 
     claim: Claim

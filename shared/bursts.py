@@ -4,17 +4,17 @@ The host hands a function one message at a time and waits for it to end. So wher
 and its invocation ends; those put aside are reacted to as one group. An invocation that ends early gives up nothing:
 the platform forgets a message in either case, and should this process die, the sweep finds the key.
 
-Where the messages that wait have effects, one at a time is still the pace. Then the keys are looked for
-instead: a sweep of the function's own keys, in slices, each within an invocation, lap after lap until one finds nothing
-more to do. It needs no lease: what others do at the same time is found done. The messages that wait meanwhile find their
-work done too.
+Where the messages that wait have effects, one at a time is still the pace. Then the keys are looked for instead: a
+sweep of the function's own keys, in slices, each within an invocation, lap after lap until one finds nothing more to
+do. It needs no lease: what others do at the same time is found done. The messages that wait find their work done too.
 """
 
 import asyncio
 import secrets
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from shared import shutdown, telemetry, tracing
 from shared.context import Context
@@ -33,8 +33,7 @@ PATIENCE_S = 0.005
 _DONE = frozenset({Result.PROCESSED, Result.DUPLICATE, Result.IGNORED, Result.REJECTED, Result.DEAD})
 
 
-@dataclass(frozen=True)
-class _Taken:
+class _Taken(msgspec.Struct, frozen=True):
     """An event that its function was invoked with."""
 
     event: KeyEvent

@@ -7,8 +7,9 @@ lease during long work or gives it back. All times are Redis' own.
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from shared import baseline, namespaces, telemetry
 from shared.context import Call, Context
@@ -27,19 +28,18 @@ CLAIM_BYTES = 16 * 1024 * 1024
 DECODE_BYTES = 4 * 1024
 """Size of a model from which on reading it takes some ms: that leaves the event loop."""
 RENEWALS_PER_LEASE = 3
-_DIGEST_CHARS = 40
+HEAD_BYTES = len('{"inputDigest":""') + 40
+"""Length of what a result of some content begins with."""
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """A key and the id in it."""
 
     key: bytes
     batch_id: bytes
 
 
-@dataclass(frozen=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True):
     """A batch that this process may work on until its lease ends.
 
     `attempt` counts the claims on this content that did not end; `ttl_ms` is what was left of the key's life, negative
@@ -86,7 +86,7 @@ async def claim(app: Context, batches: Sequence[Batch]) -> list[Answer]:
             app.settings.lease_ms,
             app.settings.max_payload_bytes,
             CLAIM_BYTES,
-            len(result_head("")) + _DIGEST_CHARS,
+            HEAD_BYTES,
             int(wants_model),
             namespaces.PROCESSING_QUEUE_TTL_S,
             namespaces.DEAD_MARK_TTL_S,
@@ -147,8 +147,7 @@ def _answer(batch: Batch, answer: Any) -> Answer:
     raise AssertionError("claim_batches.lua answers in one of these forms")
 
 
-@dataclass(frozen=True)
-class Commit:
+class Commit(msgspec.Struct, frozen=True):
     """What is to be written for a claim: the result, which begins with result_head(digest), and the message."""
 
     claim: Claim
@@ -163,7 +162,7 @@ def commit_call(app: Context, commits: Sequence[Commit], delta: bytes) -> Call:
     for one in commits:
         held = one.claim
         keys += (namespaces.build(namespaces.RESULT, held.batch.batch_id), held.claim_key)
-        written += (one.result, one.message, held.token, result_head(held.payload.digest))
+        written += (one.result, one.message, held.token)
     merged, outdated, *fold = app.baseline.take_fold().flat()
     return (
         [*keys, model_key()],
@@ -176,6 +175,7 @@ def commit_call(app: Context, commits: Sequence[Commit], delta: bytes) -> Call:
             delta,
             merged,
             outdated,
+            HEAD_BYTES,
             *written,
             *fold,
         ],

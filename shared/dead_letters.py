@@ -44,8 +44,7 @@ _HEADER_BYTES = 10 + 15 + 15 + 4
 _CURSOR = re.compile(r"(-?(?:inf|\d[\d.e+-]*)):(.+)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(msgspec.Struct, frozen=True):
     """Content as it was read. `parts` is the one value of a string, the elements of a list, or a hash's fields and
     values in turn; `shape` is string, list or hash."""
 

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import dataclass
 
 import msgspec
 
@@ -12,8 +11,7 @@ MAX_MESSAGE_CHARS = 8 * 1024 * 1024
 _CHANNEL = re.compile(r"__keyspace@(\d{1,9})__:(.+)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class KeyEvent:
+class KeyEvent(msgspec.Struct, frozen=True):
     """One notification: `operation` (Redis' event name, such as `set`) happened to `key` in `database`."""
 
     key: bytes

@@ -1,7 +1,8 @@
 """What came of one key: the one thing that a reactor gives back."""
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 
 class Result(StrEnum):
@@ -23,8 +24,7 @@ class Result(StrEnum):
     """It failed as often as it may: a dead letter."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """The result for `key`; `detail` is a few words of why or what, and never holds input."""
 
     key: bytes

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain, pairwise, starmap
-from operator import xor
+from operator import sub, xor
 from typing import Any
 
 MAX_BUCKETS = 128
@@ -88,17 +88,23 @@ def sketch(values: Sequence[float]) -> Sketch:
 def _sketch_of_many(np: Any, values: Sequence[float]) -> Sketch:
     """The same, where NumPy's cost per call is spread over enough values."""
     bits = np.asarray(values, dtype="<f8").view("<i8")
-    buckets = np.where(bits >= 0, bits >> FINEST_SHIFT, -((bits & _MAGNITUDE) >> FINEST_SHIFT))
-    buckets, counts = np.unique(buckets, return_counts=True)
-    low, high = buckets[:-1], buckets[1:]
-    differing = np.where((low < 0) == (high < 0), np.abs(low) ^ np.abs(high), np.abs(low) | np.abs(high))
-    joins = np.frexp(differing.astype("<f8"))[1]  # exact: a bucket has 35 bits
-    bits_gone = int(np.sort(joins)[-MAX_BUCKETS]) if len(joins) >= MAX_BUCKETS else 0
-    coarse = np.sign(buckets) * (np.abs(buckets) >> bits_gone)
-    buckets, first = np.unique(coarse, return_index=True)
-    return Sketch(
-        FINEST_SHIFT + bits_gone, dict(zip(buckets.tolist(), np.add.reduceat(counts, first).tolist(), strict=True))
-    )
+    buckets = bits >> FINEST_SHIFT
+    if bits.min() < 0:
+        buckets = np.where(bits >= 0, buckets, -((bits & _MAGNITUDE) >> FINEST_SHIFT))
+    buckets.sort()
+    last = np.flatnonzero(buckets[1:] != buckets[:-1])
+    shift = FINEST_SHIFT
+    if len(last) >= MAX_BUCKETS:
+        low, high = buckets[last], buckets[last + 1]
+        differing = np.where((low < 0) == (high < 0), np.abs(low) ^ np.abs(high), np.abs(low) | np.abs(high))
+        joins = np.frexp(differing.astype("<f8"))[1]  # bit lengths, exactly: a bucket has 35 bits
+        bits_gone = int(np.partition(joins, -MAX_BUCKETS)[-MAX_BUCKETS])
+        shift += bits_gone
+        buckets = np.where(buckets >= 0, buckets >> bits_gone, -(-buckets >> bits_gone))
+        last = np.flatnonzero(buckets[1:] != buckets[:-1])
+    ends = [*(last + 1).tolist(), len(buckets)]
+    counts = map(sub, ends, [0, *ends])
+    return Sketch(shift, dict(zip(buckets[[*last.tolist(), -1]].tolist(), counts, strict=True)))
 
 
 def merge(sketches: Iterable[Sketch]) -> Sketch:

@@ -278,7 +278,7 @@ async def test_the_stored_baseline_is_the_same_whatever_the_order_and_whoever_fo
     model = decode_model(fields, int(time.time()))
     for worker in workers:
         await worker.redis.aclose()
-    expected = sketch(value for batch in values for value in batch)
+    expected = sketch([value for batch in values for value in batch])
     assert (model.sketches["temp"].shift, dict(model.sketches["temp"].counts)) == (expected.shift, expected.counts)
     unfolded = [name for name in fields[::2] if name.startswith(b"+")]
     assert len(unfolded) < len(values), "nothing was folded"

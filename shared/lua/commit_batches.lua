@@ -10,8 +10,8 @@
 --        6 what these batches add to the model, together
 --        7 a fold of the model: m, how many fields it merged
 --        8 o, how many fields are outdated
---        9 ... per batch four: result (JSON), message (JSON), fencing token of the claim, and the head of the result:
---              it is of this content when it begins so
+--        9 length in bytes of a result's head: a result that begins as another one is of the same content
+--        10 ... per batch three: result (JSON), message (JSON), fencing token of the claim
 --        then m merged fields, o outdated fields, and what to store: field, value, field, value, ...
 -- Returns per batch
 --        "committed"  everything was written, and the claim is released
@@ -29,7 +29,7 @@
 -- TIME comes before the writes: Redis 5 and 6 can be set to replicate scripts verbatim and would refuse that.
 if redis.replicate_commands then redis.replicate_commands() end
 
-local PER_BATCH, FIRST = 4, 9
+local PER_BATCH, FIRST = 3, 10
 local count = (#KEYS - 1) / 2
 local model = KEYS[#KEYS]
 
@@ -37,7 +37,7 @@ local function of(batch, offset) return ARGV[FIRST + (batch - 1) * PER_BATCH + o
 
 local answers, done, all = {}, {}, true
 for batch = 1, count do
-  local result, claim, head = KEYS[2 * batch - 1], KEYS[2 * batch], of(batch, 3)
+  local result, claim, head = KEYS[2 * batch - 1], KEYS[2 * batch], of(batch, 0):sub(1, tonumber(ARGV[9]))
   local held = redis.pcall('HMGET', claim, 'owner', 'token', 'again')
   local ours = held[1] == ARGV[5] and held[2] == of(batch, 2)
   local again = ours and held[3] == '1'

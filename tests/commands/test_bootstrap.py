@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,34 @@ def test_an_environment_that_was_copied_elsewhere_is_noticed(
     shutil.copytree(ready, copy)
     assert not bootstrap.is_ready(copy)
     assert bootstrap.is_ready(ready)
+
+
+def test_the_benchmark_s_environment_is_made_with_the_project_s_python_and_apart_from_it(ready: Path) -> None:
+    executable(ready / ".venv/bin/python", f'#!/bin/sh\nexec {BASE_PYTHON} "$@"\n')
+    (ready / "bench").mkdir()
+    (ready / "bench/requirements.txt").write_text("# nothing\n")
+    assert not bootstrap.is_ready(ready, bootstrap.BENCH)
+
+    python = bootstrap.prepare(ready, bootstrap.BENCH)
+
+    said = subprocess.run([python, "-c", "import sys; print(sys.prefix)"], capture_output=True, check=True, text=True)
+    assert Path(said.stdout.strip()) == ready / ".venv-bench"
+    assert bootstrap.is_ready(ready, bootstrap.BENCH)
+    (ready / "bench/requirements.txt").write_text("# other packages\n")
+    assert not bootstrap.is_ready(ready, bootstrap.BENCH)
+    assert bootstrap.is_ready(ready), "the app's own environment does not rest on the benchmark's packages"
+
+
+@pytest.mark.parametrize(("script", "command"), [("run", "run"), ("test", "test"), ("bench/run", "bench")])
+def test_a_script_becomes_its_module_wherever_it_is_called_from(tmp_path: Path, script: str, command: str) -> None:
+    for name in ("run", "test", "bench/run", "local/bootstrap.sh"):
+        executable(tmp_path / "project" / name, (ROOT / name).read_text())
+    executable(tmp_path / "project/.venv/bin/python", '#!/bin/sh\necho "$PWD" "$@"\n')
+    done = subprocess.run(
+        [tmp_path / "project" / script, "--option"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [str(tmp_path / "project"), "-I", "-S", "local/bootstrap.py", command, "--option"]
+    assert find_spec(bootstrap.MODULES[command]) is not None
 
 
 def test_a_failed_step_says_what_failed_and_what_to_do() -> None:

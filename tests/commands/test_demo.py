@@ -122,16 +122,3 @@ def test_the_demo_leaves_no_key_behind_on_a_given_server_but_records_and_the_bas
         "functions:dead:totals",
         "functions:sweep",
     }
-
-
-def test_a_burst_is_measured() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "local.burst", "--batches", "300", "--only", "on"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=True,
-    )
-    assert "burst sweep on   300 batches in" in done.stdout
-    assert float(done.stdout.split()[-2]) > 10

@@ -1,0 +1,169 @@
+"""The benchmark: `bench/run [EXPERIMENT ...]`. Makes the chosen trials in turns and tells what came of them."""
+
+import asyncio
+import importlib
+import subprocess
+import sys
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+import rich.box
+import typer
+from rich.console import Console
+from rich.table import Table as TerminalTable
+
+from bench import facts, results, tables
+from bench.results import ROOT, Row, Series, Setting
+from bench.trial import Figures, Size, Trial
+
+EXPERIMENTS = ("bursts", "steady", "charts", "sessions", "growth", "footprint")
+"""The modules whose `trials(size)` there are."""
+PEERS = ROOT / ".venv-bench"
+RUNS = 5
+INTERRUPTED = 130
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one run of one trial: figures, or the reason why there are none."""
+
+    run: int
+    trial: Trial
+    figures: Figures
+    failure: str = ""
+
+
+@app.command()
+def main(
+    experiments: Annotated[
+        list[str] | None, typer.Argument(metavar="[EXPERIMENT]...", help="Only these; all without.", show_default=False)
+    ] = None,
+    consumer: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ID", help="Only this consumer (repeatable). Not saved: ratios need all in one run."),
+    ] = None,
+    runs: Annotated[
+        int | None, typer.Option(min=1, help=f"Runs of each trial ({RUNS}; with --quick 1).", show_default=False)
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Small and once, to see that all of it runs. Not saved.")
+    ] = False,
+    no_save: Annotated[
+        bool, typer.Option("--no-save", help="Leave bench/results.csv and docs/performance.md as they are.")
+    ] = False,
+) -> None:
+    """Measure the app beside what else one could use: medians, spread, ratios, and which goals are met.
+
+    The figures are appended to bench/results.csv, the tables and plots of docs/performance.md drawn anew.
+    """
+    size = Size.QUICK if quick else Size.FULL
+    chosen = choose(all_trials(size), experiments or (), consumer or ())
+    console = Console(highlight=False, markup=False)
+    setting = asyncio.run(facts.setting())
+    told = (setting.machine, setting.kernel, f"Python {setting.python}", setting.server, setting.commit)
+    console.print("; ".join(told), soft_wrap=True)
+    found: list[Outcome] = []
+    interrupted = False
+    try:
+        for outcome in outcomes(chosen, runs or (1 if quick else RUNS)):
+            console.print(line_of(outcome), soft_wrap=True)
+            found.append(outcome)
+    except KeyboardInterrupt:
+        interrupted = True
+    rows = rows_of(found, setting, facts.packages(PEERS))
+    show(console, rows)
+    if interrupted:
+        sys.exit(INTERRUPTED)
+    if rows and not (quick or no_save or consumer):
+        results.append(rows, results.RESULTS)
+        draw()
+    sys.exit(any(outcome.failure for outcome in found))
+
+
+def all_trials(size: Size) -> list[Trial]:
+    """Every trial of every experiment. Not before they are asked for: what they import takes its time."""
+    modules = [importlib.import_module(f"bench.{name}") for name in EXPERIMENTS]
+    return [trial for module in modules for trial in module.trials(size)]
+
+
+def choose(trials: Sequence[Trial], experiments: Collection[str], consumers: Collection[str]) -> list[Trial]:
+    """The trials of these experiments and consumers, of all where none are named. Raises BadParameter."""
+    _check(experiments, [trial.experiment for trial in trials])
+    _check(consumers, [trial.consumer for trial in trials])
+    chosen = [
+        trial
+        for trial in trials
+        if (not experiments or trial.experiment in experiments) and (not consumers or trial.consumer in consumers)
+    ]
+    if not chosen:
+        raise typer.BadParameter("none of these consumers is in these experiments")
+    return chosen
+
+
+def _check(names: Collection[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise typer.BadParameter(f"{name!r} is none of {', '.join(dict.fromkeys(known))}")
+
+
+def outcomes(trials: Sequence[Trial], runs: int) -> Iterator[Outcome]:
+    """Makes the trials in turns, so that whatever drifts on the machine meets all of them alike."""
+    for run in range(1, runs + 1):
+        for trial in trials:
+            if run == 1 or not trial.once:
+                yield _outcome(trial, run)
+
+
+def _outcome(trial: Trial, run: int) -> Outcome:
+    async def measured() -> Figures:
+        return await trial.measure()
+
+    try:
+        return Outcome(run, trial, asyncio.run(measured()))
+    except Exception as error:  # whatever it is, the other trials are to be made
+        return Outcome(run, trial, {}, f"{type(error).__name__}: {error}")
+
+
+def line_of(outcome: Outcome) -> str:
+    trial = outcome.trial
+    told = outcome.failure or "  ".join(f"{name} {tables.text_of(value)}" for name, value in outcome.figures.items())
+    return f"run {outcome.run}  {trial.experiment:<14} {trial.consumer:<17} {trial.parameter:<12} {told}"
+
+
+def rows_of(found: Iterable[Outcome], setting: Setting, packages: dict[str, str]) -> list[Row]:
+    return [
+        results.row(
+            setting,
+            Series(outcome.trial.experiment, outcome.trial.consumer, outcome.trial.parameter, name),
+            run=outcome.run,
+            value=value,
+            packages=packages.get(outcome.trial.consumer, ""),
+        )
+        for outcome in found
+        for name, value in outcome.figures.items()
+    ]
+
+
+def show(console: Console, rows: Sequence[Row]) -> None:
+    """A table per experiment, then the goals."""
+    titled = [(name, tables.experiment_table(name, rows)) for name in tables.experiments(rows)]
+    for title, table in [*titled, ("goals", tables.goals_table(rows))]:
+        shown = TerminalTable(title=title, title_justify="left", box=rich.box.SIMPLE)
+        for head in table.head:
+            shown.add_column(head, overflow="fold")
+        for line in table.rows:
+            shown.add_row(*line)
+        console.print(shown)
+
+
+def draw() -> None:
+    """Draw docs/performance.md anew, in the environment that can."""
+    subprocess.run([PEERS / "bin" / "python", "-m", "bench.plots"], cwd=ROOT, check=True)
+
+
+if __name__ == "__main__":
+    app(prog_name="bench/run")

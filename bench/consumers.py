@@ -1,0 +1,110 @@
+"""What is compared: the app, the naive handlers, and what one could use instead (bench/peers)."""
+
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from bench.processes import Child, consumer, producer
+from bench.results import ROOT
+from local.servers import RedisServer
+
+PEERS_PYTHON = str(ROOT / ".venv-bench" / "bin" / "python")
+KEY_EVENTS = "key events alone"
+NO_SWEEP = {"SWEEP_SCHEDULE": "0 0 3 1 1 *"}
+"""Puts the app's sweep by schedule far away: what is measured are its triggers."""
+
+
+@dataclass(frozen=True)
+class Consumer:
+    id: str
+    title: str
+    """As docs/performance.md calls it."""
+    fed_by: str
+    """What its producer has to do."""
+    guarantee: str
+    batches: int = 10_000
+    """Of a burst: fewer for those that would take minutes."""
+
+    @property
+    def on_host(self) -> bool:
+        """Whether it is a function app."""
+        return self.id in {"app", "naive"}
+
+    def command(self, index: int, processes: int) -> Sequence[str]:
+        """Starts number `index` of `processes` that share the work."""
+        if self.on_host:
+            folder = ROOT if self.id == "app" else ROOT / "bench" / "naive"
+            return [sys.executable, "-m", "local.host", "--app-dir", str(folder), "--port", "0"]
+        return [PEERS_PYTHON, "-m", self._module, str(index), str(processes)]
+
+    @property
+    def producer(self) -> Sequence[str]:
+        """To be followed by HOST:PORT COUNT [PER_S]."""
+        if self.fed_by == KEY_EVENTS:
+            return [sys.executable, "-m", "bench.produce"]
+        return [PEERS_PYTHON, "-m", self._module, "produce"]
+
+    @property
+    def _module(self) -> str:
+        return "bench.peers." + self.id.replace("-", "_")
+
+
+_ENQUEUE = "SET, then enqueue"
+CONSUMERS = {
+    one.id: one
+    for one in (
+        Consumer("app", "this app", KEY_EVENTS, "nothing lost, nothing twice"),
+        Consumer("naive", "naive function, one event at a time", KEY_EVENTS, "none"),
+        Consumer("handwritten", "hand-written, redis-py asyncio, micro-batches of 64", KEY_EVENTS, "none"),
+        Consumer("raw", "the practical limit: raw sockets, hiredis, uvloop, micro-batches of 64", KEY_EVENTS, "none"),
+        Consumer("faststream", "FastStream, stream, batches of 64", "SET and XADD", "at least once"),
+        Consumer(
+            "faststream-bridge",
+            "FastStream, batches of 64, fed by a key-event bridge in its process",
+            KEY_EVENTS,
+            "at least once past the bridge",
+        ),
+        Consumer("saq", "SAQ", _ENQUEUE, "at most once"),
+        Consumer("taskiq", "taskiq, Redis list", _ENQUEUE, "at most once"),
+        Consumer("arq", "arq", _ENQUEUE, "at least once"),
+        Consumer("dramatiq", "dramatiq, 8 threads", _ENQUEUE, "at least once"),
+        Consumer("celery", "Celery, pool solo", _ENQUEUE, "at most once", batches=1_000),
+        Consumer("rq", "RQ, SimpleWorker", _ENQUEUE, "at most once", batches=1_000),
+    )
+}
+
+
+@asynccontextmanager
+async def consuming(
+    one: Consumer,
+    server: RedisServer,
+    processes: int = 1,
+    *,
+    arguments: Sequence[str] = (),
+    environment: dict[str, str] = NO_SWEEP,
+) -> AsyncIterator[Sequence[Child]]:
+    """Start the processes that share the work of `one`, which then say `ready`. `arguments` are for local.host."""
+    async with AsyncExitStack() as stack:
+        yield [
+            await stack.enter_async_context(
+                consumer([*one.command(index, processes), *arguments], _environment(server) | environment)
+            )
+            for index in range(processes)
+        ]
+
+
+@asynccontextmanager
+async def producing(
+    one: Consumer, server: RedisServer, count: int, *, per_s: float | None = None
+) -> AsyncIterator[Child]:
+    """Start what feeds `one`: it says `ready`, writes when it is told to `go`, and says `done`."""
+    address = f"{server.host}:{server.port}"
+    command = [*one.producer, address, str(count), *([] if per_s is None else [str(per_s)])]
+    async with producer(command, _environment(server)) as child:
+        yield child
+
+
+def _environment(server: RedisServer) -> dict[str, str]:
+    address = f"{server.host}:{server.port}"
+    return {"Redis": address, "REDIS": address, "AzureWebJobsStorage": "", "PYTHONPATH": str(ROOT)}

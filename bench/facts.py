@@ -1,0 +1,86 @@
+"""What figures depend on: the machine, the versions, the code."""
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from importlib.metadata import distributions
+from pathlib import Path
+
+from bench.results import ROOT, Setting
+from local.servers import redis_server
+from shared.notifications import REQUIRED
+
+_CLIENT = ("redis", "hiredis")
+PACKAGES = {
+    "handwritten": _CLIENT,
+    "raw": ("hiredis", "uvloop"),
+    "faststream": ("faststream", *_CLIENT, "uvloop"),
+    "faststream-bridge": ("faststream", *_CLIENT, "uvloop"),
+    "saq": ("saq", *_CLIENT),
+    "taskiq": ("taskiq", "taskiq-redis", *_CLIENT, "uvloop"),
+    "arq": ("arq", *_CLIENT),
+    "dramatiq": ("dramatiq", *_CLIENT),
+    "celery": ("celery", "kombu", *_CLIENT),
+    "rq": ("rq", *_CLIENT),
+}
+"""What a consumer of bench/peers is made of. The others use what requirements.txt pins."""
+
+_WRITTEN_HERE = ("bench/results.csv", "docs/performance.md", "docs/images/performance-*.svg")
+
+
+async def setting() -> Setting:
+    """Starts a server for a moment, to ask it. Raises ServerError."""
+    async with redis_server(REQUIRED) as server:
+        version = server.version
+    return Setting(
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        commit=commit(ROOT),
+        python=platform.python_version(),
+        server=version,
+        machine=machine(),
+        kernel=f"{platform.system()} {platform.release()}",
+    )
+
+
+def commit(root: Path) -> str:
+    """The commit of `root`, with `-dirty` where anything but what the benchmark writes itself differs from it."""
+    git = shutil.which("git")
+    if git is None:
+        return "unknown"
+
+    def said(*arguments: str) -> str:
+        done = subprocess.run([git, *arguments], cwd=root, capture_output=True, text=True, check=False)
+        return done.stdout.strip()
+
+    short = said("rev-parse", "--short", "HEAD")
+    changed = said("status", "--porcelain", "--", ".", *(f":(exclude){path}" for path in _WRITTEN_HERE))
+    return (short + "-dirty" if changed else short) or "unknown"
+
+
+def machine() -> str:
+    """Processor, cores that this process may use, memory."""
+    memory_gib = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return f"{_processor()}, {os.process_cpu_count()} cores, {memory_gib:.1f} GiB"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(models, "") or platform.processor() or platform.machine()
+
+
+def packages(environment: Path) -> dict[str, str]:
+    """For each consumer of PACKAGES the versions in this virtual environment, as in `saq 0.26.2, redis 7.1.0`."""
+    folders = [str(folder) for folder in environment.glob("lib/python3*/site-packages")]
+    versions = {one.name.lower(): one.version for one in distributions(path=folders)}
+    return {consumer: _joined(names, versions) for consumer, names in PACKAGES.items()}
+
+
+def _joined(names: Iterable[str], versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {versions[name]}" for name in names if name in versions)

@@ -1,0 +1,81 @@
+"""What the app costs when it starts, and when nothing happens."""
+
+import asyncio
+import os
+import statistics
+import subprocess
+import sys
+from functools import partial
+from itertools import chain
+from time import perf_counter
+
+from bench import charts, sessions, work
+from bench.hosts import fresh_redis, ready_hosts, rss_mb, watched
+from bench.processes import cpu_s, still
+from bench.results import ROOT
+from bench.trial import Figures, Size, Trial
+from local.servers import RedisServer
+from shared import namespaces
+
+FOLDERS = {"app": ROOT, "naive": ROOT / "bench" / "naive"}
+IMPORTS = {Size.FULL: 7, Size.QUICK: 3}
+STARTS = {Size.FULL: 3, Size.QUICK: 1}
+IDLE_S = {Size.FULL: 20.0, Size.QUICK: 4.0}
+_IMPORT = """
+import time
+began_s = time.perf_counter()
+import function_app
+print(time.perf_counter() - began_s)
+"""
+
+
+def trials(size: Size) -> list[Trial]:
+    return [
+        *(Trial("cold-start", consumer, "", partial(start_cold, consumer, size)) for consumer in FOLDERS),
+        *(Trial("idle", consumer, "", partial(stay_idle, consumer, IDLE_S[size]), once=True) for consumer in FOLDERS),
+    ]
+
+
+async def start_cold(consumer: str, size: Size) -> Figures:
+    """The import of function_app in processes that did nothing else, after one that left compiled modules behind; and
+    in hosts that have only just become ready, the time from the first write to its result."""
+    async with fresh_redis() as (server, client):
+        imports_ms = [await asyncio.to_thread(_import_ms, consumer, server) for _ in range(IMPORTS[size] + 1)][1:]
+        answers_ms = []
+        for number in range(STARTS[size]):
+            content = work.batch(number)
+            async with (
+                watched(client, namespaces.RESULT.prefix) as result,
+                ready_hosts(consumer, server, environment={}),
+            ):
+                began_s = perf_counter()
+                await client.set(work.batch_key(number), content, ex=namespaces.TEMP_DATA_TTL_S)
+                answers_ms.append((await result() - began_s) * 1000)
+    return {"import_ms": statistics.median(imports_ms), "first_event_ms": statistics.median(answers_ms)}
+
+
+def _import_ms(consumer: str, server: RedisServer) -> float:
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    run = subprocess.run(
+        [sys.executable, "-c", _IMPORT],
+        cwd=FOLDERS[consumer],
+        env=environment | {"Redis": f"{server.host}:{server.port}", "AzureWebJobsStorage": "", "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return float(run.stdout) * 1000
+
+
+async def stay_idle(consumer: str, seconds: float) -> Figures:
+    """A host that is ready, under its default schedules, while nothing happens; and its memory after an event of each
+    kind, by which it has loaded all that it needs."""
+    async with fresh_redis() as (server, client), ready_hosts(consumer, server, environment={}) as hosts:
+        await still(hosts)
+        before_s, began_s = cpu_s(hosts), perf_counter()
+        await asyncio.sleep(seconds)
+        busy = (cpu_s(hosts) - before_s) / (perf_counter() - began_s)
+        idle_mb = rss_mb(hosts[0])
+        await client.mset(dict(chain(work.batches(1), charts.charts(1, charts.POINTS), sessions.created(1))))
+        await still(hosts)
+        return {"cpu_percent": busy * 100, "rss_mb": idle_mb, "rss_used_mb": rss_mb(hosts[0])}

@@ -1,0 +1,111 @@
+"""What the experiments on function apps share, beside bench.consumers and bench.processes."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from itertools import batched
+from pathlib import Path
+from time import perf_counter
+
+from redis.asyncio import Redis
+
+from bench.bursts import Meter
+from bench.consumers import CONSUMERS, NO_SWEEP, consuming
+from bench.processes import Child, still
+from bench.trial import Figures
+from local.servers import RedisServer, redis_server
+from shared.notifications import REQUIRED
+
+TIMEOUT_S = 300.0
+POLL_S = 0.005
+_WRITE_BYTES = 1_000_000
+_KEYS_AT_ONCE = 500
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+type Write = tuple[bytes, bytes]
+"""A key and what is set there."""
+
+
+@asynccontextmanager
+async def fresh_redis() -> AsyncIterator[tuple[RedisServer, Redis]]:
+    """An empty Redis that notifies, and a client of it."""
+    async with redis_server(REQUIRED) as server, Redis(host=server.host, port=server.port) as client:
+        yield server, client
+
+
+@asynccontextmanager
+async def ready_hosts(
+    consumer: str, server: RedisServer, number: int = 1, environment: dict[str, str] = NO_SWEEP
+) -> AsyncIterator[Sequence[Child]]:
+    """Hosts of the app or of the naive functions that wait for events. Raises ChildError."""
+    async with consuming(CONSUMERS[consumer], server, number, environment=environment) as children:
+        await asyncio.gather(*(child.ready() for child in children))
+        yield children
+
+
+async def write(client: Redis, given: Iterable[Write], *, ttl_s: int | None) -> None:
+    """Write as clients do, in pipelines of about 1 MB; without a TTL, that of the value before is kept."""
+    pipeline, waiting_bytes = client.pipeline(transaction=False), 0
+    for key, content in given:
+        pipeline.set(key, content, ex=ttl_s, keepttl=ttl_s is None)
+        waiting_bytes += len(content)
+        if waiting_bytes >= _WRITE_BYTES:
+            await pipeline.execute()
+            waiting_bytes = 0
+    await pipeline.execute()
+
+
+async def until(done: Callable[[], Awaitable[object]], hosts: Sequence[Child], *, poll_s: float = POLL_S) -> None:
+    """Return when `done` gives something true. Raises TimeoutError, and ChildError for a host that ended."""
+    async with asyncio.timeout(TIMEOUT_S):
+        while not await done():
+            for host in hosts:
+                await host.must_run()
+            await asyncio.sleep(poll_s)
+
+
+async def until_all_exist(client: Redis, keys: Sequence[bytes], hosts: Sequence[Child], *, total: int) -> None:
+    """Return when all of `keys` exist. They are looked for only once there are `total` keys, which is quick to ask,
+    and each but once or so: asking costs Redis time."""
+
+    async def enough() -> bool:
+        return int(await client.dbsize()) >= total
+
+    async def exist(some: Sequence[bytes]) -> bool:
+        return int(await client.exists(*some)) == len(some)
+
+    await until(enough, hosts)
+    for some in batched(keys, _KEYS_AT_ONCE, strict=False):
+        await until(partial(exist, some), hosts)
+
+
+async def figures_of(meter: Meter, events: int, hosts: Sequence[Child]) -> Figures:
+    """What `events` took until now, when the last one has its effect, and until the hosts are idle again."""
+    figures = await meter.read(events)
+    await still(hosts)
+    return {**figures, "cpu_us_per_event_drained": meter.cpu_us / events}
+
+
+@asynccontextmanager
+async def watched(client: Redis, prefix: bytes) -> AsyncIterator[Callable[[], Awaitable[float]]]:
+    """A function that waits for the next `set` of a key that begins so, and says when that was heard (perf_counter)."""
+    async with client.pubsub() as channel:
+        await channel.psubscribe(b"__keyspace@0__:" + prefix + b"*")
+        await channel.get_message(timeout=TIMEOUT_S)
+
+        async def heard() -> float:
+            async with asyncio.timeout(TIMEOUT_S):
+                while True:
+                    message = await channel.get_message(ignore_subscribe_messages=True, timeout=None)
+                    if message is not None and message["data"] == b"set":
+                        return perf_counter()
+
+        yield heard
+
+
+def rss_mb(host: Child) -> float:
+    """Memory of a host that is in RAM, in 10^6 bytes."""
+    pages = Path(f"/proc/{host.pid}/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * _PAGE_BYTES / 1e6

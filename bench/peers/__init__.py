@@ -1,0 +1,109 @@
+"""What one could use instead of this app: each module one consumer, in the fastest of its usual settings.
+
+    python -m bench.peers.NAME [INDEX PROCESSES]                  consume, and print `ready` as soon as it does
+    python -m bench.peers.NAME produce HOST:PORT COUNT [PER_S]    feed it, as bench/produce.py says
+
+with REDIS=HOST:PORT for both, in the virtual environment of bench/requirements.txt. The work of an event is the same
+for all: decode the batch, analyse it, encode the result.
+"""
+
+import asyncio
+import gc
+import os
+import sys
+import zlib
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from redis import Redis as BlockingRedis
+from redis.asyncio import Redis
+
+from bench import produce
+from shared import namespaces, readings
+from shared.analysis import analyse, as_result
+from shared.baseline import Baseline
+from shared.namespaces import RESULTS_TTL_S
+
+__all__ = [
+    "AT_ONCE",
+    "EVENTS",
+    "HOST",
+    "PORT",
+    "RESULTS_TTL_S",
+    "URL",
+    "Share",
+    "main",
+    "react_to",
+    "react_to_blocking",
+    "ready",
+    "result",
+    "written",
+]
+
+HOST, _, _port = os.environ["REDIS"].rpartition(":")
+PORT = int(_port)
+URL = f"redis://{HOST}:{PORT}/0"
+EVENTS = b"__keyspace@0__:" + namespaces.BATCH.prefix + b"*"
+AT_ONCE = 64
+"""Batches in bulk, as many as the app takes."""
+_KEYS_FROM = len(b"__keyspace@0__:")
+_IDS_FROM = len(namespaces.BATCH.prefix)
+_BASELINE = Baseline()
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which keys are this process', where each event reaches every process."""
+
+    index: int = 0
+    processes: int = 1
+
+    def has(self, key: bytes) -> bool:
+        return self.processes == 1 or zlib.crc32(key) % self.processes == self.index
+
+
+def written(share: Share, channel: bytes, event: bytes) -> bytes | None:
+    """The key of an event that this process has to react to."""
+    if event != b"set":
+        return None
+    key = channel[_KEYS_FROM:]
+    return key if share.has(key) else None
+
+
+def result(key: bytes, content: bytes) -> tuple[bytes, bytes]:
+    """The unit of work: key and content of the result for a batch."""
+    given = readings.from_json(content)
+    found = analyse(given, _BASELINE, threshold=3.5, min_samples=100)
+    return namespaces.RESULT.prefix + key[_IDS_FROM:], msgspec.json.encode(as_result(given, found))
+
+
+async def react_to(client: Redis, key: bytes) -> None:
+    """A task of one batch."""
+    if content := await client.get(key):
+        await client.set(*result(key, content), ex=RESULTS_TTL_S)
+
+
+def react_to_blocking(client: BlockingRedis, key: bytes) -> None:
+    if content := client.get(key):
+        client.set(*result(key, content), ex=RESULTS_TTL_S)
+
+
+def ready() -> None:
+    gc.freeze()  # what was imported is not looked through again
+    print("ready", flush=True)
+
+
+def main(
+    consume: Callable[[Share], Coroutine[Any, Any, None] | None],
+    *,
+    beside: produce.Beside | None = None,
+    enqueue: produce.Enqueue | None = None,
+    run: Callable[[Coroutine[Any, Any, None]], None] = asyncio.run,
+) -> None:
+    """Consume, or produce with what `consume` needs beside the SETs or after them."""
+    if sys.argv[1:2] == ["produce"]:
+        produce.main(sys.argv[2:], beside=beside, enqueue=enqueue)
+    elif running := consume(Share(*map(int, sys.argv[1:]))):
+        run(running)

@@ -1,0 +1,57 @@
+"""Hand-written with redis-py's asyncio client: key events in micro-batches. Nothing is guaranteed."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from redis.asyncio import Redis
+
+from bench.peers import AT_ONCE, EVENTS, HOST, PORT, RESULTS_TTL_S, Share, main, ready, result, written
+
+
+@asynccontextmanager
+async def listen(client: Redis, share: Share, arrived: asyncio.Queue[bytes]) -> AsyncIterator[None]:
+    """Keys that were written are put into `arrived` from now on."""
+    events = client.pubsub()
+    await events.psubscribe(EVENTS)
+    await anext(events.listen())  # that it is subscribed
+
+    async def forward() -> None:
+        async for message in events.listen():
+            if key := written(share, message["channel"], message["data"]):
+                arrived.put_nowait(key)
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(forward())
+        yield
+
+
+async def in_batches(arrived: asyncio.Queue[bytes]) -> AsyncIterator[list[bytes]]:
+    """What has arrived, as soon as there is anything, at most AT_ONCE keys."""
+    while True:
+        keys = [await arrived.get()]
+        while len(keys) < AT_ONCE and not arrived.empty():
+            keys.append(arrived.get_nowait())
+        yield keys
+
+
+async def react(client: Redis, keys: Sequence[bytes]) -> None:
+    """Two round trips."""
+    pipeline = client.pipeline(transaction=False)
+    for key, content in zip(keys, await client.mget(keys), strict=True):
+        if content is not None:
+            pipeline.set(*result(key, content), ex=RESULTS_TTL_S)
+    await pipeline.execute()
+
+
+async def consume(share: Share) -> None:
+    client = Redis(host=HOST, port=PORT)
+    arrived: asyncio.Queue[bytes] = asyncio.Queue()
+    async with listen(client, share, arrived):
+        ready()
+        async for keys in in_batches(arrived):
+            await react(client, keys)
+
+
+if __name__ == "__main__":
+    main(consume)

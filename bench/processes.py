@@ -1,0 +1,123 @@
+"""The processes of a trial: those that are measured and those that feed them. Linux: CPU time is read from /proc."""
+
+import asyncio
+import os
+import time
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, closing, suppress
+from pathlib import Path
+from typing import cast
+
+from bench.results import ROOT
+from local.processes import child_process
+
+START_S = 60.0
+"""Producers make thousands of batches before they are ready."""
+_OUTPUT_BYTES = 16 * 1024 * 1024
+"""What a child says is kept until somebody reads it."""
+_STILL_S = 0.3
+_STILL_CPU_S = 0.02
+_STILL_LIMIT_S = 10.0
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+class ChildError(Exception):
+    """A process ended, or did not say what it was waited for. The text holds its last lines."""
+
+
+class Child:
+    """A process that talks in lines."""
+
+    def __init__(self, process: Process, output: asyncio.StreamReader) -> None:
+        self._process = process
+        self._output = output
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    async def says(self, word: str) -> str:
+        """Wait for the line that begins with `word`, and return the rest of it. Raises ChildError."""
+        said: list[str] = []
+        with suppress(TimeoutError):
+            async with asyncio.timeout(START_S):
+                while raw := await self._output.readline():
+                    line = raw.decode(errors="replace").rstrip()
+                    first, _, rest = line.partition(" ")
+                    if first == word:
+                        return rest
+                    said.append(line)
+        raise ChildError(f"process {self.pid} did not say {word!r}, but: " + " | ".join(said[-20:]))
+
+    async def ready(self) -> tuple[float, float]:
+        """Wait until it says so. When that was, in seconds of the monotonic clock, and what CPU time it had used by
+        then, in s. Raises ChildError."""
+        await self.says("ready")
+        return time.monotonic(), cpu_s([self])
+
+    async def must_run(self) -> None:
+        """Raises ChildError if it has ended with an error."""
+        if self._process.returncode:
+            rest = await self._output.read()
+            raise ChildError(
+                f"process {self.pid} ended with {self._process.returncode}: {rest.decode(errors='replace')}"
+            )
+
+    def go(self) -> None:
+        """What a producer waits for."""
+        cast("asyncio.StreamWriter", self._process.stdin).write(b"\n")
+
+
+@asynccontextmanager
+async def consumer(command: Sequence[str], environment: Mapping[str, str]) -> AsyncIterator[Child]:
+    """A process that never outlives this one. What it says, on stdout and stderr, is the child's output."""
+    reading, writing = map(os.fdopen, os.pipe(), ("rb", "wb"))
+    output = asyncio.StreamReader(limit=_OUTPUT_BYTES)
+    protocol = asyncio.StreamReaderProtocol(output)
+    transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, reading)
+    with closing(transport), writing:
+        async with child_process(command, output=writing, environment=os.environ | environment, folder=ROOT) as process:
+            writing.close()
+            yield Child(process, output)
+
+
+@asynccontextmanager
+async def producer(command: Sequence[str], environment: Mapping[str, str]) -> AsyncIterator[Child]:
+    """A process that waits for a line on stdin, and so ends when this one does."""
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=PIPE, stdout=PIPE, env=os.environ | environment, cwd=ROOT, limit=_OUTPUT_BYTES
+    )
+    try:
+        yield Child(process, cast("asyncio.StreamReader", process.stdout))
+    finally:
+        with suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+
+
+def cpu_s(children: Iterable[Child]) -> float:
+    """CPU time of these processes and all that they started, user and system. In steps of 10 ms, as Linux tells it."""
+    return sum(_cpu_s(child.pid) for child in children)
+
+
+def _cpu_s(pid: int) -> float:
+    process = Path("/proc") / str(pid)
+    # After the name, which may hold anything: fields 14 to 17 of proc(5) are utime, stime and those of ended children.
+    fields = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    started = [int(one) for task in (process / "task").glob("*/children") for one in task.read_text().split()]
+    return sum(map(int, fields[11:15])) / _TICKS_PER_S + sum(map(_cpu_s, started))
+
+
+async def still(children: Sequence[Child]) -> None:
+    """Wait until these processes have nothing left to do: hardly any CPU time in 0.3 s. At most 10 s, for those that
+    are never quite idle."""
+    before_s = cpu_s(children)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_STILL_LIMIT_S):
+            while True:
+                await asyncio.sleep(_STILL_S)
+                now_s = cpu_s(children)
+                if now_s - before_s < _STILL_CPU_S:
+                    return
+                before_s = now_s

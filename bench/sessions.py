@@ -1,0 +1,73 @@
+"""Sessions: every one that is created becomes an audit record.
+
+They are created as NextAuth's Redis adapters do it: the session with no TTL, and the index of its user, whose key the
+triggers' pattern matches too. An event is one session.
+"""
+
+import json
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from random import Random
+
+from redis.asyncio import Redis
+
+from bench.bursts import Meter
+from bench.hosts import Write, figures_of, fresh_redis, ready_hosts, until, write
+from bench.processes import still
+from bench.trial import Figures, Size, Trial
+from shared import namespaces
+
+SESSIONS = {Size.FULL: 10_000, Size.QUICK: 500}
+STREAMS = {"app": namespaces.build(namespaces.AUDIT_STREAM), "naive": b"naive:audit:sessions"}
+"""Where each consumer's audit records go."""
+_COMMANDS = {"app": ("evalsha",), "naive": ("get", "xadd")}
+"""What each consumer sends for an event. (Redis counts what its scripts call too, but no script calls a script.)"""
+
+
+def trials(size: Size) -> list[Trial]:
+    return [Trial("sessions", consumer, "", partial(audit, consumer, SESSIONS[size])) for consumer in STREAMS]
+
+
+async def audit(consumer: str, sessions: int) -> Figures:
+    """From the first write to the last audit record, with one host.
+
+    Of the commands that the host sends, those of a pipeline share their round trip.
+    """
+    async with fresh_redis() as (server, client), ready_hosts(consumer, server) as hosts:
+
+        async def all_recorded() -> bool:
+            return int(await client.xlen(STREAMS[consumer])) >= sessions
+
+        written = list(created(sessions))
+        await still(hosts)
+        await client.config_resetstat()
+        meter = await Meter.start(client, hosts)
+        await write(client, written, ttl_s=None)
+        await until(all_recorded, hosts)
+        sent = await _calls(client, _COMMANDS[consumer])
+        figures = await figures_of(meter, sessions, hosts)
+        sent_drained = await _calls(client, _COMMANDS[consumer])
+        return {
+            **figures,
+            "commands_per_event": sent / sessions,
+            "commands_per_event_drained": sent_drained / sessions,
+        }
+
+
+async def _calls(client: Redis, commands: tuple[str, ...]) -> int:
+    """How often Redis ran these commands since its statistics were reset."""
+    stats = await client.info("commandstats")
+    return sum(int(stats[f"cmdstat_{name}"]["calls"]) for name in commands)
+
+
+def created(count: int) -> Iterator[Write]:
+    """Keys and contents of `count` sessions, each of a user of its own, and of the indices to them."""
+    chance = Random(1)
+    expires = (datetime.now(UTC) + timedelta(days=30)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    for _ in range(count):
+        token, user_id = (str(uuid.UUID(int=chance.getrandbits(128), version=4)) for _ in range(2))
+        key = namespaces.build(namespaces.SESSION, token)
+        yield key, json.dumps({"sessionToken": token, "userId": user_id, "expires": expires}).encode()
+        yield namespaces.build(namespaces.SESSION_BY_USER, user_id), key
