@@ -40,7 +40,7 @@ MANY_BATCHES = 32
 """So many at once are the sign of a burst."""
 THREAD_BYTES = 64 * 1024
 """Payloads from here on take about 5 ms or more to analyse: that work leaves the event loop."""
-AIR_S = 0.001
+AIR_S = 0.0005
 """How long small batches are analysed without a break for the other functions of the process."""
 MAX_LOOKS = 3
 """How often a batch that is written again and again is looked at in one call; then its next event has to do it."""
@@ -126,17 +126,18 @@ async def _work(app: Context, claimed: dict[int, Claim]) -> dict[int, _Found]:
     found: dict[int, _Found] = {}
     large = {index: held for index, held in claimed.items() if held.payload_bytes() >= THREAD_BYTES}
     ready: dict[int, _Ready] = {}
-    air_s = time.monotonic() + AIR_S
-    for index, held in claimed.items():
-        if index in large:
-            continue
-        try:
-            ready[index] = _compute(held, app.baseline.value, app.settings)
-        except Exception as error:  # the ledger decides
-            found[index] = await _failed(app, held, error)
-        if time.monotonic() >= air_s:
-            await asyncio.sleep(0)
-            air_s = time.monotonic() + AIR_S
+    async with app.computing:  # groups one after the other, so that each finds Redis at work for another
+        air_s = time.monotonic() + AIR_S
+        for index, held in claimed.items():
+            if index in large:
+                continue
+            try:
+                ready[index] = _compute(held, app.baseline.value, app.settings)
+            except Exception as error:  # the ledger decides
+                found[index] = await _failed(app, held, error)
+            if time.monotonic() >= air_s:
+                await asyncio.sleep(0)
+                air_s = time.monotonic() + AIR_S
     async with claims.kept_alive(app, list(large.values())):
         found |= await _commit(app, ready)
         until_s = time.monotonic() + app.settings.work_timeout_s

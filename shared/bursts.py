@@ -7,12 +7,15 @@ the platform forgets a message in either case, and should this process die, the 
 Where the messages that wait have effects, one at a time is still the pace. Then the keys are looked for instead: a
 sweep of the function's own keys, in slices, each within an invocation, lap after lap until one finds nothing more to
 do. It needs no lease: what others do at the same time is found done. The messages that wait find their work done too.
+Where keys are written faster than all can be looked at, no lap finds nothing. So after a whole lap the messages have as
+much time as the sweep, and it ends when none wait any more.
 """
 
 import asyncio
 import secrets
 import time
 from collections.abc import Sequence
+from itertools import islice
 
 import msgspec
 
@@ -21,16 +24,18 @@ from shared.context import Context
 from shared.events import KeyEvent
 from shared.lanes import Lane
 from shared.outcomes import Outcome, Result, duplicate
-from shared.sweep import GROUP, Scan, SweptReactor, react_in_groups
+from shared.sweep import GROUP, Scan, SweptReactor, stretch
 
 SLICE_S = 0.25
 """How long one invocation goes on sweeping; then the host may take its other messages."""
 MAX_SEEN = 100_000
-"""Keys that a sweep remembers: 15 MB. It looks at further ones again in each lap."""
+"""Keys that a sweep remembers, by their hashes: 10 MB. It looks at further ones again in each lap."""
 PATIENCE_S = 0.005
 """How long an event waits for others at the most: several hand-overs of the host, at about 0.5 ms each."""
 
 _DONE = frozenset({Result.PROCESSED, Result.DUPLICATE, Result.IGNORED, Result.REJECTED, Result.DEAD})
+_NOTED = frozenset({Result.PROCESSED, Result.REJECTED, Result.RETRIED, Result.DEAD})
+"""What is told once of a key, however many events it had."""
 
 
 class _Taken(msgspec.Struct, frozen=True):
@@ -54,21 +59,32 @@ class _Catching:
         self._scan = Scan([reactor], cursor=secrets.randbits(62))
         self._whole = False
         self._found = False
-        self._seen: set[bytes] = set()
+        self._seen: set[int] = set()
         self.processed = 0
+        self.laps = 0
+        """Whole ones so far."""
         self.ended = False
 
-    async def go_on(self, app: Context, function: str) -> None:
-        """React to one page. Raises what the Redis client raises."""
-        reactor, keys = await self._scan.page(app)
-        new = [key for key in keys if key not in self._seen]
-        outcomes = await react_in_groups(app, reactor, new, "sweep", function)
-        if len(self._seen) < MAX_SEEN:
-            self._seen |= {one.key for one in outcomes if one.result in _DONE}
+    async def go_on(self, app: Context, function: str, until_s: float) -> None:
+        """React until `until_s` (of time.monotonic) or the end of a lap. Raises what the Redis client raises."""
+        from redis.exceptions import ResponseError
+
+        try:
+            outcomes, whole = await stretch(
+                app, self._scan, scan_until_s=until_s, react_until_s=until_s, told=function, skip=self._seen
+            )
+        except ResponseError:
+            if self._whole:
+                raise
+            self._scan, self._whole = Scan([self._reactor]), True  # a server that takes no cursor but its own
+            return
+        done = (hash(one.key) for one in outcomes if one.result in _DONE)
+        self._seen.update(islice(done, max(0, MAX_SEEN - len(self._seen))))
         processed = sum(one.result is Result.PROCESSED for one in outcomes)
         self.processed += processed
-        self._found |= processed > 0
+        self._found |= processed > 0 or not whole
         if self._scan.done:
+            self.laps += self._whole
             self.ended = self._whole and not self._found
             self._scan, self._whole, self._found = Scan([self._reactor]), True, False
 
@@ -84,6 +100,7 @@ class Burst:
         self._reacting = asyncio.Lock()
         self._late: asyncio.Task[None] | None = None
         self._catching: _Catching | None = None
+        self._rest_until_s = 0.0
 
     async def take(self, app: Context, event: KeyEvent, began_s: float) -> None:
         """React to an event: now, or together with others when messages queue up. Nothing is raised.
@@ -94,7 +111,8 @@ class Burst:
         if self._aside and self._aside[0].event.operation != event.operation:
             await self._react_to_those_aside(app)  # what happened to a key first is told first
         if not self.lane.queued and not self._aside:
-            await self._react(app, [taken])
+            async with self._reacting:  # not before those that were put aside before it
+                await self._react(app, [taken])
             return
         self._aside.append(taken)
         if len(self._aside) >= GROUP:
@@ -107,19 +125,21 @@ class Burst:
         while self._aside:
             await asyncio.sleep(max(0.0, self._aside[0].began_s + PATIENCE_S - time.perf_counter()))
             if self._aside and time.perf_counter() - self._aside[0].began_s >= PATIENCE_S:
-                with tracing.span(self.function):
-                    await self._react_to_those_aside(app)
+                await self._react_to_those_aside(app)
 
     async def finish(self) -> None:
-        """Return when nothing is put aside any more."""
+        """Return when nothing is put aside any more, nor being reacted to."""
         if self._late is not None:
             await asyncio.wait([self._late])
+        async with self._reacting:
+            pass
 
     async def _react_to_those_aside(self, app: Context) -> None:
-        taken, self._aside = self._aside, []
         async with self._reacting:
+            taken, self._aside = self._aside, []
             if taken:
-                await self._react(app, taken)
+                with tracing.span(self.function, events=len(taken)):
+                    await self._react(app, taken)
 
     async def _react(self, app: Context, taken: Sequence[_Taken]) -> None:
         """React to events of one operation, to each key once; a further event of a key finds its work done."""
@@ -130,35 +150,40 @@ class Burst:
         for one in taken:
             outcome = of_key.get(one.event.key) or duplicate(one.event.key)
             if outcome.result is Result.PROCESSED:
-                of_key[one.event.key] = duplicate(one.event.key)
                 self.lane.effect()
+            if outcome.result in _NOTED:
+                of_key[one.event.key] = duplicate(one.event.key)
             self._tell(app, one, outcome, ended_s)
 
     def _tell(self, app: Context, one: _Taken, outcome: Outcome, ended_s: float) -> None:
-        tracing.invocation_id.set(one.invocation_id)
         duration_ms = (ended_s - one.began_s) * 1000
+        running = tracing.invocation_id.set(one.invocation_id)
         telemetry.record(
             self.function, self._reactor.NAME, one.event.operation, outcome, duration_ms, app.settings.audit_key
         )
+        tracing.invocation_id.reset(running)
 
     @property
     def due(self) -> bool:
-        """Whether to sweep. A sweep that has begun goes on to its end, even if no more messages wait."""
-        return self._catching is not None or self.lane.saturated
+        """Whether to sweep. A sweep that has begun goes on for a whole lap at the least, even if no messages wait."""
+        return self.lane.saturated if self._catching is None else time.monotonic() >= self._rest_until_s
 
     async def sweep_slice(self, app: Context) -> None:
         """Sweep for SLICE_S, or to the end. Redis being away ends the sweep: nothing is raised."""
         from redis.exceptions import RedisError
 
         catching = self._catching = self._catching or _Catching(self._reactor)
-        until_s = time.monotonic() + SLICE_S
+        began_s = time.monotonic()
+        until_s = began_s + SLICE_S
         try:
             while not catching.ended and time.monotonic() < until_s:
-                await catching.go_on(app, self.function)
+                await catching.go_on(app, self.function, until_s)
         except (RedisError, OSError) as fault:
             telemetry.outage("Redis", fault)
         else:
-            if not catching.ended:
+            if not catching.ended and (self.lane.queued or not catching.laps):
+                now_s = time.monotonic()
+                self._rest_until_s = now_s + (now_s - began_s) if catching.laps else now_s
                 return
         self.lane.caught_up(worthwhile=catching.processed >= GROUP)
         self._catching = None

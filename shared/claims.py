@@ -94,12 +94,21 @@ async def claim(app: Context, batches: Sequence[Batch]) -> list[Answer]:
         ],
     )
     if wants_model:
-        # 1 us a byte or more: a full model would hold up the loop.
-        decode = baseline.decode_model
-        inline = sum(map(len, model)) <= DECODE_BYTES
-        timeout_s = app.settings.work_timeout_s
-        app.baseline.replace(decode(model, now_s) if inline else await off_loop(timeout_s, decode, model, now_s))
+        await _renew_baseline(app, model, now_s)
     return [_answer(batch, answer) for batch, answer in zip(batches, answers, strict=True)]
+
+
+async def _renew_baseline(app: Context, model: Sequence[bytes], now_s: int) -> None:
+    """Decode the model that was read. A large one would hold up the loop; where there is a copy already that may be a
+    little old, the batches at hand do not wait for it either."""
+    if sum(map(len, model)) <= DECODE_BYTES:
+        app.baseline.replace(baseline.decode_model(model, now_s))
+        return
+    decoding = asyncio.create_task(off_loop(app.settings.work_timeout_s, baseline.decode_model, model, now_s))
+    if app.baseline.read_s is None or app.settings.baseline_max_age_s == 0:
+        app.baseline.replace(await decoding)
+    else:
+        app.baseline.renew(decoding)
 
 
 def model_key() -> bytes:

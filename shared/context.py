@@ -1,5 +1,6 @@
 """What a reactor works with: the settings, the Redis client, the scripts. One per worker process."""
 
+import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -30,12 +31,24 @@ class BaselineCopy:
     value: Baseline = field(default_factory=Baseline)
     read_s: float | None = None
     _fold: Fold = NO_FOLD
+    _renewing: "asyncio.Task[Baseline] | None" = None
 
     def fresh(self, max_age_s: float) -> bool:
         return self.read_s is not None and time.monotonic() - self.read_s < max_age_s
 
     def replace(self, value: Baseline) -> None:
         self.value, self.read_s, self._fold = value, time.monotonic(), value.fold
+
+    def renew(self, decoding: "asyncio.Task[Baseline]") -> None:
+        """Take over what comes of `decoding`. Until then this copy counts as fresh; where it fails, it is read anew
+        after its age."""
+        self.read_s = time.monotonic()
+        self._renewing = decoding
+        decoding.add_done_callback(self._renewed)
+
+    def _renewed(self, decoding: "asyncio.Task[Baseline]") -> None:
+        if not decoding.cancelled() and decoding.exception() is None:
+            self.replace(decoding.result())
 
     def take_fold(self) -> Fold:
         """The fold that the copy calls for, for one commit to carry."""
@@ -54,6 +67,8 @@ class Context:
     settings: Settings
     redis: "Redis"
     baseline: BaselineCopy = field(default_factory=BaselineCopy)
+    computing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a group is computed in the event loop."""
     owner: str = field(default_factory=lambda: secrets.token_hex(8))
     """Who holds a claim: unlike any other process, and unlike this one after a restart."""
 

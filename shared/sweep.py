@@ -8,8 +8,9 @@ work: it keeps N instances from sweeping at once. lua/sweep_acquire.lua gives it
 import asyncio
 import math
 import time
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import AsyncIterator, Container, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -29,7 +30,7 @@ MAX_COUNT = 1000
 WINDOW = 3
 """Groups at work at once: while one is computed, Redis reads or writes the others."""
 SAVE_S = 0.25
-"""How often a sweep saves its place and renews its lease."""
+"""How long a sweep goes on until it saves its place and renews its lease."""
 _KEY = namespaces.build(namespaces.SWEEP)
 _NOTHING_TO_TELL = frozenset({Result.DUPLICATE, Result.IGNORED, Result.LATER})
 
@@ -128,8 +129,8 @@ async def sweep(app: Context, reactors: Sequence[SweptReactor], *, budget_s: flo
     """React to every key that the reactors' patterns find; first to what is due for a retry.
 
     Goes on where the last sweep stopped, whichever instance that was, or from the start when `anew` (keys may have
-    changed unnoticed behind that place). Stops at the end of a round, at the first page after `budget_s`, or as soon
-    as another sweep has taken over. Raises what the Redis client raises when Redis is away.
+    changed unnoticed behind that place). Stops at the end of a round, with the groups at work after `budget_s`, or soon
+    after another sweep has taken over. Raises what the Redis client raises when Redis is away.
     """
     started_s = time.monotonic()
     await retry_due(app, reactors, budget_s=budget_s / 2)
@@ -145,22 +146,18 @@ async def sweep(app: Context, reactors: Sequence[SweptReactor], *, budget_s: flo
         position = _former(saved, position) or position
     scan = Scan(reactors, position.index, position.cursor)
     results: Counter[Result] = Counter()
-    seen, held, out_of_time, saved_s = 0, True, False, started_s
-    while held and not scan.done and not out_of_time:
-        reactor, keys = await scan.page(app)
-        outcomes = await react_in_groups(app, reactor, keys, "sweep", until_s=started_s + budget_s)
-        page = Counter(outcome.result for outcome in outcomes)
-        results, seen = results + page, seen + len(outcomes)
-        position.found.add(len(outcomes), page)
-        whole = len(outcomes) == len(keys)
-        if whole:  # else time ran out: the next sweep begins with this page
+    seen, held, finished, out_of_time = 0, True, False, False
+    while held and not finished and not out_of_time:
+        until_s = min(time.monotonic() + SAVE_S, started_s + budget_s)
+        outcomes, whole = await stretch(app, scan, scan_until_s=until_s, react_until_s=started_s + budget_s)
+        some = Counter(outcome.result for outcome in outcomes)
+        results, seen = results + some, seen + len(outcomes)
+        position.found.add(len(outcomes), some)
+        if whole:  # else time ran out: the next sweep goes on from before this stretch
             position.index, position.cursor = scan.index, scan.cursor
         finished = whole and scan.done
-        now_s = time.monotonic()
-        out_of_time = now_s - started_s >= budget_s
-        if finished or out_of_time or now_s - saved_s >= SAVE_S:
-            held = await _save(app, token, position, finished=finished, release=finished or out_of_time)
-            saved_s = now_s
+        out_of_time = time.monotonic() - started_s >= budget_s
+        held = await _save(app, token, position, finished=finished, release=finished or out_of_time)
     return SweepReport(seen, results, held and finished, not held, time.monotonic() - started_s)
 
 
@@ -222,7 +219,7 @@ async def retry_due(app: Context, reactors: Sequence[SweptReactor], *, budget_s:
     while due := await retries.take_due(app, GROUP):
         for name, keys in due.items():
             if reactor := by_name.get(name):  # another version of the app may have one more
-                outcomes = await react_in_groups(app, reactor, keys, "retry")
+                outcomes = await _react_in_groups(app, reactor, keys, "retry")
                 await retries.clear(app, name, [one.key for one in outcomes if one.result not in failed])
                 await retries.put_back(app, name, [one.key for one in outcomes if one.result is Result.LATER])
                 done += len(keys)
@@ -239,7 +236,7 @@ async def react_to_due(app: Context, reactor: DueReactor, *, budget_s: float) ->
     deadline_s = time.monotonic() + budget_s
     done = 0
     while due := await reactor.take_due(app, GROUP):
-        done += len(await react_in_groups(app, reactor, due, "schedule"))
+        done += len(await _react_in_groups(app, reactor, due, "schedule"))
         if time.monotonic() >= deadline_s:
             break
     return done
@@ -259,38 +256,111 @@ async def last_round(app: Context) -> LastRound | None:
     return LastRound(max(seconds + microseconds / 1e6 - ended_s, 0.0), duration_s, found.seen, found.outcomes)
 
 
-async def react_in_groups(
+async def stretch(
     app: Context,
-    reactor: SweptReactor,
-    keys: Sequence[bytes],
-    operation: str,
-    function: str | None = None,
-    until_s: float = math.inf,
-) -> list[Outcome]:
-    """React in groups, WINDOW of them at once, and tell what was done.
+    scan: Scan,
+    *,
+    scan_until_s: float,
+    react_until_s: float = math.inf,
+    told: str = "sweep",
+    skip: Container[int] = frozenset(),
+) -> tuple[list[Outcome], bool]:
+    """Scan until `scan_until_s` (of time.monotonic) or the end of the round, and react to what was found.
 
-    After `until_s` (of time.monotonic) no more groups are begun, but for the first. A sweep leaves keys alone that wait
-    for a retry: their backoff is not its to shorten.
+    The outcomes, and whether that was all: after `react_until_s` no more groups are begun. `told` is the name under
+    which effects are recorded. Keys whose hash is in `skip` are passed over; those that wait for a retry too, since
+    their backoff is not a sweep's to shorten. WINDOW groups are at work at once. Raises what the Redis client raises
+    while scanning.
     """
-    waiting = await retries.not_yet_due(app, reactor.NAME, keys) if operation == "sweep" else set()
-    groups = iter([keys[start : start + GROUP] for start in range(0, len(keys), GROUP)])
-    outcomes = [later(key, "waits for its retry") for key in keys if key in waiting]
+    found = _Feed(app, scan, scan_until_s, skip)
+    outcomes: list[Outcome] = []
+    first = True
 
-    async def work(group: Sequence[bytes] | None) -> None:
-        while group is not None:
-            began_s = time.perf_counter()
-            some = await reactor.react(app, [key for key in group if key not in waiting], operation)
-            duration_ms = (time.perf_counter() - began_s) * 1000
-            for outcome in some:
-                if outcome.result not in _NOTHING_TO_TELL:
-                    telemetry.record(
-                        function or operation, reactor.NAME, operation, outcome, duration_ms, app.settings.audit_key
-                    )
-            outcomes.extend(some)
+    async def work() -> None:
+        nonlocal first
+        while first or time.monotonic() < react_until_s:
+            first = False
+            group = await found.next_group()
+            if group is None:
+                return
+            reactor, keys = group
+            outcomes.extend(await _react_to_group(app, reactor, keys, "sweep", told))
             await asyncio.sleep(0)  # air for the other functions
-            group = next(groups, None) if time.monotonic() < until_s else None
 
-    await asyncio.gather(*(work(next(groups, None)) for _ in range(WINDOW)))
-    if outcomes and operation == "sweep":
-        telemetry.count(reactor.NAME, "swept", len(outcomes))
+    async with _unwrapped(), asyncio.TaskGroup() as workers:
+        for _ in range(WINDOW):
+            workers.create_task(work())
+    outcomes += found.waiting
+    for name, count in found.seen.items():
+        telemetry.count(name, "swept", count)
+    return outcomes, found.empty
+
+
+class _Feed:
+    """What a scan finds, in groups of one reactor each, for several workers to take."""
+
+    def __init__(self, app: Context, scan: Scan, until_s: float, skip: Container[int]) -> None:
+        self._app = app
+        self._scan = scan
+        self._until_s = until_s
+        self._skip = skip
+        self._found: deque[tuple[SweptReactor, bytes]] = deque()
+        self._taking = asyncio.Lock()
+        self.waiting: list[Outcome] = []
+        """An outcome for each key that waits for a retry."""
+        self.seen: Counter[str] = Counter()
+        """Keys found, by reactor."""
+
+    @property
+    def empty(self) -> bool:
+        return not self._found
+
+    async def next_group(self) -> tuple[SweptReactor, list[bytes]] | None:
+        """Up to GROUP keys; None when there are no more. Raises what the Redis client raises."""
+        async with self._taking:
+            while len(self._found) < GROUP and not self._scan.done and time.monotonic() < self._until_s:
+                await self._look()
+            if not self._found:
+                return None
+            reactor, _ = self._found[0]
+            keys: list[bytes] = []
+            while self._found and self._found[0][0] is reactor and len(keys) < GROUP:
+                keys.append(self._found.popleft()[1])
+            return reactor, keys
+
+    async def _look(self) -> None:
+        reactor, found = await self._scan.page(self._app)
+        keys = [key for key in found if hash(key) not in self._skip]
+        self.seen[reactor.NAME] += len(keys)
+        waiting = await retries.not_yet_due(self._app, reactor.NAME, keys)
+        self.waiting += [later(key, "waits for its retry") for key in keys if key in waiting]
+        self._found.extend((reactor, key) for key in keys if key not in waiting)
+
+
+@asynccontextmanager
+async def _unwrapped() -> AsyncIterator[None]:
+    """The first exception of a task group as itself."""
+    try:
+        yield
+    except ExceptionGroup as group:
+        raise group.exceptions[0] from None
+
+
+async def _react_in_groups(app: Context, reactor: SweptReactor, keys: Sequence[bytes], operation: str) -> list[Outcome]:
+    outcomes: list[Outcome] = []
+    for start in range(0, len(keys), GROUP):
+        outcomes += await _react_to_group(app, reactor, keys[start : start + GROUP], operation, operation)
+    return outcomes
+
+
+async def _react_to_group(
+    app: Context, reactor: SweptReactor, keys: Sequence[bytes], operation: str, told: str
+) -> list[Outcome]:
+    """React to some keys at once, and tell what was done."""
+    began_s = time.perf_counter()
+    outcomes = await reactor.react(app, keys, operation)
+    duration_ms = (time.perf_counter() - began_s) * 1000
+    for outcome in outcomes:
+        if outcome.result not in _NOTHING_TO_TELL:
+            telemetry.record(told, reactor.NAME, operation, outcome, duration_ms, app.settings.audit_key)
     return outcomes
