@@ -7,15 +7,13 @@ the platform forgets a message in either case, and should this process die, the 
 Where the messages that wait have effects, one at a time is still the pace. Then the keys are looked for instead: a
 sweep of the function's own keys, in slices, each within an invocation, lap after lap until one finds nothing more to
 do. It needs no lease: what others do at the same time is found done. The messages that wait find their work done too.
-Where keys are written faster than all can be looked at, no lap finds nothing. So after a whole lap the messages have as
+Where keys are written faster than all can be looked at, no lap finds nothing. So after some laps the messages have as
 much time as the sweep, and it ends when none wait any more.
 """
 
 import asyncio
-import secrets
 import time
 from collections.abc import Sequence
-from itertools import islice
 
 import msgspec
 
@@ -24,16 +22,15 @@ from shared.context import Context
 from shared.events import KeyEvent
 from shared.lanes import Lane
 from shared.outcomes import Outcome, Result, duplicate
-from shared.sweep import GROUP, Scan, SweptReactor, stretch
+from shared.sweep import GROUP, Laps, SweptReactor
 
 SLICE_S = 0.25
 """How long one invocation goes on sweeping; then the host may take its other messages."""
-MAX_SEEN = 100_000
-"""Keys that a sweep remembers, by their hashes: 10 MB. It looks at further ones again in each lap."""
 PATIENCE_S = 0.005
 """How long an event waits for others at the most: several hand-overs of the host, at about 0.5 ms each."""
+LAPS = 4
+"""Whole laps of a sweep after which messages get as much time as it does."""
 
-_DONE = frozenset({Result.PROCESSED, Result.DUPLICATE, Result.IGNORED, Result.REJECTED, Result.DEAD})
 _NOTED = frozenset({Result.PROCESSED, Result.REJECTED, Result.RETRIED, Result.DEAD})
 """What is told once of a key, however many events it had."""
 
@@ -46,49 +43,6 @@ class _Taken(msgspec.Struct, frozen=True):
     began_s: float
 
 
-class _Catching:
-    """A sweep of a reactor's keys, lap after lap.
-
-    The first lap begins anywhere, so that several instances that begin at once do not all go for the same keys: SCAN
-    goes on from any number as from a cursor. Keys that this sweep has seen done it does not look at again: what
-    happens to them from then on has events of its own.
-    """
-
-    def __init__(self, reactor: SweptReactor) -> None:
-        self._reactor = reactor
-        self._scan = Scan([reactor], cursor=secrets.randbits(62))
-        self._whole = False
-        self._found = False
-        self._seen: set[int] = set()
-        self.processed = 0
-        self.laps = 0
-        """Whole ones so far."""
-        self.ended = False
-
-    async def go_on(self, app: Context, function: str, until_s: float) -> None:
-        """React until `until_s` (of time.monotonic) or the end of a lap. Raises what the Redis client raises."""
-        from redis.exceptions import ResponseError
-
-        try:
-            outcomes, whole = await stretch(
-                app, self._scan, scan_until_s=until_s, react_until_s=until_s, told=function, skip=self._seen
-            )
-        except ResponseError:
-            if self._whole:
-                raise
-            self._scan, self._whole = Scan([self._reactor]), True  # a server that takes no cursor but its own
-            return
-        done = (hash(one.key) for one in outcomes if one.result in _DONE)
-        self._seen.update(islice(done, max(0, MAX_SEEN - len(self._seen))))
-        processed = sum(one.result is Result.PROCESSED for one in outcomes)
-        self.processed += processed
-        self._found |= processed > 0 or not whole
-        if self._scan.done:
-            self.laps += self._whole
-            self.ended = self._whole and not self._found
-            self._scan, self._whole, self._found = Scan([self._reactor]), True, False
-
-
 class Burst:
     """One function's messages. Its invocations come one after the other."""
 
@@ -99,7 +53,7 @@ class Burst:
         self._aside: list[_Taken] = []
         self._reacting = asyncio.Lock()
         self._late: asyncio.Task[None] | None = None
-        self._catching: _Catching | None = None
+        self._laps: Laps | None = None
         self._rest_until_s = 0.0
 
     async def take(self, app: Context, event: KeyEvent, began_s: float) -> None:
@@ -166,24 +120,24 @@ class Burst:
     @property
     def due(self) -> bool:
         """Whether to sweep. A sweep that has begun goes on for a whole lap at the least, even if no messages wait."""
-        return self.lane.saturated if self._catching is None else time.monotonic() >= self._rest_until_s
+        return self.lane.saturated if self._laps is None else time.monotonic() >= self._rest_until_s
 
     async def sweep_slice(self, app: Context) -> None:
         """Sweep for SLICE_S, or to the end. Redis being away ends the sweep: nothing is raised."""
         from redis.exceptions import RedisError
 
-        catching = self._catching = self._catching or _Catching(self._reactor)
+        laps = self._laps = self._laps or Laps([self._reactor])
         began_s = time.monotonic()
         until_s = began_s + SLICE_S
         try:
-            while not catching.ended and time.monotonic() < until_s:
-                await catching.go_on(app, self.function, until_s)
+            while not laps.ended and time.monotonic() < until_s:
+                await laps.go_on(app, until_s, told=self.function)
         except (RedisError, OSError) as fault:
             telemetry.outage("Redis", fault)
         else:
-            if not catching.ended and (self.lane.queued or not catching.laps):
+            if not laps.ended and (self.lane.queued or not laps.laps):
                 now_s = time.monotonic()
-                self._rest_until_s = now_s + (now_s - began_s) if catching.laps else now_s
+                self._rest_until_s = now_s + (now_s - began_s) if laps.laps >= LAPS else now_s
                 return
-        self.lane.caught_up(worthwhile=catching.processed >= GROUP)
-        self._catching = None
+        self.lane.caught_up(worthwhile=laps.processed >= GROUP)
+        self._laps = None

@@ -7,11 +7,13 @@ work: it keeps N instances from sweeping at once. lua/sweep_acquire.lua gives it
 
 import asyncio
 import math
+import secrets
 import time
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Container, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
@@ -31,7 +33,12 @@ WINDOW = 3
 """Groups at work at once: while one is computed, Redis reads or writes the others."""
 SAVE_S = 0.25
 """How long a sweep goes on until it saves its place and renews its lease."""
+HELP_FROM = 4 * GROUP
+"""Effects of a sweep from which on others help it."""
+MAX_SEEN = 100_000
+"""Keys that laps remember, by their hashes: 10 MB. Further ones are looked at again in each lap."""
 _KEY = namespaces.build(namespaces.SWEEP)
+_DONE = frozenset({Result.PROCESSED, Result.DUPLICATE, Result.IGNORED, Result.REJECTED, Result.DEAD})
 _NOTHING_TO_TELL = frozenset({Result.DUPLICATE, Result.IGNORED, Result.LATER})
 
 
@@ -101,6 +108,55 @@ class Scan:
         return reactor, keys
 
 
+class Laps:
+    """A sweep without a lease, lap after lap until one finds nothing more to do: for when much is waiting.
+
+    The first lap begins anywhere, so that several instances that begin at once do not all go for the same keys: SCAN
+    goes on from any number as from a cursor. Keys that it has seen done it does not look at again: what happens to them
+    from then on has events of its own.
+    """
+
+    def __init__(self, reactors: Sequence[SweptReactor]) -> None:
+        self._reactors = reactors
+        self._scan = Scan(reactors, cursor=secrets.randbits(62))
+        self._whole = False
+        self._found = False
+        self._seen: set[int] = set()
+        self.seen = 0
+        self.outcomes: Counter[Result] = Counter()
+        self.laps = 0
+        """Whole ones so far."""
+        self.ended = False
+
+    @property
+    def processed(self) -> int:
+        return self.outcomes[Result.PROCESSED]
+
+    async def go_on(self, app: Context, until_s: float, told: str = "sweep") -> None:
+        """React until `until_s` (of time.monotonic) or the end of a lap. Raises what the Redis client raises."""
+        from redis.exceptions import ResponseError
+
+        try:
+            outcomes, whole = await stretch(
+                app, self._scan, scan_until_s=until_s, react_until_s=until_s, told=told, skip=self._seen
+            )
+        except ResponseError:
+            if self._whole:
+                raise
+            self._scan, self._whole = Scan(self._reactors), True  # a server that takes no cursor but its own
+            return
+        done = (hash(one.key) for one in outcomes if one.result in _DONE)
+        self._seen.update(islice(done, max(0, MAX_SEEN - len(self._seen))))
+        before = self.processed
+        self.seen += len(outcomes)
+        self.outcomes.update(one.result for one in outcomes)
+        self._found |= self.processed > before or not whole
+        if self._scan.done:
+            self.laps += self._whole
+            self.ended = self._whole and not self._found
+            self._scan, self._whole, self._found = Scan(self._reactors), True, False
+
+
 class _Found(msgspec.Struct):
     """What a round found so far, or in all, as it is kept in Redis."""
 
@@ -140,7 +196,8 @@ async def sweep(app: Context, reactors: Sequence[SweptReactor], *, budget_s: flo
         keys=[_KEY], args=[app.owner, app.settings.lease_ms, namespaces.SWEEP_TTL_S]
     )
     if not lease:
-        return SweepReport(held_by_other=True, duration_s=time.monotonic() - started_s)
+        laps = await _help(app, reactors, started_s + budget_s)
+        return SweepReport(laps.seen, laps.outcomes, held_by_other=True, duration_s=time.monotonic() - started_s)
     token, position.began_ms, saved = lease
     if not anew:
         position = _former(saved, position) or position
@@ -159,6 +216,25 @@ async def sweep(app: Context, reactors: Sequence[SweptReactor], *, budget_s: flo
         out_of_time = time.monotonic() - started_s >= budget_s
         held = await _save(app, token, position, finished=finished, release=finished or out_of_time)
     return SweepReport(seen, results, held and finished, not held, time.monotonic() - started_s)
+
+
+async def _help(app: Context, reactors: Sequence[SweptReactor], until_s: float) -> Laps:
+    """Where the sweep that holds the lease has come upon many keys to react to, do so from another side."""
+    laps = Laps(reactors)
+    await asyncio.sleep(min(1.5 * SAVE_S, until_s - time.monotonic()))  # until it has told what it found
+    found = await _found_so_far(app)
+    while found.outcomes.get(Result.PROCESSED, 0) >= HELP_FROM and not laps.ended and time.monotonic() < until_s:
+        await laps.go_on(app, until_s)
+    return laps
+
+
+async def _found_so_far(app: Context) -> _Found:
+    """What the round that goes on has found, as it was saved last; nothing where none goes on."""
+    state = await app.redis.hget(_KEY, "position")
+    try:
+        return msgspec.json.decode(state or b"", type=_Position).found
+    except msgspec.MsgspecError:
+        return _Found()
 
 
 def _places(reactors: Sequence[SweptReactor]) -> list[tuple[SweptReactor, Swept]]:
@@ -306,6 +382,7 @@ class _Feed:
         self._skip = skip
         self._found: deque[tuple[SweptReactor, bytes]] = deque()
         self._taking = asyncio.Lock()
+        self._looked = False
         self.waiting: list[Outcome] = []
         """An outcome for each key that waits for a retry."""
         self.seen: Counter[str] = Counter()
@@ -318,7 +395,7 @@ class _Feed:
     async def next_group(self) -> tuple[SweptReactor, list[bytes]] | None:
         """Up to GROUP keys; None when there are no more. Raises what the Redis client raises."""
         async with self._taking:
-            while len(self._found) < GROUP and not self._scan.done and time.monotonic() < self._until_s:
+            while len(self._found) < GROUP and not self._scan.done and self._may_look:
                 await self._look()
             if not self._found:
                 return None
@@ -328,7 +405,13 @@ class _Feed:
                 keys.append(self._found.popleft()[1])
             return reactor, keys
 
+    @property
+    def _may_look(self) -> bool:
+        """Once in any case: a sweep with hardly any time goes on all the same."""
+        return not self._looked or time.monotonic() < self._until_s
+
     async def _look(self) -> None:
+        self._looked = True
         reactor, found = await self._scan.page(self._app)
         keys = [key for key in found if hash(key) not in self._skip]
         self.seen[reactor.NAME] += len(keys)

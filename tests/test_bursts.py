@@ -141,7 +141,7 @@ async def turns(count: int = 20) -> None:
 async def sweep_on(burst: Burst, app: Context) -> int:
     """Sweep to the end. How many slices that took."""
     slices = 0
-    while burst._catching is not None or not slices:
+    while burst._laps is not None or not slices:
         await burst.sweep_slice(app)
         slices += 1
     return slices
@@ -547,18 +547,18 @@ async def test_keys_that_another_worker_holds_are_looked_at_again(app, burst_of)
 
 
 async def test_a_sweep_remembers_a_bounded_number_of_keys_and_no_key_itself(app, burst_of, monkeypatch):
-    monkeypatch.setattr(bursts, "MAX_SEEN", 100)
+    monkeypatch.setattr(sweep, "MAX_SEEN", 100)
     monkeypatch.setattr(bursts, "SLICE_S", 0.001)
     await app.redis.mset({f"gate:{number}": b"" for number in range(1000)})
     gate = Gate()
     burst = burst_of(gate)
     queue_up(burst)
     remembered = [0]
-    while not remembered[1:] or burst._catching is not None:
+    while not remembered[1:] or burst._laps is not None:
         await burst.sweep_slice(app)
-        if burst._catching is not None:
-            remembered.append(len(burst._catching._seen))
-            assert all(isinstance(one, int) for one in burst._catching._seen)
+        if burst._laps is not None:
+            remembered.append(len(burst._laps._seen))
+            assert all(isinstance(one, int) for one in burst._laps._seen)
     assert max(remembered) == 100
     assert gate.done == {b"gate:%d" % number: 1 for number in range(1000)}
     assert sum(times == 1 for times in Counter(gate.keys).values()) >= 100, "what it remembers it passes over"
@@ -617,10 +617,10 @@ async def test_where_keys_are_written_all_the_time_a_sweep_ends_when_no_message_
     queue_up(burst)
     await app.redis.set("gate:0", b"")
     await burst.sweep_slice(app)
-    assert burst._catching is not None
+    assert burst._laps is not None
     pause(burst)
     await burst.sweep_slice(app)
-    assert burst._catching is None
+    assert burst._laps is None
 
 
 class Ever(Gate):
