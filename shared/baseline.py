@@ -139,6 +139,8 @@ def _collect(into: _Gathered, values: Mapping[str, list[float]], flat: Mapping[s
 
 
 def _fold(merged: dict[int, dict[str, Sketch]], unfolded: list[bytes], outdated: list[bytes]) -> Fold:
+    if not unfolded:  # nothing would tell that another fold came first, whose sketches these would replace
+        return Fold(outdated=tuple(outdated))
     sketches = {
         f"{generation}:{metric}".encode(): msgspec.msgpack.encode(one.flat())
         for generation, metrics in merged.items()

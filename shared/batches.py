@@ -21,6 +21,7 @@ from shared.claims import MODEL_NAME, REACTOR, Batch, Claim, Commit
 from shared.context import Context
 from shared.dead_letters import Payload
 from shared.errors import NotReady, WorkerLost
+from shared.memory import keep_freed
 from shared.offloop import off_loop
 from shared.outcomes import Outcome, Result, duplicate, ignored, later, processed
 from shared.readings import Readings
@@ -71,7 +72,10 @@ async def react(app: Context, keys: Sequence[bytes], operation: str) -> list[Out
         else:
             outcomes[index] = ignored(key, "not a batch")
     looks: dict[int, int] = {}
+    until_s = time.monotonic() + app.settings.work_timeout_s
     while waiting:
+        if looks and time.monotonic() > until_s:  # many large ones; whoever invoked us has a time limit
+            return [outcomes.get(index) or later(key, "no time left in this call") for index, key in enumerate(keys)]
         some, waiting = waiting[:BATCHES_PER_CLAIM], waiting[BATCHES_PER_CLAIM:]
         found = await _react_to_some(app, [batch for _, batch in some])
         for (index, batch), (outcome, again) in zip(some, found, strict=True):
@@ -91,6 +95,7 @@ type _Found = tuple[Outcome | None, bool]
 @cache
 def _expect_many() -> None:
     """Prepare for a burst, once. In a thread, since the import takes a while."""
+    keep_freed()
     Thread(target=load_numpy, name="load numpy", daemon=True).start()
 
 
@@ -126,6 +131,7 @@ async def _work(app: Context, claimed: dict[int, Claim]) -> dict[int, _Found]:
     found: dict[int, _Found] = {}
     large = {index: held for index, held in claimed.items() if held.payload_bytes() >= THREAD_BYTES}
     ready: dict[int, _Ready] = {}
+    faults: dict[int, Exception] = {}
     async with app.computing:  # groups one after the other, so that each finds Redis at work for another
         air_s = time.monotonic() + AIR_S
         for index, held in claimed.items():
@@ -133,17 +139,20 @@ async def _work(app: Context, claimed: dict[int, Claim]) -> dict[int, _Found]:
                 continue
             try:
                 ready[index] = _compute(held, app.baseline.value, app.settings)
-            except Exception as error:  # the ledger decides
-                found[index] = await _failed(app, held, error)
+            except Exception as error:  # the ledger decides, when the others are done
+                faults[index] = error
             if time.monotonic() >= air_s:
                 await asyncio.sleep(0)
                 air_s = time.monotonic() + AIR_S
     async with claims.kept_alive(app, list(large.values())):
         found |= await _commit(app, ready)
+        for index, fault in faults.items():
+            found[index] = await _failed(app, claimed[index], fault)
         until_s = time.monotonic() + app.settings.work_timeout_s
+        late: list[Claim] = []
         for index, held in large.items():
             if time.monotonic() > until_s:
-                await _release(app, held)
+                late.append(held)
                 found[index] = (later(held.batch.key, "no time left in this call"), False)
                 continue
             try:
@@ -152,6 +161,7 @@ async def _work(app: Context, claimed: dict[int, Claim]) -> dict[int, _Found]:
                 found[index] = await _failed(app, held, error)
             else:
                 found |= await _commit(app, {index: work})
+        await _release(app, late)
     return found
 
 
@@ -194,11 +204,13 @@ async def _commit(app: Context, ready: Mapping[int, _Ready]) -> dict[int, _Found
         call = claims.commit_call(app, [_as_commit(one) for one in waiting.values()], _delta(waiting.values()))
         (replies,) = await ledger.run_repeatable(app, "commit_batches", [call])
         if isinstance(replies, Exception):
-            if len(waiting) > 1 and not ledger.is_outage(replies):  # one of them may be the cause
+            if ledger.is_outage(replies):
+                return found | await _away(app, waiting, replies)
+            if len(waiting) > 1:  # one of them may be the cause
                 for index, one in waiting.items():
                     found |= await _commit(app, {index: one})
                 return found
-            replies = [replies] * len(waiting)
+            replies = [replies]
         answered = dict(zip(waiting, replies, strict=True))
         for index, reply in answered.items():
             if reply != b"not yet":
@@ -216,6 +228,13 @@ def _delta(ready: Iterable[_Ready]) -> bytes:
         for metric, values in one.values.items():
             together[metric] += values
     return baseline.encode_delta(together)
+
+
+async def _away(app: Context, waiting: Mapping[int, _Ready], error: Exception) -> dict[int, _Found]:
+    """Redis is away: nothing can be noted, and the claims go back in one call, since each call may take a timeout."""
+    held = [one.claim for one in waiting.values()]
+    outcomes = [await ledger.failed(app, NAME, one.batch.key, error) for one in held]
+    return dict(zip(waiting, zip(outcomes, await _release(app, held), strict=True), strict=True))
 
 
 async def _committed(app: Context, one: _Ready, reply: Any) -> _Found:
@@ -252,17 +271,17 @@ async def _failed(app: Context, held: Claim, error: Exception) -> _Found:
         outcome = ignored(key, str(error))
     else:
         outcome = await ledger.failed(app, NAME, key, error, held.payload, attempts=held.attempt)
-    return outcome, await _release(app, held)
+    (again,) = await _release(app, [held])
+    return outcome, again
 
 
-async def _release(app: Context, held: Claim) -> bool:
-    """Give a claim back. Whether somebody wanted the batch meanwhile: then it may hold other content."""
+async def _release(app: Context, held: Sequence[Claim]) -> list[bool]:
+    """Give claims back. Whether somebody wanted each batch meanwhile: then it may hold other content."""
     try:
-        (again,) = await claims.release(app, [held])
-    except Exception as fault:  # the lease ends by itself
-        telemetry.logger.debug("a claim could not be given back: %s", type(fault).__name__)
-        return False
-    return again
+        return await claims.release(app, held)
+    except Exception as fault:  # the leases end by themselves
+        telemetry.logger.debug("claims could not be given back: %s", type(fault).__name__)
+        return [False] * len(held)
 
 
 async def replay(app: Context, key: bytes, payload: Payload) -> Outcome:

@@ -16,8 +16,6 @@ RUN = 32
 """Effects without a gap that make a queue."""
 MAX_RUN = 4096
 """The most that it takes, after bulk sweeps that were not worth it."""
-
-
 QUEUE = 8
 """Invocations without a gap, whatever their effect, after which messages are taken together."""
 

@@ -87,7 +87,7 @@ def sketch(values: Sequence[float]) -> Sketch:
 
 def _sketch_of_many(np: Any, values: Sequence[float]) -> Sketch:
     """The same, where NumPy's cost per call is spread over enough values."""
-    bits = np.asarray(values, dtype="<f8").view("<i8")
+    bits = np.frombuffer(array("d", values), dtype=np.int64)
     buckets = bits >> FINEST_SHIFT
     if bits.min() < 0:
         buckets = np.where(bits >= 0, buckets, -((bits & _MAGNITUDE) >> FINEST_SHIFT))

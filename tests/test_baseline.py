@@ -5,15 +5,19 @@ import random
 import statistics
 import struct
 from collections import Counter
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import msgspec
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared import baseline
+from shared import baseline, batches
+from shared import sketch as sketches
 from shared.baseline import GENERATION_S, NO_FOLD, decode_model, encode_delta
-from shared.sketch import FINEST_SHIFT, MAX_BUCKETS, Sketch, centre, merge, sketch
+from shared.sketch import FINEST_SHIFT, MANY, MAX_BUCKETS, Sketch, centre, merge, sketch
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 NOW_S = 1_800_000_123
@@ -55,6 +59,42 @@ def test_a_sketch_of_any_length_is_as_fine_as_it_can_be(mean: float, spread: flo
 @given(values=st.lists(FINITE, min_size=100, max_size=600))
 def test_a_sketch_of_any_values_is_as_fine_as_it_can_be(values: list[float]) -> None:
     found = sketch(values)
+    assert (found.shift, found.counts) == plainly(values)
+
+
+SPECIAL = [0.0, -0.0, 5e-324, -5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, -1.7976931348623157e308]
+DISTINCT = st.lists(FINITE | st.sampled_from(SPECIAL), min_size=1, max_size=MANY + MAX_BUCKETS)
+
+
+@given(distinct=DISTINCT, count=st.integers(1, 3 * MANY) | st.sampled_from([MANY - 1, MANY, MANY + 1]))
+@example(distinct=SPECIAL, count=MANY)
+@example(distinct=[-7.5], count=MANY)
+@example(distinct=[float(number) for number in range(-MAX_BUCKETS, MAX_BUCKETS)], count=2 * MAX_BUCKETS)
+@example(distinct=[float(number) for number in range(MAX_BUCKETS)], count=MANY)
+@example(distinct=[float(number) for number in range(MAX_BUCKETS + 1)], count=MANY)
+def test_numpy_and_the_loop_make_the_same_sketch_of_any_values(distinct: list[float], count: int) -> None:
+    values = (distinct * count)[:count]
+    before = list(map(repr, values))
+    with patch.object(sketches, "_numpy", None):
+        by_loop = sketch(values)
+    for by_numpy in (sketches._sketch_of_many(np, values), with_numpy(values)):
+        assert (by_numpy.shift, by_numpy.counts) == (by_loop.shift, by_loop.counts) == plainly(values)
+        assert {type(number) for number in by_numpy.flat()} == {int}, "NumPy's own do not go through msgpack"
+    assert list(map(repr, values)) == before
+
+
+def with_numpy(values: list[float]) -> Sketch:
+    with patch.object(sketches, "_numpy", np):
+        return sketch(values)
+
+
+@pytest.mark.parametrize("count", [MANY, 5000])
+@pytest.mark.parametrize("spread", [1e-9, 0.3, 1e300])
+@pytest.mark.parametrize("mean", [0.0, 24.1, -5e-324, 1e300])
+def test_numpy_s_sketch_of_measurements_is_as_fine_as_it_can_be(mean: float, spread: float, count: int) -> None:
+    chance = random.Random(count)
+    values = [chance.gauss(mean, spread) for _ in range(count)]
+    found = with_numpy(values)
     assert (found.shift, found.counts) == plainly(values)
 
 
@@ -116,6 +156,23 @@ def test_a_batch_of_any_length_adds_the_sketch_of_its_values(count: int) -> None
     assert found.sketches["a"] == sketch([*values, *values[:3]])
 
 
+BATCH = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.lists(FINITE, min_size=1, max_size=2 * MAX_BUCKETS))
+
+
+@pytest.mark.parametrize("numpy", [None, np], ids=["loop", "NumPy"])
+@given(group=st.lists(BATCH, max_size=6), repeats=st.sampled_from([1, 1, 40]))
+def test_what_a_group_of_batches_adds_is_what_each_of_them_adds(
+    numpy: object, group: list[dict[str, list[float]]], repeats: int
+) -> None:
+    group *= repeats
+    with patch.object(sketches, "_numpy", numpy):
+        delta = batches._delta(SimpleNamespace(values=one) for one in group)
+        together = decode_model([f"+{NOW_S // GENERATION_S}:1".encode(), delta], NOW_S)
+        one_by_one = decode_model(model(*group), NOW_S)
+    assert together.sketches == one_by_one.sketches
+    assert len(delta) < 4096 * 3
+
+
 def test_what_a_batch_adds_is_bounded() -> None:
     values = [number / 7 for number in range(20_000)]
     assert max(len(encode_delta({"a": values[:count]})) for count in (128, 129, 1000, 20_000)) < 2048
@@ -146,6 +203,14 @@ def test_folding_changes_no_baseline() -> None:
     assert {name: one.flat() for name, one in after.sketches.items()} == {
         name: one.flat() for name, one in before.sketches.items()
     }
+
+
+def test_a_fold_that_merged_nothing_replaces_nothing() -> None:
+    """Somebody else may have folded since the model was read, and no merged field is gone that would tell."""
+    folded = [f"{NOW_S // GENERATION_S}:a".encode(), msgspec.msgpack.encode(sketch([1.0]).flat())]
+    old = model({"a": [1.0]}, age_s=2 * GENERATION_S)
+    found = decode_model(folded + old, NOW_S)
+    assert (found.fold.merged, found.fold.outdated, found.fold.sketches) == ((), (old[0],), {})
 
 
 def test_fields_of_others_are_passed_over() -> None:

@@ -3,15 +3,17 @@
 import asyncio
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import pytest
 import redis.asyncio
 
-from shared import batches, namespaces
+from shared import batches, claims, dead_letters, ledger, namespaces
 from shared.baseline import FOLD_FROM, decode_model
-from shared.context import Context, open_context
+from shared.claims import Claim
+from shared.context import Call, Context, open_context
 from shared.outcomes import Outcome, Result
 from shared.settings import Settings
 from shared.sketch import sketch
@@ -327,3 +329,89 @@ async def test_a_large_batch_leaves_the_event_loop_free(app: Context, redis_clie
     ticking.cancel()
     longest_s = max(later - earlier for earlier, later in zip([started, *ticks], ticks, strict=False))
     assert longest_s < took_s / 2, f"stalled {longest_s * 1000:.0f} ms of {took_s * 1000:.0f} ms"
+
+
+async def test_an_outage_in_the_middle_of_a_group_costs_one_call_more_and_keeps_no_claim(
+    app: Context, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call may take a whole timeout: claims that went back one by one would take as many."""
+    keys = [f"fastapi:temp:data:{number}".encode() for number in range(64)]
+    await redis_client.mset(dict.fromkeys(keys, BATCH))
+    calls = 0
+    release = claims.release
+
+    async def counted(app: Context, held: Sequence[Claim]) -> list[bool]:
+        nonlocal calls
+        calls += bool(held)
+        return await release(app, held)
+
+    async def away(*_: object) -> list[Any]:
+        raise redis.exceptions.TimeoutError
+
+    monkeypatch.setattr(claims, "release", counted)
+    monkeypatch.setattr(Context, "run_many", away)
+    outcomes = await batches.react(app, keys, "set")
+    monkeypatch.undo()
+    assert {one.result for one in outcomes} == {Result.RETRIED}
+    assert calls == 1
+    assert not await redis_client.keys("fastapi:queue:processing:*")
+    assert {one.result for one in await batches.react(app, keys, "sweep")} == {Result.PROCESSED}
+
+
+async def test_poison_in_a_group_is_dealt_with_when_the_others_have_their_results(
+    app: Context, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [f"fastapi:temp:data:{number}".encode() for number in range(64)]
+    await redis_client.mset({key: "poison" if number % 2 else BATCH for number, key in enumerate(keys)})
+    results = []
+    bury = dead_letters.bury
+
+    async def noting(*args: Any, **kwargs: Any) -> Any:
+        results.append(len(await redis_client.keys("fastapi:results:analysis:*")))
+        return await bury(*args, **kwargs)
+
+    monkeypatch.setattr(dead_letters, "bury", noting)
+    outcomes = await batches.react(app, keys, "set")
+    assert [one.result for one in outcomes] == [Result.PROCESSED, Result.REJECTED] * 32
+    assert results == [32] * 32
+
+
+async def test_a_batch_of_a_group_that_redis_refuses_to_commit_keeps_none_of_the_others_from_it(
+    app: Context, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it is that the script stumbles over."""
+    keys = [f"fastapi:temp:data:{number}".encode() for number in range(8)]
+    await redis_client.mset(dict.fromkeys(keys, BATCH))
+    run = ledger.run_repeatable
+
+    async def stumbling(app: Context, script: str, calls: Sequence[Call]) -> list[Any]:
+        ((call_keys, _),) = calls
+        if b"fastapi:results:analysis:5" in call_keys:
+            return [redis.exceptions.ResponseError("stumbled")]
+        return await run(app, script, calls)
+
+    monkeypatch.setattr(ledger, "run_repeatable", stumbling)
+    outcomes = await batches.react(app, keys, "set")
+    assert [one.result for one in outcomes] == [
+        Result.RETRIED if number == 5 else Result.PROCESSED for number in range(8)
+    ]
+    assert await redis_client.exists(*(key.replace(b"temp:data", b"results:analysis") for key in keys)) == 7
+    assert await redis_client.hget(MODEL, "version") == b"7"
+    assert not await redis_client.keys("fastapi:queue:processing:*")
+
+
+async def test_many_large_batches_take_no_longer_in_one_call_than_one_may(
+    app: Context, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is read at once is bounded, so large ones are worked on in turns; the host ends a worker that takes long."""
+    keys = [f"fastapi:temp:data:{number}".encode() for number in range(64)]
+    await redis_client.mset(dict.fromkeys(keys, BATCH))
+    hurried = Context(msgspec.structs.replace(app.settings, work_timeout_s=0.0), app.redis)
+    monkeypatch.setattr(claims, "CLAIM_BYTES", 1)
+    outcomes = await batches.react(hurried, keys, "set")
+    assert [(one.key, one.result) for one in outcomes] == [
+        (key, Result.LATER if number else Result.PROCESSED) for number, key in enumerate(keys)
+    ]
+    assert not await redis_client.keys("fastapi:queue:processing:*")
+    outcomes = await batches.react(app, keys, "sweep")
+    assert [one.result for one in outcomes] == [Result.DUPLICATE] + [Result.PROCESSED] * 63

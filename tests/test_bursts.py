@@ -548,7 +548,7 @@ async def test_keys_that_another_worker_holds_are_looked_at_again(app, burst_of)
 
 async def test_a_sweep_remembers_a_bounded_number_of_keys_and_no_key_itself(app, burst_of, monkeypatch):
     monkeypatch.setattr(sweep, "MAX_SEEN", 100)
-    monkeypatch.setattr(bursts, "SLICE_S", 0.001)
+    monkeypatch.setattr(bursts, "SLICE_S", 0.005)
     await app.redis.mset({f"gate:{number}": b"" for number in range(1000)})
     gate = Gate()
     burst = burst_of(gate)
@@ -657,3 +657,18 @@ async def test_two_instances_with_the_same_messages_process_each_batch_once(app,
     assert await digests(app, count) == found
     assert counted(before)["processed"] + counted(before, "sweep").get("processed", 0) == count
     assert await samples(redis_client) == 3 * count
+
+
+@pytest.mark.parametrize("protocol", ["resp2", "resp3"])
+async def test_on_either_protocol_messages_are_taken_together_and_keys_are_swept(
+    app_settings, redis_client, burst_of, protocol
+):
+    app = open_context(msgspec.structs.replace(app_settings, redis=f"{app_settings.redis},protocol={protocol}"))
+    await redis_client.mset({batch_key(number): batch(number) for number in range(200)})
+    burst = burst_of(batches)
+    queue_up(burst)
+    for number in range(GROUP):
+        await take(burst, app, batch_key(number))
+    await sweep_on(burst, app)
+    assert await digests(app, 200) == [digest(batch(number)) for number in range(200)]
+    await app.redis.aclose()

@@ -1,9 +1,10 @@
 """When a lane counts as saturated, told in made-up times."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.lanes import GAP_S, MAX_RUN, PAUSE_S, RUN, Lane
+from shared.lanes import GAP_S, MAX_RUN, PAUSE_S, QUEUE, RUN, Lane
 
 WAITING_S, LATE_S, WORK_S = GAP_S / 2, GAP_S * 4, 0.0004
 
@@ -56,6 +57,39 @@ def test_every_second_message_without_an_effect_as_after_set_ex_delays_it_only()
         assert not clock.invoke(WAITING_S)
         assert not clock.invoke(WAITING_S, effect=False)
     assert clock.invoke(WAITING_S)
+
+
+@pytest.mark.parametrize("effect", [True, False])
+def test_messages_that_wait_show_whatever_their_effect(effect):
+    clock = Clock()
+    clock.invoke(WAITING_S, QUEUE, effect=effect)
+    assert not clock.lane.queued
+    clock.invoke(WAITING_S, effect=effect)
+    assert clock.lane.queued
+
+
+def test_messages_at_a_steady_pace_with_gaps_between_them_are_no_queue():
+    clock = Clock()
+    for _ in range(1000):
+        clock.invoke(GAP_S)
+        assert not clock.lane.queued
+
+
+def test_a_queue_has_ended_after_a_few_messages_with_gaps_however_long_it_was():
+    clock = Clock()
+    clock.invoke(WAITING_S, 10_000)
+    assert clock.lane.queued
+    clock.invoke(LATE_S)
+    assert clock.lane.queued, "in a busy process a message may wait and still come late"
+    clock.invoke(LATE_S, 3)
+    assert not clock.lane.queued
+
+
+def test_after_a_pause_nothing_waits():
+    clock = Clock()
+    clock.invoke(WAITING_S, 10_000)
+    clock.invoke(PAUSE_S)
+    assert not clock.lane.queued
 
 
 def test_a_queue_shows_although_some_of_its_messages_come_late():

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import logging
+from collections import Counter
+from itertools import pairwise
 
 import pytest
 import redis.asyncio
@@ -12,6 +14,8 @@ from hypothesis import strategies as st
 from local.host import Host, HostStartError, Invocation
 from local.pubsub import message_text
 
+READ_AT_ONCE, TAKEN_AT_ONCE = 300, 40
+"""Messages that may pass without a turn for others: a few ms."""
 KEEP = """
 seen = []
 
@@ -190,6 +194,51 @@ async def test_drained_waits_for_all_that_redis_sent_on_either_protocol(
         assert [json.loads(text)["Channel"].rpartition(":")[2] for text in loaded().seen] == [
             str(n) for n in range(500)
         ]
+
+
+@pytest.mark.parametrize("protocol", ["resp2", "resp3"])
+async def test_a_long_run_of_messages_leaves_the_loop_to_others_while_it_is_read_and_while_it_is_taken(
+    make_app, redis_client, loaded, redis_port, monkeypatch, protocol
+):
+    folder = make_app("""
+        started, gate = asyncio.Event(), asyncio.Event()
+        turn, taken_in = 0, []
+
+        @on("jobs")
+        async def work(message: str) -> None:
+            if not taken_in:
+                started.set()
+                await gate.wait()
+            taken_in.append(turn)
+    """)
+    monkeypatch.setenv("Redis", f"127.0.0.1:{redis_port},protocol={protocol}")
+    count = 2000
+    async with Host(folder, http_port=0) as host:
+        app = loaded()
+        (subscription,) = host._subscriptions
+        sizes = [0]
+
+        async def others():
+            while True:
+                await asyncio.sleep(0)
+                app.turn += 1
+                sizes.append(subscription._queue.qsize())
+
+        turning = asyncio.create_task(others())
+        await redis_client.publish("jobs", "first")
+        await app.started.wait()
+        pipeline = redis_client.pipeline(transaction=False)
+        for _ in range(count):
+            pipeline.publish("jobs", "next")
+        await pipeline.execute()
+        while sizes[-1] < count:  # noqa: ASYNC110 (a queue has no event for its size)
+            await asyncio.sleep(0)
+        app.gate.set()
+        await host.drained()
+        turning.cancel()
+        assert len(app.taken_in) == count + 1
+        assert max(after - before for before, after in pairwise(sizes)) <= READ_AT_ONCE
+        assert max(Counter(app.taken_in).values()) <= TAKEN_AT_ONCE
 
 
 async def test_leaving_ends_the_running_invocation_and_leaves_nothing(make_app, redis_client, loaded):
