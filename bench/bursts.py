@@ -135,9 +135,9 @@ class Meter:
         """Of the processes so far."""
         return (cpu_s(self._children) - self._cpu_s) * 1e6
 
-    async def read(self, events: int) -> dict[str, float]:
-        """The figures of so many events, by now."""
-        took_s, cpu_us = time.monotonic() - self._started_s, self.cpu_us
+    async def read(self, events: int, ended_s: float | None = None) -> dict[str, float]:
+        """The figures of so many events, by now, or by `ended_s` of the monotonic clock."""
+        took_s, cpu_us = (ended_s or time.monotonic()) - self._started_s, self.cpu_us
         redis_s = await redis_cpu_s(self._client) - self._redis_s
         return {
             "events_per_s": events / took_s,

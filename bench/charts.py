@@ -1,6 +1,7 @@
 """Charts: every update becomes a cache that is ready to be drawn.
 
-Each update is of a chart of its own: one that is overwritten before its turn may be skipped by whoever reacts to it.
+Twice 5,000 updates: of 5,000 charts, where whoever reacts has to draw each; and of 500 charts in ten rounds, as a
+dashboard's own data comes, where an update that is overwritten before its turn need not be drawn.
 """
 
 import json
@@ -16,6 +17,7 @@ from bench.trial import Figures, Size, Trial
 from shared import namespaces
 
 UPDATES = {Size.FULL: 5000, Size.QUICK: 300}
+ROUNDS = (1, 10)
 POINTS = 1000
 CONSUMERS = ("app", "naive")
 _LINES = {"co2Flow": (1.2, 0.05), "waterFlow": (30.0, 0.6), "tracerFlow": (0.4, 0.01)}
@@ -24,29 +26,35 @@ _BODIES = 20
 
 def trials(size: Size) -> list[Trial]:
     return [
-        Trial("charts", consumer, f"points={POINTS}", partial(refresh, consumer, UPDATES[size]))
+        Trial("charts", consumer, f"charts={updates // rounds}", partial(refresh, consumer, updates // rounds, rounds))
+        for updates in (UPDATES[size],)
+        for rounds in ROUNDS
         for consumer in CONSUMERS
     ]
 
 
-async def refresh(consumer: str, updates: int) -> Figures:
-    """From the first write to the last cache, with one host."""
+async def refresh(consumer: str, count: int, rounds: int) -> Figures:
+    """With one host: from the first write to the last cache, or until it is idle where there are several rounds."""
     async with fresh_redis() as (server, client), ready_hosts(consumer, server) as hosts:
         await still(hosts)
         meter = await Meter.start(client, hosts)
-        await write(client, charts(updates, POINTS), ttl_s=namespaces.CHART_DATA_TTL_S)
-        caches = [namespaces.build(namespaces.CHART_CACHE, *_names(number)) for number in range(updates)]
-        await until_all_exist(client, caches, hosts, total=2 * updates)
-        return await figures_of(meter, updates, hosts)
+        for edition in range(rounds):
+            await write(client, charts(count, POINTS, edition), ttl_s=namespaces.CHART_DATA_TTL_S)
+        caches = [namespaces.build(namespaces.CHART_CACHE, *_names(number)) for number in range(count)]
+        await until_all_exist(client, caches, hosts, total=2 * count)
+        if rounds == 1:
+            return await figures_of(meter, count, hosts)
+        idle_since_s = await still(hosts)
+        return await meter.read(rounds * count, idle_since_s)
 
 
-def charts(count: int, points: int) -> Iterator[Write]:
+def charts(count: int, points: int, edition: int = 0) -> Iterator[Write]:
     """Keys and contents as the dashboard writes them: wide rows of three lines, a second apart; 98 KB for 1,000 points.
-    No two are alike in their first row."""
+    No two are alike in their first row, nor two editions of one."""
     bodies = [_rows(random.Random(number), points) for number in range(_BODIES)]
     for number in range(count):
         first, others = bodies[number % _BODIES]
-        row = _json(first | {"co2Flow": number / 1000})
+        row = _json(first | {"co2Flow": number / 1000 + edition})
         yield namespaces.build(namespaces.CHART_DATA, *_names(number)), b"[" + row + b"," + others
 
 

@@ -18,7 +18,7 @@ _OUTPUT_BYTES = 16 * 1024 * 1024
 """What a child says is kept until somebody reads it."""
 _STILL_S = 0.3
 _STILL_CPU_S = 0.02
-_STILL_LIMIT_S = 10.0
+_STILL_LIMIT_S = 60.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -109,9 +109,9 @@ def _cpu_s(pid: int) -> float:
     return sum(map(int, fields[11:15])) / _TICKS_PER_S + sum(map(_cpu_s, started))
 
 
-async def still(children: Sequence[Child]) -> None:
-    """Wait until these processes have nothing left to do: hardly any CPU time in 0.3 s. At most 10 s, for those that
-    are never quite idle."""
+async def still(children: Sequence[Child]) -> float:
+    """Wait until these processes have nothing left to do: hardly any CPU time in 0.3 s. At most 60 s, for those that
+    are never quite idle. Since when, in seconds of the monotonic clock."""
     before_s = cpu_s(children)
     with suppress(TimeoutError):
         async with asyncio.timeout(_STILL_LIMIT_S):
@@ -119,5 +119,6 @@ async def still(children: Sequence[Child]) -> None:
                 await asyncio.sleep(_STILL_S)
                 now_s = cpu_s(children)
                 if now_s - before_s < _STILL_CPU_S:
-                    return
+                    break
                 before_s = now_s
+    return time.monotonic() - _STILL_S

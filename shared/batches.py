@@ -27,14 +27,14 @@ from shared.outcomes import Outcome, Result, duplicate, ignored, later, processe
 from shared.readings import Readings
 from shared.settings import Settings
 from shared.sketch import load_numpy
-from shared.swept import Swept
+from shared.swept import NEW_ONLY, Swept
 
 NAME = REACTOR
 INERT_OPERATIONS = frozenset(
     {"expire", "persist", "del", "expired", "evicted", "rename_from", "move_from", "keymiss", "new"}
 )
 """They bring no new content; a result outlives its batch."""
-SWEPT: tuple[Swept, ...] = (Swept(namespaces.BATCH.prefix + b"*", lambda key: key),)
+SWEPT: tuple[Swept, ...] = (Swept(namespaces.BATCH.prefix + b"*", lambda key: key, new_only=True),)
 
 BATCHES_PER_CLAIM = 64
 MANY_BATCHES = 32
@@ -77,7 +77,7 @@ async def react(app: Context, keys: Sequence[bytes], operation: str) -> list[Out
         if looks and time.monotonic() > until_s:  # many large ones; whoever invoked us has a time limit
             return [outcomes.get(index) or later(key, "no time left in this call") for index, key in enumerate(keys)]
         some, waiting = waiting[:BATCHES_PER_CLAIM], waiting[BATCHES_PER_CLAIM:]
-        found = await _react_to_some(app, [batch for _, batch in some])
+        found = await _react_to_some(app, [batch for _, batch in some], new_only=operation == NEW_ONLY)
         for (index, batch), (outcome, again) in zip(some, found, strict=True):
             if outcome is not None:
                 if index not in outcomes or outcome.result not in _NOTHING_DONE:
@@ -99,14 +99,14 @@ def _expect_many() -> None:
     Thread(target=load_numpy, name="load numpy", daemon=True).start()
 
 
-async def _react_to_some(app: Context, batches: Sequence[Batch]) -> list[_Found]:
+async def _react_to_some(app: Context, batches: Sequence[Batch], *, new_only: bool) -> list[_Found]:
     if len(batches) >= MANY_BATCHES:
         _expect_many()
     try:
-        answers = await claims.claim(app, batches)
+        answers = await claims.claim(app, batches, new_only=new_only)
     except Exception as error:  # the ledger decides
         if len(batches) > 1 and not ledger.is_outage(error):  # one of them may be the cause: it must not block others
-            return [one for batch in batches for one in await _react_to_some(app, [batch])]
+            return [one for batch in batches for one in await _react_to_some(app, [batch], new_only=new_only)]
         return [(await ledger.failed(app, NAME, batch.key, error), False) for batch in batches]
     telemetry.recovered("Redis")
     found: list[_Found] = [(None, False)] * len(batches)

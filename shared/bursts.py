@@ -44,12 +44,18 @@ class _Taken(msgspec.Struct, frozen=True):
 
 
 class Burst:
-    """One function's messages. Its invocations come one after the other."""
+    """One function's messages. Its invocations come one after the other.
 
-    def __init__(self, function: str, reactor: SweptReactor) -> None:
+    A sweep goes on for `laps` whole laps with hardly a break for messages. That suits keys which stay: it has their
+    effects sooner than their messages would. Where what happens to a key counts and not only what is there in the end,
+    as with sessions, messages must not wait so long: there it is 0.
+    """
+
+    def __init__(self, function: str, reactor: SweptReactor, laps: int = LAPS) -> None:
         self.lane = Lane()
         self.function = function
         self._reactor = reactor
+        self._undisturbed_laps = laps
         self._aside: list[_Taken] = []
         self._reacting = asyncio.Lock()
         self._late: asyncio.Task[None] | None = None
@@ -137,7 +143,7 @@ class Burst:
         else:
             if not laps.ended and (self.lane.queued or not laps.laps):
                 now_s = time.monotonic()
-                self._rest_until_s = now_s + (now_s - began_s) if laps.laps >= LAPS else now_s
+                self._rest_until_s = now_s + (now_s - began_s) if laps.laps >= self._undisturbed_laps else now_s
                 return
         self.lane.caught_up(worthwhile=laps.processed >= GROUP)
         self._laps = None

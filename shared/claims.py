@@ -72,8 +72,10 @@ def result_head(digest: str) -> bytes:
     return f'{{"inputDigest":"{digest}"'.encode()
 
 
-async def claim(app: Context, batches: Sequence[Batch]) -> list[Answer]:
+async def claim(app: Context, batches: Sequence[Batch], *, new_only: bool = False) -> list[Answer]:
     """Claim these batches: per batch a claim, an outcome where there is nothing to do, what went wrong, or LATER.
+
+    With `new_only` those that have a result or a holder already are passed over, whatever their content.
 
     Renews the copy of the baseline on the way when it is too old. Raises what the Redis client raises.
     """
@@ -91,6 +93,7 @@ async def claim(app: Context, batches: Sequence[Batch]) -> list[Answer]:
             namespaces.PROCESSING_QUEUE_TTL_S,
             namespaces.DEAD_MARK_TTL_S,
             MAX_PARTS,
+            int(new_only),
         ],
     )
     if wants_model:
@@ -125,6 +128,15 @@ def _keys(batch: Batch) -> tuple[bytes, ...]:
 
 
 def _answer(batch: Batch, answer: Any) -> Answer:
+    match answer:
+        case [shape, digest, attempt, token, ttl_ms, *parts]:
+            if attempt > 1:
+                telemetry.count(REACTOR, "taken_over")
+            return Claim(batch, Payload(shape.decode(), digest.decode(), parts), attempt, token, ttl_ms)
+    return _no_claim(batch, answer)
+
+
+def _no_claim(batch: Batch, answer: Any) -> Answer:
     from redis.exceptions import ResponseError
 
     match answer:
@@ -133,6 +145,8 @@ def _answer(batch: Batch, answer: Any) -> Answer:
             return ignored(batch.key, "no such key; its name came mangled" if mangled else "gone")
         case [b"done"]:
             return duplicate(batch.key)
+        case [b"passed"]:
+            return later(batch.key, "not a new one")
         case [b"dead"]:
             return duplicate(batch.key, "a dead letter already")
         case [b"held"]:
@@ -149,10 +163,6 @@ def _answer(batch: Batch, answer: Any) -> Answer:
             return Rejected(f"{size} bytes, more than MAX_PAYLOAD_BYTES")
         case [b"many", parts]:
             return Rejected(f"{parts} elements, more than {MAX_PARTS}")
-        case [shape, digest, attempt, token, ttl_ms, *parts]:
-            if attempt > 1:
-                telemetry.count(REACTOR, "taken_over")
-            return Claim(batch, Payload(shape.decode(), digest.decode(), parts), attempt, token, ttl_ms)
     raise AssertionError("claim_batches.lua answers in one of these forms")
 
 

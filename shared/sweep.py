@@ -21,7 +21,7 @@ import msgspec
 from shared import namespaces, retries, telemetry
 from shared.context import Context
 from shared.outcomes import Outcome, Result, later
-from shared.swept import Swept
+from shared.swept import NEW_ONLY, Swept
 
 GROUP = 64
 """Keys that a reactor gets at once: what its scripts take in one round trip."""
@@ -113,7 +113,7 @@ class Laps:
 
     The first lap begins anywhere, so that several instances that begin at once do not all go for the same keys: SCAN
     goes on from any number as from a cursor. Keys that it has seen done it does not look at again: what happens to them
-    from then on has events of its own.
+    from then on has events of its own. Laps are for new keys only, while they find any.
     """
 
     def __init__(self, reactors: Sequence[SweptReactor]) -> None:
@@ -121,6 +121,7 @@ class Laps:
         self._scan = Scan(reactors, cursor=secrets.randbits(62))
         self._whole = False
         self._found = False
+        self._new_only = True
         self._seen: set[int] = set()
         self.seen = 0
         self.outcomes: Counter[Result] = Counter()
@@ -138,7 +139,13 @@ class Laps:
 
         try:
             outcomes, whole = await stretch(
-                app, self._scan, scan_until_s=until_s, react_until_s=until_s, told=told, skip=self._seen
+                app,
+                self._scan,
+                scan_until_s=until_s,
+                react_until_s=until_s,
+                told=told,
+                skip=self._seen,
+                new_only=self._new_only,
             )
         except ResponseError:
             if self._whole:
@@ -153,7 +160,8 @@ class Laps:
         self._found |= self.processed > before or not whole
         if self._scan.done:
             self.laps += self._whole
-            self.ended = self._whole and not self._found
+            self.ended = self._whole and not self._found and not self._new_only
+            self._new_only = self._found or not self._whole
             self._scan, self._whole, self._found = Scan(self._reactors), True, False
 
 
@@ -340,6 +348,7 @@ async def stretch(
     react_until_s: float = math.inf,
     told: str = "sweep",
     skip: Container[int] = frozenset(),
+    new_only: bool = False,
 ) -> tuple[list[Outcome], bool]:
     """Scan until `scan_until_s` (of time.monotonic) or the end of the round, and react to what was found.
 
@@ -360,7 +369,8 @@ async def stretch(
             if group is None:
                 return
             reactor, keys = group
-            outcomes.extend(await _react_to_group(app, reactor, keys, "sweep", told))
+            asked = NEW_ONLY if new_only and any(swept.new_only for swept in reactor.SWEPT) else "sweep"
+            outcomes.extend(await _react_to_group(app, reactor, keys, asked, told))
             await asyncio.sleep(0)  # air for the other functions
 
     async with _unwrapped(), asyncio.TaskGroup() as workers:
@@ -445,5 +455,6 @@ async def _react_to_group(
     duration_ms = (time.perf_counter() - began_s) * 1000
     for outcome in outcomes:
         if outcome.result not in _NOTHING_TO_TELL:
-            telemetry.record(told, reactor.NAME, operation, outcome, duration_ms, app.settings.audit_key)
+            source = "sweep" if operation == NEW_ONLY else operation
+            telemetry.record(told, reactor.NAME, source, outcome, duration_ms, app.settings.audit_key)
     return outcomes

@@ -85,8 +85,8 @@ async def burst_of():
     """Makes the burst of a reactor's function."""
     made: list[Burst] = []
 
-    def make(reactor: SweptReactor) -> Burst:
-        made.append(Burst(FUNCTION, reactor))
+    def make(reactor: SweptReactor, **options: int) -> Burst:
+        made.append(Burst(FUNCTION, reactor, **options))
         return made[-1]
 
     yield make
@@ -610,6 +610,21 @@ async def test_where_keys_are_written_all_the_time_messages_have_as_much_time_as
             await asyncio.sleep(0.001)
         rested_s += time.monotonic() - ended_s
     assert rested_s >= 0.8 * swept_s
+
+
+async def test_a_function_whose_messages_must_not_wait_has_as_much_time_for_them_from_the_first_slice_on(
+    app, burst_of, monkeypatch
+):
+    monkeypatch.setattr(bursts, "SLICE_S", 0.01)
+    await app.redis.mset({f"gate:{number}": b"" for number in range(1000)})
+    burst = burst_of(Ever(), laps=0)
+    queue_up(burst)
+    began_s = time.monotonic()
+    await burst.sweep_slice(app)
+    ended_s = time.monotonic()
+    assert not burst.due
+    await asyncio.sleep(2 * (ended_s - began_s))
+    assert burst.due
 
 
 async def test_where_keys_are_written_all_the_time_a_sweep_ends_when_no_message_waits_any_more(app, burst_of):

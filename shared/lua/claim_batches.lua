@@ -11,9 +11,11 @@
 --        7 time to live of a claim in s
 --        8 time to live of a dead mark in s
 --        9 most elements of a list, or fields of a hash
+--        10 "1" to pass over batches that have a result or a holder already, whatever their content: no reading then
 -- Returns {time in s, model as {field, value, ...} or {}, one array per batch ...}, each of
 --        {"gone"}                    no such key
 --        {"done"}                    the result was made from this very content
+--        {"passed"}                  see ARGV 10
 --        {"dead"}                    this content became a dead letter
 --        {"held"}                    somebody holds a live lease on it; if on other content, that holder will look again
 --                                    when it commits
@@ -43,7 +45,7 @@ if redis.replicate_commands then redis.replicate_commands() end
 
 local owner, lease_ms = ARGV[1], tonumber(ARGV[2])
 local max_bytes, bytes_left, head_bytes = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
-local max_parts = tonumber(ARGV[9])
+local max_parts, unclaimed_only = tonumber(ARGV[9]), ARGV[10] == '1'
 local PART_BYTES = 16 -- what an element costs beside its bytes, so that empty ones count too
 local MAX_LEASE_MS = tonumber(ARGV[7]) * 1000 -- a lease that ends later was written before the clock was set back
 local STEP = 1000
@@ -119,8 +121,18 @@ local function read(key, mark)
   return {kind, kind == 'string' and redis.sha1hex(parts[1]) or digest_of(parts), parts}
 end
 
+local function live(lease_until_ms)
+  local until_ms = tonumber(lease_until_ms) or 0
+  return until_ms > now_ms and until_ms <= now_ms + MAX_LEASE_MS
+end
+
 local function claim(key, result, claim_key, mark_key)
   if bytes_left <= 0 then return {'later'} end
+  local head = redis.pcall('GETRANGE', result, 0, head_bytes - 1)
+  if unclaimed_only then
+    local until_ms = redis.pcall('HGET', claim_key, 'lease_until_ms')
+    if head ~= '' or live(type(until_ms) == 'string' and until_ms) then return {'passed'} end
+  end
   local mark = redis.pcall('GET', mark_key)
   local found, answer = read(key, mark)
   if not found then
@@ -128,7 +140,7 @@ local function claim(key, result, claim_key, mark_key)
     return answer
   end
   local kind, digest, parts = found[1], found[2], found[3]
-  if redis.pcall('GETRANGE', result, 0, head_bytes - 1) == '{"inputDigest":"' .. digest .. '"' then
+  if head == '{"inputDigest":"' .. digest .. '"' then
     return {'done'}
   end
   if mark == digest then
@@ -140,8 +152,7 @@ local function claim(key, result, claim_key, mark_key)
     return {'foreign'}
   end
   local held = redis.call('HMGET', claim_key, 'lease_until_ms', 'token', 'attempt', 'digest')
-  local until_ms = tonumber(held[1]) or 0
-  if until_ms > now_ms and until_ms <= now_ms + MAX_LEASE_MS then
+  if live(held[1]) then
     if held[4] ~= digest then redis.call('HSET', claim_key, 'again', '1') end
     return {'held'}
   end
