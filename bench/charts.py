@@ -35,11 +35,11 @@ def trials(size: Size) -> list[Trial]:
 
 async def refresh(consumer: str, count: int, rounds: int) -> Figures:
     """With one host: from the first write to the last cache, or until it is idle where there are several rounds."""
+    given = [one for edition in range(rounds) for one in charts(count, POINTS, edition)]
     async with fresh_redis() as (server, client), ready_hosts(consumer, server) as hosts:
         await still(hosts)
         meter = await Meter.start(client, hosts)
-        for edition in range(rounds):
-            await write(client, charts(count, POINTS, edition), ttl_s=namespaces.CHART_DATA_TTL_S)
+        await write(client, given, ttl_s=namespaces.CHART_DATA_TTL_S)
         caches = [namespaces.build(namespaces.CHART_CACHE, *_names(number)) for number in range(count)]
         await until_all_exist(client, caches, hosts, total=2 * count)
         if rounds == 1:

@@ -25,7 +25,7 @@ from itertools import chain
 import msgspec
 
 from shared.namespaces import MODEL_CACHE_TTL_S
-from shared.sketch import MAX_BUCKETS, Centre, Sketch, centre, load_numpy, merge, sketch
+from shared.sketch import MAX_BUCKETS, Centre, Sketch, centre, merge, sketch
 
 GENERATION_S = MODEL_CACHE_TTL_S // 2
 MAX_METRICS = 1000
@@ -110,8 +110,6 @@ def decode_model(fields: Sequence[bytes], now_s: int) -> Baseline:
                 _collect(found[int(head)], {}, {metric.decode(): _flat.decode(value)})
         except (ValueError, KeyError, IndexError, msgspec.MsgspecError):
             continue
-    if len(unfolded) >= FOLD_FROM:
-        load_numpy()  # whoever decodes so much does not do it in the event loop
     merged = {
         generation: {metric: merge([sketch(values), *sketches]) for metric, (values, sketches) in metrics.items()}
         for generation, metrics in found.items()

@@ -12,18 +12,20 @@ from typing import Any
 import msgspec
 
 from shared import baseline, namespaces, telemetry
+from shared.baseline import Baseline
 from shared.context import Call, Context
 from shared.dead_letters import Payload, mark_key
 from shared.errors import KeyTaken, Rejected
 from shared.offloop import off_loop
 from shared.outcomes import Outcome, duplicate, ignored, later
+from shared.sketch import load_numpy
 
 REACTOR = "batches"
 MODEL_NAME = "anomaly-detector"
 MAX_PARTS = 20_000
 """Elements of a list, or fields of a hash, that are read at the most. They are read and digested inside of Redis, which
 serves nobody else meanwhile: about 10 us each."""
-CLAIM_BYTES = 16 * 1024 * 1024
+CLAIM_BYTES = 1024 * 1024
 """Bytes that one call reads at the most, but for its last batch; the rest waits for the next call."""
 DECODE_BYTES = 4 * 1024
 """Size of a model from which on reading it takes some ms: that leaves the event loop."""
@@ -107,11 +109,16 @@ async def _renew_baseline(app: Context, model: Sequence[bytes], now_s: int) -> N
     if sum(map(len, model)) <= DECODE_BYTES:
         app.baseline.replace(baseline.decode_model(model, now_s))
         return
-    decoding = asyncio.create_task(off_loop(app.settings.work_timeout_s, baseline.decode_model, model, now_s))
+    decoding = asyncio.create_task(off_loop(app.settings.work_timeout_s, _decode_large, model, now_s))
     if app.baseline.read_s is None or app.settings.baseline_max_age_s == 0:
         app.baseline.replace(await decoding)
     else:
         app.baseline.renew(decoding)
+
+
+def _decode_large(model: Sequence[bytes], now_s: int) -> Baseline:
+    load_numpy()
+    return baseline.decode_model(model, now_s)
 
 
 def model_key() -> bytes:

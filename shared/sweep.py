@@ -10,8 +10,7 @@ import math
 import secrets
 import time
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Container, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Protocol
@@ -373,9 +372,10 @@ async def stretch(
             outcomes.extend(await _react_to_group(app, reactor, keys, asked, told))
             await asyncio.sleep(0)  # air for the other functions
 
-    async with _unwrapped(), asyncio.TaskGroup() as workers:
-        for _ in range(WINDOW):
-            workers.create_task(work())
+    # Where one fails to scan, the others finish the groups that they have claimed.
+    for failure in await asyncio.gather(*(work() for _ in range(WINDOW)), return_exceptions=True):
+        if failure is not None:
+            raise failure
     outcomes += found.waiting
     for name, count in found.seen.items():
         telemetry.count(name, "swept", count)
@@ -428,15 +428,6 @@ class _Feed:
         waiting = await retries.not_yet_due(self._app, reactor.NAME, keys)
         self.waiting += [later(key, "waits for its retry") for key in keys if key in waiting]
         self._found.extend((reactor, key) for key in keys if key not in waiting)
-
-
-@asynccontextmanager
-async def _unwrapped() -> AsyncIterator[None]:
-    """The first exception of a task group as itself."""
-    try:
-        yield
-    except ExceptionGroup as group:
-        raise group.exceptions[0] from None
 
 
 async def _react_in_groups(app: Context, reactor: SweptReactor, keys: Sequence[bytes], operation: str) -> list[Outcome]:

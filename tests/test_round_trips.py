@@ -194,10 +194,10 @@ async def test_one_event_and_64_keys_in_bulk_cost_at_most_two_round_trips(
 async def test_large_contents_in_bulk_cost_a_round_trip_each_beside_the_one_that_reads_them(
     warm: Context, wire: Wire, redis_client: redis.asyncio.Redis, kind: Kind
 ) -> None:
-    """From 64 KiB on: each is worked on alone, in a thread, and committed as soon as it is done."""
+    """Past THREAD_BYTES: each is worked on alone, in a thread, and committed as soon as it is done."""
     keys = [kind.key(f"k{number}") for number in range(5)]
-    await redis_client.mset(dict.fromkeys(keys, kind.content(1, rows=1200)))
-    assert await redis_client.strlen(keys[0]) > 64 * 1024
+    await redis_client.mset(dict.fromkeys(keys, kind.content(1, rows=2400)))
+    assert await redis_client.strlen(keys[0]) > charts.THREAD_BYTES >= batches.THREAD_BYTES
     await kind.reactor.react(warm, keys, "sweep")
     assert len(wire.trips) == 1 + len(keys)
 

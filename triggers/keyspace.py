@@ -53,7 +53,7 @@ async def _react(burst: Burst, reactor: Reactor, message: str, began_s: float) -
 
 _batches_burst = Burst("process_fastapi_data", batches)
 _charts_burst = Burst("update_charts", charts)
-_sessions_burst = Burst("handle_session_changes", sessions)
+_sessions_burst = Burst("handle_session_changes", sessions, laps=0)
 
 # The host picks the binding's constructor by the properties present, so every one of them is spelled out.
 
