@@ -29,7 +29,7 @@ from shared.notifications import REQUIRED
 
 TIMEOUT_S = 300.0
 OVERHEAD = ("--invocation-overhead", "0.5ms")
-SEVERAL_PROCESSES = ("app", "handwritten", "raw", "faststream")
+SEVERAL_PROCESSES = ("app", "handwritten", "raw", "faststream", "faststream-bridge")
 """Those whose work two processes share. Two hosts with the naive function would each do all of it."""
 _POLL_S = 0.005
 _KEYS_AT_ONCE = 500

@@ -101,7 +101,7 @@ def test_a_planted_anomaly_is_found_with_its_sensor_and_time() -> None:
 
 def test_a_whole_batch_off_its_baseline_is_found_although_it_is_calm_in_itself() -> None:
     chance = random.Random(1)
-    known = Baseline(9, {"temp": sketch(chance.gauss(24, 0.3) for _ in range(500))})
+    known = Baseline(9, {"temp": sketch([chance.gauss(24, 0.3) for _ in range(500)])})
     calm = batch(temp=[30.0 + 0.01 * number for number in range(6)])
     assert len(analysed(calm, known).anomalies) == 6
     assert not analysed(calm).anomalies

@@ -9,7 +9,7 @@ import pytest
 import redis.asyncio
 
 from shared import baseline, batches, claims, namespaces
-from shared.claims import LATER, Batch, Claim
+from shared.claims import CLAIM_BYTES, LATER, Batch, Claim
 from shared.context import Context, open_context
 from shared.outcomes import Outcome, Result
 from shared.settings import Settings
@@ -214,7 +214,7 @@ async def test_an_item_of_fastapi_s_own_queue_is_left_alone_and_the_batch_is_not
 
 
 async def test_a_call_reads_a_bounded_number_of_bytes(app: Context, redis_client: redis.asyncio.Redis) -> None:
-    large = b'[{"metric":"m","ts":1,"value":2.0}' + b" " * (7 * 1024 * 1024) + b"]"
+    large = b'[{"metric":"m","ts":1,"value":2.0}' + b" " * (7 * CLAIM_BYTES // 16) + b"]"
     several = [Batch(f"fastapi:temp:data:{number}".encode(), str(number).encode()) for number in range(5)]
     for batch in several:
         await redis_client.set(batch.key, large)

@@ -195,7 +195,7 @@ async def test_large_contents_in_bulk_cost_a_round_trip_each_beside_the_one_that
     warm: Context, wire: Wire, redis_client: redis.asyncio.Redis, kind: Kind
 ) -> None:
     """Past THREAD_BYTES: each is worked on alone, in a thread, and committed as soon as it is done."""
-    keys = [kind.key(f"k{number}") for number in range(5)]
+    keys = [kind.key(f"k{number}") for number in range(3)]
     await redis_client.mset(dict.fromkeys(keys, kind.content(1, rows=2400)))
     assert await redis_client.strlen(keys[0]) > charts.THREAD_BYTES >= batches.THREAD_BYTES
     await kind.reactor.react(warm, keys, "sweep")
