@@ -12,7 +12,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
@@ -28,14 +27,14 @@ PAGE = 8 * GROUP
 """Keys that a page of SCAN is to have: enough that looking for them costs little beside reacting to them."""
 MAX_COUNT = 1000
 """Largest COUNT for SCAN: about 0.5 ms of Redis' time, during which it serves nobody else."""
-WINDOW = 3
+WINDOW = 4
 """Groups at work at once: while one is computed, Redis reads or writes the others."""
 SAVE_S = 0.25
 """How long a sweep goes on until it saves its place and renews its lease."""
 HELP_FROM = 4 * GROUP
 """Effects of a sweep from which on others help it."""
 MAX_SEEN = 100_000
-"""Keys that laps remember, by their hashes: 10 MB. Further ones are looked at again in each lap."""
+"""Keys that laps remember, by their hashes: 20 MB. Further ones are looked at again in each lap."""
 _KEY = namespaces.build(namespaces.SWEEP)
 _DONE = frozenset({Result.PROCESSED, Result.DUPLICATE, Result.IGNORED, Result.REJECTED, Result.DEAD})
 _NOTHING_TO_TELL = frozenset({Result.DUPLICATE, Result.IGNORED, Result.LATER})
@@ -112,7 +111,8 @@ class Laps:
 
     The first lap begins anywhere, so that several instances that begin at once do not all go for the same keys: SCAN
     goes on from any number as from a cursor. Keys that it has seen done it does not look at again: what happens to them
-    from then on has events of its own. Laps are for new keys only, while they find any.
+    from then on has events of its own. Laps are for new keys only, while they find any: then it looks once at what it
+    has passed over, too.
     """
 
     def __init__(self, reactors: Sequence[SweptReactor]) -> None:
@@ -122,6 +122,7 @@ class Laps:
         self._found = False
         self._new_only = True
         self._seen: set[int] = set()
+        self._passed: set[int] = set()
         self.seen = 0
         self.outcomes: Counter[Result] = Counter()
         self.laps = 0
@@ -143,7 +144,7 @@ class Laps:
                 scan_until_s=until_s,
                 react_until_s=until_s,
                 told=told,
-                skip=self._seen,
+                skip=self._passed if self._new_only else self._seen,
                 new_only=self._new_only,
             )
         except ResponseError:
@@ -151,8 +152,10 @@ class Laps:
                 raise
             self._scan, self._whole = Scan(self._reactors), True  # a server that takes no cursor but its own
             return
-        done = (hash(one.key) for one in outcomes if one.result in _DONE)
-        self._seen.update(islice(done, max(0, MAX_SEEN - len(self._seen))))
+        done = [hash(one.key) for one in outcomes if one.result in _DONE]
+        self._seen.update(done[: max(0, MAX_SEEN - len(self._seen))])
+        looked_at = done if not self._new_only else [hash(one.key) for one in outcomes]
+        self._passed.update(looked_at[: max(0, MAX_SEEN - len(self._passed))])
         before = self.processed
         self.seen += len(outcomes)
         self.outcomes.update(one.result for one in outcomes)
