@@ -93,15 +93,15 @@ type _Found = tuple[Outcome | None, bool]
 
 
 @cache
-def _expect_many() -> None:
-    """Prepare for a burst, once. In a thread, since the import takes a while."""
+def prepare_for_bursts() -> None:
+    """Once, and better before the first than with it. In a thread, since the import takes a while."""
     keep_freed()
     Thread(target=load_numpy, name="load numpy", daemon=True).start()
 
 
 async def _react_to_some(app: Context, batches: Sequence[Batch], *, new_only: bool) -> list[_Found]:
     if len(batches) >= MANY_BATCHES:
-        _expect_many()
+        prepare_for_bursts()
     try:
         answers = await claims.claim(app, batches, new_only=new_only)
     except Exception as error:  # the ledger decides

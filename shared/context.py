@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from redis.asyncio.client import Pipeline
     from redis.commands.core import AsyncScript
 
+EMPTY_MAX_AGE_S = 0.1
+"""Age of an empty copy of the baseline from which on it is read anew."""
 _LUA = Path(__file__).parent / "lua"
 
 
@@ -34,7 +36,9 @@ class BaselineCopy:
     _renewing: "asyncio.Task[Baseline] | None" = None
 
     def fresh(self, max_age_s: float) -> bool:
-        return self.read_s is not None and time.monotonic() - self.read_s < max_age_s
+        """Whether it is young enough. An empty one soon is not: the first batches make a baseline within moments."""
+        age_limit_s = max_age_s if self.value.sketches else min(max_age_s, EMPTY_MAX_AGE_S)
+        return self.read_s is not None and time.monotonic() - self.read_s < age_limit_s
 
     def replace(self, value: Baseline) -> None:
         self.value, self.read_s, self._fold = value, time.monotonic(), value.fold

@@ -31,8 +31,10 @@ WINDOW = 4
 """Groups at work at once: while one is computed, Redis reads or writes the others."""
 SAVE_S = 0.25
 """How long a sweep goes on until it saves its place and renews its lease."""
-HELP_FROM = 4 * GROUP
-"""Effects of a sweep from which on others help it."""
+FIRST_SAVE_S = 0.05
+"""The same for the first time: others see early whether there is much to do."""
+HELP_FROM = GROUP
+"""Effects of a sweep by its first saves from which on others help it."""
 MAX_SEEN = 100_000
 """Keys that laps remember, by their hashes: 20 MB. Further ones are looked at again in each lap."""
 _KEY = namespaces.build(namespaces.SWEEP)
@@ -215,7 +217,7 @@ async def sweep(app: Context, reactors: Sequence[SweptReactor], *, budget_s: flo
     results: Counter[Result] = Counter()
     seen, held, finished, out_of_time = 0, True, False, False
     while held and not finished and not out_of_time:
-        until_s = min(time.monotonic() + SAVE_S, started_s + budget_s)
+        until_s = min(time.monotonic() + (SAVE_S if seen else FIRST_SAVE_S), started_s + budget_s)
         outcomes, whole = await stretch(app, scan, scan_until_s=until_s, react_until_s=started_s + budget_s)
         some = Counter(outcome.result for outcome in outcomes)
         results, seen = results + some, seen + len(outcomes)
@@ -231,7 +233,7 @@ async def sweep(app: Context, reactors: Sequence[SweptReactor], *, budget_s: flo
 async def _help(app: Context, reactors: Sequence[SweptReactor], until_s: float) -> Laps:
     """Where the sweep that holds the lease has come upon many keys to react to, do so from another side."""
     laps = Laps(reactors)
-    await asyncio.sleep(min(1.5 * SAVE_S, until_s - time.monotonic()))  # until it has told what it found
+    await asyncio.sleep(min(2 * FIRST_SAVE_S, until_s - time.monotonic()))  # until it has told what it found
     found = await _found_so_far(app)
     while found.outcomes.get(Result.PROCESSED, 0) >= HELP_FROM and not laps.ended and time.monotonic() < until_s:
         await laps.go_on(app, until_s)
@@ -447,8 +449,7 @@ async def _react_to_group(
     began_s = time.perf_counter()
     outcomes = await reactor.react(app, keys, operation)
     duration_ms = (time.perf_counter() - began_s) * 1000
-    for outcome in outcomes:
-        if outcome.result not in _NOTHING_TO_TELL:
-            source = "sweep" if operation == NEW_ONLY else operation
-            telemetry.record(told, reactor.NAME, source, outcome, duration_ms, app.settings.audit_key)
+    effects = [outcome for outcome in outcomes if outcome.result not in _NOTHING_TO_TELL]
+    source = "sweep" if operation == NEW_ONLY else operation
+    telemetry.record_group(told, reactor.NAME, source, effects, duration_ms, app.settings.audit_key)
     return outcomes

@@ -11,6 +11,7 @@ host's console does).
 import logging
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -157,6 +158,24 @@ def record(function: str, reactor: str, operation: str, outcome: Outcome, durati
             effect,
             extra={"effect": effect, "invocation_id": tracing.invocation_id.get(), **told},
         )
+
+
+def record_group(
+    function: str, reactor: str, operation: str, outcomes: Sequence[Outcome], duration_ms: float, audit_key: str
+) -> None:
+    """As `record` for each of these outcomes, which took so long together. Where they are not logged, those with the
+    same result are counted at once."""
+    for result, number in Counter(outcome.result for outcome in outcomes).items():
+        if tracing.enabled() or logger.isEnabledFor(_level(result)):
+            for outcome in outcomes:
+                if outcome.result is result:
+                    record(function, reactor, operation, outcome, duration_ms, audit_key)
+            continue
+        count(function, result.value, number)
+        tally.outcome(reactor, operation, result.value, duration_ms, number)
+        attributes = {"function": function, "outcome": result.value}
+        for _ in range(number):
+            _instruments().duration.record(duration_ms / 1000, attributes)
 
 
 def _level(result: Result) -> int:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import azure.functions as func
 
-from shared import context, dead_letters, retries, sessions, settings, shutdown, telemetry
+from shared import batches, context, dead_letters, retries, sessions, settings, shutdown, telemetry
 from shared.errors import ConfigurationError
 from shared.reactors import REACTORS
 from shared.sweep import SweptReactor, react_to_due, retry_due, server_id, sweep
@@ -91,6 +91,7 @@ def _budget_s(app: context.Context) -> float:
 async def run_sweep(timer: func.TimerRequest) -> None:
     shutdown.before_exit(_export)  # here, since this one runs at the start already
     await reconcile(context.current(), REACTORS, _watch, due=True)
+    batches.prepare_for_bursts()  # here, when the first sweep has left nothing to do
 
 
 @blueprint.function_name("retry")
