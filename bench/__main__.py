@@ -17,7 +17,7 @@ from bench import facts, results, tables
 from bench.results import ROOT, Row, Series, Setting
 from bench.trial import Figures, Size, Trial
 
-EXPERIMENTS = ("bursts", "steady", "charts", "sessions", "growth", "footprint")
+EXPERIMENTS = ("bursts", "stages", "steady", "charts", "sessions", "growth", "footprint")
 """The modules whose `trials(size)` there are."""
 PEERS = ROOT / ".venv-bench"
 RUNS = 5

@@ -105,7 +105,10 @@ def _cpu_s(pid: int) -> float:
     process = Path("/proc") / str(pid)
     # After the name, which may hold anything: fields 14 to 17 of proc(5) are utime, stime and those of ended children.
     fields = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    started = [int(one) for task in (process / "task").glob("*/children") for one in task.read_text().split()]
+    started: list[int] = []
+    for task in (process / "task").glob("*/children"):
+        with suppress(FileNotFoundError):  # a thread that has just ended
+            started += map(int, task.read_text(encoding="utf-8").split())
     return sum(map(int, fields[11:15])) / _TICKS_PER_S + sum(map(_cpu_s, started))
 
 

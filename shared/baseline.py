@@ -81,7 +81,7 @@ class Baseline:
 
 def encode_delta(values: Mapping[str, Sequence[float]]) -> bytes:
     """What a batch adds to the model, its finite values per metric, as the value of its `+` field."""
-    few = {metric: some for metric, some in values.items() if len(some) <= MAX_BUCKETS}
+    few = {metric: list(some) for metric, some in values.items() if len(some) <= MAX_BUCKETS}
     many = {metric: sketch(some).flat() for metric, some in values.items() if metric not in few}
     return msgspec.msgpack.encode((few, many))
 

@@ -5,6 +5,7 @@ claim (1 round trip for up to 64 batches) -> readings -> analysis (pure) -> fenc
 
 import asyncio
 import time
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -55,8 +56,8 @@ class _Ready(msgspec.Struct, frozen=True):
 
     claim: Claim
     result: dict[str, Any]
-    values: Mapping[str, Sequence[float]]
-    """What it adds to the model, per metric."""
+    values: Mapping[str, array[float]]
+    """What it adds to the model, per metric; packed while the values are at hand."""
 
 
 async def react(app: Context, keys: Sequence[bytes], operation: str) -> list[Outcome]:
@@ -171,7 +172,7 @@ def _compute(held: Claim, model: Baseline, settings: Settings) -> _Ready:
         raise WorkerLost(f"{held.attempt - 1} workers claimed this content and did not finish")
     given = _readings(held.payload)
     found = analyse(given, model, threshold=settings.anomaly_threshold, min_samples=settings.baseline_min_samples)
-    values = {metric: series.values for metric, series in given.series.items()}
+    values = {metric: array("d", series.values) for metric, series in given.series.items()}
     return _Ready(held, _identity(held, model, found) | as_result(given, found), values)
 
 
@@ -223,7 +224,7 @@ def _as_commit(one: _Ready) -> Commit:
 
 
 def _delta(ready: Iterable[_Ready]) -> bytes:
-    together: defaultdict[str, list[float]] = defaultdict(list)
+    together: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
     for one in ready:
         for metric, values in one.values.items():
             together[metric] += values

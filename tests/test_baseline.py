@@ -4,6 +4,7 @@ import math
 import random
 import statistics
 import struct
+from array import array
 from collections import Counter
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -166,7 +167,8 @@ def test_what_a_group_of_batches_adds_is_what_each_of_them_adds(
 ) -> None:
     group *= repeats
     with patch.object(sketches, "_numpy", numpy):
-        delta = batches._delta(SimpleNamespace(values=one) for one in group)
+        packed = [{metric: array("d", values) for metric, values in one.items()} for one in group]
+        delta = batches._delta(SimpleNamespace(values=one) for one in packed)
         together = decode_model([f"+{NOW_S // GENERATION_S}:1".encode(), delta], NOW_S)
         one_by_one = decode_model(model(*group), NOW_S)
     assert together.sketches == one_by_one.sketches
