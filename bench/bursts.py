@@ -9,9 +9,7 @@ import asyncio
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from itertools import batched
 from typing import Any
 
 import msgspec
@@ -19,20 +17,16 @@ from redis.asyncio import Redis
 
 from bench import work
 from bench.consumers import CONSUMERS, Consumer, consuming, producing
-from bench.processes import Child, cpu_s, still
+from bench.hosts import Meter, figures_of, fresh_redis, redis_cpu_s, until_all_exist
+from bench.processes import Child, still
 from bench.trial import Figures, Size, Trial
-from local.servers import redis_server
 from shared import readings
 from shared.analysis import analyse, as_result
 from shared.baseline import Baseline
-from shared.notifications import REQUIRED
 
-TIMEOUT_S = 300.0
 OVERHEAD = ("--invocation-overhead", "0.5ms")
 SEVERAL_PROCESSES = ("app", "handwritten", "raw", "faststream", "faststream-bridge")
 """Those whose work two processes share. Two hosts with the naive function would each do all of it."""
-_POLL_S = 0.005
-_KEYS_AT_ONCE = 500
 _SAMPLE = 20
 
 
@@ -61,8 +55,7 @@ def _burst_trial(one: Consumer, processes: int, count: int) -> Trial:
 async def burst(one: Consumer, processes: int, count: int, arguments: Sequence[str] = ()) -> Figures:
     """`count` batches for a consumer that is up and idle. Raises ChildError, TimeoutError and WrongResultError."""
     async with (
-        redis_server(REQUIRED) as server,
-        Redis(host=server.host, port=server.port) as client,
+        fresh_redis() as (server, client),
         producing(one, server, count) as producer,
         consuming(one, server, processes, arguments=arguments) as children,
     ):
@@ -71,9 +64,7 @@ async def burst(one: Consumer, processes: int, count: int, arguments: Sequence[s
         meter = await Meter.start(client, children)
         producer.go()
         await results(client, count, [producer, *children])
-        figures = await meter.read(count)
-        await still(children)
-        figures["cpu_us_per_event_drained"] = meter.cpu_us / count
+        figures = await figures_of(meter, count, children)
         await check(client, count)
         return figures
 
@@ -81,10 +72,7 @@ async def burst(one: Consumer, processes: int, count: int, arguments: Sequence[s
 async def drain(hosts: int, count: int) -> Figures:
     """`count` batches that are there when the app starts: its sweep finds them. Raises as `burst` does."""
     app = CONSUMERS["app"]
-    async with (
-        redis_server(REQUIRED) as server,
-        Redis(host=server.host, port=server.port) as client,
-    ):
+    async with fresh_redis() as (server, client):
         async with producing(app, server, count) as producer:
             await producer.ready()
             producer.go()
@@ -115,60 +103,9 @@ def _result(content: bytes) -> dict[str, Any]:
     return as_result(given, analyse(given, Baseline(), threshold=3.5, min_samples=100))
 
 
-@dataclass
-class Meter:
-    """Time and CPU from a moment on: what the clock showed then, and the CPU time that had been used, all in s."""
-
-    _client: Redis
-    _children: Sequence[Child]
-    _started_s: float
-    _cpu_s: float
-    _redis_s: float
-
-    @classmethod
-    async def start(cls, client: Redis, children: Sequence[Child]) -> "Meter":
-        redis_s = await redis_cpu_s(client)
-        return cls(client, children, time.monotonic(), cpu_s(children), redis_s)
-
-    @property
-    def cpu_us(self) -> float:
-        """Of the processes so far."""
-        return (cpu_s(self._children) - self._cpu_s) * 1e6
-
-    async def read(self, events: int, ended_s: float | None = None) -> dict[str, float]:
-        """The figures of so many events, by now, or by `ended_s` of the monotonic clock."""
-        took_s, cpu_us = (ended_s or time.monotonic()) - self._started_s, self.cpu_us
-        redis_s = await redis_cpu_s(self._client) - self._redis_s
-        return {
-            "events_per_s": events / took_s,
-            "cpu_us_per_event": cpu_us / events,
-            "redis_us_per_event": redis_s * 1e6 / events,
-        }
-
-
-async def redis_cpu_s(client: Redis) -> float:
-    info = await client.info("cpu")
-    return float(info["used_cpu_user"] + info["used_cpu_sys"])
-
-
 async def results(client: Redis, count: int, processes: Sequence[Child]) -> None:
-    """Wait until there are the results of batches 0 to `count`. Raises TimeoutError, and ChildError for a process that
-    ended.
-
-    Looks at single keys only once there are enough of them, and at each but once or so: asking costs Redis time.
-    """
-    async with asyncio.timeout(TIMEOUT_S):
-        while await client.dbsize() < 2 * count:
-            await _again(processes)
-        for some in batched(map(work.result_key, range(count)), _KEYS_AT_ONCE, strict=False):
-            while await client.exists(*some) < len(some):
-                await _again(processes)
-
-
-async def _again(processes: Sequence[Child]) -> None:
-    for one in processes:
-        await one.must_run()
-    await asyncio.sleep(_POLL_S)
+    """Wait until there are the results of batches 0 to `count`. Raises as hosts.until_all_exist does."""
+    await until_all_exist(client, [work.result_key(number) for number in range(count)], processes, total=2 * count)
 
 
 async def check(client: Redis, count: int) -> None:

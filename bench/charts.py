@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from bench.bursts import Meter
-from bench.hosts import Write, figures_of, fresh_redis, ready_hosts, until_all_exist, write
+from bench.hosts import Meter, Write, figures_of, fresh_redis, ready_hosts, until_all_exist, write
 from bench.processes import still
 from bench.trial import Figures, Size, Trial
 from shared import namespaces

@@ -12,9 +12,20 @@ from typing import Any
 from redis.asyncio import Redis
 
 from bench import work
-from bench.bursts import Meter, burst
+from bench.bursts import burst
 from bench.consumers import CONSUMERS
-from bench.hosts import Write, figures_of, fresh_redis, ready_hosts, rss_mb, until, until_all_exist, watched, write
+from bench.hosts import (
+    Meter,
+    Write,
+    figures_of,
+    fresh_redis,
+    ready_hosts,
+    rss_mb,
+    until,
+    until_all_exist,
+    watched,
+    write,
+)
 from bench.processes import Child, still
 from bench.trial import Figures, Size, Trial
 from shared import namespaces

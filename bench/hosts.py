@@ -4,16 +4,16 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from functools import partial
 from itertools import batched
 from pathlib import Path
-from time import perf_counter
+from time import monotonic, perf_counter
 
 from redis.asyncio import Redis
 
-from bench.bursts import Meter
 from bench.consumers import CONSUMERS, NO_SWEEP, consuming
-from bench.processes import Child, still
+from bench.processes import Child, cpu_s, still
 from bench.trial import Figures
 from local.servers import RedisServer, redis_server
 from shared.notifications import REQUIRED
@@ -26,6 +26,42 @@ _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 type Write = tuple[bytes, bytes]
 """A key and what is set there."""
+
+
+@dataclass
+class Meter:
+    """Time and CPU from a moment on: what the clock showed then, and the CPU time that had been used, all in s."""
+
+    _client: Redis
+    _children: Sequence[Child]
+    _started_s: float
+    _cpu_s: float
+    _redis_s: float
+
+    @classmethod
+    async def start(cls, client: Redis, children: Sequence[Child]) -> "Meter":
+        redis_s = await redis_cpu_s(client)
+        return cls(client, children, monotonic(), cpu_s(children), redis_s)
+
+    @property
+    def cpu_us(self) -> float:
+        """Of the processes so far."""
+        return (cpu_s(self._children) - self._cpu_s) * 1e6
+
+    async def read(self, events: int, ended_s: float | None = None) -> dict[str, float]:
+        """The figures of so many events, by now, or by `ended_s` of the monotonic clock."""
+        took_s, cpu_us = (ended_s or monotonic()) - self._started_s, self.cpu_us
+        redis_s = await redis_cpu_s(self._client) - self._redis_s
+        return {
+            "events_per_s": events / took_s,
+            "cpu_us_per_event": cpu_us / events,
+            "redis_us_per_event": redis_s * 1e6 / events,
+        }
+
+
+async def redis_cpu_s(client: Redis) -> float:
+    info = await client.info("cpu")
+    return float(info["used_cpu_user"] + info["used_cpu_sys"])
 
 
 @asynccontextmanager

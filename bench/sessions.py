@@ -13,8 +13,7 @@ from random import Random
 
 from redis.asyncio import Redis
 
-from bench.bursts import Meter
-from bench.hosts import Write, figures_of, fresh_redis, ready_hosts, until, write
+from bench.hosts import Meter, Write, figures_of, fresh_redis, ready_hosts, until, write
 from bench.processes import still
 from bench.trial import Figures, Size, Trial
 from shared import namespaces

@@ -9,8 +9,7 @@ from collections import defaultdict
 from itertools import batched
 
 from bench import work
-from bench.bursts import redis_cpu_s
-from bench.hosts import fresh_redis, write
+from bench.hosts import fresh_redis, redis_cpu_s, write
 from bench.trial import Figures, Size, Trial
 from shared import batches, claims, ledger, namespaces, settings, sketch, telemetry
 from shared.analysis import analyse, as_result

@@ -11,12 +11,10 @@ import json
 from asyncio import StreamReader, StreamWriter
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Self
 
 import hiredis
 import msgspec
@@ -28,6 +26,7 @@ from shared.context import Context, open_context
 from shared.outcomes import Result
 from shared.settings import Settings
 from shared.sweep import GROUP, sweep
+from tests.faults.proxy import Proxy
 
 QUIET_S = 0.005
 """Answers are held back until the client has sent nothing for as long: then it waits for them."""
@@ -39,7 +38,7 @@ _SCRIPTS = {
 }
 
 
-class Wire:
+class Wire(Proxy):
     """Passes bytes between an app and its Redis and notes what is sent.
 
     `trips` has, per round trip, the commands that it took there; a script under its own name. A connection's set-up is
@@ -47,38 +46,10 @@ class Wire:
     """
 
     def __init__(self, redis_port: int) -> None:
-        self.port = 0
+        super().__init__(redis_port)
         self.trips: list[list[str]] = []
-        self._redis_port = redis_port
-        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._server.wait_closed()
-
-    def _accept(self, reader: StreamReader, writer: StreamWriter) -> None:
-        task = asyncio.create_task(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    async def _serve(self, client_reader: StreamReader, client: StreamWriter) -> None:
-        server_reader, server = await asyncio.open_connection("127.0.0.1", self._redis_port)
-        try:
-            with suppress(ConnectionError):
-                await self._pass_on(client_reader, client, server_reader, server)
-        finally:
-            client.transport.abort()
-            server.transport.abort()
-
-    async def _pass_on(
+    async def _connect(
         self, client_reader: StreamReader, client: StreamWriter, server_reader: StreamReader, server: StreamWriter
     ) -> None:
         """One round trip after the other: all that the client sends, then all answers to it."""

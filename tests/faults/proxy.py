@@ -17,19 +17,12 @@ FAULTS = (CUT_COMMAND, CUT_ANSWER, HALF_CLOSE, STALL, DELAY)
 LONGEST_DELAY_S = 0.5
 
 
-class TcpProxy:
-    """Passes bytes between its clients and a port of this machine.
+class Proxy:
+    """Accepts clients on a free port and connects each to `target_port` of this machine; subclasses pass bytes on."""
 
-    `chances` holds the chance of each fault per chunk of bytes; it may be changed at any time, and empty means a
-    proxy that only passes on. `injected` counts what was done.
-    """
-
-    def __init__(self, port: int, rng: random.Random) -> None:
+    def __init__(self, target_port: int) -> None:
         self.port = 0
-        self.chances: Mapping[str, float] = {}
-        self.injected: Counter[str] = Counter()
-        self._target_port = port
-        self._rng = rng
+        self._target_port = target_port
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -61,6 +54,25 @@ class TcpProxy:
                     server.transport.abort()
         finally:
             client.transport.abort()
+
+    async def _connect(
+        self, client_reader: StreamReader, client: StreamWriter, server_reader: StreamReader, server: StreamWriter
+    ) -> None:
+        raise NotImplementedError
+
+
+class TcpProxy(Proxy):
+    """Passes bytes between its clients and a port of this machine.
+
+    `chances` holds the chance of each fault per chunk of bytes; it may be changed at any time, and empty means a
+    proxy that only passes on. `injected` counts what was done.
+    """
+
+    def __init__(self, port: int, rng: random.Random) -> None:
+        super().__init__(port)
+        self.chances: Mapping[str, float] = {}
+        self.injected: Counter[str] = Counter()
+        self._rng = rng
 
     async def _connect(
         self, client_reader: StreamReader, client: StreamWriter, server_reader: StreamReader, server: StreamWriter
