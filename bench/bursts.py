@@ -10,7 +10,6 @@ import random
 import time
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
@@ -21,7 +20,7 @@ from bench.hosts import Meter, figures_of, fresh_redis, redis_cpu_s, until_all_e
 from bench.processes import Child, still
 from bench.trial import Figures, Size, Trial
 from shared import readings
-from shared.analysis import analyse, as_result
+from shared.analysis import Findings, analyse, as_result
 from shared.baseline import Baseline
 
 OVERHEAD = ("--invocation-overhead", "0.5ms")
@@ -98,7 +97,7 @@ async def analysis(count: int) -> Figures:
     return {"events_per_s": count / took_s, "cpu_us_per_event": cpu_s / count * 1e6}
 
 
-def _result(content: bytes) -> dict[str, Any]:
+def _result(content: bytes) -> Findings:
     given = readings.from_json(content)
     return as_result(given, analyse(given, Baseline(), threshold=3.5, min_samples=100))
 

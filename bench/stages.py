@@ -11,8 +11,8 @@ from itertools import batched
 from bench import work
 from bench.hosts import fresh_redis, redis_cpu_s, write
 from bench.trial import Figures, Size, Trial
-from shared import batches, claims, ledger, namespaces, settings, sketch, telemetry
-from shared.analysis import analyse, as_result
+from shared import batches, claims, lazy_numpy, ledger, namespaces, settings, telemetry
+from shared.analysis import analyse_many
 from shared.claims import Batch, Claim
 from shared.context import Call, Context, open_context
 from shared.sweep import GROUP
@@ -29,7 +29,7 @@ def trials(size: Size) -> list[Trial]:
 
 async def stages(count: int) -> Figures:
     """CPU time in us per batch, of each stage; of Redis for claim and commit."""
-    sketch.load_numpy()
+    lazy_numpy.load()
     async with fresh_redis() as (server, client):
         await write(client, work.batches(count), ttl_s=namespaces.TEMP_DATA_TTL_S)
         app = open_context(settings.parse({"Redis": f"{server.host}:{server.port}"}))
@@ -59,25 +59,21 @@ async def _claimed(app: Context, group: list[Batch], spent_s: defaultdict[str, f
 
 def _computed(app: Context, held: list[Claim], spent_s: defaultdict[str, float]) -> Call:
     """The call that commits these claims."""
-    ready = {}
-    for index, one in enumerate(held):
-        at = [time.process_time()]
-        given = batches._readings(one.payload)
-        at.append(time.process_time())
-        found = analyse(given, app.baseline.value, threshold=3.5, min_samples=100)
-        at.append(time.process_time())
-        as_result(given, found)
-        at.append(time.process_time())
-        ready[index] = batches._compute(one, app.baseline.value, app.settings)
-        for name, start, end in zip(("decode_us", "analyse_us", "result_us"), at, at[1:], strict=False):
-            spent_s[name] += end - start
+    model = app.baseline.value
     at = [time.process_time()]
-    commits = [batches._as_commit(one) for one in ready.values()]
+    given = [batches._read(one, app.settings) for one in held]
     at.append(time.process_time())
-    delta = batches._delta(ready.values())
+    found = analyse_many(given, model, threshold=3.5, min_samples=100)
+    at.append(time.process_time())
+    ready = [batches._ready(*one, model, "now") for one in zip(held, given, found, strict=True)]
+    at.append(time.process_time())
+    commits = [batches._as_commit(one) for one in ready]
+    at.append(time.process_time())
+    delta = batches._delta(ready)
     at.append(time.process_time())
     call = claims.commit_call(app, commits, delta)
     at.append(time.process_time())
-    for name, start, end in zip(("encode_us", "baseline_us", "call_us"), at, at[1:], strict=False):
+    names = ("decode_us", "analyse_us", "result_us", "encode_us", "baseline_us", "call_us")
+    for name, start, end in zip(names, at, at[1:], strict=False):
         spent_s[name] += end - start
     return call

@@ -4,10 +4,11 @@ claim (1 round trip for up to 64 batches) -> readings -> analysis (pure) -> fenc
 """
 
 import asyncio
+import struct
 import time
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from threading import Thread
@@ -15,8 +16,16 @@ from typing import Any
 
 import msgspec
 
-from shared import baseline, claims, ledger, namespaces, readings, telemetry
-from shared.analysis import Analysis, analyse, as_result
+from shared import baseline, claims, lazy_numpy, ledger, namespaces, readings, telemetry
+from shared.analysis import (
+    Analysis,
+    Anomaly,
+    RejectedReadings,
+    Statistics,
+    analyse,
+    analyse_many,
+    as_result,
+)
 from shared.baseline import Baseline
 from shared.claims import MODEL_NAME, REACTOR, Batch, Claim, Commit
 from shared.context import Context
@@ -27,7 +36,6 @@ from shared.offloop import off_loop
 from shared.outcomes import Outcome, Result, duplicate, ignored, later, processed
 from shared.readings import Readings
 from shared.settings import Settings
-from shared.sketch import load_numpy
 from shared.swept import NEW_ONLY, Swept
 
 NAME = REACTOR
@@ -42,8 +50,10 @@ MANY_BATCHES = 32
 """So many at once are the sign of a burst."""
 THREAD_BYTES = 64 * 1024
 """Payloads from here on take about 5 ms or more to analyse: that work leaves the event loop."""
+PART_BYTES = 512 * 1024
+"""Payloads that are analysed at once: about 1 ms."""
 AIR_S = 0.0005
-"""How long small batches are analysed without a break for the other functions of the process."""
+"""How long batches are read without a break for the other functions of the process."""
 MAX_LOOKS = 3
 """How often a batch that is written again and again is looked at in one call; then its next event has to do it."""
 _NOTHING_DONE = frozenset({Result.DUPLICATE, Result.LATER, Result.IGNORED})
@@ -51,11 +61,44 @@ _USUAL_TTL_MS = namespaces.TEMP_DATA_TTL_S * 1000
 _LONGEST_LAG_MS = 600_000
 
 
+class _Model(msgspec.Struct, frozen=True):
+    name: str
+    version: int
+    samples: int
+
+
+class _Result(msgspec.Struct, frozen=True, rename="camel"):
+    """As it is written. The digest comes first: see claims.result_head."""
+
+    input_digest: str
+    analysis_id: str
+    batch_id: str
+    processed_at: str
+    model: _Model
+    readings: int
+    rejected: RejectedReadings
+    metrics: Mapping[str, Statistics]
+    anomalies: Sequence[Anomaly]
+    anomalies_omitted: int
+
+
+class _Message(msgspec.Struct, frozen=True, rename="camel"):
+    """As it is published; `anomalies` is how many there are, listed or not."""
+
+    analysis_id: str
+    batch_id: str
+    input_digest: str
+    processed_at: str
+    readings: int
+    anomalies: int
+
+
 class _Ready(msgspec.Struct, frozen=True):
     """A claim with what is to be committed for it."""
 
     claim: Claim
-    result: dict[str, Any]
+    result: _Result
+    message: _Message
     values: Mapping[str, array[float]]
     """What it adds to the model, per metric; packed while the values are at hand."""
 
@@ -97,7 +140,7 @@ type _Found = tuple[Outcome | None, bool]
 def prepare_for_bursts() -> None:
     """Once, and better before the first than with it. In a thread, since the import takes a while."""
     keep_freed()
-    Thread(target=load_numpy, name="load numpy", daemon=True).start()
+    Thread(target=lazy_numpy.load, name="load numpy", daemon=True).start()
 
 
 async def _react_to_some(app: Context, batches: Sequence[Batch], *, new_only: bool) -> list[_Found]:
@@ -131,20 +174,10 @@ async def _work(app: Context, claimed: dict[int, Claim]) -> dict[int, _Found]:
     """Analyse and commit: the small batches together, then the large ones one by one, so that none waits for them."""
     found: dict[int, _Found] = {}
     large = {index: held for index, held in claimed.items() if held.payload_bytes() >= THREAD_BYTES}
-    ready: dict[int, _Ready] = {}
-    faults: dict[int, Exception] = {}
     async with app.computing:  # groups one after the other, so that each finds Redis at work for another
-        air_s = time.monotonic() + AIR_S
-        for index, held in claimed.items():
-            if index in large:
-                continue
-            try:
-                ready[index] = _compute(held, app.baseline.value, app.settings)
-            except Exception as error:  # the ledger decides, when the others are done
-                faults[index] = error
-            if time.monotonic() >= air_s:
-                await asyncio.sleep(0)
-                air_s = time.monotonic() + AIR_S
+        made = await _compute_small(app, {index: held for index, held in claimed.items() if index not in large})
+    faults = {index: one for index, one in made.items() if isinstance(one, Exception)}
+    ready = {index: one for index, one in made.items() if isinstance(one, _Ready)}
     async with claims.kept_alive(app, list(large.values())):
         found |= await _commit(app, ready)
         for index, fault in faults.items():
@@ -166,17 +199,75 @@ async def _work(app: Context, claimed: dict[int, Claim]) -> dict[int, _Found]:
     return found
 
 
+async def _compute_small(app: Context, claimed: Mapping[int, Claim]) -> dict[int, _Ready | Exception]:
+    """What there is to commit for each, or why not: that is for the ledger, when the others are done."""
+    made: dict[int, _Ready | Exception] = {}
+    air_s = time.monotonic() + AIR_S
+    for part in _parts(claimed):
+        given: dict[int, Readings] = {}
+        for index, held in part.items():
+            if time.monotonic() >= air_s:
+                await asyncio.sleep(0)
+                air_s = time.monotonic() + AIR_S
+            try:
+                given[index] = _read(held, app.settings)
+            except Exception as error:
+                made[index] = error
+        made |= _compute_together(part, given, app.baseline.value, app.settings)
+    return made
+
+
+def _parts(claimed: Mapping[int, Claim]) -> Iterator[dict[int, Claim]]:
+    """As many batches at a time as PART_BYTES has room for."""
+    part: dict[int, Claim] = {}
+    room = PART_BYTES
+    for index, held in claimed.items():
+        if part and held.payload_bytes() > room:
+            yield part
+            part, room = {}, PART_BYTES
+        part[index] = held
+        room -= held.payload_bytes()
+    if part:
+        yield part
+
+
+def _compute_together(
+    claimed: Mapping[int, Claim], given: Mapping[int, Readings], model: Baseline, settings: Settings
+) -> dict[int, _Ready | Exception]:
+    """The pure part, once the batches are read."""
+    try:
+        found = analyse_many(
+            list(given.values()),
+            model,
+            threshold=settings.anomaly_threshold,
+            min_samples=settings.baseline_min_samples,
+        )
+        now = _now()
+        return {
+            index: _ready(claimed[index], some, one, model, now)
+            for (index, some), one in zip(given.items(), found, strict=True)
+        }
+    except Exception as error:
+        if len(given) == 1:
+            return dict.fromkeys(given, error)
+        made: dict[int, _Ready | Exception] = {}
+        for index, some in given.items():  # one of them is the cause
+            made |= _compute_together(claimed, {index: some}, model, settings)
+        return made
+
+
 def _compute(held: Claim, model: Baseline, settings: Settings) -> _Ready:
-    """The pure part. Raises Rejected, NotReady, or WorkerLost where too many have failed on this content already."""
+    """The pure part for one batch, with reading it. Raises what `_read` raises."""
+    given = _read(held, settings)
+    found = analyse(given, model, threshold=settings.anomaly_threshold, min_samples=settings.baseline_min_samples)
+    return _ready(held, given, found, model, _now())
+
+
+def _read(held: Claim, settings: Settings) -> Readings:
+    """Raises Rejected, NotReady, or WorkerLost where too many have failed on this content already."""
     if held.attempt > settings.retry_attempts:
         raise WorkerLost(f"{held.attempt - 1} workers claimed this content and did not finish")
-    given = _readings(held.payload)
-    found = analyse(given, model, threshold=settings.anomaly_threshold, min_samples=settings.baseline_min_samples)
-    values = {metric: array("d", series.values) for metric, series in given.series.items()}
-    return _Ready(held, _identity(held, model, found) | as_result(given, found), values)
-
-
-def _readings(payload: Payload) -> Readings:
+    payload = held.payload
     match payload.shape:
         case "string":
             return readings.from_json(payload.parts[0])
@@ -186,15 +277,33 @@ def _readings(payload: Payload) -> Readings:
             return readings.from_hash(dict(zip(payload.parts[::2], payload.parts[1::2], strict=True)))
 
 
-def _identity(held: Claim, model: Baseline, found: Analysis) -> dict[str, Any]:
+def _ready(held: Claim, given: Readings, found: Analysis, model: Baseline, now: str) -> _Ready:
     shown_id = held.batch.batch_id.decode(errors="backslashreplace")
-    return {
-        "inputDigest": held.payload.digest,  # first: see claims.result_head
-        "analysisId": shown_id,
-        "batchId": shown_id,
-        "processedAt": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "model": {"name": MODEL_NAME, "version": model.version, "samples": found.baseline_samples},
-    }
+    digest = held.payload.digest
+    told = as_result(given, found)
+    result = _Result(
+        digest,
+        shown_id,
+        shown_id,
+        now,
+        _Model(MODEL_NAME, model.version, found.baseline_samples),
+        told.readings,
+        told.rejected,
+        told.metrics,
+        told.anomalies,
+        told.anomalies_omitted,
+    )
+    anomalies = len(told.anomalies) + told.anomalies_omitted
+    message = _Message(shown_id, shown_id, digest, now, told.readings, anomalies)
+    return _Ready(held, result, message, {name: _packed(series.values) for name, series in given.series.items()})
+
+
+def _packed(values: Sequence[float]) -> array[float]:
+    return array("d", struct.pack(f"{len(values)}d", *values))  # four times as fast as array("d", values)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 async def _commit(app: Context, ready: Mapping[int, _Ready]) -> dict[int, _Found]:
@@ -220,7 +329,7 @@ async def _commit(app: Context, ready: Mapping[int, _Ready]) -> dict[int, _Found
 
 
 def _as_commit(one: _Ready) -> Commit:
-    return Commit(one.claim, msgspec.json.encode(one.result), _message(one.result))
+    return Commit(one.claim, msgspec.json.encode(one.result), msgspec.json.encode(one.message))
 
 
 def _delta(ready: Iterable[_Ready]) -> bytes:
@@ -244,25 +353,14 @@ async def _committed(app: Context, one: _Ready, reply: Any) -> _Found:
         case b"committed" | b"again":
             if 0 <= (lag_ms := _USUAL_TTL_MS - one.claim.ttl_ms) < _LONGEST_LAG_MS:
                 telemetry.lag(NAME, lag_ms)
-            return processed(
-                key, f"{one.result['readings']} readings, {_anomalies(one.result)} anomalies"
-            ), reply == b"again"
+            told = one.message
+            return processed(key, f"{told.readings} readings, {told.anomalies} anomalies"), reply == b"again"
         case b"same" | b"same again":
             return duplicate(key), reply == b"same again"
         case b"stale":
             telemetry.count(NAME, "lost_lease")
             return later(key, "the lease ran out"), True
     return await _failed(app, one.claim, reply)
-
-
-def _message(result: dict[str, Any]) -> bytes:
-    message = {name: result[name] for name in ("analysisId", "batchId", "inputDigest", "processedAt", "readings")}
-    return msgspec.json.encode(message | {"anomalies": _anomalies(result)})
-
-
-def _anomalies(result: dict[str, Any]) -> int:
-    """How many there are, listed or not."""
-    return len(result["anomalies"]) + int(result["anomaliesOmitted"])
 
 
 async def _failed(app: Context, held: Claim, error: Exception) -> _Found:

@@ -11,14 +11,13 @@ from typing import Any
 
 import msgspec
 
-from shared import baseline, namespaces, telemetry
+from shared import baseline, lazy_numpy, namespaces, telemetry
 from shared.baseline import Baseline
 from shared.context import Call, Context
 from shared.dead_letters import Payload, mark_key
 from shared.errors import KeyTaken, Rejected
 from shared.offloop import off_loop
 from shared.outcomes import Outcome, duplicate, ignored, later
-from shared.sketch import load_numpy
 
 REACTOR = "batches"
 MODEL_NAME = "anomaly-detector"
@@ -117,7 +116,7 @@ async def _renew_baseline(app: Context, model: Sequence[bytes], now_s: int) -> N
 
 
 def _decode_large(model: Sequence[bytes], now_s: int) -> Baseline:
-    load_numpy()
+    lazy_numpy.load()
     return baseline.decode_model(model, now_s)
 
 

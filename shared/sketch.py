@@ -21,6 +21,8 @@ from itertools import chain, pairwise, starmap
 from operator import sub, xor
 from typing import Any
 
+from shared import lazy_numpy
+
 MAX_BUCKETS = 128
 """Buckets in use per metric. 64 to 128 over the spread of a normal metric: a bucket is about a tenth of sigma wide."""
 _ROOM = 2 * MAX_BUCKETS
@@ -29,7 +31,6 @@ FINEST_SHIFT = 28
 """Bits of the double dropped at the finest: 24 bits of mantissa stay, a relative width of 6e-8."""
 MANY = 256
 """Values from which on NumPy is quicker than a loop, where it is loaded."""
-_numpy: Any = None
 _MAGNITUDE = 0x7FFF_FFFF_FFFF_FFFF
 _POINTS_PER_BUCKET = 4
 """How finely the mass of one bucket is spread over its width when the MAD is read."""
@@ -60,18 +61,10 @@ class Sketch:
         return cls(shift, dict(zip(buckets, counts, strict=True)))
 
 
-def load_numpy() -> None:
-    """Have `sketch` use NumPy for many values, which makes it five times as fast. Takes about 0.1 s: for a thread."""
-    import numpy as np
-
-    global _numpy  # noqa: PLW0603 (one process, one NumPy)
-    _numpy = np
-
-
 def sketch(values: Sequence[float]) -> Sketch:
     """The sketch of finite `values`."""
-    if len(values) >= MANY and _numpy is not None:
-        return _sketch_of_many(_numpy, values)
+    if len(values) >= MANY and (np := lazy_numpy.loaded()) is not None:
+        return _sketch_of_many(np, values)
     shift = FINEST_SHIFT
     counts: dict[int, int] = {}
     for bits in array("q", array("d", values).tobytes()):
@@ -87,20 +80,25 @@ def sketch(values: Sequence[float]) -> Sketch:
 
 def _sketch_of_many(np: Any, values: Sequence[float]) -> Sketch:
     """The same, where NumPy's cost per call is spread over enough values."""
-    bits = np.frombuffer(array("d", values), dtype=np.int64)
-    buckets = bits >> FINEST_SHIFT
-    if bits.min() < 0:
-        buckets = np.where(bits >= 0, buckets, -((bits & _MAGNITUDE) >> FINEST_SHIFT))
-    buckets.sort()
-    last = np.flatnonzero(buckets[1:] != buckets[:-1])
+    bits = np.frombuffer(values if isinstance(values, array) else array("d", values), dtype=np.int64)
     shift = FINEST_SHIFT
+    buckets = np.sort(bits >> shift)
+    positive = buckets[0] >= 0
+    if not positive:
+        buckets = np.sort(np.where(bits >= 0, bits >> shift, -((bits & _MAGNITUDE) >> shift)))
+    last = np.flatnonzero(buckets[1:] != buckets[:-1])
     if len(last) >= MAX_BUCKETS:
         low, high = buckets[last], buckets[last + 1]
-        differing = np.where((low < 0) == (high < 0), np.abs(low) ^ np.abs(high), np.abs(low) | np.abs(high))
+        if positive:
+            differing = low ^ high
+        else:
+            differing = np.where((low < 0) == (high < 0), np.abs(low) ^ np.abs(high), np.abs(low) | np.abs(high))
         joins = np.frexp(differing.astype("<f8"))[1]  # bit lengths, exactly: a bucket has 35 bits
         bits_gone = int(np.partition(joins, -MAX_BUCKETS)[-MAX_BUCKETS])
         shift += bits_gone
-        buckets = np.where(buckets >= 0, buckets >> bits_gone, -(-buckets >> bits_gone))
+        buckets = (
+            buckets >> bits_gone if positive else np.where(buckets >= 0, buckets >> bits_gone, -(-buckets >> bits_gone))
+        )
         last = np.flatnonzero(buckets[1:] != buckets[:-1])
     ends = [*(last + 1).tolist(), len(buckets)]
     counts = map(sub, ends, [0, *ends])

@@ -7,15 +7,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
+from itertools import zip_longest
 
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from shared import analysis
-from shared.analysis import Analysis, analyse, as_result
+from shared import analysis, lazy_numpy
+from shared.analysis import Analysis, analyse, analyse_many, as_result
 from shared.baseline import Baseline, encode_delta
 from shared.readings import Readings, from_json
 from shared.sketch import Sketch, sketch
@@ -43,12 +44,12 @@ def analysed(given: Readings, baseline: Baseline | None = None, min_samples: int
 @given(values=st.lists(st.floats(-1e12, 1e12), min_size=1, max_size=200))
 def test_the_statistics_are_those_of_numpy(values: list[float]) -> None:
     found = analysed(batch(m=values)).metrics["m"]
-    assert found["count"] == len(values)
-    assert found["mean"] == pytest.approx(np.mean(values), rel=1e-9, abs=1e-9)
-    assert found["std"] == pytest.approx(np.std(values), rel=1e-6, abs=1e-6)
-    assert (found["min"], found["max"]) == (min(values), max(values))
+    assert found.count == len(values)
+    assert found.mean == pytest.approx(np.mean(values), rel=1e-9, abs=1e-9)
+    assert found.std == pytest.approx(np.std(values), rel=1e-6, abs=1e-6)
+    assert (found.min, found.max) == (min(values), max(values))
     for name, quantile in (("p50", 50), ("p95", 95), ("p99", 99)):
-        assert found[name] == pytest.approx(np.percentile(values, quantile), rel=1e-9, abs=1e-9)
+        assert getattr(found, name) == pytest.approx(np.percentile(values, quantile), rel=1e-9, abs=1e-9)
 
 
 @pytest.mark.parametrize("count", [1, 2, 10, 127, 128, 129, 1000, 20_000])
@@ -59,7 +60,7 @@ def test_the_figures_and_anomalies_of_any_length_are_those_of_numpy(count: int) 
     array = np.array(values)
     expected = [np.mean(array), np.std(array), *np.percentile(array, [0, 100, 50, 95, 99])]
     names = ["mean", "std", "min", "max", "p50", "p95", "p99"]
-    assert [found.metrics["m"][name] for name in names] == pytest.approx(expected, rel=1e-12)
+    assert [getattr(found.metrics["m"], name) for name in names] == pytest.approx(expected, rel=1e-12)
     mad = np.median(np.abs(array - np.median(array)))
     scores = 0.6745 * (array - np.median(array)) / mad if count >= 10 else np.zeros(count)
     far = np.flatnonzero(np.abs(scores) > 3.5)
@@ -83,7 +84,7 @@ def test_no_finite_input_makes_a_figure_that_is_not_finite(values: list[float], 
     known = data.draw(st.lists(HOSTILE, max_size=50))
     readings = batch(m=values)
     found = analysed(readings, Baseline(1, {"m": sketch(known)}), min_samples=1)
-    json.dumps(as_result(readings, found), allow_nan=False)
+    json.dumps(msgspec.to_builtins(as_result(readings, found)), allow_nan=False)
     assert all(math.isfinite(one.score) for one in found.anomalies)
 
 
@@ -155,6 +156,49 @@ def test_the_list_of_anomalies_is_bounded_and_says_so() -> None:
     assert found.anomalies[0].value == 1e3 + analysis.MAX_ANOMALIES + 6
 
 
+@pytest.fixture
+def numpy_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However few the batches are."""
+    monkeypatch.setattr(lazy_numpy, "_numpy", np)
+    monkeypatch.setattr(analysis, "_MANY", 1)
+
+
+ROWS = st.integers(1, 40).flatmap(
+    lambda count: st.lists(
+        st.lists(FINITE | st.floats(20, 30) | st.sampled_from([0.0, 7.0]), min_size=count, max_size=count),
+        min_size=1,
+        max_size=8,
+    )
+)
+
+
+@pytest.mark.usefixtures("numpy_for_all")
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=ROWS, others=ROWS, known=st.lists(FINITE | st.floats(20, 30), max_size=150))
+def test_a_batch_gets_the_same_figures_to_the_last_bit_alone_or_in_a_group(
+    rows: list[list[float]], others: list[list[float]], known: list[float]
+) -> None:
+    alike = [batch(m=row, n=row[::-1]) for row in rows]
+    mixed = [batch(m=row, n=[*row, 1.0]) for row in others] + [batch(n=row) for row in others]
+    group = [one for pair in zip_longest(alike, mixed) for one in pair if one is not None]
+    model = Baseline(1, {"m": sketch(known)} if known else {})
+    together = analyse_many(group, model, threshold=3.5, min_samples=100)
+    assert together == [analysed(one, model) for one in group]
+    assert [list(one.metrics) for one in together] == [list(one.series) for one in group]
+
+
+@pytest.mark.usefixtures("numpy_for_all")
+def test_anomalies_are_found_in_a_group_as_alone() -> None:
+    chance = random.Random(1)
+    rows = [[chance.gauss(24, 0.3) for _ in range(25)] for _ in range(64)]
+    rows[17][3] = 31.0
+    model = Baseline(9, {"a": sketch([chance.gauss(24, 0.3) for _ in range(500)])})
+    found = analyse_many([batch(a=row, b=row) for row in rows], model, threshold=3.5, min_samples=100)
+    planted = [(one.metric, one.timestamp, one.baseline.source) for one in found[17].anomalies if one.value == 31.0]
+    assert sorted(planted) == [("a", 3, "model"), ("b", 3, "batch")]
+    assert found == [analysed(batch(a=row, b=row), model) for row in rows]
+
+
 def test_no_batch_however_long_costs_a_worker_the_import_of_numpy() -> None:
     code = """
 import json, sys
@@ -165,7 +209,7 @@ for count in (25, 20_000):
     found = analysis.analyse(given, baseline.Baseline(), threshold=3.5, min_samples=100)
     delta = baseline.encode_delta({metric: one.values for metric, one in given.series.items()})
     model = baseline.decode_model([b"+1000000:1", delta], 1000000 * baseline.GENERATION_S)
-    assert model.centre("m").samples == analysis.as_result(given, found)["readings"] == count
+    assert model.centre("m").samples == analysis.as_result(given, found).readings == count
 assert "numpy" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared import baseline, batches
+from shared import baseline, batches, lazy_numpy
 from shared import sketch as sketches
 from shared.baseline import GENERATION_S, NO_FOLD, decode_model, encode_delta
 from shared.sketch import FINEST_SHIFT, MANY, MAX_BUCKETS, Sketch, centre, merge, sketch
@@ -76,7 +76,7 @@ DISTINCT = st.lists(FINITE | st.sampled_from(SPECIAL), min_size=1, max_size=MANY
 def test_numpy_and_the_loop_make_the_same_sketch_of_any_values(distinct: list[float], count: int) -> None:
     values = (distinct * count)[:count]
     before = list(map(repr, values))
-    with patch.object(sketches, "_numpy", None):
+    with patch.object(lazy_numpy, "_numpy", None):
         by_loop = sketch(values)
     for by_numpy in (sketches._sketch_of_many(np, values), with_numpy(values)):
         assert (by_numpy.shift, by_numpy.counts) == (by_loop.shift, by_loop.counts) == plainly(values)
@@ -85,7 +85,7 @@ def test_numpy_and_the_loop_make_the_same_sketch_of_any_values(distinct: list[fl
 
 
 def with_numpy(values: list[float]) -> Sketch:
-    with patch.object(sketches, "_numpy", np):
+    with patch.object(lazy_numpy, "_numpy", np):
         return sketch(values)
 
 
@@ -166,7 +166,7 @@ def test_what_a_group_of_batches_adds_is_what_each_of_them_adds(
     numpy: object, group: list[dict[str, list[float]]], repeats: int
 ) -> None:
     group *= repeats
-    with patch.object(sketches, "_numpy", numpy):
+    with patch.object(lazy_numpy, "_numpy", numpy):
         packed = [{metric: array("d", values) for metric, values in one.items()} for one in group]
         delta = batches._delta(SimpleNamespace(values=one) for one in packed)
         together = decode_model([f"+{NOW_S // GENERATION_S}:1".encode(), delta], NOW_S)
