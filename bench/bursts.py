@@ -24,7 +24,7 @@ from shared.analysis import Findings, analyse, as_result
 from shared.baseline import Baseline
 
 OVERHEAD = ("--invocation-overhead", "0.5ms")
-SEVERAL_PROCESSES = ("app", "handwritten", "raw", "faststream", "faststream-bridge")
+SEVERAL_PROCESSES = ("app", "handwritten", "raw", "faststream", "faststream-bulk", "faststream-bridge")
 """Those whose work two processes share. Two hosts with the naive function would each do all of it."""
 _SAMPLE = 20
 

@@ -59,6 +59,7 @@ CONSUMERS = {
         Consumer("handwritten", "hand-written, redis-py asyncio, micro-batches of 64", KEY_EVENTS, "none"),
         Consumer("raw", "the practical limit: raw sockets, hiredis, uvloop, micro-batches of 64", KEY_EVENTS, "none"),
         Consumer("faststream", "FastStream, stream, batches of 64", "SET and XADD", "at least once"),
+        Consumer("faststream-bulk", "FastStream, with this app's bulk analysis", "SET and XADD", "at least once"),
         Consumer(
             "faststream-bridge",
             "FastStream, batches of 64, fed by a key-event bridge in its process",

@@ -18,6 +18,7 @@ PACKAGES = {
     "handwritten": _CLIENT,
     "raw": ("hiredis", "uvloop"),
     "faststream": ("faststream", *_CLIENT, "uvloop"),
+    "faststream-bulk": ("faststream", *_CLIENT, "uvloop"),
     "faststream-bridge": ("faststream", *_CLIENT, "uvloop"),
     "saq": ("saq", *_CLIENT),
     "taskiq": ("taskiq", "taskiq-redis", *_CLIENT, "uvloop"),

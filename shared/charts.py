@@ -8,8 +8,10 @@ The event is only a hint of which key to look at: what is there decides.
 import asyncio
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -144,17 +146,21 @@ async def _renew(
     app: Context, charts: Sequence[_Chart], read: dict[int, tuple[Payload, int]]
 ) -> dict[int, Outcome | None]:
     """Make the caches of these charts and commit them in one round trip."""
-    found: dict[int, Outcome | None] = {}
     ready: dict[int, _Ready] = {}
-    for index, (payload, ttl_ms) in read.items():
-        made = await _make(app, charts[index], payload, ttl_ms)
-        if isinstance(made, _Ready):
-            ready[index] = made
-        else:
-            found[index] = made
+    faults: dict[int, Exception] = {}
+    # Groups one after the other, so that each finds Redis at work for another; a lone chart in between.
+    async with app.drawing if len(read) > 1 else nullcontext():
+        for index, (payload, ttl_ms) in read.items():
+            try:
+                ready[index] = await _make(app, charts[index], payload, ttl_ms)
+            except Exception as error:  # the ledger decides, when the others are done
+                faults[index] = error
+    found: dict[int, Outcome | None] = {}
     commits = await ledger.run_repeatable(app, "commit_chart", [_commit_call(app, one) for one in ready.values()])
     for (index, one), reply in zip(ready.items(), commits, strict=True):
         found[index] = await _committed(app, one, reply)
+    for index, fault in faults.items():
+        found[index] = await ledger.failed(app, NAME, charts[index].source, fault, read[index][0])
     return found
 
 
@@ -219,19 +225,18 @@ async def _marked(app: Context, chart: _Chart, reply: Any) -> Outcome | None:
     return await ledger.failed(app, NAME, chart.source, reply)
 
 
-async def _make(app: Context, chart: _Chart, payload: Payload, ttl_ms: int) -> _Ready | Outcome:
-    """The cache of a chart with this payload, or what became of it instead."""
+async def _make(app: Context, chart: _Chart, payload: Payload, ttl_ms: int) -> _Ready:
+    """The cache of a chart with this payload. Raises Rejected, WorkTimeout, or what drawing raises."""
+    draw = partial(_draw, chart, payload, ttl_ms, app.settings.chart_max_points)
+    if len(payload.parts[0]) > THREAD_BYTES:
+        return await off_loop(app.settings.work_timeout_s, draw)
+    await asyncio.sleep(0)  # air for the other functions
+    return draw()
+
+
+def _draw(chart: _Chart, payload: Payload, ttl_ms: int, max_points: int) -> _Ready:
     update = chart_cache.describe_update(chart.chart_id, chart.data_type, payload.digest)
-    value, max_points = payload.parts[0], app.settings.chart_max_points
-    try:
-        if len(value) > THREAD_BYTES:
-            document = await off_loop(app.settings.work_timeout_s, chart_cache.render, value, update, max_points)
-        else:
-            document = chart_cache.render(value, update, max_points)
-            await asyncio.sleep(0)
-    except Exception as error:  # the ledger decides
-        return await ledger.failed(app, NAME, chart.source, error, payload)
-    return _Ready(chart, update, document, payload, ttl_ms)
+    return _Ready(chart, update, chart_cache.render(payload.parts[0], update, max_points), payload, ttl_ms)
 
 
 async def _committed(app: Context, one: _Ready, reply: Any) -> Outcome | None:
@@ -263,9 +268,10 @@ async def replay(app: Context, key: bytes, payload: Payload) -> Outcome:
     if parts is None:
         return ignored(key, "not the key of a chart")
     chart = _Chart(key, *parts)
-    made = await _make(app, chart, payload, -1)
-    if isinstance(made, Outcome):
-        return made
+    try:
+        made = await _make(app, chart, payload, -1)
+    except Exception as error:  # the ledger decides
+        return await ledger.failed(app, NAME, key, error, payload)
     document = chart_cache.STALE + made.document.removeprefix(chart_cache.FRESH)
     if await app.redis.set(chart.cache, document, ex=namespaces.CHART_CACHE_TTL_S, nx=True):
         return processed(key, "cache made of the letter, marked stale")

@@ -43,8 +43,8 @@ class Batch(msgspec.Struct, frozen=True):
 class Claim(msgspec.Struct, frozen=True):
     """A batch that this process may work on until its lease ends.
 
-    `attempt` counts the claims on this content that did not end; `ttl_ms` is what was left of the key's life, negative
-    for none.
+    `attempt` is one more than the claims on this content that did not end (lua/claim_batches.lua says how exactly);
+    `ttl_ms` is what was left of the key's life, negative for none.
     """
 
     batch: Batch
@@ -208,7 +208,8 @@ def commit_call(app: Context, commits: Sequence[Commit], delta: bytes) -> Call:
 
 
 async def release(app: Context, held: Sequence[Claim]) -> list[bool]:
-    """Give claims back, so that nobody has to wait for their leases to end. Whether somebody wanted each meanwhile."""
+    """Give claims back, so that nobody has to wait for their leases to end. Per claim whether others found other
+    content there meanwhile."""
     return [answer == b"again" for answer in await _renew(app, held, lease_ms=0)]
 
 
@@ -241,8 +242,9 @@ async def _renew_again_and_again(app: Context, held: Sequence[Claim]) -> None:
 async def _renew(app: Context, held: Sequence[Claim], lease_ms: int) -> list[bytes]:
     if not held:
         return []
+    told = [text for one in held for text in (one.token, one.payload.digest)]
     answers: list[bytes] = await app.script("renew_claims")(
-        keys=[one.claim_key for one in held], args=[app.owner, lease_ms, *(one.token for one in held)]
+        keys=[one.claim_key for one in held], args=[app.owner, lease_ms, *told]
     )
     return answers
 

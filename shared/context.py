@@ -72,7 +72,9 @@ class Context:
     redis: "Redis"
     baseline: BaselineCopy = field(default_factory=BaselineCopy)
     computing: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """Held while a group is computed in the event loop."""
+    """Held while a group of batches is computed in the event loop."""
+    drawing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while a group of charts is drawn there."""
     owner: str = field(default_factory=lambda: secrets.token_hex(8))
     """Who holds a claim: unlike any other process, and unlike this one after a restart."""
 

@@ -16,6 +16,7 @@ import re
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, Literal
 
 import msgspec
@@ -44,13 +45,19 @@ _HEADER_BYTES = 10 + 15 + 15 + 4
 _CURSOR = re.compile(r"(-?(?:inf|\d[\d.e+-]*)):(.+)", re.DOTALL)
 
 
-class Payload(msgspec.Struct, frozen=True):
+class Payload(msgspec.Struct, frozen=True, dict=True):
     """Content as it was read. `parts` is the one value of a string, the elements of a list, or a hash's fields and
-    values in turn; `shape` is string, list or hash."""
+    values in turn; `shape` is string, list or hash. `known_digest` may be "" for a string."""
 
     shape: str
-    digest: str
+    known_digest: str
     parts: Sequence[bytes]
+
+    @cached_property
+    def digest(self) -> str:
+        """The SHA-1 of the content in hex, as claim_batches.lua defines it. Computed with its first use: for large
+        content that is in the thread which works on it."""
+        return self.known_digest or _sha1(self.parts[0])
 
 
 @dataclass(frozen=True, slots=True)

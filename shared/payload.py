@@ -1,6 +1,8 @@
 """JSON as other applications left it in Redis: decoded fast where it is sound, else rejected with a reason."""
 
 import json
+from functools import cache
+from typing import Any
 
 import msgspec
 
@@ -10,6 +12,8 @@ MAX_DEPTH = 64
 """Levels of arrays and objects; real payloads have fewer than ten."""
 
 _BOM = b"\xef\xbb\xbf"
+_SHALLOW = 8
+"""Levels of nearly all payloads."""
 
 
 def decode_json(raw: bytes) -> object:
@@ -25,15 +29,35 @@ def decode_json(raw: bytes) -> object:
     """
     raw = raw.removeprefix(_BOM)
     try:
-        value: object = msgspec.json.decode(raw)
+        return _decode_strictly(raw)
     except RecursionError:
         raise _too_deep() from None
     except ValueError:  # msgspec's own errors are ValueErrors too
         value = _decode_leniently(raw)
-    # A document nests no deeper than it has brackets, and counting those is next to free.
-    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH:
-        _check_depth(value)
+    _check_depth(value)
     return value
+
+
+def _decode_strictly(raw: bytes) -> object:
+    # A document nests no deeper than it has brackets, and counting those is next to free.
+    if raw.count(b"[") + raw.count(b"{") <= MAX_DEPTH:
+        return msgspec.json.decode(raw)
+    try:
+        return _shallow_decoder().decode(raw)
+    except msgspec.ValidationError:  # it may only be deeper
+        value: object = msgspec.json.decode(raw)
+    _check_depth(value)
+    return value
+
+
+@cache
+def _shallow_decoder() -> msgspec.json.Decoder[object]:
+    """It refuses deeper values in passing: to look at each afterwards takes as long as decoding."""
+    plain: Any = str | int | float | bool | None
+    value: Any = plain
+    for _ in range(_SHALLOW):
+        value = dict[str, value] | list[value] | plain
+    return msgspec.json.Decoder(value)
 
 
 def _decode_leniently(raw: bytes) -> object:

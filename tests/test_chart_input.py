@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared import chart_cache
+from shared import chart_cache, chart_rows
 from shared.chart_input import MAX_POINTS, MAX_SERIES, TIME_FIELDS, parse
 from shared.errors import Rejected
 
@@ -232,6 +232,95 @@ def test_wrappers_without_end_are_rejected():
         shape = {"value": shape}
     with pytest.raises(Rejected, match=r"^wrapped too often$"):
         read(shape)
+
+
+# Rows that are all alike take a fast path
+
+
+def by_the_long_way(rows):
+    """The same rows beside an item that is none, which changes nothing but the path."""
+    assert chart_rows.decode(json.dumps([*rows, 7]).encode()) is None
+    return read([*rows, 7])
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [ROWS, {"value": ROWS, "expires": T0}, {"expires": None, "value": ROWS}, {"value": ROWS}],
+    ids=["bare", "wrapped", "wrapped, without end", "wrapped, without expiry"],
+)
+def test_what_the_dashboard_writes_takes_the_fast_path(payload):
+    assert chart_rows.decode(json.dumps(payload).encode()) == (
+        {"co2Flow": (1.2, 1.3), "waterFlow": (30.1, 30)},
+        {"timestamp": (ISO0, ISO1)},
+    )
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'[{"t": 0, "a": 1}, {"t": 1}]',
+        b'[{"t": 0, "a": 1}, {"t": 1, "a": 2, "b": 3}]',
+        b'[{"t": 0, "a": 1}, {"t": 1, "a": "2"}]',
+        b'[{"t": 0, "a": 1}, {"t": 1, "a": true}]',
+        b'[{"t": 0, "a": 1}, {"t": 1, "a": NaN}]',
+        b'[{"t": 0, "a": 1}, {"t": 1, "a": [2]}]',
+        b'[{"t": 0, "a": [1]}]',
+        b'[{"t": 0, "a": 1}, null]',
+        b'[{"t": 0, "a": 1}] 7',
+        b'[{"t": 0, "a": 1}',
+        b'[{"t": 0, "a\\"": 1}]',
+        b'[{"t": 0, "\\u0000": 1}]',
+        b'[{"t": 0, "\\ud800": 1}]',
+        b'[{"t": 0, "a": "' + b"a" * 5000 + b'"}]',
+        b'{"value": [{"t": 0, "a": 1}], "x": [1]}',
+        b'{"value": ' + b"[" * 5000,
+        b'{"value": "[{\\"t\\": 0, \\"a\\": 1}]"}',
+        json.dumps([{f"s{number}": number for number in range(65)}]).encode(),
+    ],
+)
+def test_what_is_not_plain_or_not_alike_is_left_to_the_long_way(raw):
+    assert chart_rows.decode(raw) is None
+
+
+VALUES = st.none() | st.integers() | st.integers(2**53, 2**70) | st.floats(allow_nan=False, allow_infinity=False)
+TIMES = st.sampled_from(
+    [
+        *(ISO0, ISO1, T0, T0 / 1000, 10**17 - 1, None, "", "\n", "Mon", "2025-01-01", "2025-13-01T00:00:00.000Z"),
+        *("2024-02-29T23:59:59.999Z", "2023-02-29T00:00:00.000Z", "0000-01-01T00:00:00.000Z", ISO0[:-1], ISO0 + "\n"),
+        *("2025-01-01T24:00:00.000Z", "2025-01-01T00:00:60.000Z", "2025-01-01t00:00:00.000z", "２" + ISO0[1:]),
+    ]
+)
+
+
+@given(
+    st.lists(
+        st.sampled_from([*TIME_FIELDS, "a", "b", "\N{FIRE} \x7f", "field_1"]), min_size=2, max_size=6, unique=True
+    ),
+    st.data(),
+)
+def test_both_paths_find_the_same_series(names, data):
+    row = st.fixed_dictionaries({name: TIMES if name in TIME_FIELDS else VALUES | st.booleans() for name in names})
+    rows = data.draw(st.lists(row, min_size=1, max_size=8))
+    given = []
+    for way in (read, by_the_long_way):
+        try:
+            given.append(way(rows))
+        except Rejected as fault:
+            given.append(str(fault))
+    assert given[0] == given[1]
+
+
+@given(st.lists(st.sampled_from([ISO0, ISO1, ISO0[:-1], "Z" + ISO1, f"{ISO0}\n{ISO1}", ISO0 + "\n", "\n" + ISO1, ""])))
+def test_times_are_told_apart_by_item_whatever_they_hold(times):
+    shape = {"x": [*times, ISO0], "a": [*range(len(times)), -1]}
+    one_by_one = {}
+    for time, value in zip(shape["x"], shape["a"], strict=True):
+        if time in (ISO0, ISO1, ISO0[:-1]):
+            one_by_one[T1 if time == ISO1 else T0] = float(value)
+    assert read(shape) == {"a": sorted(one_by_one.items())}
 
 
 # Hypothesis

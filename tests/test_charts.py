@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import hashlib
 import json
 import pickle
 from dataclasses import dataclass, field
@@ -37,6 +38,10 @@ async def write(app, value=None, key=SOURCE, operation="set"):
     return (await charts.react(app, [key], operation))[0]
 
 
+def sha1(content):
+    return hashlib.sha1(content, usedforsecurity=False).hexdigest()
+
+
 async def cached(app, key=CACHE):
     return json.loads(await app.redis.get(key))
 
@@ -69,14 +74,13 @@ async def test_a_written_chart_becomes_a_cache_ready_to_be_drawn(app):
     assert abs(datetime.fromisoformat(updated_at).timestamp() - (await app.redis.time())[0]) < 30
     assert cache == {
         "stale": False,
-        "sourceDigest": cache["sourceDigest"],
+        "sourceDigest": sha1(chart(1.5, 4, 2)),
         "chartId": "co2-flow",
         "dataType": "realtime",
         "points": 3,
         "series": [{"name": "co2Flow", "unit": None, "points": [[T0, 1.5], [T0 + 60_000, 4.0], [T0 + 120_000, 2.0]]}],
         "stats": {"co2Flow": {"count": 3, "last": 2.0, "min": 1.5, "max": 4.0, "mean": 2.5}},
     }
-    assert len(cache["sourceDigest"]) == 40
     assert 590 <= await app.redis.ttl(CACHE) <= 600
 
 
@@ -95,13 +99,14 @@ async def test_the_mean_of_huge_values_does_not_overflow(app):
 
 async def test_a_payload_that_is_worked_on_in_a_thread_gives_the_same(app):
     small = chart(1, 2, 3)
+    large = small + b" " * (1024 * 1024)
     await write(app, small)
     expected = await cached(app)
-    await write(app, small + b" " * (1024 * 1024))
+    await write(app, large)
     cache = await cached(app)
     for member in ("series", "stats", "points"):
         assert cache[member] == expected[member]
-    assert cache["sourceDigest"] != expected["sourceDigest"]
+    assert cache["sourceDigest"] == sha1(large)
 
 
 async def test_an_update_is_published_with_the_cache_in_place(app, messages):
@@ -179,6 +184,44 @@ async def test_an_unchanged_chart_costs_one_round_trip(app):
     watched = Watched(app.settings, app.redis)
     assert await write(watched) == duplicate(SOURCE)
     assert watched.scripts == ["read_chart"]
+
+
+@pytest.mark.parametrize(
+    ("cache", "digest"),
+    [
+        (None, b""),
+        (b'{"stale":true ,"sourceDigest":"%s"' % sha1(chart(1)).encode(), b""),
+        (b"another application's", b""),
+        (b'{"stale":false,"sourceDigest":"%s"' % sha1(chart(2)).encode(), sha1(chart(1)).encode()),
+    ],
+    ids=["none", "stale", "foreign", "of other content"],
+)
+async def test_redis_takes_no_digest_unless_there_is_one_to_compare_it_with(app, cache, digest):
+    await app.redis.set(SOURCE, chart(1), ex=300)
+    if cache is not None:
+        await app.redis.set(CACHE, cache)
+    found = await app.script("read_chart")(
+        keys=[SOURCE, CACHE, b"mark"], args=[1000, b'{"stale":false,"sourceDigest":"', 600, 1000, 600]
+    )
+    assert (found[:2], found[3]) == ([b"read", digest], chart(1))
+
+
+async def test_content_that_became_a_dead_letter_is_known_again_by_its_digest(app):
+    assert await write(app, b"{") == rejected(SOURCE, "JSON is cut short")
+    assert await write(app, b"{") == duplicate(SOURCE, "a dead letter already")
+    assert await write(app, b"[") == rejected(SOURCE, "JSON is cut short")
+    assert await write(app, chart(1)) == processed(SOURCE)
+
+
+async def test_groups_at_once_have_all_their_charts_drawn(app):
+    groups = [[b"fabric:data:chart:%d-%d:realtime" % (group, number) for number in range(9)] for group in range(4)]
+    for keys in groups:
+        await app.redis.mset({key: chart(1, number) for number, key in enumerate(keys)} | {keys[4]: b"{"})
+    found = await asyncio.gather(*(charts.react(app, keys, "sweep") for keys in groups))
+    for keys, outcomes in zip(groups, found, strict=True):
+        assert outcomes == [
+            rejected(key, "JSON is cut short") if number == 4 else processed(key) for number, key in enumerate(keys)
+        ]
 
 
 async def test_changed_content_replaces_the_cache(app, messages):
@@ -320,7 +363,7 @@ async def test_a_source_that_goes_while_it_is_worked_on_leaves_its_cache_stale(a
 async def test_an_older_read_cannot_overwrite_a_newer_cache(app, messages):
     head = b'{"stale":false,"sourceDigest":"'
     await app.redis.set(SOURCE, chart(1))
-    _, old_digest, *_ = await app.script("read_chart")(keys=[SOURCE, CACHE, b"mark"], args=[1000, head, 600, 1000])
+    old_digest = sha1(chart(1))
     await write(app, chart(2))
     await app.redis.set(QUERY, "rebuilt")
     late = {"keys": [SOURCE, CACHE, QUERY], "args": [old_digest, head, b"old", 600, "fabric:events:chart", b"{}"]}

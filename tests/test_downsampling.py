@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tsdownsample import LTTBDownsampler
 
 from shared.chart_input import Series
 from shared.downsampling import downsample
@@ -32,6 +33,12 @@ def test_a_lone_peak_is_kept():
     values = np.zeros(10_000)
     values[4321] = 99.5
     assert (4_321_000, 99.5) in points(downsample(series(values), 50))
+
+
+def test_the_points_are_those_that_the_library_chooses():
+    long = series(np.sin(np.arange(5_000)) * np.arange(5_000))
+    chosen = LTTBDownsampler().downsample(long.times_ms, long.values, n_out=321)
+    assert downsample(long, 321).times_ms.tolist() == long.times_ms[chosen].tolist()
 
 
 finite = st.floats(allow_nan=False, allow_infinity=False)

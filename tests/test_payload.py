@@ -87,6 +87,21 @@ def test_depth_is_allowed_up_to_its_limit_and_brackets_in_texts_are_no_depth():
         decode_json(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1))
 
 
+@pytest.mark.parametrize("depth", [7, 8, 9, MAX_DEPTH - 1, MAX_DEPTH])
+@pytest.mark.parametrize("beside", [b"[]", b"NaN", b"{}"])
+def test_depth_is_measured_the_same_in_a_payload_of_many_brackets(depth, beside):
+    def beside_many(inner):
+        return b"[" + (beside + b",") + b"[]," * 200 + inner + b"]"
+
+    allowed, deeper = (b'{"a":' * (depth - 1) + b"7" + b"}" * (depth - 1) for depth in (depth, MAX_DEPTH + 1))
+    value = decode_json(beside_many(allowed))[-1]
+    for _ in range(depth - 1):
+        value = value["a"]
+    assert value == 7
+    with pytest.raises(Rejected, match=r"^more than 64 levels deep$"):
+        decode_json(beside_many(deeper))
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
@@ -96,6 +111,11 @@ JSON = st.recursive(
 @given(JSON)
 def test_every_json_value_survives_the_round_trip(value):
     assert decode_json(json.dumps(value).encode()) == value
+
+
+@given(JSON)
+def test_many_brackets_around_a_value_do_not_change_it(value):
+    assert decode_json(json.dumps([[]] * 100 + [value]).encode())[-1] == value
 
 
 @given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()[:-1]))

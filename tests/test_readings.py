@@ -1,8 +1,13 @@
 """Every shape of a batch becomes readings per metric; what cannot be used is told apart by its reason."""
 
 import contextlib
+import gc
 import json
 import math
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from time import thread_time
 from typing import Any
 
 import pytest
@@ -107,13 +112,20 @@ def test_a_bad_reading_is_counted_by_its_reason_and_the_good_one_is_used(value: 
     assert found.rejected == {reason: 1}
 
 
+@pytest.mark.parametrize("value", ["NaN", "1e999", "-" + "9" * 400, "1.7976931348623159e308"])
+def test_what_is_not_finite_is_told_apart_in_wide_records_too(value: str) -> None:
+    found = from_json(b'[{"timestamp":1,"data":{"good":2,"bad":%s}}]' % value.encode())
+    assert flat(found) == {"good": [(2.0, None, 1)]}
+    assert found.rejected == {"value is not finite": 1}
+
+
 def test_integers_beyond_the_exact_range_are_read_as_the_nearest_double() -> None:
     found = from_json(b'[{"metric":"m","ts":1,"value":9007199254740993}]')
-    assert found.series["m"].values == [9007199254740992.0]
+    assert found.series["m"].values == (9007199254740992.0,)
 
 
 def test_the_last_of_duplicate_fields_counts() -> None:
-    assert from_json(b'[{"metric":"m","ts":1,"value":1,"value":2}]').series["m"].values == [2.0]
+    assert from_json(b'[{"metric":"m","ts":1,"value":1,"value":2}]').series["m"].values == (2.0,)
 
 
 def test_a_lone_surrogate_in_a_name_becomes_readable_text() -> None:
@@ -205,12 +217,37 @@ def test_records_and_readings_of_one_batch_all_count() -> None:
     found = from_json(json.dumps({"records": WIDE, "readings": LONG}).encode())
     assert flat(found) == {metric: WIDE_EXPECTED[metric] + LONG_EXPECTED[metric] for metric in ("co2", "temp")}
     assert not found.rejected
+    assert flat(from_json(json.dumps({"records": WIDE, "data": LONG}).encode())) == flat(found)
+
+
+def test_metrics_are_sorted_in_every_shape() -> None:
+    names = ["b", "a", "\U0001f600", "\uffff", "aa"]
+    row = {"timestamp": 1, "data": dict.fromkeys(names, 1.0)}
+    longs = [{"metric": name, "ts": 1, "value": 1.0} for name in names]
+    for value in ({"records": [row]}, [row, {"timestamp": 2, "data": {}}], longs, [*longs, None]):
+        assert list(from_json(json.dumps(value).encode()).series) == sorted(names)
+    assert list(from_list([json.dumps(one).encode() for one in longs]).series) == sorted(names)
+    assert list(from_hash({name.encode(): b"1" for name in names}).series) == sorted(names)
 
 
 @pytest.mark.parametrize("time", [{}, {"timestamp": None}, {"timestamp": None, "time": 7}, {"ts": 7}], ids=str)
 def test_a_time_may_be_missing_or_stand_under_another_name(time: dict[str, Any]) -> None:
     found = from_json(json.dumps({"records": [time | {"data": {"co2": 1.5}}]}).encode())
     assert flat(found) == {"co2": [(1.5, None, 7 if 7 in time.values() else None)]}
+
+
+@pytest.mark.parametrize("label", ["x" * 128, "x" * 129, "x" * 1_000_000], ids=len)
+def test_a_label_is_repeated_up_to_its_limit_however_clean_its_batch(label: str) -> None:
+    for shape in ({"data": {"m": 1}, "timestamp": label}, {"metric": "m", "value": 1, "ts": label}):
+        ((_, sensor, time),) = flat(from_json(json.dumps([shape | {"sensorId": label}]).encode()))["m"]
+        assert sensor == time == label[: readings.MAX_NAME_CHARS]
+
+
+@pytest.mark.parametrize("number", [0, 1767225600_123456789, 1.5e18, 2**62 - 1, 2**62, -(2**62), 10**4000, 1e300])
+def test_a_number_is_a_time_up_to_its_limit_however_clean_its_batch(number: float) -> None:
+    for shape in ({"data": {"m": 1}, "timestamp": number}, {"metric": "m", "value": 1, "ts": number}):
+        ((_, _, time),) = flat(from_json(json.dumps([shape]).encode()))["m"]
+        assert time == (number if abs(number) < readings.MAX_TIME else None)
 
 
 @given(raw=st.binary() | JSON_VALUES.map(json.dumps).map(str.encode))
@@ -227,3 +264,164 @@ def test_whatever_a_list_or_hash_holds_gives_finite_readings_or_a_reason(element
     with contextlib.suppress(Rejected, NotReady):
         found = from_hash(dict(zip(elements[::2], elements[1::2], strict=False))) if fields else from_list(elements)
         assert all(math.isfinite(value) for one in found.series.values() for value in one.values)
+
+
+@contextlib.contextmanager
+def nothing_learned(clean_batches: int = readings.CLEAN_BATCHES) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(readings, "CLEAN_BATCHES", clean_batches)
+        patch.setattr(readings, "_layouts", {})
+        patch.setattr(readings, "_clean", {})
+        yield
+
+
+def wide(metrics: Iterable[str], rows: int = 1) -> bytes:
+    records = [
+        {"timestamp": row, "data": {name: row + place for place, name in enumerate(metrics)}} for row in range(rows)
+    ]
+    return json.dumps({"records": records}, ensure_ascii=False).encode()
+
+
+def learn(metrics: Iterable[str], rows: int = 1) -> None:
+    raw = wide(metrics, rows)
+    for _ in range(readings.CLEAN_BATCHES):
+        outcome(raw)
+
+
+def outcome(raw: bytes) -> object:
+    """All that a caller sees: also the order of the metrics."""
+    try:
+        found = from_json(raw)
+    except (Rejected, NotReady) as fault:
+        return repr(fault)
+    return list(flat(found).items()), dict(found.rejected)
+
+
+def outcome_at_first_sight(raw: bytes) -> object:
+    with nothing_learned():
+        return outcome(raw)
+
+
+def test_what_comes_again_and_again_gets_a_decoder_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    with nothing_learned():
+        learn(["b", "a"])
+        monkeypatch.setattr(readings, "_any_wide", None)  # the way of all others
+        for raw in (wide(["b", "a"], rows=3), json.dumps(json.loads(wide(["b", "a"]))["records"]).encode()):
+            assert list(from_json(raw).series) == ["a", "b"]
+
+
+ODD_METRICS = METRICS | st.sampled_from(["", "a}b", 'a"b', "a\\b", "data", "at0", "\x7f", "m" * 128, "m" * 129])
+ODD_VALUES = st.sampled_from(
+    ["1", "-2.5e-3", "9007199254740993"] * 5 + ["null", '"1"', "1e999", "NaN", "true", "{}", "[]"]
+)
+
+
+@st.composite
+def texts_about(draw: st.DrawFn, metrics: list[str]) -> bytes:
+    """Records of these metrics, and what becomes of them: another order, missing, more, twice, escaped."""
+
+    def data() -> str:
+        others = st.lists(st.sampled_from(metrics) | ODD_METRICS, max_size=5)
+        names = draw(st.just(metrics) | st.permutations(metrics) | others)
+        fields = [f"{json.dumps(name, ensure_ascii=draw(st.booleans()))}: {draw(ODD_VALUES)}" for name in names]
+        return f'"data": {{{", ".join(fields)}}}'
+
+    def record() -> str:
+        time = draw(st.sampled_from(["1", '"t"', "null", "1e30"]))
+        more = draw(st.sampled_from(["", f", {data()}", ', "sensorId": 5']))
+        return f'{{"timestamp": {time}, {data()}{more}}}'
+
+    listed = "[" + ", ".join(record() for _ in range(draw(st.integers(0, 2)))) + "]"
+    before = draw(st.sampled_from(["", f'"meta": {{{data()}}}, ', '"readings": [], ', '"readings": null, ']))
+    after = draw(st.sampled_from(["}", ', "data": []}', ', "readings": [{"metric": "m", "ts": 1, "value": 2}]}', ""]))
+    return draw(st.sampled_from([listed, f'{{{before}"records": {listed}{after}'])).encode()
+
+
+@given(metrics=st.lists(ODD_METRICS, min_size=1, max_size=4, unique=True), data=st.data())
+def test_what_was_read_before_changes_no_result(metrics: list[str], data: st.DataObject) -> None:
+    with nothing_learned(clean_batches=2):
+        for raw in data.draw(st.lists(texts_about(metrics), min_size=1, max_size=3)):
+            learn(metrics)
+            assert outcome(raw) == outcome_at_first_sight(raw)
+
+
+UNLIKE_THE_USUAL = [
+    '{"records": [{"timestamp": 1, "data": {"a": 1, "b": 2}}, {"timestamp": 2, "data": {DATA}}]}'.replace("DATA", data)
+    for data in ('"a": 3', '"a": 3, "b": 4, "c": 5', '"a": 3, "b": null', '"a": "3", "b": 4', '"a": 1e999, "b": 4', "")
+] + [
+    '{"x": {"data": {"a": 1, "b": 2}}, "records": [{"timestamp": 1, "data": {"c": 3}}]}',
+    '{"x": {"data": {"a": 1, "b": 2}}, "readings": [{"metric": "c", "ts": 1, "value": 3}]}',
+    '{"x": {"data": {"a": 1, "b": 2}}, "status": "processing"}',
+    '{"records": [{"timestamp": 1, "data": {"a": 1, "b": 2}}], "readings": [{"metric": "c", "ts": 1, "value": 3}]}',
+    '{"records": [{"timestamp": 1, "data": {"a": 1, "b": 2}}, {"time',
+]
+
+
+@pytest.mark.parametrize("text", UNLIKE_THE_USUAL)
+def test_a_batch_that_only_looks_like_the_usual_one_is_read_for_what_it_is(text: str) -> None:
+    usual, other = wide(["a", "b"]), text.encode()
+    expected = outcome_at_first_sight(usual), outcome_at_first_sight(other)
+    with nothing_learned():
+        learn(["a", "b"])
+        assert (outcome(usual), outcome(other)) == expected
+        assert not readings._layouts  # so that it is not tried in vain again and again
+        assert (outcome(usual), outcome(other)) == expected
+
+
+@pytest.mark.parametrize("text", UNLIKE_THE_USUAL)
+def test_only_clean_batches_in_a_row_are_worth_a_decoder(text: str) -> None:
+    with nothing_learned(clean_batches=2):
+        for raw in (wide(["a", "b"]), text.encode(), wide(["a", "b"])):
+            outcome(raw)
+        assert not readings._layouts
+
+
+def test_metrics_that_never_come_back_cost_no_memory_and_little_time(
+    measured: Callable[[str, float, str], None],
+) -> None:
+    def cpu_s(first: int, count: int, *, forget: bool = False) -> float:
+        started_s = thread_time()
+        for number in range(first, first + count):
+            raw = wide([f"{number}-{place}" for place in range(4)], rows=25)
+            for _ in range(readings.CLEAN_BATCHES):
+                from_json(raw)
+                if forget:
+                    readings._clean.clear()
+        return thread_time() - started_s
+
+    def layouts_alive() -> int:
+        gc.collect()
+        return sum(isinstance(one, type) and one.__name__ == "_Row" for one in gc.get_objects())
+
+    with nothing_learned():
+        cpu_s(0, 200)
+        alive = layouts_alive()
+        cpu_s(200, 100)
+        assert layouts_alive() <= alive < 200
+        for number in range(10 * readings.LAYOUTS):
+            from_json(wide([f"once {number}"]))
+        assert len(readings._layouts) == len(readings._clean) == readings.LAYOUTS
+        ratio = min(cpu_s(first, 10) for first in (300, 310, 320)) / min(cpu_s(330, 10, forget=True) for _ in range(3))
+    measured("metrics that change as soon as they are learned, CPU over that of not learning", ratio, "")
+    assert ratio < 5  # a decoder made for every batch: over 10
+
+
+def test_threads_that_learn_and_forget_at_once_read_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readings, "LAYOUTS", 1)
+    raws = [wide(names) for names in ("ab", "ba", "abc", *"abcdefghijklmnopqrstuvwxyz")]
+    raws += [text.encode() for text in UNLIKE_THE_USUAL]
+    expected = [outcome_at_first_sight(raw) for raw in raws]
+
+    def wrong(first: int) -> list[bytes]:
+        turns = [(first + turn * 7) % len(raws) for turn in range(10_000)]
+        return [raws[turn] for turn in turns if outcome(raws[turn]) != expected[turn]]
+
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with nothing_learned(clean_batches=2), ThreadPoolExecutor(4) as threads:
+            assert list(threads.map(wrong, range(4))) == [[]] * 4
+            assert len(readings._layouts) <= 1
+            assert len(readings._clean) <= 1
+    finally:
+        sys.setswitchinterval(interval_s)

@@ -12,7 +12,7 @@ import gc
 import os
 import sys
 import zlib
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,8 +21,8 @@ from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 
 from bench import produce
-from shared import namespaces, readings
-from shared.analysis import analyse, as_result
+from shared import lazy_numpy, namespaces, readings
+from shared.analysis import analyse, analyse_many, as_result
 from shared.baseline import Baseline
 from shared.namespaces import RESULTS_TTL_S
 
@@ -39,6 +39,7 @@ __all__ = [
     "react_to_blocking",
     "ready",
     "result",
+    "results",
     "written",
 ]
 
@@ -79,6 +80,16 @@ def result(key: bytes, content: bytes) -> tuple[bytes, bytes]:
     return namespaces.RESULT.prefix + key[_IDS_FROM:], msgspec.json.encode(as_result(given, found))
 
 
+def results(pairs: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The same for a bulk of keys and contents, analysed together as the app does."""
+    given = [readings.from_json(content) for _, content in pairs]
+    found = analyse_many(given, _BASELINE, threshold=3.5, min_samples=100)
+    return [
+        (namespaces.RESULT.prefix + key[_IDS_FROM:], msgspec.json.encode(as_result(*one)))
+        for (key, _), one in zip(pairs, zip(given, found, strict=True), strict=True)
+    ]
+
+
 async def react_to(client: Redis, key: bytes) -> None:
     """A task of one batch."""
     if content := await client.get(key):
@@ -91,6 +102,7 @@ def react_to_blocking(client: BlockingRedis, key: bytes) -> None:
 
 
 def ready() -> None:
+    lazy_numpy.load()
     gc.freeze()  # what was imported is not looked through again
     print("ready", flush=True)
 

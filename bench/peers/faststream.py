@@ -12,7 +12,7 @@ from redis.client import Pipeline
 from uvloop import run  # as FastStream's command line does
 
 from bench.peers import AT_ONCE, HOST, PORT, URL, Share, main, ready
-from bench.peers.handwritten import react
+from bench.peers.handwritten import Work, one_by_one, react
 
 STREAM = "bench:batches"
 
@@ -22,20 +22,20 @@ def message(key: bytes) -> dict[str, bytes]:
     return {"__data__": b'"' + key + b'"'}
 
 
-def broker(share: Share) -> RedisBroker:
+def broker(share: Share, work: Work = one_by_one) -> RedisBroker:
     client = Redis(host=HOST, port=PORT)
     made = RedisBroker(URL, logger=None, apply_types=False)
     stream = StreamSub(STREAM, group="bench", consumer=str(share.index), batch=True, max_records=AT_ONCE)
 
     @made.subscriber(stream=stream, ack_policy=AckPolicy.NACK_ON_ERROR)
     async def analyse(texts: list[str]) -> None:
-        await react(client, [text.encode() for text in texts])
+        await react(client, [text.encode() for text in texts], work)
 
     return made
 
 
-async def consume(share: Share) -> None:
-    async with broker(share) as made:
+async def consume(share: Share, work: Work = one_by_one) -> None:
+    async with broker(share, work) as made:
         await made.start()
         ready()
         await asyncio.Event().wait()

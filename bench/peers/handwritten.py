@@ -1,12 +1,17 @@
 """Hand-written with redis-py's asyncio client: key events in micro-batches. Nothing is guaranteed."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 
 from redis.asyncio import Redis
 
 from bench.peers import AT_ONCE, EVENTS, HOST, PORT, RESULTS_TTL_S, Share, main, ready, result, written
+
+type Pair = tuple[bytes, bytes]
+"""A key and its content."""
+type Work = Callable[[Sequence[Pair]], Iterable[Pair]]
+"""From batches to their results."""
 
 
 @asynccontextmanager
@@ -35,12 +40,16 @@ async def in_batches(arrived: asyncio.Queue[bytes]) -> AsyncIterator[list[bytes]
         yield keys
 
 
-async def react(client: Redis, keys: Sequence[bytes]) -> None:
+def one_by_one(pairs: Sequence[Pair]) -> Iterable[Pair]:
+    return (result(*pair) for pair in pairs)
+
+
+async def react(client: Redis, keys: Sequence[bytes], work: Work = one_by_one) -> None:
     """Two round trips."""
     pipeline = client.pipeline(transaction=False)
-    for key, content in zip(keys, await client.mget(keys), strict=True):
-        if content is not None:
-            pipeline.set(*result(key, content), ex=RESULTS_TTL_S)
+    contents = await client.mget(keys)
+    for key, made in work([pair for pair in zip(keys, contents, strict=True) if pair[1] is not None]):
+        pipeline.set(key, made, ex=RESULTS_TTL_S)
     await pipeline.execute()
 
 

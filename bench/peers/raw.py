@@ -1,6 +1,7 @@
 """The practical limit: key events and commands over raw sockets, with hiredis and uvloop. Nothing is guaranteed.
 
-While one bulk of batches is analysed, Redis is already asked for the next, and takes the results of the last.
+A bulk is analysed together, as the app does it. Meanwhile Redis is already asked for the next, and takes the results of
+the last.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ from typing import Any, cast
 import hiredis
 import uvloop
 
-from bench.peers import AT_ONCE, EVENTS, HOST, PORT, RESULTS_TTL_S, Share, main, ready, result, written
+from bench.peers import AT_ONCE, EVENTS, HOST, PORT, RESULTS_TTL_S, Share, main, ready, results, written
 
 IN_FLIGHT = 2
 """Bulks that are asked for at once: one to work on, one on its way."""
@@ -76,9 +77,8 @@ class Consumer:
             self._ask()
             self._commands.send(
                 b"".join(
-                    hiredis.pack_command((b"SET", *result(key, content), b"EX", _TTL))
-                    for key, content in zip(keys, answer, strict=True)
-                    if content is not None
+                    hiredis.pack_command((b"SET", *one, b"EX", _TTL))
+                    for one in results([pair for pair in zip(keys, answer, strict=True) if pair[1] is not None])
                 )
             )
 

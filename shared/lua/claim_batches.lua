@@ -18,7 +18,7 @@
 --        {"passed"}                  see ARGV 10
 --        {"dead"}                    this content became a dead letter
 --        {"held"}                    somebody holds a live lease on it; if on other content, that holder will look again
---                                    when it commits
+--                                    when it is done
 --        {"foreign"}                 another application keeps something under the claim's key; it was left alone
 --        {"later"}                   ARGV 4 is used up
 --        {"type", name}              neither string, hash nor list
@@ -28,13 +28,21 @@
 --        {"string", digest, attempt, token, ttl in ms, value}
 --        {"list",   digest, attempt, token, ttl in ms, element, ...}
 --        {"hash",   digest, attempt, token, ttl in ms, field, value, ...}   sorted by field
---      The last three are claims: attempt counts the claims on this content that did not end (the worker died, or was
---      slower than its lease), token is the fencing token.
+--      The last three are claims: token is the fencing token, attempt is one more than the claims on this content that did
+--      not end (the worker died, or was slower than its lease).
 -- digest is the SHA-1 of the content in hex; of a list or hash, of its parts each with its length in front, so that
--- equal content has an equal digest whatever its encoding in memory.
+-- equal content has an equal digest whatever its encoding in memory. It takes longer than all the rest, and Redis is
+-- one for all: where there is neither result nor claim nor mark to compare with, a string's is "" and left to whoever
+-- claims it.
 --
 -- A result begins with {"inputDigest":"<digest>" (ARGV 5 bytes), so the result is its own done-marker: whoever deletes
--- it gets it made anew. A claim is a hash: owner, token, attempt, digest, lease_until_ms, again.
+-- it gets it made anew. A claim is a hash: owner, token, attempt, content, lease_until_ms, again.
+--   content  tells what was claimed from other content, for attempt: the digest, or where there was none, length, first
+--            and last bytes. The same content is never taken for other; other content of the same length and edges is
+--            taken for the same if it is the second to be claimed, and has one attempt less then. Each claim that takes
+--            over another one has a digest, so that from there on the count is exact.
+--   again    the digest of what others last found there while this claim was live. Its holder has to look again if that
+--            is not what it worked on; content that was written back in the meantime (A, B, A) is no reason to.
 --
 -- Invariant: at most one live lease per batch, by Redis' clock. Tokens of a batch only grow: they are Redis' time in
 -- us, or one more than the last one where its clock went back. (Where both the claim and the clock were lost, the
@@ -48,12 +56,15 @@ local max_bytes, bytes_left, head_bytes = tonumber(ARGV[3]), tonumber(ARGV[4]), 
 local max_parts, unclaimed_only = tonumber(ARGV[9]), ARGV[10] == '1'
 local PART_BYTES = 16 -- what an element costs beside its bytes, so that empty ones count too
 local MAX_LEASE_MS = tonumber(ARGV[7]) * 1000 -- a lease that ends later was written before the clock was set back
+local EDGE_BYTES = 64
 local STEP = 1000
 local clock = redis.call('TIME')
 local now_us = tonumber(clock[1]) * 1e6 + tonumber(clock[2])
 local now_ms = math.floor(now_us / 1000)
+local first_token, lease_until_ms = string.format('%.0f', now_us), string.format('%.0f', now_ms + lease_ms)
 
-local function digest_of(parts)
+local function digest_of(kind, parts)
+  if kind == 'string' then return redis.sha1hex(parts[1]) end
   local framed = {}
   for _, part in ipairs(parts) do
     framed[#framed + 1] = #part .. ':' .. part
@@ -97,28 +108,30 @@ local function read_hash(key)
   return parts, bytes
 end
 
--- {kind, digest, parts}, or an answer that ends the matter as the second value.
-local function read(key, mark)
+-- Kind and parts, or an answer that ends the matter as the third value.
+local function read(key)
   local length = redis.pcall('STRLEN', key) -- nearly always a string: one call tells all
   local kind = type(length) == 'number' and length > 0 and 'string' or redis.call('TYPE', key).ok
-  if kind == 'none' then return nil, {'gone'} end
-  if kind ~= 'string' and kind ~= 'list' and kind ~= 'hash' then
-    return nil, mark == '-' and {'dead'} or {'type', kind}
-  end
   local parts, bytes
   if kind == 'string' then
     bytes = length
     if bytes <= max_bytes then parts = {redis.call('GET', key)} end
-  else
+  elseif kind == 'list' or kind == 'hash' then
     local usage = redis.call('MEMORY', 'USAGE', key) -- an estimate by samples, before reading
-    if usage > 8 * max_bytes + 1e6 then return nil, mark == '-' and {'dead'} or {'large', usage} end
+    if usage > 8 * max_bytes + 1e6 then return nil, nil, {'large', usage} end
     local count = redis.call(kind == 'list' and 'LLEN' or 'HLEN', key)
-    if count > max_parts then return nil, mark == '-' and {'dead'} or {'many', count} end
+    if count > max_parts then return nil, nil, {'many', count} end
     if kind == 'list' then parts, bytes = read_list(key) else parts, bytes = read_hash(key) end
+  else
+    return nil, nil, kind == 'none' and {'gone'} or {'type', kind}
   end
-  if parts == nil then return nil, mark == '-' and {'dead'} or {'large', bytes} end
+  if parts == nil then return nil, nil, {'large', bytes} end
   bytes_left = bytes_left - bytes
-  return {kind, kind == 'string' and redis.sha1hex(parts[1]) or digest_of(parts), parts}
+  return kind, parts
+end
+
+local function edges_of(value)
+  return #value .. ' ' .. value:sub(1, EDGE_BYTES) .. value:sub(-EDGE_BYTES)
 end
 
 local function live(lease_until_ms)
@@ -128,38 +141,47 @@ end
 
 local function claim(key, result, claim_key, mark_key)
   if bytes_left <= 0 then return {'later'} end
-  local head = redis.pcall('GETRANGE', result, 0, head_bytes - 1)
-  if unclaimed_only then
-    local until_ms = redis.pcall('HGET', claim_key, 'lease_until_ms')
-    if head ~= '' or live(type(until_ms) == 'string' and until_ms) then return {'passed'} end
+  local new = redis.call('EXISTS', result, claim_key, mark_key) == 0
+  local head, mark
+  if not new then
+    head = redis.pcall('GETRANGE', result, 0, head_bytes - 1)
+    if unclaimed_only then
+      local until_ms = redis.pcall('HGET', claim_key, 'lease_until_ms')
+      if head ~= '' or live(type(until_ms) == 'string' and until_ms) then return {'passed'} end
+    end
+    mark = redis.pcall('GET', mark_key)
   end
-  local mark = redis.pcall('GET', mark_key)
-  local found, answer = read(key, mark)
-  if not found then
-    if answer[1] == 'dead' then redis.call('EXPIRE', mark_key, ARGV[8]) end
-    return answer
-  end
-  local kind, digest, parts = found[1], found[2], found[3]
-  if head == '{"inputDigest":"' .. digest .. '"' then
-    return {'done'}
-  end
-  if mark == digest then
+  local kind, parts, answer = read(key)
+  if answer then
+    if mark ~= '-' or answer[1] == 'gone' then return answer end
     redis.call('EXPIRE', mark_key, ARGV[8])
     return {'dead'}
   end
-  local claim_type = redis.call('TYPE', claim_key).ok
-  if claim_type ~= 'none' and (claim_type ~= 'hash' or redis.call('HEXISTS', claim_key, 'token') == 0) then
-    return {'foreign'}
+
+  local digest = new and kind == 'string' and '' or digest_of(kind, parts)
+  local token, attempt = first_token, 1
+  if not new then
+    if head == '{"inputDigest":"' .. digest .. '"' then return {'done'} end
+    if mark == digest then
+      redis.call('EXPIRE', mark_key, ARGV[8])
+      return {'dead'}
+    end
+    local held = redis.pcall('HMGET', claim_key, 'lease_until_ms', 'token', 'attempt', 'content')
+    if not held[2] and redis.call('EXISTS', claim_key) == 1 then return {'foreign'} end
+    if live(held[1]) then
+      redis.call('HSET', claim_key, 'again', digest)
+      return {'held'}
+    end
+    if held[2] then -- its holder died, or is too slow
+      token = string.format('%.0f', math.max(now_us, (tonumber(held[2]) or 0) + 1))
+      if held[4] == digest or kind == 'string' and held[4] == edges_of(parts[1]) then
+        attempt = (tonumber(held[3]) or 0) + 1
+      end
+      redis.call('HDEL', claim_key, 'again') -- what others found there is read by now, or replaced
+    end
   end
-  local held = redis.call('HMGET', claim_key, 'lease_until_ms', 'token', 'attempt', 'digest')
-  if live(held[1]) then
-    if held[4] ~= digest then redis.call('HSET', claim_key, 'again', '1') end
-    return {'held'}
-  end
-  local token = string.format('%.0f', math.max(now_us, (tonumber(held[2]) or 0) + 1))
-  local attempt = held[4] == digest and (tonumber(held[3]) or 0) + 1 or 1
-  redis.call('HSET', claim_key, 'owner', owner, 'token', token, 'attempt', attempt, 'digest', digest,
-    'lease_until_ms', string.format('%.0f', now_ms + lease_ms), 'again', '0')
+  redis.call('HSET', claim_key, 'owner', owner, 'token', token, 'attempt', attempt,
+    'content', digest ~= '' and digest or edges_of(parts[1]), 'lease_until_ms', lease_until_ms)
   redis.call('EXPIRE', claim_key, ARGV[7])
   local claimed = {kind, digest, attempt, token, redis.call('PTTL', key)}
   for index = 1, #parts do claimed[index + 5] = parts[index] end

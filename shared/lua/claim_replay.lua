@@ -32,7 +32,8 @@ local held = redis.call('HMGET', KEYS[3], 'lease_until_ms', 'token')
 local until_ms = tonumber(held[1]) or 0
 if until_ms > now_ms and until_ms <= now_ms + tonumber(ARGV[5]) * 1000 then return {'held'} end
 local token = string.format('%.0f', math.max(now_us, (tonumber(held[2]) or 0) + 1))
-redis.call('HSET', KEYS[3], 'owner', ARGV[1], 'token', token, 'attempt', 1, 'digest', ARGV[4],
-  'lease_until_ms', string.format('%.0f', now_ms + tonumber(ARGV[2])), 'again', '0')
+redis.call('HSET', KEYS[3], 'owner', ARGV[1], 'token', token, 'attempt', 1, 'content', ARGV[4],
+  'lease_until_ms', string.format('%.0f', now_ms + tonumber(ARGV[2])))
+redis.call('HDEL', KEYS[3], 'again')
 redis.call('EXPIRE', KEYS[3], ARGV[5])
 return {'claimed', token}

@@ -10,12 +10,12 @@
 --        6 what these batches add to the model, together
 --        7 a fold of the model: m, how many fields it merged
 --        8 o, how many fields are outdated
---        9 length in bytes of a result's head: a result that begins as another one is of the same content
+--        9 length in bytes of a result's head, {"inputDigest":"<digest>": what begins alike is of the same content
 --        10 ... per batch three: result (JSON), message (JSON), fencing token of the claim
 --        then m merged fields, o outdated fields, and what to store: field, value, field, value, ...
 -- Returns per batch
 --        "committed"  everything was written, and the claim is released
---        "again"      the same; somebody wanted the batch meanwhile: look at it again
+--        "again"      the same; others last found other content there: look at it again
 --        "same"       the result is of this content already
 --        "same again" both
 --        "stale"      the claim is another's by now, or gone
@@ -35,15 +35,20 @@ local model = KEYS[#KEYS]
 
 local function of(batch, offset) return ARGV[FIRST + (batch - 1) * PER_BATCH + offset] end
 
+local function head_of(batch) return of(batch, 0):sub(1, tonumber(ARGV[9])) end
+
+local results, claims = {}, {}
+for batch = 1, count do results[batch], claims[batch] = KEYS[2 * batch - 1], KEYS[2 * batch] end
+
 local answers, done, all = {}, {}, true
+local nothing_there = redis.call('EXISTS', unpack(results)) == 0
 for batch = 1, count do
-  local result, claim, head = KEYS[2 * batch - 1], KEYS[2 * batch], of(batch, 0):sub(1, tonumber(ARGV[9]))
-  local held = redis.pcall('HMGET', claim, 'owner', 'token', 'again')
+  local held = redis.pcall('HMGET', claims[batch], 'owner', 'token', 'again')
   local ours = held[1] == ARGV[5] and held[2] == of(batch, 2)
-  local again = ours and held[3] == '1'
-  if redis.pcall('GETRANGE', result, 0, #head - 1) == head then
+  local again = ours and held[3] and head_of(batch) ~= '{"inputDigest":"' .. held[3] .. '"'
+  if not nothing_there and redis.pcall('GETRANGE', results[batch], 0, ARGV[9] - 1) == head_of(batch) then
     answers[batch], all = again and 'same again' or 'same', false
-    if ours then done[#done + 1] = claim end
+    if ours then done[#done + 1] = claims[batch] end
   elseif not ours then
     answers[batch], all = 'stale', false
   else
@@ -52,7 +57,7 @@ for batch = 1, count do
 end
 
 if not all then
-  for _, claim in ipairs(done) do redis.call('DEL', claim) end
+  if #done > 0 then redis.call('DEL', unpack(done)) end
   for batch, answer in ipairs(answers) do
     if answer == 'committed' or answer == 'again' then answers[batch] = 'not yet' end
   end
@@ -61,7 +66,7 @@ end
 
 -- First what Redis may refuse to this user: nothing was written then. Nobody sees the order inside of a script.
 for batch = 1, count do redis.call('PUBLISH', ARGV[4], of(batch, 1)) end
-for batch = 1, count do redis.call('DEL', KEYS[2 * batch]) end
+redis.call('DEL', unpack(claims))
 
 local function fold()
   local start = FIRST + count * PER_BATCH
@@ -84,5 +89,5 @@ local generation = math.floor(tonumber(redis.call('TIME')[1]) / tonumber(ARGV[3]
 redis.call('HSET', model, '+' .. generation .. ':' .. version, ARGV[6])
 redis.call('EXPIRE', model, ARGV[2])
 
-for batch = 1, count do redis.call('SET', KEYS[2 * batch - 1], of(batch, 0), 'EX', ARGV[1]) end
+for batch = 1, count do redis.call('SET', results[batch], of(batch, 0), 'EX', ARGV[1]) end
 return answers

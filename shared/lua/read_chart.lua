@@ -16,9 +16,11 @@
 --   {'same'}                    the cache is fresh and of this very source; it lives on for ARGV[3]
 --   {'dead'}                    this content became a dead letter
 --   {'later'}                   the source has more than ARGV[4] bytes: read it in a call of its own
---   {'read', digest, ttl, value}   the source, its SHA-1 in hex, what is left of its life in ms (negative: no end)
+--   {'read', digest, ttl, value}   the source, its SHA-1 in hex where it had to be known here, else '', what is left of
+--                                  its life in ms (negative: no end)
 --
--- Invariant: changes no value. The size is checked before the value is touched.
+-- Invariant: changes no value. The size is checked before the value is touched. A digest takes Redis as long as all else
+-- here, so it is left to whoever reads unless there is one to compare it with.
 
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind == 'none' then
@@ -36,10 +38,14 @@ if size > tonumber(ARGV[4]) then
   return {'later'}
 end
 local value = redis.call('GET', KEYS[1])
-local digest = redis.sha1hex(value)
-local fresh = ARGV[2] .. digest .. '"'
 -- pcall: a cache key of another type is no cache.
-if redis.pcall('GETRANGE', KEYS[2], 0, #fresh - 1) == fresh then
+local head = redis.pcall('GETRANGE', KEYS[2], 0, #ARGV[2] + 40)
+local shown = type(head) == 'string' and head:sub(1, #ARGV[2]) == ARGV[2]
+local digest = ''
+if shown or mark then
+  digest = redis.sha1hex(value)
+end
+if shown and head == ARGV[2] .. digest .. '"' then
   redis.call('EXPIRE', KEYS[2], ARGV[3])
   return {'same'}
 end

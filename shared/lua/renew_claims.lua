@@ -3,9 +3,9 @@
 -- KEYS   the claims
 -- ARGV   1 owner
 --        2 length of a lease in ms from now; 0 gives the claims back
---        3 ... their fencing tokens, one per claim
--- Returns per claim "lost" where it is another's by now or gone, "again" where it was given back and somebody had wanted
---        it meanwhile, else "kept".
+--        3 ... two per claim: its fencing token, and the digest of the content that was worked on
+-- Returns per claim "lost" where it is another's by now or gone, "again" where it was given back and others had last
+--        found other content there, else "kept".
 --
 -- Invariant: touches no claim whose owner or token is another.
 
@@ -16,11 +16,11 @@ local answers = {}
 for index, claim in ipairs(KEYS) do
   local held = redis.pcall('HMGET', claim, 'owner', 'token', 'again')
   answers[index] = 'lost'
-  if held[1] == ARGV[1] and held[2] == ARGV[index + 2] then
+  if held[1] == ARGV[1] and held[2] == ARGV[2 * index + 1] then
     answers[index] = 'kept'
     if ARGV[2] == '0' then
       redis.call('DEL', claim)
-      if held[3] == '1' then answers[index] = 'again' end
+      if held[3] and held[3] ~= ARGV[2 * index + 2] then answers[index] = 'again' end
     else
       redis.call('HSET', claim, 'lease_until_ms', string.format('%.0f', now_ms + tonumber(ARGV[2])))
     end
