@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -227,11 +226,11 @@ async def _marked(app: Context, chart: _Chart, reply: Any) -> Outcome | None:
 
 async def _make(app: Context, chart: _Chart, payload: Payload, ttl_ms: int) -> _Ready:
     """The cache of a chart with this payload. Raises Rejected, WorkTimeout, or what drawing raises."""
-    draw = partial(_draw, chart, payload, ttl_ms, app.settings.chart_max_points)
+    what = (chart, payload, ttl_ms, app.settings.chart_max_points)
     if len(payload.parts[0]) > THREAD_BYTES:
-        return await off_loop(app.settings.work_timeout_s, draw)
+        return await off_loop(app.settings.work_timeout_s, _draw, *what)
     await asyncio.sleep(0)  # air for the other functions
-    return draw()
+    return _draw(*what)
 
 
 def _draw(chart: _Chart, payload: Payload, ttl_ms: int, max_points: int) -> _Ready:
