@@ -21,6 +21,7 @@ from shared import shutdown, telemetry, tracing
 from shared.context import Context
 from shared.events import KeyEvent
 from shared.lanes import Lane
+from shared.memory import give_back_freed
 from shared.outcomes import Outcome, Result, duplicate
 from shared.sweep import GROUP, Laps, SweptReactor
 
@@ -147,3 +148,5 @@ class Burst:
                 return
         self.lane.caught_up(worthwhile=laps.processed >= GROUP)
         self._laps = None
+        if laps.processed >= GROUP:
+            give_back_freed()

@@ -1,14 +1,14 @@
 """A key event, parsed from the JSON text that the Redis extension hands to a pub/sub trigger."""
 
 import json
-import re
 
 import msgspec
 
 from shared.errors import MalformedEvent
 
 MAX_MESSAGE_CHARS = 8 * 1024 * 1024
-_CHANNEL = re.compile(r"__keyspace@(\d{1,9})__:(.+)", re.DOTALL)
+MAX_DATABASE_DIGITS = 9
+_PREFIX = "__keyspace@"
 
 
 class KeyEvent(msgspec.Struct, frozen=True):
@@ -38,25 +38,26 @@ def parse_event(text: str) -> KeyEvent:
     """
     if len(text) > MAX_MESSAGE_CHARS:
         raise MalformedEvent("message is too long")
-    message = _decode(text)
-    channel = _CHANNEL.fullmatch(message.channel)
-    if channel is None:
+    try:
+        message = _decoder.decode(text)
+    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
+        message = _decode_leniently(text)
+    prefix, _, name = message.channel.partition("__:")
+    database = prefix.removeprefix(_PREFIX)
+    if not (name and prefix.startswith(_PREFIX) and database.isdecimal() and len(database) <= MAX_DATABASE_DIGITS):
         raise MalformedEvent("Channel is not __keyspace@<db>__:<key>")
     if not message.message:
         raise MalformedEvent("Message holds no operation")
     try:
-        key = channel[2].encode("utf-8", "surrogateescape")
+        key = name.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
-        key = channel[2].encode("utf-8", "surrogatepass")
-    return KeyEvent(key=key, operation=message.message, database=int(channel[1]))
+        key = name.encode("utf-8", "surrogatepass")
+    return KeyEvent(key, message.message, int(database))
 
 
-def _decode(text: str) -> _Message:
+def _decode_leniently(text: str) -> _Message:
+    """Slower: it reads lone surrogates. Raises MalformedEvent."""
     try:
-        return _decoder.decode(text)
-    except (msgspec.MsgspecError, UnicodeEncodeError, RecursionError):
-        pass
-    try:  # slower, and more forgiving: it reads lone surrogates
         return msgspec.convert(json.loads(text), _Message)
     except (ValueError, RecursionError, msgspec.ValidationError) as fault:
         raise MalformedEvent("message is not the JSON object of a pub/sub trigger") from fault

@@ -420,9 +420,8 @@ def build(kind: Kind, *parts: bytes | str) -> bytes:
     Raises ValueError when the parts do not make a key that parses back to them: an empty part, a ':' where the
     pattern could then be read in two ways, a session that would be an index.
     """
-    if kind.name in _FREE and len(parts) == 1 and parts[0]:
-        (part,) = parts
-        return _FREE[kind.name] + (part.encode() if isinstance(part, str) else part)
+    if (free := _FREE.get(kind.name)) and len(parts) == 1 and (part := parts[0]):
+        return free + (part.encode() if isinstance(part, str) else part)
     texts, rivals = _BUILDING[kind.name]
     if len(parts) != len(texts) - 1:
         raise ValueError(f"{kind.name} takes {len(texts) - 1} parts, not {len(parts)}")
@@ -452,6 +451,8 @@ def parse(key: bytes) -> tuple[Kind, tuple[bytes, ...]] | None:
 
 def parts_of(kind: Kind, key: bytes) -> tuple[bytes, ...] | None:
     """The parts of a key of this very kind; None when it is of another kind or of none."""
+    if free := _FREE.get(kind.name):
+        return (key[len(free) :],) if key.startswith(free) and len(key) > len(free) else None
     match = kind.regex.fullmatch(key)
     return match.groups() if match else None
 
@@ -462,4 +463,4 @@ _FREE = {
     for name, (texts, rivals) in _BUILDING.items()
     if texts[1:] == (b"",) and not rivals and BY_NAME[name].part_names[0] not in _PART_REGEX
 }
-"""Prefixes of the kinds whose one part, the last, may be anything but empty: what a burst has to build."""
+"""Prefixes of the kinds whose one part, the last, may be anything but empty: what a burst has to build and to parse."""

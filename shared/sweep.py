@@ -101,7 +101,7 @@ class Scan:
         reactor, swept = self._places[self.index]
         answer: tuple[int, list[Any]] = await app.redis.scan(self.cursor, match=swept.pattern, count=self._count)
         self.cursor, found = answer
-        keys = list(dict.fromkeys(key for one in found if (key := swept.key_of(one)) is not None))
+        keys = [key for key in dict.fromkeys(map(swept.key_of, found)) if key is not None]
         self._count = min(MAX_COUNT, max(GROUP, self._count * PAGE // max(1, len(keys))))
         if self.cursor == 0:
             self.index += 1
@@ -154,13 +154,15 @@ class Laps:
                 raise
             self._scan, self._whole = Scan(self._reactors), True  # a server that takes no cursor but its own
             return
-        done = [hash(one.key) for one in outcomes if one.result in _DONE]
+        results = [one.result for one in outcomes]
+        looked_at = [hash(one.key) for one in outcomes]
+        done = [key for key, result in zip(looked_at, results, strict=True) if result in _DONE]
         self._seen.update(done[: max(0, MAX_SEEN - len(self._seen))])
-        looked_at = done if not self._new_only else [hash(one.key) for one in outcomes]
-        self._passed.update(looked_at[: max(0, MAX_SEEN - len(self._passed))])
+        passed = looked_at if self._new_only else done
+        self._passed.update(passed[: max(0, MAX_SEEN - len(self._passed))])
         before = self.processed
         self.seen += len(outcomes)
-        self.outcomes.update(one.result for one in outcomes)
+        self.outcomes.update(results)
         self._found |= self.processed > before or not whole
         if self._scan.done:
             self.laps += self._whole
@@ -395,7 +397,7 @@ class _Feed:
         self._scan = scan
         self._until_s = until_s
         self._skip = skip
-        self._found: deque[tuple[SweptReactor, bytes]] = deque()
+        self._found: deque[tuple[SweptReactor, list[bytes]]] = deque()
         self._taking = asyncio.Lock()
         self._looked = False
         self.waiting: list[Outcome] = []
@@ -410,15 +412,19 @@ class _Feed:
     async def next_group(self) -> tuple[SweptReactor, list[bytes]] | None:
         """Up to GROUP keys; None when there are no more. Raises what the Redis client raises."""
         async with self._taking:
-            while len(self._found) < GROUP and not self._scan.done and self._may_look:
+            while not self._enough and not self._scan.done and self._may_look:
                 await self._look()
             if not self._found:
                 return None
-            reactor, _ = self._found[0]
-            keys: list[bytes] = []
-            while self._found and self._found[0][0] is reactor and len(keys) < GROUP:
-                keys.append(self._found.popleft()[1])
-            return reactor, keys
+            reactor, keys = self._found[0]
+            group, keys[:GROUP] = keys[:GROUP], []
+            if not keys:
+                self._found.popleft()
+            return reactor, group
+
+    @property
+    def _enough(self) -> bool:
+        return sum(len(keys) for _, keys in self._found) >= GROUP
 
     @property
     def _may_look(self) -> bool:
@@ -428,11 +434,18 @@ class _Feed:
     async def _look(self) -> None:
         self._looked = True
         reactor, found = await self._scan.page(self._app)
-        keys = [key for key in found if hash(key) not in self._skip]
+        skip = self._skip
+        keys = [key for key in found if hash(key) not in skip]
+        if not keys:
+            return
         self.seen[reactor.NAME] += len(keys)
-        waiting = await retries.not_yet_due(self._app, reactor.NAME, keys)
-        self.waiting += [later(key, "waits for its retry") for key in keys if key in waiting]
-        self._found.extend((reactor, key) for key in keys if key not in waiting)
+        if waiting := await retries.not_yet_due(self._app, reactor.NAME, keys):
+            self.waiting += [later(key, "waits for its retry") for key in keys if key in waiting]
+            keys = [key for key in keys if key not in waiting]
+        if self._found and self._found[-1][0] is reactor:
+            self._found[-1][1].extend(keys)
+        elif keys:
+            self._found.append((reactor, keys))
 
 
 async def _react_in_groups(app: Context, reactor: SweptReactor, keys: Sequence[bytes], operation: str) -> list[Outcome]:

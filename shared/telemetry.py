@@ -131,14 +131,36 @@ def start_export(connection_string: str, *, by_worker: bool) -> None:
 
 def record(function: str, reactor: str, operation: str, outcome: Outcome, duration_ms: float, audit_key: str) -> None:
     """Count one outcome of a reactor, with its duration, and log it. `function` is what ran: a trigger or a timer."""
-    count(function, outcome.result.value)
-    tally.outcome(reactor, operation, outcome.result.value, duration_ms)
-    attributes = {"function": function, "outcome": outcome.result.value}
-    _instruments().duration.record(duration_ms / 1000, attributes)
-    level = _level(outcome.result)
-    logged = logger.isEnabledFor(level)
-    if not logged and not tracing.enabled():
-        return
+    result = outcome.result
+    count(function, result)
+    tally.outcome(reactor, operation, result, duration_ms)
+    _instruments().duration.record(duration_ms / 1000, _attributes(function, result))
+    if _told(result):
+        _tell(function, reactor, operation, outcome, duration_ms, audit_key)
+
+
+def record_group(
+    function: str, reactor: str, operation: str, outcomes: Sequence[Outcome], duration_ms: float, audit_key: str
+) -> None:
+    """As `record` for each of these outcomes, which took so long together."""
+    for result, number in Counter([outcome.result for outcome in outcomes]).items():
+        count(function, result, number)
+        tally.outcome(reactor, operation, result, duration_ms, number)
+        for _ in range(number):
+            _instruments().duration.record(duration_ms / 1000, _attributes(function, result))
+        if _told(result):
+            for outcome in outcomes:
+                if outcome.result is result:
+                    _tell(function, reactor, operation, outcome, duration_ms, audit_key)
+
+
+def _told(result: Result) -> bool:
+    """Whether somebody reads or collects single outcomes of this kind: they cost more than to count them."""
+    return tracing.enabled() or logger.isEnabledFor(_level(result))
+
+
+def _tell(function: str, reactor: str, operation: str, outcome: Outcome, duration_ms: float, audit_key: str) -> None:
+    """Log one outcome, and say it in the open span."""
     effect = {
         "function": function,
         "reactor": reactor,
@@ -151,7 +173,8 @@ def record(function: str, reactor: str, operation: str, outcome: Outcome, durati
     told = {name: value for name, value in effect.items() if value is not None}
     if tracing.enabled():
         tracing.annotate(**told)
-    if logged:
+    level = _level(outcome.result)
+    if logger.isEnabledFor(level):
         logger.log(
             level,
             "%(function)s %(outcome)s %(key)s on %(operation)s in %(duration_ms).1f ms: %(reason)s",
@@ -160,26 +183,8 @@ def record(function: str, reactor: str, operation: str, outcome: Outcome, durati
         )
 
 
-def record_group(
-    function: str, reactor: str, operation: str, outcomes: Sequence[Outcome], duration_ms: float, audit_key: str
-) -> None:
-    """As `record` for each of these outcomes, which took so long together. Where they are not logged, those with the
-    same result are counted at once."""
-    for result, number in Counter(outcome.result for outcome in outcomes).items():
-        if tracing.enabled() or logger.isEnabledFor(_level(result)):
-            for outcome in outcomes:
-                if outcome.result is result:
-                    record(function, reactor, operation, outcome, duration_ms, audit_key)
-            continue
-        count(function, result.value, number)
-        tally.outcome(reactor, operation, result.value, duration_ms, number)
-        attributes = {"function": function, "outcome": result.value}
-        for _ in range(number):
-            _instruments().duration.record(duration_ms / 1000, attributes)
-
-
 def _level(result: Result) -> int:
-    if result is Result.RETRIED and _outages:
+    if _outages and result is Result.RETRIED:
         return logging.DEBUG  # the outage has its own lines; one more per waiting event would be a storm
     return _LEVEL.get(result, logging.INFO)
 
@@ -193,7 +198,13 @@ def malformed(function: str, fault: MalformedEvent) -> None:
 def count(function: str, what: str, n: int = 1) -> None:
     """Count `n` events of `function`: outcomes, and what is none, such as a claim taken over or keys swept."""
     counts[function, what] += n
-    _instruments().outcomes.add(n, {"function": function, "outcome": what})
+    _instruments().outcomes.add(n, _attributes(function, what))
+
+
+@cache
+def _attributes(function: str, outcome: str) -> dict[str, str]:
+    """Of a data point, made once: functions and outcomes are few. Nobody who is given them changes them."""
+    return {"function": function, "outcome": str(outcome)}
 
 
 def lag(reactor: str, lag_ms: float) -> None:

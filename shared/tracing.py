@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 invocation_id: ContextVar[str] = ContextVar("invocation_id", default="")
 """The platform's id of the invocation that runs; '' outside of one."""
 
+_NO_SPAN = nullcontext()
+
 
 def enabled() -> bool:
     """Whether an SDK is there that could collect spans."""
@@ -24,7 +26,7 @@ def enabled() -> bool:
 
 def span(name: str, **attributes: str | int) -> AbstractContextManager[None]:
     """A span around a block, as the child of whichever is open. Attributes must be fit to be shown."""
-    return _span(name, attributes) if enabled() else nullcontext()
+    return _span(name, attributes) if enabled() else _NO_SPAN
 
 
 def annotate(**attributes: str | int | float) -> None:

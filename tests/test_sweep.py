@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import logging
+import math
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -131,6 +132,20 @@ async def test_a_reactor_gets_each_key_of_a_page_once_in_groups_that_one_round_t
     assert max(map(len, gate.groups)) <= sweep.GROUP
     assert all(len(group) == len(set(group)) for group in gate.groups)
     assert report.seen == len(gate.keys)
+
+
+async def test_keys_that_are_passed_over_cost_nothing_but_the_scan(app):
+    gate = Gate()
+    keys = [f"gate:{number}".encode() for number in range(3 * sweep.GROUP)]
+    await app.redis.mset(dict.fromkeys(keys, 1))
+    await app.redis.config_resetstat()
+    known = {hash(key) for key in keys}
+    assert await sweep.stretch(app, sweep.Scan([gate]), scan_until_s=math.inf, skip=known) == ([], True)
+    commands = await app.redis.info("commandstats")
+    assert set(commands) - {"cmdstat_info", "cmdstat_config|resetstat"} == {"cmdstat_scan"}
+    known.remove(hash(keys[7]))
+    outcomes, _ = await sweep.stretch(app, sweep.Scan([gate]), scan_until_s=math.inf, skip=known)
+    assert [one.key for one in outcomes] == gate.keys == [keys[7]]
 
 
 async def test_what_was_done_is_counted_and_what_was_done_already_is_not(app):

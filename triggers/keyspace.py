@@ -12,6 +12,7 @@ from shared import batches, charts, events, sessions, settings, telemetry, traci
 from shared.bursts import Burst
 from shared.context import current
 from shared.errors import MalformedEvent
+from shared.events import KeyEvent
 from shared.outcomes import ignored
 from shared.sweep import SweptReactor
 
@@ -30,25 +31,27 @@ async def _handle(burst: Burst, reactor: Reactor, message: str, invocation: func
     began_s = time.perf_counter()
     burst.lane.begin(began_s)
     with tracing.span(burst.function):
-        await _react(burst, reactor, message, began_s)
+        if event := _telling(burst, reactor, message, began_s):
+            await burst.take(current(), event, began_s)
     if burst.due and settings.current().burst_sweep:
         await burst.sweep_slice(current())
     burst.lane.end(time.perf_counter())
 
 
-async def _react(burst: Burst, reactor: Reactor, message: str, began_s: float) -> None:
+def _telling(burst: Burst, reactor: Reactor, message: str, began_s: float) -> KeyEvent | None:
+    """The event in a message that tells of something to react to; any other is done with here."""
     try:
         event = events.parse_event(message)
     except MalformedEvent as fault:
         telemetry.malformed(burst.function, fault)
-        return
-    if event.operation in reactor.INERT_OPERATIONS:
-        outcome = ignored(event.key, "operation changes nothing")
-        duration_ms = (time.perf_counter() - began_s) * 1000
-        key = settings.current().audit_key
-        telemetry.record(burst.function, reactor.NAME, event.operation, outcome, duration_ms, key)
-    else:
-        await burst.take(current(), event, began_s)
+        return None
+    if event.operation not in reactor.INERT_OPERATIONS:
+        return event
+    outcome = ignored(event.key, "operation changes nothing")
+    duration_ms = (time.perf_counter() - began_s) * 1000
+    key = settings.current().audit_key
+    telemetry.record(burst.function, reactor.NAME, event.operation, outcome, duration_ms, key)
+    return None
 
 
 _batches_burst = Burst("process_fastapi_data", batches)

@@ -139,7 +139,7 @@ async def test_a_sweep_leaves_a_backoff_alone(
 ) -> None:
     await redis_client.set(ONE.key, batch(1))
     with monkeypatch.context() as patch:
-        patch.setattr(batches, "analyse", lambda *_, **__: 1 / 0)
+        patch.setattr(batches, "analyse_many", lambda *_, **__: 1 / 0)
         await batches.react(slow_to_retry, [ONE.key], "set")
         for _ in range(8):
             report = await sweep(slow_to_retry, (batches,), budget_s=5)
