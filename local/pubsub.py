@@ -100,9 +100,8 @@ class Subscription:
         mark = asyncio.get_running_loop().create_future()
         if self._pubsub is not None and self._pubsub.connection is not None and self._pubsub.connection.is_connected:
             self._marks[token] = mark
-            # A loss that shows here is the reader's to deal with: it releases the mark. The TypeError is what CPython
-            # 3.13.0 raises for a write on a socket that the server has just closed.
-            with suppress(RedisError, OSError, TypeError):
+            # A loss that shows here is the reader's to deal with: it releases the mark.
+            with suppress(RedisError, OSError):
                 await self._pubsub.ping(token)
         else:
             self._queue.put_nowait(mark)

@@ -15,7 +15,6 @@ from shared.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
-    from redis.asyncio.connection import AbstractConnection
 
 DATABASE = 0
 """The triggers watch `__keyspace@0__`; Azure Managed Redis has no other database."""
@@ -175,6 +174,8 @@ def open_client(options: ConnectionOptions) -> "Redis":
     from redis.asyncio.retry import Retry
     from redis.backoff import NoBackoff
 
+    from shared.wire import over_streams
+
     client = Redis(
         host=options.host,
         port=options.port,
@@ -190,22 +191,8 @@ def open_client(options: ConnectionOptions) -> "Redis":
         ssl=options.ssl,
     )
     pool = client.connection_pool
-    pool.connection_class = _packing_in_c(pool.connection_class)
+    pool.connection_class = over_streams(pool.connection_class)
     return client
-
-
-def _packing_in_c(connection_class: "type[AbstractConnection]") -> "type[AbstractConnection]":
-    """The same, with hiredis writing the commands too, where redis-py has it only read the answers: a script call for
-    64 batches has 400 arguments."""
-    from hiredis import pack_command
-
-    class PackingInC(connection_class):  # type: ignore[valid-type, misc]
-        def pack_command(self, *args: Any) -> list[bytes]:
-            if b" " in self.encoder.encode(args[0]):  # two words are two arguments; the base class tells them apart
-                return super().pack_command(*args)  # type: ignore[no-any-return]
-            return [pack_command(args)]
-
-    return PackingInC
 
 
 def load_redis() -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,6 +12,7 @@ import redis.asyncio
 from shared import baseline, batches, claims, namespaces
 from shared.claims import CLAIM_BYTES, LATER, Batch, Claim
 from shared.context import Context, open_context
+from shared.dead_letters import Payload, mark_key
 from shared.outcomes import Outcome, Result
 from shared.settings import Settings
 
@@ -18,6 +20,8 @@ ONE = Batch(b"fastapi:temp:data:b1", b"b1")
 CLAIM = b"fastapi:queue:processing:b1"
 RESULT = b"fastapi:results:analysis:b1"
 BATCH = json.dumps([{"metric": "m", "ts": 1, "value": 2.0}])
+A, B, C = ("a" * 200, "b" * 200, "c" * 200)
+"""Contents that differ from end to end."""
 
 
 @pytest.fixture
@@ -25,10 +29,19 @@ async def workers(app_settings: Settings, redis_client: redis.asyncio.Redis) -> 
     """Two processes' worth of the app, with leases of 100 ms, and one batch."""
     await redis_client.set(ONE.key, BATCH, ex=3600)
     settings = msgspec.structs.replace(app_settings, lease_s=0.1)
-    both = (open_context(settings), open_context(settings))
-    yield both
-    for one in both:
-        await one.redis.aclose()
+    async with open_context(settings).redis as one, open_context(settings).redis as other:
+        yield Context(settings, one), Context(settings, other)
+
+
+@pytest.fixture
+async def patient(app_settings: Settings, redis_client: redis.asyncio.Redis) -> AsyncIterator[tuple[Context, Context]]:
+    """The same with leases that end only by `end_lease`."""
+    async with open_context(app_settings).redis as one, open_context(app_settings).redis as other:
+        yield Context(app_settings, one), Context(app_settings, other)
+
+
+async def end_lease(client: redis.asyncio.Redis) -> None:
+    await client.hset(CLAIM, "lease_until_ms", 0)
 
 
 async def claim(app: Context) -> Claim:
@@ -66,16 +79,97 @@ async def test_a_claim_says_who_until_when_and_lives_half_an_hour(
     assert 3_590_000 < held.ttl_ms <= 3_600_000
 
 
-@pytest.mark.parametrize(("content", "then"), [(BATCH + " ", b"again"), (BATCH, b"committed")])
-async def test_a_live_lease_is_skipped_and_its_holder_looks_again_where_the_content_is_another(
-    workers: tuple[Context, Context], redis_client: redis.asyncio.Redis, content: str, then: bytes
+@pytest.mark.parametrize(
+    ("found", "wanted"),
+    [([A], False), ([B], True), ([B, A], False), ([A, B], True), ([B, C], True), ([B, A, B], True)],
+    ids=["the same", "other", "other then the same", "the same then other", "two others", "other in the end"],
+)
+@pytest.mark.parametrize("ending", ["commit", "release", "a late commit"])
+async def test_a_live_lease_is_skipped_and_its_holder_looks_again_where_others_last_found_other_content(
+    patient: tuple[Context, Context],
+    redis_client: redis.asyncio.Redis,
+    found: list[str],
+    wanted: bool,
+    ending: str,
 ) -> None:
-    held = await claim(workers[0])
-    await redis_client.set(ONE.key, content, ex=3600)
-    for other in workers:
-        (answer,) = await claims.claim(other, [ONE])
-        assert answer == Outcome(ONE.key, Result.LATER, "another worker is at it")
-    assert await commit(workers[0], held) == then
+    await redis_client.set(ONE.key, A)
+    held = await claim(patient[0])
+    for content in found:
+        await redis_client.set(ONE.key, content)
+        for other in patient:
+            (answer,) = await claims.claim(other, [ONE])
+            assert answer == Outcome(ONE.key, Result.LATER, "another worker is at it")
+    if ending == "release":
+        assert await claims.release(patient[0], [held]) == [wanted]
+        return
+    if ending == "a late commit":  # its answer was lost, or somebody replayed the same content
+        await redis_client.set(RESULT, claims.result_head(held.payload.digest) + b"}")
+    answers = {"commit": (b"committed", b"again"), "a late commit": (b"same", b"same again")}
+    assert await commit(patient[0], held) == answers[ending][wanted]
+    assert not await redis_client.exists(CLAIM)
+
+
+@pytest.mark.parametrize("ended", [Result.PROCESSED, Result.DEAD])
+async def test_content_that_was_done_before_comes_back_while_other_content_is_worked_on(
+    patient: tuple[Context, Context], redis_client: redis.asyncio.Redis, ended: Result
+) -> None:
+    await redis_client.set(ONE.key, B)
+    done = await claim(patient[0])
+    if ended is Result.PROCESSED:
+        assert await commit(patient[0], done) == b"committed"
+    else:
+        await claims.release(patient[0], [done])
+        await redis_client.set(mark_key(claims.REACTOR, ONE.key), done.payload.digest)
+    await redis_client.set(ONE.key, A)
+    held = await claim(patient[0])
+    await redis_client.set(ONE.key, B)
+    (answer,) = await claims.claim(patient[1], [ONE])
+    assert isinstance(answer, Outcome)
+    assert answer.result is Result.DUPLICATE
+    assert await commit(patient[0], held) == b"again", "else the result would be that of A until a sweep comes"
+
+
+async def test_of_content_that_nobody_saw_but_a_holder_who_died_there_is_nothing_to_look_for(
+    patient: tuple[Context, Context], redis_client: redis.asyncio.Redis
+) -> None:
+    await redis_client.set(ONE.key, A)
+    await claim(patient[0])
+    await redis_client.set(ONE.key, B)
+    await claims.claim(patient[1], [ONE])
+    await redis_client.set(ONE.key, A)
+    await end_lease(redis_client)
+    assert await commit(patient[1], await claim(patient[1])) == b"committed"
+
+
+async def test_who_replays_a_letter_looks_again_only_where_its_key_came_back_with_other_content(
+    patient: tuple[Context, Context], redis_client: redis.asyncio.Redis
+) -> None:
+    letter = Payload("string", "", [A.encode()])
+
+    async def replayed() -> Claim:
+        await redis_client.delete(ONE.key, RESULT)
+        held = await claims.claim_replay(patient[0], ONE, letter)
+        assert isinstance(held, Claim), held
+        return held
+
+    for content, then in ((A, b"committed"), (B, b"again")):
+        held = await replayed()
+        await redis_client.set(ONE.key, content)
+        await claims.claim(patient[1], [ONE])
+        assert await commit(patient[0], held) == then
+    await redis_client.delete(RESULT)
+    await claim(patient[1])
+    await redis_client.set(ONE.key, C)
+    await claims.claim(patient[1], [ONE])
+    await end_lease(redis_client)
+    assert await commit(patient[0], await replayed()) == b"committed", "what was noted for a holder who died is not"
+
+
+async def test_a_key_that_is_named_twice_in_a_call_is_claimed_once(workers: tuple[Context, Context]) -> None:
+    held, answer = await claims.claim(workers[0], [ONE, ONE])
+    assert isinstance(held, Claim)
+    assert isinstance(answer, Outcome)
+    assert await commit(workers[0], held) == b"committed"
 
 
 async def test_where_one_of_a_group_cannot_be_committed_nothing_is_written_and_the_others_are_told_apart(
@@ -161,13 +255,79 @@ async def test_a_commit_without_its_claim_is_refused(
     assert await redis_client.keys() == []
 
 
-async def test_new_content_starts_its_attempts_anew(
-    workers: tuple[Context, Context], redis_client: redis.asyncio.Redis
+async def attempts(patient: tuple[Context, Context], client: redis.asyncio.Redis, contents: Sequence[Any]) -> list[int]:
+    """Which attempt each claim is, where every worker dies of what it claimed."""
+    found = []
+    for number, content in enumerate(contents):
+        await write(client, content)
+        found.append((await claim(patient[number % 2])).attempt)
+        await end_lease(client)
+    return found
+
+
+async def write(client: redis.asyncio.Redis, content: Any) -> None:
+    await client.delete(ONE.key)
+    match content:
+        case list():
+            await client.rpush(ONE.key, *content)
+        case dict():
+            await client.hset(ONE.key, mapping=content)
+        case _:
+            await client.set(ONE.key, content)
+
+
+LONG = b"<" + b"x" * 198 + b">"
+SHORT = [b"1", b"2", b"3"]
+FIELDS = {"a": "1", "b": "2", "c": "3"}
+
+
+@pytest.mark.parametrize("content", [LONG, b"1", SHORT, FIELDS], ids=["string", "short string", "list", "hash"])
+async def test_no_claim_on_content_that_kills_its_worker_is_missed(
+    patient: tuple[Context, Context], redis_client: redis.asyncio.Redis, content: Any
 ) -> None:
-    await claim(workers[0])
-    await until_free(redis_client)
-    await redis_client.set(ONE.key, json.dumps([{"metric": "m", "ts": 1, "value": 3.0}]))
-    assert (await claim(workers[1])).attempt == 1
+    assert await attempts(patient, redis_client, [content] * 4) == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (LONG, LONG[:100] + b"x" + LONG[100:]),
+        (LONG, b"x" + LONG[1:]),
+        (LONG, LONG[:-1] + b"x"),
+        (LONG, LONG[:63] + b"y" + LONG[64:]),
+        (LONG, LONG[:-64] + b"y" + LONG[-63:]),
+        (b"1", b"2"),
+        (SHORT, [b"1", b"9", b"3"]),
+        (SHORT, [b"1", b"23", b""]),
+        (FIELDS, FIELDS | {"b": "9"}),
+        (LONG, [LONG]),
+    ],
+)
+async def test_new_content_starts_its_attempts_anew(
+    patient: tuple[Context, Context], redis_client: redis.asyncio.Redis, before: Any, after: Any
+) -> None:
+    assert await attempts(patient, redis_client, [before, after, after, before]) == [1, 1, 2, 1]
+
+
+async def test_new_content_of_the_same_length_and_edges_has_one_attempt_less_and_only_after_a_first_claim(
+    patient: tuple[Context, Context], redis_client: redis.asyncio.Redis
+) -> None:
+    others = [LONG[:100] + bytes([letter]) + LONG[101:] for letter in b"abc"]
+    assert await attempts(patient, redis_client, [others[0], others[1], others[1], others[2]]) == [1, 2, 3, 1]
+
+
+async def test_a_new_batch_costs_redis_six_commands_and_no_digest(
+    app: Context, redis_client: redis.asyncio.Redis
+) -> None:
+    new = [Batch(f"fastapi:temp:data:{number}".encode(), str(number).encode()) for number in range(64)]
+    await redis_client.mset({batch.key: BATCH for batch in new})
+    await claims.claim(app, [ONE])  # loads the script
+    await redis_client.config_resetstat()
+    held = await claims.claim(app, new)
+    calls = {name: about["calls"] for name, about in (await redis_client.info("commandstats")).items()}
+    needed = {f"cmdstat_{name}" for name in ("exists", "strlen", "get", "hset", "expire", "pttl")}
+    assert {name: count for name, count in calls.items() if count >= len(new)} == dict.fromkeys(needed, len(new))
+    assert all(isinstance(one, Claim) and not one.payload.known_digest for one in held)
 
 
 async def test_long_work_keeps_its_lease(workers: tuple[Context, Context], redis_client: redis.asyncio.Redis) -> None:

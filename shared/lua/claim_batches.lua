@@ -14,7 +14,8 @@
 --        10 "1" to pass over batches that have a result or a holder already, whatever their content: no reading then
 -- Returns {time in s, model as {field, value, ...} or {}, one array per batch ...}, each of
 --        {"gone"}                    no such key
---        {"done"}                    the result was made from this very content
+--        {"done"}                    the result was made from this very content; should somebody be at work on other
+--                                    content, written in between, that holder will look again when it is done
 --        {"passed"}                  see ARGV 10
 --        {"dead"}                    this content became a dead letter
 --        {"held"}                    somebody holds a live lease on it; if on other content, that holder will look again
@@ -28,8 +29,8 @@
 --        {"string", digest, attempt, token, ttl in ms, value}
 --        {"list",   digest, attempt, token, ttl in ms, element, ...}
 --        {"hash",   digest, attempt, token, ttl in ms, field, value, ...}   sorted by field
---      The last three are claims: token is the fencing token, attempt is one more than the claims on this content that did
---      not end (the worker died, or was slower than its lease).
+--      The last three are claims: token is the fencing token, attempt is one more than the claims on this content that
+--      did not end (the worker died, or was slower than its lease).
 -- digest is the SHA-1 of the content in hex; of a list or hash, of its parts each with its length in front, so that
 -- equal content has an equal digest whatever its encoding in memory. It takes longer than all the rest, and Redis is
 -- one for all: where there is neither result nor claim nor mark to compare with, a string's is "" and left to whoever
@@ -141,7 +142,8 @@ end
 
 local function claim(key, result, claim_key, mark_key)
   if bytes_left <= 0 then return {'later'} end
-  local new = redis.call('EXISTS', result, claim_key, mark_key) == 0
+  local there = redis.call('EXISTS', result, claim_key, mark_key)
+  local new = there == 0
   local head, mark
   if not new then
     head = redis.pcall('GETRANGE', result, 0, head_bytes - 1)
@@ -161,17 +163,14 @@ local function claim(key, result, claim_key, mark_key)
   local digest = new and kind == 'string' and '' or digest_of(kind, parts)
   local token, attempt = first_token, 1
   if not new then
-    if head == '{"inputDigest":"' .. digest .. '"' then return {'done'} end
-    if mark == digest then
-      redis.call('EXPIRE', mark_key, ARGV[8])
-      return {'dead'}
-    end
+    local ended = head == '{"inputDigest":"' .. digest .. '"' and 'done' or mark == digest and 'dead'
+    if ended == 'dead' then redis.call('EXPIRE', mark_key, ARGV[8]) end
+    if ended and there == 1 then return {ended} end -- nearly always: nobody claims it
     local held = redis.pcall('HMGET', claim_key, 'lease_until_ms', 'token', 'attempt', 'content')
+    local somebody_at_it = held[2] and live(held[1])
+    if somebody_at_it then redis.call('HSET', claim_key, 'again', digest) end
+    if ended or somebody_at_it then return {ended or 'held'} end
     if not held[2] and redis.call('EXISTS', claim_key) == 1 then return {'foreign'} end
-    if live(held[1]) then
-      redis.call('HSET', claim_key, 'again', digest)
-      return {'held'}
-    end
     if held[2] then -- its holder died, or is too slow
       token = string.format('%.0f', math.max(now_us, (tonumber(held[2]) or 0) + 1))
       if held[4] == digest or kind == 'string' and held[4] == edges_of(parts[1]) then

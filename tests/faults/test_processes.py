@@ -14,7 +14,7 @@ from tests.faults.traffic import CommitCounter, Traffic, check_commits
 pytestmark = pytest.mark.timeout(120)
 
 LONGEST_BURST = 30
-HEAVY_RECORDS = 10_000
+HEAVY_RECORDS = 25_000
 """Readings of a batch whose analysis takes some 40 ms: while that lasts, a process dies with the claim in its hand."""
 SETTLE_S = 30.0
 LEASE_S = 1.0
