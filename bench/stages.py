@@ -69,7 +69,7 @@ def _computed(app: Context, held: list[Claim], spent_s: defaultdict[str, float])
     at.append(time.process_time())
     commits = [batches._as_commit(one) for one in ready]
     at.append(time.process_time())
-    delta = batches._delta(ready)
+    delta = batches._delta(given)
     at.append(time.process_time())
     call = claims.commit_call(app, commits, delta)
     at.append(time.process_time())

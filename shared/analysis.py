@@ -9,7 +9,6 @@ they advise, the mean absolute deviation takes its place: M = (x - median) / (1.
 """
 
 import math
-import struct
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,6 +20,7 @@ import msgspec
 from shared import lazy_numpy
 from shared.baseline import Baseline
 from shared.readings import Readings, Series, Timestamp
+from shared.sketch import doubles
 
 MIN_SAMPLES_OF_A_BATCH = 10
 """Below this a batch says too little about its own spread to be scored against itself: of five normal values, one in
@@ -161,8 +161,7 @@ def _analyse_alike(group: Sequence[Readings], standard: _Standard) -> Iterable[A
     rows = [series.values for readings in group for series in readings.series.values()]
     if np is None or len(rows) < _MANY or any(len(row) != count for row in rows):
         return [_analyse(readings, standard) for readings in group]
-    pack = struct.Struct(f"{count}d").pack
-    ordered = np.frombuffer(b"".join([pack(*row) for row in rows])).reshape(len(group), len(names), count).copy()
+    ordered = np.frombuffer(doubles(rows)).reshape(len(group), len(names), count)
     ordered.sort()
     low, high = ordered[..., 0], ordered[..., -1]
     if max(-low.min(), high.max()) > _HUGE:

@@ -4,9 +4,7 @@ claim (1 round trip for up to 64 batches) -> readings -> analysis (pure) -> fenc
 """
 
 import asyncio
-import struct
 import time
-from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -36,6 +34,7 @@ from shared.offloop import off_loop
 from shared.outcomes import Outcome, Result, duplicate, ignored, later, processed
 from shared.readings import Readings
 from shared.settings import Settings
+from shared.sketch import doubles
 from shared.swept import NEW_ONLY, Swept
 
 NAME = REACTOR
@@ -99,8 +98,8 @@ class _Ready(msgspec.Struct, frozen=True):
     claim: Claim
     result: _Result
     message: _Message
-    values: Mapping[str, array[float]]
-    """What it adds to the model, per metric; packed while the values are at hand."""
+    given: Readings
+    """They are added to the model."""
 
 
 async def react(app: Context, keys: Sequence[bytes], operation: str) -> list[Outcome]:
@@ -295,11 +294,7 @@ def _ready(held: Claim, given: Readings, found: Analysis, model: Baseline, now: 
     )
     anomalies = len(told.anomalies) + told.anomalies_omitted
     message = _Message(shown_id, shown_id, digest, now, told.readings, anomalies)
-    return _Ready(held, result, message, {name: _packed(series.values) for name, series in given.series.items()})
-
-
-def _packed(values: Sequence[float]) -> array[float]:
-    return array("d", struct.pack(f"{len(values)}d", *values))  # four times as fast as array("d", values)
+    return _Ready(held, result, message, given)
 
 
 def _now() -> str:
@@ -311,7 +306,8 @@ async def _commit(app: Context, ready: Mapping[int, _Ready]) -> dict[int, _Found
     found: dict[int, _Found] = {}
     waiting = dict(ready)
     while waiting:
-        call = claims.commit_call(app, [_as_commit(one) for one in waiting.values()], _delta(waiting.values()))
+        delta = _delta([one.given for one in waiting.values()])
+        call = claims.commit_call(app, [_as_commit(one) for one in waiting.values()], delta)
         (replies,) = await ledger.run_repeatable(app, "commit_batches", [call])
         if isinstance(replies, Exception):
             if ledger.is_outage(replies):
@@ -332,12 +328,12 @@ def _as_commit(one: _Ready) -> Commit:
     return Commit(one.claim, msgspec.json.encode(one.result), msgspec.json.encode(one.message))
 
 
-def _delta(ready: Iterable[_Ready]) -> bytes:
-    together: defaultdict[str, array[float]] = defaultdict(lambda: array("d"))
-    for one in ready:
-        for metric, values in one.values.items():
-            together[metric] += values
-    return baseline.encode_delta(together)
+def _delta(given: Iterable[Readings]) -> bytes:
+    rows: defaultdict[str, list[Sequence[float]]] = defaultdict(list)
+    for some in given:
+        for metric, series in some.series.items():
+            rows[metric].append(series.values)
+    return baseline.encode_delta({metric: doubles(values) for metric, values in rows.items()})
 
 
 async def _away(app: Context, waiting: Mapping[int, _Ready], error: Exception) -> dict[int, _Found]:

@@ -4,9 +4,7 @@ import math
 import random
 import statistics
 import struct
-from array import array
 from collections import Counter
-from types import SimpleNamespace
 from unittest.mock import patch
 
 import msgspec
@@ -18,6 +16,7 @@ from hypothesis import strategies as st
 from shared import baseline, batches, lazy_numpy
 from shared import sketch as sketches
 from shared.baseline import GENERATION_S, NO_FOLD, decode_model, encode_delta
+from shared.readings import Readings, Series
 from shared.sketch import FINEST_SHIFT, MANY, MAX_BUCKETS, Sketch, centre, merge, sketch
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -167,8 +166,8 @@ def test_what_a_group_of_batches_adds_is_what_each_of_them_adds(
 ) -> None:
     group *= repeats
     with patch.object(lazy_numpy, "_numpy", numpy):
-        packed = [{metric: array("d", values) for metric, values in one.items()} for one in group]
-        delta = batches._delta(SimpleNamespace(values=one) for one in packed)
+        given = [Readings({metric: Series(tuple(values), ()) for metric, values in one.items()}) for one in group]
+        delta = batches._delta(given)
         together = decode_model([f"+{NOW_S // GENERATION_S}:1".encode(), delta], NOW_S)
         one_by_one = decode_model(model(*group), NOW_S)
     assert together.sketches == one_by_one.sketches
