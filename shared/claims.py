@@ -80,26 +80,38 @@ async def claim(app: Context, batches: Sequence[Batch], *, new_only: bool = Fals
 
     Renews the copy of the baseline on the way when it is too old. Raises what the Redis client raises.
     """
-    wants_model = not app.baseline.fresh(app.settings.baseline_max_age_s)
+    wants_model = _wants_model(app)
     keys = [key for batch in batches for key in _keys(batch)]
-    now_s, model, *answers = await app.script("claim_batches")(
-        keys=[*keys, model_key()],
-        args=[
-            app.owner,
-            app.settings.lease_ms,
-            app.settings.max_payload_bytes,
-            CLAIM_BYTES,
-            HEAD_BYTES,
-            int(wants_model),
-            namespaces.PROCESSING_QUEUE_TTL_S,
-            namespaces.DEAD_MARK_TTL_S,
-            MAX_PARTS,
-            int(new_only),
-        ],
-    )
-    if wants_model:
-        await _renew_baseline(app, model, now_s)
+    app.baseline.being_read |= wants_model
+    try:
+        now_s, model, *answers = await app.script("claim_batches")(
+            keys=[*keys, model_key()],
+            args=[
+                app.owner,
+                app.settings.lease_ms,
+                app.settings.max_payload_bytes,
+                CLAIM_BYTES,
+                HEAD_BYTES,
+                int(wants_model),
+                namespaces.PROCESSING_QUEUE_TTL_S,
+                namespaces.DEAD_MARK_TTL_S,
+                MAX_PARTS,
+                int(new_only),
+            ],
+        )
+        if wants_model:
+            await _renew_baseline(app, model, now_s)
+    finally:
+        app.baseline.being_read &= not wants_model
     return [_answer(batch, answer) for batch, answer in zip(batches, answers, strict=True)]
+
+
+def _wants_model(app: Context) -> bool:
+    """Whether to read the model along. Of several groups at work one does, if there is a copy for the others."""
+    copy, max_age_s = app.baseline, app.settings.baseline_max_age_s
+    if copy.fresh(max_age_s):
+        return False
+    return not copy.being_read or copy.read_s is None or max_age_s == 0
 
 
 async def _renew_baseline(app: Context, model: Sequence[bytes], now_s: int) -> None:

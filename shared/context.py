@@ -32,6 +32,8 @@ class BaselineCopy:
 
     value: Baseline = field(default_factory=Baseline)
     read_s: float | None = None
+    being_read: bool = False
+    """Whether a call that is under way reads it along."""
     _fold: Fold = NO_FOLD
     _renewing: "asyncio.Task[Baseline] | None" = None
 

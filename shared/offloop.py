@@ -1,6 +1,7 @@
 """Work that would hold up the event loop, in a thread of its own and with a limit of time."""
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,12 +10,18 @@ from functools import partial
 from shared.errors import WorkTimeout
 
 
+SWITCH_S = 0.0005
+"""How long a thread computes until the event loop has its turn. With Python's own 5 ms each read of a socket, and each
+sort of NumPy's, would wait that long to go on beside a thread at work."""
+
+
 async def off_loop[**P, T](timeout_s: float, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """What `work` returns or raises; WorkTimeout when it takes longer than `timeout_s`.
 
     A thread cannot be stopped, so one that hangs is left behind. That is why it is a new one each time and not of a
     pool: a pool would be full after a few of them, and nothing would run any more.
     """
+    sys.setswitchinterval(SWITCH_S)
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 

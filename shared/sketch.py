@@ -56,7 +56,7 @@ class Sketch:
         """The inverse of `flat`. Raises ValueError for numbers that are no sketch."""
         shift, buckets, counts = numbers[0], numbers[1::2], numbers[2::2]
         limit = _MAGNITUDE >> shift if 0 <= shift < 64 else -1
-        if any(abs(bucket) > limit for bucket in buckets) or any(count < 1 for count in counts):
+        if buckets and (max(buckets) > limit or min(buckets) < -limit or min(counts) < 1):
             raise ValueError("not a sketch")
         return cls(shift, dict(zip(buckets, counts, strict=True)))
 
@@ -121,8 +121,7 @@ def merge(sketches: Iterable[Sketch]) -> Sketch:
     shift = max((one.shift for one in given), default=FINEST_SHIFT)
     counts: dict[int, int] = {}
     for one in given:
-        for bucket, count in _coarser(one.counts, shift - one.shift).items():
-            counts[bucket] = counts.get(bucket, 0) + count
+        _add(counts, one.counts, shift - one.shift)
     return Sketch(*_collapse(shift, counts))
 
 
@@ -147,10 +146,15 @@ def _joins_after(low: int, high: int) -> int:
 
 def _coarser(counts: Mapping[int, int], bits: int) -> dict[int, int]:
     joined: dict[int, int] = {}
+    _add(joined, counts, bits)
+    return joined
+
+
+def _add(to: dict[int, int], counts: Mapping[int, int], bits: int) -> None:
+    """Add counts whose buckets are `bits` finer."""
     for bucket, count in counts.items():
         key = bucket >> bits if bucket >= 0 else -(-bucket >> bits)
-        joined[key] = joined.get(key, 0) + count
-    return joined
+        to[key] = to.get(key, 0) + count
 
 
 @dataclass(frozen=True)
