@@ -9,7 +9,6 @@ from functools import partial
 
 from shared.errors import WorkTimeout
 
-
 SWITCH_S = 0.0005
 """How long a thread computes until the event loop has its turn. With Python's own 5 ms each read of a socket, and each
 sort of NumPy's, would wait that long to go on beside a thread at work."""
