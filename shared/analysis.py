@@ -19,8 +19,8 @@ import msgspec
 
 from shared import lazy_numpy
 from shared.baseline import Baseline
+from shared.doubles import joined
 from shared.readings import Readings, Series, Timestamp
-from shared.sketch import doubles
 
 MIN_SAMPLES_OF_A_BATCH = 10
 """Below this a batch says too little about its own spread to be scored against itself: of five normal values, one in
@@ -161,7 +161,7 @@ def _analyse_alike(group: Sequence[Readings], standard: _Standard) -> Iterable[A
     rows = [series.values for readings in group for series in readings.series.values()]
     if np is None or len(rows) < _MANY or any(len(row) != count for row in rows):
         return [_analyse(readings, standard) for readings in group]
-    ordered = np.frombuffer(doubles(rows)).reshape(len(group), len(names), count)
+    ordered = np.frombuffer(joined(rows)).reshape(len(group), len(names), count)
     ordered.sort()
     low, high = ordered[..., 0], ordered[..., -1]
     if max(-low.min(), high.max()) > _HUGE:
@@ -197,11 +197,16 @@ def _sums(np: Any, columns: Any) -> Any:
     (Neumaier, "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen", ZAMM 1974). The error is found
     as Knuth's TwoSum does, which is exact like Neumaier's own way."""
     total, errors = columns[0] + 0.0, np.zeros_like(columns[0])
+    sum_, rounded, error = (np.empty_like(total) for _ in range(3))  # a new one for each step would take twice as long
     for column in columns[1:]:
-        sum_ = total + column
-        rounded = sum_ - total
-        errors += (total - (sum_ - rounded)) + (column - rounded)
-        total = sum_
+        np.add(total, column, out=sum_)
+        np.subtract(sum_, total, out=rounded)
+        np.subtract(sum_, rounded, out=error)
+        np.subtract(total, error, out=error)
+        np.subtract(column, rounded, out=rounded)
+        error += rounded
+        errors += error
+        total, sum_ = sum_, total
     return total + errors
 
 

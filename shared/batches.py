@@ -5,6 +5,7 @@ claim (1 round trip for up to 64 batches) -> readings -> analysis (pure) -> fenc
 
 import asyncio
 import time
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -28,13 +29,13 @@ from shared.baseline import Baseline
 from shared.claims import MODEL_NAME, REACTOR, Batch, Claim, Commit
 from shared.context import Context
 from shared.dead_letters import Payload
+from shared.doubles import joined
 from shared.errors import NotReady, WorkerLost
 from shared.memory import keep_freed
 from shared.offloop import off_loop
 from shared.outcomes import Outcome, Result, duplicate, ignored, later, processed
 from shared.readings import Readings
 from shared.settings import Settings
-from shared.sketch import doubles
 from shared.swept import NEW_ONLY, Swept
 
 NAME = REACTOR
@@ -329,11 +330,11 @@ def _as_commit(one: _Ready) -> Commit:
 
 
 def _delta(given: Iterable[Readings]) -> bytes:
-    rows: defaultdict[str, list[Sequence[float]]] = defaultdict(list)
+    rows: defaultdict[str, list[array[float]]] = defaultdict(list)
     for some in given:
         for metric, series in some.series.items():
             rows[metric].append(series.values)
-    return baseline.encode_delta({metric: doubles(values) for metric, values in rows.items()})
+    return baseline.encode_delta({metric: joined(values) for metric, values in rows.items()})
 
 
 async def _away(app: Context, waiting: Mapping[int, _Ready], error: Exception) -> dict[int, _Found]:

@@ -6,6 +6,7 @@ are told apart by their reason. Both paths give the same readings for clean inpu
 """
 
 import math
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from threading import Lock
@@ -14,6 +15,7 @@ from typing import Annotated, Any, Protocol
 import msgspec
 from msgspec.structs import astuple
 
+from shared.doubles import packed
 from shared.errors import NotReady, Rejected
 from shared.payload import decode_json
 
@@ -80,7 +82,7 @@ class _Origin(msgspec.Struct, gc=False):
 class Series(msgspec.Struct, frozen=True, gc=False):
     """The readings of one metric in the order they came; `sources[i]` belongs to `values[i]`. All values are finite."""
 
-    values: tuple[float, ...]
+    values: array[float]
     sources: Sequence[Source]
 
 
@@ -124,7 +126,7 @@ class _Gathered:
         if not self.series:
             reason, _ = self.rejected.most_common(1)[0] if self.rejected else ("", 0)
             raise Rejected(f"no usable reading: {reason}" if reason else "no readings")
-        series = {name: Series(tuple(values), sources) for name, (values, sources) in sorted(self.series.items())}
+        series = {name: Series(packed(values), sources) for name, (values, sources) in sorted(self.series.items())}
         return Readings(series, self.rejected)
 
 
@@ -238,7 +240,9 @@ def _decoded(decode: Callable[[bytes], Any], raw: bytes) -> list[Any] | None:
 
 
 def _table(layout: _Layout, records: list[_WideRecord[Any]]) -> Readings:
-    columns = tuple(zip(*[astuple(record.data) for record in records], strict=True))
+    columns = [*map(packed, zip(*[astuple(record.data) for record in records], strict=True))]
+    for record in records:  # from here on they are sources only
+        record.data = None
     return Readings({name: Series(columns[place], records) for name, place in layout.places})
 
 
@@ -249,7 +253,7 @@ def _columns(records: list[_WideRecord[dict[str, float]]]) -> dict[str, Series]:
     if set(map(len, rows)) != {len(metrics)}:
         return {}
     try:
-        return {name: Series(tuple([row[name] for row in rows]), records) for name in metrics}
+        return {name: Series(packed([row[name] for row in rows]), records) for name in metrics}
     except KeyError:
         return {}
 
@@ -259,14 +263,14 @@ def _ragged(records: list[_WideRecord[dict[str, float]]]) -> dict[str, Series]:
     for record in records:
         for name in record.data:
             having[name].append(record)
-    return {name: Series(tuple([one.data[name] for one in some]), some) for name, some in sorted(having.items())}
+    return {name: Series(packed([one.data[name] for one in some]), some) for name, some in sorted(having.items())}
 
 
 def _groups(longs: list[_LongReading]) -> dict[str, Series]:
     of: defaultdict[str, list[_LongReading]] = defaultdict(list)
     for reading in longs:
         of[reading.metric].append(reading)
-    return {name: Series(tuple([one.value for one in some]), some) for name, some in sorted(of.items())}
+    return {name: Series(packed([one.value for one in some]), some) for name, some in sorted(of.items())}
 
 
 def _learn(metrics: tuple[bytes, ...], clean: Mapping[str, Series]) -> None:

@@ -46,7 +46,8 @@ def test_the_statistics_are_those_of_numpy(values: list[float]) -> None:
     found = analysed(batch(m=values)).metrics["m"]
     assert found.count == len(values)
     assert found.mean == pytest.approx(np.mean(values), rel=1e-9, abs=1e-9)
-    assert found.std == pytest.approx(np.std(values), rel=1e-6, abs=1e-6)
+    # Of equal values NumPy's own mean is off by some last bits, and so is what they deviate from it.
+    assert found.std == pytest.approx(np.std(values), rel=1e-6, abs=max(1e-6, 1e-15 * max(map(abs, values))))
     assert (found.min, found.max) == (min(values), max(values))
     for name, quantile in (("p50", 50), ("p95", 95), ("p99", 99)):
         assert getattr(found, name) == pytest.approx(np.percentile(values, quantile), rel=1e-9, abs=1e-9)

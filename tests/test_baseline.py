@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from shared import baseline, batches, lazy_numpy
 from shared import sketch as sketches
 from shared.baseline import GENERATION_S, NO_FOLD, decode_model, encode_delta
+from shared.doubles import packed
 from shared.readings import Readings, Series
 from shared.sketch import FINEST_SHIFT, MANY, MAX_BUCKETS, Sketch, centre, merge, sketch
 
@@ -166,7 +167,7 @@ def test_what_a_group_of_batches_adds_is_what_each_of_them_adds(
 ) -> None:
     group *= repeats
     with patch.object(lazy_numpy, "_numpy", numpy):
-        given = [Readings({metric: Series(tuple(values), ()) for metric, values in one.items()}) for one in group]
+        given = [Readings({metric: Series(packed(values), ()) for metric, values in one.items()}) for one in group]
         delta = batches._delta(given)
         together = decode_model([f"+{NOW_S // GENERATION_S}:1".encode(), delta], NOW_S)
         one_by_one = decode_model(model(*group), NOW_S)
