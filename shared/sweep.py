@@ -113,8 +113,8 @@ class Laps:
 
     The first lap begins anywhere, so that several instances that begin at once do not all go for the same keys: SCAN
     goes on from any number as from a cursor. Keys that it has seen done it does not look at again: what happens to them
-    from then on has events of its own. Laps are for new keys only, while they find any: then it looks once at what it
-    has passed over, too.
+    from then on has events of its own. Laps are for new keys only, while they find many: then it looks at what it has
+    passed over, too.
     """
 
     def __init__(self, reactors: Sequence[SweptReactor]) -> None:
@@ -122,6 +122,7 @@ class Laps:
         self._scan = Scan(reactors, cursor=secrets.randbits(62))
         self._whole = False
         self._found = False
+        self._processed_before = 0
         self._new_only = True
         self._seen: set[int] = set()
         self._passed: set[int] = set()
@@ -167,7 +168,8 @@ class Laps:
         if self._scan.done:
             self.laps += self._whole
             self.ended = self._whole and not self._found and not self._new_only
-            self._new_only = self._found or not self._whole
+            self._new_only = self.processed - self._processed_before >= GROUP or not self._whole
+            self._processed_before = self.processed
             self._scan, self._whole, self._found = Scan(self._reactors), True, False
 
 
