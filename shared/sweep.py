@@ -119,7 +119,7 @@ class Laps:
 
     def __init__(self, reactors: Sequence[SweptReactor]) -> None:
         self._reactors = reactors
-        self._scan = Scan(reactors, cursor=secrets.randbits(62))
+        self._feed: Feed | None = None
         self._whole = False
         self._found = False
         self._processed_before = 0
@@ -140,20 +140,17 @@ class Laps:
         """React until `until_s` (of time.monotonic) or the end of a lap. Raises what the Redis client raises."""
         from redis.exceptions import ResponseError
 
+        if self._feed is None:
+            scan = Scan(self._reactors, cursor=0 if self._whole else secrets.randbits(62))
+            self._feed = Feed(app, scan, self._passed if self._new_only else self._seen)
         try:
-            outcomes, whole = await stretch(
-                app,
-                self._scan,
-                scan_until_s=until_s,
-                react_until_s=until_s,
-                told=told,
-                skip=self._passed if self._new_only else self._seen,
-                new_only=self._new_only,
+            outcomes = await stretch(
+                self._feed, scan_until_s=until_s, react_until_s=until_s, told=told, new_only=self._new_only
             )
         except ResponseError:
             if self._whole:
                 raise
-            self._scan, self._whole = Scan(self._reactors), True  # a server that takes no cursor but its own
+            self._feed, self._whole = None, True  # a server that takes no cursor but its own
             return
         results = [one.result for one in outcomes]
         looked_at = [hash(one.key) for one in outcomes]
@@ -164,13 +161,13 @@ class Laps:
         before = self.processed
         self.seen += len(outcomes)
         self.outcomes.update(results)
-        self._found |= self.processed > before or not whole
-        if self._scan.done:
+        self._found |= self.processed > before
+        if self._feed.done:
             self.laps += self._whole
             self.ended = self._whole and not self._found and not self._new_only
             self._new_only = self.processed - self._processed_before >= GROUP or not self._whole
             self._processed_before = self.processed
-            self._scan, self._whole, self._found = Scan(self._reactors), True, False
+            self._feed, self._whole, self._found = None, True, False
 
 
 class _Found(msgspec.Struct):
@@ -218,18 +215,18 @@ async def sweep(app: Context, reactors: Sequence[SweptReactor], *, budget_s: flo
     if not anew:
         position = _former(saved, position) or position
     scan = Scan(reactors, position.index, position.cursor)
+    feed = Feed(app, scan)
     results: Counter[Result] = Counter()
     seen, held, finished, out_of_time = 0, True, False, False
     while held and not finished and not out_of_time:
         until_s = min(time.monotonic() + (SAVE_S if seen else FIRST_SAVE_S), started_s + budget_s)
-        outcomes, whole = await stretch(app, scan, scan_until_s=until_s, react_until_s=started_s + budget_s)
+        outcomes = await stretch(feed, scan_until_s=until_s, react_until_s=started_s + budget_s)
         some = Counter(outcome.result for outcome in outcomes)
         results, seen = results + some, seen + len(outcomes)
         position.found.add(len(outcomes), some)
-        if whole:  # else time ran out: the next sweep goes on from before this stretch
+        if feed.empty:  # else time ran out: the next sweep goes on from before this stretch
             position.index, position.cursor = scan.index, scan.cursor
-        finished = whole and scan.done
-        out_of_time = time.monotonic() - started_s >= budget_s
+        finished, out_of_time = feed.done, time.monotonic() - started_s >= budget_s
         held = await _save(app, token, position, finished=finished, release=finished or out_of_time)
     return SweepReport(seen, results, held and finished, not held, time.monotonic() - started_s)
 
@@ -349,100 +346,118 @@ async def last_round(app: Context) -> LastRound | None:
 
 
 async def stretch(
-    app: Context,
-    scan: Scan,
-    *,
-    scan_until_s: float,
-    react_until_s: float = math.inf,
-    told: str = "sweep",
-    skip: Container[int] = frozenset(),
-    new_only: bool = False,
-) -> tuple[list[Outcome], bool]:
-    """Scan until `scan_until_s` (of time.monotonic) or the end of the round, and react to what was found.
+    feed: "Feed", *, scan_until_s: float, react_until_s: float = math.inf, told: str = "sweep", new_only: bool = False
+) -> list[Outcome]:
+    """Scan until `scan_until_s` (of time.monotonic) or the end of the round, and react to what is found: the outcomes.
 
-    The outcomes, and whether that was all: after `react_until_s` no more groups are begun. `told` is the name under
-    which effects are recorded. Keys whose hash is in `skip` are passed over; those that wait for a retry too, since
-    their backoff is not a sweep's to shorten. WINDOW groups are at work at once. Raises what the Redis client raises
-    while scanning.
+    After `react_until_s` no more groups are begun; what the feed still has is for the next stretch. `told` is the name
+    under which effects are recorded. WINDOW groups are at work at once. Raises what the Redis client raises while
+    scanning.
     """
-    found = _Feed(app, scan, scan_until_s, skip)
     outcomes: list[Outcome] = []
     first = True
+    feed.begin(scan_until_s)
 
     async def work() -> None:
         nonlocal first
         while first or time.monotonic() < react_until_s:
             first = False
-            group = await found.next_group()
+            group = await feed.next_group()
             if group is None:
                 return
             reactor, keys = group
             asked = NEW_ONLY if new_only and any(swept.new_only for swept in reactor.SWEPT) else "sweep"
-            outcomes.extend(await _react_to_group(app, reactor, keys, asked, told))
+            outcomes.extend(await _react_to_group(feed.app, reactor, keys, asked, told))
             await asyncio.sleep(0)  # air for the other functions
 
     # Where one fails to scan, the others finish the groups that they have claimed.
-    for failure in await asyncio.gather(*(work() for _ in range(WINDOW)), return_exceptions=True):
+    failures = await asyncio.gather(*(work() for _ in range(WINDOW)), return_exceptions=True)
+    for failure in [*failures, await feed.stop()]:
         if failure is not None:
             raise failure
-    outcomes += found.waiting
-    for name, count in found.seen.items():
-        telemetry.count(name, "swept", count)
-    return outcomes, found.empty
+    return outcomes + feed.take_waiting()
 
 
-class _Feed:
-    """What a scan finds, in groups of one reactor each, for several workers to take."""
+class Feed:
+    """What a scan finds, in groups of one reactor each, for several workers to take.
 
-    def __init__(self, app: Context, scan: Scan, until_s: float, skip: Container[int]) -> None:
-        self._app = app
-        self._scan = scan
-        self._until_s = until_s
+    Keys whose hash is in `skip` are passed over; those that wait for a retry too, since their backoff is not a sweep's
+    to shorten.
+    """
+
+    def __init__(self, app: Context, scan: Scan, skip: Container[int] = frozenset()) -> None:
+        self.app = app
+        self.scan = scan
         self._skip = skip
+        self._until_s = math.inf
         self._found: deque[tuple[SweptReactor, list[bytes]]] = deque()
-        self._taking = asyncio.Lock()
+        self._waiting: list[Outcome] = []
+        self._looking: asyncio.Task[None] | None = None
         self._looked = False
-        self.waiting: list[Outcome] = []
-        """An outcome for each key that waits for a retry."""
-        self.seen: Counter[str] = Counter()
-        """Keys found, by reactor."""
 
     @property
     def empty(self) -> bool:
         return not self._found
 
+    @property
+    def done(self) -> bool:
+        """Whether the round is at its end, and all that it found was taken."""
+        return self.scan.done and self.empty
+
+    def take_waiting(self) -> list[Outcome]:
+        """An outcome for each key that waits for a retry, since the last time."""
+        taken, self._waiting = self._waiting, []
+        return taken
+
     async def next_group(self) -> tuple[SweptReactor, list[bytes]] | None:
         """Up to GROUP keys; None when there are no more. Raises what the Redis client raises."""
-        async with self._taking:
-            while not self._enough and not self._scan.done and self._may_look:
-                await self._look()
-            if not self._found:
-                return None
-            reactor, keys = self._found[0]
-            group, keys[:GROUP] = keys[:GROUP], []
-            if not keys:
-                self._found.popleft()
-            return reactor, group
+        while self._keys < GROUP and (looking := self._look_on()):
+            await asyncio.wait([looking])
+            looking.result()
+        if not self._found:
+            return None
+        reactor, keys = self._found[0]
+        group, keys[:GROUP] = keys[:GROUP], []
+        if not keys:
+            self._found.popleft()
+        if self._keys < WINDOW * GROUP:  # so that nobody has to wait for the next page
+            self._look_on()
+        return reactor, group
+
+    def begin(self, until_s: float) -> None:
+        """Scan until then, and once in any case: a sweep with hardly any time goes on all the same."""
+        self._until_s, self._looked = until_s, False
+
+    async def stop(self) -> BaseException | None:
+        """Let the look that is under way end; what went wrong with it."""
+        if self._looking is None:
+            return None
+        await asyncio.wait([self._looking])
+        return self._looking.exception()
 
     @property
-    def _enough(self) -> bool:
-        return sum(len(keys) for _, keys in self._found) >= GROUP
+    def _keys(self) -> int:
+        return sum(len(keys) for _, keys in self._found)
 
-    @property
-    def _may_look(self) -> bool:
-        """Once in any case: a sweep with hardly any time goes on all the same."""
-        return not self._looked or time.monotonic() < self._until_s
+    def _look_on(self) -> asyncio.Task[None] | None:
+        """The look that is under way, or failed, or a new one; None when there is to be no more."""
+        if self._looking is not None and (not self._looking.done() or self._looking.exception()):
+            return self._looking
+        if self.scan.done or (self._looked and time.monotonic() >= self._until_s):
+            return None
+        self._looked = True
+        self._looking = asyncio.create_task(self._look())
+        return self._looking
 
     async def _look(self) -> None:
-        self._looked = True
-        reactor, found = await self._scan.page(self._app)
+        reactor, found = await self.scan.page(self.app)
         skip = self._skip
         keys = [key for key in found if hash(key) not in skip]
         if not keys:
             return
-        self.seen[reactor.NAME] += len(keys)
-        if waiting := await retries.not_yet_due(self._app, reactor.NAME, keys):
-            self.waiting += [later(key, "waits for its retry") for key in keys if key in waiting]
+        telemetry.count(reactor.NAME, "swept", len(keys))
+        if waiting := await retries.not_yet_due(self.app, reactor.NAME, keys):
+            self._waiting += [later(key, "waits for its retry") for key in keys if key in waiting]
             keys = [key for key in keys if key not in waiting]
         if self._found and self._found[-1][0] is reactor:
             self._found[-1][1].extend(keys)

@@ -140,11 +140,11 @@ async def test_keys_that_are_passed_over_cost_nothing_but_the_scan(app):
     await app.redis.mset(dict.fromkeys(keys, 1))
     await app.redis.config_resetstat()
     known = {hash(key) for key in keys}
-    assert await sweep.stretch(app, sweep.Scan([gate]), scan_until_s=math.inf, skip=known) == ([], True)
+    assert await sweep.stretch(sweep.Feed(app, sweep.Scan([gate]), known), scan_until_s=math.inf) == []
     commands = await app.redis.info("commandstats")
     assert set(commands) - {"cmdstat_info", "cmdstat_config|resetstat"} == {"cmdstat_scan"}
     known.remove(hash(keys[7]))
-    outcomes, _ = await sweep.stretch(app, sweep.Scan([gate]), scan_until_s=math.inf, skip=known)
+    outcomes = await sweep.stretch(sweep.Feed(app, sweep.Scan([gate]), known), scan_until_s=math.inf)
     assert [one.key for one in outcomes] == gate.keys == [keys[7]]
 
 
