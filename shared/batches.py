@@ -7,7 +7,8 @@ import asyncio
 import time
 from array import array
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from functools import cache
 from threading import Thread
@@ -50,6 +51,9 @@ MANY_BATCHES = 32
 """So many at once are the sign of a burst."""
 THREAD_BYTES = 64 * 1024
 """Payloads from here on take about 5 ms or more to analyse: that work leaves the event loop."""
+TURN_S = 0.02
+"""How long a group waits until another one is claimed. If that takes longer Redis is slow or away, and nobody is served
+by waiting for each other."""
 PART_BYTES = 512 * 1024
 """Payloads that are analysed at once: about 1 ms."""
 AIR_S = 0.0005
@@ -143,11 +147,26 @@ def prepare_for_bursts() -> None:
     Thread(target=lazy_numpy.load, name="load numpy", daemon=True).start()
 
 
+@asynccontextmanager
+async def _in_turn(lock: asyncio.Lock) -> AsyncIterator[None]:
+    """Hold it, unless that takes longer than TURN_S."""
+    held = False
+    with suppress(TimeoutError):
+        async with asyncio.timeout(TURN_S):
+            held = await lock.acquire()
+    try:
+        yield
+    finally:
+        if held:
+            lock.release()
+
+
 async def _react_to_some(app: Context, batches: Sequence[Batch], *, new_only: bool) -> list[_Found]:
     if len(batches) >= MANY_BATCHES:
         prepare_for_bursts()
     try:
-        answers = await claims.claim(app, batches, new_only=new_only)
+        async with _in_turn(app.claiming) if len(batches) >= MANY_BATCHES else nullcontext():
+            answers = await claims.claim(app, batches, new_only=new_only)
     except Exception as error:  # the ledger decides
         if len(batches) > 1 and not ledger.is_outage(error):  # one of them may be the cause: it must not block others
             return [one for batch in batches for one in await _react_to_some(app, [batch], new_only=new_only)]

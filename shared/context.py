@@ -73,6 +73,8 @@ class Context:
     settings: Settings
     redis: "Redis"
     baseline: BaselineCopy = field(default_factory=BaselineCopy)
+    claiming: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while many batches are claimed: of calls that come together, Redis answers none before all are done."""
     computing: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while a group of batches is computed in the event loop."""
     drawing: asyncio.Lock = field(default_factory=asyncio.Lock)

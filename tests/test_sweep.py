@@ -72,6 +72,40 @@ class Gate:
         return [retried(key, "on purpose") if self.fails else processed(key) for key in keys]
 
 
+async def write_gates(app, count):
+    keys = {f"gate:{number}".encode() for number in range(count)}
+    await app.redis.mset(dict.fromkeys(keys, b""))
+    return keys
+
+
+async def test_what_a_slice_has_no_time_for_waits_for_the_next_slice_of_the_lap(app):
+    gate, keys = Gate(), await write_gates(app, 700)
+    feed = sweep.Feed(app, sweep.Scan([gate]))
+    slices = 0
+    while not feed.done:
+        await sweep.stretch(feed, scan_until_s=0, react_until_s=0)
+        slices += 1
+    assert sorted(gate.keys) == sorted(keys), "each once, in one scan"
+    assert slices > 700 / sweep.PAGE
+
+
+async def test_while_a_group_is_at_work_the_next_one_is_looked_for(app, monkeypatch):
+    monkeypatch.setattr(sweep, "WINDOW", 1)
+    keys, nothing_left = await write_gates(app, 3000), []
+
+    class Looker(Gate):
+        async def react(self, app, keys, operation):
+            await feed.stop()
+            nothing_left.append(feed.empty and not feed.scan.done)
+            return await super().react(app, keys, operation)
+
+    gate = Looker()
+    feed = sweep.Feed(app, sweep.Scan([gate]))
+    await sweep.stretch(feed, scan_until_s=math.inf)
+    assert sorted(gate.keys) == sorted(keys)
+    assert not any(nothing_left)
+
+
 @pytest.fixture
 def other(app_settings):
     """Another instance of the app, with its own connection."""

@@ -111,6 +111,16 @@ async def test_work_that_hangs_every_time_becomes_a_dead_letter_and_starves_nobo
     assert outcome.result is Result.PROCESSED
 
 
+async def test_a_claim_that_gets_no_answer_holds_up_no_other_group(
+    app: Context, redis_client: redis.asyncio.Redis
+) -> None:
+    keys = [f"fastapi:temp:data:many-{number}".encode() for number in range(batches.MANY_BATCHES)]
+    await redis_client.mset(dict.fromkeys(keys, json.dumps(FILLER[:3])))
+    async with app.claiming:  # as long as the claim of another group is under way
+        outcomes = await batches.react(app, keys, "sweep")
+    assert {outcome.result for outcome in outcomes} == {Result.PROCESSED}
+
+
 async def test_a_failure_of_our_own_is_retried_and_then_a_dead_letter_with_its_payload(
     app: Context, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
