@@ -10,7 +10,7 @@ from bench.consumers import CONSUMERS
 
 BATCHES = 1000
 FIGURE = "cpu_us_per_event"
-LEAST_RATIO = 1.5
+LEAST_RATIO = 2.0
 ATTEMPTS = 3
 
 
