@@ -176,7 +176,7 @@ async def test_keys_that_are_passed_over_cost_nothing_but_the_scan(app):
     known = {hash(key) for key in keys}
     assert await sweep.stretch(sweep.Feed(app, sweep.Scan([gate]), known), scan_until_s=math.inf) == []
     commands = await app.redis.info("commandstats")
-    assert set(commands) - {"cmdstat_info", "cmdstat_config|resetstat"} == {"cmdstat_scan"}
+    assert {name for name in commands if not name.startswith(("cmdstat_info", "cmdstat_config"))} == {"cmdstat_scan"}
     known.remove(hash(keys[7]))
     outcomes = await sweep.stretch(sweep.Feed(app, sweep.Scan([gate]), known), scan_until_s=math.inf)
     assert [one.key for one in outcomes] == gate.keys == [keys[7]]
