@@ -161,13 +161,14 @@ def _analyse_alike(group: Sequence[Readings], standard: _Standard) -> Iterable[A
     rows = [series.values for readings in group for series in readings.series.values()]
     if np is None or len(rows) < _MANY or any(len(row) != count for row in rows):
         return [_analyse(readings, standard) for readings in group]
-    ordered = np.frombuffer(joined(rows)).reshape(len(group), len(names), count)
-    ordered.sort()
-    low, high = ordered[..., 0], ordered[..., -1]
+    table = np.frombuffer(joined(rows)).reshape(len(group), len(names), count)
+    table.sort()
+    ordered = np.moveaxis(table, -1, 0)  # the least values of all, then the second least, ...
+    low, high = ordered[0], ordered[-1]
     if max(-low.min(), high.max()) > _HUGE:
         return [_analyse(readings, standard) for readings in group]
     mean, std = _means_and_stds(np, ordered)
-    percentiles = [_quantiles(ordered, quantile) for quantile in _PERCENTILES]
+    percentiles = [_quantile(ordered, quantile) for quantile in _PERCENTILES]
     far = _far(np, ordered, percentiles[0], [standard.of(name) for name in names], standard.threshold).tolist()
     columns = [column.ravel().tolist() for column in (mean, std, low, high, *percentiles)]
     statistics = map(Statistics, repeat(count), *columns)
@@ -184,26 +185,25 @@ def _analyse_alike(group: Sequence[Readings], standard: _Standard) -> Iterable[A
 
 
 def _means_and_stds(np: Any, ordered: Any) -> Any:
-    count = ordered.shape[-1]
-    columns = np.moveaxis(ordered, -1, 0).copy()
-    means = _sums(np, columns) / count
-    columns -= means
-    columns *= columns
-    return means, np.sqrt(_sums(np, columns) / count)
+    deviations = ordered.copy("C")
+    means = _sums(np, deviations) / len(ordered)
+    deviations -= means
+    deviations *= deviations
+    return means, np.sqrt(_sums(np, deviations) / len(ordered))
 
 
-def _sums(np: Any, columns: Any) -> Any:
-    """The sum of these columns as Python's `sum` makes it: with the rounding error of each addition carried along
+def _sums(np: Any, parts: Any) -> Any:
+    """The sum of these arrays as Python's `sum` makes it: with the rounding error of each addition carried along
     (Neumaier, "Rundungsfehleranalyse einiger Verfahren zur Summation endlicher Summen", ZAMM 1974). The error is found
     as Knuth's TwoSum does, which is exact like Neumaier's own way."""
-    total, errors = columns[0] + 0.0, np.zeros_like(columns[0])
+    total, errors = parts[0] + 0.0, np.zeros_like(parts[0])
     sum_, rounded, error = (np.empty_like(total) for _ in range(3))  # a new one for each step would take twice as long
-    for column in columns[1:]:
-        np.add(total, column, out=sum_)
+    for part in parts[1:]:
+        np.add(total, part, out=sum_)
         np.subtract(sum_, total, out=rounded)
         np.subtract(sum_, rounded, out=error)
         np.subtract(total, error, out=error)
-        np.subtract(column, rounded, out=rounded)
+        np.subtract(part, rounded, out=rounded)
         error += rounded
         errors += error
         total, sum_ = sum_, total
@@ -218,24 +218,17 @@ def _far(np: Any, ordered: Any, medians: Any, references: Sequence[Reference | N
         medians = np.where(modelled, [one.median if one else 0.0 for one in references], medians)
         mads = np.where(modelled, [one.mad if one else 0.0 for one in references], mads)
     with np.errstate(over="ignore"):  # infinite then, as Python has it
-        return np.maximum(ordered[..., -1] - medians, medians - ordered[..., 0]) > threshold * mads / _MAD_SCALE
+        return np.maximum(ordered[-1] - medians, medians - ordered[0]) > threshold * mads / _MAD_SCALE
 
 
 def _own_mads(np: Any, ordered: Any, medians: Any) -> Any:
     """Infinite where a batch is too small to be scored against itself. 0 where that takes a closer look, or nothing
     differs."""
-    if ordered.shape[-1] < MIN_SAMPLES_OF_A_BATCH:
+    if len(ordered) < MIN_SAMPLES_OF_A_BATCH:
         return np.inf
-    deviations = np.abs(ordered - medians[..., None])
+    deviations = np.abs(np.moveaxis(ordered, 0, -1) - medians[..., None])
     deviations.sort()
-    return _quantiles(deviations, 0.5)
-
-
-def _quantiles(ordered: Any, quantile: float) -> Any:
-    below, weight = _rank(ordered.shape[-1], quantile)
-    if not weight:
-        return ordered[..., below]
-    return ordered[..., below] * (1 - weight) + ordered[..., below + 1] * weight
+    return _quantile(np.moveaxis(deviations, -1, 0), 0.5)
 
 
 def _statistics(ordered: Sequence[float]) -> Statistics:
@@ -255,17 +248,14 @@ def _mean_and_std(values: Sequence[float]) -> tuple[float, float]:
     return mean, math.sqrt(sum([(value - mean) * (value - mean) for value in values]) / count)
 
 
-def _quantile(ordered: Sequence[float], quantile: float) -> float:
-    below, weight = _rank(len(ordered), quantile)
+def _quantile(ordered: Any, quantile: float) -> Any:
+    """Of ascending numbers; or of ascending arrays, place by place."""
+    rank = quantile * (len(ordered) - 1)
+    below = int(rank)
+    weight = rank - below
     if not weight:
         return ordered[below]
     return ordered[below] * (1 - weight) + ordered[below + 1] * weight
-
-
-def _rank(count: int, quantile: float) -> tuple[int, float]:
-    """Where a quantile lies: past which value, and by how much of the way to the next."""
-    rank = quantile * (count - 1)
-    return int(rank), rank - int(rank)
 
 
 def _own_reference(ordered: Sequence[float]) -> Reference | None:

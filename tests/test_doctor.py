@@ -27,6 +27,7 @@ from shared.doctor.products import change_eviction, change_flags, is_local
 from shared.notifications import REQUIRED, missing_flags
 from shared.patterns import WATCHES
 from shared.settings import Settings, parse
+from tests.certificates import self_signed
 from tests.conftest import SERVER
 
 AZURE_CACHE = "plant.redis.cache.windows.net"
@@ -321,16 +322,8 @@ async def test_storage_that_is_away_or_unusable_is_an_error_without_its_key(star
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A certificate of nobody's, in cert.pem and key.pem."""
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=elsewhere"),
-            *("-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return tmp_path
+    """The folder of a certificate of nobody's, in cert.pem and key.pem."""
+    return self_signed(tmp_path, "elsewhere")
 
 
 async def serve_tls(folder: Path) -> AsyncIterator[int]:

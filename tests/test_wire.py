@@ -6,7 +6,6 @@ import re
 import socket
 import ssl
 import struct
-import subprocess
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, closing
@@ -25,6 +24,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 from shared import wire
 from shared.connection import open_client, parse_connection_string
 from shared.wire import Stream
+from tests.certificates import self_signed
 from tests.faults.proxy import Proxy
 
 NESTED = b"*5\r\n$12\r\nwith\r\n\r\nCRLF\r\n:-7\r\n*2\r\n_\r\n$0\r\n\r\n%1\r\n+a\r\n#t\r\n*1\r\n,1.5\r\n"
@@ -422,16 +422,7 @@ class Tls(Proxy):
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """The folder of a certificate for 127.0.0.1, in cert.pem and key.pem."""
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=here"),
-            *("-addext", "subjectAltName=IP:127.0.0.1"),
-            *("-keyout", str(tmp_path / "key.pem"), "-out", str(tmp_path / "cert.pem")),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return tmp_path
+    return self_signed(tmp_path, "here", "-addext", "subjectAltName=IP:127.0.0.1")
 
 
 @pytest.fixture
