@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.results import ROOT, Setting
 from local.servers import redis_server
-from shared.notifications import REQUIRED
+from shared.operations.notification_flags import REQUIRED
 
 _CLIENT = ("redis", "hiredis")
 PACKAGES = {

@@ -29,8 +29,8 @@ from bench.hosts import (
 from bench.processes import Child, still
 from bench.trial import Figures, Size, Trial
 from shared import namespaces
-from shared.connection import ConnectionOptions
 from shared.namespaces import TEMP_DATA_TTL_S
+from shared.store.connection import ConnectionOptions
 
 FOREIGN_KEYS = {Size.FULL: (10_000, 100_000, 1_000_000), Size.QUICK: (10_000,)}
 BATCHES_BESIDE = 1000

@@ -16,7 +16,7 @@ from bench.consumers import CONSUMERS, NO_SWEEP, consuming
 from bench.processes import Child, cpu_s, still
 from bench.trial import Figures
 from local.servers import RedisServer, redis_server
-from shared.notifications import REQUIRED
+from shared.operations.notification_flags import REQUIRED
 
 TIMEOUT_S = 300.0
 POLL_S = 0.005

@@ -20,7 +20,7 @@ from bench.processes import Child, cpu_s, still
 from bench.trial import Figures, Size, Trial
 from local.servers import RedisServer, redis_server
 from shared import namespaces
-from shared.notifications import REQUIRED
+from shared.operations.notification_flags import REQUIRED
 
 PER_S = 200
 WARM_UP_S = 2

@@ -14,11 +14,12 @@ from cli.audit_user import tell_story
 from cli.guard import refuse_other_audit_key
 from cli.terminal import DryRun, Exit, Json, Refused, complain, open_console, run, show_json
 from shared import namespaces
+from shared.app import App
 from shared.audit import chain, export, state, verify
 from shared.audit.chain import Head
+from shared.audit.state import TAIL_AUDIT
 from shared.audit.verify import Verification
-from shared.context import Context
-from shared.health import NEARLY_FULL
+from shared.operations.health import NEARLY_FULL
 
 MAX_TAIL = 1000
 MAX_RECORD_BYTES = 16 * 1024
@@ -60,11 +61,11 @@ def tail(
     run(partial(_tail, count=count, follow=follow, json=json))
 
 
-async def _tail(app: Context, *, count: int, follow: bool, json: bool) -> Exit:
+async def _tail(app: App, *, count: int, follow: bool, json: bool) -> Exit:
     position = (await state.read(app, _END)).last_id
     raw: list[bytes] = []
     if count:
-        raw = await app.script("tail_audit")(keys=[_STREAM], args=[count, MAX_RECORD_BYTES])
+        raw = await app.run(TAIL_AUDIT, keys=[_STREAM], args=[count, MAX_RECORD_BYTES])
     for one in reversed(raw):
         _tell(app, parse(one), json=json)
     if follow:
@@ -73,7 +74,7 @@ async def _tail(app: Context, *, count: int, follow: bool, json: bool) -> Exit:
     return Exit.OK
 
 
-async def _follow(app: Context, position: str, told: frozenset[bytes], *, json: bool) -> None:
+async def _follow(app: App, position: str, told: frozenset[bytes], *, json: bool) -> None:
     """Tell of each record behind `position` that is not `told`, for ever. Redis may be away, and come back empty."""
     from redis.exceptions import RedisError
 
@@ -103,7 +104,7 @@ async def _follow(app: Context, position: str, told: frozenset[bytes], *, json: 
             await asyncio.sleep(_POLL_S)
 
 
-def _tell(app: Context, record: dict[str, Any] | None, *, json: bool) -> None:
+def _tell(app: App, record: dict[str, Any] | None, *, json: bool) -> None:
     if record is None:
         complain("an entry that is no record")
     elif json:
@@ -133,7 +134,7 @@ def verify_log(since: Since = None, until: Until = None, json: Json = False) -> 
     run(partial(_verify, since=since, until=until, json=json))
 
 
-async def _verify(app: Context, *, since: date | None, until: date | None, json: bool) -> Exit:
+async def _verify(app: App, *, since: date | None, until: date | None, json: bool) -> Exit:
     asked, head = await _known_head(app)
     with human.telling(lambda: "nothing was found wrong so far; it has to start anew"):
         async with storage(app) as store:
@@ -148,7 +149,7 @@ async def _verify(app: Context, *, since: date | None, until: date | None, json:
     return Exit.OK if found.fault is None and asked else Exit.ATTENTION
 
 
-async def _known_head(app: Context) -> tuple[bool, Head | None]:
+async def _known_head(app: App) -> tuple[bool, Head | None]:
     """Whether Redis answered, and the end of the log as it knows it."""
     from redis.exceptions import RedisError
 
@@ -215,7 +216,7 @@ def ship(dry_run: DryRun = False, json: Json = False) -> None:
     run(partial(_export, dry_run=dry_run, json=json))
 
 
-async def _export(app: Context, *, dry_run: bool, json: bool) -> Exit:
+async def _export(app: App, *, dry_run: bool, json: bool) -> Exit:
     if not app.settings.storage:
         raise Refused("AzureWebJobsStorage is not set: there is nowhere to ship to")
     await refuse_other_audit_key(app)
@@ -257,7 +258,7 @@ def show_state(json: Json = False) -> None:
     run(partial(_state, json=json))
 
 
-async def _state(app: Context, *, json: bool) -> Exit:
+async def _state(app: App, *, json: bool) -> Exit:
     now = await state.state(app)
     full = now.pending > NEARLY_FULL * app.settings.audit_buffer
     code = Exit.ATTENTION if not now.configured or now.error or now.broken or full else Exit.OK

@@ -9,17 +9,17 @@ from typing import Any
 from rich.table import Table
 
 from cli.terminal import Refused
+from shared.app import App
 from shared.audit import chain
 from shared.audit.store import Store, open_store
-from shared.context import Context
-from shared.masking import fingerprint, printable
+from shared.privacy.masking import fingerprint, printable
 
 MAX_TEXT = 200
 MAX_ESCAPED = 16 * 1024
 
 
 @asynccontextmanager
-async def storage(app: Context, progress: Callable[[int], None] | None = None) -> AsyncIterator[Store]:
+async def storage(app: App, progress: Callable[[int], None] | None = None) -> AsyncIterator[Store]:
     """The audit container; `progress` is told how many bytes of lines were read. Raises Refused when it is away."""
     if not app.settings.storage:
         raise Refused("AzureWebJobsStorage is not set: there is no audit log to read but the stream in Redis")
@@ -101,13 +101,13 @@ def what(record: Mapping[str, Any]) -> str:
     return text(record["type"].removeprefix("nextauth.session.").removeprefix("functions.audit."), 40)
 
 
-def user(app: Context, value: object) -> str:
+def user(app: App, value: object) -> str:
     """A user id fit to be shown; of one that is an e-mail address the fingerprint."""
     shown = text(value, 64)
     return f"~{fingerprint(shown.encode(), app.settings.audit_key)[:12]}" if "@" in shown else shown
 
 
-def details(app: Context, record: Mapping[str, Any]) -> str:
+def details(app: App, record: Mapping[str, Any]) -> str:
     """The data of a record in words, without the user and what made us look."""
     data = dict(data_of(record))
     parts = []

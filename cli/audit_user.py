@@ -11,9 +11,9 @@ from rich.console import Console
 from cli import human
 from cli.audit_log import clock, data_of, details, escaped, grid, is_record, log_bytes, parse, storage, text, what
 from cli.terminal import Exit, Refused, complain, open_console, show_json
+from shared.app import App
 from shared.audit import chain, state, verify
 from shared.audit.store import Store
-from shared.context import Context
 
 MAX_RECORDS = 10_000
 """Of one user, that are held and shown."""
@@ -64,12 +64,12 @@ def names_of(record: Mapping[str, Any]) -> set[str]:
     return {value for name in ("userId", "previousUserId") if isinstance(value := data.get(name), str)}
 
 
-def forms_of(app: Context, user_id: str) -> set[str]:
+def forms_of(app: App, user_id: str) -> set[str]:
     """How records may name a user: as it is, or as its pseudonym under the present key or the one before."""
     return {user_id, *(ring.pseudonym(user_id) for ring in app.keyrings)}
 
 
-async def unshipped(app: Context) -> AsyncIterator[tuple[Mapping[str, Any], bool]]:
+async def unshipped(app: App) -> AsyncIterator[tuple[Mapping[str, Any], bool]]:
     """The records of the stream, with whether each is in storage: those that are not, and the last ones that are.
 
     Raises what the Redis client raises.
@@ -85,7 +85,7 @@ async def unshipped(app: Context) -> AsyncIterator[tuple[Mapping[str, Any], bool
 
 
 async def story(
-    app: Context,
+    app: App,
     store: Store | None,
     user_id: str,
     since: date,
@@ -113,7 +113,7 @@ def _day(record: Mapping[str, Any]) -> date:
         return date.min
 
 
-async def tell_story(app: Context, *, given: str, since: date, until: date, json: bool) -> Exit:
+async def tell_story(app: App, *, given: str, since: date, until: date, json: bool) -> Exit:
     """`audit user`, with the id as it was `given`."""
     user_id = (await human.read_line()).decode(errors="replace").strip() if given == "-" else given
     if not user_id:
@@ -132,7 +132,7 @@ async def tell_story(app: Context, *, given: str, since: date, until: date, json
     return Exit.OK if found.lives and complete else Exit.ATTENTION
 
 
-async def _story(app: Context, user_id: str, since: date, until: date) -> tuple[Story, bool]:
+async def _story(app: App, user_id: str, since: date, until: date) -> tuple[Story, bool]:
     """The story, and whether storage was read for it."""
     with human.telling(lambda: "nothing was changed"):
         try:
@@ -146,7 +146,7 @@ async def _story(app: Context, user_id: str, since: date, until: date) -> tuple[
             return await story(app, None, user_id, since, until), False
 
 
-def _print_story(app: Context, found: Story) -> None:
+def _print_story(app: App, found: Story) -> None:
     console = open_console()
     for life, records in found.lives.items():
         _print_life(app, console, life, records)
@@ -156,7 +156,7 @@ def _print_story(app: Context, found: Story) -> None:
     complain(f"records {found.count:,}, sessions {len(found.lives):,}{most}; times are UTC")
 
 
-def _print_life(app: Context, console: Console, life: str, records: list[Told]) -> None:
+def _print_life(app: App, console: Console, life: str, records: list[Told]) -> None:
     last = records[-1].record
     ended = data_of(last).get("reason") if last["type"].endswith(".ended") else None
     state_now = f"ended: {text(ended)}" if ended else "no end recorded"

@@ -10,11 +10,13 @@ from rich.table import Table
 
 from cli import human
 from cli.terminal import Exit, Json, open_console, run, show_json, shown
-from shared import chart_views, keyspace, namespaces
-from shared.chart_views import ChartView
-from shared.context import Context
-from shared.keyspace import Look, Selection
-from shared.masking import printable
+from shared import namespaces
+from shared.app import App
+from shared.charts import views as chart_views
+from shared.charts.views import ChartView
+from shared.operations import census
+from shared.operations.census import Look, Selection
+from shared.privacy.masking import printable
 
 LINE_CHARS = 12
 _LEVELS = "▁▂▃▄▅▆▇█"
@@ -58,7 +60,7 @@ def list_charts(
     run(partial(_list, stale=stale, limit=limit, cursor=cursor, json=json))
 
 
-async def _list(app: Context, *, stale: bool, limit: int, cursor: str, json: bool) -> Exit:
+async def _list(app: App, *, stale: bool, limit: int, cursor: str, json: bool) -> Exit:
     start = human.parse_cursor(cursor)
     with human.telling(lambda: "nothing was changed"):
         rows, next_cursor = await page(app, start, limit, stale=stale)
@@ -84,24 +86,24 @@ async def _list(app: Context, *, stale: bool, limit: int, cursor: str, json: boo
     return Exit.OK
 
 
-async def page(app: Context, cursor: int, limit: int, *, stale: bool) -> tuple[list[Row], int]:
+async def page(app: App, cursor: int, limit: int, *, stale: bool) -> tuple[list[Row], int]:
     """About `limit` caches from `cursor` on, newest first, and where to go on, 0 at the end. COUNT follows how many of
     the keys that Redis looks at are wanted. Raises what the Redis client raises."""
     rows: list[Row] = []
-    count = min(limit, keyspace.SCAN_COUNT)
+    count = min(limit, census.SCAN_COUNT)
     while len(rows) < limit:
-        cursor, keys = await keyspace.scan(app, _CACHES, cursor, count)
+        cursor, keys = await census.scan(app, _CACHES, cursor, count)
         found = [row for row in await _rows(app, keys) if row.stale or not stale]
         rows += found
-        count = min(keyspace.SCAN_COUNT, (limit - len(rows)) * max(1, count // max(1, len(found))))
+        count = min(census.SCAN_COUNT, (limit - len(rows)) * max(1, count // max(1, len(found))))
         if cursor == 0:
             break
     return sorted(rows, key=lambda row: (row.age_s is None, row.age_s)), cursor
 
 
-async def _rows(app: Context, keys: Sequence[bytes]) -> list[Row]:
+async def _rows(app: App, keys: Sequence[bytes]) -> list[Row]:
     rows: list[Row] = []
-    waiting = await keyspace.look(app, keys, sizes=True)
+    waiting = await census.look(app, keys, sizes=True)
     while waiting:
         some, waiting = _distinct(waiting)
         found = await chart_views.read(app, [one.key for one in some])
@@ -124,7 +126,7 @@ def _names(key: bytes) -> tuple[str, ...]:
     return tuple(map(printable, namespaces.parts_of(namespaces.CHART_CACHE, key) or ()))
 
 
-def _row(app: Context, one: Look, view: ChartView | None) -> Row:
+def _row(app: App, one: Look, view: ChartView | None) -> Row:
     ttl_s = None if one.ttl_ms is None else one.ttl_ms / 1000
     if view is None:
         return Row(shown(app, one.key), None, ttl_s, None, None, one.size, "")

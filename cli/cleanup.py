@@ -11,9 +11,13 @@ import typer
 from cli import human
 from cli.keys import KindNames, Match, selection_of
 from cli.terminal import DryRun, Exit, Json, Refused, complain, run, show_json
-from shared import keyspace, namespaces
-from shared.context import Context
-from shared.keyspace import Look, Namespace, Pace, Selection
+from shared import namespaces
+from shared.app import App
+from shared.operations import census
+from shared.operations.census import Look, Namespace, Pace, Selection
+from shared.store.script import Script
+
+UNLINK_KEYS = Script(__file__, "unlink_keys")
 
 RATE_PER_S = 500
 BATCH = 100
@@ -119,7 +123,7 @@ def cleanup(
 
 
 async def _cleanup(
-    app: Context,
+    app: App,
     *,
     namespace: Namespace,
     kinds: Sequence[str] | None,
@@ -164,7 +168,7 @@ async def _cleanup(
     return Exit.OK
 
 
-async def refuse_plan(app: Context, plan: Plan) -> None:
+async def refuse_plan(app: App, plan: Plan) -> None:
     """Raises Refused for what cannot be done as asked."""
     for included, kinds, flag in (
         (plan.include_sessions, SESSION_KINDS, "--include-sessions"),
@@ -206,11 +210,11 @@ async def _ask(namespace: Namespace, total: int, confirm: str | None) -> None:
         raise Refused(f"nothing was removed: the answer was not {namespace}")
 
 
-async def count(app: Context, plan: Plan, *, progress: keyspace.Progress | None = None) -> Tally:
+async def count(app: App, plan: Plan, *, progress: census.Progress | None = None) -> Tally:
     """What `plan` would remove now. Raises what the Redis client raises."""
     found = Tally({})
-    async for keys in keyspace.pages(app, plan.selection, progress=progress):
-        for one in await keyspace.look(app, keys):
+    async for keys in census.pages(app, plan.selection, progress=progress):
+        for one in await census.look(app, keys):
             if plan.spares(one):
                 found.spared += 1
             elif plan.wants(one):
@@ -218,15 +222,13 @@ async def count(app: Context, plan: Plan, *, progress: keyspace.Progress | None 
     return found
 
 
-async def remove(
-    app: Context, plan: Plan, tally: Tally, *, pace: Pace, progress: keyspace.Progress | None = None
-) -> None:
+async def remove(app: App, plan: Plan, tally: Tally, *, pace: Pace, progress: census.Progress | None = None) -> None:
     """Remove what `plan` says, counting in `tally.removed` as it goes. What is used meanwhile stays, where that
     matters. Raises what the Redis client raises."""
-    async for keys in keyspace.pages(app, plan.selection):
-        doomed = [one.key for one in await keyspace.look(app, keys) if not plan.spares(one) and plan.wants(one)]
+    async for keys in census.pages(app, plan.selection):
+        doomed = [one.key for one in await census.look(app, keys) if not plan.spares(one) and plan.wants(one)]
         for some in batched(doomed, BATCH, strict=False):
-            tally.removed += await app.script("unlink_keys")(keys=some, args=[plan.idle_min_s])
+            tally.removed += await app.run(UNLINK_KEYS, keys=some, args=[plan.idle_min_s])
             if progress:
                 progress(tally.removed)
             await pace.took(len(some))

@@ -1,7 +1,6 @@
 """`deadletters`: what was given up; to be read, tried again, or removed."""
 
 from collections.abc import AsyncIterator, Sequence
-from enum import StrEnum
 from functools import partial
 from typing import Annotated, Any
 
@@ -12,12 +11,15 @@ from rich.table import Table
 from cli import human
 from cli.guard import refuse_other_audit_key
 from cli.terminal import DryRun, Exit, Json, Refused, complain, open_console, run, show_json, shown
-from shared import batches, charts, dead_letters, monitor, replay, sessions, tally
-from shared.context import Context
-from shared.dead_letters import Letter, Payload
+from shared.app import App
+from shared.delivery import dead_letters, replay
+from shared.delivery.dead_letters import Letter
 from shared.errors import KeyspaceError
-from shared.masking import printable
-from shared.reactors import REACTORS
+from shared.operations import monitor_document
+from shared.privacy.masking import printable
+from shared.reactor import Payload, Source
+from shared.registry import NAMES, REACTORS
+from shared.telemetry import minute_counts
 
 MAX_PARTS = 20
 MAX_CHARS = 4000
@@ -25,19 +27,21 @@ MAX_CHARS = 4000
 ANSWER = "discard"
 
 
-class Reactor(StrEnum):
-    """Whose letters."""
-
-    BATCHES = batches.NAME
-    CHARTS = charts.NAME
-    SESSIONS = sessions.NAME
-
-
 commands = typer.Typer(
     no_args_is_help=True, rich_markup_mode=None, help="Dead letters, keys that were given up: list, replay, discard."
 )
 
-OfReactor = Annotated[Reactor | None, typer.Option(help="Only letters of this reactor.")]
+
+def _known_reactor(name: str | None) -> str | None:
+    if name is not None and name not in NAMES:
+        raise typer.BadParameter(f"{name!r} is not one of {', '.join(NAMES)}")
+    return name
+
+
+OfReactor = Annotated[
+    str | None,
+    typer.Option(callback=_known_reactor, metavar=f"[{'|'.join(NAMES)}]", help="Only letters of this reactor."),
+]
 LetterId = Annotated[str | None, typer.Argument(metavar="ID", help="As `deadletters list` shows it.")]
 All = Annotated[bool, typer.Option("--all", help="Every letter, or every one of --reactor.")]
 
@@ -60,8 +64,8 @@ def list_letters(
     run(partial(_list, reactor=reactor, limit=limit, cursor=cursor, json=json))
 
 
-async def _list(app: Context, *, reactor: Reactor | None, limit: int, cursor: str | None, json: bool) -> Exit:
-    page = await monitor.letters(app, reactor=reactor, cursor=cursor, limit=limit)
+async def _list(app: App, *, reactor: str | None, limit: int, cursor: str | None, json: bool) -> Exit:
+    page = await monitor_document.letters(app, reactor=reactor, cursor=cursor, limit=limit)
     code = Exit.ATTENTION if page.letters else Exit.OK
     if json:
         show_json(page)
@@ -99,11 +103,11 @@ def show_letter(
     run(partial(_show, letter_id=letter_id, payload=payload, json=json))
 
 
-async def _show(app: Context, *, letter_id: str, payload: bool, json: bool) -> Exit:
+async def _show(app: App, *, letter_id: str, payload: bool, json: bool) -> Exit:
     letter = await dead_letters.get(app, letter_id)
     if letter is None:
         return _unknown(letter_id)
-    report: dict[str, Any] = msgspec.to_builtins(monitor.shown_letter(app, letter))
+    report: dict[str, Any] = msgspec.to_builtins(monitor_document.shown_letter(app, letter))
     if payload:
         content = await dead_letters.payload(app, letter_id)
         report["payload"] = content and beginning(content)
@@ -170,7 +174,7 @@ def replay_letters(
     run(partial(_replay, letter_id=letter_id, reactor=reactor, dry_run=dry_run, json=json))
 
 
-async def _replay(app: Context, *, letter_id: str | None, reactor: Reactor | None, dry_run: bool, json: bool) -> Exit:
+async def _replay(app: App, *, letter_id: str | None, reactor: str | None, dry_run: bool, json: bool) -> Exit:
     letters = await chosen(app, letter_id, reactor)
     if letter_id is not None and not letters:
         return _unknown(letter_id)
@@ -198,7 +202,7 @@ async def _replay(app: Context, *, letter_id: str | None, reactor: Reactor | Non
     return Exit.ATTENTION if stayed else Exit.OK
 
 
-async def replayed(app: Context, letters: Sequence[Letter]) -> AsyncIterator[dict[str, Any]]:
+async def replayed(app: App, letters: Sequence[Letter]) -> AsyncIterator[dict[str, Any]]:
     """Try letters again; a row for each that was still there. Raises what the Redis client raises."""
     for letter in letters:
         try:
@@ -208,13 +212,13 @@ async def replayed(app: Context, letters: Sequence[Letter]) -> AsyncIterator[dic
                 continue
             yield _row(app, letter, "ignored", "the letter cannot be read, or its reactor does not replay")
             continue
-        tally.outcome(letter.reactor, "replay", outcome.result.value)
+        minute_counts.outcome(letter.reactor, Source.REPLAY, outcome.result.value)
         removed = await _gone(app, letter.id)
         yield _row(app, letter, outcome.result.value, outcome.detail, removed=removed)
-    await app.write_tally()
+    await app.write_minute_counts()
 
 
-async def _gone(app: Context, letter_id: str) -> bool:
+async def _gone(app: App, letter_id: str) -> bool:
     try:
         return await dead_letters.get(app, letter_id) is None
     except KeyspaceError:
@@ -244,7 +248,7 @@ def discard_letters(
 
 
 async def _discard(
-    app: Context, *, letter_id: str | None, reactor: Reactor | None, confirm: bool, dry_run: bool, json: bool
+    app: App, *, letter_id: str | None, reactor: str | None, confirm: bool, dry_run: bool, json: bool
 ) -> Exit:
     try:
         rows = [_row(app, one) for one in await chosen(app, letter_id, reactor)]
@@ -285,7 +289,7 @@ async def _ask(count: int, confirmed: bool) -> None:
         raise Refused(f"nothing was removed: the answer was not {ANSWER}")
 
 
-async def chosen(app: Context, letter_id: str | None, reactor: Reactor | None) -> list[Letter]:
+async def chosen(app: App, letter_id: str | None, reactor: str | None) -> list[Letter]:
     """One letter, or all (DEAD_LETTERS_MAX bounds how many), oldest first. Raises what the Redis client raises."""
     if letter_id is not None:
         found = await dead_letters.get(app, letter_id)
@@ -302,7 +306,7 @@ async def chosen(app: Context, letter_id: str | None, reactor: Reactor | None) -
             return list(reversed(letters.values()))
 
 
-def _one_or_all(letter_id: str | None, every: bool, reactor: Reactor | None) -> None:
+def _one_or_all(letter_id: str | None, every: bool, reactor: str | None) -> None:
     if (letter_id is None) != every:
         raise typer.BadParameter("either an ID or --all is expected")
     if letter_id is not None and reactor is not None:
@@ -315,7 +319,7 @@ def _unknown(letter_id: str) -> Exit:
 
 
 def _row(
-    app: Context, letter: Letter, outcome: str | None = None, reason: str | None = None, *, removed: bool = False
+    app: App, letter: Letter, outcome: str | None = None, reason: str | None = None, *, removed: bool = False
 ) -> dict[str, Any]:
     return {
         "id": letter.id,

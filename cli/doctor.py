@@ -15,11 +15,11 @@ from cli.terminal import Exit, Json, complain, open_console, run, show_json
 from local.app_settings import AppSettingsError, apply, load_app_settings
 from local.bootstrap import ROOT
 from shared import settings
-from shared.context import Context
-from shared.doctor.examination import examine
-from shared.doctor.findings import Finding, Severity, error, worst
-from shared.doctor.standing import Bindings
+from shared.app import App
 from shared.errors import ConfigurationError
+from shared.operations.doctor.examination import examine
+from shared.operations.doctor.findings import Finding, Severity, error, worst
+from shared.operations.doctor.standing import Bindings
 
 _EXITS = {
     Severity.OK: Exit.OK,
@@ -58,7 +58,7 @@ def _faults(fault: Exception) -> list[Finding]:
     ]
 
 
-async def _doctor(app: Context, *, as_json: bool) -> Exit:
+async def _doctor(app: App, *, as_json: bool) -> Exit:
     try:
         bindings = app_bindings()
     except Exception as fault:  # whatever the app raises at import, the host would meet it too

@@ -4,17 +4,17 @@ from typing import Any
 
 from cli.terminal import Refused
 from shared import namespaces
-from shared.connection import parse_connection_string
-from shared.context import Context
-from shared.doctor.products import is_local
-from shared.session_keys import phantom_key, token_of
+from shared.app import App
+from shared.operations.doctor.products import is_local
+from shared.sessions.keys import phantom_key, token_of
 from shared.settings import DEVELOPMENT_AUDIT_KEY
+from shared.store.connection import parse_connection_string
 
 _TRIED = 16
 _DUE = namespaces.build(namespaces.SESSIONS_DUE)
 
 
-async def refuse_other_audit_key(app: Context) -> None:
+async def refuse_other_audit_key(app: App) -> None:
     """Raises Refused when this is not the AUDIT_KEY of the app that works on this Redis: every session would be
     recorded once more, under another fingerprint, and the audit log signed under a key that nobody knows.
 

@@ -8,10 +8,16 @@ from typing import Any
 import msgspec
 
 from cli.terminal import shown
-from shared import batches, chart_cache, charts, claims, dead_letters, namespaces, retries, sessions
-from shared.context import Context
+from shared import namespaces
+from shared.app import App
+from shared.batches import claims, results
+from shared.batches import reactor as batches
+from shared.charts import cache as chart_cache
+from shared.charts import reactor as charts
+from shared.delivery import dead_letters, retries
 from shared.namespaces import Kind
-from shared.session_keys import phantom_key, session_key, token_of
+from shared.sessions import reactor as sessions
+from shared.sessions.keys import phantom_key, session_key, token_of
 
 _PIECE_BYTES = 1 << 20
 _PIECE_PARTS = 1000
@@ -26,7 +32,7 @@ _CACHE_HEAD_BYTES = 32 * 1024
 type Facts = dict[str, Any]
 
 
-async def redis_facts(app: Context, key: bytes) -> Facts:
+async def redis_facts(app: App, key: bytes) -> Facts:
     """Type, encoding, length, size, TTL and idle time of a key, each where Redis tells; {} when it is not there."""
     kind, encoding, idle_s, ttl_ms, size = await _ask(
         app,
@@ -51,7 +57,7 @@ async def redis_facts(app: Context, key: bytes) -> Facts:
     return {name: value for name, value in facts.items() if value is not None or name == "ttl_s"}
 
 
-async def app_facts(app: Context, key: bytes, kind: Kind | None) -> Facts:
+async def app_facts(app: App, key: bytes, kind: Kind | None) -> Facts:
     """What the app knows of a key of this kind: its effect, its claim, its failures; {} for kinds that it does not
     react to. Raises what the Redis client raises."""
     parts = namespaces.parts_of(kind, key) if kind else None
@@ -70,7 +76,7 @@ async def app_facts(app: Context, key: bytes, kind: Kind | None) -> Facts:
     return await facts_of[kind]() if kind in facts_of else {}
 
 
-async def _ask(app: Context, *commands: tuple[Any, ...]) -> list[Any]:
+async def _ask(app: App, *commands: tuple[Any, ...]) -> list[Any]:
     """The answers of Redis in one round trip; None for one that it refused, such as for another type."""
     pipeline = app.redis.pipeline(transaction=False)
     for command in commands:
@@ -79,14 +85,14 @@ async def _ask(app: Context, *commands: tuple[Any, ...]) -> list[Any]:
     return [None if isinstance(answer, Exception) else answer for answer in answers]
 
 
-async def _now_ms(app: Context) -> int:
+async def _now_ms(app: App) -> int:
     seconds, micros = await app.redis.time()
     return int(seconds * 1000 + micros // 1000)
 
 
-async def _batch(app: Context, key: bytes, batch_id: bytes) -> Facts:
+async def _batch(app: App, key: bytes, batch_id: bytes) -> Facts:
     digest = await content_digest(app, key)
-    head = claims.result_head("0" * _DIGEST_DIGITS)
+    head = results.head("0" * _DIGEST_DIGITS)
     result, held, known = await _ask(
         app,
         ("GETRANGE", namespaces.build(namespaces.RESULT, batch_id), 0, len(head) - 1),
@@ -99,7 +105,7 @@ async def _batch(app: Context, key: bytes, batch_id: bytes) -> Facts:
     )
     facts: Facts = {"batch": shown(app, key), "batch_content": digest or "gone or not readable", "result": "none"}
     if result:
-        facts["result"] = "of this content" if digest and result == claims.result_head(digest) else "of other content"
+        facts["result"] = "of this content" if digest and result == results.head(digest) else "of other content"
     if known not in {None, b"none"}:
         facts |= _claim(held or [None] * 4, await _now_ms(app))
     return facts | await _failures(app, batches.NAME, key, digest)
@@ -117,7 +123,7 @@ def _claim(held: list[bytes | None], now_ms: int) -> Facts:
     }
 
 
-async def _chart(app: Context, source: bytes, chart_id: bytes, data_type: bytes) -> Facts:
+async def _chart(app: App, source: bytes, chart_id: bytes, data_type: bytes) -> Facts:
     digest = await content_digest(app, source)
     cache = namespaces.build(namespaces.CHART_CACHE, chart_id, data_type)
     head_bytes = len(chart_cache.HEAD) + _DIGEST_DIGITS
@@ -134,7 +140,7 @@ async def _chart(app: Context, source: bytes, chart_id: bytes, data_type: bytes)
     return facts | await _failures(app, charts.NAME, source, digest)
 
 
-async def _session(app: Context, key: bytes) -> Facts:
+async def _session(app: App, key: bytes) -> Facts:
     token = token_of(app.keyrings, key)
     if token is None:
         return {"phantom": "sealed under another AUDIT_KEY"}
@@ -166,7 +172,7 @@ async def _session(app: Context, key: bytes) -> Facts:
     return facts | await _failures(app, sessions.NAME, phantom_key(sealed[0]), None)
 
 
-def _phantom(app: Context, life: list[bytes | None], now_ms: int) -> Facts:
+def _phantom(app: App, life: list[bytes | None], now_ms: int) -> Facts:
     fingerprint, first_ms, sequence, touches, user, expires_ms, missing_ms, ended_ms = life
     state = "ended" if ended_ms else "alive, its key is missing" if missing_ms else "alive"
     facts: Facts = {
@@ -182,7 +188,7 @@ def _phantom(app: Context, life: list[bytes | None], now_ms: int) -> Facts:
     return facts
 
 
-async def _index(app: Context, key: bytes) -> Facts:
+async def _index(app: App, key: bytes) -> Facts:
     (named,) = await _ask(app, ("GETRANGE", key, 0, _INDEX_BYTES))
     if not named:
         return {"names": "nothing"}
@@ -191,7 +197,7 @@ async def _index(app: Context, key: bytes) -> Facts:
     return {"names": shown(app, session), "which_is": "there" if await app.redis.exists(session) else "gone"}
 
 
-async def _failures(app: Context, reactor: str, key: bytes, digest: str | None) -> Facts:
+async def _failures(app: App, reactor: str, key: bytes, digest: str | None) -> Facts:
     """Its retry, its dead letters, and whether what it holds was given up."""
     facts: Facts = {"retry": "none"}
     member = retries.member(reactor, key)
@@ -222,7 +228,7 @@ def _error(raw: bytes) -> str:
     return f"{name}: {message}" if message else name
 
 
-async def _letters(app: Context, reactor: str, key: bytes) -> list[str]:
+async def _letters(app: App, reactor: str, key: bytes) -> list[str]:
     """Ids and errors of the dead letters of a key; there are DEAD_LETTERS_MAX to look through at the most."""
     found: list[str] = []
     cursor: str | None = None
@@ -234,7 +240,7 @@ async def _letters(app: Context, reactor: str, key: bytes) -> list[str]:
             return found
 
 
-async def content_digest(app: Context, key: bytes) -> str | None:
+async def content_digest(app: App, key: bytes) -> str | None:
     """The digest of a batch or chart as its script computes it (claim_batches.lua), read piece by piece.
 
     None when it is gone, of another type or larger than what the app reads; wrong when it is written meanwhile.
@@ -255,14 +261,14 @@ async def content_digest(app: Context, key: bytes) -> str | None:
     return hashlib.sha1(framed, usedforsecurity=False).hexdigest()
 
 
-async def _list_parts(app: Context, key: bytes, length: int) -> list[bytes]:
+async def _list_parts(app: App, key: bytes, length: int) -> list[bytes]:
     parts: list[Any] = []
     for start in range(0, length, _PIECE_PARTS):
         parts += await app.redis.lrange(key, start, start + _PIECE_PARTS - 1)
     return parts
 
 
-async def _hash_parts(app: Context, key: bytes) -> list[bytes]:
+async def _hash_parts(app: App, key: bytes) -> list[bytes]:
     values = {name: value async for name, value in app.redis.hscan_iter(key, count=_PIECE_PARTS)}
     return [part for name in sorted(values) for part in (name, values[name])]
 

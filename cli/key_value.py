@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from shared import namespaces
-from shared.context import Context
+from shared.app import App
 from shared.errors import KeyspaceError
-from shared.masking import printable
 from shared.namespaces import Kind
-from shared.payload import decode_json
+from shared.privacy.masking import printable
+from shared.reading.json_text import decode_json
 
 SHOWN_CHARS = 1000
 SHOWN_PARTS = 20
@@ -39,7 +39,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}")
 _LONG_RUN = re.compile(r"\d{4,}|[0-9a-fA-F]{16,}")
 
 
-async def describe(app: Context, key: bytes, kind: Kind | None, redis_facts: Mapping[str, Any]) -> dict[str, Any]:
+async def describe(app: App, key: bytes, kind: Kind | None, redis_facts: Mapping[str, Any]) -> dict[str, Any]:
     """What may be shown of the value: {"masked", and "text", "parts" or "shape"}; {} when the key is gone.
 
     `redis_facts` are those of key_facts. Raises what the Redis client raises.
@@ -62,7 +62,7 @@ async def describe(app: Context, key: bytes, kind: Kind | None, redis_facts: Map
     return {"masked": True, "shape": [f"{redis_facts['length']:,} elements, not read"]}
 
 
-async def _fields(app: Context, key: bytes, masked: bool) -> list[str]:
+async def _fields(app: App, key: bytes, masked: bool) -> list[str]:
     answer: Any = await app.redis.hscan(key, 0, count=SHOWN_PARTS)
     page: dict[bytes, bytes] = answer[1]
     some = sorted(page.items())[:SHOWN_PARTS]
@@ -72,12 +72,12 @@ async def _fields(app: Context, key: bytes, masked: bool) -> list[str]:
     return [f"{printable(name, chars)}: {printable(value, chars)}" for name, value in some]
 
 
-async def _elements(app: Context, key: bytes, masked: bool) -> list[str]:
+async def _elements(app: App, key: bytes, masked: bool) -> list[str]:
     some: list[Any] = await app.redis.lrange(key, 0, SHOWN_PARTS - 1)
     return [f"{len(one):,} bytes" if masked else printable(one, SHOWN_CHARS // SHOWN_PARTS) for one in some]
 
 
-async def _string_shape(app: Context, key: bytes, length: int) -> list[str]:
+async def _string_shape(app: App, key: bytes, length: int) -> list[str]:
     if length > MAX_SHAPE_BYTES:
         return [f"{length:,} bytes, not read"]
     text: Any = await app.redis.getrange(key, 0, length)

@@ -11,10 +11,11 @@ from rich.table import Table
 
 from cli import human, key_facts, key_value
 from cli.terminal import Exit, Json, Refused, complain, open_console, run, show_json, shown
-from shared import keyspace, namespaces
-from shared.context import Context
-from shared.keyspace import UNKNOWN_KIND, KindStatistics, Look, Namespace, Selection, Statistics
-from shared.session_keys import session_key, token_of
+from shared import namespaces
+from shared.app import App
+from shared.operations import census
+from shared.operations.census import UNKNOWN_KIND, KindStatistics, Look, Namespace, Selection, Statistics
+from shared.sessions.keys import session_key, token_of
 
 _BAR_CHARS = 8
 _FINGERPRINT = re.compile(rb"@([0-9a-f]{12,32})")
@@ -62,7 +63,7 @@ def list_keys(
 
 
 async def _list(
-    app: Context,
+    app: App,
     *,
     namespace: Namespace | None,
     kinds: Sequence[str] | None,
@@ -77,7 +78,7 @@ async def _list(
         rows = [
             {
                 "key": shown(app, one.key),
-                "namespace": keyspace.namespace_of(one.key),
+                "namespace": census.namespace_of(one.key),
                 "kind": one.kind_name,
                 "ttl_s": None if one.ttl_ms is None else one.ttl_ms / 1000,
             }
@@ -95,14 +96,14 @@ async def _list(
     return Exit.OK
 
 
-async def page(app: Context, selection: Selection, cursor: int, limit: int) -> tuple[list[Look], int]:
+async def page(app: App, selection: Selection, cursor: int, limit: int) -> tuple[list[Look], int]:
     """About `limit` keys from `cursor` on, and where to go on, 0 at the end. COUNT follows how many of the keys that
     Redis looks at are wanted."""
     looks: list[Look] = []
     count = limit
     while len(looks) < limit:
-        cursor, keys = await keyspace.scan(app, selection, cursor, min(count, keyspace.SCAN_COUNT))
-        looks += await keyspace.look(app, keys)
+        cursor, keys = await census.scan(app, selection, cursor, min(count, census.SCAN_COUNT))
+        looks += await census.look(app, keys)
         count = (limit - len(looks)) * max(1, count // max(1, len(keys)))
         if cursor == 0:
             break
@@ -137,12 +138,12 @@ def show_statistics(json: Json = False) -> None:
     run(partial(_statistics, json=json))
 
 
-async def _statistics(app: Context, *, json: bool) -> Exit:
+async def _statistics(app: App, *, json: bool) -> Exit:
     with (
         human.telling(lambda: "nothing was changed; it has to start anew"),
         human.progress(await app.redis.dbsize()) as progress,
     ):
-        found = await keyspace.statistics(app, progress=progress)
+        found = await census.statistics(app, progress=progress)
     if json:
         show_json(found)
     else:
@@ -161,7 +162,7 @@ def statistics_table(found: Statistics) -> Table:
     for namespace in Namespace:
         kinds = [one for one in found.kinds if one.namespace is namespace]
         if kinds:
-            count, total = sum(one.keys for one in kinds), keyspace.total_bytes(kinds)[0]
+            count, total = sum(one.keys for one in kinds), census.total_bytes(kinds)[0]
             table.add_row(str(namespace), f"{count:,}", human.size(total), _error(kinds), style="bold")
         for one in kinds:
             table.add_row(f"  {one.kind}", *_cells(one, found.bytes))
@@ -183,7 +184,7 @@ def _cells(one: KindStatistics, total: int | None) -> tuple[str, ...]:
 
 
 def _error(kinds: Sequence[KindStatistics]) -> str:
-    total, error = keyspace.total_bytes(kinds)
+    total, error = census.total_bytes(kinds)
     if total is None or error is None:
         return ""
     return f"{100 * error / total:.1f} %" if any(one.sampled < one.keys for one in kinds) else "exact"
@@ -217,17 +218,17 @@ def show_key(
     run(partial(_show, given=os.fsencode(key), json=json))
 
 
-async def _show(app: Context, *, given: bytes, json: bool) -> Exit:
+async def _show(app: App, *, given: bytes, json: bool) -> Exit:
     with human.telling(lambda: "nothing was changed"):
         key = await find(app, await human.read_line() if given == b"-" else given)
         if not key:
             raise Refused("a key is expected on stdin")
-        kind = keyspace.kind_of(key)
+        kind = census.kind_of(key)
         redis_facts = await key_facts.redis_facts(app, key)
         report: dict[str, Any] = {
             "key": shown(app, key),
             "exists": bool(redis_facts),
-            "namespace": keyspace.namespace_of(key),
+            "namespace": census.namespace_of(key),
             "kind": kind.name if kind else UNKNOWN_KIND,
             "owner": kind.owner if kind else None,
             "purpose": kind.purpose if kind else None,
@@ -273,7 +274,7 @@ def _rows(name: str, value: Any) -> list[tuple[str, str]]:
     return [(label, str(value))]
 
 
-async def find(app: Context, given: bytes) -> bytes:
+async def find(app: App, given: bytes) -> bytes:
     """The key that is meant: `given` itself where it is there, else the one whose masked form or fingerprint it is.
 
     What looks like neither is returned as it is. Raises Refused when nothing, or more than one key, is meant.
@@ -296,15 +297,15 @@ async def find(app: Context, given: bytes) -> bytes:
     return given
 
 
-def _has_fingerprint(app: Context, key: bytes, digits: str) -> bool:
+def _has_fingerprint(app: App, key: bytes, digits: str) -> bool:
     token = token_of(app.keyrings, key)
     return token is not None and any(ring.fingerprint(token).startswith(digits) for ring in app.keyrings)
 
 
-async def _matching(app: Context, pattern: bytes, wanted: Any) -> set[bytes]:
+async def _matching(app: App, pattern: bytes, wanted: Any) -> set[bytes]:
     found: set[bytes] = set()
     with human.progress(await app.redis.dbsize()) as progress:
-        async for keys in keyspace.pages(app, Selection(match=pattern), progress=progress):
+        async for keys in census.pages(app, Selection(match=pattern), progress=progress):
             found.update(key for key in keys if wanted(key))
     return found
 

@@ -15,8 +15,8 @@ from cli.migration.journal import VERSION, Header, Journal
 from cli.migration.moves import MAX_LISTED, Migration, Report, Undo
 from cli.migration.rules import Rule, read_plan
 from cli.terminal import Exit, Json, complain, open_console, run, show_json, shown
-from shared.connection import parse_connection_string
-from shared.context import Context
+from shared.app import App
+from shared.store.connection import parse_connection_string
 
 _WHY = {
     "conflict": "its new name is taken",
@@ -63,7 +63,7 @@ def migrate(
 
 
 async def _migrate(
-    app: Context, *, plan: Path | None, apply: bool, path: Path | None, rate: float | None, json: bool
+    app: App, *, plan: Path | None, apply: bool, path: Path | None, rate: float | None, json: bool
 ) -> Exit:
     rules = read_plan(plan)
     total = await app.redis.dbsize()
@@ -87,7 +87,7 @@ async def _migrate(
     return Exit.ATTENTION if migration.report.left_alone else Exit.OK
 
 
-async def _undo(app: Context, *, path: Path, apply: bool, rate: float | None, json: bool) -> Exit:
+async def _undo(app: App, *, path: Path, apply: bool, rate: float | None, json: bool) -> Exit:
     log = Journal.open(path, _header(app, ()), write=apply)
     try:
         with human.progress(log.last, "renames looked at") as progress:
@@ -106,7 +106,7 @@ async def _undo(app: Context, *, path: Path, apply: bool, rate: float | None, js
     return Exit.ATTENTION if work.report.left_alone or log.unreadable else Exit.OK
 
 
-def _header(app: Context, rules: tuple[Rule, ...]) -> Header:
+def _header(app: App, rules: tuple[Rule, ...]) -> Header:
     redis = parse_connection_string(app.settings.redis)
     return Header(VERSION, f"{redis.host}:{redis.port}", [rule.text for rule in rules])
 
@@ -140,7 +140,7 @@ def _telling(report: Report, again: list[str] | None) -> Iterator[None]:
         raise
 
 
-def _as_json(app: Context, rules: tuple[Rule, ...], report: Report, log: Journal | None) -> dict[str, Any]:
+def _as_json(app: App, rules: tuple[Rule, ...], report: Report, log: Journal | None) -> dict[str, Any]:
     names = ("moved", "gone", "conflict", "same", "unfit")
     return {
         "applied": log is not None,
@@ -155,7 +155,7 @@ def _as_json(app: Context, rules: tuple[Rule, ...], report: Report, log: Journal
     }
 
 
-def _show(app: Context, rules: tuple[Rule, ...], report: Report, log: Journal | None) -> None:
+def _show(app: App, rules: tuple[Rule, ...], report: Report, log: Journal | None) -> None:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -175,7 +175,7 @@ def _show(app: Context, rules: tuple[Rule, ...], report: Report, log: Journal | 
         print(f"To take it back: python manage.py migrate --undo {shlex.quote(str(log.path))} --apply")
 
 
-def _show_left(app: Context, report: Report, sources: list[str]) -> None:
+def _show_left(app: App, report: Report, sources: list[str]) -> None:
     if not report.left_alone:
         return
     print(f"{report.left_alone:,} keys are left alone" + (", the first:" if report.left_alone > MAX_LISTED else ":"))
@@ -184,7 +184,7 @@ def _show_left(app: Context, report: Report, sources: list[str]) -> None:
     print()
 
 
-def _show_undone(app: Context, report: Report, log: Journal, *, apply: bool) -> None:
+def _show_undone(app: App, report: Report, log: Journal, *, apply: bool) -> None:
     print(f"{report.of('moved'):>11,}  renamed back" if apply else f"{report.of('moved'):>11,}  to be renamed back")
     print(f"{report.of('gone'):>11,}  gone since")
     print(f"{report.left_alone:>11,}  left alone: their old name is taken again")

@@ -13,10 +13,11 @@ from rich.table import Table
 
 from cli.terminal import Exit, Json, Refused, complain, open_console, run, show_json, shown
 from local.bootstrap import ROOT
-from shared import patterns
-from shared.context import Context
-from shared.glob import glob_match
-from shared.masking import printable
+from shared.app import App
+from shared.operations import patterns
+from shared.privacy.masking import printable
+from shared.reactor import CHANNEL_PREFIX
+from shared.store.glob import glob_match
 
 DOCUMENT = ROOT / "docs" / "patterns.md"
 WAIT_S = 2.0
@@ -63,10 +64,10 @@ def try_patterns(
     run(lambda app: _try_all(app, as_json=as_json))
 
 
-async def _try_keys(app: Context, pattern: str, keys: Sequence[str], *, as_json: bool) -> Exit:
+async def _try_keys(app: App, pattern: str, keys: Sequence[str], *, as_json: bool) -> Exit:
     if not keys:
         raise Refused("patterns test: PATTERN needs a KEY to be tried on; '*' KEY... tells only which function")
-    glob = pattern.removeprefix(patterns.CHANNEL_PREFIX).encode(errors="surrogateescape")
+    glob = pattern.removeprefix(CHANNEL_PREFIX).encode(errors="surrogateescape")
     answers = [_answer(app, glob, key.encode(errors="surrogateescape")) for key in keys]
     if as_json:
         show_json({"keys": answers})
@@ -78,7 +79,7 @@ async def _try_keys(app: Context, pattern: str, keys: Sequence[str], *, as_json:
     return Exit.OK if all(one["matches"] for one in answers) else Exit.ATTENTION
 
 
-def _answer(app: Context, glob: bytes, key: bytes) -> dict[str, Any]:
+def _answer(app: App, glob: bytes, key: bytes) -> dict[str, Any]:
     try:
         matches = glob_match(glob, key)
     except ValueError as fault:
@@ -93,7 +94,7 @@ def _answer(app: Context, glob: bytes, key: bytes) -> dict[str, Any]:
     return {"key": name, "matches": matches, "function": verdict.function, "reacts": verdict.reacts, "why": why}
 
 
-async def _try_all(app: Context, *, as_json: bool) -> Exit:
+async def _try_all(app: App, *, as_json: bool) -> Exit:
     table = [(row, patterns.explain(row.key)) for row in read_table(DOCUMENT)]
     right = all((row.function, row.why) == (verdict.function, verdict.why) for row, verdict in table)
     console = open_console()
@@ -131,7 +132,7 @@ def _unescaped(text: str) -> bytes:
     return text.encode().decode("unicode_escape").encode("latin-1")
 
 
-def _show_rows(console: Console, app: Context, table: Sequence[tuple[Row, patterns.Verdict]]) -> None:
+def _show_rows(console: Console, app: App, table: Sequence[tuple[Row, patterns.Verdict]]) -> None:
     shown_table = _table("Key", "Function", "Why", "As in docs/patterns.md")
     for row, verdict in table:
         right = (row.function, row.why) == (verdict.function, verdict.why)
@@ -143,7 +144,7 @@ def _show_arrivals(console: Console, arrivals: Sequence[patterns.Arrival]) -> No
     table = _table("Pattern", "Event", "Flag", "Arrived")
     for one in arrivals:
         arrived = "NOT within 2 s" if one.delay_ms is None else f"after {one.delay_ms:.1f} ms"
-        table.add_row(one.watch.pattern, one.event, one.flag, arrived)
+        table.add_row(one.reactor.pattern, one.event, one.flag, arrived)
     console.print(table)
     missing = "".join(sorted({one.flag for one in arrivals if one.delay_ms is None}))
     if missing:
@@ -152,7 +153,7 @@ def _show_arrivals(console: Console, arrivals: Sequence[patterns.Arrival]) -> No
         console.print("Every event arrived. (e, evictions, cannot be tried.)")
 
 
-def _row_json(app: Context, row: Row, verdict: patterns.Verdict) -> dict[str, Any]:
+def _row_json(app: App, row: Row, verdict: patterns.Verdict) -> dict[str, Any]:
     right = (row.function, row.why) == (verdict.function, verdict.why)
     return {
         "key": printable(row.key),
@@ -165,8 +166,8 @@ def _row_json(app: Context, row: Row, verdict: patterns.Verdict) -> dict[str, An
 
 def _live_json(one: patterns.Arrival) -> dict[str, Any]:
     return {
-        "function": one.watch.function,
-        "pattern": one.watch.pattern,
+        "function": one.reactor.function,
+        "pattern": one.reactor.pattern,
         "event": one.event,
         "flag": one.flag,
         "delayMs": one.delay_ms,

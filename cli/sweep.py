@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, Any
 
@@ -13,12 +13,11 @@ from rich.table import Table
 from cli import human
 from cli.guard import refuse_other_audit_key
 from cli.terminal import Exit, Json, complain, open_console, run, show_json
-from shared import sweep as sweeps
 from shared import telemetry
-from shared.context import Context
-from shared.outcomes import Outcome, Result
-from shared.reactors import REACTORS
-from shared.sweep import SweepReport, SweptReactor
+from shared.app import App
+from shared.delivery.reconcile import PassReport, last_pass, reconcile
+from shared.reactor import Cause, Outcome, Reactor, Result
+from shared.registry import REACTORS
 
 BUDGET_S = 3600
 _TROUBLE = (Result.REJECTED, Result.RETRIED, Result.DEAD)
@@ -26,20 +25,23 @@ _TROUBLE = (Result.REJECTED, Result.RETRIED, Result.DEAD)
 
 @dataclass
 class Counted:
-    """A reactor that counts what comes of its keys: `swept` in the sweep itself, `retried` among retries that were
-    due. `tell` is told how many keys it had with each call."""
+    """Counts the outcomes of a reactor: `swept` in the pass itself, `retried` among the retries that were due.
 
-    reactor: SweptReactor
+    `tell` is called with the number of keys of each call."""
+
+    reactor: Reactor
     tell: Callable[[int], None]
     swept: Counter[Result] = field(default_factory=Counter)
     retried: Counter[Result] = field(default_factory=Counter)
 
-    def __post_init__(self) -> None:
-        self.NAME, self.SWEPT = self.reactor.NAME, self.reactor.SWEPT
+    @property
+    def counting(self) -> Reactor:
+        """The reactor, with its outcomes counted here."""
+        return replace(self.reactor, react=self._react)
 
-    async def react(self, app: Context, keys: Sequence[bytes], operation: str) -> list[Outcome]:
-        outcomes = await self.reactor.react(app, keys, operation)
-        counts = self.retried if operation == "retry" else self.swept
+    async def _react(self, app: App, keys: Sequence[bytes], cause: Cause) -> list[Outcome]:
+        outcomes = await self.reactor.react(app, keys, cause)
+        counts = self.retried if cause is Cause.RETRY else self.swept
         counts.update(outcome.result for outcome in outcomes)
         self.tell(len(keys))
         return outcomes
@@ -73,8 +75,8 @@ def sweep(
     run(partial(_last, json=json))
 
 
-async def _last(app: Context, *, json: bool) -> Exit:
-    found = await sweeps.last_round(app)
+async def _last(app: App, *, json: bool) -> Exit:
+    found = await last_pass(app)
     if json:
         show_json({"last": found})
     elif found is None:
@@ -89,7 +91,7 @@ async def _last(app: Context, *, json: bool) -> Exit:
     return Exit.ATTENTION if found is None else Exit.OK
 
 
-async def _sweep(app: Context, *, budget_s: float, json: bool) -> Exit:
+async def _sweep(app: App, *, budget_s: float, json: bool) -> Exit:
     await refuse_other_audit_key(app)
     telemetry.logger.setLevel(logging.CRITICAL)  # a line per key that cannot be read is what the counts are for
     done = 0
@@ -107,8 +109,8 @@ async def _sweep(app: Context, *, budget_s: float, json: bool) -> Exit:
         ),
         human.progress(max(1, await app.redis.dbsize()), "keys looked at") as progress,
     ):
-        report = await sweeps.sweep(app, counted, budget_s=budget_s, anew=True)
-        await app.write_tally()
+        report = await reconcile(app, [one.counting for one in counted], budget_s=budget_s, anew=True)
+        await app.write_minute_counts()
     if json:
         show_json(as_dict(report, counted))
     else:
@@ -117,18 +119,18 @@ async def _sweep(app: Context, *, budget_s: float, json: bool) -> Exit:
     return Exit.OK if report.finished and not failed else Exit.ATTENTION
 
 
-def as_dict(report: SweepReport, counted: Sequence[Counted]) -> dict[str, Any]:
+def as_dict(report: PassReport, counted: Sequence[Counted]) -> dict[str, Any]:
     """What --json prints."""
     return {
         "finished": report.finished,
         "held_by_other": report.held_by_other,
         "duration_s": round(report.duration_s, 3),
         "seen": report.seen,
-        "reactors": {one.NAME: {"swept": one.swept, "retried": one.retried} for one in counted},
+        "reactors": {one.reactor.name: {"swept": one.swept, "retried": one.retried} for one in counted},
     }
 
 
-def _print(report: SweepReport, counted: Sequence[Counted]) -> None:
+def _print(report: PassReport, counted: Sequence[Counted]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("Reactor", no_wrap=True)
     for header in ("Seen", "In order", "Repaired", "Not now", "Failed", "Retries made"):
@@ -136,7 +138,7 @@ def _print(report: SweepReport, counted: Sequence[Counted]) -> None:
     for one in counted:
         counts = one.swept
         table.add_row(
-            one.NAME,
+            one.reactor.name,
             f"{counts.total():,}",
             f"{counts[Result.DUPLICATE] + counts[Result.IGNORED]:,}",
             f"{counts[Result.PROCESSED]:,}",

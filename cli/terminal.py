@@ -20,10 +20,10 @@ from rich.console import Console
 from local.app_settings import AppSettingsError, load_app_settings
 from local.bootstrap import ROOT
 from shared import settings
-from shared.connection import load_redis
-from shared.context import Context, open_context
+from shared.app import App, open_app
 from shared.errors import KeyspaceError
-from shared.masking import mask_key
+from shared.privacy.masking import mask_key
+from shared.store.connection import load_redis
 
 _PIPED_WIDTH = 10_000
 
@@ -56,16 +56,16 @@ def open_console(*, stderr: bool = False) -> Console:
 
 
 @asynccontextmanager
-async def opened() -> AsyncIterator[Context]:
+async def opened() -> AsyncIterator[App]:
     """The app's settings and a Redis client of the command's own."""
-    context = open_context(settings.parse(load_app_settings(ROOT) | os.environ))
+    context = open_app(settings.parse(load_app_settings(ROOT) | os.environ))
     try:
         yield context
     finally:
         await context.redis.aclose()
 
 
-def run(work: Callable[[Context], Awaitable[Exit]]) -> NoReturn:
+def run(work: Callable[[App], Awaitable[Exit]]) -> NoReturn:
     """Run a command's work and exit with its code.
 
     Ctrl-C cancels it: the work sees CancelledError, tells how to go on and lets it pass. A second one ends the process.
@@ -73,7 +73,7 @@ def run(work: Callable[[Context], Awaitable[Exit]]) -> NoReturn:
     sys.exit(asyncio.run(_guarded(work)))
 
 
-async def _guarded(work: Callable[[Context], Awaitable[Exit]]) -> int:
+async def _guarded(work: Callable[[App], Awaitable[Exit]]) -> int:
     load_redis()
     from redis.exceptions import RedisError
 
@@ -97,7 +97,7 @@ async def _guarded(work: Callable[[Context], Awaitable[Exit]]) -> int:
     return Exit.FAILED
 
 
-async def _with_context(work: Callable[[Context], Awaitable[Exit]]) -> Exit:
+async def _with_context(work: Callable[[App], Awaitable[Exit]]) -> Exit:
     async with opened() as context:
         return await work(context)
 
@@ -117,6 +117,6 @@ def show_json(value: Any) -> None:
     print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
-def shown(app: Context, key: bytes) -> str:
+def shown(app: App, key: bytes) -> str:
     """A key fit for a terminal or a log."""
     return mask_key(key, app.settings.audit_key, hide_users=app.settings.audit_pseudonymise_users)

@@ -12,10 +12,14 @@ from rich.table import Table
 from cli import human
 from cli.keys import KindNames, selection_of
 from cli.terminal import DryRun, Exit, Json, Refused, complain, open_console, run, show_json, shown
-from shared import keyspace, namespaces
-from shared.context import Context
-from shared.keyspace import UNKNOWN_KIND, Look, Pace, Selection
+from shared import namespaces
+from shared.app import App
 from shared.namespaces import Kind
+from shared.operations import census
+from shared.operations.census import UNKNOWN_KIND, Look, Pace, Selection
+from shared.store.script import Script
+
+SET_MISSING_TTLS = Script(__file__, "set_missing_ttls")
 
 EXAMPLES = 3
 """Keys that are shown per finding."""
@@ -58,12 +62,12 @@ def fault_of(one: Look) -> str | None:
     return "longer" if one.ttl_ms > one.kind.ttl_s * 1000 + SLACK_MS else None
 
 
-async def check_ttls(app: Context, *, progress: keyspace.Progress | None = None) -> Report:
+async def check_ttls(app: App, *, progress: census.Progress | None = None) -> Report:
     """Every key against the table. Raises what the Redis client raises."""
     findings: dict[tuple[str, str], Finding] = {}
     checked = 0
-    async for keys in keyspace.pages(app, Selection(), progress=progress):
-        for one in await keyspace.look(app, keys):
+    async for keys in census.pages(app, Selection(), progress=progress):
+        for one in await census.look(app, keys):
             checked += 1
             if fault := fault_of(one):
                 table_ttl_s = one.kind.ttl_s if one.kind else None
@@ -73,7 +77,7 @@ async def check_ttls(app: Context, *, progress: keyspace.Progress | None = None)
     return Report(checked, sorted(findings.values(), key=lambda found: (order.index(found.kind), found.fault)))
 
 
-def _add(app: Context, found: Finding, one: Look) -> None:
+def _add(app: App, found: Finding, one: Look) -> None:
     found.keys += 1
     if one.ttl_ms is not None:
         found.longest_s = max(found.longest_s or 0.0, one.ttl_ms / 1000)
@@ -95,7 +99,7 @@ def check(json: Json = False) -> None:
     run(partial(_check, json=json))
 
 
-async def _check(app: Context, *, json: bool) -> Exit:
+async def _check(app: App, *, json: bool) -> Exit:
     with (
         human.telling(lambda: "nothing was changed; it has to start anew"),
         human.progress(await app.redis.dbsize()) as progress,
@@ -166,7 +170,7 @@ def fix(
 
 
 async def _fix(
-    app: Context, *, kinds: Sequence[str] | None, include_sessions: bool, rate: float, dry_run: bool, json: bool
+    app: App, *, kinds: Sequence[str] | None, include_sessions: bool, rate: float, dry_run: bool, json: bool
 ) -> Exit:
     selection = selection_of(None, kinds, None)
     refuse_kinds(selection.kinds, include_sessions=include_sessions)
@@ -207,7 +211,7 @@ def refuse_kinds(kinds: frozenset[str], *, include_sessions: bool) -> None:
 
 
 async def fix_ttls(
-    app: Context,
+    app: App,
     selection: Selection,
     fixed: dict[str, int],
     *,
@@ -221,9 +225,9 @@ async def fix_ttls(
     Raises what the Redis client raises: what `fixed` counts was done by then.
     """
     left_alone = 0
-    async for keys in keyspace.pages(app, selection, progress=progress):
+    async for keys in census.pages(app, selection, progress=progress):
         missing: list[tuple[bytes, Kind]] = []
-        for one in await keyspace.look(app, keys):
+        for one in await census.look(app, keys):
             if fault_of(one) != "missing" or one.kind is None:
                 continue
             if one.kind is namespaces.SESSION and not include_sessions:
@@ -235,7 +239,7 @@ async def fix_ttls(
                 done = [1] * len(some)
             else:
                 ttls = [kind.ttl_s or 0 for _, kind in some]
-                done = await app.script("set_missing_ttls")(keys=[key for key, _ in some], args=ttls)
+                done = await app.run(SET_MISSING_TTLS, keys=[key for key, _ in some], args=ttls)
             for (_, kind), count in zip(some, done, strict=True):
                 if count:
                     fixed[kind.name] = fixed.get(kind.name, 0) + count

@@ -27,10 +27,11 @@ from rich.text import Text
 
 from cli.audit_log import as_json
 from cli.terminal import Exit, Json, complain, open_console, run, shown
-from shared import health, statistics
-from shared.context import Context
-from shared.masking import printable
-from shared.patterns import CHANNEL_PREFIX, WATCHES
+from shared.app import App
+from shared.operations import activity, health
+from shared.privacy.masking import printable
+from shared.reactor import CHANNEL_PREFIX
+from shared.registry import REACTORS
 
 LAST_EVENTS = 15
 MAX_WAITING = 2000
@@ -45,7 +46,7 @@ _KEY_AT = len(CHANNEL_PREFIX)
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`time_s` is when it arrived here; `watch` is an index into WATCHES. The key is as it is: only to be shown
+    """`time_s` is when it arrived here; `watch` is an index into REACTORS. The key is as it is: only to be shown
     masked."""
 
     time_s: float
@@ -59,7 +60,7 @@ class Seen:
     """What was heard so far. `seconds` has the last RATE_S of them: the second, and events per pattern in it."""
 
     began_s: float = field(default_factory=time.monotonic)
-    events: list[int] = field(default_factory=lambda: [0] * len(WATCHES))
+    events: list[int] = field(default_factory=lambda: [0] * len(REACTORS))
     seconds: deque[tuple[int, list[int]]] = field(default_factory=lambda: deque(maxlen=RATE_S + 1))
     last: deque[Event] = field(default_factory=lambda: deque(maxlen=LAST_EVENTS))
     dropped: int = 0
@@ -70,7 +71,7 @@ class Seen:
         self.events[event.watch] += 1
         second = int(time.monotonic())
         if not self.seconds or self.seconds[-1][0] != second:
-            self.seconds.append((second, [0] * len(WATCHES)))
+            self.seconds.append((second, [0] * len(REACTORS)))
         self.seconds[-1][1][event.watch] += 1
         self.last.append(event)
 
@@ -79,10 +80,10 @@ class Seen:
         now_s = time.monotonic()
         here = [(second, counts) for second, counts in self.seconds if second > now_s - RATE_S - 1]
         length_s = max(1.0, min(now_s - self.began_s, RATE_S))
-        last = next((counts for second, counts in here if second == int(now_s) - 1), [0] * len(WATCHES))
+        last = next((counts for second, counts in here if second == int(now_s) - 1), [0] * len(REACTORS))
         return [
             (last[index], round(sum(counts[index] for _, counts in here) / length_s, 1))
-            for index in range(len(WATCHES))
+            for index in range(len(REACTORS))
         ]
 
 
@@ -105,7 +106,7 @@ def watch(
     run(partial(_watch, seconds=seconds, json=json))
 
 
-async def _watch(app: Context, *, seconds: int | None, json: bool) -> Exit:
+async def _watch(app: App, *, seconds: int | None, json: bool) -> Exit:
     seen = Seen()
     console = open_console()
     live = console.is_terminal and not json
@@ -147,7 +148,7 @@ async def _first(work: Any, tasks: Sequence["asyncio.Task[None]"]) -> None:
         await asyncio.gather(own, return_exceptions=True)
 
 
-async def listen(app: Context, seen: Seen, put: Callable[[Event], bool], subscribed: asyncio.Event) -> None:
+async def listen(app: App, seen: Seen, put: Callable[[Event], bool], subscribed: asyncio.Event) -> None:
     """Hear of events, for ever: count each, hand it to `put`, and count what that has no room for. Where Redis goes it
     subscribes again; events in between are missed. Raises what the Redis client raises when it never was there."""
     from redis.exceptions import RedisError
@@ -155,7 +156,7 @@ async def listen(app: Context, seen: Seen, put: Callable[[Event], bool], subscri
     while True:
         pubsub = app.redis.pubsub()
         try:
-            await pubsub.psubscribe(*(one.channel for one in WATCHES))
+            await pubsub.psubscribe(*(one.channel for one in REACTORS))
             await _hear(pubsub, seen, put, subscribed)
         except (RedisError, OSError) as fault:
             if not subscribed.is_set():
@@ -169,7 +170,7 @@ async def listen(app: Context, seen: Seen, put: Callable[[Event], bool], subscri
 
 
 async def _hear(pubsub: Any, seen: Seen, put: Callable[[Event], bool], subscribed: asyncio.Event) -> None:
-    places = {one.channel.encode(): index for index, one in enumerate(WATCHES)}
+    places = {one.channel.encode(): index for index, one in enumerate(REACTORS)}
     confirmed = heard = 0
     while True:
         message = await pubsub.get_message(timeout=1.0)
@@ -177,7 +178,7 @@ async def _hear(pubsub: Any, seen: Seen, put: Callable[[Event], bool], subscribe
             continue
         if message["type"] == "psubscribe":
             confirmed += 1
-            if confirmed == len(WATCHES):
+            if confirmed == len(REACTORS):
                 if subscribed.is_set():
                     complain("subscribed again")
                 subscribed.set()
@@ -193,17 +194,17 @@ async def _hear(pubsub: Any, seen: Seen, put: Callable[[Event], bool], subscribe
             await asyncio.sleep(0)  # what is read already comes without a wait: let the others have their turn
 
 
-async def _statistics(app: Context, seen: Seen) -> None:
+async def _statistics(app: App, seen: Seen) -> None:
     """Read the outcomes of the present and the last minute, again and again."""
     from redis.exceptions import RedisError
 
     while True:
         with contextlib.suppress(RedisError, OSError):  # told by the one who listens
-            seen.outcomes = outcomes_of(await statistics.read(app, minutes=2))
+            seen.outcomes = outcomes_of(await activity.read(app, minutes=2))
         await asyncio.sleep(STATISTICS_EVERY_S)
 
 
-def outcomes_of(read: statistics.Stats) -> list[dict[str, Any]]:
+def outcomes_of(read: activity.Stats) -> list[dict[str, Any]]:
     """Reactor, source, outcome and count, over all minutes of `read`."""
     counts: Counter[tuple[str, str, str]] = Counter()
     for minute in read.minutes:
@@ -260,7 +261,7 @@ class Lines:
                 return
 
 
-def _line(app: Context, one: Event | dict[str, Any], *, json: bool) -> str:
+def _line(app: App, one: Event | dict[str, Any], *, json: bool) -> str:
     if isinstance(one, dict):
         return as_json(one)
     told = _told(app, one)
@@ -269,10 +270,10 @@ def _line(app: Context, one: Event | dict[str, Any], *, json: bool) -> str:
     )
 
 
-def _told(app: Context, event: Event) -> dict[str, str]:
+def _told(app: App, event: Event) -> dict[str, str]:
     return {
         "time": datetime.fromtimestamp(event.time_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-        "function": WATCHES[event.watch].function,
+        "function": REACTORS[event.watch].function,
         "key": shown(app, event.key),
         "operation": printable(event.operation, 20),
     }
@@ -281,13 +282,13 @@ def _told(app: Context, event: Event) -> dict[str, str]:
 def _summary(seen: Seen) -> dict[str, Any]:
     rates = {
         one.function: {"events": count, "last_s": last, "per_s": per_s}
-        for one, count, (last, per_s) in zip(WATCHES, seen.events, seen.rates(), strict=True)
+        for one, count, (last, per_s) in zip(REACTORS, seen.events, seen.rates(), strict=True)
     }
     return {"rates": rates, "dropped": seen.dropped, "outages": seen.outages, "outcomes": seen.outcomes}
 
 
 def _in_words(seen: Seen) -> str:
-    counts = ", ".join(f"{one.noun} events {count:,}" for one, count in zip(WATCHES, seen.events, strict=True))
+    counts = ", ".join(f"{one.noun} events {count:,}" for one, count in zip(REACTORS, seen.events, strict=True))
     dropped = f"; {seen.dropped:,} were not shown: the reader is too slow" if seen.dropped else ""
     outages = f"; Redis was away {seen.outages} times" if seen.outages else ""
     return counts + dropped + outages
@@ -303,7 +304,7 @@ async def _summaries(seen: Seen, lines: Lines | None, *, json: bool) -> None:
             lines.put(_summary(seen))
 
 
-async def _show(app: Context, seen: Seen, console: Any) -> None:
+async def _show(app: App, seen: Seen, console: Any) -> None:
     """A page that renews itself. It is drawn in a thread, for the terminal may stand still."""
     with Live(console=console, auto_refresh=False, transient=False) as page:
         while True:
@@ -311,9 +312,9 @@ async def _show(app: Context, seen: Seen, console: Any) -> None:
             await asyncio.sleep(_REFRESH_S)
 
 
-def _page(app: Context, seen: Seen) -> Group:
+def _page(app: App, seen: Seen) -> Group:
     patterns = _table("Pattern", "Events", "Last s", "Per s, 1 min")
-    for one, count, (last, per_s) in zip(WATCHES, seen.events, seen.rates(), strict=True):
+    for one, count, (last, per_s) in zip(REACTORS, seen.events, seen.rates(), strict=True):
         patterns.add_row(one.pattern, f"{count:,}", f"{last:,}", f"{per_s:,}")
     outcomes = _table("Last two minutes", "Source", "Outcome", "Count")
     for row in seen.outcomes:

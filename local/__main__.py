@@ -32,10 +32,10 @@ from local.console import (
 )
 from local.processes import child_process
 from local.servers import LOCALHOST, ServerError
-from shared.connection import ConnectionOptions, open_client, parse_connection_string
 from shared.errors import ConfigurationError
-from shared.health import check
-from shared.notifications import REQUIRED
+from shared.operations.health import check
+from shared.operations.notification_flags import REQUIRED
+from shared.store.connection import ConnectionOptions, open_client, parse_connection_string
 
 ROOT = Path(__file__).resolve().parent.parent
 EMULATED_STORAGE = "UseDevelopmentStorage=true"

@@ -14,10 +14,11 @@ from typing import Any, cast
 
 from redis.asyncio import Redis
 
-from shared import dead_letters, namespaces, settings
-from shared.connection import open_client, parse_connection_string
-from shared.context import Context
-from shared.masking import fingerprint, mask_key
+from shared import namespaces, settings
+from shared.app import App
+from shared.delivery import dead_letters
+from shared.privacy.masking import fingerprint, mask_key
+from shared.store.connection import open_client, parse_connection_string
 
 DEADLINE_S = 10.0
 """How long a sample may take; a reaction takes some milliseconds, the first of a fresh worker some hundred."""
@@ -100,7 +101,7 @@ async def _demo(connection_string: str) -> AsyncIterator[_Demo]:
     try:
         yield demo
     finally:
-        app = Context(settings.current(), redis)
+        app = App(settings.current(), redis)
         for letter in (await dead_letters.list_page(app, limit=dead_letters.MAX_PAGE)).letters:
             if f"demo-{demo.run}".encode() in letter.key:
                 await dead_letters.discard(app, letter.id)

@@ -27,8 +27,8 @@ from local import app_settings, bindings, http, timers
 from local.bindings import BindingError, Function
 from local.pubsub import SubscribeError, Subscription
 from local.worker import AppLoadError, Datum, Outcome, Worker
-from shared.connection import parse_connection_string
 from shared.errors import ConfigurationError
+from shared.store.connection import parse_connection_string
 
 __all__ = ["Function", "Host", "HostStartError", "Invocation"]
 

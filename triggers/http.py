@@ -1,6 +1,6 @@
 """The HTTP functions for people, probes and scripts: health, statistics, debugging, dead letters.
 
-shared/openapi.py describes them all, and GET /api/openapi.json with it.
+shared/operations/openapi.py describes them all, and GET /api/openapi.json with it.
 """
 
 import asyncio
@@ -9,16 +9,17 @@ import time
 
 import azure.functions as func
 
-from shared import context, telemetry
+from shared import telemetry
+from shared.app import current_app
 from shared.errors import KeyspaceError
-from shared.reactors import REACTORS
+from shared.reactor import Source
+from shared.registry import NAMES, REACTORS
 from triggers.answers import HEADERS, Refusal, answered, answering, one_of, text_of, whole
 
 blueprint = func.Blueprint()
 
 HEALTH_EVERY_S = 1.0
 """How long an anonymous answer about health holds: whoever asks, Redis is asked no more often."""
-_NAMES = [reactor.NAME for reactor in REACTORS]
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -31,11 +32,11 @@ class _Status:
         self._turn = asyncio.Lock()
 
     async def current(self) -> str:
-        from shared.health import check_app
+        from shared.operations.health import check_app
 
         async with self._turn:
             if time.monotonic() - self._at_s >= HEALTH_EVERY_S:
-                self._status = (await check_app(context.current())).status
+                self._status = (await check_app(current_app())).status
                 self._at_s = time.monotonic()
             return self._status
 
@@ -57,9 +58,9 @@ async def health(req: func.HttpRequest) -> func.HttpResponse:
 @answering
 async def health_details(req: func.HttpRequest) -> func.HttpResponse:
     """The same with the reasons, and what they follow from."""
-    from shared.health import check_app
+    from shared.operations.health import check_app
 
-    found = await check_app(context.current())
+    found = await check_app(current_app())
     return answered(found.as_dict(), 503 if found.status == "failed" else 200)
 
 
@@ -68,10 +69,10 @@ async def health_details(req: func.HttpRequest) -> func.HttpResponse:
 @answering
 async def stats(req: func.HttpRequest) -> func.HttpResponse:
     """What all instances did in the last minutes, minute by minute."""
-    from shared import statistics
+    from shared.operations import activity
 
-    minutes = whole(req, "minutes", 60, most=statistics.MAX_MINUTES)
-    return answered(await statistics.read(context.current(), minutes))
+    minutes = whole(req, "minutes", 60, most=activity.MAX_MINUTES)
+    return answered(await activity.read(current_app(), minutes))
 
 
 @blueprint.function_name("debug_session")
@@ -79,10 +80,10 @@ async def stats(req: func.HttpRequest) -> func.HttpResponse:
 @answering
 async def debug_session(req: func.HttpRequest) -> func.HttpResponse:
     """Keys by namespace, masked, and what there is of a user. Off unless DEBUG_ENDPOINT_ENABLED."""
-    app = context.current()
+    app = current_app()
     if not app.settings.debug_endpoint_enabled:
         raise Refusal(404, "the debug endpoint is off; DEBUG_ENDPOINT_ENABLED=true turns it on")
-    from shared import debug, survey
+    from shared.operations import debug, survey
 
     found = await debug.report(app, text_of(req, "userId", most=debug.MAX_USER_CHARS))
     if found is None:
@@ -96,15 +97,15 @@ async def debug_session(req: func.HttpRequest) -> func.HttpResponse:
 @answering
 async def dead_letters(req: func.HttpRequest) -> func.HttpResponse:
     """A page of dead letters, newest first."""
-    from shared import monitor
-    from shared.dead_letters import MAX_PAGE
+    from shared.delivery.dead_letters import MAX_PAGE
+    from shared.operations import monitor_document
 
-    reactor = one_of(req, "reactor", _NAMES)
+    reactor = one_of(req, "reactor", NAMES)
     cursor: str | None = req.params.get("cursor")
-    if cursor is not None and not re.fullmatch(monitor.CURSOR, cursor):
+    if cursor is not None and not re.fullmatch(monitor_document.CURSOR, cursor):
         raise Refusal(400, "the cursor is none of this list's")
     limit = whole(req, "limit", 50, most=MAX_PAGE)
-    return answered(await monitor.letters(context.current(), reactor=reactor, cursor=cursor or None, limit=limit))
+    return answered(await monitor_document.letters(current_app(), reactor=reactor, cursor=cursor or None, limit=limit))
 
 
 @blueprint.function_name("replay_dead_letter")
@@ -112,23 +113,23 @@ async def dead_letters(req: func.HttpRequest) -> func.HttpResponse:
 @answering
 async def replay_dead_letter(req: func.HttpRequest) -> func.HttpResponse:
     """Try a letter again. It goes when there is an effect, and stays otherwise."""
-    from shared import dead_letters, replay
+    from shared.delivery import dead_letters, replay
 
-    app, letter_id, started_s = context.current(), _letter_id(req), time.perf_counter()
+    app, letter_id, started_s = current_app(), _letter_id(req), time.perf_counter()
     try:
         letter = await dead_letters.get(app, letter_id)
     except KeyspaceError as fault:  # written over by another application
         raise Refusal(409, str(fault)) from None
     if letter is None:
         raise _unknown()
-    if letter.reactor not in _NAMES:
+    if letter.reactor not in NAMES:
         raise Refusal(409, "the letter is of a reactor that does not replay")
     try:
         outcome = await replay.replay(app, REACTORS, letter_id)
     except KeyspaceError:  # somebody removed it meanwhile, or wrote over it
         raise _unknown() from None
     duration_ms = (time.perf_counter() - started_s) * 1000
-    telemetry.record("replay_dead_letter", letter.reactor, "replay", outcome, duration_ms, app.settings.audit_key)
+    telemetry.record("replay_dead_letter", letter.reactor, Source.REPLAY, outcome, duration_ms, app.settings.audit_key)
     removed = await dead_letters.get(app, letter_id) is None
     return answered({"id": letter_id, "outcome": outcome.result, "reason": outcome.detail, "removed": removed})
 
@@ -138,9 +139,9 @@ async def replay_dead_letter(req: func.HttpRequest) -> func.HttpResponse:
 @answering
 async def discard_dead_letter(req: func.HttpRequest) -> func.HttpResponse:
     """Remove a letter for good."""
-    from shared import dead_letters
+    from shared.delivery import dead_letters
 
-    if not await dead_letters.discard(context.current(), _letter_id(req)):
+    if not await dead_letters.discard(current_app(), _letter_id(req)):
         raise _unknown()
     return func.HttpResponse(status_code=204, headers=HEADERS)
 
@@ -150,7 +151,7 @@ async def discard_dead_letter(req: func.HttpRequest) -> func.HttpResponse:
 @answering
 async def openapi(req: func.HttpRequest) -> func.HttpResponse:
     """The description of all HTTP functions."""
-    from shared import openapi
+    from shared.operations import openapi
 
     return answered(openapi.document())
 

@@ -1,97 +1,71 @@
-"""The three Redis triggers. Each parses its event, drops what changes nothing, and hands the key to its reactor.
+"""The Redis triggers: a function per reactor of shared/registry.py.
 
-When messages queue up, shared/bursts.py takes them together, and sweeps the reactor's keys in bulk.
+Each parses its event, drops what changes nothing, and passes the key to its reactor. When messages queue up,
+shared/intake/burst.py takes them together, and scans the reactor's keys in bulk.
 """
 
 import time
-from typing import Protocol
+from collections.abc import Awaitable, Callable
 
 import azure.functions as func
 
-from shared import batches, charts, events, sessions, settings, telemetry, tracing
-from shared.bursts import Burst
-from shared.context import current
+from shared import settings, telemetry
+from shared.app import current_app
 from shared.errors import MalformedEvent
-from shared.events import KeyEvent
-from shared.outcomes import ignored
-from shared.sweep import SweptReactor
+from shared.intake.burst import Burst
+from shared.intake.events import KeyEvent, parse_event
+from shared.reactor import Reactor, Source, ignored
+from shared.registry import REACTORS
+from shared.telemetry import tracing
 
 blueprint = func.Blueprint()
 
 
-class Reactor(SweptReactor, Protocol):
-    """What a handler module in shared/ offers."""
-
-    INERT_OPERATIONS: frozenset[str]
-    """Operations that cannot change what the reactor would do: they cost no I/O."""
-
-
-async def _handle(burst: Burst, reactor: Reactor, message: str, invocation: func.Context) -> None:
+async def _handle(burst: Burst, message: str, invocation: func.Context) -> None:
     tracing.invocation_id.set(invocation.invocation_id)
-    began_s = time.perf_counter()
-    burst.lane.begin(began_s)
-    with tracing.span(burst.function):
-        if event := _telling(burst, reactor, message, began_s):
-            await burst.take(current(), event, began_s)
+    started_s = time.perf_counter()
+    burst.lane.begin(started_s)
+    with tracing.span(burst.reactor.function):
+        if event := _relevant_event(burst.reactor, message, started_s):
+            await burst.take(current_app(), event, started_s)
     if burst.due and settings.current().burst_sweep:
-        await burst.sweep_slice(current())
+        await burst.scan_slice(current_app())
     burst.lane.end(time.perf_counter())
 
 
-def _telling(burst: Burst, reactor: Reactor, message: str, began_s: float) -> KeyEvent | None:
-    """The event in a message that tells of something to react to; any other is done with here."""
+def _relevant_event(reactor: Reactor, message: str, started_s: float) -> KeyEvent | None:
+    """The event in a message, if it can change the reactor's effect; any other ends here."""
     try:
-        event = events.parse_event(message)
+        event = parse_event(message)
     except MalformedEvent as fault:
-        telemetry.malformed(burst.function, fault)
+        telemetry.malformed(reactor.function, fault)
         return None
-    if event.operation not in reactor.INERT_OPERATIONS:
+    if event.cause not in reactor.inert:
         return event
-    outcome = ignored(event.key, "operation changes nothing")
-    duration_ms = (time.perf_counter() - began_s) * 1000
-    key = settings.current().audit_key
-    telemetry.record(burst.function, reactor.NAME, event.operation, outcome, duration_ms, key)
+    outcome = ignored(event.key, "the event changes nothing")
+    duration_ms = (time.perf_counter() - started_s) * 1000
+    audit_key = settings.current().audit_key
+    telemetry.record(reactor.function, reactor.name, Source.EVENT, outcome, duration_ms, audit_key, event=event.name)
     return None
 
 
-_batches_burst = Burst("process_fastapi_data", batches)
-_charts_burst = Burst("update_charts", charts)
-_sessions_burst = Burst("handle_session_changes", sessions, laps=0)
+def _function(reactor: Reactor) -> Callable[[str, func.Context], Awaitable[None]]:
+    burst = Burst(reactor)
 
-# The host picks the binding's constructor by the properties present, so every one of them is spelled out.
+    async def handle(message: str, context: func.Context) -> None:
+        await _handle(burst, message, context)
 
-
-@blueprint.function_name("process_fastapi_data")
-@blueprint.generic_trigger(
-    arg_name="message",
-    type="redisPubSubTrigger",
-    connection="Redis",
-    channel="__keyspace@0__:fastapi:temp:data:*",
-    pattern=True,
-)
-async def process_fastapi_data(message: str, context: func.Context) -> None:
-    await _handle(_batches_burst, batches, message, context)
+    handle.__name__ = reactor.function
+    return handle
 
 
-@blueprint.function_name("update_charts")
-@blueprint.generic_trigger(
-    arg_name="message",
-    type="redisPubSubTrigger",
-    connection="Redis",
-    channel="__keyspace@0__:fabric:data:chart:*",
-    pattern=True,
-)
-async def update_charts(message: str, context: func.Context) -> None:
-    await _handle(_charts_burst, charts, message, context)
-
-
-@blueprint.function_name("handle_session_changes")
-@blueprint.generic_trigger(
-    arg_name="message",
-    type="redisPubSubTrigger",
-    connection="Redis",
-    channel="__keyspace@0__:nextauth:session:*",
-    pattern=True,
-)
-async def handle_session_changes(message: str, context: func.Context) -> None:
-    await _handle(_sessions_burst, sessions, message, context)
+for _reactor in REACTORS:
+    # The host picks the binding's constructor by the properties that are present, so each of them is spelled out.
+    _trigger = blueprint.generic_trigger(
+        arg_name="message",
+        type="redisPubSubTrigger",
+        connection="Redis",
+        channel=_reactor.channel,
+        pattern=True,
+    )
+    blueprint.function_name(_reactor.function)(_trigger(_function(_reactor)))

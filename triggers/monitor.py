@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import azure.functions as func
 
-from shared import context
+from shared.app import current_app
 from triggers.answers import HEADERS, Refusal, answered, answering
 
 blueprint = func.Blueprint()
@@ -61,9 +61,9 @@ async def monitor_file(req: func.HttpRequest) -> func.HttpResponse:
 @answering
 async def monitor_data(req: func.HttpRequest) -> func.HttpResponse:
     """Everything that the page shows, as one document."""
-    from shared import monitor
+    from shared.operations import monitor_document
 
-    return answered(await monitor.monitor(context.current()))
+    return answered(await monitor_document.monitor(current_app()))
 
 
 @cache

@@ -10,10 +10,16 @@ from dataclasses import dataclass
 
 import azure.functions as func
 
-from shared import batches, context, dead_letters, retries, sessions, settings, shutdown, telemetry
+from shared import settings, telemetry
+from shared.app import App, current_app
+from shared.batches import reactor as batches
+from shared.delivery import dead_letters, retries
+from shared.delivery.due import react_to_due, retry_due
+from shared.delivery.reconcile import reconcile, server_id
 from shared.errors import ConfigurationError
-from shared.reactors import REACTORS
-from shared.sweep import SweptReactor, react_to_due, retry_due, server_id, sweep
+from shared.reactor import Reactor
+from shared.registry import REACTORS
+from shared.runtime import shutdown
 
 blueprint = func.Blueprint()
 
@@ -44,7 +50,7 @@ class Watch:
 _watch = Watch()
 
 
-async def reconcile(app: context.Context, reactors: Sequence[SweptReactor], watch: Watch, *, due: bool) -> None:
+async def catch_up(app: App, reactors: Sequence[Reactor], watch: Watch, *, due: bool) -> None:
     """Make the retries that are due; sweep when that is `due`, and at once when events may have gone unheard.
 
     Redis being away is told once and raises nothing; the first run that reaches it again sweeps.
@@ -53,14 +59,14 @@ async def reconcile(app: context.Context, reactors: Sequence[SweptReactor], watc
 
     budget_s = _budget_s(app)
     try:
-        watch.reached(await server_id(app), telemetry.counts["Redis", "outage"])
+        watch.reached(await server_id(app), telemetry.outages_begun("Redis"))
         telemetry.recovered("Redis")
         if not (due or watch.behind):
             await retry_due(app, reactors, budget_s=budget_s)
-            await app.write_tally()
+            await app.write_minute_counts()
             return
         anew, watch.behind = watch.behind, False
-        report = await sweep(app, reactors, budget_s=budget_s, anew=anew)
+        report = await reconcile(app, reactors, budget_s=budget_s, anew=anew)
         await _tell_backlog(app)
     except (RedisError, OSError) as fault:
         watch.away = True
@@ -69,7 +75,7 @@ async def reconcile(app: context.Context, reactors: Sequence[SweptReactor], watc
         watch.behind |= anew and report.held_by_other
 
 
-async def _tell_backlog(app: context.Context) -> None:
+async def _tell_backlog(app: App) -> None:
     from shared.audit import state
 
     telemetry.backlog("retries", await retries.waiting(app))
@@ -77,7 +83,7 @@ async def _tell_backlog(app: context.Context) -> None:
     telemetry.backlog("audit_records", (await state.state(app)).pending)
 
 
-def _budget_s(app: context.Context) -> float:
+def _budget_s(app: App) -> float:
     return min(app.settings.function_timeout_s / 2, MAX_BUDGET_S)
 
 
@@ -90,24 +96,25 @@ def _budget_s(app: context.Context) -> float:
 )
 async def run_sweep(timer: func.TimerRequest) -> None:
     shutdown.before_exit(_export)  # here, since this one runs at the start already
-    await reconcile(context.current(), REACTORS, _watch, due=True)
+    await catch_up(current_app(), REACTORS, _watch, due=True)
     batches.prepare_for_bursts()  # here, when the first sweep has left nothing to do
 
 
 @blueprint.function_name("retry")
 @blueprint.timer_trigger(arg_name="timer", schedule=settings.current().retry_schedule, use_monitor=False)
 async def run_retry(timer: func.TimerRequest) -> None:
-    await reconcile(context.current(), REACTORS, _watch, due=False)
+    await catch_up(current_app(), REACTORS, _watch, due=False)
 
 
 @blueprint.function_name("session_expiry")
 @blueprint.timer_trigger(arg_name="timer", schedule=settings.current().expiry_schedule, use_monitor=False)
 async def run_session_expiry(timer: func.TimerRequest) -> None:
-    app = context.current()
+    app = current_app()
     from redis.exceptions import RedisError  # redis is loaded with the context
 
     try:
-        await react_to_due(app, sessions, budget_s=_budget_s(app))
+        for reactor in REACTORS:
+            await react_to_due(app, reactor, budget_s=_budget_s(app))
     except (RedisError, OSError) as fault:
         telemetry.outage("Redis", fault)
 
@@ -119,7 +126,7 @@ async def run_audit_export(timer: func.TimerRequest) -> None:
 
 
 async def _export() -> None:
-    app = context.current()
+    app = current_app()
     from redis.exceptions import RedisError  # redis is loaded with the context
 
     from shared.audit import export

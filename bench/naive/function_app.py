@@ -10,10 +10,13 @@ import azure.functions as func
 import msgspec
 from redis.asyncio import Redis
 
-from shared import chart_cache, namespaces, readings
-from shared.analysis import analyse, as_result
-from shared.baseline import Baseline
-from shared.keyring import keyring
+from shared import namespaces
+from shared.batches.analysis import analyse
+from shared.batches.baseline import Baseline
+from shared.batches.results import findings
+from shared.charts import cache as chart_cache
+from shared.privacy.keyring import keyring
+from shared.reading import readings
 from shared.settings import DEVELOPMENT_AUDIT_KEY
 
 app = func.FunctionApp()
@@ -46,7 +49,7 @@ async def batches(message: str) -> None:
     given = readings.from_json(raw)
     found = analyse(given, _BASELINE, threshold=3.5, min_samples=100)
     result = namespaces.build(namespaces.RESULT, key.rpartition(":")[2])
-    await _redis.set(result, msgspec.json.encode(as_result(given, found)), ex=namespaces.RESULTS_TTL_S)
+    await _redis.set(result, msgspec.json.encode(findings(given, found)), ex=namespaces.RESULTS_TTL_S)
 
 
 @app.function_name("charts")

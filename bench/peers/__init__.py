@@ -21,10 +21,13 @@ from redis import Redis as BlockingRedis
 from redis.asyncio import Redis
 
 from bench import produce
-from shared import lazy_numpy, namespaces, readings
-from shared.analysis import analyse, analyse_many, as_result
-from shared.baseline import Baseline
+from shared import namespaces
+from shared.batches.analysis import analyse, analyse_many
+from shared.batches.baseline import Baseline
+from shared.batches.results import findings
 from shared.namespaces import RESULTS_TTL_S
+from shared.reading import readings
+from shared.runtime import lazy_numpy
 
 __all__ = [
     "AT_ONCE",
@@ -77,7 +80,7 @@ def result(key: bytes, content: bytes) -> tuple[bytes, bytes]:
     """The unit of work: key and content of the result for a batch."""
     given = readings.from_json(content)
     found = analyse(given, _BASELINE, threshold=3.5, min_samples=100)
-    return namespaces.RESULT.prefix + key[_IDS_FROM:], msgspec.json.encode(as_result(given, found))
+    return namespaces.RESULT.prefix + key[_IDS_FROM:], msgspec.json.encode(findings(given, found))
 
 
 def results(pairs: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
@@ -85,7 +88,7 @@ def results(pairs: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     given = [readings.from_json(content) for _, content in pairs]
     found = analyse_many(given, _BASELINE, threshold=3.5, min_samples=100)
     return [
-        (namespaces.RESULT.prefix + key[_IDS_FROM:], msgspec.json.encode(as_result(*one)))
+        (namespaces.RESULT.prefix + key[_IDS_FROM:], msgspec.json.encode(findings(*one)))
         for (key, _), one in zip(pairs, zip(given, found, strict=True), strict=True)
     ]
 

@@ -17,7 +17,7 @@ import msgspec
 
 from cli.migration.rules import RuleText
 from cli.terminal import Refused
-from shared.masking import printable
+from shared.privacy.masking import printable
 
 VERSION = 1
 

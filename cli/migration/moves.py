@@ -15,9 +15,12 @@ from typing import NamedTuple
 from cli.migration.journal import Journal, Rename
 from cli.migration.rules import Rule
 from cli.terminal import Refused
-from shared import keyspace
-from shared.context import Call, Context
-from shared.keyspace import Pace, Progress, Selection
+from shared.app import App, Call
+from shared.operations import census
+from shared.operations.census import Pace, Progress, Selection
+from shared.store.script import Script
+
+MIGRATE_KEY = Script(__file__, "migrate_key")
 
 BATCH = 1000
 """Keys that are written down, and then renamed, at a time."""
@@ -85,7 +88,7 @@ class Report:
 class Migration:
     """Rules on a Redis. Without a journal it only looks, and changes nothing."""
 
-    app: Context
+    app: App
     rules: Sequence[Rule]
     journal: Journal | None = None
     rate: float | None = None
@@ -105,7 +108,7 @@ class Migration:
         seconds, micros = await self.app.redis.time()
         ahead_ms = seconds * 1000 + micros // 1000 - time.monotonic_ns() // 1_000_000
         pace = Pace(self.rate)
-        async for keys in keyspace.pages(self.app, Selection(match=_glob(self.rules)), progress=self.progress):
+        async for keys in census.pages(self.app, Selection(match=_glob(self.rules)), progress=self.progress):
             for found in batched(filter(None, map(self._taken, keys)), _batch(self.rate), strict=False):
                 await _finished(self._batch(found, ahead_ms + time.monotonic_ns() // 1_000_000))
                 await pace.took(len(found))
@@ -145,7 +148,7 @@ class Migration:
 class Undo:
     """The renames in a journal, to be taken back. Without `write` it only looks, and changes nothing."""
 
-    app: Context
+    app: App
     journal: Journal
     write: bool
     rate: float | None = None
@@ -176,7 +179,7 @@ class Undo:
         self.report.add([_Found(0, *one) for one in keys], outcomes)
 
 
-async def _settle(app: Context, journal: Journal, *, write: bool = True) -> list[Rename]:
+async def _settle(app: App, journal: Journal, *, write: bool = True) -> list[Rename]:
     """Find out which of the renames before a crash were made: those whose new name is there and whose old one is not.
 
     Where nothing is written they are returned, else none.
@@ -191,7 +194,7 @@ async def _settle(app: Context, journal: Journal, *, write: bool = True) -> list
     return []
 
 
-async def _exist(app: Context, keys: Sequence[bytes]) -> list[bool]:
+async def _exist(app: App, keys: Sequence[bytes]) -> list[bool]:
     pipeline = app.redis.pipeline(transaction=False)
     for key in keys:
         pipeline.exists(key)
@@ -199,7 +202,7 @@ async def _exist(app: Context, keys: Sequence[bytes]) -> list[bool]:
 
 
 async def _outcomes(
-    app: Context, mode: str, keys: Sequence[tuple[bytes, bytes]], expires_ms: Sequence[int | None]
+    app: App, mode: str, keys: Sequence[tuple[bytes, bytes]], expires_ms: Sequence[int | None]
 ) -> list[str]:
     """What lua/migrate_key.lua says of each key and its new name; of a name that is taken, what holds it."""
     pairs = zip(keys, [b"" if one is None else b"%d" % one for one in expires_ms], strict=True)
@@ -215,10 +218,10 @@ async def _outcomes(
     return outcomes
 
 
-async def _run(app: Context, calls: Sequence[Call]) -> list[str]:
+async def _run(app: App, calls: Sequence[Call]) -> list[str]:
     if not calls:
         return []
-    replies: list[list[bytes]] = _checked(await app.run_many("migrate_key", calls))
+    replies: list[list[bytes]] = _checked(await app.run_many(MIGRATE_KEY, calls))
     return [outcome.decode() for reply in replies for outcome in reply]
 
 

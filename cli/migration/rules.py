@@ -14,8 +14,8 @@ import msgspec
 from cli.migration.patterns import Pattern, common_key, fault_in, within
 from cli.terminal import Refused
 from shared import namespaces
-from shared.masking import printable
 from shared.namespaces import Kind, Owner
+from shared.privacy.masking import printable
 
 MAX_RULES = 200
 MAX_PLAN_BYTES = 1024 * 1024

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from shared.keyring import Keyring
+from shared.privacy.keyring import Keyring
 
 GENESIS = "0" * 64
 """`prev` of the first line of a chain."""

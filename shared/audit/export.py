@@ -15,14 +15,14 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from shared import telemetry
+from shared.app import App
 from shared.audit import chain, records, recovery, state
 from shared.audit.chain import Head
 from shared.audit.records import Position, Written
 from shared.audit.recovery import Broken
 from shared.audit.state import Known, Place
 from shared.audit.store import Moved, Store, Unusable, load_client, open_store
-from shared.context import Context
-from shared.keyring import Keyring
+from shared.privacy.keyring import Keyring
 
 BUDGET_S = 30.0
 LAST_CALL_S = 50.0
@@ -56,7 +56,7 @@ class _Run:
     """One run, from one look at the end of the chain. `expected` is what Redis is thought to name, `sealed` the last
     day that is known to have its heads.json."""
 
-    app: Context
+    app: App
     store: Store
     head: Head
     expected: Place
@@ -80,7 +80,7 @@ class _Outdated(Exception):
     """Redis names another place than it did: somebody else is at work, or it was flushed."""
 
 
-async def export(app: Context, store: Store | None = None, *, budget_s: float = BUDGET_S) -> ExportReport:
+async def export(app: App, store: Store | None = None, *, budget_s: float = BUDGET_S) -> ExportReport:
     """Write what the stream holds to the store of the settings (or to `store`) until it is empty or `budget_s` is over,
     and close yesterday's file.
 
@@ -120,7 +120,7 @@ async def export(app: Context, store: Store | None = None, *, budget_s: float = 
     return ExportReport(counted["written"], finished, error=error or None, duration_s=time.monotonic() - started_s)
 
 
-async def _export(app: Context, store: Store, known: Known, until_s: float, counted: Counter[str]) -> bool | None:
+async def _export(app: App, store: Store, known: Known, until_s: float, counted: Counter[str]) -> bool | None:
     """Write what the stream holds, from what Redis knows on. True when it has no more, False when time is over, None
     when somebody else moved on."""
     run = _Run(app, store, Head("", ""), known.place, known.sealed, known.now_ms)

@@ -10,7 +10,7 @@ from typing import Any
 
 from shared.audit import chain
 from shared.audit.chain import Head
-from shared.keyring import Keyring
+from shared.privacy.keyring import Keyring
 
 _N = re.compile(rb"[1-9]\d{0,15}")
 _TEXTS = ("specversion", "id", "source", "type", "time")

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from shared.audit import chain
 from shared.audit.chain import BadLine, BlobName, Head, Line, opened
 from shared.audit.store import Store
-from shared.keyring import Keyring
+from shared.privacy.keyring import Keyring
 
 
 class Broken(Exception):

@@ -6,10 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from shared import namespaces
+from shared.app import App
 from shared.audit import chain
 from shared.audit.chain import Head
 from shared.audit.records import Entry, entry_of
-from shared.context import Context
+from shared.store.script import Script
+
+BEGIN_EXPORT = Script(__file__, "begin_export")
+END_EXPORT = Script(__file__, "end_export")
+READ_AUDIT = Script(__file__, "read_audit")
+ACKNOWLEDGE_AUDIT = Script(__file__, "acknowledge_audit")
+TAIL_AUDIT = Script(__file__, "tail_audit")
 
 KEPT_ENTRIES = 1000
 """Entries that stay in the stream after they are written: enough for whoever tails it."""
@@ -68,7 +75,7 @@ class Page:
     entries: list[Entry]
 
 
-async def state(app: Context) -> AuditState:
+async def state(app: App) -> AuditState:
     """How the export stands. Raises what the Redis client raises."""
     pipeline = app.redis.pipeline(transaction=False)
     pipeline.hgetall(_STATE)
@@ -92,9 +99,9 @@ async def state(app: Context) -> AuditState:
     )
 
 
-async def begin(app: Context, owner: str, lease_ms: int) -> Known | None:
+async def begin(app: App, owner: str, lease_ms: int) -> Known | None:
     """What Redis knows, with the lease taken; None when another run holds it."""
-    reply: list[Any] = await app.script("begin_export")(keys=[_STATE], args=[owner, lease_ms])
+    reply: list[Any] = await app.run(BEGIN_EXPORT, keys=[_STATE], args=[owner, lease_ms])
     if not reply:
         return None
     raw = dict(zip(reply[1::2], reply[2::2], strict=True))
@@ -102,14 +109,14 @@ async def begin(app: Context, owner: str, lease_ms: int) -> Known | None:
     return Known(int(reply[0]), _head(fields), place, fields.get("sealed", ""), _object(fields.get("broken")))
 
 
-async def end(app: Context, owner: str, error: str, *, success: bool) -> None:
+async def end(app: App, owner: str, error: str, *, success: bool) -> None:
     """Note how a run went: the class of the error that ended it, if any, and whether storage took or confirmed what
     there was; and give the lease back."""
-    await app.script("end_export")(keys=[_STATE], args=[owner, error, int(success)])
+    await app.run(END_EXPORT, keys=[_STATE], args=[owner, error, int(success)])
 
 
 async def acknowledge(
-    app: Context,
+    app: App,
     head: Head,
     expected: Place,
     *,
@@ -143,15 +150,15 @@ async def acknowledge(
     args: list[str | bytes | int] = [*expected, head.entry, KEPT_ENTRIES, _DELETED_AT_ONCE, json.dumps(added)]
     for name, value in fields.items():
         args += [name, value]
-    done = await app.script("acknowledge_audit")(keys=[_STATE, _STREAM], args=args)
+    done = await app.run(ACKNOWLEDGE_AUDIT, keys=[_STATE, _STREAM], args=args)
     return (head.chain.encode(), str(head.seq).encode()) if done else None
 
 
-async def read(app: Context, after: str) -> Page:
+async def read(app: App, after: str) -> Page:
     """The next entries behind the id `after`."""
     start = "-" if after == chain.START else _next_id(after)
     args: list[str | int] = [start, PAGE_ENTRIES, PAGE_BYTES, MAX_ENTRY_BYTES]
-    reply: list[Any] = await app.script("read_audit")(keys=[_STREAM], args=args)
+    reply: list[Any] = await app.run(READ_AUDIT, keys=[_STREAM], args=args)
     entries = [
         Entry(id_.decode(), None, int(rest[0]), "sha1:" + rest[1].decode())
         if len(rest) == 2
@@ -161,7 +168,7 @@ async def read(app: Context, after: str) -> Page:
     return Page(int(reply[0]), reply[1].decode(), entries)
 
 
-async def holds(app: Context, entry: str, n: int) -> bool:
+async def holds(app: App, entry: str, n: int) -> bool:
     """Whether the stream still has this entry with this number: whether it is the stream that was read before."""
     found: Any = await app.redis.xrange(_STREAM, entry, entry)
     return bool(found) and found[0][1].get(b"n") in {str(n).encode(), None}

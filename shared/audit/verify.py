@@ -14,7 +14,7 @@ from shared import telemetry
 from shared.audit import chain
 from shared.audit.chain import BadLine, BlobName, Head, Line
 from shared.audit.store import Store
-from shared.keyring import Keyring
+from shared.privacy.keyring import Keyring
 
 _MAX_HEADS_BYTES = 1024 * 1024
 """Most that is read of a heads.json; a chain takes 250 bytes there."""

@@ -14,8 +14,8 @@ from azure.storage.blob.aio import ContainerClient
 
 from local import servers
 from shared import namespaces
+from shared.app import App
 from shared.audit.store import Store, open_store
-from shared.context import Context
 from shared.settings import Settings
 
 STREAM = namespaces.build(namespaces.AUDIT_STREAM)
@@ -106,7 +106,7 @@ def today(clock: str = "00:00:00.000") -> str:
 class Writer:
     """Adds entries to the stream as the sessions script does. `n` is the number of the last one."""
 
-    app: Context
+    app: App
     n: int = 0
     written: list[str] = field(default_factory=list)
 
@@ -125,7 +125,7 @@ class Writer:
 
 
 @pytest.fixture
-def writer(app: Context) -> Writer:
+def writer(app: App) -> Writer:
     return Writer(app)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from shared.audit import chain
 from shared.audit.chain import BadLine, BlobName, Head
-from shared.keyring import Keyring
+from shared.privacy.keyring import Keyring
 
 NAME = "20261122T205943123Z-0123abcd"
 KEY = Keyring("an audit key of the tests")

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from shared import telemetry
+from shared.app import App, open_app
 from shared.audit import chain, state
 from shared.audit import export as export_module
 from shared.audit.export import export
 from shared.audit.store import Store
 from shared.audit.verify import verify
-from shared.context import Context, open_context
 from tests.audit.conftest import STATE, STREAM, Box, Measured, Writer, ids, own, record, today
 
 
@@ -25,7 +25,7 @@ def day(offset: int = 0) -> str:
     return (datetime.now(UTC).date() + timedelta(days=offset)).isoformat()
 
 
-async def assert_exactly_once(app: Context, box: Box, writer: Writer) -> None:
+async def assert_exactly_once(app: App, box: Box, writer: Writer) -> None:
     lines = await box.all()
     assert ids(lines) == writer.written
     known = await state.state(app)
@@ -35,7 +35,7 @@ async def assert_exactly_once(app: Context, box: Box, writer: Writer) -> None:
     assert verification.records == len(lines)
 
 
-async def test_every_record_is_written_once_and_in_order(app: Context, box: Box, writer: Writer) -> None:
+async def test_every_record_is_written_once_and_in_order(app: App, box: Box, writer: Writer) -> None:
     await writer.add(2500)
     assert (await state.state(app)).pending == 2500
     report = await export(app, box.store)
@@ -53,7 +53,7 @@ async def test_every_record_is_written_once_and_in_order(app: Context, box: Box,
     assert known.last_success_age_s < 30
 
 
-async def test_a_line_is_the_record_and_its_place_in_the_chain(app: Context, box: Box, writer: Writer) -> None:
+async def test_a_line_is_the_record_and_its_place_in_the_chain(app: App, box: Box, writer: Writer) -> None:
     await writer.add(2)
     await export(app, box.store)
     first, second = await box.all()
@@ -66,7 +66,7 @@ async def test_a_line_is_the_record_and_its_place_in_the_chain(app: Context, box
     assert second["prev"] == first["hash"]
 
 
-async def test_the_stream_keeps_the_latest_entries_and_all_that_wait(app: Context, box: Box, writer: Writer) -> None:
+async def test_the_stream_keeps_the_latest_entries_and_all_that_wait(app: App, box: Box, writer: Writer) -> None:
     await writer.add(3500)
     await export(app, box.store)
     await export(app, box.store)
@@ -133,7 +133,7 @@ def no_lease(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 async def test_a_run_that_ends_at_any_call_leaves_no_gap_and_no_duplicate(
-    app: Context,
+    app: App,
     box: Box,
     writer: Writer,
     monkeypatch: pytest.MonkeyPatch,
@@ -161,7 +161,7 @@ async def test_a_run_that_ends_at_any_call_leaves_no_gap_and_no_duplicate(
 
 @pytest.mark.usefixtures("no_lease")
 async def test_a_crash_before_the_first_acknowledgement_of_a_chain_starts_no_other(
-    app: Context, box: Box, writer: Writer
+    app: App, box: Box, writer: Writer
 ) -> None:
     await writer.add(3)
     with pytest.raises(Killed):
@@ -173,8 +173,8 @@ async def test_a_crash_before_the_first_acknowledgement_of_a_chain_starts_no_oth
 
 
 @pytest.mark.usefixtures("no_lease")
-async def test_exporters_that_race_write_every_record_once(app: Context, box: Box, writer: Writer) -> None:
-    others = [open_context(app.settings) for _ in range(2)]
+async def test_exporters_that_race_write_every_record_once(app: App, box: Box, writer: Writer) -> None:
+    others = [open_app(app.settings) for _ in range(2)]
     try:
         for round_ in range(12):
             await writer.add(150, time=f"{day(-12 + round_)}T23:59:59.999Z")
@@ -187,14 +187,14 @@ async def test_exporters_that_race_write_every_record_once(app: Context, box: Bo
     assert len({line["chain"] for line in await box.all()}) == 1
 
 
-async def test_one_exporter_at_a_time_works(app: Context, box: Box, writer: Writer) -> None:
+async def test_one_exporter_at_a_time_works(app: App, box: Box, writer: Writer) -> None:
     await writer.add(1500)
     reports = await asyncio.gather(*(export(app, box.store) for _ in range(3)))
     assert sorted(report.held_by_other for report in reports) == [False, True, True]
     assert not (await export(app, box.store)).held_by_other
 
 
-async def test_a_redis_that_went_back_in_time_is_caught_up_with(app: Context, box: Box, writer: Writer) -> None:
+async def test_a_redis_that_went_back_in_time_is_caught_up_with(app: App, box: Box, writer: Writer) -> None:
     """As after a failover to a replica that lagged behind, or a restored backup."""
     await writer.add(5, time=f"{day(-1)}T10:00:00Z")
     await export(app, box.store)
@@ -208,7 +208,7 @@ async def test_a_redis_that_went_back_in_time_is_caught_up_with(app: Context, bo
     await assert_exactly_once(app, box, writer)
 
 
-async def test_a_state_that_is_gone_is_found_in_the_container(app: Context, box: Box, writer: Writer) -> None:
+async def test_a_state_that_is_gone_is_found_in_the_container(app: App, box: Box, writer: Writer) -> None:
     await writer.add(20)
     await export(app, box.store)
     await app.redis.delete(STATE)
@@ -222,7 +222,7 @@ async def test_a_state_that_is_gone_is_found_in_the_container(app: Context, box:
 @pytest.mark.parametrize("killed", [None, "before", "after"])
 @pytest.mark.parametrize("lived", ["today", "yesterday"])
 async def test_after_a_flush_the_same_chain_goes_on_with_a_reset(
-    app: Context, box: Box, writer: Writer, killed: str | None, lived: str
+    app: App, box: Box, writer: Writer, killed: str | None, lived: str
 ) -> None:
     await writer.add(5, time=today() if lived == "today" else f"{day(-1)}T10:00:00Z")
     await export(app, box.store)
@@ -244,7 +244,7 @@ async def test_after_a_flush_the_same_chain_goes_on_with_a_reset(
     assert (await verify(box.store, app.keyrings, head=known.head)).fault is None
 
 
-async def test_a_flush_with_nothing_after_it_is_told_once(app: Context, box: Box, writer: Writer) -> None:
+async def test_a_flush_with_nothing_after_it_is_told_once(app: App, box: Box, writer: Writer) -> None:
     await writer.add(5)
     await export(app, box.store)
     await app.redis.flushall()
@@ -258,7 +258,7 @@ async def test_a_flush_with_nothing_after_it_is_told_once(app: Context, box: Box
     assert ids(lines) == writer.written
 
 
-async def test_a_stream_that_begins_anew_with_older_ids_is_read(app: Context, box: Box, writer: Writer) -> None:
+async def test_a_stream_that_begins_anew_with_older_ids_is_read(app: App, box: Box, writer: Writer) -> None:
     """Somebody put an id of the future in, and deleted the stream to heal that."""
     await app.redis.xadd(STREAM, {"event": json.dumps(record(1, today())), "n": 1}, id="99999999999999-0")
     await export(app, box.store)
@@ -269,7 +269,7 @@ async def test_a_stream_that_begins_anew_with_older_ids_is_read(app: Context, bo
     assert ids(await box.all()) == [record(1, today())["id"], *writer.written]
 
 
-async def test_records_that_are_gone_before_they_are_written_are_told(app: Context, box: Box, writer: Writer) -> None:
+async def test_records_that_are_gone_before_they_are_written_are_told(app: App, box: Box, writer: Writer) -> None:
     await writer.add(5)
     await export(app, box.store)
     await writer.add(100)
@@ -309,7 +309,7 @@ JUNK: list[tuple[dict[Any, Any], str]] = [
 
 @pytest.mark.parametrize(("fields", "reason"), JUNK, ids=[f"{at}: {reason}" for at, (_, reason) in enumerate(JUNK)])
 async def test_an_entry_that_is_no_record_blocks_nothing_and_is_told_without_its_content(
-    app: Context, box: Box, writer: Writer, fields: dict[Any, Any], reason: str
+    app: App, box: Box, writer: Writer, fields: dict[Any, Any], reason: str
 ) -> None:
     await writer.junk(fields)
     writer.n = 1 if fields.get("n") == "1" and reason != "too large" else 0
@@ -326,7 +326,7 @@ async def test_an_entry_that_is_no_record_blocks_nothing_and_is_told_without_its
     assert (await verify(box.store, app.keyrings)).fault is None
 
 
-async def test_a_time_in_the_future_opens_no_file_in_it(app: Context, box: Box, writer: Writer) -> None:
+async def test_a_time_in_the_future_opens_no_file_in_it(app: App, box: Box, writer: Writer) -> None:
     await writer.add(1, time="9999-12-31T23:59:59Z")
     await writer.add(1)
     await export(app, box.store)
@@ -334,7 +334,7 @@ async def test_a_time_in_the_future_opens_no_file_in_it(app: Context, box: Box, 
     assert blob.startswith(f"sessions/{day().replace('-', '/')}/")
 
 
-async def test_a_key_that_is_no_stream_or_no_hash_stops_nothing(app: Context, box: Box, writer: Writer) -> None:
+async def test_a_key_that_is_no_stream_or_no_hash_stops_nothing(app: App, box: Box, writer: Writer) -> None:
     await app.redis.set(STREAM, "x")
     await app.redis.set(STATE, "x")
     assert (await export(app, box.store)).finished
@@ -344,7 +344,7 @@ async def test_a_key_that_is_no_stream_or_no_hash_stops_nothing(app: Context, bo
     await assert_exactly_once(app, box, writer)
 
 
-async def test_each_day_has_its_file_and_its_signed_heads(app: Context, box: Box, writer: Writer) -> None:
+async def test_each_day_has_its_file_and_its_signed_heads(app: App, box: Box, writer: Writer) -> None:
     await writer.add(2, time=f"{day(-2)}T23:59:59.999Z")
     await writer.add(2, time=f"{day(-1)}T00:00:00.000Z")
     await writer.add(1, time=f"{day(-2)}T23:59:59.999Z")  # late: the chain never goes back to an older file
@@ -376,7 +376,7 @@ async def test_each_day_has_its_file_and_its_signed_heads(app: Context, box: Box
     assert (verification.chains, verification.unsealed_records, verification.fault) == (1, 1, None)
 
 
-async def test_yesterday_is_sealed_without_any_new_record(app: Context, box: Box, writer: Writer) -> None:
+async def test_yesterday_is_sealed_without_any_new_record(app: App, box: Box, writer: Writer) -> None:
     await writer.add(2, time=f"{day(-1)}T10:00:00Z")
     await export(app, box.store)
     assert len(await box.names()) == 2
@@ -386,7 +386,7 @@ async def test_yesterday_is_sealed_without_any_new_record(app: Context, box: Box
     assert len(await box.names()) == 2
 
 
-async def test_a_chain_goes_on_after_days_without_records(app: Context, box: Box, writer: Writer) -> None:
+async def test_a_chain_goes_on_after_days_without_records(app: App, box: Box, writer: Writer) -> None:
     await writer.add(2, time=f"{day(-5)}T10:00:00Z")
     await export(app, box.store)
     closed = (await state.state(app)).head
@@ -413,7 +413,7 @@ async def test_a_chain_goes_on_after_days_without_records(app: Context, box: Box
 
 
 async def test_a_file_with_too_many_blocks_is_followed_by_another_part(
-    app: Context, box: Box, writer: Writer, monkeypatch: pytest.MonkeyPatch
+    app: App, box: Box, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export_module, "MAX_BLOCKS", 2)
     for _ in range(5):
@@ -429,7 +429,7 @@ async def test_a_file_with_too_many_blocks_is_followed_by_another_part(
 
 @pytest.mark.parametrize("offset", [0, -1])
 async def test_an_altered_end_is_left_alone_and_told_of_in_a_new_chain(
-    app: Context, box: Box, writer: Writer, caplog: pytest.LogCaptureFixture, offset: int
+    app: App, box: Box, writer: Writer, caplog: pytest.LogCaptureFixture, offset: int
 ) -> None:
     await writer.add(5, time=f"{day(offset)}T00:00:00Z")
     await export(app, box.store)
@@ -459,7 +459,7 @@ async def test_an_altered_end_is_left_alone_and_told_of_in_a_new_chain(
 @pytest.mark.usefixtures("no_lease")
 @pytest.mark.parametrize("what", ["cut", "gone"])
 async def test_an_end_that_is_cut_off_or_gone_is_told_even_after_a_crash(
-    app: Context, box: Box, writer: Writer, what: str
+    app: App, box: Box, writer: Writer, what: str
 ) -> None:
     await writer.add(5)
     await export(app, box.store)
@@ -484,7 +484,7 @@ async def test_an_end_that_is_cut_off_or_gone_is_told_even_after_a_crash(
     assert (fault.kind, fault.blob) == ("truncated" if what == "cut" else "missing", old.blob)
 
 
-async def test_without_a_storage_account_nothing_is_done_and_the_state_says_so(app: Context, writer: Writer) -> None:
+async def test_without_a_storage_account_nothing_is_done_and_the_state_says_so(app: App, writer: Writer) -> None:
     import msgspec
 
     bare = replace(app, settings=msgspec.structs.replace(app.settings, storage=""))
@@ -494,7 +494,7 @@ async def test_without_a_storage_account_nothing_is_done_and_the_state_says_so(a
     assert (known.configured, known.pending, known.last_success_age_s) == (False, 3, None)
 
 
-async def test_a_backlog_is_written_in_bounded_steps(app: Context, box: Box, writer: Writer) -> None:
+async def test_a_backlog_is_written_in_bounded_steps(app: App, box: Box, writer: Writer) -> None:
     await writer.add(3000)
     report = await export(app, box.store, budget_s=0)
     assert (report.written, report.finished) == (1000, False)
@@ -504,7 +504,7 @@ async def test_a_backlog_is_written_in_bounded_steps(app: Context, box: Box, wri
     await assert_exactly_once(app, box, writer)
 
 
-async def test_figures(app: Context, box: Box, writer: Writer, measured: Measured) -> None:
+async def test_figures(app: App, box: Box, writer: Writer, measured: Measured) -> None:
     import time
 
     await writer.add(4_000)

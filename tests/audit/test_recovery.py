@@ -9,21 +9,21 @@ import pytest
 from azure.storage.blob import BlobType
 from azure.storage.blob.aio import BlobLeaseClient
 
+from shared.app import App
 from shared.audit import chain, recovery, state
 from shared.audit import export as export_module
 from shared.audit.chain import BlobName, Head
 from shared.audit.export import export
 from shared.audit.store import Store
 from shared.audit.verify import verify
-from shared.context import Context
-from shared.keyring import Keyring
+from shared.privacy.keyring import Keyring
 from tests.audit.conftest import STATE, STREAM, Box, Writer, ids, own, record, today
 
 STRANGE = "20260101T000000000Z-0123abcd"
 YESTERDAY = f"{(datetime.now(UTC).date() - timedelta(days=1)).isoformat()}T10:00:00Z"
 
 
-async def add_at(app: Context, n: int, id_: str) -> str:
+async def add_at(app: App, n: int, id_: str) -> str:
     """A record under a stream id of the test's choice; returns the id of the record."""
     one = record(n, today(), user=f"u-{id_}")
     one["id"] += f".{id_}"
@@ -32,7 +32,7 @@ async def add_at(app: Context, n: int, id_: str) -> str:
     return str(one["id"])
 
 
-async def assert_new_chain(app: Context, box: Box, written: list[str]) -> None:
+async def assert_new_chain(app: App, box: Box, written: list[str]) -> None:
     """Redis knows of a chain that took the place of another, and that holds what was `written` since."""
     known = await state.state(app)
     assert known.broken is not None
@@ -60,7 +60,7 @@ class Dying(Store):
 @pytest.mark.parametrize("dies", [False, True])
 @pytest.mark.parametrize("later", [[], ["2000-1"], ["1010-0", "1011-0"], ["1010-0", "2000-1"]], ids=str)
 async def test_redis_that_goes_back_with_its_stream_repeats_and_loses_nothing(
-    app: Context, box: Box, monkeypatch: pytest.MonkeyPatch, later: list[str], *, dies: bool
+    app: App, box: Box, monkeypatch: pytest.MonkeyPatch, later: list[str], *, dies: bool
 ) -> None:
     """A failover to a replica that lagged behind, whose clock may be behind too, so that new ids are below old ones."""
     monkeypatch.setattr(export_module, "LEASE_S", 0)
@@ -89,7 +89,7 @@ async def test_redis_that_goes_back_with_its_stream_repeats_and_loses_nothing(
 
 
 async def test_a_blob_that_somebody_has_leased_is_an_error_until_the_lease_ends(
-    app: Context, box: Box, writer: Writer
+    app: App, box: Box, writer: Writer
 ) -> None:
     await writer.add(2)
     await export(app, box.store)
@@ -123,9 +123,7 @@ async def test_a_blob_that_somebody_has_leased_is_an_error_until_the_lease_ends(
     ],
     ids=str,
 )
-async def test_a_damaged_state_heals(
-    app: Context, box: Box, writer: Writer, damage: dict[str, str | bytes | None]
-) -> None:
+async def test_a_damaged_state_heals(app: App, box: Box, writer: Writer, damage: dict[str, str | bytes | None]) -> None:
     await writer.add(5)
     await export(app, box.store)
     for name, value in damage.items():
@@ -144,7 +142,7 @@ async def test_a_damaged_state_heals(
 
 @pytest.mark.parametrize("time", [YESTERDAY, today()])
 async def test_a_container_that_was_deleted_is_made_anew_and_the_loss_is_told(
-    app: Context, box: Box, writer: Writer, time: str
+    app: App, box: Box, writer: Writer, time: str
 ) -> None:
     await writer.add(3, time=time)
     await export(app, box.store)
@@ -163,7 +161,7 @@ async def test_a_container_that_was_deleted_is_made_anew_and_the_loss_is_told(
 
 @pytest.mark.parametrize("content", [b"", b"x\n"])
 async def test_a_foreign_blob_in_the_place_of_the_next_file_holds_up_nothing(
-    app: Context, box: Box, writer: Writer, content: bytes
+    app: App, box: Box, writer: Writer, content: bytes
 ) -> None:
     await writer.add(2, time=YESTERDAY)
     await export(app, box.store)
@@ -178,7 +176,7 @@ async def test_a_foreign_blob_in_the_place_of_the_next_file_holds_up_nothing(
 
 
 async def test_lines_that_somebody_without_the_key_adds_are_not_taken_for_the_exporter_s(
-    app: Context, box: Box, writer: Writer
+    app: App, box: Box, writer: Writer
 ) -> None:
     """They follow the last line in every respect but the signature, and claim records that were not written yet."""
     await writer.add(2)
@@ -195,9 +193,7 @@ async def test_lines_that_somebody_without_the_key_adds_are_not_taken_for_the_ex
     assert (fault.kind, fault.blob, fault.line) == ("altered", head.blob, 3)
 
 
-async def test_a_file_that_the_exporter_does_not_know_is_not_signed_by_it(
-    app: Context, box: Box, writer: Writer
-) -> None:
+async def test_a_file_that_the_exporter_does_not_know_is_not_signed_by_it(app: App, box: Box, writer: Writer) -> None:
     """Even when its lines are signed: it may come from another container."""
     blob = str(BlobName(YESTERDAY[:10], STRANGE))
     line, _ = chain.link(record(1, YESTERDAY), Head(STRANGE, blob), "1-0", 1, app.keyrings[0])
@@ -240,7 +236,7 @@ async def test_the_heads_of_a_day_are_those_of_the_chain_and_of_those_that_it_re
 
 
 async def test_a_call_to_storage_that_never_ends_ends_the_run(
-    app: Context, box: Box, writer: Writer, monkeypatch: pytest.MonkeyPatch
+    app: App, box: Box, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Stuck(Store):
         async def append(self, blob: str, data: bytes, position: int) -> int:

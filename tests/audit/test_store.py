@@ -12,16 +12,16 @@ from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
 from local import servers
 from shared import telemetry
+from shared.app import App, open_app
 from shared.audit import state
 from shared.audit import store as store_module
 from shared.audit.export import export
 from shared.audit.store import CONTAINER, Moved, Store, open_store
 from shared.audit.verify import verify
-from shared.context import Context, open_context
 from shared.errors import ConfigurationError
 from shared.settings import Settings
 from tests.audit.conftest import Box, Measured, Writer, ids, open_box
-from tests.faults.proxy import CUT_ANSWER, TcpProxy
+from tests.support.proxy import CUT_ANSWER, TcpProxy
 
 
 async def test_an_append_is_made_only_at_the_end_of_the_blob(box: Box) -> None:
@@ -66,9 +66,9 @@ async def test_lines_are_read_whole_whatever_the_size_of_a_read(box: Box, monkey
     ],
 )
 async def test_a_setting_that_is_no_storage_account_is_named_and_not_quoted(
-    app: Context, app_settings: Settings, writer: Writer, text: str
+    app: App, app_settings: Settings, writer: Writer, text: str
 ) -> None:
-    wrong = open_context(msgspec.structs.replace(app_settings, storage=text))
+    wrong = open_app(msgspec.structs.replace(app_settings, storage=text))
     try:
         await writer.add(1)
         with pytest.raises(ConfigurationError) as raised:
@@ -98,7 +98,7 @@ async def test_a_url_is_opened_with_an_identity(app_settings: Settings, client_i
         assert type(store._container.credential).__name__ == expected
 
 
-async def test_the_container_audit_of_the_settings_is_written(app: Context, writer: Writer) -> None:
+async def test_the_container_audit_of_the_settings_is_written(app: App, writer: Writer) -> None:
     async with open_box(app.settings, CONTAINER) as box:
         if await box.client.exists():
             for name in await box.names():
@@ -109,11 +109,11 @@ async def test_the_container_audit_of_the_settings_is_written(app: Context, writ
 
 
 async def test_storage_that_is_away_loses_nothing_and_is_told_once(
-    app: Context, box: Box, app_settings: Settings, writer: Writer, caplog: pytest.LogCaptureFixture
+    app: App, box: Box, app_settings: Settings, writer: Writer, caplog: pytest.LogCaptureFixture
 ) -> None:
     port = servers.free_port()
     text = f"DefaultEndpointsProtocol=http;AccountName=a;AccountKey=U0VDUkVU;BlobEndpoint=http://127.0.0.1:{port}/a;"
-    away = open_context(msgspec.structs.replace(app_settings, storage=text))
+    away = open_app(msgspec.structs.replace(app_settings, storage=text))
     telemetry.recovered("storage")
     await writer.add(3)
     try:
@@ -137,7 +137,7 @@ async def test_storage_that_is_away_loses_nothing_and_is_told_once(
 
 
 async def test_an_answer_that_is_lost_on_the_way_leaves_no_duplicate(
-    app: Context, box: Box, azurite: servers.Azurite, app_settings: Settings, writer: Writer
+    app: App, box: Box, azurite: servers.Azurite, app_settings: Settings, writer: Writer
 ) -> None:
     """The block is there, its answer is not; the client tries again and is refused."""
     async with TcpProxy(azurite.blob_port, random.Random(1)) as proxy:
@@ -169,7 +169,7 @@ async def test_an_answer_that_is_lost_on_the_way_leaves_no_duplicate(
 
 
 async def test_no_log_line_and_no_error_holds_a_key_or_a_signature(
-    app: Context,
+    app: App,
     azurite: servers.Azurite,
     app_settings: Settings,
     box: Box,

@@ -7,12 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from shared.app import App
 from shared.audit import chain, state
 from shared.audit.chain import Head
 from shared.audit.export import export
 from shared.audit.verify import Verification, records, verify
-from shared.context import Context
-from shared.keyring import Keyring
+from shared.privacy.keyring import Keyring
 from tests.audit.conftest import Box, Writer, today
 
 TODAY = datetime.now(UTC).date()
@@ -41,7 +41,7 @@ class Log:
 
 
 @pytest.fixture
-async def log(app: Context, box: Box, writer: Writer) -> Log:
+async def log(app: App, box: Box, writer: Writer) -> Log:
     await writer.add(5, time=f"{at(-2)}T10:00:00Z")
     await writer.add(5, time=f"{at(-1)}T10:00:00Z")
     await writer.add(5)
@@ -268,7 +268,7 @@ async def test_without_the_head_of_redis_a_cut_of_today_cannot_be_seen(log: Log)
     assert await verify(log.box.store, KEYS) == Verification(15, 1, 3, 2, 3)
 
 
-async def test_what_a_user_s_sessions_did_on_a_day_is_found(app: Context, box: Box, writer: Writer) -> None:
+async def test_what_a_user_s_sessions_did_on_a_day_is_found(app: App, box: Box, writer: Writer) -> None:
     await writer.add(2, time=f"{at(-2)}T10:00:00Z", user="u-7")
     await writer.add(1, time=f"{at(-2)}T11:00:00Z", user="u-8")
     await writer.add(1, time=f"{at(-1)}T00:00:00Z", user="u-8")

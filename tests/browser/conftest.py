@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, Request, expect
 
-from tests.browser import chromium
 from tests.e2e.conftest import live, running
+from tests.support import chromium
 
 __all__ = ["live", "running"]
 

@@ -14,7 +14,7 @@ from typing import Literal
 from playwright.async_api import Browser
 
 from tests.browser import chromium, sample
-from tests.browser.staged import ADDRESS, Staged, enter_key
+from tests.support.staged import ADDRESS, Staged, enter_key
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
 NOW = datetime(2026, 11, 22, 13, 58, 41, tzinfo=UTC)

@@ -9,8 +9,8 @@ import pytest
 from playwright.async_api import Locator, Page, expect
 
 from tests.browser.conftest import Watched
-from tests.browser.staged import POLICY, enter_key
 from tests.e2e.conftest import App
+from tests.support.staged import POLICY, enter_key
 
 TOKEN = "5e55107ab1e-70ce2-4ab5-9d2e-aa11bb22cc33"
 RECORDS = [{"timestamp": f"2026-01-01T00:00:{n:02}Z", "data": {"co2": 1 + n / 100, "temp": 24}} for n in range(20)]

@@ -10,9 +10,9 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page, expect
 
-from tests.browser import sample
 from tests.browser.conftest import Watched, required_chromium
-from tests.browser.staged import ADDRESS, FILES, KEY, Staged, enter_key
+from tests.support import monitor_sample as sample
+from tests.support.staged import ADDRESS, FILES, KEY, Staged, enter_key
 
 NOW = datetime(2026, 11, 22, 13, 58, 41, tzinfo=UTC)
 REFRESH_MS = 5_000

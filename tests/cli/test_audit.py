@@ -12,10 +12,10 @@ import pytest
 
 from cli import audit_log, audit_user
 from local.servers import free_port
+from shared.app import App, open_app
 from shared.audit import chain, state
 from shared.audit.export import export
-from shared.context import Context, open_context
-from shared.keyring import Keyring
+from shared.privacy.keyring import Keyring
 from shared.settings import Settings
 from tests.audit import conftest as audit
 from tests.audit.conftest import STATE, STREAM, Box, Writer, record
@@ -48,7 +48,7 @@ def at(day: date, clock: str) -> str:
     return f"{day.isoformat()}T{clock}Z"
 
 
-async def add_life(app: Context, user: str, life: str, *times: str, n: int) -> None:
+async def add_life(app: App, user: str, life: str, *times: str, n: int) -> None:
     """A life of a session: a record for each time, the last one its end."""
     for number, time in enumerate(times, 1):
         ended = number == len(times) > 1
@@ -61,7 +61,7 @@ async def add_life(app: Context, user: str, life: str, *times: str, n: int) -> N
     await app.redis.hset(STATE, "appended", n + len(times) - 1)
 
 
-async def test_the_tail_has_the_latest_records_shipped_or_not(manage: Manage, app: Context, writer: Writer) -> None:
+async def test_the_tail_has_the_latest_records_shipped_or_not(manage: Manage, app: App, writer: Writer) -> None:
     await writer.add(3, time=at(TODAY, "00:00:00.001"))
     await export(app)
     await writer.add(2, time=at(TODAY, "00:00:00.002"), user="ann\x1b[31m@example.com")
@@ -86,7 +86,7 @@ async def test_what_is_no_record_is_told_and_shown_nowhere(manage: Manage, write
 
 
 async def test_follow_goes_on_with_what_comes_also_after_a_flush(
-    manage_environment: dict[str, str], app: Context, writer: Writer
+    manage_environment: dict[str, str], app: App, writer: Writer
 ) -> None:
     await writer.add(2)
     started = await asyncio.create_subprocess_exec(
@@ -112,14 +112,14 @@ async def test_follow_goes_on_with_what_comes_also_after_a_flush(
     assert b"interrupted: " in complaint
 
 
-async def ship_two_days(app: Context, writer: Writer) -> None:
+async def ship_two_days(app: App, writer: Writer) -> None:
     await writer.add(3, time=at(TODAY - timedelta(days=1), "10:00:00.000"))
     await export(app)
     await writer.add(3, time=at(TODAY, "00:00:00.001"))
     await export(app)
 
 
-async def test_a_log_as_it_was_written_is_verified(manage: Manage, app: Context, writer: Writer) -> None:
+async def test_a_log_as_it_was_written_is_verified(manage: Manage, app: App, writer: Writer) -> None:
     await ship_two_days(app, writer)
     code, output, complaint = manage("audit", "verify")
     assert (code, complaint) == (0, "")
@@ -129,16 +129,16 @@ async def test_a_log_as_it_was_written_is_verified(manage: Manage, app: Context,
 
 
 async def test_a_day_signed_under_the_key_before_is_verified(
-    manage: Manage, app: Context, app_settings: Settings, writer: Writer
+    manage: Manage, app: App, app_settings: Settings, writer: Writer
 ) -> None:
-    former = open_context(msgspec.structs.replace(app_settings, audit_key=FORMER_KEY))
+    former = open_app(msgspec.structs.replace(app_settings, audit_key=FORMER_KEY))
     await ship_two_days(former, writer)
     await former.redis.aclose()
     code, output, _ = manage("audit", "verify")
     assert (code, "signed heads 1" in output) == (0, True)
 
 
-async def test_the_first_fault_is_told_with_its_place(manage: Manage, app: Context, writer: Writer, box: Box) -> None:
+async def test_the_first_fault_is_told_with_its_place(manage: Manage, app: App, writer: Writer, box: Box) -> None:
     await ship_two_days(app, writer)
     blob = (await box.files())[0]
     lines = await box.lines(blob)
@@ -151,9 +151,7 @@ async def test_the_first_fault_is_told_with_its_place(manage: Manage, app: Conte
     assert (fault["kind"], fault["blob"], fault["line"], fault["seq"]) == ("altered", blob, 2, 2)
 
 
-async def test_a_cut_of_today_is_found_by_what_redis_knows(
-    manage: Manage, app: Context, writer: Writer, box: Box
-) -> None:
+async def test_a_cut_of_today_is_found_by_what_redis_knows(manage: Manage, app: App, writer: Writer, box: Box) -> None:
     await writer.add(3)
     await export(app)
     blob = (await box.files())[0]
@@ -163,7 +161,7 @@ async def test_a_cut_of_today_is_found_by_what_redis_knows(
 
 
 async def test_without_redis_the_verification_says_what_it_cannot_know(
-    manage_environment: dict[str, str], manage: Manage, app: Context, writer: Writer
+    manage_environment: dict[str, str], manage: Manage, app: App, writer: Writer
 ) -> None:
     await writer.add(3)
     await export(app)
@@ -189,7 +187,7 @@ async def test_storage_away_ends_with_2(manage_environment: dict[str, str], mana
     assert (code, "from Redis alone" in complaint, "created" in output) == (1, True, True)
 
 
-async def test_the_story_of_a_user_is_told_by_life_shipped_or_not(manage: Manage, app: Context, writer: Writer) -> None:
+async def test_the_story_of_a_user_is_told_by_life_shipped_or_not(manage: Manage, app: App, writer: Writer) -> None:
     one, other = "a" * 32 + ".1", "b" * 32 + ".2"
     await add_life(app, USER, one, at(TODAY, "00:00:01.000"), at(TODAY, "00:00:09.000"), n=1)
     await add_life(app, "somebody else", "c" * 32 + ".3", at(TODAY, "00:00:02.000"), n=3)
@@ -206,7 +204,7 @@ async def test_the_story_of_a_user_is_told_by_life_shipped_or_not(manage: Manage
     assert "c" * 12 not in output
 
 
-async def test_json_has_the_records_and_whether_they_are_shipped(manage: Manage, app: Context) -> None:
+async def test_json_has_the_records_and_whether_they_are_shipped(manage: Manage, app: App) -> None:
     await add_life(app, USER, "a" * 32 + ".1", at(TODAY, "00:00:01.000"), n=1)
     code, output, _ = manage("audit", "user", "-", "--json", input=f"{USER}\n")
     answer = json.loads(output)
@@ -215,7 +213,7 @@ async def test_json_has_the_records_and_whether_they_are_shipped(manage: Manage,
     assert (told["shipped"], told["record"]["data"]["userId"]) == (False, USER)
 
 
-async def test_pseudonyms_are_found_under_both_keys(manage: Manage, app: Context) -> None:
+async def test_pseudonyms_are_found_under_both_keys(manage: Manage, app: App) -> None:
     names = [app.keyrings[0].pseudonym(USER), Keyring(FORMER_KEY).pseudonym(USER), USER]
     for number, name in enumerate(names, 1):
         await add_life(app, name, f"{number:032x}.1", at(TODAY, "00:00:01.000"), n=number)
@@ -223,7 +221,7 @@ async def test_pseudonyms_are_found_under_both_keys(manage: Manage, app: Context
     assert complaint == "records 3, sessions 3; times are UTC\n"
 
 
-async def test_only_the_days_asked_for_are_told(manage: Manage, app: Context, box: Box) -> None:
+async def test_only_the_days_asked_for_are_told(manage: Manage, app: App, box: Box) -> None:
     before = TODAY - timedelta(days=3)
     await add_life(app, USER, "a" * 32 + ".1", at(before, "23:59:59.000"), at(TODAY, "00:00:01.000"), n=1)
     await export(app)
@@ -249,14 +247,14 @@ def test_days_without_sense_are_refused(manage: Manage, arguments: tuple[str, ..
     assert manage("audit", "user", USER, *arguments)[0] == 2
 
 
-async def test_what_is_shipped_while_it_is_read_is_told_once(app: Context, box: Box) -> None:
+async def test_what_is_shipped_while_it_is_read_is_told_once(app: App, box: Box) -> None:
     await add_life(app, USER, "a" * 32 + ".1", at(TODAY, "00:00:01.000"), at(TODAY, "00:00:02.000"), n=1)
     await export(app)
     found = await audit_user.story(app, box.store, USER, TODAY, TODAY)
     assert [one.shipped for (records) in found.lives.values() for one in records] == [True, True]
 
 
-async def test_what_the_log_says_of_itself_is_part_of_the_story(manage: Manage, app: Context, writer: Writer) -> None:
+async def test_what_the_log_says_of_itself_is_part_of_the_story(manage: Manage, app: App, writer: Writer) -> None:
     await writer.add(user=USER)
     writer.n += 5
     await writer.add(user=USER)
@@ -265,7 +263,7 @@ async def test_what_the_log_says_of_itself_is_part_of_the_story(manage: Manage, 
     assert (code, "the log itself: gap, " in output, "missing 5" in output) == (0, True, True)
 
 
-async def test_the_story_is_bounded(app: Context, writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_story_is_bounded(app: App, writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit_user, "MAX_RECORDS", 5)
     await writer.add(9, user=USER)
     await export(app)
@@ -274,7 +272,7 @@ async def test_the_story_is_bounded(app: Context, writer: Writer, monkeypatch: p
     assert (found.count, found.more) == (5, 4)
 
 
-async def test_export_ships_what_waits(manage: Manage, app: Context, writer: Writer, box: Box) -> None:
+async def test_export_ships_what_waits(manage: Manage, app: App, writer: Writer, box: Box) -> None:
     await writer.add(1500)
     assert manage("audit", "export", "--dry-run")[:2] == (0, "1,500 records would be shipped\n")
     assert await box.files() == []
@@ -283,14 +281,14 @@ async def test_export_ships_what_waits(manage: Manage, app: Context, writer: Wri
     assert json.loads(manage("audit", "export", "--json")[1])["written"] == 0
 
 
-async def test_another_export_that_is_at_it_is_left_to_it(manage: Manage, app: Context, writer: Writer) -> None:
+async def test_another_export_that_is_at_it_is_left_to_it(manage: Manage, app: App, writer: Writer) -> None:
     await writer.add()
     assert await state.begin(app, "somebody", 10_000)
     code, output, complaint = manage("audit", "export")
     assert (code, output, "another export" in complaint) == (1, "0 lines written, 1 records wait\n", True)
 
 
-async def test_the_state_tells_what_needs_attention(manage: Manage, app: Context, writer: Writer) -> None:
+async def test_the_state_tells_what_needs_attention(manage: Manage, app: App, writer: Writer) -> None:
     await writer.add(2)
     await export(app)
     code, output, _ = manage("audit", "state")
@@ -304,7 +302,7 @@ async def test_the_state_tells_what_needs_attention(manage: Manage, app: Context
 
 
 def test_what_comes_with_a_record_is_never_obeyed(app_settings: Settings) -> None:
-    context = open_context(app_settings)
+    context = open_app(app_settings)
     hostile = {"reason": "\x1b[2J", "\x9bname": {"deep": "\u2028"}, "touches": ["x"], "previousUserId": "a@b"}
     shown = audit_log.details(context, {"data": hostile})
     assert all(char.isprintable() for char in shown)

@@ -3,22 +3,23 @@
 import json
 
 from cli import charts as command
-from shared import charts
-from shared.context import Context
+from shared.app import App
+from shared.charts import reactor as charts
 from tests.cli.conftest import FEWER, Costly, Manage
+from tests.support.causes import cause
 
 ROWS = json.dumps([{"t": 1_767_225_600_000 + 1000 * at, "v": at % 7} for at in range(100)])
 
 
-async def make(app: Context, *ids: str) -> None:
+async def make(app: App, *ids: str) -> None:
     keys = [f"fabric:data:chart:{one}:realtime".encode() for one in ids]
     for key in keys:
         await app.redis.set(key, ROWS)
     for start in range(0, len(keys), 64):
-        await charts.react(app, keys[start : start + 64], "set")
+        await charts.react(app, keys[start : start + 64], cause("set"))
 
 
-async def test_charts_are_listed_with_age_ttl_points_and_size(manage: Manage, app: Context) -> None:
+async def test_charts_are_listed_with_age_ttl_points_and_size(manage: Manage, app: App) -> None:
     await make(app, "co2\x1b[31m", "gone")
     await app.redis.delete(b"fabric:data:chart:gone:realtime")
     await charts.react(app, [b"fabric:data:chart:gone:realtime"], "del")
@@ -36,7 +37,7 @@ async def test_charts_are_listed_with_age_ttl_points_and_size(manage: Manage, ap
     assert (none["age_s"], none["ttl_s"], none["stale"], none["points"]) == (None, None, None, None)
 
 
-async def test_only_stale_ones_are_listed_when_asked_for(manage: Manage, app: Context) -> None:
+async def test_only_stale_ones_are_listed_when_asked_for(manage: Manage, app: App) -> None:
     await make(app, "here", "gone")
     await app.redis.delete(b"fabric:data:chart:gone:realtime")
     await charts.react(app, [b"fabric:data:chart:gone:realtime"], "del")
@@ -46,7 +47,7 @@ async def test_only_stale_ones_are_listed_when_asked_for(manage: Manage, app: Co
     assert "here" not in output
 
 
-async def test_pages_lead_through_all(app: Context) -> None:
+async def test_pages_lead_through_all(app: App) -> None:
     await make(app, *(f"c{number}" for number in range(300)))
     keys, cursor = [], 0
     while True:
@@ -58,7 +59,7 @@ async def test_pages_lead_through_all(app: Context) -> None:
     assert set(keys) == {f"fabric:cache:chart:c{number}:realtime" for number in range(300)}
 
 
-async def test_ids_that_look_alike_keep_their_own_figures(app: Context) -> None:
+async def test_ids_that_look_alike_keep_their_own_figures(app: App) -> None:
     """What is shown of an id ends after 200 characters, and escapes what is no text."""
     long = "x" * 300
     await make(app, long + "1", "\\x00", "\x00")
@@ -72,7 +73,7 @@ async def test_ids_that_look_alike_keep_their_own_figures(app: Context) -> None:
     assert (ttls[0], 70 < ttls[1] <= 77) == (0, True)
 
 
-async def test_a_cursor_that_is_none_is_refused(manage: Manage, app: Context) -> None:
+async def test_a_cursor_that_is_none_is_refused(manage: Manage, app: App) -> None:
     code, _, complaint = manage("charts", "list", "--cursor", "x")
     assert (code, complaint) == (2, "--cursor: not one that a list gave\n")
 

@@ -10,13 +10,14 @@ from collections.abc import Callable
 import pytest
 
 from cli import cleanup
-from cli.cleanup import Plan, Tally
+from cli.cleanup import UNLINK_KEYS, Plan, Tally
 from cli.terminal import Refused
-from shared import keyspace, namespaces
-from shared.context import Context
-from shared.keyspace import Namespace, Pace, Selection
+from shared import namespaces
+from shared.app import App
+from shared.operations import census
+from shared.operations.census import Namespace, Pace, Selection
 from tests.cli.conftest import ROOT, Costly, Manage
-from tests.test_keyspace import IDLE_S, idle
+from tests.operations.test_census import IDLE_S, idle
 
 
 def plan(
@@ -30,15 +31,15 @@ def plan(
     return Plan(Selection(namespace, frozenset(kinds), match), idle_min_s, include_sessions, include_audit)
 
 
-async def remaining(app: Context, made: Plan) -> set[bytes]:
+async def remaining(app: App, made: Plan) -> set[bytes]:
     """Carry out a plan; which of the keys are there afterwards."""
     tally = await cleanup.count(app, made)
     await cleanup.remove(app, made, tally, pace=Pace(None))
     assert tally.removed == sum(tally.keys.values())
-    return {key async for keys in keyspace.pages(app, Selection()) for key in keys}
+    return {key async for keys in census.pages(app, Selection()) for key in keys}
 
 
-async def one_of_each(app: Context) -> set[bytes]:
+async def one_of_each(app: App) -> set[bytes]:
     keys = {kind.example.encode() for kind in namespaces.TABLE}
     keys |= {b"nextauth:session:by-user-id:", b"fabric:data:chart::id", b"user:1:tokens"}
     for key in keys:
@@ -47,14 +48,14 @@ async def one_of_each(app: Context) -> set[bytes]:
 
 
 @pytest.mark.parametrize("namespace", Namespace)
-async def test_a_namespace_goes_and_the_others_stay(app: Context, namespace: Namespace) -> None:
+async def test_a_namespace_goes_and_the_others_stay(app: App, namespace: Namespace) -> None:
     keys = await one_of_each(app)
     left = await remaining(app, plan(namespace, include_sessions=True, include_audit=True))
-    assert left == {key for key in keys if keyspace.namespace_of(key) is not namespace}
+    assert left == {key for key in keys if census.namespace_of(key) is not namespace}
     assert len(left) < len(keys)
 
 
-async def test_sessions_and_audit_records_stay_unless_asked_for(app: Context) -> None:
+async def test_sessions_and_audit_records_stay_unless_asked_for(app: App) -> None:
     await one_of_each(app)
     left = await remaining(app, plan(Namespace.NEXTAUTH)) & await remaining(app, plan(Namespace.FUNCTIONS))
     spared = {key for key in left if key.startswith((b"nextauth:", b"functions:"))}
@@ -67,7 +68,7 @@ async def test_sessions_and_audit_records_stay_unless_asked_for(app: Context) ->
     }
 
 
-async def test_kind_and_match_narrow_it_down(app: Context) -> None:
+async def test_kind_and_match_narrow_it_down(app: App) -> None:
     keys = await one_of_each(app)
     assert keys - await remaining(app, plan(Namespace.FABRIC, "query-cache")) == {b"fabric:cache:query:plant-overview"}
     assert keys - await remaining(app, plan(Namespace.FABRIC, match=b"*:co2-*", idle_min_s=0)) == {
@@ -77,7 +78,7 @@ async def test_kind_and_match_narrow_it_down(app: Context) -> None:
     }
 
 
-async def test_only_what_nobody_used_for_so_long_goes(app: Context) -> None:
+async def test_only_what_nobody_used_for_so_long_goes(app: App) -> None:
     await idle(app.redis, b"fastapi:temp:data:old", b"x")
     await idle(app.redis, b"fastapi:temp:data:read", b"x")
     await app.redis.get("fastapi:temp:data:read")
@@ -85,15 +86,15 @@ async def test_only_what_nobody_used_for_so_long_goes(app: Context) -> None:
     assert left == {b"fastapi:temp:data:read"}
 
 
-async def test_a_key_that_is_used_after_it_was_listed_stays(app: Context) -> None:
+async def test_a_key_that_is_used_after_it_was_listed_stays(app: App) -> None:
     await app.redis.set("fastapi:temp:data:used", "x")
     await idle(app.redis, b"fastapi:temp:data:old", b"x")
     keys = ["fastapi:temp:data:used", "fastapi:temp:data:old", "fastapi:temp:data:gone"]
-    assert await app.script("unlink_keys")(keys=keys, args=[IDLE_S]) == 1
+    assert await app.run(UNLINK_KEYS, keys=keys, args=[IDLE_S]) == 1
     assert await app.redis.exists("fastapi:temp:data:used")
 
 
-async def test_idle_times_that_are_not_kept_are_refused_with_the_reason(app: Context) -> None:
+async def test_idle_times_that_are_not_kept_are_refused_with_the_reason(app: App) -> None:
     await app.redis.config_set("maxmemory-policy", "allkeys-lfu")
     try:
         with pytest.raises(Refused, match="allkeys-lfu Redis keeps no idle times"):
@@ -112,7 +113,7 @@ async def test_idle_times_that_are_not_kept_are_refused_with_the_reason(app: Con
     ],
 )
 async def test_a_kind_that_needs_a_flag_is_refused_without_it(
-    app: Context, namespace: Namespace, kind: str, flag: str
+    app: App, namespace: Namespace, kind: str, flag: str
 ) -> None:
     with pytest.raises(Refused, match=flag):
         await cleanup.refuse_plan(app, plan(namespace, kind))
@@ -120,7 +121,7 @@ async def test_a_kind_that_needs_a_flag_is_refused_without_it(
 
 
 @pytest.mark.parametrize("answer", ["", "\n", "yes\n", "fabri\n", "FABRIC\n", "fabric fastapi\n"])
-async def test_without_the_namespace_s_name_nothing_is_removed(app: Context, manage: Manage, answer: str) -> None:
+async def test_without_the_namespace_s_name_nothing_is_removed(app: App, manage: Manage, answer: str) -> None:
     await app.redis.set("fabric:cache:query:1", "x")
     code, _, complaints = manage("cleanup", "fabric", input=answer)
     assert code == 2
@@ -128,7 +129,7 @@ async def test_without_the_namespace_s_name_nothing_is_removed(app: Context, man
     assert await app.redis.exists("fabric:cache:query:1")
 
 
-async def test_the_name_from_a_pipe_or_as_an_option_removes(app: Context, manage: Manage) -> None:
+async def test_the_name_from_a_pipe_or_as_an_option_removes(app: App, manage: Manage) -> None:
     for arguments, answer in (([], "fabric\n"), (["--confirm", "fabric"], "")):
         await app.redis.mset({"fabric:cache:query:1": "x", "fabric:cache:query:2": "x", "fastapi:temp:data:1": "x"})
         code, output, complaints = manage("cleanup", "fabric", *arguments, input=answer)
@@ -137,7 +138,7 @@ async def test_the_name_from_a_pipe_or_as_an_option_removes(app: Context, manage
         assert await app.redis.keys() == [b"fastapi:temp:data:1"]
 
 
-async def test_a_dry_run_asks_nothing_and_removes_nothing(app: Context, manage: Manage) -> None:
+async def test_a_dry_run_asks_nothing_and_removes_nothing(app: App, manage: Manage) -> None:
     await app.redis.mset({"nextauth:user:1": "x", "nextauth:session:1": "x"})
     code, output, _ = manage("cleanup", "nextauth", "--dry-run", "--json")
     assert (code, json.loads(output)) == (
@@ -147,7 +148,7 @@ async def test_a_dry_run_asks_nothing_and_removes_nothing(app: Context, manage: 
     assert await app.redis.dbsize() == 2
 
 
-async def test_the_app_s_own_state_is_named_before_it_goes(app: Context, manage: Manage) -> None:
+async def test_the_app_s_own_state_is_named_before_it_goes(app: App, manage: Manage) -> None:
     await app.redis.set("functions:dead:totals", "x")
     await app.redis.xadd("functions:audit:sessions", {"event": "{}"})
     code, _, complaints = manage("cleanup", "functions", "--dry-run")
@@ -157,7 +158,7 @@ async def test_the_app_s_own_state_is_named_before_it_goes(app: Context, manage:
 
 
 async def test_interrupted_it_says_how_far_it_came_and_goes_on_when_run_again(
-    app: Context, manage: Manage, manage_environment: dict[str, str]
+    app: App, manage: Manage, manage_environment: dict[str, str]
 ) -> None:
     await app.redis.mset({f"fastapi:temp:data:{number}": "x" for number in range(1000)})
     async with app.redis.pubsub() as events:
@@ -182,7 +183,7 @@ async def test_interrupted_it_says_how_far_it_came_and_goes_on_when_run_again(
     assert (code, output.splitlines()[-1]) == (0, f"{left} keys removed")
 
 
-async def test_interrupted_at_the_question_it_ends_at_once(app: Context, manage_environment: dict[str, str]) -> None:
+async def test_interrupted_at_the_question_it_ends_at_once(app: App, manage_environment: dict[str, str]) -> None:
     await app.redis.set("fastapi:temp:data:1", "x")
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "manage.py", "cleanup", "fastapi"),
@@ -202,14 +203,14 @@ async def test_interrupted_at_the_question_it_ends_at_once(app: Context, manage_
     process.stdin.close()
 
 
-async def test_values_of_any_size_and_type_go(app: Context) -> None:
+async def test_values_of_any_size_and_type_go(app: App) -> None:
     await app.redis.set("fastapi:temp:data:large", b"x" * 20_000_000)
     await app.redis.hset("fastapi:temp:data:hash", mapping={str(number): "x" for number in range(20_000)})
     await app.redis.xadd("fastapi:temp:data:stream", {"a": "b"})
     assert await remaining(app, plan(Namespace.FASTAPI)) == set()
 
 
-async def test_a_tally_counts_as_it_goes_within_the_rate(app: Context) -> None:
+async def test_a_tally_counts_as_it_goes_within_the_rate(app: App) -> None:
     await app.redis.mset({f"fastapi:temp:data:{number}": "x" for number in range(300)})
     told: list[int] = []
     tally = Tally({})
@@ -221,7 +222,7 @@ async def test_a_tally_counts_as_it_goes_within_the_rate(app: Context) -> None:
 
 
 async def test_80000_of_200000_keys_go_with_nobody_held_up(
-    app: Context, costly: Costly, measured: Callable[[str, float, str], None]
+    app: App, costly: Costly, measured: Callable[[str, float, str], None]
 ) -> None:
     command = ("cleanup", "fastapi", "--confirm", "fastapi", "--rate", "1000000", "--json")
     cost = await costly.held_within_bounds(*command)

@@ -9,10 +9,15 @@ import pytest
 
 from cli import key_facts, key_value, keys
 from cli.terminal import Refused, shown
-from shared import batches, charts, keyspace, namespaces, sessions
-from shared.context import Context
-from shared.keyspace import Namespace, Selection
+from shared import namespaces
+from shared.app import App
+from shared.batches import reactor as batches
+from shared.charts import reactor as charts
+from shared.operations import census
+from shared.operations.census import Namespace, Selection
+from shared.sessions import reactor as sessions
 from tests.cli.conftest import MANY, Costly, Manage
+from tests.support.causes import cause
 
 TOKEN = "a-session-token-that-nobody-may-see"
 SESSION = namespaces.build(namespaces.SESSION, TOKEN)
@@ -32,16 +37,16 @@ def session(user: str = "user-1") -> str:
     return json.dumps({"sessionToken": TOKEN, "userId": user, "expires": "2999-01-01T00:00:00.000Z"})
 
 
-async def facts(app: Context, key: bytes) -> dict[str, object]:
-    return await key_facts.app_facts(app, key, keyspace.kind_of(key))
+async def facts(app: App, key: bytes) -> dict[str, object]:
+    return await key_facts.app_facts(app, key, census.kind_of(key))
 
 
-async def value(app: Context, key: bytes) -> dict[str, object]:
-    return await key_value.describe(app, key, keyspace.kind_of(key), await key_facts.redis_facts(app, key))
+async def value(app: App, key: bytes) -> dict[str, object]:
+    return await key_value.describe(app, key, census.kind_of(key), await key_facts.redis_facts(app, key))
 
 
 @pytest.mark.parametrize("limit", [1, 7, 50, 1000])
-async def test_the_pages_of_a_list_have_every_key_of_the_selection(app: Context, limit: int) -> None:
+async def test_the_pages_of_a_list_have_every_key_of_the_selection(app: App, limit: int) -> None:
     sessions_there = {f"nextauth:session:{number}".encode() for number in range(120)}
     for key in sessions_there:
         await app.redis.set(key, "x")
@@ -56,7 +61,7 @@ async def test_the_pages_of_a_list_have_every_key_of_the_selection(app: Context,
     assert found == sessions_there
 
 
-async def test_a_listed_key_is_masked_and_escaped_with_kind_and_ttl(app: Context, manage: Manage) -> None:
+async def test_a_listed_key_is_masked_and_escaped_with_kind_and_ttl(app: App, manage: Manage) -> None:
     await app.redis.set(SESSION, "x", ex=1000)
     await app.redis.set(b"fastapi:temp:data:a\x1b[31m\nb", "x")
     code, output, complaints = manage("keys", "list")
@@ -69,7 +74,7 @@ async def test_a_listed_key_is_masked_and_escaped_with_kind_and_ttl(app: Context
     assert TOKEN not in output
 
 
-async def test_a_list_as_json_says_where_to_go_on(app: Context, manage: Manage) -> None:
+async def test_a_list_as_json_says_where_to_go_on(app: App, manage: Manage) -> None:
     for number in range(300):
         await app.redis.set(f"fabric:data:chart:{number}:realtime", "x", ex=300)
     code, output, _ = manage("keys", "list", "fabric", "--kind", "chart-data", "--limit", "10", "--json")
@@ -81,7 +86,7 @@ async def test_a_list_as_json_says_where_to_go_on(app: Context, manage: Manage) 
     assert json.loads(output)["cursor"] is None
 
 
-async def test_statistics_are_a_table_that_fits_a_terminal(app: Context, manage: Manage) -> None:
+async def test_statistics_are_a_table_that_fits_a_terminal(app: App, manage: Manage) -> None:
     await app.redis.set("fastapi:temp:data:1", "x" * 4000, ex=3600)
     await app.redis.set("fastapi:temp:data:2", "x")
     await app.redis.set(SESSION, session())
@@ -113,10 +118,10 @@ async def test_statistics_of_200000_keys_hold_up_nobody_and_take_bounded_memory(
 
 
 async def test_a_session_is_shown_without_its_token_or_user_whatever_form_of_its_key_is_given(
-    app: Context, manage: Manage
+    app: App, manage: Manage
 ) -> None:
     await app.redis.set(SESSION, session())
-    await sessions.react(app, [SESSION], "set")
+    await sessions.react(app, [SESSION], cause("set"))
     fingerprint = app.keyrings[0].fingerprint(TOKEN.encode())
     for arguments, given in (
         (["-"], SESSION.decode() + "\n"),
@@ -140,19 +145,19 @@ async def test_a_session_is_shown_without_its_token_or_user_whatever_form_of_its
     }
 
 
-async def test_a_session_that_ended_is_found_by_its_fingerprint(app: Context) -> None:
+async def test_a_session_that_ended_is_found_by_its_fingerprint(app: App) -> None:
     await app.redis.set(SESSION, session())
-    await sessions.react(app, [SESSION], "set")
+    await sessions.react(app, [SESSION], cause("set"))
     await app.redis.delete(SESSION)
     fingerprint = app.keyrings[0].fingerprint(TOKEN.encode())
     assert await keys.find(app, f"@{fingerprint}".encode()) == SESSION
     found = await facts(app, SESSION)
     assert (found["session"], found["phantom"], found["fingerprint"]) == ("gone", "alive", fingerprint)
-    await sessions.react(app, [SESSION], "del")
+    await sessions.react(app, [SESSION], cause("del"))
     assert (await facts(app, SESSION))["phantom"] == "ended"
 
 
-async def test_a_form_that_no_key_has_is_refused(app: Context) -> None:
+async def test_a_form_that_no_key_has_is_refused(app: App) -> None:
     await app.redis.set(SESSION, session())
     for given in (b"nextauth:session:~000000000000", b"@000000000000"):
         with pytest.raises(Refused):
@@ -160,7 +165,7 @@ async def test_a_form_that_no_key_has_is_refused(app: Context) -> None:
     assert await keys.find(app, b"@12") == b"@12"
 
 
-async def test_two_keys_of_one_masked_form_are_refused(app: Context) -> None:
+async def test_two_keys_of_one_masked_form_are_refused(app: App) -> None:
     long = "k" * 300
     for end in ("1", "2"):
         await app.redis.set(f"fastapi:temp:data:~{long}{end}", "x")
@@ -168,24 +173,24 @@ async def test_two_keys_of_one_masked_form_are_refused(app: Context) -> None:
         await keys.find(app, shown(app, f"fastapi:temp:data:~{long}1".encode()).encode())
 
 
-async def test_a_key_that_is_not_there_ends_with_attention(app: Context, manage: Manage) -> None:
+async def test_a_key_that_is_not_there_ends_with_attention(app: App, manage: Manage) -> None:
     code, output, _ = manage("keys", "show", "fastapi:temp:data:none")
     assert code == 1
     assert re.search(r"^exists +no *$", output, re.MULTILINE)
 
 
-async def test_a_batch_shows_its_result_claim_and_failures(app: Context) -> None:
+async def test_a_batch_shows_its_result_claim_and_failures(app: App) -> None:
     key = namespaces.build(namespaces.BATCH, "b")
     await app.redis.set(key, BATCH)
     assert (await facts(app, key))["result"] == "none"
-    await batches.react(app, [key], "set")
+    await batches.react(app, [key], cause("set"))
     found = await facts(app, key)
     assert found["result"] == "of this content"
     assert found["batch_content"] == hashlib.sha1(BATCH, usedforsecurity=False).hexdigest()
     assert await facts(app, namespaces.build(namespaces.RESULT, "b")) == found
     await app.redis.set(key, "no batch at all")
     assert (await facts(app, key))["result"] == "of other content"
-    await batches.react(app, [key], "set")
+    await batches.react(app, [key], cause("set"))
     found = await facts(app, key)
     assert found["given_up"] == "this content"
     (letter,) = found["dead_letters"]  # type: ignore[misc]
@@ -193,18 +198,18 @@ async def test_a_batch_shows_its_result_claim_and_failures(app: Context) -> None
 
 
 @pytest.mark.parametrize("shape", ["hash", "list"])
-async def test_the_digest_of_a_collection_is_that_of_the_claim(app: Context, shape: str) -> None:
+async def test_the_digest_of_a_collection_is_that_of_the_claim(app: App, shape: str) -> None:
     key = namespaces.build(namespaces.BATCH, "b")
     record = '{"timestamp":"2026-01-01T00:00:00Z","data":{"temp":24.1}}'
     if shape == "hash":
         await app.redis.hset(key, mapping={"records": f"[{record}]", "batchId": "b", "a": "1"})
     else:
         await app.redis.rpush(key, *[record] * 2500)
-    await batches.react(app, [key], "hset")
+    await batches.react(app, [key], cause("hset"))
     assert (await facts(app, key))["result"] == "of this content"
 
 
-async def test_a_claim_shows_who_holds_it_for_how_long(app: Context) -> None:
+async def test_a_claim_shows_who_holds_it_for_how_long(app: App) -> None:
     key, claim = namespaces.build(namespaces.BATCH, "b"), namespaces.build(namespaces.PROCESSING, "b")
     seconds, _ = await app.redis.time()
     held = {"owner": "0123456789abcdef", "token": "7", "attempt": "2", "lease_until_ms": str((seconds + 60) * 1000)}
@@ -218,21 +223,21 @@ async def test_a_claim_shows_who_holds_it_for_how_long(app: Context) -> None:
     assert (await facts(app, key))["claim"] == "another application's"
 
 
-async def test_a_chart_shows_how_old_its_cache_is_and_whether_it_is_stale(app: Context) -> None:
+async def test_a_chart_shows_how_old_its_cache_is_and_whether_it_is_stale(app: App) -> None:
     key, cache = (namespaces.build(kind, "co2", "realtime") for kind in (namespaces.CHART_DATA, namespaces.CHART_CACHE))
     await app.redis.set(key, CHART, ex=300)
     assert (await facts(app, key))["cache"] == "none"
-    await charts.react(app, [key], "set")
+    await charts.react(app, [key], cause("set"))
     found = await facts(app, key)
     assert (found["cache"], found["cache_of_this_content"]) == ("fresh", True)
     assert str(found["cache_updated_at"]) == json.loads(await app.redis.get(cache) or b"")["updatedAt"]
     await app.redis.delete(key)
-    await charts.react(app, [key], "del")
+    await charts.react(app, [key], cause("del"))
     found = await facts(app, cache)
     assert (found["cache"], found["cache_of_this_content"]) == ("stale", False)
 
 
-async def test_an_index_tells_which_session_it_names_without_its_token(app: Context) -> None:
+async def test_an_index_tells_which_session_it_names_without_its_token(app: App) -> None:
     index = namespaces.build(namespaces.SESSION_BY_USER, "user-1")
     await app.redis.set(SESSION, session())
     for named in (SESSION, TOKEN):
@@ -250,7 +255,7 @@ async def test_an_index_tells_which_session_it_names_without_its_token(app: Cont
         "user:1:tokens",
     ],
 )
-async def test_of_a_value_that_may_hold_secrets_only_the_shape_is_shown(app: Context, key: str) -> None:
+async def test_of_a_value_that_may_hold_secrets_only_the_shape_is_shown(app: App, key: str) -> None:
     await app.redis.set(key, json.dumps(USER))
     assert await value(app, key.encode()) == {
         "masked": True,
@@ -268,7 +273,7 @@ async def test_of_a_value_that_may_hold_secrets_only_the_shape_is_shown(app: Con
 
 
 @pytest.mark.parametrize("secret", ["secret-token", "{broken secret-token", '["secret-token"]', '"secret-token"', ""])
-async def test_no_part_of_a_masked_value_is_shown_whatever_it_is(app: Context, secret: str) -> None:
+async def test_no_part_of_a_masked_value_is_shown_whatever_it_is(app: App, secret: str) -> None:
     for key in (SESSION, b"fabric:user:u:tokens"):
         await app.redis.set(key, secret)
         described = await value(app, key)
@@ -279,7 +284,7 @@ async def test_no_part_of_a_masked_value_is_shown_whatever_it_is(app: Context, s
     assert await value(app, SESSION) == {"masked": True, "parts": ["?: 12 bytes"]}
 
 
-async def test_a_value_in_the_open_is_bounded_and_on_one_line(app: Context) -> None:
+async def test_a_value_in_the_open_is_bounded_and_on_one_line(app: App) -> None:
     key = namespaces.build(namespaces.BATCH, "b")
     await app.redis.set(key, b"\x1b[2J\n" + b"x" * 5_000_000)
     text = str((await value(app, key))["text"])

@@ -26,7 +26,7 @@ from cli.migration.patterns import Pattern, common_key, fault_in
 from cli.migration.rules import BUILT_IN, RuleText, checked, read_plan
 from cli.terminal import Refused
 from local.bootstrap import ROOT
-from shared.context import Context
+from shared.app import App
 from tests.cli.conftest import MOST_MS, Manage
 from tests.e2e.test_sweep import NEVER, ROWS, batch, running_app
 
@@ -45,7 +45,7 @@ def opened(path: Path, header: Header = HEADER) -> Iterator[Journal]:
         journal.close()
 
 
-async def migrated(app: Context, path: Path | None, *texts: RuleText, rate: float | None = None) -> Report:
+async def migrated(app: App, path: Path | None, *texts: RuleText, rate: float | None = None) -> Report:
     rules = checked([*BUILT_IN, *texts])
     if path is None:
         work = Migration(app, rules, None, rate)
@@ -57,7 +57,7 @@ async def migrated(app: Context, path: Path | None, *texts: RuleText, rate: floa
     return work.report
 
 
-async def undone(app: Context, path: Path, *, write: bool = True) -> Report:
+async def undone(app: App, path: Path, *, write: bool = True) -> Report:
     journal = Journal.open(path, HEADER, write=write)
     try:
         work = Undo(app, journal, write)
@@ -231,7 +231,7 @@ def test_a_plan_that_cannot_be_read_says_why(tmp_path: Path, name: str, content:
 # Renames
 
 
-async def test_keys_get_their_names_with_content_and_ttl(app: Context, tmp_path: Path) -> None:
+async def test_keys_get_their_names_with_content_and_ttl(app: App, tmp_path: Path) -> None:
     await app.redis.set(b"session:\xff\xfe", SESSION, px=5_000_000)
     await app.redis.hset("user:u-1:tokens", "a", "1")
     await app.redis.set("chart:c:realtime", "[]")
@@ -253,7 +253,7 @@ async def test_keys_get_their_names_with_content_and_ttl(app: Context, tmp_path:
     assert 2900 < await app.redis.ttl("fabric:data:chart:d:realtime") <= 3000
 
 
-async def test_a_dry_run_changes_nothing_and_tells_the_same(app: Context, tmp_path: Path, monkeypatch) -> None:
+async def test_a_dry_run_changes_nothing_and_tells_the_same(app: App, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     await app.redis.mset({"session:1": "a", "session:2": "b", "nextauth:session:2": "c", "chart::x": "d"})
     before = await everything(app.redis)
@@ -265,7 +265,7 @@ async def test_a_dry_run_changes_nothing_and_tells_the_same(app: Context, tmp_pa
     assert dry.listed == wet.listed
 
 
-async def test_a_key_is_left_alone_where_its_name_is_taken(app: Context, tmp_path: Path) -> None:
+async def test_a_key_is_left_alone_where_its_name_is_taken(app: App, tmp_path: Path) -> None:
     await app.redis.mset({"session:1": "old", "nextauth:session:1": "new"})
     await app.redis.mset({"session:2": "equal", "nextauth:session:2": "equal"})
     await app.redis.mset({"session:big": "x" * 300_000, "nextauth:session:big": "x" * 300_000})
@@ -291,14 +291,14 @@ async def test_a_key_is_left_alone_where_its_name_is_taken(app: Context, tmp_pat
     assert sum(one["is"] == "left alone" for one in told) == 6
 
 
-async def test_a_key_whose_name_would_be_of_another_kind_is_left_alone(app: Context, tmp_path: Path) -> None:
+async def test_a_key_whose_name_would_be_of_another_kind_is_left_alone(app: App, tmp_path: Path) -> None:
     await app.redis.set("session:by-user-id:u", "session:1")
     report = await migrated(app, tmp_path / "j")
     assert [(one.target, one.why) for one in report.listed] == [(b"nextauth:session:by-user-id:u", "unfit")]
     assert await app.redis.get("session:by-user-id:u") == b"session:1"
 
 
-async def test_many_conflicts_are_listed_in_part_and_journalled_in_full(app: Context, tmp_path: Path) -> None:
+async def test_many_conflicts_are_listed_in_part_and_journalled_in_full(app: App, tmp_path: Path) -> None:
     await app.redis.mset({f"{prefix}session:{n}": prefix for n in range(500) for prefix in ("", "nextauth:")})
     report = await migrated(app, tmp_path / "j")
     assert report.of("conflict") == 500
@@ -306,7 +306,7 @@ async def test_many_conflicts_are_listed_in_part_and_journalled_in_full(app: Con
     assert (tmp_path / "j").read_text().count('"conflict"') == 500
 
 
-async def test_a_rate_bounds_the_keys_per_second(app: Context, tmp_path: Path) -> None:
+async def test_a_rate_bounds_the_keys_per_second(app: App, tmp_path: Path) -> None:
     await app.redis.mset({f"session:{n}": "x" for n in range(100)})
     started_s = time.monotonic()
     report = await migrated(app, tmp_path / "j", rate=200)
@@ -317,7 +317,7 @@ async def test_a_rate_bounds_the_keys_per_second(app: Context, tmp_path: Path) -
 # The journal and the way back
 
 
-async def test_undo_takes_everything_back_and_no_more(app: Context, tmp_path: Path) -> None:
+async def test_undo_takes_everything_back_and_no_more(app: App, tmp_path: Path) -> None:
     await app.redis.set(b"session:\xff", "a", ex=1000)
     await app.redis.set("chart:c:r", "b")
     await app.redis.set("chart:own-ttl:r", "b", ex=4000)
@@ -335,7 +335,7 @@ async def test_undo_takes_everything_back_and_no_more(app: Context, tmp_path: Pa
     assert (await undone(app, tmp_path / "j")).counts == {}
 
 
-async def test_undo_keeps_a_ttl_that_the_application_set_since(app: Context, tmp_path: Path) -> None:
+async def test_undo_keeps_a_ttl_that_the_application_set_since(app: App, tmp_path: Path) -> None:
     await app.redis.set("chart:c:r", "b")
     await migrated(app, tmp_path / "j", CHARTS)
     await app.redis.set("fabric:data:chart:c:r", "new", ex=250)
@@ -344,7 +344,7 @@ async def test_undo_keeps_a_ttl_that_the_application_set_since(app: Context, tmp
     assert 240 < await app.redis.ttl("chart:c:r") <= 250
 
 
-async def test_undo_never_overwrites_and_goes_on_later(app: Context, tmp_path: Path) -> None:
+async def test_undo_never_overwrites_and_goes_on_later(app: App, tmp_path: Path) -> None:
     await app.redis.mset({"session:1": "a", "session:2": "b", "session:3": "c"})
     await migrated(app, tmp_path / "j")
     await app.redis.set("session:1", "another")
@@ -358,7 +358,7 @@ async def test_undo_never_overwrites_and_goes_on_later(app: Context, tmp_path: P
     assert await app.redis.get("nextauth:session:3") == b"of the application"
 
 
-async def test_a_migration_after_an_undo_can_go_on_in_the_same_journal(app: Context, tmp_path: Path) -> None:
+async def test_a_migration_after_an_undo_can_go_on_in_the_same_journal(app: App, tmp_path: Path) -> None:
     await app.redis.set("session:1", "a")
     for _ in range(2):
         assert (await migrated(app, tmp_path / "j")).of("moved") == 1
@@ -366,7 +366,7 @@ async def test_a_migration_after_an_undo_can_go_on_in_the_same_journal(app: Cont
     assert await strings(app.redis) == {b"session:1": b"a"}
 
 
-async def test_a_crash_between_the_journal_and_the_renames_is_settled(app: Context, tmp_path: Path) -> None:
+async def test_a_crash_between_the_journal_and_the_renames_is_settled(app: App, tmp_path: Path) -> None:
     await app.redis.mset({"session:made": "a", "session:not": "b", "session:both": "c", "nextauth:session:both": "d"})
     with opened(tmp_path / "j") as journal:
         names = (b"made", b"not", b"both", b"neither")
@@ -436,7 +436,7 @@ def test_any_keys_come_back_as_they_were(
     path = tmp_path / uuid.uuid4().hex
 
     async def there_and_back() -> None:
-        context = Context(app_settings, redis.asyncio.Redis(port=redis_port))
+        context = App(app_settings, redis.asyncio.Redis(port=redis_port))
         async with context.redis:
             await context.redis.flushall()
             if keys:
@@ -616,7 +616,7 @@ async def test_a_disk_that_is_full_is_told_and_what_was_renamed_is_in_the_journa
 
 
 async def test_a_large_migration_needs_little_memory_and_blocks_nobody(
-    app: Context, tmp_path: Path, request: pytest.FixtureRequest, measured: Callable[[str, float, str], None]
+    app: App, tmp_path: Path, request: pytest.FixtureRequest, measured: Callable[[str, float, str], None]
 ) -> None:
     """Every call does the same bounded work. A busy machine stops the server in the midst of some, so a few may seem to
     take longer than they do; work that blocks it would show in most calls of a kind, and in their mean."""

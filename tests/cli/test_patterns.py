@@ -6,7 +6,8 @@ import pytest
 import redis.asyncio
 
 from cli.patterns import DOCUMENT, Row, read_table
-from shared import patterns
+from shared.operations import patterns
+from shared.registry import REACTORS
 from tests.cli.conftest import Manage
 
 ROWS = read_table(DOCUMENT)
@@ -20,7 +21,7 @@ def test_the_table_in_the_docs_is_true(row: Row) -> None:
 
 def test_the_table_has_every_function_and_both_answers() -> None:
     assert len(ROWS) >= 25
-    assert {row.function for row in ROWS} == {None, *(watch.function for watch in patterns.WATCHES)}
+    assert {row.function for row in ROWS} == {None, *(reactor.function for reactor in REACTORS)}
     assert b"\xff" in b"".join(row.key for row in ROWS)
 
 

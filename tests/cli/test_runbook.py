@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from cli.app import app
-from shared.doctor import events, server, standing
+from shared.operations.doctor import events, server, standing
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])

@@ -7,16 +7,18 @@ import sys
 
 import pytest
 
-from shared import namespaces, sweep
-from shared.context import Context
-from shared.outcomes import Result
+from shared import namespaces
+from shared.app import App
+from shared.delivery import reconcile
+from shared.delivery.reconcile import SWEEP_ACQUIRE
+from shared.reactor import Result
 from tests.cli.conftest import ROOT, Manage
 
 BATCH = json.dumps([{"metric": "m", "ts": 1, "value": 2.0}])
 CHART = json.dumps([{"t": 1_767_225_600_000, "v": 1.5}])
 
 
-async def write(app: Context) -> None:
+async def write(app: App) -> None:
     """Keys that nobody told of: two batches, one of them bad, a chart and a session."""
     await app.redis.set("fastapi:temp:data:b1", BATCH)
     await app.redis.set("fastapi:temp:data:bad", "no batch")
@@ -24,7 +26,7 @@ async def write(app: Context) -> None:
     await app.redis.set("nextauth:session:t", '{"userId": "u-1"}', ex=100)
 
 
-async def test_what_no_event_told_of_is_repaired(manage: Manage, app: Context) -> None:
+async def test_what_no_event_told_of_is_repaired(manage: Manage, app: App) -> None:
     await write(app)
     code, output, _ = manage("sweep", "--now", "--json")
     found = json.loads(output)
@@ -38,7 +40,7 @@ async def test_what_no_event_told_of_is_repaired(manage: Manage, app: Context) -
         assert await app.redis.exists(key)
 
 
-async def test_the_second_one_finds_everything_in_order(manage: Manage, app: Context) -> None:
+async def test_the_second_one_finds_everything_in_order(manage: Manage, app: App) -> None:
     await write(app)
     manage("sweep", "--now")
     code, output, complaint = manage("sweep", "--now")
@@ -48,18 +50,18 @@ async def test_the_second_one_finds_everything_in_order(manage: Manage, app: Con
     assert output.splitlines()[-1].startswith("Done: ")
 
 
-async def test_another_instance_that_sweeps_is_left_to_it(manage: Manage, app: Context) -> None:
+async def test_another_instance_that_sweeps_is_left_to_it(manage: Manage, app: App) -> None:
     await write(app)
     key = namespaces.build(namespaces.SWEEP)
     args = ["somebody", app.settings.lease_ms, namespaces.SWEEP_TTL_S]
-    lease = await app.script("sweep_acquire")(keys=[key], args=args)
+    lease = await app.run(SWEEP_ACQUIRE, keys=[key], args=args)
     assert lease
     code, _, complaint = manage("sweep", "--now")
     assert (code, "another instance holds the lease" in complaint) == (1, True)
     assert not await app.redis.exists("fastapi:results:analysis:b1")
 
 
-async def test_without_now_it_only_tells_of_the_last_round(manage: Manage, app: Context) -> None:
+async def test_without_now_it_only_tells_of_the_last_round(manage: Manage, app: App) -> None:
     await write(app)
     code, output, complaint = manage("sweep")
     assert (code, output, complaint.startswith("no finished sweep is known")) == (1, "", True)
@@ -71,7 +73,7 @@ async def test_without_now_it_only_tells_of_the_last_round(manage: Manage, app: 
     assert (last["outcomes"][Result.REJECTED], last["age_s"] < 30) == (1, True)
 
 
-async def test_time_that_runs_out_is_told(manage: Manage, app: Context) -> None:
+async def test_time_that_runs_out_is_told(manage: Manage, app: App) -> None:
     """A round over so many keys takes longer than a second."""
     pipeline = app.redis.pipeline(transaction=False)
     for number in range(30_000):
@@ -86,9 +88,7 @@ def test_a_budget_without_sense_is_refused(manage: Manage, arguments: tuple[str,
     assert manage("sweep", *arguments)[0] == 2
 
 
-async def test_ctrl_c_says_who_goes_on_and_the_next_sweep_does(
-    manage_environment: dict[str, str], app: Context
-) -> None:
+async def test_ctrl_c_says_who_goes_on_and_the_next_sweep_does(manage_environment: dict[str, str], app: App) -> None:
     pipeline = app.redis.pipeline(transaction=False)
     for number in range(30_000):
         pipeline.set(f"fastapi:temp:data:b{number}", BATCH)
@@ -106,4 +106,4 @@ async def test_ctrl_c_says_who_goes_on_and_the_next_sweep_does(
     assert started.returncode == 130
     assert b"interrupted: " in complaint
     assert b"the app's own sweep goes on" in complaint
-    assert await sweep.last_round(app) is None
+    assert await reconcile.last_pass(app) is None

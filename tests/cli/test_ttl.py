@@ -7,22 +7,23 @@ import pytest
 
 from cli import ttl
 from cli.terminal import Refused
+from cli.ttl import SET_MISSING_TTLS
 from shared import namespaces
-from shared.context import Context
-from shared.keyspace import Pace, Selection
+from shared.app import App
+from shared.operations.census import Pace, Selection
 from tests.cli.conftest import FEWER, Costly, Manage
 
 FREELY = Pace(None)
 
 
-async def fix(app: Context, *kinds: str, include_sessions: bool = False, dry_run: bool = False) -> dict[str, int]:
+async def fix(app: App, *kinds: str, include_sessions: bool = False, dry_run: bool = False) -> dict[str, int]:
     fixed: dict[str, int] = {}
     selection = Selection(kinds=frozenset(kinds))
     await ttl.fix_ttls(app, selection, fixed, include_sessions=include_sessions, dry_run=dry_run, pace=FREELY)
     return fixed
 
 
-async def test_keys_as_the_table_has_them_are_no_findings(app: Context) -> None:
+async def test_keys_as_the_table_has_them_are_no_findings(app: App) -> None:
     for kind in namespaces.TABLE:
         await app.redis.set(kind.example, "x", ex=kind.ttl_s)
     await app.redis.set("nextauth:user:with-a-ttl-of-its-own", "x", ex=10)
@@ -31,9 +32,7 @@ async def test_keys_as_the_table_has_them_are_no_findings(app: Context) -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in namespaces.TABLE if kind.ttl_s], ids=lambda kind: kind.name)
-async def test_a_missing_ttl_and_one_that_is_too_long_are_found_for_each_kind(
-    app: Context, kind: namespaces.Kind
-) -> None:
+async def test_a_missing_ttl_and_one_that_is_too_long_are_found_for_each_kind(app: App, kind: namespaces.Kind) -> None:
     await app.redis.set(kind.example, "x")
     (missing,) = (await ttl.check_ttls(app)).findings
     assert (missing.kind, missing.fault, missing.keys, missing.table_ttl_s) == (kind.name, "missing", 1, kind.ttl_s)
@@ -43,7 +42,7 @@ async def test_a_missing_ttl_and_one_that_is_too_long_are_found_for_each_kind(
     assert longer.longest_s == pytest.approx((kind.ttl_s or 0) + 60, abs=5)
 
 
-async def test_findings_are_summed_up_with_a_few_masked_examples(app: Context, manage: Manage) -> None:
+async def test_findings_are_summed_up_with_a_few_masked_examples(app: App, manage: Manage) -> None:
     for number in range(50):
         await app.redis.set(f"nextauth:session:secret-{number}", "x")
         await app.redis.set(f"session:secret-{number}", "x")
@@ -62,12 +61,12 @@ async def test_findings_are_summed_up_with_a_few_masked_examples(app: Context, m
     assert [len(one["examples"]) for one in report["findings"]] == [ttl.EXAMPLES, ttl.EXAMPLES]
 
 
-async def test_a_check_without_findings_ends_well(app: Context, manage: Manage) -> None:
+async def test_a_check_without_findings_ends_well(app: App, manage: Manage) -> None:
     await app.redis.set("fastapi:temp:data:1", "x", ex=3600)
     assert manage("ttl", "check") == (0, "", "1 keys checked, 0 with findings\n")
 
 
-async def test_missing_ttls_are_set_as_the_table_says(app: Context) -> None:
+async def test_missing_ttls_are_set_as_the_table_says(app: App) -> None:
     there = [kind for kind in namespaces.TABLE if kind is not namespaces.SESSION]
     for kind in there:
         await app.redis.set(kind.example, "x")
@@ -78,20 +77,22 @@ async def test_missing_ttls_are_set_as_the_table_says(app: Context) -> None:
     assert await fix(app) == {}
 
 
-async def test_a_ttl_that_is_there_stays(app: Context) -> None:
+async def test_a_ttl_that_is_there_stays(app: App) -> None:
     await app.redis.set("fastapi:temp:data:short", "x", ex=20)
     await app.redis.set("fastapi:temp:data:long", "x", ex=9000)
     assert await fix(app) == {}
     # Also one that came after the key was looked at: the script has the last word.
-    reply = await app.script("set_missing_ttls")(
-        keys=["fastapi:temp:data:short", "fastapi:temp:data:long", "fastapi:temp:data:gone"], args=[3600] * 3
+    reply = await app.run(
+        SET_MISSING_TTLS,
+        keys=["fastapi:temp:data:short", "fastapi:temp:data:long", "fastapi:temp:data:gone"],
+        args=[3600] * 3,
     )
     assert reply == [0, 0, 0]
     assert await app.redis.ttl("fastapi:temp:data:short") <= 20
     assert await app.redis.ttl("fastapi:temp:data:long") > 8990
 
 
-async def test_sessions_are_left_alone_unless_asked_for(app: Context, manage: Manage) -> None:
+async def test_sessions_are_left_alone_unless_asked_for(app: App, manage: Manage) -> None:
     await app.redis.set("nextauth:session:1", "x")
     await app.redis.set("fastapi:temp:data:1", "x")
     code, output, _ = manage("ttl", "fix", "--json")
@@ -101,21 +102,21 @@ async def test_sessions_are_left_alone_unless_asked_for(app: Context, manage: Ma
     assert await app.redis.ttl("nextauth:session:1") > 3590
 
 
-async def test_a_kind_that_cannot_be_fixed_is_refused(app: Context) -> None:
+async def test_a_kind_that_cannot_be_fixed_is_refused(app: App) -> None:
     for kinds, reason in ((["session"], "include-sessions"), (["user"], "no TTL for user"), (["unknown"], "unknown")):
         with pytest.raises(Refused, match=reason):
             ttl.refuse_kinds(frozenset(kinds), include_sessions=False)
     ttl.refuse_kinds(frozenset({"session", "batch"}), include_sessions=True)
 
 
-async def test_only_the_kinds_that_are_named_are_fixed(app: Context) -> None:
+async def test_only_the_kinds_that_are_named_are_fixed(app: App) -> None:
     for key in ("fastapi:temp:data:1", "fabric:cache:query:1", "fastapi:results:analysis:1"):
         await app.redis.set(key, "x")
     assert await fix(app, "batch", "query-cache") == {"query-cache": 1, "batch": 1}
     assert await app.redis.ttl("fastapi:results:analysis:1") == -1
 
 
-async def test_a_dry_run_tells_what_would_be_done_and_does_nothing(app: Context, manage: Manage) -> None:
+async def test_a_dry_run_tells_what_would_be_done_and_does_nothing(app: App, manage: Manage) -> None:
     for number in range(300):
         await app.redis.set(f"fastapi:temp:data:{number}", "x")
     code, output, complaints = manage("ttl", "fix", "--dry-run")
@@ -141,7 +142,7 @@ async def test_200000_keys_are_checked_with_nobody_held_up(
 
 @FEWER
 async def test_missing_ttls_of_very_many_keys_are_set_with_nobody_held_up(
-    app: Context, costly: Costly, measured: Callable[[str, float, str], None]
+    app: App, costly: Costly, measured: Callable[[str, float, str], None]
 ) -> None:
     cost = await costly.held_within_bounds("ttl", "fix", "--rate", "1000000", "--json")
     assert cost.code == 0

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from cli import watch
-from shared import outcomes, tally
-from shared.context import Context
+from shared import reactor as outcomes
+from shared.app import App
+from shared.telemetry import minute_counts
 from tests.cli.conftest import ROOT, Manage
 
 type Start = Callable[..., Awaitable[Process]]
@@ -50,7 +51,7 @@ async def line(process: Process) -> bytes:
     return await process.stdout.readline()
 
 
-async def test_events_of_the_three_patterns_are_shown_with_keys_masked(app: Context, start: Start) -> None:
+async def test_events_of_the_three_patterns_are_shown_with_keys_masked(app: App, start: Start) -> None:
     process = await start("--json")
     await app.redis.set("nextauth:session:a-token-nobody-may-see", "{}")
     await app.redis.set("somewhere:else", "x")
@@ -73,10 +74,10 @@ async def test_events_of_the_three_patterns_are_shown_with_keys_masked(app: Cont
     assert complaint.startswith(b"batch events 1, chart events 1, session events 1")
 
 
-async def test_it_ends_by_itself_after_so_many_seconds(app: Context, start: Start) -> None:
-    tally.take(now=True)
-    tally.outcome("charts", "set", outcomes.Result.PROCESSED.value, 1.0)
-    await app.write_tally()
+async def test_it_ends_by_itself_after_so_many_seconds(app: App, start: Start) -> None:
+    minute_counts.take(now=True)
+    minute_counts.outcome("charts", "set", outcomes.Result.PROCESSED.value, 1.0)
+    await app.write_minute_counts()
     process = await start("--seconds", "1", "--json")
     output, _ = await process.communicate()
     (summary,) = map(json.loads, output.splitlines())
@@ -84,13 +85,13 @@ async def test_it_ends_by_itself_after_so_many_seconds(app: Context, start: Star
     assert summary["outcomes"] == [{"reactor": "charts", "source": "event", "outcome": "processed", "count": 1}]
 
 
-async def test_a_line_per_event_in_a_pipe(app: Context, start: Start) -> None:
+async def test_a_line_per_event_in_a_pipe(app: App, start: Start) -> None:
     process = await start()
     await app.redis.set("fastapi:temp:data:b1", "x")
     assert (await line(process)).split()[1:] == [b"set", b"fastapi:temp:data:b1"]
 
 
-async def test_a_reader_that_stands_still_stalls_neither_redis_nor_the_end(app: Context, start: Start) -> None:
+async def test_a_reader_that_stands_still_stalls_neither_redis_nor_the_end(app: App, start: Start) -> None:
     """Nobody reads its output: a pipe takes 64 KiB, the queue its bound, the rest is counted."""
     process = await start("--json")
     pipeline = app.redis.pipeline(transaction=False)
@@ -108,7 +109,7 @@ async def test_a_reader_that_stands_still_stalls_neither_redis_nor_the_end(app: 
     assert dropped > 0
 
 
-async def drained(app: Context) -> None:
+async def drained(app: App) -> None:
     """Until no subscriber has messages waiting, in Redis or in its socket."""
     while True:
         clients = await app.redis.client_list(_type="pubsub")
@@ -124,7 +125,7 @@ def unread(port: int) -> bool:
     return any(int(line[1][-4:], 16) == port and int(line[4].partition(":")[2], 16) for line in lines)
 
 
-async def test_a_reader_that_goes_ends_it(app: Context, start: Start) -> None:
+async def test_a_reader_that_goes_ends_it(app: App, start: Start) -> None:
     process = await start()
     transport = process._transport.get_pipe_transport(1)  # type: ignore[attr-defined]
     transport.close()
@@ -134,13 +135,13 @@ async def test_a_reader_that_goes_ends_it(app: Context, start: Start) -> None:
     assert process.returncode == 0
 
 
-async def test_a_reader_that_goes_while_nothing_happens_ends_it(app: Context, start: Start) -> None:
+async def test_a_reader_that_goes_while_nothing_happens_ends_it(app: App, start: Start) -> None:
     process = await start()
     process._transport.get_pipe_transport(1).close()  # type: ignore[attr-defined]
     assert await asyncio.wait_for(process.wait(), 10) == 0
 
 
-async def test_a_connection_that_is_cut_is_made_again(app: Context, start: Start) -> None:
+async def test_a_connection_that_is_cut_is_made_again(app: App, start: Start) -> None:
     process = await start("--json")
     assert process.stderr
     await app.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
@@ -152,7 +153,7 @@ async def test_a_connection_that_is_cut_is_made_again(app: Context, start: Start
     assert told["event"]["key"] == "fastapi:temp:data:b1"
 
 
-async def test_what_is_missing_in_the_flags_is_said_first(app: Context, manage: Manage) -> None:
+async def test_what_is_missing_in_the_flags_is_said_first(app: App, manage: Manage) -> None:
     former = (await app.redis.config_get("notify-keyspace-events"))["notify-keyspace-events"]
     await app.redis.config_set("notify-keyspace-events", "Ex")
     try:

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 import redis.asyncio
 
-from shared.masking import fingerprint, mask_key
+from shared.privacy.masking import fingerprint, mask_key
 from tests.e2e.conftest import AUDIT_KEY, App
 
 TOKEN = "5e55107ab1e-70ce2-4ab5-9d2e-aa11bb22cc33"

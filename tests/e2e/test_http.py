@@ -14,9 +14,9 @@ import pytest
 import redis.asyncio
 
 from local.host import Host, Invocation
-from shared import dead_letters
-from shared.context import Context
-from shared.dead_letters import Payload
+from shared.app import App
+from shared.delivery import dead_letters
+from shared.delivery.dead_letters import Payload
 from shared.errors import Rejected
 from tests.e2e.conftest import AUDIT_KEY, ROOT, environment
 
@@ -33,7 +33,7 @@ class Site:
 
     host: Host
     redis: redis.asyncio.Redis
-    app: Context
+    app: App
     http: aiohttp.ClientSession
     invocations: list[Invocation]
 
@@ -55,7 +55,7 @@ class Site:
 
 
 @asynccontextmanager
-async def running(redis_port: int, **settings: str) -> AsyncIterator[tuple[Host, Context, list[Invocation]]]:
+async def running(redis_port: int, **settings: str) -> AsyncIterator[tuple[Host, App, list[Invocation]]]:
     """The app; at its end no invocation may have failed."""
     invocations: list[Invocation] = []
     host = Host(ROOT, http_port=0, on_invocation=invocations.append)
@@ -72,7 +72,7 @@ async def running(redis_port: int, **settings: str) -> AsyncIterator[tuple[Host,
 
 
 @pytest.fixture(scope="module")
-async def host(redis_port: int) -> AsyncIterator[tuple[Host, Context, list[Invocation]]]:
+async def host(redis_port: int) -> AsyncIterator[tuple[Host, App, list[Invocation]]]:
     """The app, as a Redis user that a test can lock out."""
     async with redis.asyncio.Redis(port=redis_port) as client:
         everything = {"commands": ["+@all"], "keys": ["*"], "channels": ["*"]}
@@ -83,10 +83,10 @@ async def host(redis_port: int) -> AsyncIterator[tuple[Host, Context, list[Invoc
 
 
 @pytest.fixture
-async def site(host: tuple[Host, Context, list[Invocation]], redis_client: redis.asyncio.Redis) -> AsyncIterator[Site]:
+async def site(host: tuple[Host, App, list[Invocation]], redis_client: redis.asyncio.Redis) -> AsyncIterator[Site]:
     started, app, invocations = host
     await started.drained()
-    await app.write_tally()
+    await app.write_minute_counts()
     await redis_client.flushall()
     async with aiohttp.ClientSession(started.url, headers={"x-functions-key": started.function_key}) as http:
         yield Site(started, redis_client, app, http, invocations)
@@ -104,7 +104,7 @@ async def populate(site: Site) -> list[str]:
     await client.set(f"fabric:user:{USER}:tokens", "{}", ex=3300)
     await client.set("fastapi:temp:data:bad", "{", ex=3600)
     await site.host.drained()
-    await site.app.write_tally()
+    await site.app.write_minute_counts()
     return [await site.bury(f"fastapi:temp:data:<b>{number}</b>\x1b") for number in range(70)]
 
 
@@ -225,7 +225,7 @@ async def test_a_letter_is_replayed_and_goes_when_there_is_an_effect(site: Site)
     assert found["reason"]
     assert [letter["id"] for letter in (await site.get("/api/events/dead"))["letters"]] == [bad]
     await site.post(f"/api/events/dead/{good}/replay", expected=404)
-    await site.app.write_tally()
+    await site.app.write_minute_counts()
     assert (await site.get("/api/stats?minutes=2"))["minutes"][-1]["outcomes"]["batches"]["replay"]
 
 

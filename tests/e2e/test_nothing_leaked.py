@@ -17,8 +17,8 @@ import redis.asyncio
 
 from local.host import Host
 from local.servers import azurite
-from shared import dead_letters
-from shared.context import Context
+from shared.app import App
+from shared.delivery import dead_letters
 from tests.e2e.conftest import ROOT, Effects, environment
 
 AUDIT_KEY = "planted-audit-key-5bd1e995"
@@ -54,7 +54,7 @@ class Plant:
     """The running app on a Redis with a password, its storage, and all that it said."""
 
     def __init__(
-        self, host: Host, client: redis.asyncio.Redis, app: Context, said: Effects, storage: str, users: list[str]
+        self, host: Host, client: redis.asyncio.Redis, app: App, said: Effects, storage: str, users: list[str]
     ) -> None:
         self.host, self.redis, self.app, self.said, self.storage, self.users = host, client, app, said, storage, users
 

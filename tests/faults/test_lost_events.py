@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.rig import FLAGS, RedisProcess, hosts
-from tests.faults.traffic import CommitCounter, Traffic, check_commits
+from tests.support.rig import FLAGS, RedisProcess, hosts
+from tests.support.traffic import CommitCounter, Traffic, check_commits
 
 pytestmark = pytest.mark.timeout(120)
 

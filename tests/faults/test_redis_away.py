@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.proxy import CUT_ANSWER, CUT_COMMAND, DELAY, FAULTS, HALF_CLOSE, STALL, TcpProxy
-from tests.faults.rig import HostProcess, RedisProcess, hosts
-from tests.faults.traffic import CommitCounter, Traffic, check_commits
+from tests.support.proxy import CUT_ANSWER, CUT_COMMAND, DELAY, FAULTS, HALF_CLOSE, STALL, TcpProxy
+from tests.support.rig import HostProcess, RedisProcess, hosts
+from tests.support.traffic import CommitCounter, Traffic, check_commits
 
 pytestmark = pytest.mark.timeout(120)
 

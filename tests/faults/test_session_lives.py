@@ -13,16 +13,16 @@ import pytest
 
 from local.servers import Azurite, azurite
 from shared import namespaces
+from shared.app import open_app
 from shared.audit.export import LEASE_S, export
 from shared.audit.state import state
 from shared.audit.store import open_store
 from shared.audit.verify import records, verify
-from shared.context import open_context
 from shared.settings import parse
-from tests.faults.audit_stream import AuditStream, Window, check_lives, check_stream, lag_s
-from tests.faults.rig import FAST, HostProcess, RedisProcess, hosts
-from tests.faults.sessions import PLANTED, Sessions
-from tests.faults.traffic import Traffic
+from tests.support.audit_stream import AuditStream, Window, check_lives, check_stream, lag_s
+from tests.support.rig import FAST, HostProcess, RedisProcess, hosts
+from tests.support.session_lives import PLANTED, Sessions
+from tests.support.traffic import Traffic
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -91,7 +91,7 @@ async def test_every_session_life_is_recorded_with_one_beginning_and_one_end(
 async def check_log(stream: AuditStream, port: int, storage: Azurite) -> None:
     """The log in storage, written by hosts that died all the while, verifies and holds each record once, in order."""
     settings = FAST | {"Redis": f"127.0.0.1:{port}", "AzureWebJobsStorage": storage.connection_string}
-    app = open_context(parse(settings))
+    app = open_app(parse(settings))
     async with asyncio.timeout(LEASE_S + SETTLE_S):  # the last one who held it may have been killed
         while True:
             if (await export(app)).finished:

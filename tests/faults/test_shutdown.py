@@ -4,12 +4,12 @@ import asyncio
 from pathlib import Path
 
 from local.servers import azurite
+from shared.app import open_app
 from shared.audit.state import state
 from shared.audit.store import open_store
 from shared.audit.verify import verify
-from shared.context import open_context
 from shared.settings import parse
-from tests.faults.rig import FAST, RedisProcess, hosts
+from tests.support.rig import FAST, RedisProcess, hosts
 
 ONCE_A_YEAR = "0 0 0 1 1 *"
 
@@ -20,7 +20,7 @@ async def test_records_are_in_storage_when_the_app_has_stopped(tmp_path: Path) -
         connection = f"127.0.0.1:{server.port}"
         account = {"AzureWebJobsStorage": storage.connection_string}
         settings = parse(FAST | account | {"Redis": connection})
-        app = open_context(settings)
+        app = open_app(settings)
         async with hosts(1, connection, tmp_path, AUDIT_SCHEDULE=ONCE_A_YEAR, **account):
             await app.redis.set("nextauth:session:t", '{"userId":"u","expires":"2036-01-01T00:00:00.000Z"}')
             async with asyncio.timeout(10):

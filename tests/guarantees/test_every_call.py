@@ -10,12 +10,16 @@ import msgspec
 import pytest
 import redis.asyncio
 
-from shared import batches, charts, dead_letters
-from shared.context import Context, open_context
-from shared.replay import replay
+from shared.app import App, open_app
+from shared.batches import reactor as batches
+from shared.charts import reactor as charts
+from shared.delivery import dead_letters
+from shared.delivery.reconcile import reconcile
+from shared.delivery.replay import replay
+from shared.registry import BATCHES, CHARTS
 from shared.settings import Settings
-from shared.sweep import sweep
-from tests.guarantees.faulty import Fault, Moment, faulty_context
+from tests.support.causes import cause
+from tests.support.faulty import Fault, Moment, faulty_context
 
 BATCH = b"fastapi:temp:data:b"
 CHART = b"fabric:data:chart:c:d"
@@ -25,11 +29,11 @@ LARGE = json.dumps([{"metric": "m", "ts": number, "value": 2.0} for number in ra
 POISON = b"\x80\x04\x95."
 
 
-async def settle(app: Context) -> None:
+async def settle(app: App) -> None:
     """What the timers do, until leases have run out and nothing changes any more."""
     for _ in range(3):
         await asyncio.sleep(app.settings.lease_ms / 1000)
-        await sweep(app, (batches, charts), budget_s=10)
+        await reconcile(app, (BATCHES, CHARTS), budget_s=10)
 
 
 async def commits(client: redis.asyncio.Redis, listen: redis.asyncio.client.PubSub) -> Counter[str]:
@@ -47,32 +51,32 @@ async def commits(client: redis.asyncio.Redis, listen: redis.asyncio.client.PubS
         found[about.get("inputDigest") or about["sourceDigest"]] += 1
 
 
-async def a_batch(app: Context, client: redis.asyncio.Redis) -> None:
+async def a_batch(app: App, client: redis.asyncio.Redis) -> None:
     await client.set(BATCH, GOOD)
-    await batches.react(app, [BATCH], "set")
+    await batches.react(app, [BATCH], cause("set"))
 
 
-async def a_large_batch(app: Context, client: redis.asyncio.Redis) -> None:
+async def a_large_batch(app: App, client: redis.asyncio.Redis) -> None:
     await client.set(BATCH, LARGE)
-    await batches.react(app, [BATCH], "set")
+    await batches.react(app, [BATCH], cause("set"))
 
 
-async def many_batches(app: Context, client: redis.asyncio.Redis) -> None:
+async def many_batches(app: App, client: redis.asyncio.Redis) -> None:
     for number in range(5):
         await client.set(BATCH + str(number).encode(), json.dumps([{"metric": "m", "ts": 1, "value": number}]))
-    await batches.react(app, [BATCH + str(number).encode() for number in range(5)], "sweep")
+    await batches.react(app, [BATCH + str(number).encode() for number in range(5)], cause("sweep"))
 
 
-async def a_chart(app: Context, client: redis.asyncio.Redis) -> None:
+async def a_chart(app: App, client: redis.asyncio.Redis) -> None:
     await client.set(CHART, ROWS)
-    await charts.react(app, [CHART], "set")
+    await charts.react(app, [CHART], cause("set"))
 
 
-async def a_chart_that_goes(app: Context, client: redis.asyncio.Redis) -> None:
+async def a_chart_that_goes(app: App, client: redis.asyncio.Redis) -> None:
     await client.set(CHART, ROWS)
-    await charts.react(app, [CHART], "set")
+    await charts.react(app, [CHART], cause("set"))
     await client.delete(CHART)
-    await charts.react(app, [CHART], "del")
+    await charts.react(app, [CHART], cause("del"))
 
 
 async def check_results(client: redis.asyncio.Redis, found: Counter[str]) -> None:
@@ -91,7 +95,7 @@ async def check_cache(client: redis.asyncio.Redis, found: Counter[str]) -> None:
     assert found[cache["sourceDigest"]] == 1
 
 
-type Write = Callable[[Context, redis.asyncio.Redis], Awaitable[None]]
+type Write = Callable[[App, redis.asyncio.Redis], Awaitable[None]]
 type Check = Callable[[redis.asyncio.Redis, Counter[str]], Awaitable[None]]
 CASES: dict[str, tuple[Write, Check, int]] = {
     "a batch": (a_batch, check_results, 2),
@@ -114,7 +118,7 @@ async def test_a_fault_at_any_call_leaves_every_effect_once(
 ) -> None:
     write, check, fewest = CASES[case]
     settings = msgspec.structs.replace(app_settings, lease_s=0.02, retry_base_s=0.001, retry_cap_s=0.001)
-    healthy = open_context(settings)
+    healthy = open_app(settings)
     injected = 0
     while True:
         await redis_client.flushall()
@@ -140,14 +144,14 @@ async def test_a_fault_while_a_poison_key_is_given_up_leaves_one_letter(
     app_settings: Settings, redis_client: redis.asyncio.Redis, reactor: ModuleType, key: bytes, moment: Moment
 ) -> None:
     settings = msgspec.structs.replace(app_settings, lease_s=0.02)
-    healthy = open_context(settings)
+    healthy = open_app(settings)
     injected = 0
     while True:
         await redis_client.flushall()
         await redis_client.set(key, POISON)
         fault = Fault(injected + 1, moment)
         faulty = faulty_context(settings, fault)
-        await reactor.react(faulty, [key], "set")
+        await reactor.react(faulty, [key], cause("set"))
         await faulty.redis.aclose()
         await settle(healthy)
         page = await dead_letters.list_page(healthy)
@@ -174,7 +178,7 @@ async def test_a_fault_at_any_call_of_a_replay_leaves_one_result(
 ) -> None:
     """The letter's content has become readable (a later version of the app, say), and its source is gone."""
     settings = msgspec.structs.replace(app_settings, lease_s=0.02)
-    healthy = open_context(settings)
+    healthy = open_app(settings)
     content = dead_letters.Payload("string", "d" * 40, [GOOD.encode()])
     injected = 0
     while True:
@@ -185,13 +189,13 @@ async def test_a_fault_at_any_call_of_a_replay_leaves_one_result(
         async with redis_client.pubsub() as listen:
             await listen.subscribe("fastapi:events:analysis")
             try:
-                await replay(faulty, (batches, charts), letter_id)
+                await replay(faulty, (BATCHES, CHARTS), letter_id)
             except (redis.exceptions.RedisError, OSError):
                 assert fault.injected
             await faulty.redis.aclose()
             await asyncio.sleep(settings.lease_s)
             if await dead_letters.get(healthy, letter_id):
-                await replay(healthy, (batches, charts), letter_id)
+                await replay(healthy, (BATCHES, CHARTS), letter_id)
             found = await commits(redis_client, listen)
         assert found == {"d" * 40: 1}
         assert json.loads(await redis_client.get("fastapi:results:analysis:b"))["readings"] == 1

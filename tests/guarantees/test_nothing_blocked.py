@@ -12,12 +12,16 @@ import msgspec
 import pytest
 import redis.asyncio
 
-from shared import batches, claims, dead_letters, retries
-from shared.analysis import analyse
-from shared.context import Context, open_context
-from shared.outcomes import Result
+from shared.app import App, open_app
+from shared.batches import claims
+from shared.batches import reactor as batches
+from shared.batches.analysis import analyse
+from shared.delivery import dead_letters, retries
+from shared.delivery.due import retry_due
+from shared.reactor import Result
+from shared.registry import BATCHES
 from shared.settings import MIB, Settings
-from shared.sweep import retry_due
+from tests.support.causes import cause
 
 BAD = b"fastapi:temp:data:bad"
 GOOD = [f"fastapi:temp:data:good-{number}".encode() for number in range(20)]
@@ -29,14 +33,14 @@ FILLER = [{"metric": "m", "ts": number, "value": number / 7} for number in range
 
 
 @pytest.fixture
-async def app(app_settings: Settings, redis_client: redis.asyncio.Redis) -> AsyncIterator[Context]:
+async def app(app_settings: Settings, redis_client: redis.asyncio.Redis) -> AsyncIterator[App]:
     """A worker with short times, and twenty good batches."""
     settings = msgspec.structs.replace(
         app_settings, work_timeout_s=WORK_TIMEOUT_S, retry_base_s=0.001, retry_cap_s=0.001, retry_attempts=3
     )
     for number, key in enumerate(GOOD):
         await redis_client.set(key, json.dumps([{"metric": "m", "ts": 1, "value": number}]))
-    context = open_context(settings)
+    context = open_app(settings)
     yield context
     await context.redis.aclose()
 
@@ -74,12 +78,12 @@ async def good_ones_done(client: redis.asyncio.Redis) -> AsyncIterator[Callable[
 
 
 async def test_work_that_hangs_ends_at_its_limit_and_the_others_are_done_before(
-    app: Context, redis_client: redis.asyncio.Redis, hanging: None, measured: Callable[[str, float, str], None]
+    app: App, redis_client: redis.asyncio.Redis, hanging: None, measured: Callable[[str, float, str], None]
 ) -> None:
     await redis_client.set(BAD, json.dumps([*FILLER, {"metric": "hang", "ts": 1, "value": 1}]))
     async with good_ones_done(redis_client) as until_good_ones_are_done:
         started_s = time.perf_counter()
-        working = asyncio.create_task(batches.react(app, [BAD, *GOOD], "sweep"))
+        working = asyncio.create_task(batches.react(app, [BAD, *GOOD], cause("sweep")))
         await until_good_ones_are_done()
     others_s = time.perf_counter() - started_s
     assert not working.done()
@@ -93,36 +97,34 @@ async def test_work_that_hangs_ends_at_its_limit_and_the_others_are_done_before(
 
 
 async def test_work_that_hangs_every_time_becomes_a_dead_letter_and_starves_nobody(
-    app: Context, redis_client: redis.asyncio.Redis, hanging: None
+    app: App, redis_client: redis.asyncio.Redis, hanging: None
 ) -> None:
     """More hung threads than any pool of threads here would have."""
     bad = [BAD + str(number).encode() for number in range(4)]
     for key in bad:
         await redis_client.set(key, json.dumps([*FILLER, {"metric": "hang", "ts": 1, "value": 1}]))
-        await batches.react(app, [key], "set")
+        await batches.react(app, [key], cause("set"))
     async with asyncio.timeout(20):
         while await retries.waiting(app):
-            await retry_due(app, (batches,), budget_s=5)
+            await retry_due(app, (BATCHES,), budget_s=5)
     letters = (await dead_letters.list_page(app)).letters
     assert sorted(letter.key for letter in letters) == bad
     assert {(letter.error, letter.attempts) for letter in letters} == {("WorkTimeout", 3)}
     await redis_client.set(GOOD[0], json.dumps(FILLER))
-    (outcome,) = await batches.react(app, [GOOD[0]], "set")
+    (outcome,) = await batches.react(app, [GOOD[0]], cause("set"))
     assert outcome.result is Result.PROCESSED
 
 
-async def test_a_claim_that_gets_no_answer_holds_up_no_other_group(
-    app: Context, redis_client: redis.asyncio.Redis
-) -> None:
+async def test_a_claim_that_gets_no_answer_holds_up_no_other_group(app: App, redis_client: redis.asyncio.Redis) -> None:
     keys = [f"fastapi:temp:data:many-{number}".encode() for number in range(batches.MANY_BATCHES)]
     await redis_client.mset(dict.fromkeys(keys, json.dumps(FILLER[:3])))
     async with app.claiming:  # as long as the claim of another group is under way
-        outcomes = await batches.react(app, keys, "sweep")
+        outcomes = await batches.react(app, keys, cause("sweep"))
     assert {outcome.result for outcome in outcomes} == {Result.PROCESSED}
 
 
 async def test_a_failure_of_our_own_is_retried_and_then_a_dead_letter_with_its_payload(
-    app: Context, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    app: App, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: Any, **__: Any) -> Any:
         raise ZeroDivisionError(QUOTED_INPUT)
@@ -130,11 +132,11 @@ async def test_a_failure_of_our_own_is_retried_and_then_a_dead_letter_with_its_p
     await redis_client.set(BAD, json.dumps(FILLER))
     with monkeypatch.context() as patch:
         patch.setattr(batches, "analyse", broken)
-        (outcome,) = await batches.react(app, [BAD], "set")
+        (outcome,) = await batches.react(app, [BAD], cause("set"))
         assert outcome.result is Result.RETRIED
         async with asyncio.timeout(10):
             while await retries.waiting(app):
-                await retry_due(app, (batches,), budget_s=5)
+                await retry_due(app, (BATCHES,), budget_s=5)
     (letter,) = (await dead_letters.list_page(app)).letters
     assert (letter.error, letter.attempts, letter.key) == ("ZeroDivisionError", 3, BAD)
     assert QUOTED_INPUT not in letter.message + caplog.text
@@ -144,22 +146,22 @@ async def test_a_failure_of_our_own_is_retried_and_then_a_dead_letter_with_its_p
 
 
 async def test_a_failure_that_passes_is_made_good_by_its_retry(
-    app: Context, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+    app: App, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await redis_client.set(BAD, json.dumps(FILLER))
     with monkeypatch.context() as patch:
         patch.setattr(batches, "analyse", lambda *_, **__: 1 / 0)
-        await batches.react(app, [BAD], "set")
+        await batches.react(app, [BAD], cause("set"))
     assert await retries.waiting(app) == 1
     async with asyncio.timeout(10):
         while await retries.waiting(app):
-            await retry_due(app, (batches,), budget_s=5)
+            await retry_due(app, (BATCHES,), budget_s=5)
     assert await redis_client.exists("fastapi:results:analysis:bad")
     assert (await dead_letters.list_page(app)).letters == []
 
 
 async def test_content_that_kills_its_workers_becomes_a_dead_letter(
-    app: Context, redis_client: redis.asyncio.Redis
+    app: App, redis_client: redis.asyncio.Redis
 ) -> None:
     """Each worker claims it and is gone; the lease runs out; the next one is warned by the count."""
     await redis_client.set(BAD, json.dumps(FILLER))
@@ -168,20 +170,20 @@ async def test_content_that_kills_its_workers_becomes_a_dead_letter(
         assert isinstance(held, claims.Claim)
         assert held.attempt == attempt
         await redis_client.hset("fastapi:queue:processing:bad", "lease_until_ms", 0)
-    (outcome,) = await batches.react(app, [BAD], "sweep")
+    (outcome,) = await batches.react(app, [BAD], cause("sweep"))
     assert outcome.result is Result.DEAD
     (letter,) = (await dead_letters.list_page(app)).letters
     assert letter.error == "WorkerLost"
 
 
 async def test_a_poison_key_and_8_mib_delay_the_others_by_no_more_than_their_own_work(
-    app: Context, redis_client: redis.asyncio.Redis, measured: Callable[[str, float, str], None]
+    app: App, redis_client: redis.asyncio.Redis, measured: Callable[[str, float, str], None]
 ) -> None:
     large = msgspec.json.encode([{"metric": f"m{n % 5}", "ts": n, "value": n / 7} for n in range(200_000)])[: 8 * MIB]
     large = large[: large.rindex(b"}") + 1] + b"]"
     assert 7 * MIB < len(large) <= 8 * MIB
     settings = msgspec.structs.replace(app.settings, work_timeout_s=20)
-    app = open_context(settings)
+    app = open_app(settings)
     await redis_client.set(BAD, b"\x80\x04\x95.")
     await redis_client.set(BAD + b"-large", large)
     async with good_ones_done(redis_client) as until_good_ones_are_done:

@@ -11,13 +11,21 @@ import msgspec
 import pytest
 import redis.asyncio
 
-from shared import batches, chart_cache, charts, claims, dead_letters, retries, telemetry
-from shared.analysis import analyse
-from shared.claims import Batch, Claim
-from shared.context import Context, open_context
-from shared.outcomes import Result
+from shared import telemetry
+from shared.app import App, open_app
+from shared.batches import claims
+from shared.batches import reactor as batches
+from shared.batches.analysis import analyse
+from shared.batches.claims import Batch, Claim
+from shared.charts import cache as chart_cache
+from shared.charts import reactor as charts
+from shared.delivery import dead_letters, retries
+from shared.delivery.due import retry_due
+from shared.delivery.reconcile import reconcile
+from shared.reactor import Result
+from shared.registry import BATCHES
 from shared.settings import Settings
-from shared.sweep import retry_due, sweep
+from tests.support.causes import cause
 
 KEYS = [f"fastapi:temp:data:{number}".encode() for number in range(100)]
 ONE = Batch(KEYS[0], b"0")
@@ -38,8 +46,8 @@ async def results(client: redis.asyncio.Redis) -> int:
 
 
 @pytest.fixture
-async def slow_to_retry(app_settings: Settings, redis_client: redis.asyncio.Redis) -> AsyncIterator[Context]:
-    context = open_context(msgspec.structs.replace(app_settings, retry_base_s=200, retry_cap_s=200))
+async def slow_to_retry(app_settings: Settings, redis_client: redis.asyncio.Redis) -> AsyncIterator[App]:
+    context = open_app(msgspec.structs.replace(app_settings, retry_base_s=200, retry_cap_s=200))
     yield context
     await context.redis.aclose()
 
@@ -50,7 +58,7 @@ async def slow_to_retry(app_settings: Settings, redis_client: redis.asyncio.Redi
     ids=["full", "no replicas to write to"],
 )
 async def test_a_server_that_refuses_writes_costs_a_line_and_one_sweep_afterwards(
-    app: Context,
+    app: App,
     redis_client: redis.asyncio.Redis,
     caplog: pytest.LogCaptureFixture,
     server_version: tuple[int, int],
@@ -65,7 +73,7 @@ async def test_a_server_that_refuses_writes_costs_a_line_and_one_sweep_afterward
     refused = 0
     try:
         for operation in ("set", "sweep"):
-            outcomes = await batches.react(app, KEYS, operation)
+            outcomes = await batches.react(app, KEYS, cause(operation))
             assert {one.result for one in outcomes} <= {
                 Result.RETRIED,
                 Result.PROCESSED,
@@ -78,7 +86,7 @@ async def test_a_server_that_refuses_writes_costs_a_line_and_one_sweep_afterward
     assert refused > 0
     assert len([one for one in caplog.records if one.levelname in {"WARNING", "ERROR"}]) <= 5
     await redis_client.delete(*await redis_client.keys("fastapi:queue:*"), b"none")
-    await sweep(app, (batches,), budget_s=10)
+    await reconcile(app, (BATCHES,), budget_s=10)
     assert await results(redis_client) == len(KEYS)
 
 
@@ -88,9 +96,9 @@ async def test_a_refused_message_leaves_no_result_without_one(
     if server_version < (6, 2):
         pytest.skip("channels have no permissions before 6.2")
     await redis_client.execute_command("ACL", "SETUSER", "mute", "on", "nopass", "+@all", "~*", "resetchannels")
-    mute = open_context(msgspec.structs.replace(app_settings, redis=f"{app_settings.redis},user=mute,password=any"))
+    mute = open_app(msgspec.structs.replace(app_settings, redis=f"{app_settings.redis},user=mute,password=any"))
     await redis_client.set(KEYS[0], batch(1))
-    (outcome,) = await batches.react(mute, [KEYS[0]], "set")
+    (outcome,) = await batches.react(mute, [KEYS[0]], cause("set"))
     await mute.redis.aclose()
     await redis_client.execute_command("ACL", "DELUSER", "mute")
     assert outcome.result is Result.RETRIED
@@ -98,20 +106,20 @@ async def test_a_refused_message_leaves_no_result_without_one(
 
 
 async def test_one_key_that_cannot_be_claimed_leaves_the_others_their_turn(
-    app: Context, redis_client: redis.asyncio.Redis
+    app: App, redis_client: redis.asyncio.Redis
 ) -> None:
     await write_all(redis_client)
     await redis_client.set(b"fastapi:results:analysis:40", "x")
     await redis_client.delete(b"fastapi:results:analysis:40")
     await redis_client.rpush(dead_letters.mark_key("batches", KEYS[40]), "in the way")
     await redis_client.rpush("fastapi:queue:processing:41", "a job")
-    outcomes = await batches.react(app, KEYS, "sweep")
+    outcomes = await batches.react(app, KEYS, cause("sweep"))
     assert await results(redis_client) == len(KEYS) - 1
     assert outcomes[41].result is Result.RETRIED
 
 
 async def test_content_written_while_the_holder_fails_does_not_wait_for_the_sweep(
-    app: Context, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+    app: App, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await redis_client.set(ONE.key, json.dumps([*FILLER, {"metric": "bad", "ts": 1, "value": 1}]))
     begun, written = threading.Event(), threading.Event()
@@ -124,10 +132,10 @@ async def test_content_written_while_the_holder_fails_does_not_wait_for_the_swee
         return analyse(given, *args, **kwargs)
 
     monkeypatch.setattr(batches, "analyse", analyse_or_fail)
-    working = asyncio.create_task(batches.react(app, [ONE.key], "set"))
+    working = asyncio.create_task(batches.react(app, [ONE.key], cause("set")))
     await asyncio.to_thread(begun.wait, 10)
     await redis_client.set(ONE.key, batch(2))
-    (turned_away,) = await batches.react(app, [ONE.key], "set")
+    (turned_away,) = await batches.react(app, [ONE.key], cause("set"))
     assert turned_away.result is Result.LATER
     written.set()
     await working
@@ -135,19 +143,19 @@ async def test_content_written_while_the_holder_fails_does_not_wait_for_the_swee
 
 
 async def test_a_sweep_leaves_a_backoff_alone(
-    slow_to_retry: Context, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
+    slow_to_retry: App, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await redis_client.set(ONE.key, batch(1))
     with monkeypatch.context() as patch:
         patch.setattr(batches, "analyse_many", lambda *_, **__: 1 / 0)
-        await batches.react(slow_to_retry, [ONE.key], "set")
+        await batches.react(slow_to_retry, [ONE.key], cause("set"))
         for _ in range(8):
-            report = await sweep(slow_to_retry, (batches,), budget_s=5)
+            report = await reconcile(slow_to_retry, (BATCHES,), budget_s=5)
             assert report.outcomes == {Result.LATER: 1}
     assert (await dead_letters.totals(slow_to_retry)).count == 0
 
 
-async def test_other_content_under_a_key_has_attempts_of_its_own(slow_to_retry: Context) -> None:
+async def test_other_content_under_a_key_has_attempts_of_its_own(slow_to_retry: App) -> None:
     for attempt in range(1, 5):
         found = await retries.schedule(slow_to_retry, "batches", ONE.key, ValueError(), digest="a" * 40)
         assert found.attempts == attempt
@@ -158,51 +166,51 @@ async def test_other_content_under_a_key_has_attempts_of_its_own(slow_to_retry: 
 async def test_a_retry_that_meets_a_live_claim_forgets_no_failure(
     app_settings: Settings, redis_client: redis.asyncio.Redis
 ) -> None:
-    app = open_context(msgspec.structs.replace(app_settings, retry_base_s=0.001, retry_cap_s=0.001))
+    app = open_app(msgspec.structs.replace(app_settings, retry_base_s=0.001, retry_cap_s=0.001))
     await redis_client.set(ONE.key, batch(1))
     for _ in range(3):
         await retries.schedule(app, "batches", ONE.key, ValueError())
     (held,) = await claims.claim(app, [ONE])
     assert isinstance(held, Claim)
     await redis_client.zadd("functions:retry:due", {retries.member("batches", ONE.key): 0})
-    assert await retry_due(app, (batches,), budget_s=0) == 1
+    assert await retry_due(app, (BATCHES,), budget_s=0) == 1
     assert (await retries.schedule(app, "batches", ONE.key, ValueError())).attempts == 4
     await app.redis.aclose()
 
 
 async def test_a_lease_from_before_the_clock_was_set_back_blocks_nobody(
-    app: Context, redis_client: redis.asyncio.Redis
+    app: App, redis_client: redis.asyncio.Redis
 ) -> None:
     await redis_client.set(ONE.key, batch(1))
     (held,) = await claims.claim(app, [ONE])
     assert isinstance(held, Claim)
     await redis_client.hset(held.claim_key, "lease_until_ms", str(round(time.time() * 1000) + 36_000_000))
-    (outcome,) = await batches.react(app, [ONE.key], "sweep")
+    (outcome,) = await batches.react(app, [ONE.key], cause("sweep"))
     assert outcome.result is Result.PROCESSED
 
 
 @pytest.mark.parametrize("kind", ["list", "hash"])
-async def test_too_many_elements_are_not_read(app: Context, redis_client: redis.asyncio.Redis, kind: str) -> None:
+async def test_too_many_elements_are_not_read(app: App, redis_client: redis.asyncio.Redis, kind: str) -> None:
     many = claims.MAX_PARTS + 1
     if kind == "list":
         await redis_client.rpush(ONE.key, *([b""] * many))
     else:
         await redis_client.hset(ONE.key, mapping={str(number): "" for number in range(many)})
     before = await redis_client.info("commandstats")
-    (outcome,) = await batches.react(app, [ONE.key], "set")
+    (outcome,) = await batches.react(app, [ONE.key], cause("set"))
     after = await redis_client.info("commandstats")
     assert outcome.result is Result.REJECTED
     assert str(many) in str(outcome.detail)
     for command in ("cmdstat_lrange", "cmdstat_hscan"):
         assert after.get(command) == before.get(command)
-    (again,) = await batches.react(app, [ONE.key], "sweep")
+    (again,) = await batches.react(app, [ONE.key], cause("sweep"))
     assert again.result is Result.DUPLICATE
 
 
 async def test_a_sweep_ends_in_time_beside_work_that_hangs_and_goes_on_with_the_rest(
     app_settings: Settings, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = open_context(msgspec.structs.replace(app_settings, work_timeout_s=0.2))
+    app = open_app(msgspec.structs.replace(app_settings, work_timeout_s=0.2))
     end = threading.Event()
 
     def analyse_or_hang(given: Any, *args: Any, **kwargs: Any) -> Any:
@@ -214,7 +222,7 @@ async def test_a_sweep_ends_in_time_beside_work_that_hangs_and_goes_on_with_the_
     await write_all(redis_client)
     for key in KEYS[:20]:
         await redis_client.set(key, json.dumps(FILLER))
-    report = await sweep(app, (batches,), budget_s=0.3)
+    report = await reconcile(app, (BATCHES,), budget_s=0.3)
     end.set()
     await app.redis.aclose()
     assert report.duration_s < 2, "20 hanging batches take 4 s one after the other"
@@ -225,7 +233,7 @@ async def test_a_sweep_ends_in_time_beside_work_that_hangs_and_goes_on_with_the_
 async def test_a_small_chart_does_not_wait_for_large_ones_that_hang(
     app_settings: Settings, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app = open_context(msgspec.structs.replace(app_settings, work_timeout_s=0.3))
+    app = open_app(msgspec.structs.replace(app_settings, work_timeout_s=0.3))
     end = threading.Event()
     render = chart_cache.render
 
@@ -243,7 +251,7 @@ async def test_a_small_chart_does_not_wait_for_large_ones_that_hang(
     async with redis_client.pubsub() as channel:
         await channel.subscribe("fabric:events:chart")
         await channel.get_message(timeout=5)
-        working = asyncio.create_task(charts.react(app, keys, "sweep"))
+        working = asyncio.create_task(charts.react(app, keys, cause("sweep")))
         message = await channel.get_message(timeout=5)
         assert not working.done()
     end.set()
@@ -254,13 +262,13 @@ async def test_a_small_chart_does_not_wait_for_large_ones_that_hang(
     assert outcomes[5].result is Result.PROCESSED
 
 
-async def test_what_the_data_path_saw_is_counted(app: Context, redis_client: redis.asyncio.Redis) -> None:
+async def test_what_the_data_path_saw_is_counted(app: App, redis_client: redis.asyncio.Redis) -> None:
     before = telemetry.counts.copy()
     await redis_client.set(ONE.key, batch(1), ex=3600)
     (old,) = await claims.claim(app, [ONE])
     assert isinstance(old, Claim)
     await redis_client.hset(old.claim_key, "lease_until_ms", 0)
-    await batches.react(app, [ONE.key], "set")
+    await batches.react(app, [ONE.key], cause("set"))
     await redis_client.delete("fastapi:results:analysis:0")
     await batches._commit(app, {0: batches._compute(old, app.baseline.value, app.settings)})
     seen = telemetry.counts - before

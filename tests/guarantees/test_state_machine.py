@@ -15,12 +15,17 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from shared import batches, claims, dead_letters
-from shared.claims import Batch, Claim
-from shared.context import open_context
+from shared.app import open_app
+from shared.batches import claims
+from shared.batches import reactor as batches
+from shared.batches.claims import Batch, Claim
+from shared.delivery import dead_letters
+from shared.delivery.due import retry_due
+from shared.delivery.reconcile import reconcile
+from shared.registry import BATCHES
 from shared.settings import Settings
-from shared.sweep import retry_due, sweep
-from tests.guarantees.faulty import Fault, Moment, faulty_context
+from tests.support.causes import cause
+from tests.support.faulty import Fault, Moment, faulty_context
 
 IDS = ("a", "b", "c")
 POISON = b"\x80\x04\x95."
@@ -52,7 +57,7 @@ class Lives(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.workers = [open_context(self.app_settings) for _ in range(2)]
+        self.workers = [open_app(self.app_settings) for _ in range(2)]
         self.client = self.workers[0].redis
         self.run(self.client.flushall())
         self.listen = redis.asyncio.Redis(
@@ -61,7 +66,7 @@ class Lives(RuleBasedStateMachine):
         self.run(self.listen.subscribe("fastapi:events:analysis"))
 
     async def react(self, worker: int, batch_id: str) -> None:
-        await batches.react(self.workers[worker], [key_of(batch_id)], "set")
+        await batches.react(self.workers[worker], [key_of(batch_id)], cause("set"))
 
     def write(self, batch_id: str, content: bytes) -> None:
         self.run(self.client.set(key_of(batch_id), content))
@@ -143,7 +148,7 @@ class Lives(RuleBasedStateMachine):
 
         async def react() -> None:
             faulty = faulty_context(self.app_settings, fault)
-            await batches.react(faulty, [key_of(batch_id)], "set")
+            await batches.react(faulty, [key_of(batch_id)], cause("set"))
             await faulty.redis.aclose()
 
         self.run(react())
@@ -155,11 +160,11 @@ class Lives(RuleBasedStateMachine):
 
     @rule(worker=WORKERS)
     def retries_are_made(self, worker: int) -> None:
-        self.run(retry_due(self.workers[worker], (batches,), budget_s=5))
+        self.run(retry_due(self.workers[worker], (BATCHES,), budget_s=5))
 
     @rule(worker=WORKERS)
     def a_sweep_is_made(self, worker: int) -> None:
-        self.run(sweep(self.workers[worker], (batches,), budget_s=5))
+        self.run(reconcile(self.workers[worker], (BATCHES,), budget_s=5))
 
     async def quiesce(self) -> None:
         for batch_id in IDS:
@@ -167,7 +172,7 @@ class Lives(RuleBasedStateMachine):
                 await self.client.hset(f"fastapi:queue:processing:{batch_id}", "lease_until_ms", 0)
         for _ in range(2):
             await self.client.delete("functions:sweep")
-            await sweep(self.workers[0], (batches,), budget_s=5)
+            await reconcile(self.workers[0], (BATCHES,), budget_s=5)
 
     async def check(self) -> None:
         await self.quiesce()

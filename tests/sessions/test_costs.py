@@ -8,12 +8,13 @@ import msgspec
 import pytest
 import redis.asyncio
 
-from shared.context import Context
-from shared.outcomes import Result
-from shared.sessions import react, take_due
+from shared.app import App
+from shared.reactor import Result
+from shared.sessions.reactor import react, take_due
 from shared.settings import Settings
-from tests.guarantees.faulty import Fault, Moment, faulty_context
-from tests.sessions.looks import DUE, KEY, NOON, ONE, event, nextauth, numbers, sealed, tokens_key, types
+from tests.support.causes import cause
+from tests.support.faulty import Fault, Moment, faulty_context
+from tests.support.looks import DUE, KEY, NOON, ONE, event, nextauth, numbers, sealed, tokens_key, types
 
 EVERYTHING = {
     "audit_key": "another audit key of the tests",
@@ -37,7 +38,7 @@ async def all_on(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-async def chosen(app: Context, all_on: bool, app_settings: Settings, trips: Fault) -> AsyncIterator[Context]:
+async def chosen(app: App, all_on: bool, app_settings: Settings, trips: Fault) -> AsyncIterator[App]:
     """An instance under these settings that has connected and loaded the script."""
     on = {**EVERYTHING, "audit_key_previous": app_settings.audit_key} if all_on else {}
     context = faulty_context(msgspec.structs.replace(app_settings, **on), trips)
@@ -49,13 +50,13 @@ async def chosen(app: Context, all_on: bool, app_settings: Settings, trips: Faul
 
 @pytest.mark.parametrize("count", [1, 64])
 async def test_any_number_of_sessions_costs_one_round_trip(
-    chosen: Context, redis_client: redis.asyncio.Redis, trips: Fault, all_on: bool, count: int
+    chosen: App, redis_client: redis.asyncio.Redis, trips: Fault, all_on: bool, count: int
 ) -> None:
     keys = [KEY + b"-%d" % number for number in range(count)]
 
     async def look(operation: str, expected: Result) -> int:
         before = trips.calls
-        outcomes = await react(chosen, keys, operation)
+        outcomes = await react(chosen, keys, cause(operation))
         assert [outcome.result for outcome in outcomes] == [expected] * count
         return trips.calls - before
 
@@ -73,7 +74,7 @@ async def test_any_number_of_sessions_costs_one_round_trip(
 
 
 async def test_due_sessions_are_taken_in_one_round_trip(
-    chosen: Context, redis_client: redis.asyncio.Redis, trips: Fault
+    chosen: App, redis_client: redis.asyncio.Redis, trips: Fault
 ) -> None:
     await redis_client.zadd(DUE, {sealed(chosen, b"%d" % number): number for number in range(100)})
     before = trips.calls
@@ -82,7 +83,7 @@ async def test_due_sessions_are_taken_in_one_round_trip(
 
 
 async def test_the_cost_of_an_event_inside_redis_is_measured(
-    chosen: Context,
+    chosen: App,
     redis_client: redis.asyncio.Redis,
     measured: Callable[[str, float, str], None],
     all_on: bool,
@@ -97,7 +98,7 @@ async def test_the_cost_of_an_event_inside_redis_is_measured(
                 await redis_client.delete(*some)
             elif value is not None:
                 await redis_client.mset(dict.fromkeys(some, value))
-            await react(chosen, some, operation)
+            await react(chosen, some, cause(operation))
         stats = (await redis_client.info("commandstats"))["cmdstat_evalsha"]
         assert stats["calls"] == len(keys)
         measured(
@@ -115,7 +116,7 @@ async def test_the_cost_of_an_event_inside_redis_is_measured(
 
 @pytest.mark.timeout(120)
 async def test_an_event_costs_little_more_than_a_bare_read_and_append(
-    app: Context, measured: Callable[[str, float, str], None]
+    app: App, measured: Callable[[str, float, str], None]
 ) -> None:
     """Beside it, in turns on the same connection: GET the session and XADD a record as large, two round trips."""
     keys = [KEY + b"-%d" % number for number in range(300)]
@@ -129,7 +130,7 @@ async def test_an_event_costs_little_more_than_a_bare_read_and_append(
         spent_s: tuple[list[float], list[float]] = ([], [])
         for number, key in enumerate(keys):
             began_s = time.perf_counter()
-            await react(app, [key], operation)
+            await react(app, [key], cause(operation))
             between_s = time.perf_counter()
             await app.redis.get(key)
             await app.redis.xadd("bare", {"event": "x" * 420, "n": number}, maxlen=1_000_000)

@@ -17,13 +17,17 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
-from shared import namespaces, sessions
-from shared.context import open_context
-from shared.outcomes import Result
-from shared.sessions import END_REASONS, react
+from shared import namespaces
+from shared.app import open_app
+from shared.delivery.due import react_to_due
+from shared.delivery.reconcile import reconcile
+from shared.reactor import Result
+from shared.registry import SESSIONS
+from shared.sessions import reactor as sessions
+from shared.sessions.reactor import END_REASONS, react
 from shared.settings import Settings
-from shared.sweep import react_to_due, sweep
-from tests.sessions.looks import NOON, ONE, STREAM, TOMBSTONE_S, TWO, in_s, phantom_key, tokens_key
+from tests.support.causes import cause
+from tests.support.looks import NOON, ONE, STREAM, TOMBSTONE_S, TWO, in_s, phantom_key, tokens_key
 
 CHANNEL = b"__keyspace@0__:"
 TOKENS = (b"token-a", b"token-b")
@@ -64,7 +68,7 @@ class Histories(RuleBasedStateMachine):
 
     @initialize()
     def start(self) -> None:
-        self.instances = [open_context(self.chosen) for _ in range(3)]
+        self.instances = [open_app(self.chosen) for _ in range(3)]
         self.client = self.instances[0].redis
         self.run(self.client.flushall())
         self.listen = redis.asyncio.Redis(port=int(self.chosen.redis.rpartition(":")[2])).pubsub()
@@ -165,7 +169,7 @@ class Histories(RuleBasedStateMachine):
     async def arrive(self, instance: int, position: int) -> None:
         queue = self.heard[instance]
         key, operation = queue.pop(position % len(queue))
-        (outcome,) = await react(self.instances[instance], [key], operation)
+        (outcome,) = await react(self.instances[instance], [key], cause(operation))
         assert (outcome.result is Result.IGNORED) >= (key == INDEX)
         assert outcome.result not in {Result.REJECTED, Result.RETRIED, Result.DEAD}
         if key != INDEX:
@@ -189,13 +193,13 @@ class Histories(RuleBasedStateMachine):
 
     @rule(instance=INSTANCES, token=WHICH, operation=st.sampled_from(["sweep", "schedule"]))
     def a_timer_looks(self, instance: int, token: bytes, operation: str) -> None:
-        self.run(react(self.instances[instance], [key_of(token)], operation))
+        self.run(react(self.instances[instance], [key_of(token)], cause(operation)))
         self.looked(token, operation)
         self.run(self.hear(instance))
 
     @rule(instance=INSTANCES)
     def a_sweep_is_made(self, instance: int) -> None:
-        self.run(sweep(self.instances[instance], (sessions,), budget_s=5, anew=True))
+        self.run(reconcile(self.instances[instance], (SESSIONS,), budget_s=5, anew=True))
         for token in TOKENS:
             self.looked(token, "sweep")
         self.run(self.hear(instance))
@@ -236,13 +240,13 @@ class Histories(RuleBasedStateMachine):
     async def check(self) -> None:
         await self.deliver()
         patient = self.chosen.session_lost_after_s > 0
-        last = open_context(msgspec.structs.replace(self.chosen, session_lost_after_s=0))
+        last = open_app(msgspec.structs.replace(self.chosen, session_lost_after_s=0))
         for _ in range(2):
-            await sweep(last, (sessions,), budget_s=5, anew=True)
+            await reconcile(last, (SESSIONS,), budget_s=5, anew=True)
         length = await self.client.xlen(STREAM)
         await self.hear(0)
         await self.deliver()
-        await sweep(last, (sessions,), budget_s=5, anew=True)
+        await reconcile(last, (SESSIONS,), budget_s=5, anew=True)
         await last.redis.aclose()
         entries = [fields for _, fields in await self.client.xrange(STREAM)]
         assert len(entries) == length, "what was told is told once"

@@ -7,12 +7,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared import dead_letters, sessions
-from shared.context import Context
-from shared.outcomes import Result
+from shared.app import App
+from shared.delivery import dead_letters
+from shared.delivery.due import react_to_due
+from shared.delivery.reconcile import reconcile
+from shared.reactor import Result
+from shared.registry import SESSIONS
+from shared.sessions import reactor as sessions
 from shared.settings import Settings
-from shared.sweep import react_to_due, sweep
-from tests.sessions.looks import (
+from tests.support.looks import (
     DUE,
     KEY,
     ONE,
@@ -51,14 +54,14 @@ def app_settings(app_settings: Settings) -> Settings:
     return msgspec.structs.replace(app_settings, audit_refresh_min_s=0, session_lost_after_s=0)
 
 
-async def put(app: Context, command: Sequence[Any], key: bytes) -> None:
+async def put(app: App, command: Sequence[Any], key: bytes) -> None:
     await app.redis.delete(key)
     await app.redis.execute_command(*(key if part == "{key}" else part for part in command))
 
 
 @pytest.mark.parametrize("command", OTHER_TYPES.values(), ids=OTHER_TYPES.keys())
 @pytest.mark.parametrize("name", ["phantom", "due", "user", "mark", "state", "stream"])
-async def test_whatever_is_at_a_key_of_the_app_a_life_is_told(app: Context, name: str, command: Sequence[Any]) -> None:
+async def test_whatever_is_at_a_key_of_the_app_a_life_is_told(app: App, name: str, command: Sequence[Any]) -> None:
     key = {
         "phantom": phantom_key(app),
         "due": DUE,
@@ -80,7 +83,7 @@ async def test_whatever_is_at_a_key_of_the_app_a_life_is_told(app: Context, name
     assert told == ["created", "refreshed", "ended", "fabric.tokens.revoked"]
 
 
-async def own_records(app: Context) -> Any:
+async def own_records(app: App) -> Any:
     """Types of the records, without what another application appended to the stream."""
     for _, fields in await app.redis.xrange(STREAM):
         if b"event" in fields:
@@ -90,7 +93,7 @@ async def own_records(app: Context) -> Any:
 @pytest.mark.parametrize("command", OTHER_TYPES.values(), ids=OTHER_TYPES.keys())
 @pytest.mark.parametrize("name", ["due", "user", "state"])
 async def test_whatever_comes_to_a_key_of_the_app_in_a_life_nothing_is_told_twice(
-    app: Context, name: str, command: Sequence[Any]
+    app: App, name: str, command: Sequence[Any]
 ) -> None:
     await write(app, nextauth())
     await put(app, command, {"due": DUE, "user": user_key(), "state": STATE}[name])
@@ -105,11 +108,11 @@ async def test_whatever_comes_to_a_key_of_the_app_in_a_life_nothing_is_told_twic
 
 @pytest.mark.parametrize("command", OTHER_TYPES.values(), ids=OTHER_TYPES.keys())
 async def test_due_sessions_are_found_again_after_another_value_stood_in_their_place(
-    app: Context, command: Sequence[Any]
+    app: App, command: Sequence[Any]
 ) -> None:
     await write(app, nextauth())
     await put(app, command, DUE)
-    await sweep(app, (sessions,), budget_s=10)
+    await reconcile(app, (SESSIONS,), budget_s=10)
     assert await app.redis.zscore(DUE, sealed(app)) is not None
 
 
@@ -122,7 +125,7 @@ PHANTOMS: dict[str, dict[str, str]] = {
 
 
 @pytest.mark.parametrize("fields", PHANTOMS.values(), ids=PHANTOMS.keys())
-async def test_a_hash_that_is_no_phantom_is_as_none(app: Context, fields: dict[str, str]) -> None:
+async def test_a_hash_that_is_no_phantom_is_as_none(app: App, fields: dict[str, str]) -> None:
     await app.redis.hset(phantom_key(app), mapping=fields)
     await app.redis.set(KEY, nextauth())
     for operation in ("sweep", "schedule", "set"):
@@ -132,7 +135,7 @@ async def test_a_hash_that_is_no_phantom_is_as_none(app: Context, fields: dict[s
 
 @pytest.mark.parametrize("value", ["", "x", "nan", "inf", "-1", "1e400", "0x10", "9" * 40, b"\xff"])
 @pytest.mark.parametrize("field", ["first_seen_ms", "sequence", "recorded_ms", "touches", "expires_ms", "prior_end_ms"])
-async def test_a_damaged_number_in_a_phantom_blocks_nothing(app: Context, field: str, value: str | bytes) -> None:
+async def test_a_damaged_number_in_a_phantom_blocks_nothing(app: App, field: str, value: str | bytes) -> None:
     await write(app, nextauth())
     await app.redis.hset(phantom_key(app), field, value)
     for operation in ("sweep", "schedule", "set"):
@@ -154,7 +157,7 @@ FORGED: dict[str, dict[str, str | bytes]] = {
 
 
 @pytest.mark.parametrize("fields", FORGED.values(), ids=FORGED.keys())
-async def test_what_is_forged_in_a_phantom_comes_into_no_record(app: Context, fields: dict[str, Any]) -> None:
+async def test_what_is_forged_in_a_phantom_comes_into_no_record(app: App, fields: dict[str, Any]) -> None:
     await write(app, nextauth("user-1"))
     await app.redis.hset(phantom_key(app), mapping=fields)
     await write(app, nextauth("user-2"))
@@ -164,7 +167,7 @@ async def test_what_is_forged_in_a_phantom_comes_into_no_record(app: Context, fi
     assert {record["subject"] for record in await records(app)} == {app.keyrings[0].fingerprint(TOKEN.encode())}
 
 
-async def test_who_found_a_session_missing_is_a_sweep_or_a_schedule(app: Context) -> None:
+async def test_who_found_a_session_missing_is_a_sweep_or_a_schedule(app: App) -> None:
     await write(app, nextauth())
     await app.redis.hset(phantom_key(app), mapping={"missing_ms": 1, "missing_by": '","userId":"forged'})
     await app.redis.delete(KEY)
@@ -173,7 +176,7 @@ async def test_who_found_a_session_missing_is_a_sweep_or_a_schedule(app: Context
 
 
 @pytest.mark.parametrize("value", ["", "x", "nan", "inf", "-1", "9" * 40])
-async def test_the_running_number_goes_on_from_the_stream_where_the_state_is_damaged(app: Context, value: str) -> None:
+async def test_the_running_number_goes_on_from_the_stream_where_the_state_is_damaged(app: App, value: str) -> None:
     await write(app, nextauth())
     await app.redis.hset(STATE, "appended", value)
     await write(app, nextauth("user-2"))
@@ -184,13 +187,13 @@ async def test_the_running_number_goes_on_from_the_stream_where_the_state_is_dam
     assert await app.redis.hget(STATE, "appended") == b"3"
 
 
-async def test_an_entry_of_another_application_does_not_number_records(app: Context) -> None:
+async def test_an_entry_of_another_application_does_not_number_records(app: App) -> None:
     await app.redis.xadd(STREAM, {"x": "n", "n": "many"})
     await write(app, nextauth())
     assert (await app.redis.xrevrange(STREAM, count=1))[0][1][b"n"] == b"1"
 
 
-async def test_a_stream_that_takes_no_entries_delays_records_and_loses_none(app: Context) -> None:
+async def test_a_stream_that_takes_no_entries_delays_records_and_loses_none(app: App) -> None:
     """Its last id is the largest there is: every attempt is refused, until somebody removes it."""
     patient = with_settings(app, retry_base_s=0.001, retry_cap_s=0.001, retry_attempts=2)
     await write(patient, nextauth())
@@ -206,7 +209,7 @@ async def test_a_stream_that_takes_no_entries_delays_records_and_loses_none(app:
     assert await numbers(app) == [2]
 
 
-async def test_members_of_others_in_a_users_set_only_count_as_sessions(app: Context) -> None:
+async def test_members_of_others_in_a_users_set_only_count_as_sessions(app: App) -> None:
     limited = with_settings(app, max_sessions_per_user=1)
     await app.redis.zadd(user_key(), {"x": "+inf", "y": "-inf", b"\xff": 5})
     await asyncio.gather(write(limited, nextauth()), event(limited, "set"))

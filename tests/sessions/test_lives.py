@@ -7,13 +7,16 @@ from datetime import datetime
 import msgspec
 import pytest
 
-from shared import namespaces, sessions
-from shared.context import Context
-from shared.outcomes import Result
-from shared.session_keys import phantom_key as phantom_of
+from shared import namespaces
+from shared.app import App
+from shared.delivery.due import react_to_due
+from shared.delivery.reconcile import reconcile
+from shared.reactor import Result
+from shared.registry import SESSIONS
+from shared.sessions import reactor as sessions
+from shared.sessions.keys import phantom_key as phantom_of
 from shared.settings import Settings
-from shared.sweep import react_to_due, sweep
-from tests.sessions.looks import (
+from tests.support.looks import (
     DUE,
     KEY,
     NOON,
@@ -40,7 +43,7 @@ from tests.sessions.looks import (
 )
 
 
-async def gone(app: Context) -> bool:
+async def gone(app: App) -> bool:
     return not await app.redis.exists(KEY)
 
 
@@ -56,7 +59,7 @@ def app_settings(app_settings: Settings) -> Settings:
 # A token that is used again
 
 
-async def test_a_del_that_is_handled_after_the_token_was_used_again_ends_the_former_life(app: Context) -> None:
+async def test_a_del_that_is_handled_after_the_token_was_used_again_ends_the_former_life(app: App) -> None:
     await write(app, nextauth("user-1"))
     await app.redis.delete(KEY)
     outcome = await write(app, nextauth("user-2"), "del")
@@ -75,7 +78,7 @@ async def test_a_del_that_is_handled_after_the_token_was_used_again_ends_the_for
 
 
 @pytest.mark.parametrize("late", ["del", "expired", "evicted", "rename_from"])
-async def test_a_late_word_of_an_end_does_not_end_the_next_life(app: Context, late: str) -> None:
+async def test_a_late_word_of_an_end_does_not_end_the_next_life(app: App, late: str) -> None:
     await write(app, nextauth())
     await app.redis.delete(KEY)
     await event(app, late)
@@ -87,7 +90,7 @@ async def test_a_late_word_of_an_end_does_not_end_the_next_life(app: Context, la
     assert await lives(app) == [["created", "ended"], ["created"]]
 
 
-async def test_the_end_of_a_life_that_nobody_saw_does_not_end_the_one_that_is_seen(app: Context) -> None:
+async def test_the_end_of_a_life_that_nobody_saw_does_not_end_the_one_that_is_seen(app: App) -> None:
     """Deleted and created again before anybody looked; three instances hear of the deletion first."""
     await write(app, nextauth(), "del")
     for _ in range(3):
@@ -95,7 +98,7 @@ async def test_the_end_of_a_life_that_nobody_saw_does_not_end_the_one_that_is_se
     assert await lives(app) == [["created"]]
 
 
-async def test_an_end_long_after_the_former_one_ends_the_life(app: Context) -> None:
+async def test_an_end_long_after_the_former_one_ends_the_life(app: App) -> None:
     await write(app, nextauth("user-1"))
     await app.redis.delete(KEY)
     await event(app, "del")
@@ -107,7 +110,7 @@ async def test_an_end_long_after_the_former_one_ends_the_life(app: Context) -> N
 
 
 @pytest.mark.parametrize("operation", LOOKS)
-async def test_nothing_is_recorded_after_the_end(app: Context, operation: str) -> None:
+async def test_nothing_is_recorded_after_the_end(app: App, operation: str) -> None:
     await write(app, nextauth())
     await app.redis.delete(KEY)
     await event(app, "del")
@@ -123,7 +126,7 @@ async def test_nothing_is_recorded_after_the_end(app: Context, operation: str) -
 # Touches
 
 
-async def test_touches_are_counted_and_told_in_the_next_record(app: Context) -> None:
+async def test_touches_are_counted_and_told_in_the_next_record(app: App) -> None:
     await write(app, nextauth(lastSeen=0))
     for request in range(1, 6):
         assert (await write(app, nextauth(lastSeen=request))).detail == "a touch; counted"
@@ -142,7 +145,7 @@ async def test_touches_are_counted_and_told_in_the_next_record(app: Context) -> 
     assert (await data(app))["touches"] == 1
 
 
-async def test_an_expiry_that_moves_with_every_request_is_recorded_once_in_a_while(app: Context) -> None:
+async def test_an_expiry_that_moves_with_every_request_is_recorded_once_in_a_while(app: App) -> None:
     """connect-redis touches, starsessions writes back: each moves the TTL."""
     await write(app, json.dumps({"user": {"id": "user-1"}}), ex=100)
     for ttl_s in range(110, 160, 10):
@@ -161,7 +164,7 @@ async def test_an_expiry_that_moves_with_every_request_is_recorded_once_in_a_whi
     assert await types(app) == ["created", "refreshed"]
 
 
-async def test_a_change_is_recorded_however_soon(app: Context) -> None:
+async def test_a_change_is_recorded_however_soon(app: App) -> None:
     await write(app, nextauth("user-1"))
     await write(app, nextauth("user-2", ONE))
     await write(app, nextauth("user-1", NOON))
@@ -171,7 +174,7 @@ async def test_a_change_is_recorded_however_soon(app: Context) -> None:
 # The end, in time
 
 
-async def test_an_expiry_is_noticed_when_it_is_due(app: Context) -> None:
+async def test_an_expiry_is_noticed_when_it_is_due(app: App) -> None:
     """The key is read by nobody and Redis removes it whenever it comes to it."""
     await begin_brief_life(app, lambda seconds: app.redis.set(KEY, "{}", px=round(seconds * 1000)))
 
@@ -188,7 +191,7 @@ async def test_an_expiry_is_noticed_when_it_is_due(app: Context) -> None:
     assert (await event(app, "expired")).result is Result.DUPLICATE
 
 
-async def test_a_session_that_lapses_while_its_key_remains_is_ended_once(app: Context) -> None:
+async def test_a_session_that_lapses_while_its_key_remains_is_ended_once(app: App) -> None:
     expires = await begin_lapsing_life(app)
     assert await react_to_due(app, sessions, budget_s=5) == 1
     assert await data(app) == {
@@ -212,7 +215,7 @@ async def test_a_session_that_lapses_while_its_key_remains_is_ended_once(app: Co
     assert await types(app) == ["created", "ended"]
 
 
-async def test_a_lapsed_session_whose_expiry_is_renewed_begins_a_new_life(app: Context) -> None:
+async def test_a_lapsed_session_whose_expiry_is_renewed_begins_a_new_life(app: App) -> None:
     await write(app, nextauth())
     await write(app, nextauth(expires=in_s(-1)))
     assert (await write(app, nextauth(expires=ONE))).detail == "nextauth.session.created"
@@ -221,13 +224,13 @@ async def test_a_lapsed_session_whose_expiry_is_renewed_begins_a_new_life(app: C
 
 
 @pytest.mark.parametrize("operation", LOOKS)
-async def test_a_session_that_had_lapsed_when_it_was_first_seen_makes_no_record(app: Context, operation: str) -> None:
+async def test_a_session_that_had_lapsed_when_it_was_first_seen_makes_no_record(app: App, operation: str) -> None:
     for _ in range(2):
         assert (await write(app, nextauth(expires=in_s(-1)), operation)).result is Result.DUPLICATE
     assert await own_keys(app) == {}
 
 
-async def test_a_lapsed_session_that_nextauth_deletes_has_expired(app: Context) -> None:
+async def test_a_lapsed_session_that_nextauth_deletes_has_expired(app: App) -> None:
     expires = await begin_lapsing_life(app)
     await app.redis.delete(KEY)
     await event(app, "del")
@@ -235,7 +238,7 @@ async def test_a_lapsed_session_that_nextauth_deletes_has_expired(app: Context) 
     assert (ended["reason"], ended["expires"]) == ("expired", expires)
 
 
-async def test_a_lapsed_session_that_was_deleted_and_used_again_has_expired_too(app: Context) -> None:
+async def test_a_lapsed_session_that_was_deleted_and_used_again_has_expired_too(app: App) -> None:
     await begin_lapsing_life(app)
     await app.redis.delete(KEY)
     await write(app, nextauth(), "del")
@@ -243,7 +246,7 @@ async def test_a_lapsed_session_that_was_deleted_and_used_again_has_expired_too(
     assert (await records(app))[1]["data"]["reason"] == "expired"
 
 
-async def test_an_end_and_a_lapsed_session_in_its_place_are_one_end(app: Context) -> None:
+async def test_an_end_and_a_lapsed_session_in_its_place_are_one_end(app: App) -> None:
     await write(app, nextauth())
     await app.redis.delete(KEY)
     outcome = await write(app, nextauth(expires=in_s(-1)), "del")
@@ -253,7 +256,7 @@ async def test_an_end_and_a_lapsed_session_in_its_place_are_one_end(app: Context
     assert await lives(app) == [["created", "ended"]]
 
 
-async def test_lapsed_sessions_are_deleted_where_that_is_asked_for(app: Context) -> None:
+async def test_lapsed_sessions_are_deleted_where_that_is_asked_for(app: App) -> None:
     deleting = with_settings(app, delete_lapsed_sessions=True)
     await write(deleting, nextauth())
     assert (await write(deleting, nextauth(expires=in_s(-1)))).detail == "nextauth.session.ended"
@@ -265,7 +268,7 @@ async def test_lapsed_sessions_are_deleted_where_that_is_asked_for(app: Context)
     assert await types(app) == ["created", "ended"]
 
 
-async def test_a_session_is_never_deleted_for_the_expiry_of_its_cookie(app: Context) -> None:
+async def test_a_session_is_never_deleted_for_the_expiry_of_its_cookie(app: App) -> None:
     """connect-redis without TTLs does not move it, and the session is in use."""
     deleting = with_settings(app, delete_lapsed_sessions=True)
     await write(deleting, json.dumps({"cookie": {"expires": NOON}}))
@@ -280,7 +283,7 @@ async def test_a_session_is_never_deleted_for_the_expiry_of_its_cookie(app: Cont
     assert await types(app) == ["created", "ended"]
 
 
-async def test_a_lapsed_session_that_was_never_seen_alive_is_deleted_and_told_of(app: Context) -> None:
+async def test_a_lapsed_session_that_was_never_seen_alive_is_deleted_and_told_of(app: App) -> None:
     deleting = with_settings(app, delete_lapsed_sessions=True)
     expires = in_s(-1)
     await write(deleting, nextauth(expires=expires), "sweep")
@@ -298,7 +301,7 @@ async def test_a_lapsed_session_that_was_never_seen_alive_is_deleted_and_told_of
     assert await types(app) == ["ended"]
 
 
-async def test_a_lapse_that_was_recorded_before_is_deleted_without_another_record(app: Context) -> None:
+async def test_a_lapse_that_was_recorded_before_is_deleted_without_another_record(app: App) -> None:
     await write(app, nextauth())
     await write(app, nextauth(expires=in_s(-1)))
     outcome = await event(with_settings(app, delete_lapsed_sessions=True), "sweep")
@@ -307,7 +310,7 @@ async def test_a_lapse_that_was_recorded_before_is_deleted_without_another_recor
     assert await types(app) == ["created", "ended"]
 
 
-async def test_a_session_that_was_renewed_is_not_deleted(app: Context) -> None:
+async def test_a_session_that_was_renewed_is_not_deleted(app: App) -> None:
     """It was due, and renewed before the look: the script decides by what is there."""
     deleting = with_settings(app, delete_lapsed_sessions=True)
     await begin_lapsing_life(deleting)
@@ -322,7 +325,7 @@ async def test_a_session_that_was_renewed_is_not_deleted(app: Context) -> None:
 # Lost events
 
 
-async def test_a_session_that_is_gone_without_a_word_is_lost(app: Context) -> None:
+async def test_a_session_that_is_gone_without_a_word_is_lost(app: App) -> None:
     await write(app, nextauth())
     await app.redis.delete(KEY)
     assert (await event(app, "sweep")).result is Result.PROCESSED
@@ -331,7 +334,7 @@ async def test_a_session_that_is_gone_without_a_word_is_lost(app: Context) -> No
     assert (await event(app, "del")).result is Result.DUPLICATE
 
 
-async def test_a_session_whose_time_had_passed_is_expired_not_lost(app: Context) -> None:
+async def test_a_session_whose_time_had_passed_is_expired_not_lost(app: App) -> None:
     await begin_brief_life(app, lambda seconds: app.redis.set(KEY, "{}", px=round(seconds * 1000)))
     await until(lambda: gone(app))
     await event(app, "sweep")
@@ -339,7 +342,7 @@ async def test_a_session_whose_time_had_passed_is_expired_not_lost(app: Context)
     assert (ended["reason"], ended["detectedBy"]) == ("expired", "sweep")
 
 
-async def test_a_session_gone_within_a_second_of_the_known_expiry_has_expired(app: Context) -> None:
+async def test_a_session_gone_within_a_second_of_the_known_expiry_has_expired(app: App) -> None:
     """A TTL that was moved by less than a second is no refresh, so the expiry that is known may be that much late."""
     await write(app, "{}", ex=100)
     now_s, micros = await app.redis.time()
@@ -349,16 +352,16 @@ async def test_a_session_gone_within_a_second_of_the_known_expiry_has_expired(ap
     assert (await data(app))["reason"] == "expired"
 
 
-async def test_a_sweep_looks_at_a_live_session_once_by_its_own_key(app: Context) -> None:
+async def test_a_sweep_looks_at_a_live_session_once_by_its_own_key(app: App) -> None:
     await write(app, nextauth("user-1"))
     await app.redis.set(KEY, nextauth("user-2"))
     outcome = await event(app, "sweep", phantom_key(app))
     assert (outcome.result, outcome.detail) == (Result.DUPLICATE, "its own key is swept")
-    assert (await sweep(app, (sessions,), budget_s=10)).outcomes == {Result.PROCESSED: 1, Result.DUPLICATE: 1}
+    assert (await reconcile(app, (SESSIONS,), budget_s=10)).outcomes == {Result.PROCESSED: 1, Result.DUPLICATE: 1}
     assert await types(app) == ["created", "changed"]
 
 
-async def test_an_end_after_the_clock_was_set_back_ends_the_life(app: Context) -> None:
+async def test_an_end_after_the_clock_was_set_back_ends_the_life(app: App) -> None:
     """Not taken for a late word of the end before, which is in the future now: that would be a false `changed`."""
     await write(app, nextauth("user-1"))
     await app.redis.delete(KEY)
@@ -370,7 +373,7 @@ async def test_an_end_after_the_clock_was_set_back_ends_the_life(app: Context) -
     assert await lives(app) == [["created", "ended"], ["created", "ended"], ["created"]]
 
 
-async def test_a_loss_waits_for_the_event_that_tells_why(app: Context) -> None:
+async def test_a_loss_waits_for_the_event_that_tells_why(app: App) -> None:
     patient = with_settings(app, session_lost_after_s=10)
     await write(patient, nextauth())
     await app.redis.delete(KEY)
@@ -384,7 +387,7 @@ async def test_a_loss_waits_for_the_event_that_tells_why(app: Context) -> None:
     assert (ended["reason"], ended["detectedBy"]) == ("logout", "event")
 
 
-async def test_a_loss_is_recorded_after_the_grace_as_what_found_it(app: Context) -> None:
+async def test_a_loss_is_recorded_after_the_grace_as_what_found_it(app: App) -> None:
     patient = with_settings(app, session_lost_after_s=10)
     await write(patient, nextauth())
     await app.redis.delete(KEY)
@@ -397,7 +400,7 @@ async def test_a_loss_is_recorded_after_the_grace_as_what_found_it(app: Context)
     assert await app.redis.exists(DUE) == 0
 
 
-async def test_a_loss_does_not_wait_for_a_clock_that_was_set_back(app: Context) -> None:
+async def test_a_loss_does_not_wait_for_a_clock_that_was_set_back(app: App) -> None:
     patient = with_settings(app, session_lost_after_s=10)
     await write(patient, nextauth())
     await app.redis.delete(KEY)
@@ -407,7 +410,7 @@ async def test_a_loss_does_not_wait_for_a_clock_that_was_set_back(app: Context) 
     assert (await data(app))["reason"] == "lost"
 
 
-async def test_a_session_missed_before_its_time_has_not_expired(app: Context) -> None:
+async def test_a_session_missed_before_its_time_has_not_expired(app: App) -> None:
     """Its expiry passes within the grace, when the key was gone long before."""
     patient = with_settings(app, session_lost_after_s=10)
     await write(patient, nextauth())
@@ -421,7 +424,7 @@ async def test_a_session_missed_before_its_time_has_not_expired(app: Context) ->
     assert (await data(app))["reason"] == "lost"
 
 
-async def test_a_session_that_is_back_within_the_grace_is_another_life(app: Context) -> None:
+async def test_a_session_that_is_back_within_the_grace_is_another_life(app: App) -> None:
     patient = with_settings(app, session_lost_after_s=10)
     await write(patient, nextauth("user-1"))
     await app.redis.delete(KEY)
@@ -436,7 +439,7 @@ async def test_a_session_that_is_back_within_the_grace_is_another_life(app: Cont
 # Signals, and the length of a life
 
 
-async def test_a_session_that_nothing_ends_is_signalled_once_per_life(app: Context) -> None:
+async def test_a_session_that_nothing_ends_is_signalled_once_per_life(app: App) -> None:
     star = json.dumps({"user": {"id": "user-1"}})
     for _ in range(2):
         await write(app, star)
@@ -448,7 +451,7 @@ async def test_a_session_that_nothing_ends_is_signalled_once_per_life(app: Conte
     assert await lives(app) == [["created", "unbounded", "refreshed", "ended"]] * 2
 
 
-async def test_a_session_that_becomes_unbounded_is_signalled(app: Context) -> None:
+async def test_a_session_that_becomes_unbounded_is_signalled(app: App) -> None:
     await write(app, "{}", ex=100)
     await app.redis.persist(KEY)
     await event(app, "persist")
@@ -456,7 +459,7 @@ async def test_a_session_that_becomes_unbounded_is_signalled(app: Context) -> No
     assert await app.redis.exists(DUE) == 0
 
 
-async def test_a_long_life_does_not_outlive_its_phantom(app: Context) -> None:
+async def test_a_long_life_does_not_outlive_its_phantom(app: App) -> None:
     await write(app, nextauth())
     kept = (phantom_key(app), user_key(), DUE)
     for key in kept:
@@ -473,7 +476,7 @@ async def test_a_long_life_does_not_outlive_its_phantom(app: Context) -> None:
 # Due times
 
 
-async def test_no_two_takers_get_the_same_session(app: Context) -> None:
+async def test_no_two_takers_get_the_same_session(app: App) -> None:
     tokens = [b"token-%d" % number for number in range(40)]
     await app.redis.zadd(DUE, {sealed(app, token): number for number, token in enumerate(tokens)})
     await app.redis.zadd(DUE, {sealed(app, b"not due yet"): 4e12})
@@ -488,21 +491,21 @@ async def test_no_two_takers_get_the_same_session(app: Context) -> None:
         assert await app.redis.zscore(DUE, sealed(app, token)) == pytest.approx(now_ms + lease_ms, abs=5000)
 
 
-async def test_a_taker_that_dies_forgets_nothing(app: Context) -> None:
+async def test_a_taker_that_dies_forgets_nothing(app: App) -> None:
     brief = with_settings(app, lease_s=0.01)
     await app.redis.zadd(DUE, {sealed(app): 1})
     assert await sessions.take_due(brief, 10) == [phantom_key(app)]
     assert await until(lambda: sessions.take_due(brief, 10)) == [phantom_key(app)]
 
 
-async def test_a_due_time_that_leads_nowhere_is_forgotten(app: Context) -> None:
+async def test_a_due_time_that_leads_nowhere_is_forgotten(app: App) -> None:
     """A session that nothing is known of, and what no AUDIT_KEY opens."""
     await app.redis.zadd(DUE, {sealed(app): 1, "junk": 2, b"\xff\x00": 3})
     assert await react_to_due(app, sessions, budget_s=5) == 3
     assert await app.redis.exists(DUE) == 0
 
 
-async def test_a_sweep_restores_due_times_that_were_lost(app: Context) -> None:
+async def test_a_sweep_restores_due_times_that_were_lost(app: App) -> None:
     await write(app, nextauth())
     due = await app.redis.zscore(DUE, sealed(app))
     await app.redis.delete(DUE)
@@ -510,11 +513,11 @@ async def test_a_sweep_restores_due_times_that_were_lost(app: Context) -> None:
     assert await app.redis.zscore(DUE, sealed(app)) == due
 
 
-async def test_a_lapse_found_by_a_sweep_is_recorded_as_found_by_it(app: Context) -> None:
+async def test_a_lapse_found_by_a_sweep_is_recorded_as_found_by_it(app: App) -> None:
     """With the due time lost, and no event."""
     await begin_lapsing_life(app)
     await app.redis.delete(DUE)
-    report = await sweep(app, (sessions,), budget_s=10)
+    report = await reconcile(app, (SESSIONS,), budget_s=10)
     assert report.outcomes[Result.PROCESSED] == 1
     ended = await data(app)
     assert (ended["reason"], ended["keyRemains"], ended["detectedBy"]) == ("expired", True, "sweep")

@@ -7,15 +7,20 @@ from typing import Any
 import msgspec
 import pytest
 
-from shared import dead_letters, namespaces, sessions, telemetry
-from shared.context import Context, open_context
-from shared.keyring import keyring
-from shared.outcomes import Result
-from shared.session_keys import phantom_key as phantom_of
-from shared.sessions import react
+from shared import namespaces, telemetry
+from shared.app import App, open_app
+from shared.delivery import dead_letters
+from shared.delivery.due import react_to_due
+from shared.delivery.reconcile import reconcile
+from shared.privacy.keyring import keyring
+from shared.reactor import Result
+from shared.registry import SESSIONS
+from shared.sessions import reactor as sessions
+from shared.sessions.keys import phantom_key as phantom_of
+from shared.sessions.reactor import react
 from shared.settings import Settings
-from shared.sweep import react_to_due, sweep
-from tests.sessions.looks import (
+from tests.support.causes import cause
+from tests.support.looks import (
     DUE,
     KEY,
     NOON,
@@ -47,16 +52,16 @@ def index_key(user_id: str = "user-1") -> bytes:
     return namespaces.build(namespaces.SESSION_BY_USER, user_id)
 
 
-async def members(app: Context, user_id: str = "user-1") -> set[bytes]:
+async def members(app: App, user_id: str = "user-1") -> set[bytes]:
     return set(await app.redis.zrange(user_key(user_id), 0, -1))
 
 
-def fingerprints(app: Context, *keys: bytes) -> set[bytes]:
+def fingerprints(app: App, *keys: bytes) -> set[bytes]:
     prefix = namespaces.SESSION.prefix
     return {app.keyrings[0].fingerprint(key.removeprefix(prefix)).encode() for key in keys}
 
 
-async def log_out(app: Context, key: bytes = KEY, operation: str = "del") -> None:
+async def log_out(app: App, key: bytes = KEY, operation: str = "del") -> None:
     assert await app.redis.delete(key) == 1
     assert (await event(app, operation, key)).result is Result.PROCESSED
 
@@ -64,7 +69,7 @@ async def log_out(app: Context, key: bytes = KEY, operation: str = "del") -> Non
 # A user's sessions
 
 
-async def test_the_set_of_a_users_sessions_has_those_that_live(app: Context) -> None:
+async def test_the_set_of_a_users_sessions_has_those_that_live(app: App) -> None:
     for key in (KEY, OTHER):
         await write(app, nextauth(), key=key)
     assert await members(app) == fingerprints(app, KEY, OTHER)
@@ -77,14 +82,14 @@ async def test_the_set_of_a_users_sessions_has_those_that_live(app: Context) -> 
     assert await app.redis.exists(user_key(), user_key("user-2")) == 0
 
 
-async def test_a_session_without_a_user_is_in_no_set(app: Context) -> None:
+async def test_a_session_without_a_user_is_in_no_set(app: App) -> None:
     await write(app, json.dumps({"cookie": {"expires": NOON}}))
     assert await app.redis.keys("functions:sessions:user:*") == []
     await write(app, json.dumps({"cookie": {"expires": NOON}, "passport": {"user": "user-1"}}))
     assert await members(app) == fingerprints(app, KEY)
 
 
-async def test_each_session_past_a_users_limit_is_signalled(app: Context) -> None:
+async def test_each_session_past_a_users_limit_is_signalled(app: App) -> None:
     limited = with_settings(app, max_sessions_per_user=2)
     keys = [KEY + b"-%d" % number for number in range(4)]
     for key in keys:
@@ -104,7 +109,7 @@ async def test_each_session_past_a_users_limit_is_signalled(app: Context) -> Non
     assert (await types(app))[-2:] == ["changed", "excess"]
 
 
-async def test_lapsed_sessions_do_not_count_towards_the_limit(app: Context) -> None:
+async def test_lapsed_sessions_do_not_count_towards_the_limit(app: App) -> None:
     limited = with_settings(app, max_sessions_per_user=1)
     await write(limited, nextauth(), key=OTHER)
     await app.redis.zadd(user_key(), dict.fromkeys(fingerprints(app, OTHER), 1))  # it lapsed, and nobody looked yet
@@ -112,7 +117,7 @@ async def test_lapsed_sessions_do_not_count_towards_the_limit(app: Context) -> N
     assert await types(app) == ["created", "created"]
 
 
-async def test_there_is_no_limit_unless_one_is_set(app: Context) -> None:
+async def test_there_is_no_limit_unless_one_is_set(app: App) -> None:
     for number in range(20):
         await write(app, nextauth(), key=KEY + b"-%d" % number)
     assert set(await types(app)) == {"created"}
@@ -122,13 +127,13 @@ async def test_there_is_no_limit_unless_one_is_set(app: Context) -> None:
 
 
 @pytest.fixture
-async def revoking(app: Context) -> Context:
+async def revoking(app: App) -> App:
     """Where the last logout deletes tokens, and user-1 has some."""
     await app.redis.set(tokens_key(), "tokens")
     return with_settings(app, revoke_tokens_on_last_logout=True, session_lost_after_s=0)
 
 
-async def test_the_end_of_a_users_last_session_deletes_the_users_tokens(revoking: Context) -> None:
+async def test_the_end_of_a_users_last_session_deletes_the_users_tokens(revoking: App) -> None:
     for key in (KEY, OTHER):
         await write(revoking, nextauth(), key=key)
     await log_out(revoking)
@@ -144,13 +149,13 @@ async def test_the_end_of_a_users_last_session_deletes_the_users_tokens(revoking
 
 
 @pytest.mark.parametrize("operation", ["del", "expired", "evicted", "sweep"])
-async def test_tokens_go_however_the_last_session_ended(revoking: Context, operation: str) -> None:
+async def test_tokens_go_however_the_last_session_ended(revoking: App, operation: str) -> None:
     await write(revoking, nextauth())
     await log_out(revoking, operation=operation)
     assert await types(revoking) == ["created", "ended", REVOKED]
 
 
-async def test_tokens_go_with_a_lapse_and_with_another_user_on_the_token(revoking: Context) -> None:
+async def test_tokens_go_with_a_lapse_and_with_another_user_on_the_token(revoking: App) -> None:
     await write(revoking, nextauth())
     await write(revoking, nextauth(expires=in_s(-1)))
     assert await types(revoking) == ["created", "ended", REVOKED]
@@ -161,14 +166,14 @@ async def test_tokens_go_with_a_lapse_and_with_another_user_on_the_token(revokin
     assert (await data(revoking))["userId"] == "user-1"
 
 
-async def test_where_there_are_no_tokens_none_are_revoked(revoking: Context) -> None:
+async def test_where_there_are_no_tokens_none_are_revoked(revoking: App) -> None:
     await revoking.redis.delete(tokens_key())
     await write(revoking, nextauth())
     await log_out(revoking)
     assert await types(revoking) == ["created", "ended"]
 
 
-async def test_tokens_stay_unless_their_deletion_is_asked_for(app: Context) -> None:
+async def test_tokens_stay_unless_their_deletion_is_asked_for(app: App) -> None:
     await app.redis.set(tokens_key(), "tokens")
     await write(app, nextauth())
     await log_out(app)
@@ -177,7 +182,7 @@ async def test_tokens_stay_unless_their_deletion_is_asked_for(app: Context) -> N
 
 
 @pytest.mark.parametrize("named", [OTHER, OTHER.removeprefix(b"nextauth:session:")], ids=["key", "bare token"])
-async def test_tokens_stay_while_the_index_names_another_live_session(revoking: Context, named: bytes) -> None:
+async def test_tokens_stay_while_the_index_names_another_live_session(revoking: App, named: bytes) -> None:
     """One that no event has told of yet."""
     await revoking.redis.mset({OTHER: nextauth(), index_key(): named})
     await write(revoking, nextauth())
@@ -201,14 +206,14 @@ INDEXES: dict[str, Sequence[Any]] = {
 
 
 @pytest.mark.parametrize("command", INDEXES.values(), ids=INDEXES.keys())
-async def test_an_index_that_names_no_other_session_keeps_no_tokens(revoking: Context, command: Sequence[Any]) -> None:
+async def test_an_index_that_names_no_other_session_keeps_no_tokens(revoking: App, command: Sequence[Any]) -> None:
     await revoking.redis.execute_command(*command)
     await write(revoking, nextauth())
     await log_out(revoking)
     assert await types(revoking) == ["created", "ended", REVOKED]
 
 
-async def test_tokens_stay_where_the_session_goes_on_under_another_token(revoking: Context) -> None:
+async def test_tokens_stay_where_the_session_goes_on_under_another_token(revoking: App) -> None:
     await write(revoking, nextauth())
     await revoking.redis.rename(KEY, OTHER)
     await event(revoking, "rename_from")
@@ -218,7 +223,7 @@ async def test_tokens_stay_where_the_session_goes_on_under_another_token(revokin
     assert await lives(revoking) == [["created", "ended"], ["created", "ended", REVOKED]]
 
 
-async def test_tokens_of_a_user_who_is_back_already_stay(revoking: Context) -> None:
+async def test_tokens_of_a_user_who_is_back_already_stay(revoking: App) -> None:
     """The logout is handled when the token is in use again: the tokens may be those of the new login."""
     await write(revoking, nextauth())
     await revoking.redis.delete(KEY)
@@ -231,13 +236,13 @@ async def test_tokens_of_a_user_who_is_back_already_stay(revoking: Context) -> N
     assert await lives(revoking) == [["created", "ended"], ["created", "ended", REVOKED], ["created"]]
 
 
-async def test_tokens_go_at_the_end_of_a_session_from_before_the_setting(app: Context, revoking: Context) -> None:
+async def test_tokens_go_at_the_end_of_a_session_from_before_the_setting(app: App, revoking: App) -> None:
     await write(app, nextauth())
     await log_out(revoking)
     assert await types(app) == ["created", "ended", REVOKED]
 
 
-async def test_a_session_that_began_under_a_pseudonym_keeps_the_tokens(app: Context, revoking: Context) -> None:
+async def test_a_session_that_began_under_a_pseudonym_keeps_the_tokens(app: App, revoking: App) -> None:
     """The settings exclude each other; one was replaced by the other. Whose session it is cannot be told at its end."""
     await write(revoking, nextauth())
     await write(with_settings(app, audit_pseudonymise_users=True), nextauth(), key=OTHER)
@@ -248,7 +253,7 @@ async def test_a_session_that_began_under_a_pseudonym_keeps_the_tokens(app: Cont
 
 
 @pytest.mark.parametrize("user_id", ["a~1", "~" + "a" * 31, "x~" + "a" * 32, "~"])
-async def test_a_user_id_that_looks_a_little_like_a_pseudonym_is_none(revoking: Context, user_id: str) -> None:
+async def test_a_user_id_that_looks_a_little_like_a_pseudonym_is_none(revoking: App, user_id: str) -> None:
     await revoking.redis.set(tokens_key(user_id), "tokens")
     await write(revoking, nextauth(user_id))
     await log_out(revoking)
@@ -256,13 +261,13 @@ async def test_a_user_id_that_looks_a_little_like_a_pseudonym_is_none(revoking: 
 
 
 async def test_tokens_that_may_not_be_deleted_fail_the_look_and_are_told_once(
-    app: Context, revoking: Context, app_settings: Settings
+    app: App, revoking: App, app_settings: Settings
 ) -> None:
     """The Redis user has no rights on them: the end is recorded once all the same."""
     await app.redis.acl_setuser(
         "least", enabled=True, passwords=["+secret"], commands=["+@all"], keys=["functions:*", "nextauth:*"], reset=True
     )
-    least = open_context(
+    least = open_app(
         msgspec.structs.replace(revoking.settings, redis=f"{app_settings.redis},user=least,password=secret")
     )
     await write(least, nextauth())
@@ -275,14 +280,14 @@ async def test_tokens_that_may_not_be_deleted_fail_the_look_and_are_told_once(
     await app.redis.acl_deluser("least")
 
 
-async def test_a_sweep_restores_the_set_of_a_users_sessions(revoking: Context) -> None:
+async def test_a_sweep_restores_the_set_of_a_users_sessions(revoking: App) -> None:
     """Evicted, say: without it the end of one session would take the tokens of the other along."""
     limited = with_settings(revoking, max_sessions_per_user=1)
     for key in (KEY, OTHER):
         await write(limited, nextauth(), key=key)
     before = await limited.redis.zrange(user_key(), 0, -1, withscores=True)
     await limited.redis.delete(user_key())
-    await sweep(limited, (sessions,), budget_s=10)
+    await reconcile(limited, (SESSIONS,), budget_s=10)
     assert await limited.redis.zrange(user_key(), 0, -1, withscores=True) == before
     assert 0 < await limited.redis.ttl(user_key()) <= namespaces.PHANTOM_TTL_S
     await log_out(limited)
@@ -294,11 +299,11 @@ async def test_a_sweep_restores_the_set_of_a_users_sessions(revoking: Context) -
 
 
 @pytest.fixture
-def masking(app: Context) -> Context:
+def masking(app: App) -> App:
     return with_settings(app, audit_pseudonymise_users=True, max_sessions_per_user=1)
 
 
-async def test_with_pseudonyms_no_user_id_is_recorded_or_kept(masking: Context) -> None:
+async def test_with_pseudonyms_no_user_id_is_recorded_or_kept(masking: App) -> None:
     users = ["11111111-planted", "22222222-planted", "ü" * 100, "3" * 300]
     for number, user_id in enumerate(users):
         for key in (KEY, OTHER):
@@ -322,7 +327,7 @@ async def test_with_pseudonyms_no_user_id_is_recorded_or_kept(masking: Context) 
 
 
 @pytest.mark.parametrize("user_id", ["user-1", "ü" * 100, "\N{GRINNING FACE}", "a\nb", "x" * 64, "9007199254740993"])
-async def test_a_pseudonym_is_that_of_the_keyring(masking: Context, user_id: str) -> None:
+async def test_a_pseudonym_is_that_of_the_keyring(masking: App, user_id: str) -> None:
     await write(masking, nextauth(int(user_id) if user_id.isdecimal() else user_id))
     pseudonym = masking.keyrings[0].pseudonym(user_id)
     assert (await data(masking))["userId"] == pseudonym
@@ -330,7 +335,7 @@ async def test_a_pseudonym_is_that_of_the_keyring(masking: Context, user_id: str
 
 
 @pytest.mark.parametrize("first", [False, True], ids=["set", "unset"])
-async def test_setting_pseudonyms_in_a_life_is_no_change_of_user(app: Context, first: bool) -> None:
+async def test_setting_pseudonyms_in_a_life_is_no_change_of_user(app: App, first: bool) -> None:
     before = with_settings(app, audit_pseudonymise_users=first, audit_refresh_min_s=0)
     after = with_settings(app, audit_pseudonymise_users=not first, audit_refresh_min_s=0)
     forms = {False: "user-1", True: app.keyrings[0].pseudonym("user-1")}
@@ -345,7 +350,7 @@ async def test_setting_pseudonyms_in_a_life_is_no_change_of_user(app: Context, f
     assert (await data(app))["userId"] == forms[not first]
 
 
-async def test_another_user_is_a_change_with_pseudonyms_too(masking: Context) -> None:
+async def test_another_user_is_a_change_with_pseudonyms_too(masking: App) -> None:
     await write(masking, nextauth("user-1"))
     await write(masking, nextauth("user-2"))
     changed = await data(masking)
@@ -358,13 +363,13 @@ async def test_another_user_is_a_change_with_pseudonyms_too(masking: Context) ->
 
 
 @pytest.fixture
-def rotated(app: Context) -> Context:
+def rotated(app: App) -> App:
     """The instance after its AUDIT_KEY was changed."""
     return with_settings(app, audit_key=NEW_KEY, audit_key_previous=app.settings.audit_key, session_lost_after_s=0)
 
 
 @pytest.mark.parametrize("pseudonymise", [False, True], ids=["plain", "pseudonyms"])
-async def test_a_life_goes_on_under_a_new_key(app: Context, rotated: Context, pseudonymise: bool) -> None:
+async def test_a_life_goes_on_under_a_new_key(app: App, rotated: App, pseudonymise: bool) -> None:
     app, rotated = (with_settings(one, audit_pseudonymise_users=pseudonymise) for one in (app, rotated))
     await write(app, nextauth())
     due = await app.redis.zscore(DUE, sealed(app))
@@ -392,15 +397,15 @@ async def test_a_life_goes_on_under_a_new_key(app: Context, rotated: Context, ps
 
 @pytest.mark.parametrize("alive", [True, False], ids=["alive", "gone"])
 async def test_a_sweep_after_a_new_key_moves_what_is_known_and_records_an_end_once(
-    app: Context, rotated: Context, alive: bool
+    app: App, rotated: App, alive: bool
 ) -> None:
     keys = [KEY + b"-%d" % number for number in range(5)]
     await app.redis.mset(dict.fromkeys(keys, nextauth()))
-    await react(app, keys, "set")
+    await react(app, keys, cause("set"))
     if not alive:
         await app.redis.delete(*keys)
     for _ in range(2):
-        await sweep(rotated, (sessions,), budget_s=10)
+        await reconcile(rotated, (SESSIONS,), budget_s=10)
     expected = {"created": 5} if alive else {"created": 5, "ended": 5}
     told = await types(app)
     assert {one: told.count(one) for one in told} == expected
@@ -409,7 +414,7 @@ async def test_a_sweep_after_a_new_key_moves_what_is_known_and_records_an_end_on
     assert set(await app.redis.zrange(DUE, 0, -1)) == (moved if alive else set())
 
 
-async def test_a_session_that_is_due_under_the_former_key_is_looked_at(app: Context, rotated: Context) -> None:
+async def test_a_session_that_is_due_under_the_former_key_is_looked_at(app: App, rotated: App) -> None:
     await write(app, nextauth())
     await app.redis.zadd(DUE, {sealed(app): 1})
     (due,) = await sessions.take_due(rotated, 10)
@@ -420,7 +425,7 @@ async def test_a_session_that_is_due_under_the_former_key_is_looked_at(app: Cont
     assert await app.redis.exists(DUE, phantom_key(app)) == 0
 
 
-async def test_without_the_former_key_a_session_is_known_no_more(app: Context) -> None:
+async def test_without_the_former_key_a_session_is_known_no_more(app: App) -> None:
     await write(app, nextauth())
     stranger = with_settings(app, audit_key=NEW_KEY)
     assert (await event(stranger, "sweep", phantom_key(app))).result is Result.IGNORED
@@ -428,7 +433,7 @@ async def test_without_the_former_key_a_session_is_known_no_more(app: Context) -
     assert {record["keyid"] for record in await records(app)} == {app.keyrings[0].key_id, keyring(NEW_KEY).key_id}
 
 
-async def test_what_no_key_opens_is_told_once(app: Context, caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_no_key_opens_is_told_once(app: App, caplog: pytest.LogCaptureFixture) -> None:
     """The key was changed twice: the ends of sessions from before cannot be recorded, and somebody hears of it."""
     await write(app, nextauth())
     await app.redis.zadd(DUE, {sealed(app): 1})
@@ -436,7 +441,7 @@ async def test_what_no_key_opens_is_told_once(app: Context, caplog: pytest.LogCa
     telemetry.counts.pop((sessions.NAME, "unopened"), None)
     stranger = with_settings(app, audit_key=NEW_KEY, audit_key_previous="the key before that one")
     for _ in range(2):
-        await sweep(stranger, (sessions,), budget_s=10)
+        await reconcile(stranger, (SESSIONS,), budget_s=10)
     assert await react_to_due(stranger, sessions, budget_s=5) == 1
     assert [record.levelname for record in caplog.records if "AUDIT_KEY_PREVIOUS" in record.message] == ["WARNING"]
     assert telemetry.counts[sessions.NAME, "unopened"] == 4
@@ -444,23 +449,23 @@ async def test_what_no_key_opens_is_told_once(app: Context, caplog: pytest.LogCa
 
 
 async def test_instances_before_and_after_a_change_of_the_key_tell_a_life_once_where_each_knows_both(
-    app: Context, rotated: Context
+    app: App, rotated: App
 ) -> None:
     """Not all restart at once: so the new key is made known as the previous one first."""
     before = with_settings(app, audit_key_previous=NEW_KEY, session_lost_after_s=0)
     for number, instance in enumerate((before, rotated, before, rotated)):
         await write(instance, nextauth(lastSeen=number))
-        await sweep(instance, (sessions,), budget_s=10)
+        await reconcile(instance, (SESSIONS,), budget_s=10)
     await app.redis.delete(KEY)
     for instance in (before, rotated):
         await event(instance, "del")
-        await sweep(instance, (sessions,), budget_s=10)
+        await reconcile(instance, (SESSIONS,), budget_s=10)
     assert await lives(app) == [["created", "ended"]]
     assert (await data(app))["touches"] == 3
     assert await app.redis.exists(DUE) == 0
 
 
-async def test_a_dead_letter_from_before_the_new_key_is_still_replayed(app: Context, rotated: Context) -> None:
+async def test_a_dead_letter_from_before_the_new_key_is_still_replayed(app: App, rotated: App) -> None:
     await write(app, "null")
     (letter,) = (await dead_letters.list_page(app)).letters
     await app.redis.set(KEY, nextauth())

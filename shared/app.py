@@ -1,0 +1,117 @@
+"""What every reactor works with: the settings, the Redis client, the scripts. One per worker process."""
+
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from shared import namespaces
+from shared import settings as settings_module
+from shared.privacy.keyring import Keyring, keyrings
+from shared.settings import Settings
+from shared.store.connection import open_client, parse_connection_string
+from shared.store.script import Script
+from shared.telemetry import minute_counts, tracing
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+    from redis.asyncio.client import Pipeline
+
+type Call = tuple[Sequence[bytes], Sequence[bytes | str | int | float]]
+"""KEYS and ARGV of one call of a script."""
+
+
+@dataclass(frozen=True, eq=False)
+class App:
+    settings: Settings
+    redis: "Redis"
+    owner: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Names this process in claims and leases; a restarted process gets a new one."""
+    _states: dict[Callable[[], Any], Any] = field(default_factory=dict, repr=False)
+
+    def state[S](self, kind: Callable[[], S]) -> S:
+        """The state that a feature keeps per app, such as a local copy or a lock: created by `kind()` on first use."""
+        if kind not in self._states:
+            self._states[kind] = kind()
+        state: S = self._states[kind]
+        return state
+
+    @property
+    def keyrings(self) -> Sequence[Keyring]:
+        """The keyring of AUDIT_KEY, followed by that of AUDIT_KEY_PREVIOUS if it is set."""
+        return keyrings(self.settings.audit_key, self.settings.audit_key_previous)
+
+    async def run(
+        self, script: Script, *, keys: Sequence[bytes] = (), args: Sequence[bytes | str | int | float] = ()
+    ) -> Any:
+        """The reply of one call of a script: one round trip, two when Redis does not have the script yet.
+
+        Raises redis.exceptions.RedisError or OSError.
+        """
+        registered = self.redis.register_script(script.source)
+        with tracing.span(script.name, calls=1):
+            return await registered(keys=keys, args=args)
+
+    async def run_many(self, script: Script, calls: Sequence[Call]) -> list[Any]:
+        """A reply or an exception per call of a script, in order: one round trip, three when Redis lacks the script.
+
+        Raises only when the trip itself fails; then it is unknown which calls ran. The pipeline must not raise the
+        errors of single calls: redis-py would quote their keys, which may hold secrets.
+        """
+        from redis.exceptions import NoScriptError
+
+        with tracing.span(script.name, calls=len(calls)):
+            replies = await self._pipeline(script, calls)
+        missing = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if missing:
+            await self.redis.script_load(script.source)
+            repeated = await self._pipeline(script, [calls[index] for index in missing])
+            for index, reply in zip(missing, repeated, strict=True):
+                replies[index] = reply
+        return replies
+
+    async def _pipeline(self, script: Script, calls: Sequence[Call]) -> list[Any]:
+        pipeline = self.redis.pipeline(transaction=False)
+        for keys, args in calls:
+            pipeline.evalsha(script.sha, len(keys), *keys, *args)
+        counts = minute_counts.take()
+        if counts:
+            _add_counts(pipeline, counts)
+        try:
+            replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        except BaseException:
+            minute_counts.give_back(counts)
+            raise
+        return replies[: len(calls)]
+
+    async def write_minute_counts(self) -> None:
+        """Write the counts that no script call has carried to Redis yet. Raises what the Redis client raises."""
+        if counts := minute_counts.take(now=True):
+            pipeline = self.redis.pipeline(transaction=False)
+            _add_counts(pipeline, counts)
+            try:
+                await pipeline.execute(raise_on_error=False)
+            except BaseException:
+                minute_counts.give_back(counts)
+                raise
+
+
+def _add_counts(pipeline: "Pipeline", counts: dict[str, int]) -> None:
+    """To the minute of this machine's clock, which is accurate enough."""
+    key = namespaces.build(namespaces.STATISTICS, str(int(time.time()) // 60))
+    for name, count in counts.items():
+        pipeline.hincrby(key, name, count)
+    pipeline.expire(key, namespaces.STATISTICS_TTL_S)
+
+
+def open_app(settings: Settings) -> App:
+    """An app with a client of its own; the caller closes `app.redis`."""
+    return App(settings, open_client(parse_connection_string(settings.redis)))
+
+
+@cache
+def current_app() -> App:
+    """The app of this process, opened on first use: a cold start does not pay for the Redis client."""
+    return open_app(settings_module.current())

@@ -1,0 +1,110 @@
+"""What is written for a batch: the result and the message that announces it. Pure."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from shared.batches.analysis import Analysis, Anomaly, Statistics
+from shared.reading.readings import Readings
+
+MODEL_NAME = "anomaly-detector"
+_HEAD = '{{"inputDigest":"{}"'
+HEAD_BYTES = len(_HEAD.format("")) + 40
+"""Length of the first bytes of a result, which identify the content that it was made of."""
+
+
+class RejectedReadings(msgspec.Struct, frozen=True):
+    """Readings that were left out, by reason."""
+
+    count: int
+    reasons: Mapping[str, int]
+
+
+class Findings(msgspec.Struct, frozen=True, rename="camel"):
+    """The part of a result that follows from the content alone."""
+
+    readings: int
+    rejected: RejectedReadings
+    metrics: Mapping[str, Statistics]
+    anomalies: Sequence[Anomaly]
+    anomalies_omitted: int
+
+
+class Model(msgspec.Struct, frozen=True):
+    """The baseline that the readings were scored against."""
+
+    name: str
+    version: int
+    samples: int
+
+
+class BatchResult(msgspec.Struct, frozen=True, rename="camel"):
+    """The document at `fastapi:results:analysis:{batchId}`. The digest comes first: see `head`."""
+
+    input_digest: str
+    analysis_id: str
+    batch_id: str
+    processed_at: str
+    model: Model
+    readings: int
+    rejected: RejectedReadings
+    metrics: Mapping[str, Statistics]
+    anomalies: Sequence[Anomaly]
+    anomalies_omitted: int
+
+
+class BatchMessage(msgspec.Struct, frozen=True, rename="camel"):
+    """The message on `fastapi:events:analysis`; `anomalies` counts them all, listed or omitted."""
+
+    analysis_id: str
+    batch_id: str
+    input_digest: str
+    processed_at: str
+    readings: int
+    anomalies: int
+
+
+def head(digest: str) -> bytes:
+    """The first HEAD_BYTES bytes of a result of this content: the scripts compare them instead of parsing JSON."""
+    return _HEAD.format(digest).encode()
+
+
+def findings(readings: Readings, analysis: Analysis) -> Findings:
+    rejected = RejectedReadings(sum(readings.rejected.values()), dict(readings.rejected))
+    return Findings(readings.count, rejected, analysis.metrics, analysis.anomalies, analysis.anomalies_omitted)
+
+
+def batch_result(
+    batch_id: bytes, digest: str, readings: Readings, analysis: Analysis, *, model_version: int, processed_at: str
+) -> BatchResult:
+    """`processed_at` is ISO-8601 in UTC. An id that is not UTF-8 is shown with those bytes escaped."""
+    shown_id = batch_id.decode(errors="backslashreplace")
+    found = findings(readings, analysis)
+    return BatchResult(
+        digest,
+        shown_id,
+        shown_id,
+        processed_at,
+        Model(MODEL_NAME, model_version, analysis.baseline_samples),
+        found.readings,
+        found.rejected,
+        found.metrics,
+        found.anomalies,
+        found.anomalies_omitted,
+    )
+
+
+def message_of(result: BatchResult) -> BatchMessage:
+    return BatchMessage(
+        result.analysis_id,
+        result.batch_id,
+        result.input_digest,
+        result.processed_at,
+        result.readings,
+        len(result.anomalies) + result.anomalies_omitted,
+    )
+
+
+def now_iso() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

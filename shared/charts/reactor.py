@@ -1,0 +1,309 @@
+"""The charts reactor: `fabric:data:chart:{chartId}:{dataType}` becomes `fabric:cache:chart:{chartId}:{dataType}`.
+
+read (1 round trip for up to 64 charts) -> render (pure) -> commit, unless the source has changed (1 round trip)
+
+A chart that is gone leaves its cache in place, marked stale.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import msgspec
+
+from shared import namespaces, telemetry
+from shared.app import App, Call
+from shared.charts import cache
+from shared.delivery import failures
+from shared.delivery.dead_letters import mark_key
+from shared.delivery.rounds import Look, Turn, in_rounds, one_by_one
+from shared.errors import Rejected, SourceMoved
+from shared.reactor import Cause, Outcome, Payload, Scanned, already, duplicate, ignored, later, processed
+from shared.runtime.threads import off_loop
+from shared.settings import Settings
+from shared.store.script import Script
+
+READ_CHART = Script(__file__, "read_chart")
+COMMIT_CHART = Script(__file__, "commit_chart")
+STALE_CHART = Script(__file__, "stale_chart")
+
+NAME = "charts"
+NOT_OURS = "not the key of a chart"
+INERT = frozenset({Cause.NOTHING, Cause.TOUCHED})
+"""They change neither source nor cache."""
+
+_GONE = frozenset({Cause.DELETED, Cause.EVICTED, Cause.EXPIRED, Cause.RENAMED})
+CHARTS_PER_READ = 64
+INLINE_BYTES = 256 * 1024
+"""Largest source that is read together with others; a larger one is read in a call of its own."""
+THREAD_BYTES = 128 * 1024
+"""Larger payloads are worked on in a thread, which makes each take up to half as long again. At this size rows take
+4 ms, the densest shape (labels and bare numbers) 10 ms."""
+MAX_READS = 3
+"""How often a chart that is written again while it is being worked on is read; then it is due again later."""
+_USUAL_TTL_MS = namespaces.CHART_DATA_TTL_S * 1000
+
+
+@dataclass(frozen=True)
+class _Chart:
+    source: bytes
+    chart_id: bytes
+    data_type: bytes
+
+    @property
+    def cache_key(self) -> bytes:
+        return namespaces.build(namespaces.CHART_CACHE, self.chart_id, self.data_type)
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A chart as it was read. `ttl_ms` is the remaining TTL, negative for none."""
+
+    chart: _Chart
+    payload: Payload
+    ttl_ms: int
+
+
+@dataclass(frozen=True)
+class _Rendered:
+    """A chart with the cache that is to be committed for it."""
+
+    source: _Source
+    update: cache.Update
+    document: bytes
+
+
+def _source_of(cache: bytes) -> bytes | None:
+    """The source of a cache: where it is gone, nothing else in the keyspace tells of the chart."""
+    parts = namespaces.parts_of(namespaces.CHART_CACHE, cache)
+    return namespaces.build(namespaces.CHART_DATA, *parts) if parts else None
+
+
+SCANNED = (
+    Scanned(namespaces.CHART_DATA.prefix + b"*"),
+    Scanned(namespaces.CHART_CACHE.prefix + b"*", _source_of),
+)
+_MOVED = "written again while it was read"
+
+
+async def react(app: App, keys: Sequence[bytes], cause: Cause) -> list[Outcome]:
+    """Bring the caches of these charts up to date; see shared/reactor.py."""
+
+    async def look(charts: Sequence[_Chart]) -> list[Look]:
+        return await (_look_at_gone(app, charts) if cause in _GONE else _look(app, charts))
+
+    outcomes = await in_rounds(
+        keys,
+        _chart_of,
+        look,
+        not_ours=NOT_OURS,
+        per_round=CHARTS_PER_READ,
+        max_looks=MAX_READS,
+        timeout_s=app.settings.work_timeout_s,
+    )
+    return [
+        await failures.failed(app, NAME, outcome.key, SourceMoved()) if outcome.detail == _MOVED else outcome
+        for outcome in outcomes
+    ]
+
+
+def _chart_of(key: bytes) -> _Chart | None:
+    parts = namespaces.parts_of(namespaces.CHART_DATA, key)
+    return _Chart(key, *parts) if parts else None
+
+
+async def _look_at_gone(app: App, charts: Sequence[_Chart]) -> list[Look]:
+    """The sources are most likely gone: mark their caches without reading; read those that exist again."""
+    marked = await _mark_stale(app, charts)
+    looks = {index: Look(outcome) for index, outcome in enumerate(marked) if outcome is not None}
+    alive = [index for index in range(len(charts)) if index not in looks]
+    if alive:
+        looks |= dict(zip(alive, await _look(app, [charts[index] for index in alive]), strict=True))
+    return [looks[index] for index in range(len(charts))]
+
+
+async def _look(app: App, charts: Sequence[_Chart]) -> list[Look]:
+    """Read these charts once and act on it: the small ones together, then the large ones one by one."""
+    inline_bytes = INLINE_BYTES if len(charts) > 1 else app.settings.max_payload_bytes
+    looks: dict[int, Look] = {}
+    small: dict[int, _Source] = {}
+    alone: dict[int, _Source | None] = {}
+    gone: list[int] = []
+    calls = [_read_call(app, chart, inline_bytes) for chart in charts]
+    replies = await failures.run_repeatable(app, READ_CHART, calls)
+    for index, (chart, reply) in enumerate(zip(charts, replies, strict=True)):
+        match reply:
+            case [b"read", digest, ttl_ms, value]:
+                source = _Source(chart, Payload("string", digest.decode(), [value]), ttl_ms)
+                if len(value) <= THREAD_BYTES:
+                    small[index] = source
+                else:
+                    alone[index] = source
+            case [b"later"]:  # too large to be read with others
+                alone[index] = None
+            case [b"gone"]:
+                gone.append(index)
+            case _:
+                looks[index] = Look(await _nothing_to_do(app, chart, reply))
+    marked = await _mark_stale(app, [charts[index] for index in gone])
+    looks |= {index: _as_look(charts[index], outcome) for index, outcome in zip(gone, marked, strict=True)}
+    looks |= await _renew(app, small)
+
+    async def renew_one(index: int, source: _Source | None) -> Look:
+        if source is None:
+            (look,) = await _look(app, [charts[index]])
+            return look
+        return (await _renew(app, {index: source}))[index]
+
+    done, left = await one_by_one(alone, renew_one, timeout_s=app.settings.work_timeout_s)
+    late = {index: Look(later(charts[index].source, "no time left in this call")) for index in left}
+    looks |= done | late
+    return [looks[index] for index in range(len(charts))]
+
+
+def _as_look(chart: _Chart, outcome: Outcome | None) -> Look:
+    """No outcome: the source changed while it was worked on, so it is looked at again."""
+    return Look(later(chart.source, _MOVED), again=True) if outcome is None else Look(outcome)
+
+
+async def _renew(app: App, sources: Mapping[int, _Source]) -> dict[int, Look]:
+    """Render the caches of these charts and commit them in one round trip."""
+    rendered: dict[int, _Rendered] = {}
+    faults: dict[int, Exception] = {}
+    async with app.state(_render_turn).taken() if len(sources) > 1 else nullcontext():
+        for index, source in sources.items():
+            try:
+                rendered[index] = await _render(app, source)
+            except Exception as error:
+                faults[index] = error
+    looks: dict[int, Look] = {}
+    replies = await failures.run_repeatable(
+        app, COMMIT_CHART, [_commit_call(app, chart) for chart in rendered.values()]
+    )
+    for (index, chart), reply in zip(rendered.items(), replies, strict=True):
+        looks[index] = _as_look(chart.source.chart, await _committed(app, chart, reply))
+    for index, fault in faults.items():
+        source = sources[index]
+        looks[index] = Look(await failures.failed(app, NAME, source.chart.source, fault, source.payload))
+    return looks
+
+
+def _render_turn() -> Turn:
+    return Turn()
+
+
+def _read_call(app: App, chart: _Chart, inline_bytes: int) -> Call:
+    return (
+        [chart.source, chart.cache_key, mark_key(NAME, chart.source)],
+        [
+            app.settings.max_payload_bytes,
+            cache.HEAD,
+            namespaces.CHART_CACHE_TTL_S,
+            inline_bytes,
+            namespaces.DEAD_MARK_TTL_S,
+        ],
+    )
+
+
+def _commit_call(app: App, rendered: _Rendered) -> Call:
+    chart = rendered.source.chart
+    return (
+        [chart.source, chart.cache_key, *_dependent_queries(app.settings, rendered.update)],
+        [
+            rendered.update.source_digest,
+            cache.HEAD,
+            rendered.document,
+            namespaces.CHART_CACHE_TTL_S,
+            namespaces.CHART_EVENTS_CHANNEL,
+            msgspec.json.encode(rendered.update),
+        ],
+    )
+
+
+async def _nothing_to_do(app: App, chart: _Chart, reply: Any) -> Outcome:
+    match reply:
+        case [b"same"]:
+            return duplicate(chart.source)
+        case [b"dead"]:
+            return already(chart.source, "a dead letter already")
+        case [b"type", kind]:
+            return ignored(chart.source, f"a {kind.decode()}, not a string")
+        case [b"large", size]:
+            fault = Rejected(f"{size} bytes, more than MAX_PAYLOAD_BYTES ({app.settings.max_payload_bytes})")
+            return await failures.failed(app, NAME, chart.source, fault)
+    return await failures.failed(app, NAME, chart.source, reply)
+
+
+async def _mark_stale(app: App, charts: Sequence[_Chart]) -> list[Outcome | None]:
+    """Mark the caches of charts whose source is gone. None where the source lives again."""
+    marks = [cache.FRESH, cache.STALE]
+    replies = await failures.run_repeatable(
+        app, STALE_CHART, [([chart.source, chart.cache_key], marks) for chart in charts]
+    )
+    return [await _marked(app, chart, reply) for chart, reply in zip(charts, replies, strict=True)]
+
+
+async def _marked(app: App, chart: _Chart, reply: Any) -> Outcome | None:
+    match reply:
+        case b"marked":
+            return processed(chart.source, "source gone, cache marked stale")
+        case b"none":
+            return ignored(chart.source, "source gone, no fresh cache")
+        case b"live":
+            return None
+    return await failures.failed(app, NAME, chart.source, reply)
+
+
+async def _render(app: App, source: _Source) -> _Rendered:
+    """The cache of a chart. Raises Rejected, WorkTimeout, or what rendering raises."""
+    if len(source.payload.parts[0]) > THREAD_BYTES:
+        return await off_loop(app.settings.work_timeout_s, _render_now, source, app.settings.chart_max_points)
+    await asyncio.sleep(0)  # let the other functions run
+    return _render_now(source, app.settings.chart_max_points)
+
+
+def _render_now(source: _Source, max_points: int) -> _Rendered:
+    update = cache.describe_update(source.chart.chart_id, source.chart.data_type, source.payload.digest)
+    return _Rendered(source, update, cache.render(source.payload.parts[0], update, max_points))
+
+
+async def _committed(app: App, rendered: _Rendered, reply: Any) -> Outcome | None:
+    source = rendered.source
+    match reply:
+        case b"committed":
+            if 0 <= (lag_ms := _USUAL_TTL_MS - source.ttl_ms) <= _USUAL_TTL_MS:
+                telemetry.lag(NAME, lag_ms)
+            return processed(source.chart.source)
+        case b"same":
+            return duplicate(source.chart.source)
+        case b"moved":
+            return None
+    return await failures.failed(app, NAME, source.chart.source, reply, source.payload)
+
+
+def _dependent_queries(settings: Settings, update: cache.Update) -> list[bytes]:
+    """Keys of the query caches that CHART_QUERIES maps to the chart."""
+    both = f"{update.chart_id}:{update.data_type}"
+    return [
+        namespaces.build(namespaces.QUERY_CACHE, query_id)
+        for query_id, globs in settings.chart_queries.items()
+        if any(fnmatchcase(both if ":" in glob else update.chart_id, glob) for glob in globs)
+    ]
+
+
+async def replay(app: App, key: bytes, payload: Payload) -> Outcome:
+    """Write a cache, marked stale, from a dead letter whose source is gone, unless there is a cache."""
+    chart = _chart_of(key)
+    if chart is None:
+        return ignored(key, NOT_OURS)
+    try:
+        rendered = await _render(app, _Source(chart, payload, -1))
+    except Exception as error:
+        return await failures.failed(app, NAME, key, error, payload)
+    document = cache.STALE + rendered.document.removeprefix(cache.FRESH)
+    if await app.redis.set(chart.cache_key, document, ex=namespaces.CHART_CACHE_TTL_S, nx=True):
+        return processed(key, "cache rendered from the dead letter, marked stale")
+    return already(key, "there is a cache")

@@ -1,0 +1,326 @@
+"""Dead letters: keys that were given up, each with why, when, how often, and the payload itself to be replayed.
+
+A letter is told by reactor, key and digest of the content, so the same content is one letter however often and by
+however many workers it is buried. Letters live in Redis for 7 days after they were last buried, bounded in number and
+bytes; when full, the oldest go first and that is counted. Their keys are in the clear: see retries.py for who may
+use it.
+
+bury.lua keeps a letter, its payload, the index, the totals and the mark in one step. The mark is a key of its own with
+the digest of the content that was given up: whoever finds that content again leaves it alone, and any other content
+gets its chance.
+"""
+
+import asyncio
+import hashlib
+import re
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import msgspec
+
+from shared import namespaces
+from shared.app import App
+from shared.delivery import retries
+from shared.errors import KeyspaceError
+from shared.privacy.masking import printable
+from shared.reactor import Payload, Withheld
+from shared.store.script import Script
+
+BURY = Script(__file__, "bury")
+DISCARD = Script(__file__, "discard")
+LIST_DEAD_LETTERS = Script(__file__, "list_dead_letters")
+
+MAX_PAGE = 500
+THREAD_BYTES = 64 * 1024
+"""Payloads from here on are packed and unpacked in a thread: at this size it takes a few ms."""
+NO_DIGEST = b"-"
+"""The mark of a letter without a payload."""
+
+_STORE = [
+    namespaces.build(kind)
+    for kind in (namespaces.DEAD_INDEX, namespaces.DEAD_LETTERS, namespaces.DEAD_PAYLOADS, namespaces.DEAD_TOTALS)
+]
+_INDEX, _LETTERS, _PAYLOADS, _ = _STORE
+_RETRIES = [namespaces.build(namespaces.RETRY_DUE), namespaces.build(namespaces.RETRY_ENTRIES)]
+_ID = re.compile(r"[0-9a-f]{32}")
+_HEADER = re.compile(rb"(\d{1,10}) (\d{1,15}) (\d{1,15}) (\w+)\n")
+_HEADER_BYTES = 10 + 15 + 15 + 4
+"""Its length at the most, without the reactor."""
+_CURSOR = re.compile(r"(-?(?:inf|\d[\d.e+-]*)):(.+)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """`message` is on one line and never holds input. `digest` is None where there was no payload to keep,
+    `payload_bytes` its size as it was read, `payload_kept` False where it alone is above DEAD_LETTERS_MAX_BYTES or must
+    not be kept."""
+
+    id: str
+    reactor: str
+    key: bytes
+    error: str
+    message: str
+    attempts: int
+    first_ms: int
+    last_ms: int
+    digest: str | None
+    payload_bytes: int
+    payload_kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """`next_cursor` is None at the end. `unreadable` letters, written over by another application, were skipped."""
+
+    letters: list[Letter]
+    next_cursor: str | None
+    unreadable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Letters there are, the bytes that they take in Redis, and how many went because it was full."""
+
+    count: int
+    bytes: int
+    dropped: int
+
+
+class _Body(msgspec.Struct, array_like=True, frozen=True):
+    """What of a letter only Python reads. `packed_bytes` is the payload's size in msgpack, before compression."""
+
+    key: bytes
+    error: str
+    message: str
+    digest: str | None
+    payload_bytes: int
+    packed_bytes: Annotated[int, msgspec.Meta(ge=0, lt=2**31)]
+    payload_kept: bool
+
+
+class _Packed(msgspec.Struct, array_like=True, frozen=True):
+    """A payload before compression."""
+
+    shape: Literal["string", "list", "hash"]
+    parts: list[bytes]
+
+
+async def bury(
+    app: App,
+    reactor: str,
+    key: bytes,
+    error: BaseException,
+    payload: Payload | Withheld | None,
+    *,
+    attempts: int = 1,
+) -> str:
+    """Keep a dead letter, mark its content and forget its retries, all at once. Returns the letter's id.
+
+    The same content again updates its letter: error, last time, attempts added up. The first time is that of the first
+    failure that is known.
+
+    Raises redis.exceptions.RedisError or OSError when Redis is away. A call whose answer was lost and that is made
+    again adds its attempts twice and changes nothing else.
+    """
+    digest = payload.digest.encode() if payload else NO_DIGEST
+    letter_id = _id_of(reactor, key, digest)
+    kept = payload if isinstance(payload, Payload) else None
+    payload_bytes = sum(map(len, kept.parts)) if kept else 0
+    packed_bytes, packed = await _off_loop(payload_bytes, _pack, kept) if kept else (0, b"")
+    body = _Body(
+        key,
+        *retries.describe(error),
+        digest=payload.digest if payload else None,
+        payload_bytes=payload_bytes,
+        packed_bytes=packed_bytes,
+        payload_kept=kept is not None,
+    )
+    letter_bytes = _HEADER_BYTES + len(reactor) + len(msgspec.msgpack.encode(body))
+    if letter_bytes + len(packed) > app.settings.dead_letters_max_bytes:
+        body, packed = msgspec.structs.replace(body, payload_kept=False), b""
+    await app.run(
+        BURY,
+        keys=[*_STORE, mark_key(reactor, key), *_RETRIES],
+        args=[
+            *_bounds(app),
+            letter_id,
+            reactor,
+            retries.member(reactor, key),
+            attempts,
+            msgspec.msgpack.encode(body),
+            packed,
+            digest,
+            namespaces.DEAD_MARK_TTL_S,
+        ],
+    )
+    return letter_id
+
+
+def mark_key(reactor: str, key: bytes) -> bytes:
+    """Where the digest of the content of `key` stands that this reactor has given up, NO_DIGEST if it had none."""
+    return namespaces.build(namespaces.DEAD_MARK, _sha1(retries.member(reactor, key)))
+
+
+async def list_page(app: App, *, reactor: str | None = None, cursor: str | None = None, limit: int = 50) -> Page:
+    """Up to `limit` letters (at most MAX_PAGE), newest first by last time, of one reactor or of all.
+
+    `cursor` is the `next_cursor` of the page before. A letter is on one page of a walk at most, and those that stay as
+    they are meanwhile are on one exactly; one that is buried again becomes the newest.
+
+    Raises KeyspaceError for a cursor that is none.
+    """
+    time, last_id = _parse_cursor(cursor)
+    limit = min(max(limit, 1), MAX_PAGE)
+    await totals(app)
+    letters: list[Letter] = []
+    unreadable = 0
+    while True:
+        time, last_id, *found = await app.run(
+            LIST_DEAD_LETTERS, keys=[_INDEX, _LETTERS], args=[time, last_id, limit - len(letters), reactor or ""]
+        )
+        for letter_id, raw in zip(found[::2], found[1::2], strict=True):
+            try:
+                letters.append(_decode(letter_id.decode("latin-1"), raw)[0])
+            except KeyspaceError:
+                unreadable += 1
+        if not time:
+            return Page(letters, None, unreadable)
+        if len(letters) == limit:
+            return Page(letters, f"{time.decode()}:{last_id.decode('latin-1')}", unreadable)
+
+
+async def get(app: App, letter_id: str) -> Letter | None:
+    """The letter with this id; None when there is none.
+
+    Raises KeyspaceError when another application wrote over it.
+    """
+    found = await _find(app, letter_id)
+    return found[0] if found else None
+
+
+async def payload(app: App, letter_id: str) -> Payload | None:
+    """The payload of a letter; None when there is no such letter, or none of its payload.
+
+    Raises KeyspaceError when another application wrote over either.
+    """
+    found = await _find(app, letter_id)
+    if found is None:
+        return None
+    letter, packed_bytes = found
+    packed = await _field(app, _PAYLOADS, letter_id)
+    if packed is None or letter.digest is None:
+        return None
+    content = await _off_loop(letter.payload_bytes, _unpack, packed, packed_bytes)
+    if content is None:
+        raise KeyspaceError(f"the payload of dead letter {letter_id} cannot be read")
+    return Payload(content.shape, letter.digest, content.parts)
+
+
+async def discard(app: App, letter_id: str) -> bool:
+    """Remove a letter, its payload and its mark. False when there is no such letter."""
+    try:
+        letter = await get(app, letter_id)
+    except KeyspaceError:  # its key is unknown, so its mark stays until it runs out
+        return bool(await app.run(DISCARD, keys=_STORE, args=[letter_id]))
+    if letter is None:
+        return False
+    mark = letter.digest or NO_DIGEST
+    return bool(await app.run(DISCARD, keys=[*_STORE, mark_key(letter.reactor, letter.key)], args=[letter_id, mark]))
+
+
+async def totals(app: App) -> Totals:
+    """What is there now, after letters past their 7 days are gone."""
+    return Totals(*await app.run(BURY, keys=_STORE, args=_bounds(app)))
+
+
+def _bounds(app: App) -> list[int]:
+    return [app.settings.dead_letters_max, app.settings.dead_letters_max_bytes, namespaces.DEAD_LETTER_TTL_S]
+
+
+def _sha1(data: bytes) -> str:
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
+
+
+def _id_of(reactor: str, key: bytes, digest: bytes) -> str:
+    framed = b"".join(b"%d:%b" % (len(part), part) for part in (reactor.encode(), key, digest))
+    return _sha1(framed)[:32]
+
+
+def _pack(payload: Payload) -> tuple[int, bytes]:
+    """The size before compression, and the payload compressed."""
+    packed = msgspec.msgpack.encode((payload.shape, list(payload.parts)))
+    return len(packed), zlib.compress(packed)
+
+
+def _unpack(packed: bytes, packed_bytes: int) -> _Packed | None:
+    """None when it is no payload of `packed_bytes`; what another application wrote there is inflated no further."""
+    try:
+        inflated = zlib.decompressobj().decompress(packed, packed_bytes or 1)  # 0 would mean no limit
+        return msgspec.msgpack.decode(inflated, type=_Packed)
+    except (zlib.error, ValueError):
+        return None
+
+
+async def _off_loop[T, **P](size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    return await asyncio.to_thread(work, *args, **kwargs) if size >= THREAD_BYTES else work(*args, **kwargs)
+
+
+async def _find(app: App, letter_id: str) -> tuple[Letter, int] | None:
+    """A letter and the size of its payload before compression."""
+    if not _ID.fullmatch(letter_id):
+        return None
+    raw = await _field(app, _LETTERS, letter_id)
+    return None if raw is None else _decode(letter_id, raw)
+
+
+async def _field(app: App, key: bytes, letter_id: str) -> bytes | None:
+    from redis.exceptions import ResponseError
+
+    try:
+        found = await app.redis.hget(key, letter_id)
+    except ResponseError as fault:
+        if str(fault).startswith("WRONGTYPE"):
+            return None  # another application's; the next letter makes it ours again
+        raise
+    return found if isinstance(found, bytes) else None
+
+
+def _decode(letter_id: str, raw: bytes) -> tuple[Letter, int]:
+    header = _HEADER.match(raw)
+    try:
+        if header is None or not _ID.fullmatch(letter_id):
+            raise ValueError
+        body = msgspec.msgpack.decode(raw[header.end() :], type=_Body)
+        attempts, first_ms, last_ms, reactor = header.groups()
+        letter = Letter(
+            id=letter_id,
+            reactor=reactor.decode(),
+            key=body.key,
+            error=body.error,
+            message=body.message,
+            attempts=int(attempts),
+            first_ms=int(first_ms),
+            last_ms=int(last_ms),
+            digest=body.digest,
+            payload_bytes=body.payload_bytes,
+            payload_kept=body.payload_kept,
+        )
+    except ValueError:  # msgspec's errors are ValueErrors too
+        raise KeyspaceError(f"dead letter {printable(letter_id.encode())} cannot be read") from None
+    return letter, body.packed_bytes
+
+
+def _parse_cursor(cursor: str | None) -> tuple[str, bytes]:
+    """Time and id of the last letter of a page, as list_dead_letters.lua takes them."""
+    if cursor is None:
+        return "+inf", b""
+    found = _CURSOR.fullmatch(cursor)
+    try:
+        if found is None:
+            raise ValueError
+        float(found[1])
+        return found[1], found[2].encode("latin-1")
+    except ValueError:
+        raise KeyspaceError("the cursor is none of this list's") from None

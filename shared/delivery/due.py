@@ -1,0 +1,49 @@
+"""Keys whose time has come: retries after their backoff, and keys that a reactor itself scheduled."""
+
+import time
+from collections.abc import Sequence
+
+from shared.app import App
+from shared.delivery import retries
+from shared.delivery.scan import GROUP, react_in_groups
+from shared.reactor import Cause, Reactor, Result
+
+_STILL_FAILING = frozenset({Result.RETRIED, Result.DEAD, Result.LATER})
+
+
+async def retry_due(app: App, reactors: Sequence[Reactor], *, budget_s: float) -> int:
+    """React again to the keys whose retry is due, and forget the failures of those that succeed. Returns how many.
+
+    Raises what the Redis client raises when Redis is away; the keys are then due again after a lease.
+    """
+    by_name = {reactor.name: reactor for reactor in reactors}
+    deadline_s = time.monotonic() + budget_s
+    count = 0
+    while due := await retries.take_due(app, GROUP):
+        for name, keys in due.items():
+            if reactor := by_name.get(name):  # another version of the app may have further reactors
+                outcomes = await react_in_groups(app, reactor, keys, Cause.RETRY, "retry")
+                settled = [outcome.key for outcome in outcomes if outcome.result not in _STILL_FAILING]
+                await retries.clear(app, name, settled)
+                postponed = [outcome.key for outcome in outcomes if outcome.result is Result.LATER]
+                await retries.put_back(app, name, postponed)
+                count += len(keys)
+        if time.monotonic() >= deadline_s:
+            break
+    return count
+
+
+async def react_to_due(app: App, reactor: Reactor, *, budget_s: float) -> int:
+    """React to the keys whose own time has come, such as a session's expiry. Returns how many.
+
+    Raises what the Redis client raises when Redis is away; the keys are then due again after a lease.
+    """
+    if reactor.take_due is None:
+        return 0
+    deadline_s = time.monotonic() + budget_s
+    count = 0
+    while due := await reactor.take_due(app, GROUP):
+        count += len(await react_in_groups(app, reactor, due, Cause.DUE, "schedule"))
+        if time.monotonic() >= deadline_s:
+            break
+    return count

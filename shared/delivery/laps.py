@@ -1,0 +1,78 @@
+"""A bulk scan without a lease, lap after lap until a lap finds nothing more to do: for when much is waiting."""
+
+import secrets
+from collections import Counter
+from collections.abc import Sequence
+
+from shared.app import App
+from shared.delivery.scan import GROUP, Feed, Scan, react_to_feed
+from shared.reactor import Cause, Reactor, Result
+
+MAX_SEEN = 100_000
+"""Keys that laps remember, by their hashes: 20 MB. Further keys are looked at again in each lap."""
+_DONE = frozenset({Result.PROCESSED, Result.DUPLICATE, Result.IGNORED, Result.REJECTED, Result.DEAD})
+
+
+class Laps:
+    """The laps of one bulk scan over the keys of `reactors`.
+
+    The first lap starts at a random cursor, so that several instances that start at once do not all take the same keys:
+    SCAN continues from any number. Keys that a lap has seen done are skipped from then on: what happens to them later
+    has events of its own. Laps are for new keys only (Cause.BULK) while they find many; a lap that found few is
+    followed by one that also looks at the keys it passed over.
+    """
+
+    def __init__(self, reactors: Sequence[Reactor]) -> None:
+        self._reactors = reactors
+        self._feed: Feed | None = None
+        self._whole = False
+        self._effects = False
+        self._processed_before = 0
+        self._new_only = True
+        self._seen: set[int] = set()
+        self._passed: set[int] = set()
+        self.seen = 0
+        self.outcomes: Counter[Result] = Counter()
+        self.laps = 0
+        """Complete laps so far."""
+        self.ended = False
+
+    @property
+    def processed(self) -> int:
+        return self.outcomes[Result.PROCESSED]
+
+    async def advance(self, app: App, until_s: float, function: str = "sweep") -> None:
+        """React until `until_s` (time.monotonic) or the end of a lap. Raises what the Redis client raises."""
+        from redis.exceptions import ResponseError
+
+        if self._feed is None:
+            scan = Scan(self._reactors, cursor=0 if self._whole else secrets.randbits(62))
+            self._feed = Feed(app, scan, self._passed if self._new_only else self._seen)
+        cause = Cause.BULK if self._new_only else Cause.RECONCILE
+        try:
+            outcomes = await react_to_feed(
+                self._feed, cause, scan_until_s=until_s, react_until_s=until_s, function=function
+            )
+        except ResponseError:
+            if self._whole:
+                raise
+            self._feed, self._whole = None, True  # this server accepts only cursors of its own
+            return
+        hashes = [hash(outcome.key) for outcome in outcomes]
+        done = [key for key, outcome in zip(hashes, outcomes, strict=True) if outcome.result in _DONE]
+        self._seen.update(done[: max(0, MAX_SEEN - len(self._seen))])
+        passed = hashes if self._new_only else done
+        self._passed.update(passed[: max(0, MAX_SEEN - len(self._passed))])
+        before = self.processed
+        self.seen += len(outcomes)
+        self.outcomes.update(outcome.result for outcome in outcomes)
+        self._effects |= self.processed > before
+        if self._feed.done:
+            self._end_lap()
+
+    def _end_lap(self) -> None:
+        self.laps += self._whole
+        self.ended = self._whole and not self._effects and not self._new_only
+        self._new_only = self.processed - self._processed_before >= GROUP or not self._whole
+        self._processed_before = self.processed
+        self._feed, self._whole, self._effects = None, True, False

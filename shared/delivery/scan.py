@@ -1,0 +1,205 @@
+"""Scanning the keyspace for a reactor's keys, and reacting to them in groups.
+
+SCAN promises to return whatever was there during the whole of a pass, so a pass finds every key whose event was lost.
+What it returns twice, or what another worker reacts to at the same time, the reactors find done.
+"""
+
+import asyncio
+import math
+import time
+from collections import deque
+from collections.abc import Container, Sequence
+from typing import Any
+
+from shared import telemetry
+from shared.app import App
+from shared.delivery import retries
+from shared.reactor import Cause, Outcome, Reactor, Result, Scanned, later
+
+GROUP = 64
+"""Keys that a reactor gets at once: what its scripts take in one round trip."""
+PAGE = 8 * GROUP
+"""Keys that a page of SCAN should match: enough that finding them costs little beside reacting to them."""
+MAX_COUNT = 1000
+"""Largest COUNT for SCAN: about 0.5 ms of Redis' time, during which it serves nobody else."""
+WINDOW = 4
+"""Groups in progress at once: while one is computed, Redis reads or writes the others."""
+_SILENT = frozenset({Result.DUPLICATE, Result.IGNORED, Result.LATER})
+
+
+class Scan:
+    """One pass over the patterns of `reactors`, page by page. `index` and `cursor` tell where it continues."""
+
+    def __init__(self, reactors: Sequence[Reactor], index: int = 0, cursor: int = 0) -> None:
+        self._places = places(reactors)
+        self._count = GROUP
+        self.index = index
+        self.cursor = cursor
+
+    @property
+    def done(self) -> bool:
+        return self.index >= len(self._places)
+
+    async def page(self, app: App) -> tuple[Reactor, list[bytes]]:
+        """The next keys to react to, without duplicates, and their reactor. Raises what the Redis client raises.
+
+        COUNT is how many keys Redis looks at; it is chosen so that about PAGE of them match.
+        """
+        reactor, scanned = self._places[self.index]
+        reply: tuple[int, list[Any]] = await app.redis.scan(self.cursor, match=scanned.pattern, count=self._count)
+        self.cursor, matches = reply
+        keys = [key for key in dict.fromkeys(map(scanned.key_of, matches)) if key is not None]
+        self._count = min(MAX_COUNT, max(GROUP, self._count * PAGE // max(1, len(keys))))
+        if self.cursor == 0:
+            self.index += 1
+        return reactor, keys
+
+
+def places(reactors: Sequence[Reactor]) -> list[tuple[Reactor, Scanned]]:
+    """The patterns of a pass, in its order."""
+    return [(reactor, scanned) for reactor in reactors for scanned in reactor.scanned]
+
+
+class Feed:
+    """The keys that a scan finds, in groups of one reactor each, for several workers to take.
+
+    Keys whose hash is in `skip` are left out. So are keys that wait for a retry: a pass must not shorten their backoff.
+    """
+
+    def __init__(self, app: App, scan: Scan, skip: Container[int] = frozenset()) -> None:
+        self.app = app
+        self.scan = scan
+        self._skip = skip
+        self._until_s = math.inf
+        self._pending: deque[tuple[Reactor, list[bytes]]] = deque()
+        self._waiting: list[Outcome] = []
+        self._fetching: asyncio.Task[None] | None = None
+        self._fetched = False
+
+    @property
+    def empty(self) -> bool:
+        return not self._pending
+
+    @property
+    def done(self) -> bool:
+        """Whether the pass is complete and every group was taken."""
+        return self.scan.done and self.empty
+
+    def take_waiting(self) -> list[Outcome]:
+        """An outcome for each key that waits for a retry, since the last call."""
+        waiting, self._waiting = self._waiting, []
+        return waiting
+
+    async def next_group(self) -> tuple[Reactor, list[bytes]] | None:
+        """Up to GROUP keys; None when there are no more. Raises what the Redis client raises."""
+        while self._keys < GROUP and (fetching := self._fetch_more()):
+            await asyncio.wait([fetching])
+            fetching.result()
+        if not self._pending:
+            return None
+        reactor, keys = self._pending[0]
+        group, keys[:GROUP] = keys[:GROUP], []
+        if not keys:
+            self._pending.popleft()
+        if self._keys < WINDOW * GROUP:  # so that no worker waits for the next page
+            self._fetch_more()
+        return reactor, group
+
+    def begin(self, until_s: float) -> None:
+        """Scan until then (time.monotonic), and one page at least: a pass with hardly any time still makes progress."""
+        self._until_s, self._fetched = until_s, False
+
+    async def stop(self) -> BaseException | None:
+        """Wait for the page that is being fetched; returns its error."""
+        if self._fetching is None:
+            return None
+        await asyncio.wait([self._fetching])
+        return self._fetching.exception()
+
+    @property
+    def _keys(self) -> int:
+        return sum(len(keys) for _, keys in self._pending)
+
+    def _fetch_more(self) -> asyncio.Task[None] | None:
+        """The fetch that is in progress, or failed, or a new one; None when the scan has to end."""
+        if self._fetching is not None and (not self._fetching.done() or self._fetching.exception()):
+            return self._fetching
+        if self.scan.done or (self._fetched and time.monotonic() >= self._until_s):
+            return None
+        self._fetched = True
+        self._fetching = asyncio.create_task(self._fetch())
+        return self._fetching
+
+    async def _fetch(self) -> None:
+        reactor, page = await self.scan.page(self.app)
+        skip = self._skip
+        keys = [key for key in page if hash(key) not in skip]
+        if not keys:
+            return
+        telemetry.count(reactor.name, "swept", len(keys))
+        if waiting := await retries.not_yet_due(self.app, reactor.name, keys):
+            self._waiting += [later(key, "waits for its retry") for key in keys if key in waiting]
+            keys = [key for key in keys if key not in waiting]
+        if self._pending and self._pending[-1][0] is reactor:
+            self._pending[-1][1].extend(keys)
+        elif keys:
+            self._pending.append((reactor, keys))
+
+
+async def react_to_feed(
+    feed: Feed,
+    cause: Cause,
+    *,
+    scan_until_s: float,
+    react_until_s: float = math.inf,
+    function: str = "sweep",
+) -> list[Outcome]:
+    """Scan until `scan_until_s` (time.monotonic) or the end of the pass, and react to what it finds: the outcomes.
+
+    No group is started after `react_until_s`; what the feed still holds is for the next call. Outcomes are recorded
+    under `function`. WINDOW groups are in progress at once. Raises what the Redis client raises while scanning.
+    """
+    outcomes: list[Outcome] = []
+    first = True
+    feed.begin(scan_until_s)
+
+    async def work() -> None:
+        nonlocal first
+        while first or time.monotonic() < react_until_s:
+            first = False
+            group = await feed.next_group()
+            if group is None:
+                return
+            reactor, keys = group
+            group_cause = Cause.RECONCILE if cause is Cause.BULK and not reactor.bulk else cause
+            outcomes.extend(await react_to_group(feed.app, reactor, keys, group_cause, function))
+            await asyncio.sleep(0)  # let the other functions run
+
+    # Where one worker fails to scan, the others finish the groups that they have claimed.
+    errors = await asyncio.gather(*(work() for _ in range(WINDOW)), return_exceptions=True)
+    for error in [*errors, await feed.stop()]:
+        if error is not None:
+            raise error
+    return outcomes + feed.take_waiting()
+
+
+async def react_in_groups(
+    app: App, reactor: Reactor, keys: Sequence[bytes], cause: Cause, function: str
+) -> list[Outcome]:
+    """React to any number of keys, GROUP at a time; outcomes are recorded under `function`."""
+    outcomes: list[Outcome] = []
+    for start in range(0, len(keys), GROUP):
+        outcomes += await react_to_group(app, reactor, keys[start : start + GROUP], cause, function)
+    return outcomes
+
+
+async def react_to_group(
+    app: App, reactor: Reactor, keys: Sequence[bytes], cause: Cause, function: str
+) -> list[Outcome]:
+    """React to up to GROUP keys at once, and record what was done."""
+    started_s = time.perf_counter()
+    outcomes = await reactor.react(app, keys, cause)
+    duration_ms = (time.perf_counter() - started_s) * 1000
+    effects = [outcome for outcome in outcomes if outcome.result not in _SILENT]
+    telemetry.record_group(function, reactor.name, cause.source, effects, duration_ms, app.settings.audit_key)
+    return outcomes

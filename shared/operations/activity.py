@@ -1,0 +1,165 @@
+"""The statistics of all instances by minute, as minute_counts.py has them written: read, summed up, told as percentiles."""
+
+import math
+import time
+from collections import Counter, defaultdict
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final
+
+import msgspec
+
+from shared import namespaces
+from shared.app import App
+from shared.reactor import Result, Source
+from shared.registry import NAMES
+from shared.store.script import Script
+from shared.telemetry import minute_counts
+
+READ_MINUTE_COUNTS = Script(__file__, "read_minute_counts")
+
+MAX_MINUTES = namespaces.STATISTICS_TTL_S // 60
+SOURCES: Final = tuple(source.value for source in Source)
+_OUTCOMES = frozenset(result.value for result in Result)
+_BUCKETS = frozenset(map(str, range(len(minute_counts.BUCKETS_MS))))
+_MAX_FIELDS = 1000
+"""Above what a minute of ours can have: per reactor 35 outcomes and two histograms of 57 buckets."""
+_HALF_BUCKET = math.sqrt(minute_counts.BUCKETS_MS[0] / minute_counts.BUCKETS_MS[1])
+"""From a bucket's upper bound to its geometric middle."""
+
+
+class Percentiles(msgspec.Struct, frozen=True):
+    """Of `count` values, in ms, each exact to 15 %."""
+
+    count: int
+    p50: float
+    p95: float
+    p99: float
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Of the `count` reactions of one minute, in ms, each exact to 15 %."""
+
+    count: int
+    p50: float
+    p99: float
+
+
+type Outcomes = dict[str, dict[str, dict[str, int]]]
+"""Reactor, source and outcome to how many."""
+
+
+class Minute(msgspec.Struct, frozen=True):
+    """One minute; what did not happen in it is left out. `minute` is when it began."""
+
+    minute: str
+    outcomes: Outcomes
+    latency: dict[str, Latency]
+
+
+class Stats(msgspec.Struct, frozen=True):
+    """`minutes` oldest first, without gaps; the last one is still going on. `latency_ms` is how long reactions to
+    events took, `lag_ms` how long effects came after their writes, both over the whole range and by reactor."""
+
+    begin: str = msgspec.field(name="from")
+    end: str = msgspec.field(name="to")
+    minutes: list[Minute]
+    latency_ms: dict[str, Percentiles]
+    lag_ms: dict[str, Percentiles]
+
+
+class _Counts:
+    """The counts of a range: outcomes by reactor, source and outcome, histograms by reactor."""
+
+    def __init__(self) -> None:
+        self.outcomes: Outcomes = {}
+        self.latency: defaultdict[str, Counter[int]] = defaultdict(Counter)
+        self.lag: defaultdict[str, Counter[int]] = defaultdict(Counter)
+
+    def add(self, field: bytes, count: int) -> None:
+        """Add a field of a minute's hash; one that is none of ours is left out."""
+        match _parse_field(field):
+            case "n", reactor, source, outcome:
+                self.outcomes.setdefault(reactor, {}).setdefault(source, {})[outcome] = count
+            case "d", reactor, bucket:
+                self.latency[reactor][int(bucket)] = count
+            case "l", reactor, bucket:
+                self.lag[reactor][int(bucket)] = count
+
+
+@lru_cache(maxsize=_MAX_FIELDS)
+def _parse_field(field: bytes) -> tuple[str, ...]:
+    """The words of a field; () for one that is none of ours. Every minute has much the same ones."""
+    match field.decode("latin-1").split(" "):
+        case ["n", reactor, source, outcome] if reactor in NAMES and source in SOURCES and outcome in _OUTCOMES:
+            return "n", reactor, source, outcome
+        case ["d" | "l" as what, reactor, bucket] if reactor in NAMES and bucket in _BUCKETS:
+            return what, reactor, bucket
+    return ()
+
+
+async def read(app: App, minutes: int = 60) -> Stats:
+    """The last `minutes` minutes (1 to MAX_MINUTES), the present one included: one round trip.
+
+    Raises what the Redis client raises.
+    """
+    now_s = time.time()
+    numbers = range(int(now_s) // 60 - minutes + 1, int(now_s) // 60 + 1)
+    calls: list[tuple[list[bytes], list[int]]] = [
+        ([namespaces.build(namespaces.STATISTICS, str(number))], [_MAX_FIELDS]) for number in numbers
+    ]
+    replies = await app.run_many(READ_MINUTE_COUNTS, calls)
+    latency: defaultdict[str, Counter[int]] = defaultdict(Counter)
+    lag: defaultdict[str, Counter[int]] = defaultdict(Counter)
+    read_minutes = []
+    for number, reply in zip(numbers, replies, strict=True):
+        counts = _counts_of(reply)
+        read_minutes.append(_minute(number, counts))
+        for reactor in NAMES:
+            latency[reactor].update(counts.latency[reactor])
+            lag[reactor].update(counts.lag[reactor])
+    return Stats(
+        begin=_iso(numbers[0] * 60),
+        end=_iso(now_s),
+        minutes=read_minutes,
+        latency_ms={reactor: percentiles(histogram) for reactor, histogram in latency.items() if histogram.total()},
+        lag_ms={reactor: percentiles(histogram) for reactor, histogram in lag.items() if histogram.total()},
+    )
+
+
+def percentiles(histogram: Counter[int]) -> Percentiles:
+    """Of a histogram over minute_counts.BUCKETS_MS that is not empty: bucket to count."""
+    count = histogram.total()
+    return Percentiles(count, *(_percentile_ms(histogram, count, share) for share in (0.5, 0.95, 0.99)))
+
+
+def _percentile_ms(histogram: Counter[int], count: int, share: float) -> float:
+    """By nearest rank: the middle of the first bucket up to which there are `share` of the values."""
+    rank, seen = math.ceil(share * count), 0
+    for bucket in sorted(histogram):
+        seen += histogram[bucket]
+        if seen >= rank:
+            return round(minute_counts.BUCKETS_MS[bucket] * _HALF_BUCKET, 3)
+    raise ValueError("an empty histogram has no percentiles")
+
+
+def _counts_of(reply: Any) -> _Counts:
+    if isinstance(reply, Exception):
+        raise reply
+    counts = _Counts()
+    for field, count in zip(reply[::2], reply[1::2], strict=True):
+        counts.add(field, int(count))
+    return counts
+
+
+def _minute(number: int, counts: _Counts) -> Minute:
+    latency = {}
+    for reactor in NAMES:
+        if counts.latency[reactor].total():
+            found = percentiles(counts.latency[reactor])
+            latency[reactor] = Latency(found.count, found.p50, found.p99)
+    return Minute(_iso(number * 60), counts.outcomes, latency)
+
+
+def _iso(time_s: float) -> str:
+    return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,172 @@
+"""What the Redis user may do, found by trying: every command that the app uses, on a key of the doctor's own.
+
+Redis checks permissions before it looks at the key, so a command that is refused for its type was permitted. ACL DRYRUN
+would tell without trying, but came with Redis 7 and needs a permission itself.
+"""
+
+import secrets
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from shared import namespaces
+from shared.operations.doctor.findings import Finding, error, info, ok
+from shared.registry import REACTORS
+
+if TYPE_CHECKING:
+    from redis.asyncio import Redis
+
+KEY_PREFIX = "functions:doctor:"
+KEY_TTL_MS = 10_000
+# One trial per command; KEY is the doctor's key, a short string with a TTL, or none where the trial would write.
+TRIALS = """
+SET KEY doctor PX 10000|GET KEY|EXISTS KEY|TYPE KEY|STRLEN KEY|GETRANGE KEY 0 0|SETRANGE KEY 0 d|PTTL KEY|TTL KEY
+EXPIRE KEY 10|PEXPIRE KEY 10000|OBJECT ENCODING KEY|MEMORY USAGE KEY SAMPLES 1
+HSET KEY f v|HGET KEY f|HMGET KEY f|HGETALL KEY|HDEL KEY f|HLEN KEY|HEXISTS KEY f|HINCRBY KEY f 1|HSTRLEN KEY f
+HKEYS KEY|HSCAN KEY 0|LLEN KEY|LRANGE KEY 0 0
+ZADD KEY 1 m|ZREM KEY m|ZSCORE KEY m|ZCARD KEY|ZCOUNT KEY 0 0|ZRANGE KEY 0 0|ZRANGEBYSCORE KEY 0 0
+ZREVRANGEBYSCORE KEY 0 0
+XADD KEY * f v|XLEN KEY|XRANGE KEY - + COUNT 1|XREVRANGE KEY + - COUNT 1|XDEL KEY 1-1|XINFO STREAM KEY
+RENAME KEY KEY|DEL KEY|UNLINK KEY
+TIME|SCAN 0 MATCH KEY COUNT 1|SCRIPT LOAD return|EVAL return 0|EVALSHA 0000000000000000000000000000000000000000 0
+"""
+READ_PREFIXES = (*(reactor.kind.prefix for reactor in REACTORS), namespaces.SESSION_BY_USER.prefix)
+WRITTEN_PREFIXES = tuple(
+    kind.prefix
+    for kind in (
+        namespaces.RESULT,
+        namespaces.MODEL,
+        namespaces.PROCESSING,
+        namespaces.CHART_CACHE,
+        namespaces.QUERY_CACHE,
+        namespaces.STATISTICS,
+    )
+)
+PUBLISHED = (namespaces.BATCH_EVENTS_CHANNEL, namespaces.CHART_EVENTS_CHANNEL)
+
+
+def trials(key: bytes) -> list[list[bytes]]:
+    """The commands, with `key` in its place."""
+    lines = TRIALS.strip().replace("\n", "|").split("|")
+    return [[key if word == "KEY" else word.encode() for word in line.split()] for line in lines]
+
+
+async def check_access(redis: "Redis") -> list[Finding]:
+    """Try what the app needs. Raises what the Redis client raises when Redis is away."""
+    mark = secrets.token_hex(8)
+    refused = await _refused_commands(redis, f"{KEY_PREFIX}{mark}".encode())
+    refused += await _refused_keys(redis, mark)
+    refused += await _refused_channels(redis)
+    user = await _user(redis)
+    if not refused:
+        return [
+            ok("access", f"{user} may do all that the app does", "Tried, but for PUBLISH on the two event channels.")
+        ]
+    if any("read-only" in one for one in refused):
+        return [info("access", "not tried: the server takes no writes", "See the finding on its role.")]
+    return [
+        error(
+            "access",
+            f"{user} is refused: {', '.join(refused)}",
+            "What needs them fails, and is retried until it becomes a dead letter, or is never heard of.",
+            "Give the user these: ACL SETUSER, or in Azure a data access policy (Data Owner, or one that names them). "
+            "All that the app needs (resetchannels and & from Redis 6.2 on):",
+            (acl_rules(),),
+        )
+    ]
+
+
+def acl_rules() -> str:
+    """The rules of a user who may do what the app does, and no more than that by key and channel."""
+    names = sorted({_acl_name(words) for words in trials(b"KEY")})
+    channels = [f"&{reactor.channel}" for reactor in REACTORS] + [f"&{channel.decode()}" for channel in PUBLISHED]
+    commands = [
+        *names,
+        "+client|setname",
+        "+publish",
+        "+psubscribe",
+        "+subscribe",
+        "+punsubscribe",
+        "+unsubscribe",
+        "+info",
+        "+ping",
+    ]
+    keys = ["~nextauth:session:*", "~fabric:*", "~fastapi:*", "~functions:*"]
+    return " ".join(["ACL SETUSER NAME on", *keys, "resetchannels", *channels, *commands])
+
+
+def _acl_name(words: Sequence[bytes]) -> str:
+    name = words[0].decode().lower()
+    return f"+{name}|{words[1].decode().lower()}" if name in {"script", "object", "memory", "xinfo"} else f"+{name}"
+
+
+async def _refused_commands(redis: "Redis", key: bytes) -> list[str]:
+    """Names of the commands of `trials` that this user may not run."""
+    from redis.exceptions import NoPermissionError, ReadOnlyError
+
+    commands = trials(key)
+    clean_up = [[b"PEXPIRE", key, str(KEY_TTL_MS).encode()], [b"UNLINK", key]]  # should UNLINK be refused
+    replies = await _each(redis, [*commands, *clean_up])
+    if any(isinstance(reply, ReadOnlyError) for reply in replies):
+        return ["writes (read-only)"]
+    refused = [
+        command[0].decode()
+        for command, reply in zip(commands, replies, strict=False)
+        if isinstance(reply, NoPermissionError) and not _for_its_key(reply)
+    ]
+    return refused + [f"keys {KEY_PREFIX}*"] * any(map(_for_its_key, replies))
+
+
+async def _refused_keys(redis: "Redis", mark: str) -> list[str]:
+    """Key patterns that this user may not read or write. No key of the names that are tried exists, so nothing changes
+    and no event follows: EXPIRE needs the permission to write."""
+    patterns = [(b"EXISTS", prefix) for prefix in READ_PREFIXES] + [(b"EXPIRE", prefix) for prefix in WRITTEN_PREFIXES]
+    commands = [[name, prefix + f"doctor-{mark}".encode()] + [b"1"] * (name == b"EXPIRE") for name, prefix in patterns]
+    replies = await _each(redis, commands)
+    if all(map(_for_its_key, replies)):
+        return ["keys of the app"]
+    return [
+        f"keys {prefix.decode()}*" for (_, prefix), reply in zip(patterns, replies, strict=True) if _for_its_key(reply)
+    ]
+
+
+def _for_its_key(reply: Any) -> bool:
+    """Whether Redis, of whatever version, refused the key and not the command."""
+    from redis.exceptions import NoPermissionError
+
+    return isinstance(reply, NoPermissionError) and "to access" in str(reply)
+
+
+async def _refused_channels(redis: "Redis") -> list[str]:
+    """Channel patterns that this user may not subscribe to."""
+    from redis.exceptions import NoPermissionError
+
+    refused = []
+    for reactor in REACTORS:
+        pubsub = redis.pubsub()
+        try:
+            await pubsub.psubscribe(reactor.channel)
+            await pubsub.get_message(timeout=1)
+        except NoPermissionError:
+            refused.append(f"PSUBSCRIBE {reactor.channel}")
+        finally:
+            await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py has no annotation here
+    return refused
+
+
+async def _each(redis: "Redis", commands: Sequence[Sequence[bytes]]) -> list[Any]:
+    """A reply or an exception per command: one round trip."""
+    pipeline = redis.pipeline(transaction=False)
+    for command in commands:
+        pipeline.execute_command(*command)
+    replies: list[Any] = await pipeline.execute(raise_on_error=False)
+    return replies
+
+
+async def _user(redis: "Redis") -> str:
+    from redis.exceptions import ResponseError
+
+    try:
+        name: bytes | str = await redis.acl_whoami()
+    except ResponseError:
+        return "the user"
+    return f"user {name.decode(errors='backslashreplace') if isinstance(name, bytes) else name!r}"

@@ -1,0 +1,27 @@
+"""Lua scripts, each in a file beside the module that calls it."""
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+
+
+class Script:
+    """The script NAME.lua in the folder of `module_file`, read on first use.
+
+    Redis is sent the SHA-1 of the source only; `App` loads the source when Redis does not have it.
+    """
+
+    def __init__(self, module_file: str, name: str) -> None:
+        self.name = name
+        self._path = Path(module_file).with_name(f"{name}.lua")
+
+    @cached_property
+    def source(self) -> str:
+        return self._path.read_text(encoding="utf-8")
+
+    @cached_property
+    def sha(self) -> str:
+        return hashlib.sha1(self.source.encode(), usedforsecurity=False).hexdigest()
+
+    def __repr__(self) -> str:
+        return f"Script({self.name})"

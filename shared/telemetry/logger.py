@@ -1,0 +1,5 @@
+"""The logger of the app."""
+
+import logging
+
+logger = logging.getLogger("keyspace_functions")

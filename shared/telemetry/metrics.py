@@ -1,0 +1,112 @@
+"""Metrics, through the OpenTelemetry API. Without an SDK they cost next to nothing and go nowhere, except `counts`.
+
+METRICS lists them; docs/metrics.md is made from it.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from shared.reactor import Result
+from shared.telemetry import minute_counts
+
+if TYPE_CHECKING:
+    from opentelemetry import metrics
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric: what it is called, its kind and unit, its attributes, and what it tells."""
+
+    name: str
+    kind: str
+    unit: str
+    attributes: tuple[str, ...]
+    description: str
+
+
+OUTCOMES = Metric(
+    "keyspace_functions.outcomes",
+    "counter",
+    "1",
+    ("function", "outcome"),
+    "How reactions ended (processed, duplicate, ignored, rejected, retried, dead), and other events by name: malformed "
+    "trigger messages, claims taken over, leases lost, keys swept, sessions that no AUDIT_KEY opens, audit records "
+    "written, gaps in the audit log.",
+)
+DURATION = Metric("keyspace_functions.duration", "histogram", "s", ("function", "outcome"), "How long a reaction took.")
+LAG = Metric(
+    "keyspace_functions.lag", "histogram", "s", ("function",), "Time from a write to its effect, where it is known."
+)
+BACKLOG = Metric(
+    "keyspace_functions.backlog",
+    "gauge",
+    "1",
+    ("what",),
+    "What waits: `retries`, `dead_letters`, `audit_records` (not in storage yet). Set with each sweep.",
+)
+METRICS = (OUTCOMES, DURATION, LAG, BACKLOG)
+
+BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+"""Upper bounds of the histograms' buckets: a duplicate takes less than a ms, a sweep or a backlog minutes."""
+
+counts: Counter[tuple[str, str]] = Counter()
+"""(function, outcome or other event) to its number since this process started."""
+
+
+@dataclass(frozen=True)
+class _Instruments:
+    outcomes: "metrics.Counter"
+    duration: "metrics.Histogram"
+    lag: "metrics.Histogram"
+    backlog: Any
+
+
+@cache
+def _instruments() -> _Instruments:
+    """Created with the first recording: the import takes about 6 ms, which a cold start need not wait for."""
+    from opentelemetry import metrics
+
+    meter = metrics.get_meter("keyspace_functions")
+    duration, lag = (
+        meter.create_histogram(
+            metric.name, metric.unit, metric.description, explicit_bucket_boundaries_advisory=BUCKETS_S
+        )
+        for metric in (DURATION, LAG)
+    )
+    return _Instruments(
+        meter.create_counter(OUTCOMES.name, OUTCOMES.unit, OUTCOMES.description),
+        duration,
+        lag,
+        meter.create_gauge(BACKLOG.name, BACKLOG.unit, BACKLOG.description),
+    )
+
+
+def count(function: str, event: str, n: int = 1) -> None:
+    """Count `n` outcomes of `function`, or other events such as a claim taken over or keys swept."""
+    counts[function, event] += n
+    _instruments().outcomes.add(n, _attributes(function, event))
+
+
+def duration(function: str, result: Result, duration_ms: float, n: int = 1) -> None:
+    """Record the duration of `n` reactions."""
+    for _ in range(n):
+        _instruments().duration.record(duration_ms / 1000, _attributes(function, result))
+
+
+def lag(reactor: str, lag_ms: float) -> None:
+    """Record the time between a write and its effect. A negative one, from clocks that differ, counts as none."""
+    minute_counts.lag(reactor, lag_ms)
+    _instruments().lag.record(max(lag_ms, 0.0) / 1000, {"function": reactor})
+
+
+def backlog(what: str, waiting: int) -> None:
+    """Set how many of something wait."""
+    _instruments().backlog.set(waiting, {"what": what})
+
+
+@cache
+def _attributes(function: str, outcome: str) -> dict[str, str]:
+    """The attributes of a data point, created once: functions and outcomes are few. Callers do not change them."""
+    return {"function": function, "outcome": str(outcome)}

@@ -1,0 +1,103 @@
+"""A log line, counters and span attributes per outcome.
+
+Log lines name a key only masked and printable. Each record carries its parts as attributes too (function, reactor,
+masked key, ..., and invocation_id), and all of them as `effect`, for whoever renders logs (the local host's console
+does).
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+
+from shared.errors import MalformedEvent
+from shared.privacy.masking import mask_key
+from shared.reactor import Outcome, Result, Source
+from shared.telemetry import metrics, minute_counts, tracing
+from shared.telemetry.logger import logger
+from shared.telemetry.outages import in_outage
+
+_LEVEL = {
+    Result.PROCESSED: logging.INFO,
+    Result.DUPLICATE: logging.DEBUG,
+    Result.IGNORED: logging.DEBUG,
+    Result.REJECTED: logging.WARNING,
+    Result.RETRIED: logging.WARNING,
+    Result.DEAD: logging.ERROR,
+}
+
+
+def record(
+    function: str,
+    reactor: str,
+    source: Source,
+    outcome: Outcome,
+    duration_ms: float,
+    audit_key: str,
+    *,
+    event: str | None = None,
+) -> None:
+    """Count one outcome of a reactor, with its duration, and log it.
+
+    `function` is the trigger or timer that ran; `event` is Redis' name of the event, where one was the cause.
+    """
+    result = outcome.result
+    metrics.count(function, result)
+    minute_counts.outcome(reactor, source, result, duration_ms)
+    metrics.duration(function, result, duration_ms)
+    if _is_visible(result):
+        _show(function, reactor, event or source.value, outcome, duration_ms, audit_key)
+
+
+def record_group(
+    function: str, reactor: str, source: Source, outcomes: Sequence[Outcome], duration_ms: float, audit_key: str
+) -> None:
+    """As `record` for each of these outcomes, which took `duration_ms` together."""
+    for result, number in Counter([outcome.result for outcome in outcomes]).items():
+        metrics.count(function, result, number)
+        minute_counts.outcome(reactor, source, result, duration_ms, number)
+        metrics.duration(function, result, duration_ms, number)
+        if _is_visible(result):
+            for outcome in outcomes:
+                if outcome.result is result:
+                    _show(function, reactor, source.value, outcome, duration_ms, audit_key)
+
+
+def malformed(function: str, fault: MalformedEvent) -> None:
+    """Count and log a trigger message that holds no key event. It names no key, since there is none to trust."""
+    metrics.count(function, "malformed")
+    logger.warning("%s dropped a malformed trigger message: %s", function, fault)
+
+
+def _is_visible(result: Result) -> bool:
+    """Whether single outcomes of this kind are logged or traced, which costs more than counting them."""
+    return tracing.enabled() or logger.isEnabledFor(_level(result))
+
+
+def _show(function: str, reactor: str, operation: str, outcome: Outcome, duration_ms: float, audit_key: str) -> None:
+    """Log one outcome, and add it to the open span."""
+    effect = {
+        "function": function,
+        "reactor": reactor,
+        "key": mask_key(outcome.key, audit_key),
+        "operation": operation,
+        "outcome": outcome.result.value,
+        "reason": outcome.detail,
+        "duration_ms": round(duration_ms, 3),
+    }
+    attributes = {name: value for name, value in effect.items() if value is not None}
+    if tracing.enabled():
+        tracing.annotate(**attributes)
+    level = _level(outcome.result)
+    if logger.isEnabledFor(level):
+        logger.log(
+            level,
+            "%(function)s %(outcome)s %(key)s on %(operation)s in %(duration_ms).1f ms: %(reason)s",
+            effect,
+            extra={"effect": effect, "invocation_id": tracing.invocation_id.get(), **attributes},
+        )
+
+
+def _level(result: Result) -> int:
+    if result is Result.RETRIED and in_outage():
+        return logging.DEBUG  # the outage has its own lines; a further line per waiting event would flood the log
+    return _LEVEL.get(result, logging.INFO)

@@ -1,0 +1,508 @@
+"""The charts reactor on a real Redis: each promise, and each hostile value, by what is stored afterwards."""
+
+import asyncio
+import gzip
+import hashlib
+import json
+import pickle
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import msgspec
+import pytest
+
+from shared import namespaces
+from shared.app import App, open_app
+from shared.charts import reactor as charts
+from shared.charts.reactor import COMMIT_CHART, READ_CHART, STALE_CHART
+from shared.delivery import retries
+from shared.reactor import Result, duplicate, ignored, processed, rejected
+from tests.support.causes import cause
+
+T0 = 1_735_689_600_000  # 2025-01-01T00:00:00Z
+SOURCE = b"fabric:data:chart:co2-flow:realtime"
+CACHE = b"fabric:cache:chart:co2-flow:realtime"
+QUERY = b"fabric:cache:query:plant-overview"
+GONE = ("del", "evicted", "expired", "move_from", "rename_from")
+
+
+def chart(*values):
+    """The dashboard's own shape, a row a minute."""
+    return json.dumps(
+        [
+            {"timestamp": f"2025-01-01T{minute // 60:02}:{minute % 60:02}:00.000Z", "co2Flow": value}
+            for minute, value in enumerate(values)
+        ]
+    ).encode()
+
+
+async def write(app, value=None, key=SOURCE, operation="set"):
+    """A client's write and the reaction to it."""
+    await app.redis.set(key, chart(1, 2, 3) if value is None else value, ex=300)
+    return (await charts.react(app, [key], cause(operation)))[0]
+
+
+def sha1(content):
+    return hashlib.sha1(content, usedforsecurity=False).hexdigest()
+
+
+async def cached(app, key=CACHE):
+    return json.loads(await app.redis.get(key))
+
+
+@pytest.fixture
+async def messages(app):
+    """What is published on the charts' channel: `await messages()` gives it all so far."""
+    async with app.redis.pubsub() as pubsub:
+        await pubsub.subscribe(namespaces.CHART_EVENTS_CHANNEL)
+        assert (await pubsub.get_message(timeout=5))["type"] == "subscribe"
+
+        async def so_far():
+            await app.redis.publish(namespaces.CHART_EVENTS_CHANNEL, b"end")
+            found = []
+            while (message := (await pubsub.get_message(timeout=5))["data"]) != b"end":
+                found.append(json.loads(message))
+            return found
+
+        yield so_far
+
+
+# A written chart
+
+
+async def test_a_written_chart_becomes_a_cache_ready_to_be_drawn(app):
+    assert await write(app, chart(1.5, 4, 2)) == processed(SOURCE)
+    cache = await cached(app)
+    updated_at = cache.pop("updatedAt")
+    assert updated_at.endswith("Z")
+    assert abs(datetime.fromisoformat(updated_at).timestamp() - (await app.redis.time())[0]) < 30
+    assert cache == {
+        "stale": False,
+        "sourceDigest": sha1(chart(1.5, 4, 2)),
+        "chartId": "co2-flow",
+        "dataType": "realtime",
+        "points": 3,
+        "series": [{"name": "co2Flow", "unit": None, "points": [[T0, 1.5], [T0 + 60_000, 4.0], [T0 + 120_000, 2.0]]}],
+        "stats": {"co2Flow": {"count": 3, "last": 2.0, "min": 1.5, "max": 4.0, "mean": 2.5}},
+    }
+    assert 590 <= await app.redis.ttl(CACHE) <= 600
+
+
+async def test_a_long_series_is_downsampled_and_its_statistics_are_of_all_its_points(app):
+    await write(app, chart(*range(1000)))
+    cache = await cached(app)
+    assert cache["points"] == 1000
+    assert len(cache["series"][0]["points"]) == app.settings.chart_max_points == 500
+    assert cache["stats"]["co2Flow"] == {"count": 1000, "last": 999.0, "min": 0.0, "max": 999.0, "mean": 499.5}
+
+
+async def test_the_mean_of_huge_values_does_not_overflow(app):
+    await write(app, chart(1.7e308, 1.7e308, 1.7e308, 1.5e308))
+    assert (await cached(app))["stats"]["co2Flow"]["mean"] == pytest.approx(1.65e308)
+
+
+async def test_a_payload_that_is_worked_on_in_a_thread_gives_the_same(app):
+    small = chart(1, 2, 3)
+    large = small + b" " * (1024 * 1024)
+    await write(app, small)
+    expected = await cached(app)
+    await write(app, large)
+    cache = await cached(app)
+    for member in ("series", "stats", "points"):
+        assert cache[member] == expected[member]
+    assert cache["sourceDigest"] == sha1(large)
+
+
+async def test_an_update_is_published_with_the_cache_in_place(app, messages):
+    await write(app)
+    cache = await cached(app)
+    assert await messages() == [
+        {member: cache[member] for member in ("chartId", "dataType", "sourceDigest", "updatedAt")},
+    ]
+
+
+async def test_query_caches_that_depend_on_the_chart_are_deleted_and_others_stay(app):
+    queries = {
+        "all": ["*"],
+        "by-id": ["co2-*"],
+        "by-both": ["co2-flow:real*"],
+        "second-glob": ["nothing", "co2-flow"],
+        "other-chart": ["temperature"],
+        "other-type": ["co2-flow:historical"],
+        "other-case": ["CO2-flow"],
+        "none": [],
+    }
+    app = App(msgspec.structs.replace(app.settings, chart_queries=queries), app.redis)
+    await app.redis.mset({f"fabric:cache:query:{query}": "x" for query in queries})
+    await write(app)
+    left = {key async for key in app.redis.scan_iter("fabric:cache:query:*")}
+    assert left == {b"fabric:cache:query:" + query for query in (b"other-chart", b"other-type", b"other-case", b"none")}
+
+
+async def test_all_keys_get_their_outcome_in_their_order(app):
+    other = b"fabric:data:chart:temperature:historical"
+    await app.redis.set(other, chart(1))
+    await app.redis.set(SOURCE, b"{")
+    assert await charts.react(app, [SOURCE, b"fabric:data:chart:x", other], "set") == [
+        rejected(SOURCE, "JSON is cut short"),
+        ignored(b"fabric:data:chart:x", "not the key of a chart"),
+        processed(other),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("chart_id", "shown"),
+    [
+        (b"with space", "with space"),
+        (b"new\nline", "new\nline"),
+        ("\N{FIRE}".encode(), "\N{FIRE}"),
+        (b"[*?]\\", "[*?]\\"),
+        (b"\xff\x00", "\\xff\x00"),
+        (b"a:b:c", "a:b:c"),
+        (b"n" * 4000, "n" * 4000),
+    ],
+)
+async def test_odd_chart_ids_are_as_good_as_any(app, messages, chart_id, shown):
+    assert (await write(app, key=b"fabric:data:chart:" + chart_id + b":realtime")).result is Result.PROCESSED
+    assert (await cached(app, b"fabric:cache:chart:" + chart_id + b":realtime"))["chartId"] == shown
+    assert [message["chartId"] for message in await messages()] == [shown]
+
+
+# Again
+
+
+async def test_an_unchanged_chart_is_a_duplicate_whose_cache_lives_on_and_nothing_else_happens(app, messages):
+    await write(app)
+    before = await app.redis.dump(CACHE)
+    await app.redis.expire(CACHE, 100)
+    await app.redis.set(QUERY, "rebuilt")
+    assert await write(app) == duplicate(SOURCE)
+    assert await app.redis.dump(CACHE) == before
+    assert await app.redis.ttl(CACHE) > 590
+    assert await app.redis.exists(QUERY)
+    assert len(await messages()) == 1
+
+
+async def test_an_unchanged_chart_costs_one_round_trip(app):
+    await write(app)
+    watched = Watched(app.settings, app.redis)
+    assert await write(watched) == duplicate(SOURCE)
+    assert watched.scripts == ["read_chart"]
+
+
+@pytest.mark.parametrize(
+    ("cache", "digest"),
+    [
+        (None, b""),
+        (b'{"stale":true ,"sourceDigest":"%s"' % sha1(chart(1)).encode(), b""),
+        (b"another application's", b""),
+        (b'{"stale":false,"sourceDigest":"%s"' % sha1(chart(2)).encode(), sha1(chart(1)).encode()),
+    ],
+    ids=["none", "stale", "foreign", "of other content"],
+)
+async def test_redis_takes_no_digest_unless_there_is_one_to_compare_it_with(app, cache, digest):
+    await app.redis.set(SOURCE, chart(1), ex=300)
+    if cache is not None:
+        await app.redis.set(CACHE, cache)
+    found = await app.run(
+        READ_CHART, keys=[SOURCE, CACHE, b"mark"], args=[1000, b'{"stale":false,"sourceDigest":"', 600, 1000, 600]
+    )
+    assert (found[:2], found[3]) == ([b"read", digest], chart(1))
+
+
+async def test_content_that_became_a_dead_letter_is_known_again_by_its_digest(app):
+    assert await write(app, b"{") == rejected(SOURCE, "JSON is cut short")
+    assert await write(app, b"{") == duplicate(SOURCE, "a dead letter already")
+    assert await write(app, b"[") == rejected(SOURCE, "JSON is cut short")
+    assert await write(app, chart(1)) == processed(SOURCE)
+
+
+async def test_groups_at_once_have_all_their_charts_drawn(app):
+    groups = [[b"fabric:data:chart:%d-%d:realtime" % (group, number) for number in range(9)] for group in range(4)]
+    for keys in groups:
+        await app.redis.mset({key: chart(1, number) for number, key in enumerate(keys)} | {keys[4]: b"{"})
+    found = await asyncio.gather(*(charts.react(app, keys, cause("sweep")) for keys in groups))
+    for keys, outcomes in zip(groups, found, strict=True):
+        assert outcomes == [
+            rejected(key, "JSON is cut short") if number == 4 else processed(key) for number, key in enumerate(keys)
+        ]
+
+
+async def test_changed_content_replaces_the_cache(app, messages):
+    await write(app, chart(1))
+    await write(app, chart(2))
+    assert (await cached(app))["stats"]["co2Flow"]["last"] == 2
+    assert len(await messages()) == 2
+
+
+@pytest.mark.parametrize("lost", ["cache expired", "cache of another type", "cache written by someone else"])
+async def test_a_cache_that_is_gone_or_no_cache_is_built_again(app, lost):
+    await write(app)
+    await app.redis.delete(CACHE)
+    if lost == "cache of another type":
+        await app.redis.hset(CACHE, "a", "b")
+    elif lost == "cache written by someone else":
+        await app.redis.set(CACHE, "x")
+    assert await write(app) == processed(SOURCE)
+    assert (await cached(app))["points"] == 3
+
+
+async def test_many_reactions_at_once_to_one_content_publish_it_once(app, messages):
+    await app.redis.set(SOURCE, chart(1, 2))
+    outcomes = await asyncio.gather(*(charts.react(app, [SOURCE], cause("set")) for _ in range(8)))
+    assert sorted(outcome.result for [outcome] in outcomes) == [Result.DUPLICATE] * 7 + [Result.PROCESSED]
+    assert len(await messages()) == 1
+
+
+# Gone
+
+
+@pytest.mark.parametrize("operation", GONE)
+async def test_a_chart_that_is_gone_leaves_its_cache_stale_for_the_rest_of_its_time(app, operation):
+    await write(app)
+    fresh = await cached(app)
+    await app.redis.delete(SOURCE)
+    await app.redis.expire(CACHE, 100)
+    watched = Watched(app.settings, app.redis)
+    assert await charts.react(watched, [SOURCE], cause(operation)) == [
+        processed(SOURCE, "source gone, cache marked stale")
+    ]
+    assert watched.scripts == ["stale_chart"]
+    assert await cached(app) == fresh | {"stale": True}
+    assert 90 <= await app.redis.ttl(CACHE) <= 100
+    assert await charts.react(app, [SOURCE], cause(operation)) == [ignored(SOURCE, "source gone, no fresh cache")]
+
+
+async def test_a_chart_that_is_gone_without_a_cache_is_nothing(app):
+    for operation in (*GONE, "set"):
+        assert await charts.react(app, [SOURCE], cause(operation)) == [ignored(SOURCE, "source gone, no fresh cache")]
+    assert await app.redis.dbsize() == 0
+
+
+@pytest.mark.parametrize("operation", GONE)
+async def test_a_deletion_of_a_chart_that_lives_again_is_a_write(app, operation):
+    assert await write(app, operation=operation) == processed(SOURCE)
+    assert (await cached(app))["stale"] is False
+
+
+async def test_a_write_of_a_chart_that_is_gone_by_now_is_a_deletion(app):
+    await write(app)
+    await app.redis.delete(SOURCE)
+    assert await charts.react(app, [SOURCE], cause("set")) == [processed(SOURCE, "source gone, cache marked stale")]
+    assert (await cached(app))["stale"] is True
+
+
+async def test_the_same_content_written_after_it_was_gone_makes_a_stale_cache_fresh(app):
+    await write(app)
+    await app.redis.delete(SOURCE)
+    await charts.react(app, [SOURCE], cause("expired"))
+    assert await write(app) == processed(SOURCE)
+    assert (await cached(app))["stale"] is False
+
+
+@pytest.mark.parametrize("operation", ["rename_to", "copy_to", "restore", "setrange", "move_to"])
+async def test_whatever_brings_a_chart_is_a_write(app, operation):
+    assert await write(app, operation=operation) == processed(SOURCE)
+
+
+def test_what_changes_no_chart_is_inert():
+    assert {"keymiss", "new", "expire", "persist"} <= charts.INERT_OPERATIONS
+    assert charts.INERT_OPERATIONS.isdisjoint({"set", "rename_to", "copy_to", "restore", *GONE})
+
+
+# A source that moves
+
+
+@dataclass(frozen=True)
+class Watched(App):
+    """A context that notes which scripts are run."""
+
+    scripts: list[str] = field(default_factory=list)
+
+    async def run_many(self, name, calls):
+        self.scripts.append(name)
+        return await super().run_many(name, calls)
+
+
+@dataclass(frozen=True)
+class Interleaved(App):
+    """A context in which another client writes before each commit, as often as there are `writes` left."""
+
+    writes: list[bytes | None] = field(default_factory=list)
+
+    async def run_many(self, name, calls):
+        if name == "commit_chart" and self.writes:
+            value = self.writes.pop(0)
+            await (self.redis.delete(SOURCE) if value is None else self.redis.set(SOURCE, value))
+        return await super().run_many(name, calls)
+
+
+async def test_a_source_that_moved_on_is_read_again(app, messages):
+    await app.redis.set(SOURCE, chart(1))
+    racing = Interleaved(app.settings, app.redis, writes=[chart(2), chart(3)])
+    assert await charts.react(racing, [SOURCE], cause("set")) == [processed(SOURCE)]
+    assert (await cached(app))["stats"]["co2Flow"]["last"] == 3
+    assert len(await messages()) == 1
+
+
+async def test_a_source_that_moves_every_time_is_tried_again_later(app, messages):
+    await write(app, chart(0))
+    await app.redis.set(SOURCE, chart(1))
+    racing = Interleaved(app.settings, app.redis, writes=[chart(number) for number in range(2, 20)])
+    (outcome,) = await charts.react(racing, [SOURCE], cause("set"))
+    assert outcome.result is Result.RETRIED
+    assert str(outcome.detail).startswith("SourceMoved; attempt 1")
+    assert await retries.waiting(app) == 1
+    assert len(racing.writes) == 18 - charts.MAX_READS
+    assert (await cached(app))["stats"]["co2Flow"]["last"] == 0
+    assert len(await messages()) == 1
+
+
+async def test_a_source_that_goes_while_it_is_worked_on_leaves_its_cache_stale(app):
+    await write(app, chart(0))
+    await app.redis.set(SOURCE, chart(1))
+    racing = Interleaved(app.settings, app.redis, writes=[None])
+    assert await charts.react(racing, [SOURCE], cause("set")) == [processed(SOURCE, "source gone, cache marked stale")]
+    assert (await cached(app))["stats"]["co2Flow"]["last"] == 0
+
+
+async def test_an_older_read_cannot_overwrite_a_newer_cache(app, messages):
+    head = b'{"stale":false,"sourceDigest":"'
+    await app.redis.set(SOURCE, chart(1))
+    old_digest = sha1(chart(1))
+    await write(app, chart(2))
+    await app.redis.set(QUERY, "rebuilt")
+    late = {"keys": [SOURCE, CACHE, QUERY], "args": [old_digest, head, b"old", 600, "fabric:events:chart", b"{}"]}
+    assert await app.run(COMMIT_CHART, **late) == b"moved"
+    await app.redis.delete(SOURCE)
+    assert await app.run(COMMIT_CHART, **late) == b"moved"
+    await app.redis.hset(SOURCE, "a", "b")
+    assert await app.run(COMMIT_CHART, **late) == b"moved"
+    assert (await cached(app))["stats"]["co2Flow"]["last"] == 2
+    assert await app.redis.get(QUERY) == b"rebuilt"
+    assert len(await messages()) == 1
+
+
+async def test_a_commit_whose_answer_was_lost_changes_nothing_when_repeated(app, messages):
+    await write(app)
+    cache = await app.redis.get(CACHE)
+    again = {
+        "keys": [SOURCE, CACHE],
+        "args": [
+            json.loads(cache)["sourceDigest"],
+            *(b'{"stale":false,"sourceDigest":"', b"other", 600, "fabric:events:chart", b"{}"),
+        ],
+    }
+    assert await app.run(COMMIT_CHART, **again) == b"same"
+    assert await app.redis.get(CACHE) == cache
+    assert len(await messages()) == 1
+
+
+async def test_a_late_deletion_does_not_mark_a_chart_that_lives(app):
+    await write(app)
+    answer = await app.run(STALE_CHART, keys=[SOURCE, CACHE], args=[b'{"stale":false', b'{"stale":true '])
+    assert answer == b"live"
+    assert (await cached(app))["stale"] is False
+
+
+# Hostile input
+
+REJECTED = {
+    "empty": (b"", "empty"),
+    "null": (b"null", "no shape of a chart that is known"),
+    "a number": (b"7", "no shape of a chart that is known"),
+    "truncated": (chart(1, 2)[:-9], "JSON is cut short"),
+    "2,000 levels deep": (b"[" * 2000 + b"]" * 2000, "more than 64 levels deep"),
+    "raw bytes": (b"\xff\x00\xfe", "neither JSON nor UTF-8 text"),
+    "gzip": (gzip.compress(chart(1)), "gzip, not JSON"),
+    "pickle": (pickle.dumps([{"t": 0, "a": 1}]), "pickle, not JSON"),
+    "msgpack": (msgspec.msgpack.encode([{"t": 0, "a": 1}]), "msgpack, not JSON"),
+    "only NaN": (b'[{"t": 0, "a": NaN}]', "no points"),
+    "placeholder": (b'{"status": "processing"}', "no shape of a chart that is known"),
+    "a session key": (b"nextauth:session:abc", "not JSON"),
+    "1 MiB of text": (b'"' + b"a" * 2**20 + b'"', "not JSON"),
+}
+
+
+@pytest.mark.parametrize(("value", "reason"), REJECTED.values(), ids=REJECTED.keys())
+async def test_a_value_that_is_no_chart_is_rejected_and_leaves_everything_as_it_was(app, messages, value, reason):
+    await write(app)
+    before = await app.redis.get(CACHE)
+    await app.redis.set(QUERY, "rebuilt")
+    assert await write(app, value) == rejected(SOURCE, reason)
+    assert await app.redis.get(CACHE) == before
+    assert await app.redis.exists(QUERY)
+    assert len(await messages()) == 1
+
+
+ACCEPTED = {
+    "a byte order mark": (b"\xef\xbb\xbf" + chart(7), 7.0),
+    "duplicate fields": (b'[{"t": 0, "co2Flow": 1, "co2Flow": 7}]', 7.0),
+    "an integer beyond 2^53": (b'[{"t": 0, "co2Flow": 9007199254740993}]', 2.0**53),
+    "NaN beside a number": (b'[{"t": 0, "co2Flow": 7}, {"t": 1, "co2Flow": NaN}]', 7.0),
+    "Infinity beside a number": (b'[{"t": 0, "co2Flow": 7}, {"t": 1, "co2Flow": -Infinity}]', 7.0),
+    "lone surrogates": (b'[{"t": 0, "co2Flow": 7, "\\ud800": "\\udfff"}]', 7.0),
+    "more than 1 MiB": (b'[{"t": 0, "co2Flow": 7, "note": "' + b"a" * 2**20 + b'"}]', 7.0),
+    "a wrapper": (b'{"value": ' + chart(7) + b', "expires": 1735689600000}', 7.0),
+}
+
+
+@pytest.mark.parametrize(("value", "last"), ACCEPTED.values(), ids=ACCEPTED.keys())
+async def test_an_odd_value_that_is_a_chart_is_read(app, value, last):
+    assert await write(app, value) == processed(SOURCE)
+    assert (await cached(app))["stats"]["co2Flow"]["last"] == last
+
+
+async def test_a_chart_over_the_size_limit_is_rejected_with_both_sizes(app):
+    await write(app)
+    before = await app.redis.get(CACHE)
+    app = App(msgspec.structs.replace(app.settings, max_payload_bytes=1024), app.redis)
+    exact = chart(1) + b" " * (1024 - len(chart(1)))
+    assert await write(app, exact + b" ") == rejected(SOURCE, "1025 bytes, more than MAX_PAYLOAD_BYTES (1024)")
+    assert await app.redis.get(CACHE) == before
+    assert await write(app, exact) == processed(SOURCE)
+
+
+@pytest.mark.parametrize("kind", ["hash", "list", "set", "zset", "stream"])
+async def test_a_value_of_another_type_is_ignored_and_leaves_the_cache(app, kind):
+    await write(app)
+    before = await app.redis.get(CACHE)
+    await app.redis.delete(SOURCE)
+    match kind:
+        case "hash":
+            await app.redis.hset(SOURCE, "a", "b")
+        case "list":
+            await app.redis.rpush(SOURCE, "a")
+        case "set":
+            await app.redis.sadd(SOURCE, "a")
+        case "zset":
+            await app.redis.zadd(SOURCE, {"a": 1})
+        case "stream":
+            await app.redis.xadd(SOURCE, {"a": "b"})
+    for operation in ("hset", "set", "del"):
+        assert await charts.react(app, [SOURCE], cause(operation)) == [ignored(SOURCE, f"a {kind}, not a string")]
+    assert await app.redis.get(CACHE) == before
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        b"fabric:data:chart:" + b"0123456789abcdef" * 4,
+        b"fabric:data:chart:__sharedTags__",
+        b"fabric:data:chart:__revalidated_tags__",
+        b"fabric:data:chart::id",
+        b"fabric:data:chart:",
+        b"fabric:data:chart:id:",
+        b"fabric:data:charts:co2-flow:realtime",
+    ],
+)
+async def test_a_key_that_is_no_chart_is_ignored_without_touching_redis(app, key):
+    nowhere = open_app(msgspec.structs.replace(app.settings, redis="127.0.0.1:1"))
+    for operation in ("set", "hset", "del"):
+        assert await charts.react(nowhere, [key], cause(operation)) == [ignored(key, "not the key of a chart")]
+
+
+async def test_a_flushed_script_cache_is_filled_again(app):
+    await write(app, chart(1))
+    await app.redis.script_flush()
+    assert await write(app, chart(2)) == processed(SOURCE)

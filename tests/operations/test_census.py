@@ -1,0 +1,152 @@
+"""What is said of the keyspace as a whole: counts, sizes and their error, TTLs, idle times."""
+
+import dataclasses
+import random
+import time
+
+import pytest
+import redis.asyncio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared import namespaces
+from shared.app import App
+from shared.errors import KeyspaceError
+from shared.operations import census
+from shared.operations.census import UNKNOWN_KIND, Namespace, Pace, Selection
+
+IDLE_S = 5000
+
+
+async def idle(client: redis.asyncio.Redis, key: bytes, value: bytes) -> None:
+    """Write a key that nobody has used for IDLE_S."""
+    await client.set("a model to copy", value)
+    dumped = await client.dump("a model to copy")
+    await client.execute_command("RESTORE", key, 0, dumped, "REPLACE", "IDLETIME", IDLE_S)
+    await client.delete("a model to copy")
+
+
+async def test_keys_are_counted_by_namespace_and_kind(app: App) -> None:
+    written = [kind.example.encode() for kind in namespaces.TABLE]
+    foreign = [b"user:1:tokens", b"fabric:data:chart::id", b"nextauth", b"", b"\xff\xfe:\n", b"nextauth:sessions:x"]
+    for key in [*written, *foreign]:
+        await app.redis.set(key, "value")
+    found = await census.statistics(app)
+    counted = {(one.namespace, one.kind): one.keys for one in found.kinds}
+    assert counted == {(Namespace(kind.namespace), kind.name): 1 for kind in namespaces.TABLE} | {
+        (Namespace.NEXTAUTH, UNKNOWN_KIND): 1,
+        (Namespace.FABRIC, UNKNOWN_KIND): 1,
+        (Namespace.UNKNOWN, UNKNOWN_KIND): 4,
+    }
+    assert found.keys == len(written) + len(foreign)
+
+
+async def test_sizes_of_few_keys_are_exact(app: App) -> None:
+    for number in range(300):
+        await app.redis.set(f"fastapi:temp:data:{number}", b"x" * number * 7)
+    (batches,) = (await census.statistics(app)).kinds
+    true = sum([await app.redis.memory_usage(f"fastapi:temp:data:{number}") or 0 for number in range(300)])
+    assert (batches.bytes, batches.bytes_error, batches.sampled) == (true, 0, 300)
+
+
+async def test_the_estimate_of_many_sizes_is_as_good_as_it_says(app: App) -> None:
+    chance = random.Random(5)
+    pipeline = app.redis.pipeline(transaction=False)
+    for number in range(6000):
+        pipeline.set(f"fastapi:temp:data:{number}", b"x" * int(chance.lognormvariate(6, 0.8)))
+        pipeline.memory_usage(f"fastapi:temp:data:{number}")
+    true = sum((await pipeline.execute())[1::2])
+    (batches,) = (await census.statistics(app)).kinds
+    assert batches.sampled == census.SAMPLE
+    assert batches.bytes is not None
+    assert batches.bytes_error is not None
+    assert 0 < batches.bytes_error < 0.15 * true
+    # Two and a half times the 95 % interval: passed by chance once in a million runs.
+    assert abs(batches.bytes - true) < 2.5 * batches.bytes_error
+
+
+async def test_errors_of_independent_samples_add_up_as_variances(app: App) -> None:
+    await app.redis.set("fastapi:temp:data:1", "x")
+    (one,) = (await census.statistics(app)).kinds
+    some = [
+        dataclasses.replace(one, bytes=100, bytes_error=3),
+        dataclasses.replace(one, bytes=50, bytes_error=4),
+    ]
+    assert census.total_bytes(some) == (150, 5)
+    assert census.total_bytes([*some, dataclasses.replace(one, bytes=None, bytes_error=None)]) == (None, None)
+
+
+async def test_ttls_and_keys_without_one_are_told(app: App) -> None:
+    for ttl_s in (100, 200, 3000):
+        await app.redis.set(f"fastapi:temp:data:{ttl_s}", "x", ex=ttl_s)
+    await app.redis.set("fastapi:temp:data:endless", "x")
+    (batches,) = (await census.statistics(app)).kinds
+    assert (batches.keys, batches.without_ttl) == (4, 1)
+    ttls = (batches.ttl_min_s, batches.ttl_median_s, batches.ttl_max_s)
+    assert ttls == (pytest.approx(100, abs=5), pytest.approx(200, abs=5), pytest.approx(3000, abs=5))
+
+
+async def test_the_longest_idle_time_is_told_and_looking_does_not_renew_it(app: App) -> None:
+    await idle(app.redis, b"fastapi:temp:data:old", b"x")
+    await app.redis.set("fastapi:temp:data:new", "x")
+    for _ in range(2):
+        (batches,) = (await census.statistics(app)).kinds
+        assert batches.longest_idle_s is not None
+        assert IDLE_S <= batches.longest_idle_s < IDLE_S + 60
+
+
+async def test_a_key_that_is_gone_is_not_counted(app: App) -> None:
+    await app.redis.set("fastapi:temp:data:1", "x")
+    looks = await census.look(app, [b"fastapi:temp:data:1", b"fastapi:temp:data:2"], sizes=True)
+    assert [one.key for one in looks] == [b"fastapi:temp:data:1"]
+
+
+async def test_progress_reaches_the_number_of_keys(app: App) -> None:
+    for number in range(700):
+        await app.redis.set(f"key:{number}", "x")
+    told: list[int] = []
+    await census.statistics(app, progress=told.append)
+    assert told == sorted(told)
+    assert told[-1] >= 700
+
+
+@pytest.mark.parametrize(
+    "selection",
+    [
+        Selection(),
+        *(Selection(namespace) for namespace in Namespace),
+        *(Selection(kinds=frozenset({kind.name})) for kind in namespaces.TABLE),
+        Selection(Namespace.FABRIC, frozenset({"chart-data", UNKNOWN_KIND})),
+        Selection(match=b"*chart*"),
+    ],
+    ids=lambda one: f"{one.namespace} {sorted(one.kinds)} {one.match}",
+)
+async def test_a_selection_finds_what_it_has_and_nothing_else(app: App, selection: Selection) -> None:
+    keys = {kind.example.encode() for kind in namespaces.TABLE} | {b"fabric:data:chart::id", b"other", b"a:b"}
+    for key in keys:
+        await app.redis.set(key, "x")
+    found = {key async for page in census.pages(app, selection) for key in page}
+    glob = {key for key in keys if selection.match is None or b"chart" in key}
+    assert found == {key for key in glob if selection.has(key)}
+    assert found or selection.kinds == {"unknown"}
+
+
+def test_a_kind_that_there_is_not_is_refused_with_those_that_there_are() -> None:
+    with pytest.raises(KeyspaceError, match=r"no such kind; there are: user, .*, unknown"):
+        Selection(kinds=frozenset({"sessions"}))
+    with pytest.raises(KeyspaceError, match="no such kind in fastapi; there are: batch, processing, result, model"):
+        Selection(Namespace.FASTAPI, frozenset({"session"}))
+
+
+@given(st.binary(max_size=40))
+def test_every_key_is_in_one_namespace_and_one_kind_at_the_most(key: bytes) -> None:
+    kind = census.kind_of(key)
+    assert kind is None or census.namespace_of(key) == kind.namespace
+
+
+async def test_a_walk_keeps_its_pace() -> None:
+    pace = Pace(1000)
+    started_s = time.monotonic()
+    for _ in range(5):
+        await pace.took(20)
+    assert 0.09 < time.monotonic() - started_s < 5

@@ -1,0 +1,96 @@
+"""What the layout promises, beyond the import rules: who knows Azure, what a cold start pays for, what a key says."""
+
+import ast
+import os
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+
+ROOT = Path(__file__).parents[2]
+IMPORT_BUDGET_MS = 400
+HEAVY = {"numpy", "tsdownsample", "azure.identity", "redis", "aiohttp"}
+
+
+def imports(path: Path, *, top_level: bool = False) -> set[str]:
+    tree = ast.parse(path.read_text())
+    nodes = tree.body if top_level else ast.walk(tree)
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def test_only_the_triggers_know_azure_functions() -> None:
+    for path in (ROOT / "shared").rglob("*.py"):
+        assert not {name for name in imports(path) if name.startswith("azure.functions")}, path.name
+
+
+def test_heavy_packages_are_imported_where_they_are_used() -> None:
+    for path in [*(ROOT / "shared").rglob("*.py"), *(ROOT / "triggers").rglob("*.py")]:
+        assert not imports(path, top_level=True) & HEAVY, path.name
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    for path in [*(ROOT / "shared").rglob("*.py"), *(ROOT / "triggers").rglob("*.py")]:
+        if path.name != "settings.py":
+            assert "os" not in imports(path), path.name
+
+
+def test_the_app_imports_within_its_budget(measured: Callable[[str, float, str], None]) -> None:
+    """Median of five fresh processes, in CPU time: of the interpreter's own start and of other tests nothing counts."""
+    code = "import time; start = time.process_time(); import function_app; print(time.process_time() - start)"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    took_ms = []
+    for _ in range(6):
+        run = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+        )
+        took_ms.append(float(run.stdout) * 1000)
+    median_ms = statistics.median(took_ms[1:])
+    measured("import of function_app", median_ms, "ms")
+    assert median_ms < IMPORT_BUDGET_MS
+
+
+def test_a_script_opens_with_its_contract() -> None:
+    scripts = list((ROOT / "shared" / "lua").glob("*.lua"))
+    assert len(scripts) >= 6
+    for path in scripts:
+        head = path.read_text().split("\n\n")[0]
+        assert head.startswith("-- "), path.name
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "shared" / "lua").glob("*.lua")), ids=lambda path: path.stem)
+def test_a_script_s_contract_names_keys_arguments_returns_and_invariant(path: Path) -> None:
+    header = "\n".join(line for line in path.read_text().splitlines() if line.startswith("--"))
+    for word in ("KEYS", "ARGV", "Returns", "Invariant"):
+        assert word in header, f"{path.name} does not say its {word}"
+
+
+async def test_every_command_of_the_scripts_exists_in_redis_6_0(
+    redis_client: redis.asyncio.Redis, server_version: tuple[int, int]
+) -> None:
+    """As the server itself tells when each command came."""
+    if server_version < (7, 0):
+        pytest.skip("only servers from 7.0 on tell since when a command exists")
+    source = "".join(path.read_text() for path in (ROOT / "shared" / "lua").glob("*.lua"))
+    names = set(re.findall(r"redis\.p?call\('(\w+)'", source)) | {"LLEN", "HLEN", "SCAN", "INFO", "HMGET", "ZSCORE"}
+    assert len(names) > 20
+    about = await redis_client.eval("return redis.call('COMMAND', 'DOCS', unpack(ARGV))", 0, *names)
+    docs = {
+        name: dict(zip(one[::2], one[1::2], strict=True)) for name, one in zip(about[::2], about[1::2], strict=True)
+    }
+    assert len(docs) == len(names)
+    for name, one in docs.items():
+        since = tuple(int(part) for part in one[b"since"].decode().split("."))
+        assert since <= (6, 0, 9), f"{name!r} came with {since}"
+    newer = re.findall(r"'(?:GETDEL|GETEX|COPY|SMISMEMBER|ZMSCORE|XAUTOCLAIM|LMOVE|EXPIRETIME|PEXPIRETIME)'", source)
+    assert newer == []

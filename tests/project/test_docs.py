@@ -1,0 +1,49 @@
+"""The documents tell the truth: tables made from code, links that lead somewhere, commands that exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from local.tables import DOCUMENTS, rendered
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_tables_are_those_of_the_code(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert "<!-- table: " in text
+    assert text == rendered(text), "run: .venv/bin/python -m local.tables"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_first_screen_of_the_readme_has_the_two_commands() -> None:
+    first_screen = "\n".join((ROOT / "README.md").read_text(encoding="utf-8").splitlines()[:40])
+    block = re.search(r"```sh\n(.*?)```", first_screen, re.DOTALL)
+    assert block is not None
+    commands = [line.split()[0] for line in block[1].splitlines() if line.strip()]
+    assert commands == ["./run", "./test"]
+    for command in commands:
+        assert (ROOT / command).stat().st_mode & 0o111
+
+
+def test_what_is_published_is_the_app_and_nothing_else() -> None:
+    ignored = {line.rstrip("/") for line in (ROOT / ".funcignore").read_text().splitlines()}
+    never = {".git", ".gitignore", ".funcignore"}
+    untracked = {line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if "*" not in line}
+    assert untracked - {"node_modules"} <= ignored
+    published = {path.name for path in ROOT.iterdir()} - ignored - never
+    assert published == {
+        "function_app.py",
+        "host.json",
+        "requirements.txt",
+        "shared",
+        "triggers",
+    }

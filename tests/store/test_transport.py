@@ -1,0 +1,509 @@
+"""Connections over a Stream: what a network or a server may do to them, and what redis-py expects of its streams."""
+
+import asyncio
+import inspect
+import re
+import socket
+import ssl
+import struct
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import hiredis
+import pytest
+import redis.asyncio
+import redis.asyncio.connection as redis_connection
+from redis._parsers.hiredis import _AsyncHiredisParser
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import InvalidResponse, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from shared.store import transport as wire
+from shared.store.connection import open_client, parse_connection_string
+from shared.store.transport import Stream
+from tests.support.certificates import self_signed
+from tests.support.proxy import Proxy
+
+NESTED = b"*5\r\n$12\r\nwith\r\n\r\nCRLF\r\n:-7\r\n*2\r\n_\r\n$0\r\n\r\n%1\r\n+a\r\n#t\r\n*1\r\n,1.5\r\n"
+PUSH = b">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$5\r\nhello\r\n"
+SUBSCRIBED = b">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"
+SHORT_TIMEOUT_S = 0.2
+
+type Answer = Callable[[list[bytes], StreamWriter], Awaitable[None]]
+
+
+class Server:
+    """Sets connections up as Redis does, and leaves every other command to `answer`."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        self.connections: list[StreamWriter] = []
+
+    async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
+        self.connections.append(writer)
+        commands = hiredis.Reader(notEnoughData=self)
+        while chunk := await reader.read(65536):
+            commands.feed(chunk)
+            while (command := commands.gets()) is not self:
+                if command[0] in {b"HELLO", b"CLIENT"}:
+                    writer.write(b"+OK\r\n")
+                else:
+                    await self.answer(command, writer)
+
+
+@asynccontextmanager
+async def serving(answer: Answer, options: str = "") -> AsyncIterator[tuple[Server, redis.asyncio.Redis]]:
+    server = Server(answer)
+    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    client = open_client(parse_connection_string(f"127.0.0.1:{port}{options}"))
+    try:
+        yield server, client
+    finally:
+        await client.aclose()
+        listening.close()
+        for writer in server.connections:
+            writer.transport.abort()
+        await listening.wait_closed()
+
+
+def real(port: int, options: str = "") -> redis.asyncio.Redis:
+    return open_client(parse_connection_string(f"127.0.0.1:{port}{options}"))
+
+
+async def only_connection(client: redis.asyncio.Redis, command: str = "PING") -> Any:
+    """The client's connection, idle in its pool after this command."""
+    await client.execute_command(command)
+    (connection,) = client.connection_pool._available_connections
+    return connection
+
+
+async def turns(until: Callable[[], bool]) -> None:
+    """Let the event loop run until something holds that nobody tells of."""
+    async with asyncio.timeout(10):
+        while not until():  # noqa: ASYNC110
+            await asyncio.sleep(0)
+
+
+async def test_an_answer_cut_at_every_byte_is_the_same_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads: list[int] = []
+    update = Stream.buffer_updated
+    monkeypatch.setattr(Stream, "buffer_updated", lambda self, count: (reads.append(count), update(self, count))[1])
+
+    async def byte_by_byte(_: list[bytes], writer: StreamWriter) -> None:
+        for byte in PUSH + NESTED:
+            seen = len(reads)
+            writer.write(bytes([byte]))
+            await turns(lambda seen=seen: len(reads) > seen)
+
+    whole = hiredis.Reader()
+    whole.feed(NESTED)
+    expected = whole.gets()
+    async with serving(byte_by_byte) as (_, client):
+        for _ in range(2):
+            assert await client.execute_command("READ") == expected
+    assert reads.count(1) >= 2 * len(PUSH + NESTED)
+
+
+@pytest.mark.parametrize("how", ["closed", "half-closed", "reset"])
+async def test_a_connection_cut_at_any_byte_of_an_answer_is_an_error_and_is_not_used_again(how: str) -> None:
+    async def cut(command: list[bytes], writer: StreamWriter) -> None:
+        if command[0] == b"WHOLE":
+            writer.write(NESTED)
+            return
+        writer.write(NESTED[: int(command[1])])
+        match how:
+            case "closed":
+                writer.close()
+            case "half-closed":
+                writer.write_eof()
+            case "reset":
+                await writer.drain()
+                linger_not = struct.pack("ii", 1, 0)
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_not)
+                writer.transport.abort()
+
+    async with serving(cut) as (server, client):
+        for length in range(len(NESTED)):
+            with pytest.raises(RedisConnectionError, match="reset by peer" if how == "reset" else "closed"):
+                await client.execute_command("CUT", length)
+            assert len(server.connections) == length + 1
+        assert len(await client.execute_command("WHOLE")) == 5
+
+
+@pytest.mark.parametrize("garbage", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0" * 100, b"$-7\r\n", b"*1\r\n?\r\n"])
+async def test_what_is_no_answer_is_an_error_and_its_connection_is_not_used_again(
+    garbage: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def answer(command: list[bytes], writer: StreamWriter) -> None:
+        writer.write(garbage + b"+OK\r\n" if command[0] == b"GARBAGE" else b"+fine\r\n")
+
+    async with serving(answer) as (server, client):
+        with pytest.raises(InvalidResponse):
+            await client.execute_command("GARBAGE")
+        assert await client.execute_command("READ") == b"fine"
+        assert len(server.connections) == 2
+    assert not caplog.records
+
+
+async def test_a_server_that_stalls_is_a_timeout_and_its_late_answer_is_nobody_s() -> None:
+    stalled: list[StreamWriter] = []
+
+    async def answer(command: list[bytes], writer: StreamWriter) -> None:
+        if command[0] == b"STALL":
+            writer.write(NESTED[:10])
+            stalled.append(writer)
+            return
+        for late in stalled:
+            late.write(NESTED[10:] + b"+late\r\n")
+        writer.write(b"+in time\r\n")
+
+    async with serving(answer, f",syncTimeout={SHORT_TIMEOUT_S * 1000:.0f}") as (server, client):
+        with pytest.raises(RedisTimeoutError):
+            await client.execute_command("STALL")
+        assert await client.execute_command("READ") == b"in time"
+        assert await client.execute_command("READ") == b"in time"
+        assert len(server.connections) == 2
+
+
+async def test_a_call_cancelled_in_the_middle_of_its_answer_leaves_nothing_to_the_next_one() -> None:
+    begun = asyncio.Event()
+
+    async def answer(command: list[bytes], writer: StreamWriter) -> None:
+        writer.write(NESTED[:20] if command[0] == b"CANCEL" else b"+whole\r\n")
+        begun.set()
+
+    async with serving(answer) as (server, client):
+        call = asyncio.create_task(client.execute_command("CANCEL"))
+        await begun.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        assert await client.execute_command("READ") == b"whole"
+        assert len(server.connections) == 2
+
+
+async def test_a_command_that_the_server_does_not_take_is_a_timeout() -> None:
+    taken = asyncio.Event()
+
+    async def answer(command: list[bytes], writer: StreamWriter) -> None:
+        if command[0] == b"STOP":
+            writer.write(b"+stopped\r\n")
+            await taken.wait()
+        writer.write(b"+OK\r\n")
+
+    async with serving(answer, f",syncTimeout={SHORT_TIMEOUT_S * 1000:.0f}") as (server, client):
+        await client.execute_command("STOP")
+        with pytest.raises(RedisTimeoutError, match="writing"):
+            await client.set("key", b"x" * 32 * 1024 * 1024)
+        taken.set()
+        await client.set("key", b"x")
+        assert len(server.connections) == 2
+
+
+async def test_a_large_command_waits_for_a_slow_server() -> None:
+    may_read = asyncio.Event()
+
+    async def answer(command: list[bytes], writer: StreamWriter) -> None:
+        if command[0] == b"STOP":
+            writer.write(b"+stopped\r\n")
+            await may_read.wait()
+        else:
+            writer.write(b":%d\r\n" % len(command[2]))
+
+    async with serving(answer) as (server, client):
+        connection = await only_connection(client, "STOP")
+        call = asyncio.create_task(client.execute_command("LENGTH", "key", b"x" * 32 * 1024 * 1024))
+        await turns(lambda: not connection._writer.flows())
+        may_read.set()
+        assert await call == 32 * 1024 * 1024
+        assert len(server.connections) == 1
+
+
+async def test_a_connection_cut_in_the_middle_of_a_command_is_an_error_at_once() -> None:
+    async def answer(_: list[bytes], writer: StreamWriter) -> None:
+        writer.write(b"+stopped\r\n")
+        await asyncio.Event().wait()
+
+    async with serving(answer) as (server, client):
+        connection = await only_connection(client, "STOP")
+        call = asyncio.create_task(client.set("key", b"x" * 32 * 1024 * 1024))
+        await turns(lambda: not connection._writer.flows())
+        server.connections[0].transport.abort()
+        with pytest.raises(RedisConnectionError, match="writing"):
+            await call
+
+
+async def test_what_nobody_reads_is_left_to_the_socket() -> None:
+    messages = 400
+    message = b">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$100000\r\n" + b"x" * 100_000 + b"\r\n"
+    sent = asyncio.Event()
+
+    async def publish(_: list[bytes], writer: StreamWriter) -> None:
+        writer.write(SUBSCRIBED)
+        for _ in range(messages):
+            writer.write(message)
+            await writer.drain()
+        sent.set()
+
+    async with serving(publish) as (_, client), client.pubsub() as pubsub:
+        await pubsub.subscribe("c")
+        assert (await pubsub.get_message(timeout=5))["type"] == "subscribe"
+        stream = pubsub.connection._reader
+        await turns(lambda: not stream._transport.is_reading())
+        held_bytes = stream._unread_bytes
+        assert held_bytes <= wire.UNREAD_BYTES + wire.READ_BYTES
+        await asyncio.sleep(0.05)  # nothing is to happen, so there is nothing to await
+        assert stream._unread_bytes == held_bytes
+        assert not sent.is_set()
+        for _ in range(messages):
+            assert len((await pubsub.get_message(timeout=5))["data"]) == 100_000
+        await asyncio.wait_for(sent.wait(), 5)
+
+
+async def test_a_message_half_there_when_the_wait_ends_is_whole_for_the_next_wait() -> None:
+    writers: list[StreamWriter] = []
+
+    async def subscribe(_: list[bytes], writer: StreamWriter) -> None:
+        writer.write(SUBSCRIBED + PUSH[:15])
+        writers.append(writer)
+
+    async with serving(subscribe) as (_, client), client.pubsub() as pubsub:
+        await pubsub.subscribe("c")
+        assert (await pubsub.get_message(timeout=5))["type"] == "subscribe"
+        for _ in range(3):
+            assert await pubsub.get_message(timeout=0.02) is None
+            writers[0].write(PUSH[15:] + PUSH[:15])
+            assert (await pubsub.get_message(timeout=5))["data"] == b"hello"
+
+
+async def test_a_connection_with_an_answer_that_nobody_read_is_replaced() -> None:
+    """With RESP2. With RESP3 redis-py does not ask: what is unread may be a push message."""
+
+    async def answer(command: list[bytes], writer: StreamWriter) -> None:
+        writer.write(b"+one\r\n+two\r\n" if command[0] == b"TWO" else b"+own\r\n")
+
+    async with serving(answer, ",protocol=resp2") as (server, client):
+        assert await client.execute_command("TWO") == b"one"
+        for _ in range(2):
+            assert await client.execute_command("READ") == b"own"
+        assert len(server.connections) == 2
+
+
+async def test_push_messages_between_answers_are_no_answers() -> None:
+    async def answer(_: list[bytes], writer: StreamWriter) -> None:
+        writer.write(PUSH + b"+own\r\n" + PUSH)
+
+    async with serving(answer) as (server, client):
+        for _ in range(3):
+            assert await client.execute_command("READ") == b"own"
+        assert len(server.connections) == 1
+
+
+@pytest.mark.parametrize("protocol", ["resp2", "resp3"])
+async def test_a_connection_that_ended_in_the_pool_is_replaced(redis_port: int, protocol: str) -> None:
+    client = real(redis_port, f",protocol={protocol}")
+    connection = await only_connection(client)
+    stream = connection._reader
+    async with redis.asyncio.Redis(port=redis_port) as other:
+        await other.client_kill_filter(_id=str(await client.client_id()))
+    await asyncio.wait_for(stream.wait_closed(), 5)
+    assert await client.ping()
+    assert connection._reader is not stream
+    await client.aclose()
+
+
+async def test_a_command_on_a_connection_that_ended_is_an_error_of_the_connection(redis_port: int) -> None:
+    client = real(redis_port)
+    connection = await only_connection(client)
+    number = await client.client_id()
+    async with redis.asyncio.Redis(port=redis_port) as other:
+        await other.client_kill_filter(_id=str(number))
+    await asyncio.wait_for(connection._reader.wait_closed(), 5)
+    with pytest.raises(RedisConnectionError):
+        await connection.send_command("PING")
+    assert not connection.is_connected
+    await client.aclose()
+
+
+async def test_values_of_8_mib_go_both_ways(redis_client: redis.asyncio.Redis, redis_port: int) -> None:
+    value = bytes(range(256)) * 4096 * 8
+    client = real(redis_port)
+    await client.set("large", value)
+    assert await client.get("large") == value
+    assert await client.mget(["large", "none", "large"]) == [value, None, value]
+    assert await redis_client.get("large") == value
+    await client.aclose()
+
+
+async def test_the_answers_of_a_pipeline_come_in_order_with_errors_in_their_places(
+    redis_client: redis.asyncio.Redis, redis_port: int
+) -> None:
+    client = real(redis_port)
+    pipeline = client.pipeline(transaction=False)
+    for number in range(3000):
+        pipeline.execute_command(
+            *(("INCR", "text") if number % 1000 == 1 else ("ECHO", str(number) * (number % 50 + 1)))
+        )
+    pipeline.set("text", "text")
+    await redis_client.set("text", "text")
+    answers = await pipeline.execute(raise_on_error=False)
+    for number, answer in enumerate(answers[:-1]):
+        if number % 1000 == 1:
+            assert isinstance(answer, ResponseError)
+        else:
+            assert answer == str(number).encode() * (number % 50 + 1)
+    assert answers[-1] is True
+    await client.aclose()
+
+
+async def test_many_calls_at_once_each_get_their_own_answer(redis_client: redis.asyncio.Redis, redis_port: int) -> None:
+    client = real(redis_port)
+    texts = [str(number).encode() * (100 * number + 1) for number in range(90)]
+    for _ in range(5):
+        assert await asyncio.gather(*(client.echo(text) for text in texts)) == texts
+    await client.aclose()
+
+
+async def test_a_name_of_two_words_is_two_arguments(redis_port: int) -> None:
+    client = real(redis_port)
+    assert await client.execute_command("CONFIG GET", "port") == await client.config_get("port")
+    await client.aclose()
+
+
+async def test_an_idle_connection_is_kept_alive(redis_port: int) -> None:
+    client = real(redis_port)
+    connected = (await only_connection(client))._writer.get_extra_info("socket")
+    assert connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+    for option, value in client.connection_pool.make_connection().socket_keepalive_options.items():
+        assert connected.getsockopt(socket.IPPROTO_TCP, option) == value
+    await client.aclose()
+
+
+class Tls(Proxy):
+    """Passes on, and speaks TLS to its clients."""
+
+    def __init__(self, target_port: int, folder: Path) -> None:
+        super().__init__(target_port)
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+        self.clients: list[StreamWriter] = []
+
+    async def __aenter__(self) -> "Tls":
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._context)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def _connect(
+        self, client_reader: StreamReader, client: StreamWriter, server_reader: StreamReader, server: StreamWriter
+    ) -> None:
+        self.clients.append(client)
+
+        async def pass_on(reader: StreamReader, writer: StreamWriter) -> None:
+            while chunk := await reader.read(65536):
+                writer.write(chunk)
+                await writer.drain()
+
+        ways: Sequence[Any] = [
+            asyncio.ensure_future(way) for way in (pass_on(client_reader, server), pass_on(server_reader, client))
+        ]
+        try:
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """The folder of a certificate for 127.0.0.1, in cert.pem and key.pem."""
+    return self_signed(tmp_path, "here", "-addext", "subjectAltName=IP:127.0.0.1")
+
+
+@pytest.fixture
+async def tls(redis_port: int, certificate: Path) -> AsyncIterator[Tls]:
+    async with Tls(redis_port, certificate) as proxy:
+        yield proxy
+
+
+async def test_tls_carries_the_same_answers(tls: Tls, certificate: Path, redis_client: redis.asyncio.Redis) -> None:
+    client = real(tls.port, ",ssl=True")
+    with pytest.raises(RedisConnectionError, match="certificate"):
+        await client.ping()
+    client.connection_pool.connection_kwargs["ssl_ca_certs"] = str(certificate / "cert.pem")
+    client.connection_pool.reset()
+    value = bytes(range(256)) * 4096 * 8
+    await client.set("large", value)
+    assert await client.get("large") == value
+    pipeline = client.pipeline(transaction=False)
+    for number in range(2000):
+        pipeline.echo(str(number) * (number % 50 + 1))
+    assert await pipeline.execute() == [str(number).encode() * (number % 50 + 1) for number in range(2000)]
+    assert len(tls.clients) == 1
+    await client.aclose()
+
+
+async def test_a_tls_connection_that_ended_in_the_pool_is_replaced(tls: Tls, certificate: Path) -> None:
+    client = real(tls.port, ",ssl=True")
+    client.connection_pool.connection_kwargs["ssl_ca_certs"] = str(certificate / "cert.pem")
+    stream = (await only_connection(client))._reader
+    tls.clients[0].close()
+    await asyncio.wait_for(stream.wait_closed(), 5)
+    assert await client.ping()
+    assert len(tls.clients) == 2
+    await client.aclose()
+
+
+async def test_nobody_listening_and_nobody_answering_are_told_apart() -> None:
+    short = f",syncTimeout={SHORT_TIMEOUT_S * 1000:.0f},connectTimeout={SHORT_TIMEOUT_S * 1000:.0f}"
+    with closing(socket.socket()) as silent:
+        silent.bind(("127.0.0.1", 0))
+        port = silent.getsockname()[1]
+        with pytest.raises(RedisConnectionError, match="Connect call failed"):
+            await real(port, short).ping()
+        silent.listen()
+        with pytest.raises(RedisTimeoutError, match="reading"):
+            await real(port, short).ping()
+        with pytest.raises(RedisTimeoutError, match="connecting"):
+            await real(port, f"{short},ssl=True").ping()
+
+
+def test_a_stream_has_all_that_this_redis_py_uses_of_its_streams() -> None:
+    """What redis-py does with them is not documented: where a release does more, this names it."""
+    connection = inspect.getsource(redis_connection.AbstractConnection) + inspect.getsource(redis_connection.Connection)
+    parser = inspect.getsource(_AsyncHiredisParser)
+    assert set(re.findall(r"self\._reader\.(\w+)", connection)) == {"_buffer"}
+    assert set(re.findall(r"\b_?writer\.(\w+)", connection)) == {
+        *("writelines", "drain", "close", "wait_closed", "get_extra_info"),
+        "transport",  # in _connect, which is replaced
+    }
+    assert set(re.findall(r"self\._stream\.(\w+)", parser)) == {"_buffer", "at_eof", "read"}
+    assert set(re.findall(r"self\._reader\.(\w+)", parser)) == {"gets", "feed", "has_data"}
+    assert parser.count("self._reader.feed") == parser.count("self._stream.read(") == 1, "outside of read_from_socket"
+    for name in ("_buffer", "writelines", "drain", "close", "wait_closed", "get_extra_info", "at_eof", "gets"):
+        assert hasattr(Stream, name)
+
+
+def test_the_methods_of_redis_py_that_are_replaced_are_still_there() -> None:
+    """Each with the parameters that it is called with; one that is not called any more would be replaced in vain."""
+    parameters = {
+        "_connect": ["self"],
+        "_connection_arguments": ["self"],
+        "can_read": ["self"],
+        "send_packed_command": ["self", "command", "check_health"],
+        "pack_command": ["self", "args"],
+    }
+    for connection_class in (redis.asyncio.Connection, redis.asyncio.SSLConnection):
+        found = {name: list(inspect.signature(getattr(connection_class, name)).parameters) for name in parameters}
+        assert found == parameters
+        assert connection_class._connect is redis.asyncio.Connection._connect
+    source = inspect.getsource(redis.asyncio.Connection._connect)
+    assert re.findall(r"socket\.([A-Z_]+)", source) == [
+        *("IPPROTO_TCP", "TCP_NODELAY"),
+        *("SOL_SOCKET", "SO_KEEPALIVE", "SOL_TCP"),
+    ]

@@ -1,0 +1,154 @@
+"""Spans from trigger to commit, and telemetry that leaves the process only where somebody asked for it."""
+
+import asyncio
+import gzip
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+from opentelemetry import trace
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
+
+from shared import telemetry
+from shared.app import App
+from shared.batches import reactor as batches
+from shared.reactor import Cause, Source
+from shared.telemetry import tracing
+
+ROOT = Path(__file__).parents[2]
+REACT = """
+import asyncio, sys
+from opentelemetry import metrics, trace
+import function_app
+from shared import telemetry
+from shared.app import current_app
+from shared.reactor import Cause, Source
+from shared.sessions import reactor as sessions
+from shared.telemetry import tracing
+
+async def main():
+    app = current_app()
+    key = b"nextauth:session:planted-token-2166136261"
+    await app.redis.set(key, '{"userId": "u", "accessToken": "planted-token-16777619"}')
+    with tracing.span("handle_session_changes"):
+        for outcome in await sessions.react(app, [key], Cause.WRITTEN):
+            telemetry.record(
+                "handle_session_changes", "sessions", Source.EVENT, outcome, 1.0, app.settings.audit_key, event="set"
+            )
+    telemetry.backlog("dead_letters", 3)
+    await app.redis.aclose()
+
+asyncio.run(main())
+if tracing.enabled():
+    trace.get_tracer_provider().force_flush()
+    metrics.get_meter_provider().force_flush()
+print(sorted(name for name in sys.modules if name.startswith(("azure.monitor", "opentelemetry.sdk"))) == [])
+"""
+
+
+@pytest.fixture(scope="session")
+def spans() -> InMemorySpanExporter:
+    """What an SDK in this process sees; a process has one for good."""
+    found = InMemorySpanExporter()
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(found))
+    trace.set_tracer_provider(provider)
+    return found
+
+
+async def test_a_trace_leads_from_the_trigger_to_the_commit(app: App, spans: InMemorySpanExporter) -> None:
+    key = b"fastapi:temp:data:traced"
+    await app.redis.set(key, '{"records":[{"timestamp":1,"data":{"co2":1.5}}]}')
+    spans.clear()
+    with tracing.span("process_fastapi_data"):
+        (outcome,) = await batches.react(app, [key], Cause.WRITTEN)
+        telemetry.record(
+            "process_fastapi_data", "batches", Source.EVENT, outcome, 1.0, app.settings.audit_key, event="set"
+        )
+    found = {span.name: span for span in spans.get_finished_spans()}
+    root = found.pop("process_fastapi_data")
+    assert set(found) == {"claim_batches", "commit_batches"}
+    assert {span.parent.span_id for span in found.values() if span.parent} == {root.context.span_id}
+    assert dict(root.attributes or {}) | {"keyspace.duration_ms": 1.0} == {
+        "keyspace.function": "process_fastapi_data",
+        "keyspace.reactor": "batches",
+        "keyspace.key": "fastapi:temp:data:traced",
+        "keyspace.operation": "set",
+        "keyspace.outcome": "processed",
+        "keyspace.reason": outcome.detail,
+        "keyspace.duration_ms": 1.0,
+    }
+
+
+async def test_a_span_tells_a_failure_by_its_class_only(app: App, spans: InMemorySpanExporter) -> None:
+    spans.clear()
+    with pytest.raises(ValueError, match="planted"), tracing.span("process_fastapi_data"):
+        raise ValueError("planted")
+    (span,) = spans.get_finished_spans()
+    assert (span.status.status_code, span.status.description) == (StatusCode.ERROR, "ValueError")
+    assert "planted" not in span.to_json()
+
+
+async def run_app(redis_port: int, **environment: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", REACT),
+        cwd=ROOT,
+        env=os.environ | {"Redis": f"127.0.0.1:{redis_port}", "AUDIT_KEY": "an audit key of the tests"} | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode()
+    return said.decode()
+
+
+def test_the_host_exports_as_the_worker_does() -> None:
+    host = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
+    assert host["telemetryMode"] == "OpenTelemetry"
+    assert "applicationInsights" not in host["logging"], "the host leaves that out of account in this mode"
+
+
+async def test_without_a_connection_string_nothing_is_imported_for_telemetry(app: App, redis_port: int) -> None:
+    assert (await run_app(redis_port)).endswith("True\n")
+
+
+async def test_with_a_connection_string_metrics_and_spans_are_sent_and_hold_no_secret(
+    app: App, redis_port: int
+) -> None:
+    received: list[str] = []
+
+    async def take(request: web.Request) -> web.Response:
+        body = await request.read()
+        received.append((gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body).decode())
+        items = len(json.loads(received[-1]))
+        return web.json_response({"itemsReceived": items, "itemsAccepted": items, "errors": []})
+
+    server = web.Application()
+    server.router.add_post("/{path:.*}", take)
+    runner = web.AppRunner(server)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    await run_app(
+        redis_port,
+        APPLICATIONINSIGHTS_CONNECTION_STRING=f"InstrumentationKey={'0' * 8}-{'0' * 4}-{'0' * 4}-{'0' * 4}-{'0' * 12};"
+        f"IngestionEndpoint=http://127.0.0.1:{port}/;LiveEndpoint=http://127.0.0.1:{port}/",
+        APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL="true",
+        OTEL_TRACES_SAMPLER="always_on",  # by default chance decides, above five traces a second
+    )
+    await runner.cleanup()
+    text = "".join(received)
+    assert telemetry.OUTCOMES.name in text
+    assert telemetry.DURATION.name in text
+    assert telemetry.BACKLOG.name in text
+    assert "session_transition" in text
+    assert "nextauth:session:~" in text
+    assert "planted" not in text
