@@ -1,7 +1,6 @@
 """The namespacing document as data: every pattern, exact inverses, nothing taken for what it is not."""
 
-import re
-from pathlib import Path
+import json
 
 import pytest
 from hypothesis import given
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 
 from shared import namespaces
 from shared.namespaces import TABLE, Kind, Owner, build, parse
+from triggers.keyspace import blueprint
 
 DOCUMENTED = {
     "nextauth:user:{userId}": None,
@@ -108,11 +108,8 @@ def test_parts_that_would_be_read_back_otherwise_are_refused(kind: Kind, parts: 
         build(kind, *parts)
 
 
-def test_the_trigger_channels_watch_the_patterns_of_the_table() -> None:
-    source = (Path(__file__).parents[1] / "triggers" / "keyspace.py").read_text()
-    watched = re.findall(r'channel="__keyspace@0__:(.+)\*"', source)
-    assert [name.encode() for name in watched] == [
-        namespaces.BATCH.prefix,
-        namespaces.CHART_DATA.prefix,
-        namespaces.SESSION.prefix,
-    ]
+def test_the_triggers_watch_the_patterns_that_the_document_names() -> None:
+    functions = [builder.build(None) for builder in blueprint._function_builders]
+    channels = {json.loads(text)["channel"] for function in functions for text in function.get_raw_bindings()}
+    patterns = ("fastapi:temp:data:*", "fabric:data:chart:*", "nextauth:session:*")
+    assert channels == {f"__keyspace@0__:{pattern}" for pattern in patterns}
