@@ -9,7 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from opentelemetry import metrics
+from opentelemetry import metrics as otel_metrics
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
@@ -32,7 +32,7 @@ def reader() -> InMemoryMetricReader:
     """What an SDK in this process sees; a process has one for good, and the API finds it only from now on."""
     telemetry.count("before", "there was an SDK")
     found = InMemoryMetricReader()
-    metrics.set_meter_provider(MeterProvider([found], shutdown_on_exit=False))
+    otel_metrics.set_meter_provider(MeterProvider([found], shutdown_on_exit=False))
     return found
 
 
