@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 import redis.asyncio
 
-from local.host import Host, Invocation
+from local.host.host import Host, Invocation
 from shared.app import App
 from shared.delivery import dead_letters
 from shared.delivery.dead_letters import Payload
@@ -62,7 +62,7 @@ async def running(redis_port: int, **settings: str) -> AsyncIterator[tuple[Host,
     connection = f"127.0.0.1:{redis_port},user=app,password=any"
     with environment({"AUDIT_KEY": AUDIT_KEY, "Redis": connection, "AzureWebJobsStorage": ""} | settings):
         await host.__aenter__()
-        app = sys.modules["shared.context"].current()  # the app's own module, imported anew by the worker
+        app = sys.modules["shared.app"].current_app()  # the app's own module, imported anew by the worker
     try:
         yield host, app, invocations
     finally:

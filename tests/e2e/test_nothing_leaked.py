@@ -15,8 +15,8 @@ import aiohttp
 import pytest
 import redis.asyncio
 
-from local.host import Host
-from local.servers import azurite
+from local.host.host import Host
+from local.run.servers import azurite
 from shared.app import App
 from shared.delivery import dead_letters
 from tests.e2e.conftest import ROOT, Effects, environment
@@ -87,7 +87,7 @@ async def plant(
         with environment(settings):
             host = Host(ROOT, http_port=0)
             await host.__aenter__()
-            app = sys.modules["shared.context"].current()
+            app = sys.modules["shared.app"].current_app()
         yield Plant(host, redis_client, app, said, storage.connection_string, users)
         await host.__aexit__(None, None, None)
         await app.redis.aclose()

@@ -14,8 +14,10 @@ from contextlib import asynccontextmanager
 import pytest
 import redis.asyncio
 
-from local.host import Host
+from local.host.host import Host
 from tests.e2e.conftest import AUDIT_KEY, ROOT, App, Effects, environment
+
+pytestmark = pytest.mark.redis_server
 
 NEVER, EACH_SECOND = "0 0 0 1 1 *", "* * * * * *"
 FLAGS = "notify-keyspace-events"
@@ -39,7 +41,7 @@ async def running_app(client: redis.asyncio.Redis, **settings: str) -> AsyncIter
     try:
         with environment({"Redis": address, "AUDIT_KEY": AUDIT_KEY} | settings):
             await host.__aenter__()
-            app_context = sys.modules["shared.context"].current()  # the app's own, imported anew by the worker
+            app_context = sys.modules["shared.app"].current_app()  # the app's own, imported anew by the worker
         yield App(host, client, effects)
     finally:
         await host.__aexit__(None, None, None)
