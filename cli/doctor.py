@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.terminal import Exit, Json, complain, open_console, run, show_json
-from local.app_settings import AppSettingsError, apply, load_app_settings
-from local.bootstrap import ROOT
+from local.host.app_settings import AppSettingsError, apply, load_app_settings
+from local.repo.bootstrap import ROOT
 from shared import settings
 from shared.app import App
 from shared.errors import ConfigurationError

@@ -16,7 +16,7 @@ from typing import Self
 import redis.asyncio
 import redis.exceptions
 
-from local.processes import child_process
+from local.run.processes import child_process
 from tests.conftest import SERVER
 
 ROOT = Path(__file__).parents[2]
