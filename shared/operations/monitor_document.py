@@ -7,7 +7,6 @@ from outside, and may look like markup, is for the page to know.
 import asyncio
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -18,12 +17,14 @@ from shared.audit import state as audit
 from shared.audit.state import TAIL_AUDIT
 from shared.charts import views as chart_views
 from shared.charts.views import ChartView
+from shared.clock import iso_utc, now_iso
 from shared.delivery import dead_letters, retries
 from shared.delivery.dead_letters import Letter
 from shared.operations import activity, health, survey
 from shared.operations.activity import Stats
 from shared.operations.survey import KindCount
 from shared.privacy.masking import fingerprint, mask_key, printable
+from shared.store.refusals import is_wrong_type
 
 FIRST_PAGE = 20
 CURSOR = "^([0-9]{1,15}:[0-9a-f]{32})?$"
@@ -151,7 +152,7 @@ async def monitor(app: App) -> Monitor:
         await app.write_minute_counts()  # what this process did a moment ago too
         seen = await survey.current(app)
         return Monitor(
-            time=_iso(time.time()),
+            time=now_iso(),
             health=(await health.check_app(app)).as_dict(),
             stats=await activity.read(app),
             dead_letters=await letters(app, limit=FIRST_PAGE),
@@ -195,7 +196,7 @@ async def _sessions(app: App, unbounded: int | None) -> Sessions:
     try:
         bounded = await app.redis.zcard(_DUE)
     except ResponseError as fault:
-        if not str(fault).startswith("WRONGTYPE"):
+        if not is_wrong_type(fault):
             raise
         bounded = 0  # another application's; the next session makes it ours again
     raw: Sequence[bytes] = await app.run(TAIL_AUDIT, keys=[_STREAM], args=[AUDIT_RECORDS, MAX_RECORD_BYTES])
@@ -271,6 +272,6 @@ def _line(text: str, limit: int = 200) -> str:
 
 def _iso(time_s: float) -> str:
     try:
-        return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    except (OverflowError, ValueError, OSError):  # a time that another application wrote
+        return iso_utc(time_s)
+    except ValueError:  # a time that another application wrote
         return "9999-12-31T23:59:59.999Z"

@@ -16,6 +16,7 @@ from shared.app import App
 from shared.operations import census
 from shared.operations.census import Look, Selection
 from shared.privacy.masking import mask_key
+from shared.store.refusals import is_wrong_type
 
 EVERY_S = namespaces.KEYSPACE_LEASE_TTL_S
 BUDGET_S = 2.0
@@ -96,7 +97,7 @@ async def _stored(app: App) -> Survey | None:
     pipeline.pttl(_KEY)
     document, left_ms = await pipeline.execute(raise_on_error=False)
     for reply in (document, left_ms):
-        if isinstance(reply, Exception) and not str(reply).startswith("WRONGTYPE"):
+        if isinstance(reply, Exception) and not is_wrong_type(reply):
             raise reply
     try:
         found = msgspec.json.decode(document, type=Survey)
