@@ -15,7 +15,8 @@ from shared.app import App
 from shared.charts import views as chart_views
 from shared.charts.views import ChartView
 from shared.operations import census
-from shared.operations.census import Look, Selection
+from shared.operations.census import Look
+from shared.operations.key_selection import Selection
 from shared.privacy.masking import printable
 
 LINE_CHARS = 12
@@ -87,17 +88,15 @@ async def _list(app: App, *, stale: bool, limit: int, cursor: str, json: bool) -
 
 
 async def page(app: App, cursor: int, limit: int, *, stale: bool) -> tuple[list[Row], int]:
-    """About `limit` caches from `cursor` on, newest first, and where to go on, 0 at the end. COUNT follows how many of
-    the keys that Redis looks at are wanted. Raises what the Redis client raises."""
-    rows: list[Row] = []
-    count = min(limit, census.SCAN_COUNT)
-    while len(rows) < limit:
-        cursor, keys = await census.scan(app, _CACHES, cursor, count)
-        found = [row for row in await _rows(app, keys) if row.stale or not stale]
-        rows += found
-        count = min(census.SCAN_COUNT, (limit - len(rows)) * max(1, count // max(1, len(found))))
-        if cursor == 0:
-            break
+    """About `limit` caches from `cursor` on, newest first, and the next cursor, 0 at the end.
+
+    Raises what the Redis client raises.
+    """
+
+    async def rows_of(keys: list[bytes]) -> list[Row]:
+        return [row for row in await _rows(app, keys) if row.stale or not stale]
+
+    rows, cursor = await census.list_rows(app, _CACHES, cursor, limit, rows_of)
     return sorted(rows, key=lambda row: (row.age_s is None, row.age_s)), cursor
 
 

@@ -14,7 +14,8 @@ from cli.terminal import DryRun, Exit, Json, Refused, complain, run, show_json
 from shared import namespaces
 from shared.app import App
 from shared.operations import census
-from shared.operations.census import Look, Namespace, Pace, Selection
+from shared.operations.census import Look, Pace
+from shared.operations.key_selection import Namespace, Selection
 from shared.store.script import Script
 
 UNLINK_KEYS = Script(__file__, "unlink_keys")

@@ -14,7 +14,8 @@ from cli.terminal import Exit, Json, Refused, complain, open_console, run, show_
 from shared import namespaces
 from shared.app import App
 from shared.operations import census
-from shared.operations.census import UNKNOWN_KIND, KindStatistics, Look, Namespace, Selection, Statistics
+from shared.operations.census import Census, KindStatistics, Look
+from shared.operations.key_selection import UNKNOWN_KIND, Namespace, Selection, kind_of, namespace_of
 from shared.sessions.keys import session_key, token_of
 
 _BAR_CHARS = 8
@@ -78,7 +79,7 @@ async def _list(
         rows = [
             {
                 "key": shown(app, one.key),
-                "namespace": census.namespace_of(one.key),
+                "namespace": namespace_of(one.key),
                 "kind": one.kind_name,
                 "ttl_s": None if one.ttl_ms is None else one.ttl_ms / 1000,
             }
@@ -97,17 +98,8 @@ async def _list(
 
 
 async def page(app: App, selection: Selection, cursor: int, limit: int) -> tuple[list[Look], int]:
-    """About `limit` keys from `cursor` on, and where to go on, 0 at the end. COUNT follows how many of the keys that
-    Redis looks at are wanted."""
-    looks: list[Look] = []
-    count = limit
-    while len(looks) < limit:
-        cursor, keys = await census.scan(app, selection, cursor, min(count, census.SCAN_COUNT))
-        looks += await census.look(app, keys)
-        count = (limit - len(looks)) * max(1, count // max(1, len(keys)))
-        if cursor == 0:
-            break
-    return looks, cursor
+    """About `limit` keys from `cursor` on, and the next cursor, 0 at the end. Raises what the Redis client raises."""
+    return await census.list_rows(app, selection, cursor, limit, partial(census.look, app))
 
 
 def _ttl(ttl_ms: int | None) -> str:
@@ -143,17 +135,21 @@ async def _statistics(app: App, *, json: bool) -> Exit:
         human.telling(lambda: "nothing was changed; it has to start anew"),
         human.progress(await app.redis.dbsize()) as progress,
     ):
-        found = await census.statistics(app, progress=progress)
+        found = await census.take(app, progress=progress)
     if json:
-        show_json(found)
+        total, error = census.total_bytes(found.kinds)
+        show_json(
+            {"kinds": found.kinds, "keys": found.keys, "bytes": total, "bytes_error": error, "took_s": found.took_s}
+        )
     else:
         open_console().print(statistics_table(found))
         complain("TTL: shortest, median, longest. Idle: longest time that a key was neither read nor written.")
     return Exit.OK
 
 
-def statistics_table(found: Statistics) -> Table:
+def statistics_table(found: Census) -> Table:
     """A row per kind under one per namespace; bars are shares of all bytes."""
+    all_bytes = census.total_bytes(found.kinds)[0]
     table = _plain_table("Kind", "Keys", "Bytes", "+-", "", "TTL", "No TTL", "Idle")
     for number in (1, 2, 3, 6, 7):
         table.columns[number].justify = "right"
@@ -165,8 +161,8 @@ def statistics_table(found: Statistics) -> Table:
             count, total = sum(one.keys for one in kinds), census.total_bytes(kinds)[0]
             table.add_row(str(namespace), f"{count:,}", human.size(total), _error(kinds), style="bold")
         for one in kinds:
-            table.add_row(f"  {one.kind}", *_cells(one, found.bytes))
-    table.add_row("all", f"{found.keys:,}", human.size(found.bytes), _error(found.kinds), style="bold")
+            table.add_row(f"  {one.kind}", *_cells(one, all_bytes))
+    table.add_row("all", f"{found.keys:,}", human.size(all_bytes), _error(found.kinds), style="bold")
     return table
 
 
@@ -223,12 +219,12 @@ async def _show(app: App, *, given: bytes, json: bool) -> Exit:
         key = await find(app, await human.read_line() if given == b"-" else given)
         if not key:
             raise Refused("a key is expected on stdin")
-        kind = census.kind_of(key)
+        kind = kind_of(key)
         redis_facts = await key_facts.redis_facts(app, key)
         report: dict[str, Any] = {
             "key": shown(app, key),
             "exists": bool(redis_facts),
-            "namespace": census.namespace_of(key),
+            "namespace": namespace_of(key),
             "kind": kind.name if kind else UNKNOWN_KIND,
             "owner": kind.owner if kind else None,
             "purpose": kind.purpose if kind else None,

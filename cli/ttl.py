@@ -16,7 +16,8 @@ from shared import namespaces
 from shared.app import App
 from shared.namespaces import Kind
 from shared.operations import census
-from shared.operations.census import UNKNOWN_KIND, Look, Pace, Selection
+from shared.operations.census import Look, Pace
+from shared.operations.key_selection import UNKNOWN_KIND, Selection
 from shared.store.script import Script
 
 SET_MISSING_TTLS = Script(__file__, "set_missing_ttls")

@@ -20,9 +20,9 @@ from shared.charts.views import ChartView
 from shared.clock import iso_utc, now_iso
 from shared.delivery import dead_letters, retries
 from shared.delivery.dead_letters import Letter
-from shared.operations import activity, health, survey
+from shared.operations import activity, health, stored_census
 from shared.operations.activity import Stats
-from shared.operations.survey import KindCount
+from shared.operations.stored_census import KindCount
 from shared.privacy.masking import fingerprint, mask_key, printable
 from shared.store.refusals import is_wrong_type
 
@@ -150,17 +150,17 @@ async def monitor(app: App) -> Monitor:
     examined = asyncio.ensure_future(_doctor.findings(app))
     try:
         await app.write_minute_counts()  # what this process did a moment ago too
-        seen = await survey.current(app)
+        taken = await stored_census.current(app)
         return Monitor(
             time=now_iso(),
             health=(await health.check_app(app)).as_dict(),
             stats=await activity.read(app),
             dead_letters=await letters(app, limit=FIRST_PAGE),
             retries=Retries(await retries.waiting(app)),
-            keyspace=Keyspace(seen.age_s, seen.complete, seen.kinds) if seen else None,
-            sessions=await _sessions(app, seen.unbounded if seen else None),
-            charts=await chart_views.read(app, seen.chart_keys) if seen else [],
-            charts_total=seen.charts_total if seen else None,
+            keyspace=Keyspace(taken.age_s, taken.complete, taken.kinds) if taken else None,
+            sessions=await _sessions(app, taken.unbounded if taken else None),
+            charts=await chart_views.read(app, taken.chart_keys) if taken else [],
+            charts_total=taken.charts_total if taken else None,
             doctor=await examined,
         )
     finally:
