@@ -24,7 +24,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from cli.audit_log import as_json
+from cli.audit_display import as_json
 from cli.terminal import Exit, Json, complain, open_console, run, shown
 from shared.app import App
 from shared.clock import iso_utc

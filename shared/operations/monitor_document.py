@@ -24,6 +24,7 @@ from shared.operations import activity, health, stored_census
 from shared.operations.activity import Stats
 from shared.operations.stored_census import KindCount
 from shared.privacy.masking import fingerprint, mask_key, printable
+from shared.registry import REACTORS
 from shared.store.refusals import is_wrong_type
 
 FIRST_PAGE = 20
@@ -130,10 +131,19 @@ class Doctor(msgspec.Struct, frozen=True):
     findings: list[Finding]
 
 
+class ReactorInfo(msgspec.Struct, frozen=True):
+    """A reactor: its name in statistics and dead letters, its Azure function, and what one of its keys is called."""
+
+    name: str
+    function: str
+    noun: str
+
+
 class Monitor(msgspec.Struct, frozen=True, rename="camel"):
     """Everything that the monitor page shows."""
 
     time: str
+    reactors: list[ReactorInfo]
     health: dict[str, Any]
     stats: Stats
     dead_letters: DeadLetters
@@ -153,6 +163,7 @@ async def monitor(app: App) -> Monitor:
         taken = await stored_census.current(app)
         return Monitor(
             time=now_iso(),
+            reactors=[ReactorInfo(reactor.name, reactor.function, reactor.noun) for reactor in REACTORS],
             health=(await health.check_app(app)).as_dict(),
             stats=await activity.read(app),
             dead_letters=await letters(app, limit=FIRST_PAGE),
