@@ -17,9 +17,9 @@ from local.repo.bootstrap import ROOT
 from shared import settings
 from shared.app import App
 from shared.errors import ConfigurationError
+from shared.operations.doctor.app_state import Bindings
 from shared.operations.doctor.examination import examine
 from shared.operations.doctor.findings import Finding, Severity, error, worst
-from shared.operations.doctor.standing import Bindings
 
 _EXITS = {
     Severity.OK: Exit.OK,

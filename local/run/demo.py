@@ -9,13 +9,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from redis.asyncio import Redis
 
 from shared import namespaces, settings
 from shared.app import App
+from shared.clock import iso_utc
 from shared.delivery import dead_letters
 from shared.privacy.masking import fingerprint, mask_key
 from shared.store.connection import open_client, parse_connection_string
@@ -182,7 +182,7 @@ def _value(demo: _Demo, metric: str) -> float:
 
 
 def _ago(seconds: int) -> str:
-    return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso_utc(time.time() - seconds)
 
 
 async def _pushed(demo: _Demo, key: bytes, elements: list[str]) -> None:
@@ -260,7 +260,7 @@ async def _sessions(demo: _Demo) -> None:
         return probe
 
     async def write(who: str) -> None:
-        expires = (datetime.now(UTC) + timedelta(hours=1)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        expires = iso_utc(time.time() + 3600)
         session = {"sessionToken": token, "userId": who, "expires": expires}
         await demo.redis.set(key, json.dumps(session))
         await demo.redis.set(index, key)

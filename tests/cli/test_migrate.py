@@ -21,8 +21,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cli.migration.journal import VERSION, Header, Journal
+from cli.migration.key_patterns import Pattern, common_key, fault_in
 from cli.migration.moves import Migration, Report, Undo
-from cli.migration.patterns import Pattern, common_key, fault_in
 from cli.migration.rules import BUILT_IN, RuleText, checked, read_plan
 from cli.terminal import Refused
 from local.repo.bootstrap import ROOT

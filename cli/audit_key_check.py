@@ -9,6 +9,7 @@ from shared.operations.doctor.products import is_local
 from shared.sessions.keys import phantom_key, token_of
 from shared.settings import DEVELOPMENT_AUDIT_KEY
 from shared.store.connection import parse_connection_string
+from shared.store.refusals import is_wrong_type
 
 _TRIED = 16
 _DUE = namespaces.build(namespaces.SESSIONS_DUE)
@@ -25,7 +26,7 @@ async def refuse_other_audit_key(app: App) -> None:
     try:
         sealed: list[Any] = await app.redis.zrange(_DUE, 0, _TRIED - 1)
     except ResponseError as fault:
-        if not str(fault).startswith("WRONGTYPE"):
+        if not is_wrong_type(fault):
             raise
         sealed = []  # another application's; the next session makes it ours again
     if sealed:
