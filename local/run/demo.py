@@ -5,7 +5,7 @@ import json
 import math
 import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -124,23 +124,22 @@ async def _batches(demo: _Demo) -> None:
             if result is None:
                 return None
             anomalies = result["anomalies"]
-            listed = ", ".join(
-                f"{anomaly['metric']} {anomaly['value']} at {anomaly['sensorId']}" for anomaly in anomalies[:2]
-            )
-            return f"{result['readings']} readings, {len(anomalies)} anomalies" + (listed and f": {listed}")
+            words = "1 anomaly" if len(anomalies) == 1 else f"{len(anomalies)} anomalies"
+            listed = ", ".join(map(_describe_anomaly, anomalies[:2]))
+            return f"{result['readings']} readings, {words}" + (listed and f": {listed}")
 
         key = namespaces.build(namespaces.BATCH, batch_id)
         await demo.sample(name, key, write(key), expected, probe)
 
-    def text(value: object) -> Callable[[bytes], Awaitable[Any]]:
+    def set_json(value: object) -> Callable[[bytes], Awaitable[Any]]:
         return lambda key: demo.redis.set(key, json.dumps(value), ex=namespaces.TEMP_DATA_TTL_S)
 
     ids = [f"demo-{demo.run_id}-{number}" for number in range(1, 7)]
     wide = {"batchId": ids[0], "records": _wide_records(demo, 25)}
-    await send("batch, wide records", ids[0], text(wide), "100 readings")
+    await send("batch, wide records", ids[0], set_json(wide), "100 readings")
     readings = _long_readings(demo, 25)
     readings[33] |= {"metric": "demo_temp", "sensorId": "T-07", "value": 61.5}
-    await send("batch with a planted anomaly", ids[1], text({"readings": readings}), "demo_temp 61.5 at T-07")
+    await send("batch with a planted anomaly", ids[1], set_json({"readings": readings}), "demo_temp 61.5 at T-07")
     elements = [json.dumps(record) for record in _wide_records(demo, 10)]
     await send("batch as a list", ids[2], lambda key: _write_list(demo, key, elements), "40 readings")
     fields = {"batchId": "x", "records": json.dumps(_wide_records(demo, 5))}
@@ -152,7 +151,7 @@ async def _batches(demo: _Demo) -> None:
 
     async def write_both() -> None:
         await demo.redis.set(namespaces.build(namespaces.BATCH, truncated_id), '{"records":[{"times', ex=60)
-        await text(_wide_records(demo, 1))(namespaces.build(namespaces.BATCH, next_id))
+        await set_json(_wide_records(demo, 1))(namespaces.build(namespaces.BATCH, next_id))
 
     async def probe_rejection() -> str | None:
         if await result_of(next_id) is None:
@@ -161,6 +160,11 @@ async def _batches(demo: _Demo) -> None:
 
     key = namespaces.build(namespaces.BATCH, truncated_id)
     await demo.sample("batch cut short", key, write_both(), "rejected, no result", probe_rejection)
+
+
+def _describe_anomaly(anomaly: Mapping[str, Any]) -> str:
+    sensor = anomaly["sensorId"]
+    return f"{anomaly['metric']} {anomaly['value']}" + ("" if sensor is None else f" at {sensor}")
 
 
 def _wide_records(demo: _Demo, count: int) -> list[dict[str, Any]]:
