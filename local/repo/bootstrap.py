@@ -110,8 +110,15 @@ def _fingerprint(root: Path, environment: Environment = PROJECT) -> str:
 
 
 def _build(root: Path, environment: Environment, python: str) -> None:
-    """Build the environment from scratch. The stamp is written last, so an interrupted build is repeated."""
+    """Build the environment from scratch. The stamp is written last, so an interrupted build is repeated.
+
+    Raises SetUpError, without a change, if the folder is a link.
+    """
     folder = root / environment.folder
+    if folder.is_symlink():
+        raise SetUpError(
+            f"{folder} is a link, and building would damage the environment that it names. Remove the link."
+        )
     (folder / ".stamp").unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     _say(f"creating {environment.folder} with {python}")

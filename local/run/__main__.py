@@ -91,9 +91,9 @@ def main(
 
 
 async def _until_stopped(options: Options) -> int:
-    """Run until the demo has ended or a signal arrives. Returns the exit code, 128 + n after signal n.
+    """Run until a signal arrives, the host ends or, with --once, the demo ends.
 
-    Every further signal cancels the step of the shutdown that is in progress.
+    Returns the exit code, 128 + n after signal n. Every further signal cancels the current step of the shutdown.
     """
     loop = asyncio.get_running_loop()
     task = asyncio.create_task(_run(options, open_console()))

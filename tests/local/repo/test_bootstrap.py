@@ -91,6 +91,18 @@ def test_an_incomplete_environment_is_rebuilt_and_a_complete_environment_is_kept
     assert (project / ".venv/pyvenv.cfg").stat().st_mtime_ns == built_ns, "rebuilt without a reason"
 
 
+def test_an_environment_behind_a_link_is_refused_and_not_changed(
+    ready: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = tmp_path_factory.mktemp("other")
+    for name in bootstrap.PROJECT.requirements:
+        shutil.copy(ready / name, other)
+    (other / ".venv").symlink_to(ready / ".venv")
+    with pytest.raises(bootstrap.SetUpError, match="is a link"):
+        bootstrap.prepare(other)
+    assert bootstrap.is_ready(ready)
+
+
 def test_two_processes_at_once_build_the_environment_once(project: Path) -> None:
     script = (
         "import sys; from pathlib import Path; from local.repo import bootstrap; bootstrap.prepare(Path(sys.argv[1]));"
