@@ -119,7 +119,7 @@ async def check(client: Redis, count: int) -> None:
 
 
 def _same_metrics(metrics: object, expected: dict[str, dict[str, float]]) -> bool:
-    """Within the tolerance that shared/batches/analysis.py states: alone and in a group, values add in another order."""
+    """Within a tolerance: alone and in a group, values are added in another order (shared/batches/analysis.py)."""
     if not isinstance(metrics, dict) or metrics.keys() != expected.keys():
         return False
     return all(

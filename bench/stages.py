@@ -1,4 +1,4 @@
-"""Where the time of a bulk reaction to batches goes: each stage of shared/batches/reactor.py by itself, one after the other.
+"""CPU time of each step of a bulk reaction to batches (shared/batches/reactor.py), one after the other.
 
 In this process, so that nothing else is in the figures: CPU time of the stages, and Redis' CPU time of the two scripts.
 Together they are what a group costs without the event loop's and the sweep's own work.

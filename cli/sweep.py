@@ -106,7 +106,7 @@ async def _sweep(app: App, *, budget_s: float, json: bool) -> Exit:
     with (
         interaction.explaining_interruption(
             lambda: (
-                f"{done:,} keys were looked at; within {formatting.duration(lease_s)} the app's own sweep goes on from there"
+                f"{done:,} keys were looked at; within {formatting.duration(lease_s)} the app's sweep continues from there"
             )
         ),
         interaction.progress(max(1, await app.redis.dbsize()), "keys looked at") as progress,

@@ -1,13 +1,14 @@
 """The namespacing document as data: every pattern, exact inverses, nothing taken for what it is not."""
 
-import azure.functions as func
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared import namespaces
 from shared.namespaces import TABLE, Kind, Owner, build, parse
-from triggers import keyspace
+from triggers.keyspace import blueprint
 
 DOCUMENTED = {
     "nextauth:user:{userId}": None,
@@ -107,11 +108,8 @@ def test_parts_that_would_be_read_back_otherwise_are_refused(kind: Kind, parts: 
         build(kind, *parts)
 
 
-def test_the_triggers_subscribe_to_the_patterns_of_the_table() -> None:
-    functions = func.FunctionApp()
-    functions.register_functions(keyspace.blueprint)
-    channels = [function.get_trigger().channel for function in functions.get_functions()]
-    assert channels == [
-        f"__keyspace@0__:{kind.prefix.decode()}*"
-        for kind in (namespaces.BATCH, namespaces.CHART_DATA, namespaces.SESSION)
-    ]
+def test_the_triggers_watch_the_patterns_that_the_document_names() -> None:
+    functions = [builder.build(None) for builder in blueprint._function_builders]
+    channels = {json.loads(text)["channel"] for function in functions for text in function.get_raw_bindings()}
+    patterns = ("fastapi:temp:data:*", "fabric:data:chart:*", "nextauth:session:*")
+    assert channels == {f"__keyspace@0__:{pattern}" for pattern in patterns}

@@ -170,7 +170,7 @@ def test_what_a_group_of_batches_adds_is_what_each_of_them_adds(
     group *= repeats
     with patch.object(lazy_numpy, "_numpy", numpy):
         given = [Readings({metric: Series(packed(values), ()) for metric, values in one.items()}) for one in group]
-        delta = batches._delta(given)
+        delta = batches.baseline(given)
         together = decode_model([f"+{NOW_S // GENERATION_S}:1".encode(), delta], NOW_S)
         one_by_one = decode_model(model(*group), NOW_S)
     assert together.sketches == one_by_one.sketches

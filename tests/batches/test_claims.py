@@ -11,8 +11,9 @@ import redis.asyncio
 
 from shared import namespaces
 from shared.app import App, open_app
-from shared.batches import baseline, claims
+from shared.batches import baseline, claims, results
 from shared.batches import reactor as batches
+from shared.batches.baseline import Baseline
 from shared.batches.claims import CLAIM_BYTES, COMMIT_BATCHES, LATER, Batch, Claim
 from shared.delivery.dead_letters import Payload, mark_key
 from shared.reactor import Outcome, Result
@@ -54,7 +55,7 @@ async def claim(app: App) -> Claim:
 
 
 async def commit(app: App, held: Claim, number: int = 1) -> bytes:
-    result = claims.result_head(held.payload.digest) + f',"number":{number}}}'.encode()
+    result = results.head(held.payload.digest) + f',"number":{number}}}'.encode()
     call = claims.commit_call(app, [claims.Commit(held, result, b"{}")], b"\x90")
     ((reply,),) = await app.run_many(COMMIT_BATCHES, [call])
     return bytes(reply)
@@ -106,7 +107,7 @@ async def test_a_live_lease_is_skipped_and_its_holder_looks_again_where_others_l
         assert await claims.release(patient[0], [held]) == [wanted]
         return
     if ending == "a late commit":  # its answer was lost, or somebody replayed the same content
-        await redis_client.set(RESULT, claims.result_head(held.payload.digest) + b"}")
+        await redis_client.set(RESULT, results.head(held.payload.digest) + b"}")
     answers = {"commit": (b"committed", b"again"), "a late commit": (b"same", b"same again")}
     assert await commit(patient[0], held) == answers[ending][wanted]
     assert not await redis_client.exists(CLAIM)
@@ -184,7 +185,7 @@ async def test_where_one_of_a_group_cannot_be_committed_nothing_is_written_and_t
         await redis_client.set(batch.key, BATCH, ex=3600)
         held += await claims.claim(workers[0], [batch])
     await redis_client.delete(held[1].claim_key)
-    head = claims.result_head(held[2].payload.digest)
+    head = results.head(held[2].payload.digest)
     await redis_client.set(namespaces.build(namespaces.RESULT, b"c"), head + b"}")
     delta = baseline.encode_delta({"ph": [7.0]})
     call = claims.commit_call(workers[0], [claims.Commit(one, head + b"}", b"{}") for one in held], delta)
@@ -205,10 +206,10 @@ async def test_a_group_is_committed_without_those_that_others_took_over(
         await redis_client.set(batch.key, BATCH, ex=3600)
         (held,) = await claims.claim(app, [batch])
         assert isinstance(held, Claim)
-        ready[index] = batches._compute(held, app.baseline.value, app.settings)
+        ready[index] = batches._compute({index: held}, Baseline(), app.settings)[index]
     await redis_client.delete(ready[1].claim.claim_key)
-    await batches._commit(app, {2: ready[2]})
-    found = await batches._commit(app, ready)
+    await batches.commit(app, {2: ready[2]})
+    found = await batches.commit(app, ready)
     assert [found[index][0].result for index in range(3)] == [Result.PROCESSED, Result.LATER, Result.DUPLICATE]
     fields = [part for pair in (await redis_client.hgetall(claims.model_key())).items() for part in pair]
     model = baseline.decode_model(fields, (await redis_client.time())[0])

@@ -16,7 +16,7 @@ from shared.app import App, open_app
 from shared.charts import reactor as charts
 from shared.charts.reactor import COMMIT_CHART, READ_CHART, STALE_CHART
 from shared.delivery import retries
-from shared.reactor import Result, duplicate, ignored, processed, rejected
+from shared.reactor import Result, already, duplicate, ignored, processed, rejected
 from tests.support.causes import cause
 
 T0 = 1_735_689_600_000  # 2025-01-01T00:00:00Z
@@ -212,7 +212,7 @@ async def test_redis_takes_no_digest_unless_there_is_one_to_compare_it_with(app,
 
 async def test_content_that_became_a_dead_letter_is_known_again_by_its_digest(app):
     assert await write(app, b"{") == rejected(SOURCE, "JSON is cut short")
-    assert await write(app, b"{") == duplicate(SOURCE, "a dead letter already")
+    assert await write(app, b"{") == already(SOURCE, "a dead letter already")
     assert await write(app, b"[") == rejected(SOURCE, "JSON is cut short")
     assert await write(app, chart(1)) == processed(SOURCE)
 
@@ -306,8 +306,8 @@ async def test_whatever_brings_a_chart_is_a_write(app, operation):
 
 
 def test_what_changes_no_chart_is_inert():
-    assert {"keymiss", "new", "expire", "persist"} <= charts.INERT_OPERATIONS
-    assert charts.INERT_OPERATIONS.isdisjoint({"set", "rename_to", "copy_to", "restore", *GONE})
+    assert {cause(name) for name in ("keymiss", "new", "expire", "persist")} == set(charts.INERT)
+    assert charts.INERT.isdisjoint({cause(name) for name in ("set", "rename_to", "copy_to", "restore", *GONE)})
 
 
 # A source that moves
@@ -319,9 +319,9 @@ class Watched(App):
 
     scripts: list[str] = field(default_factory=list)
 
-    async def run_many(self, name, calls):
-        self.scripts.append(name)
-        return await super().run_many(name, calls)
+    async def run_many(self, script, calls):
+        self.scripts.append(script.name)
+        return await super().run_many(script, calls)
 
 
 @dataclass(frozen=True)
@@ -330,11 +330,11 @@ class Interleaved(App):
 
     writes: list[bytes | None] = field(default_factory=list)
 
-    async def run_many(self, name, calls):
-        if name == "commit_chart" and self.writes:
+    async def run_many(self, script, calls):
+        if script is COMMIT_CHART and self.writes:
             value = self.writes.pop(0)
             await (self.redis.delete(SOURCE) if value is None else self.redis.set(SOURCE, value))
-        return await super().run_many(name, calls)
+        return await super().run_many(script, calls)
 
 
 async def test_a_source_that_moved_on_is_read_again(app, messages):

@@ -15,6 +15,7 @@ import pytest
 from cli import watch
 from shared import reactor as outcomes
 from shared.app import App
+from shared.reactor import Source
 from shared.telemetry import minute_counts
 from tests.cli.conftest import ROOT, Manage
 
@@ -76,7 +77,7 @@ async def test_events_of_the_three_patterns_are_shown_with_keys_masked(app: App,
 
 async def test_it_ends_by_itself_after_so_many_seconds(app: App, start: Start) -> None:
     minute_counts.take(now=True)
-    minute_counts.outcome("charts", "set", outcomes.Result.PROCESSED.value, 1.0)
+    minute_counts.outcome("charts", Source.EVENT, outcomes.Result.PROCESSED.value, 1.0)
     await app.write_minute_counts()
     process = await start("--seconds", "1", "--json")
     output, _ = await process.communicate()

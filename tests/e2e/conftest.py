@@ -75,7 +75,7 @@ async def running(redis_port: int) -> AsyncIterator[tuple[Host, list[Invocation]
     settings = {"AUDIT_KEY": AUDIT_KEY, "AUDIT_REFRESH_MIN_S": "0", "CHART_MAX_POINTS": "50"}
     with environment(settings | {"Redis": f"127.0.0.1:{redis_port}", "AzureWebJobsStorage": ""}):
         await host.__aenter__()
-        app_context = sys.modules["shared.context"].current()  # the app's own module, imported anew by the worker
+        app_context = sys.modules["shared.app"].current_app()  # the app's own module, imported anew by the worker
     yield host, invocations
     await host.__aexit__(None, None, None)
     await app_context.redis.aclose()

@@ -63,7 +63,7 @@ async def running(redis_port: int, **settings: str) -> AsyncIterator[tuple[Host,
     connection = f"127.0.0.1:{redis_port},user=app,password=any"
     with environment({"AUDIT_KEY": AUDIT_KEY, "Redis": connection, "AzureWebJobsStorage": ""} | settings):
         await host.__aenter__()
-        app = sys.modules["shared.context"].current()  # the app's own module, imported anew by the worker
+        app = sys.modules["shared.app"].current_app()  # the app's own module, imported anew by the worker
     try:
         yield host, app, invocations
     finally:

@@ -87,7 +87,7 @@ async def plant(
         with environment(settings):
             host = Host(ROOT, http_port=0)
             await host.__aenter__()
-            app = sys.modules["shared.context"].current()
+            app = sys.modules["shared.app"].current_app()
         yield Plant(host, redis_client, app, said, storage.connection_string, users)
         await host.__aexit__(None, None, None)
         await app.redis.aclose()

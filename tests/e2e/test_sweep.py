@@ -39,7 +39,7 @@ async def running_app(client: redis.asyncio.Redis, **settings: str) -> AsyncIter
     try:
         with environment({"Redis": address, "AUDIT_KEY": AUDIT_KEY} | settings):
             await host.__aenter__()
-            app_context = sys.modules["shared.context"].current()  # the app's own, imported anew by the worker
+            app_context = sys.modules["shared.app"].current_app()  # the app's own, imported anew by the worker
         yield App(host, client, effects)
     finally:
         await host.__aexit__(None, None, None)

@@ -15,7 +15,6 @@ import redis.asyncio
 from shared.app import App, open_app
 from shared.batches import claims
 from shared.batches import reactor as batches
-from shared.batches.analysis import analyse
 from shared.delivery import dead_letters, retries
 from shared.delivery.due import retry_due
 from shared.reactor import Result
@@ -50,10 +49,12 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The analysis of a batch with a metric called `hang` does not return before the test ends."""
     end = threading.Event()
 
-    def analyse_or_hang(given: Any, *args: Any, **kwargs: Any) -> Any:
-        if "hang" in given.series:
+    analyse = batches.analyse
+
+    def analyse_or_hang(group: Any, *args: Any) -> Any:
+        if any("hang" in readings.series for readings in group):
             end.wait(30)
-        return analyse(given, *args, **kwargs)
+        return analyse(group, *args)
 
     monkeypatch.setattr(batches, "analyse", analyse_or_hang)
     yield
@@ -116,9 +117,9 @@ async def test_work_that_hangs_every_time_becomes_a_dead_letter_and_starves_nobo
 
 
 async def test_a_claim_that_gets_no_answer_holds_up_no_other_group(app: App, redis_client: redis.asyncio.Redis) -> None:
-    keys = [f"fastapi:temp:data:many-{number}".encode() for number in range(batches.MANY_BATCHES)]
+    keys = [f"fastapi:temp:data:many-{number}".encode() for number in range(batches.BURST_BATCHES)]
     await redis_client.mset(dict.fromkeys(keys, json.dumps(FILLER[:3])))
-    async with app.claiming:  # as long as the claim of another group is under way
+    async with app.state(batches._claim_turn).taken():  # as long as the claim of another group is under way
         outcomes = await batches.react(app, keys, cause("sweep"))
     assert {outcome.result for outcome in outcomes} == {Result.PROCESSED}
 

@@ -15,7 +15,7 @@ from shared import telemetry
 from shared.app import App, open_app
 from shared.batches import claims
 from shared.batches import reactor as batches
-from shared.batches.analysis import analyse
+from shared.batches.baseline import Baseline
 from shared.batches.claims import Batch, Claim
 from shared.charts import cache as chart_cache
 from shared.charts import reactor as charts
@@ -124,12 +124,14 @@ async def test_content_written_while_the_holder_fails_does_not_wait_for_the_swee
     await redis_client.set(ONE.key, json.dumps([*FILLER, {"metric": "bad", "ts": 1, "value": 1}]))
     begun, written = threading.Event(), threading.Event()
 
-    def analyse_or_fail(given: Any, *args: Any, **kwargs: Any) -> Any:
-        if "bad" in given.series:
+    analyse = batches.analyse
+
+    def analyse_or_fail(group: Any, *args: Any) -> Any:
+        if any("bad" in readings.series for readings in group):
             begun.set()
             written.wait(10)
             raise ZeroDivisionError
-        return analyse(given, *args, **kwargs)
+        return analyse(group, *args)
 
     monkeypatch.setattr(batches, "analyse", analyse_or_fail)
     working = asyncio.create_task(batches.react(app, [ONE.key], cause("set")))
@@ -213,10 +215,12 @@ async def test_a_sweep_ends_in_time_beside_work_that_hangs_and_goes_on_with_the_
     app = open_app(msgspec.structs.replace(app_settings, work_timeout_s=0.2))
     end = threading.Event()
 
-    def analyse_or_hang(given: Any, *args: Any, **kwargs: Any) -> Any:
-        if given.count > 1:
+    analyse = batches.analyse
+
+    def analyse_or_hang(group: Any, *args: Any) -> Any:
+        if any(readings.count > 1 for readings in group):
             end.wait(30)
-        return analyse(given, *args, **kwargs)
+        return analyse(group, *args)
 
     monkeypatch.setattr(batches, "analyse", analyse_or_hang)
     await write_all(redis_client)
@@ -270,7 +274,7 @@ async def test_what_the_data_path_saw_is_counted(app: App, redis_client: redis.a
     await redis_client.hset(old.claim_key, "lease_until_ms", 0)
     await batches.react(app, [ONE.key], cause("set"))
     await redis_client.delete("fastapi:results:analysis:0")
-    await batches._commit(app, {0: batches._compute(old, app.baseline.value, app.settings)})
+    await batches.commit(app, batches._compute({0: old}, Baseline(), app.settings))
     seen = telemetry.counts - before
     assert seen["batches", "taken_over"] == 1
     assert seen["batches", "lost_lease"] == 1

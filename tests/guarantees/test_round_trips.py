@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 
 import hiredis
 import msgspec
@@ -27,7 +26,7 @@ from shared.batches import reactor as batches
 from shared.charts import reactor as charts
 from shared.delivery.reconcile import reconcile
 from shared.delivery.scan import GROUP
-from shared.reactor import Result
+from shared.reactor import Reactor, Result
 from shared.settings import Settings
 from tests.support.causes import cause
 from tests.support.proxy import Proxy
@@ -38,7 +37,7 @@ BEFORE_A_SWEEP = ("take_due_retries", "info", "sweep_acquire")
 _SET_UP = {"hello", "client"}
 _SCRIPTS = {
     hashlib.sha1(path.read_bytes(), usedforsecurity=False).hexdigest(): path.stem
-    for path in (Path(__file__).parents[2] / "shared" / "lua").glob("*.lua")
+    for path in (Path(__file__).parents[2] / "shared").rglob("*.lua")
 }
 
 
@@ -93,7 +92,7 @@ def _name(command: list[bytes]) -> str:
 class Kind:
     """A reactor, and what its clients write: the key of a number, and the content of its `version`."""
 
-    reactor: ModuleType
+    reactor: Reactor
     key: Callable[[str], bytes]
     content: Callable[..., str]
 
@@ -190,5 +189,5 @@ async def test_a_page_of_a_sweep_costs_a_scan_a_look_for_waiting_retries_and_a_s
     pages = trips.pop("scan")
     assert 1 <= trips.pop("waiting_retries") <= pages
     assert 1 <= trips.pop("sweep_step") <= pages
-    groups = pages + len(keys) * len(kind.reactor.SWEPT) // GROUP
+    groups = pages + len(keys) * len(kind.reactor.scanned) // GROUP
     assert trips.total() <= 2 * groups, wire.trips

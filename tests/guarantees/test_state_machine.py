@@ -18,6 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from shared.app import open_app
 from shared.batches import claims
 from shared.batches import reactor as batches
+from shared.batches.baseline import Baseline
 from shared.batches.claims import Batch, Claim
 from shared.delivery import dead_letters
 from shared.delivery.due import retry_due
@@ -137,9 +138,9 @@ class Lives(RuleBasedStateMachine):
     def commit_late(self, worker: int, old: Claim) -> None:
         if old.payload.parts[0] == POISON:
             return
-        work = batches._compute(old, self.workers[worker].baseline.value, self.app_settings)
+        work = batches._compute({0: old}, Baseline(), self.app_settings)
         held = self.run(self.client.hget(old.claim_key, "token"))
-        self.run(batches._commit(self.workers[worker], {0: work}))
+        self.run(batches.commit(self.workers[worker], work))
         self.injected["stale commit"] += held != old.token
 
     @rule(batch_id=KEYS, at=st.integers(1, 3), moment=st.sampled_from(Moment))

@@ -15,8 +15,7 @@ from local.servers import free_port
 from shared.app import App, open_app
 from shared.delivery.retries import WAITING_RETRIES
 from shared.operations import activity
-from shared.reactor import Result
-from shared.registry import BATCHES, CHARTS, SESSIONS
+from shared.reactor import Result, Source
 from shared.telemetry import minute_counts
 
 
@@ -26,8 +25,8 @@ def minute_key(ago: int = 0) -> str:
 
 async def test_what_was_counted_in_this_process_is_read_back(app: App) -> None:
     minute_counts.take(now=True)
-    minute_counts.outcome("batches", "set", Result.PROCESSED, 12.0, n=3)
-    minute_counts.outcome("batches", "sweep", Result.DUPLICATE, 900.0)
+    minute_counts.outcome("batches", Source.EVENT, Result.PROCESSED, 12.0, n=3)
+    minute_counts.outcome("batches", Source.SWEEP, Result.DUPLICATE, 900.0)
     minute_counts.lag("charts", 40.0)
     await app.write_minute_counts()
     found = await activity.read(app, 2)
@@ -53,19 +52,19 @@ async def counted(app: App) -> int:
 async def test_instances_add_up(app: App) -> None:
     minute_counts.take(now=True)
     for instance in (app, App(app.settings, app.redis)):
-        minute_counts.outcome("batches", "set", Result.PROCESSED, 1.0)
+        minute_counts.outcome("batches", Source.EVENT, Result.PROCESSED, 1.0)
         await instance.write_minute_counts()
     assert await counted(app) == 2
 
 
 async def test_what_redis_did_not_take_is_written_when_it_is_back(app: App) -> None:
     minute_counts.take(now=True)
-    minute_counts.outcome("batches", "set", Result.PROCESSED, 1.0)
+    minute_counts.outcome("batches", Source.EVENT, Result.PROCESSED, 1.0)
     away = open_app(msgspec.structs.replace(app.settings, redis=f"127.0.0.1:{free_port()}"))
     with pytest.raises(redis.exceptions.ConnectionError):
         await away.write_minute_counts()
     await away.redis.aclose()
-    minute_counts.outcome("batches", "set", Result.PROCESSED, 1.0)
+    minute_counts.outcome("batches", Source.EVENT, Result.PROCESSED, 1.0)
     await app.write_minute_counts()
     await app.write_minute_counts()
     assert await counted(app) == 2
@@ -75,7 +74,7 @@ async def test_a_pipeline_of_scripts_takes_the_counts_along_when_they_are_due(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     minute_counts.take(now=True)
-    minute_counts.outcome("batches", "set", Result.PROCESSED, 1.0)
+    minute_counts.outcome("batches", Source.EVENT, Result.PROCESSED, 1.0)
     monkeypatch.setattr(minute_counts, "FLUSH_S", 3600)
     await app.run_many(WAITING_RETRIES, [([b"functions:retry:due"], [])])
     assert await app.redis.exists(minute_key(0), minute_key(1)) == 0
@@ -140,10 +139,6 @@ async def test_a_minute_that_another_application_took_is_empty(app: App) -> None
     await app.redis.hset(minute_key(2), "n batches event dead", "7")
     found = await activity.read(app, 5)
     assert [minute.outcomes for minute in found.minutes if minute.outcomes] == [{"batches": {"event": {"dead": 7}}}]
-
-
-def test_the_reactors_are_those_there_are() -> None:
-    assert {reactor.NAME for reactor in (BATCHES, CHARTS, SESSIONS)} == set(activity.REACTORS)
 
 
 @given(st.lists(st.floats(0.1, 900_000), min_size=1, max_size=300))

@@ -14,6 +14,7 @@ import redis.asyncio
 
 ROOT = Path(__file__).parents[2]
 IMPORT_BUDGET_MS = 400
+SCRIPTS = sorted([*(ROOT / "shared").rglob("*.lua"), *(ROOT / "cli").rglob("*.lua")])
 HEAVY = {"numpy", "tsdownsample", "azure.identity", "redis", "aiohttp"}
 
 
@@ -61,14 +62,14 @@ def test_the_app_imports_within_its_budget(measured: Callable[[str, float, str],
 
 
 def test_a_script_opens_with_its_contract() -> None:
-    scripts = list((ROOT / "shared" / "lua").glob("*.lua"))
+    scripts = SCRIPTS
     assert len(scripts) >= 6
     for path in scripts:
         head = path.read_text().split("\n\n")[0]
         assert head.startswith("-- "), path.name
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "shared" / "lua").glob("*.lua")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 def test_a_script_s_contract_names_keys_arguments_returns_and_invariant(path: Path) -> None:
     header = "\n".join(line for line in path.read_text().splitlines() if line.startswith("--"))
     for word in ("KEYS", "ARGV", "Returns", "Invariant"):
@@ -81,7 +82,7 @@ async def test_every_command_of_the_scripts_exists_in_redis_6_0(
     """As the server itself tells when each command came."""
     if server_version < (7, 0):
         pytest.skip("only servers from 7.0 on tell since when a command exists")
-    source = "".join(path.read_text() for path in (ROOT / "shared" / "lua").glob("*.lua"))
+    source = "".join(path.read_text() for path in SCRIPTS)
     names = set(re.findall(r"redis\.p?call\('(\w+)'", source)) | {"LLEN", "HLEN", "SCAN", "INFO", "HMGET", "ZSCORE"}
     assert len(names) > 20
     about = await redis_client.eval("return redis.call('COMMAND', 'DOCS', unpack(ARGV))", 0, *names)

@@ -14,7 +14,7 @@ from shared.runtime import shutdown
 ROOT = Path(__file__).parents[2]
 WORKER = """
 import asyncio, sys
-from shared import shutdown
+from shared.runtime import shutdown
 
 async def main():
     async def work():

@@ -23,7 +23,6 @@ from shared.delivery.due import react_to_due
 from shared.delivery.reconcile import reconcile
 from shared.reactor import Result
 from shared.registry import SESSIONS
-from shared.sessions import reactor as sessions
 from shared.sessions.reactor import END_REASONS, react
 from shared.settings import Settings
 from tests.support.causes import cause
@@ -206,7 +205,7 @@ class Histories(RuleBasedStateMachine):
 
     @rule(instance=INSTANCES)
     def what_is_due_is_looked_at(self, instance: int) -> None:
-        self.run(react_to_due(self.instances[instance], sessions, budget_s=5))
+        self.run(react_to_due(self.instances[instance], SESSIONS, budget_s=5))
         self.run(self.hear(instance))
 
     @rule()

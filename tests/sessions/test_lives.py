@@ -179,7 +179,7 @@ async def test_an_expiry_is_noticed_when_it_is_due(app: App) -> None:
     await begin_brief_life(app, lambda seconds: app.redis.set(KEY, "{}", px=round(seconds * 1000)))
 
     async def noticed() -> bool:
-        await react_to_due(app, sessions, budget_s=5)
+        await react_to_due(app, SESSIONS, budget_s=5)
         return (await types(app))[-1] == "ended"
 
     await until(noticed)
@@ -193,7 +193,7 @@ async def test_an_expiry_is_noticed_when_it_is_due(app: App) -> None:
 
 async def test_a_session_that_lapses_while_its_key_remains_is_ended_once(app: App) -> None:
     expires = await begin_lapsing_life(app)
-    assert await react_to_due(app, sessions, budget_s=5) == 1
+    assert await react_to_due(app, SESSIONS, budget_s=5) == 1
     assert await data(app) == {
         "userId": "user-1",
         "expires": expires,
@@ -394,7 +394,7 @@ async def test_a_loss_is_recorded_after_the_grace_as_what_found_it(app: App) -> 
     await event(patient, "sweep")
     await age(app, 11, "missing_ms")
     await app.redis.zadd(DUE, {sealed(app): 1})
-    assert await react_to_due(patient, sessions, budget_s=5) == 1
+    assert await react_to_due(patient, SESSIONS, budget_s=5) == 1
     ended = await data(app)
     assert (ended["reason"], ended["detectedBy"]) == ("lost", "sweep")
     assert await app.redis.exists(DUE) == 0
@@ -501,7 +501,7 @@ async def test_a_taker_that_dies_forgets_nothing(app: App) -> None:
 async def test_a_due_time_that_leads_nowhere_is_forgotten(app: App) -> None:
     """A session that nothing is known of, and what no AUDIT_KEY opens."""
     await app.redis.zadd(DUE, {sealed(app): 1, "junk": 2, b"\xff\x00": 3})
-    assert await react_to_due(app, sessions, budget_s=5) == 3
+    assert await react_to_due(app, SESSIONS, budget_s=5) == 3
     assert await app.redis.exists(DUE) == 0
 
 

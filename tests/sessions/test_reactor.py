@@ -21,7 +21,7 @@ from shared.app import App, open_app
 from shared.delivery import dead_letters, failures
 from shared.delivery.reconcile import reconcile
 from shared.privacy.masking import fingerprint
-from shared.reactor import Outcome, Result, Source
+from shared.reactor import Outcome, Result, Source, processed
 from shared.registry import SESSIONS
 from shared.sessions.reactor import MAX_SESSION_BYTES, NAME, react
 from shared.settings import Settings
@@ -72,14 +72,14 @@ async def second_app(app: App, app_settings: Settings) -> AsyncIterator[App]:
 async def test_a_life_is_told_by_its_records(app: App) -> None:
     subject = fingerprint(TOKEN.encode(), app.settings.audit_key)
     await app.redis.set(KEY, nextauth(expires=NOON))
-    assert await event(app, "set") == Outcome(KEY, Result.PROCESSED, "nextauth.session.created")
+    assert await event(app, "set") == processed(KEY, "nextauth.session.created")
     phantom = await app.redis.hgetall(phantom_key(app))
     await app.redis.set(KEY, nextauth(expires=ONE))
-    assert await event(app, "set") == Outcome(KEY, Result.PROCESSED, "nextauth.session.refreshed")
+    assert await event(app, "set") == processed(KEY, "nextauth.session.refreshed")
     await app.redis.set(KEY, nextauth("user-2", expires=TWO))
-    assert await event(app, "set") == Outcome(KEY, Result.PROCESSED, "nextauth.session.changed")
+    assert await event(app, "set") == processed(KEY, "nextauth.session.changed")
     await app.redis.delete(KEY)
-    assert await event(app, "del") == Outcome(KEY, Result.PROCESSED, "nextauth.session.ended")
+    assert await event(app, "del") == processed(KEY, "nextauth.session.ended")
 
     told = await records(app)
     times = [record.pop("time") for record in told]
@@ -532,7 +532,7 @@ async def test_the_stream_is_bounded(redis_client: redis.asyncio.Redis, app_sett
 async def test_a_flushed_script_cache_is_filled_again(app: App) -> None:
     await app.redis.mset({KEY: nextauth(), KEY + b"-2": nextauth()})
     await app.redis.script_flush()
-    outcomes = await react(app, [KEY, KEY + b"-2"], "set")
+    outcomes = await react(app, [KEY, KEY + b"-2"], cause("set"))
     assert [outcome.result for outcome in outcomes] == [Result.PROCESSED] * 2
     assert await types(app) == ["created", "created"]
 
@@ -661,7 +661,7 @@ async def test_any_bytes_end_in_a_rejection_or_in_valid_records(app: App, value:
 
 
 async def test_the_documented_record_is_a_real_one(app: App) -> None:
-    page = Path(__file__).parent.parent / "docs" / "sessions.md"
+    page = Path(__file__).parents[2] / "docs" / "sessions.md"
     documented = json.loads(page.read_text(encoding="utf-8").partition("```json")[2].partition("```")[0])
     await app.redis.set(KEY, nextauth())
     await event(app, "set")

@@ -442,7 +442,7 @@ async def test_what_no_key_opens_is_told_once(app: App, caplog: pytest.LogCaptur
     stranger = with_settings(app, audit_key=NEW_KEY, audit_key_previous="the key before that one")
     for _ in range(2):
         await reconcile(stranger, (SESSIONS,), budget_s=10)
-    assert await react_to_due(stranger, sessions, budget_s=5) == 1
+    assert await react_to_due(stranger, SESSIONS, budget_s=5) == 1
     assert [record.levelname for record in caplog.records if "AUDIT_KEY_PREVIOUS" in record.message] == ["WARNING"]
     assert telemetry.counts[sessions.NAME, "unopened"] == 4
     assert await types(app) == ["created"]

@@ -9,14 +9,15 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from opentelemetry import metrics
+from opentelemetry import metrics as otel_metrics
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 
 from shared import reactor as outcomes
 from shared import telemetry
 from shared.errors import MalformedEvent
-from shared.reactor import Outcome, Result
+from shared.reactor import Outcome, Result, Source
+from shared.telemetry import metrics
 
 ROOT = Path(__file__).parents[2]
 AUDIT_KEY = "an audit key of the tests"
@@ -31,7 +32,7 @@ def reader() -> InMemoryMetricReader:
     """What an SDK in this process sees; a process has one for good, and the API finds it only from now on."""
     telemetry.count("before", "there was an SDK")
     found = InMemoryMetricReader()
-    metrics.set_meter_provider(MeterProvider([found], shutdown_on_exit=False))
+    otel_metrics.set_meter_provider(MeterProvider([found], shutdown_on_exit=False))
     return found
 
 
@@ -60,7 +61,7 @@ def an_outcome(result: Result) -> Outcome:
 @pytest.mark.parametrize("result", Result)
 def test_every_outcome_is_counted_and_timed(function: str, points: Callable[[str], Points], result: Result) -> None:
     for duration_ms in (2.0, 4.0):
-        telemetry.record(function, "batches", "set", an_outcome(result), duration_ms, AUDIT_KEY)
+        telemetry.record(function, "batches", Source.EVENT, an_outcome(result), duration_ms, AUDIT_KEY, event="set")
     [counter] = points("keyspace_functions.outcomes")
     assert (counter.value, counter.attributes["outcome"]) == (2, result.value)
     [duration] = points("keyspace_functions.duration")
@@ -92,10 +93,12 @@ def test_the_lag_between_write_and_effect_is_recorded_and_never_negative(
 
 def test_buckets_tell_a_cheap_check_from_a_long_backlog(function: str, points: Callable[[str], Points]) -> None:
     for duration_ms in (0.3, 0.7, 40, 240_000):
-        telemetry.record(function, "batches", "set", an_outcome(Result.PROCESSED), duration_ms, AUDIT_KEY)
+        telemetry.record(
+            function, "batches", Source.EVENT, an_outcome(Result.PROCESSED), duration_ms, AUDIT_KEY, event="set"
+        )
     [duration] = points("keyspace_functions.duration")
-    assert tuple(duration.explicit_bounds) == telemetry.BUCKETS_S
-    assert sorted(duration.bucket_counts) == [0] * (len(telemetry.BUCKETS_S) - 3) + [1, 1, 1, 1]
+    assert tuple(duration.explicit_bounds) == metrics.BUCKETS_S
+    assert sorted(duration.bucket_counts) == [0] * (len(metrics.BUCKETS_S) - 3) + [1, 1, 1, 1]
 
 
 def test_a_malformed_message_is_counted(function: str, points: Callable[[str], Points]) -> None:
@@ -119,7 +122,7 @@ def test_an_effect_is_one_line_at_the_level_it_deserves_with_its_key_masked(
     caplog: pytest.LogCaptureFixture, function: str, result: Result, level: int
 ) -> None:
     caplog.set_level(logging.DEBUG, telemetry.logger.name)
-    telemetry.record(function, "batches", "set", an_outcome(result), 1.5, AUDIT_KEY)
+    telemetry.record(function, "batches", Source.EVENT, an_outcome(result), 1.5, AUDIT_KEY, event="set")
     [line] = caplog.records
     assert line.levelno == level
     assert line.__dict__["effect"]["outcome"] == result.value
@@ -133,9 +136,8 @@ def test_an_outage_is_one_warning_and_one_line_at_its_end_however_many_calls_fai
     caplog.set_level(logging.INFO, telemetry.logger.name)
     for _ in range(1000):
         telemetry.outage(function, ConnectionError("10.1.2.3:6380 refused user admin, password hunter2"))
-        telemetry.record(
-            function, "batches", "set", outcomes.retried(KEY, "Redis is away; the sweep will do it"), 1.0, AUDIT_KEY
-        )
+        outcome = outcomes.retried(KEY, "Redis is away; the sweep will do it")
+        telemetry.record(function, "batches", Source.EVENT, outcome, 1.0, AUDIT_KEY, event="set")
     for _ in range(1000):
         telemetry.recovered(function)
     start, end = caplog.records
@@ -170,15 +172,15 @@ assert not any(name.startswith("opentelemetry.sdk") for name in sys.modules), "t
 def test_recording_costs_little_without_an_sdk(measured: Callable[[str, float, str], None]) -> None:
     program = """
 import time
-from shared import outcomes, telemetry
-from shared.outcomes import Result
+from shared import telemetry
+from shared.reactor import Source, duplicate
 started_s = time.perf_counter()
 telemetry.count("function", "first")
 print((time.perf_counter() - started_s) * 1e3)
 started_s = time.perf_counter()
 for _ in range(10_000):
-    outcome = outcomes.duplicate(b"fastapi:temp:data:b")
-    telemetry.record("function", "batches", "set", outcome, 1.0, "an audit key of the tests")
+    outcome = duplicate(b"fastapi:temp:data:b")
+    telemetry.record("function", "batches", Source.EVENT, outcome, 1.0, "an audit key of the tests", event="set")
 print((time.perf_counter() - started_s) * 1e2)
 """
     found = subprocess.run(

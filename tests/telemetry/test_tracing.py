@@ -20,7 +20,8 @@ from shared import telemetry
 from shared.app import App
 from shared.batches import reactor as batches
 from shared.reactor import Cause, Source
-from shared.telemetry import tracing
+from shared.telemetry import metrics, tracing
+from shared.telemetry.metrics import OUTCOMES
 
 ROOT = Path(__file__).parents[2]
 REACT = """
@@ -146,9 +147,9 @@ async def test_with_a_connection_string_metrics_and_spans_are_sent_and_hold_no_s
     )
     await runner.cleanup()
     text = "".join(received)
-    assert telemetry.OUTCOMES.name in text
-    assert telemetry.DURATION.name in text
-    assert telemetry.BACKLOG.name in text
+    assert OUTCOMES.name in text
+    assert metrics.DURATION.name in text
+    assert metrics.BACKLOG.name in text
     assert "session_transition" in text
     assert "nextauth:session:~" in text
     assert "planted" not in text
