@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import azure.functions as func
 
-from shared import settings, telemetry
+from shared import telemetry
 from shared.app import current_app
 from shared.errors import MalformedEvent
 from shared.intake.burst import Burst
@@ -28,8 +28,9 @@ async def _handle(burst: Burst, message: str, invocation: func.Context) -> None:
     with tracing.span(burst.reactor.function):
         if event := _relevant_event(burst.reactor, message, started_s):
             await burst.take(current_app(), event, started_s)
-    if burst.due and settings.current().burst_sweep:
-        await burst.scan_slice(current_app())
+    app = current_app()
+    if burst.due and app.settings.burst_sweep:
+        await burst.scan_slice(app)
     burst.lane.end(time.perf_counter())
 
 
@@ -44,7 +45,7 @@ def _relevant_event(reactor: Reactor, message: str, started_s: float) -> KeyEven
         return event
     outcome = ignored(event.key, "the event changes nothing")
     duration_ms = (time.perf_counter() - started_s) * 1000
-    audit_key = settings.current().audit_key
+    audit_key = current_app().settings.audit_key
     telemetry.record(reactor.function, reactor.name, Source.EVENT, outcome, duration_ms, audit_key, event=event.name)
     return None
 
