@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.terminal import Exit, Json, complain, load_settings, open_console, run, show_json
-from local.app_settings import AppSettingsError
-from local.bootstrap import ROOT
+from local.host.app_settings import AppSettingsError
+from local.repo.bootstrap import ROOT
 from shared.app import App
 from shared.errors import ConfigurationError
 from shared.operations.doctor.app_state import Bindings

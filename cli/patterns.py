@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.terminal import Exit, Json, Refused, complain, open_console, run, show_json, shown
-from local.bootstrap import ROOT
+from local.repo.bootstrap import ROOT
 from shared.app import App
 from shared.operations import live_events, routing
 from shared.privacy.masking import printable

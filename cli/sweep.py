@@ -102,12 +102,10 @@ async def _sweep(app: App, *, budget_s: float, json: bool) -> Exit:
         progress(done)
 
     counted = [Counted(reactor, tell) for reactor in REACTORS]
-    lease_s = app.settings.lease_ms / 1000
+    lease = formatting.duration(app.settings.lease_ms / 1000)
     with (
         interaction.explaining_interruption(
-            lambda: (
-                f"{done:,} keys were looked at; within {formatting.duration(lease_s)} the app's sweep continues from there"
-            )
+            lambda: f"{done:,} keys were looked at; within {lease} the app's own sweep continues from there"
         ),
         interaction.progress(max(1, await app.redis.dbsize()), "keys looked at") as progress,
     ):

@@ -1,4 +1,4 @@
-"""The statistics of all instances by minute, as minute_counts.py writes them: read, summed, and as percentiles."""
+"""What all instances did, minute by minute: reads the counts that shared/telemetry/minute_counts.py writes."""
 
 import math
 import time

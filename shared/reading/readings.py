@@ -181,10 +181,8 @@ def from_hash(fields: Mapping[bytes, bytes]) -> Readings:
 def _fast(raw: bytes) -> Readings | None:
     """Readings of the documented shapes when every reading is clean; None to look closer."""
     items = _decoded(_any_wide.decode, raw) or _decoded(_long_list.decode, raw) or []
-    if items and type(items[0]) is _WideRecord:
-        series = _columns(items) or _ragged(items)
-    else:
-        series = _groups(items)
+    wide = bool(items) and type(items[0]) is _WideRecord
+    series = (_columns(items) or _ragged(items)) if wide else _groups(items)
     # The decoders take finite numbers only.
     clean = 0 < len(series) <= MAX_METRICS and [*map(_metric_name, series)] == [*series]
     return Readings(series) if clean else None

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 import redis.asyncio
 
-from local.host import Host, Invocation
+from local.host.host import Host, Invocation
 from shared.app import App
 from shared.delivery import dead_letters
 from shared.delivery.dead_letters import Payload

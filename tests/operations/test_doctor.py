@@ -16,8 +16,8 @@ import msgspec
 import pytest
 import redis.asyncio
 
-from local import bindings as local_bindings
-from local.servers import free_port
+from local.host import bindings as local_bindings
+from local.run.servers import free_port
 from shared.app import App, open_app
 from shared.operations.doctor import access, app_state, server
 from shared.operations.doctor.examination import examine, refuses_two_slots

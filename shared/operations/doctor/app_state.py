@@ -27,7 +27,7 @@ PROPERTIES: Mapping[str, Sequence[str]] = {
     "timerTrigger": ("schedule",),
 }
 """What has to stand in a trigger's binding: the host takes the constructor whose every parameter is there, and C#
-default values do not count. A test holds that local/bindings.py says the same."""
+default values do not count. A test holds that local/host/bindings.py says the same."""
 
 type Bindings = Mapping[str, Sequence[Mapping[str, Any]]]
 """The raw bindings of each function, as azure.functions reports them."""

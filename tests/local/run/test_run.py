@@ -17,9 +17,8 @@ from pathlib import Path
 import pytest
 import redis
 
-from local import servers
-
-ROOT = Path(servers.__file__).parent.parent
+from local.repo.bootstrap import ROOT
+from local.run import servers
 
 FUNC = f"""#!{sys.executable}
 import http.server, json, os, signal, sys
@@ -51,7 +50,7 @@ def folder(tmp_path: Path) -> Path:
 def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
     """./run without its set-up, with the `func` of `folder`, in a process group of its own as in a terminal."""
     return subprocess.Popen(
-        [sys.executable, "-m", "local", *arguments],
+        [sys.executable, "-m", "local.run", *arguments],
         cwd=ROOT,
         env=os.environ
         | {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from local.bindings import BindingError, Function, checked_trigger, resolve
+from local.host.bindings import BindingError, Function, checked_trigger, resolve
 
 COMPLETE = {
     "redisPubSubTrigger": {"connection": "Redis", "channel": "c", "pattern": True},

@@ -1,4 +1,4 @@
-"""The tables in the documentation that are made from code: `python -m local.tables` writes them anew.
+"""The tables in the documentation that are made from code: `python -m local.repo.tables` writes them anew.
 
 A table stands between `<!-- table: NAME -->` and `<!-- end -->`; a test holds that they are up to date.
 """
@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 
+from local.repo.bootstrap import ROOT
 from shared import namespaces, settings, telemetry
 
-ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = ("README.md", "docs/keys.md", "docs/metrics.md")
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 

@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 WANTED = (3, 13)
-ROOT = Path(__file__).resolve().parent.parent
-MODULES = {"run": "local", "test": "local.checks", "bench": "bench"}
+ROOT = Path(__file__).resolve().parents[2]
+MODULES = {"run": "local.run", "test": "local.repo.checks", "bench": "bench"}
 
 
 class Environment(NamedTuple):

@@ -21,7 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from local.processes import child_process
+from local.run.processes import child_process
 
 LOCALHOST = "127.0.0.1"
 START_TIMEOUT_S = 10.0

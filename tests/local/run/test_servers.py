@@ -14,11 +14,11 @@ import pytest
 import redis
 import redis.asyncio
 
-from local import servers
-from local.processes import child_process
-from local.servers import ServerError, redis_server
+from local.repo.bootstrap import ROOT
+from local.run import servers
+from local.run.processes import child_process
+from local.run.servers import ServerError, redis_server
 
-ROOT = Path(servers.__file__).parent.parent
 FLAGS = "Kg$hlxe"
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="pidfds, and killing a child with its parent, are of Linux")
@@ -139,7 +139,7 @@ async def test_a_server_of_somebody_else_on_the_port_is_not_taken_for_ours() -> 
 async def test_a_child_that_ignores_the_request_to_stop_is_killed_and_its_own_children_with_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("local.processes.STOP_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("local.run.processes.STOP_TIMEOUT_S", 0.2)
     script = "trap '' TERM; sh -c 'trap \"\" TERM; echo $$; exec sleep 30' & wait"
     read_end, write_end = os.pipe()
     with os.fdopen(read_end, "rb") as said, os.fdopen(write_end, "wb") as output:
@@ -153,7 +153,7 @@ async def test_a_child_that_ignores_the_request_to_stop_is_killed_and_its_own_ch
 def test_a_killed_parent_leaves_no_process_and_no_folder(tmp_path: Path) -> None:
     script = (
         "import asyncio\n"
-        "from local.servers import redis_server\n"
+        "from local.run.servers import redis_server\n"
         "async def main():\n"
         "    async with redis_server('K$') as server:\n"
         "        print(server.port, flush=True)\n"
@@ -217,4 +217,4 @@ async def test_without_node_there_is_no_azurite_and_a_reason(tmp_path: Path, mon
 
 
 def test_the_lock_file_names_no_registry() -> None:
-    assert '"resolved"' not in (ROOT / "local/azurite/package-lock.json").read_text()
+    assert '"resolved"' not in (ROOT / "local/run/azurite/package-lock.json").read_text()

@@ -29,7 +29,7 @@ _TAKEN_AT_ONCE = 32
 # Newtonsoft escapes these three beyond what JSON asks for; msgspec writes all the rest as it does.
 _NEWTONSOFT = str.maketrans({"\u0085": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
-log = logging.getLogger("local.pubsub")
+log = logging.getLogger("local.host.pubsub")
 
 
 class SubscribeError(RuntimeError):

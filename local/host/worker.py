@@ -19,12 +19,15 @@ import azure_functions_runtime as runtime
 from azure_functions_runtime.bindings.datumdef import Datum
 from azure_functions_runtime.native_invocation import invocation_request_native
 
-from local.bindings import Function
+from local.host.bindings import Function
 
 __all__ = ["AppLoadError", "Datum", "Outcome", "Worker"]
 
 _NOT_DEPLOYED = {"local", "tests"}
 """Folders beside an app that are not part of it: this host, and whatever tests it."""
+
+_SHUTDOWN = "shared.runtime.shutdown"
+"""The module in which this project's app registers what it does at SIGTERM."""
 
 _in_use = threading.Lock()
 
@@ -119,9 +122,9 @@ class Worker:
         return Outcome(ok, value, error)
 
     async def shut_down(self) -> None:
-        """Do what this project's app would do at SIGTERM (shared/runtime/shutdown.py), which this process handles itself."""
-        module = sys.modules.get("shared.shutdown")
-        if module is not None and _belongs("shared.shutdown", module, self._app_dir):
+        """Run the work that this project's app registered for SIGTERM: the signal itself goes to this host."""
+        module = sys.modules.get(_SHUTDOWN)
+        if module is not None and _belongs(_SHUTDOWN, module, self._app_dir):
             await module.run()
 
     def stop(self) -> None:

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from local.host import Host, HostStartError
-
-ROOT = Path(__file__).parents[2]
+from local.host.host import Host, HostStartError
+from local.repo.bootstrap import ROOT
 
 ONE = """
 seen = []

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from local.bindings import BindingError
-from local.host import Host
-from local.timers import Timer, parse_schedule
+from local.host.bindings import BindingError
+from local.host.host import Host
+from local.host.timers import Timer, parse_schedule
 
 # A Sunday.
 MOMENT = datetime(2026, 11, 22, 10, 30, 15, 500_000, tzinfo=UTC)

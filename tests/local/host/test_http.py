@@ -4,9 +4,9 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from local.bindings import BindingError, Function
-from local.host import Host
-from local.http import parse_endpoint
+from local.host.bindings import BindingError, Function
+from local.host.host import Host
+from local.host.http import parse_endpoint
 
 ECHO = """
 import json

@@ -10,7 +10,7 @@ import redis.asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.console import (
+from local.run.console import (
     FIRST_KEY,
     FIRST_VALUE,
     LiveLog,

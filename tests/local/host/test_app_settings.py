@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from local.app_settings import AppSettingsError, apply, load_app_settings
+from local.host.app_settings import AppSettingsError, apply, load_app_settings
 
 
 def test_the_file_goes_before_the_example(tmp_path):

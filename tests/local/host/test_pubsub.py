@@ -11,8 +11,8 @@ import redis.asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.host import Host, HostStartError, Invocation
-from local.pubsub import message_text
+from local.host.host import Host, HostStartError, Invocation
+from local.host.pubsub import message_text
 
 READ_AT_ONCE, TAKEN_AT_ONCE = 300, 40
 """Messages that may pass without a turn for others: a few ms."""
@@ -163,7 +163,7 @@ class _Heard(logging.Handler):
 
 async def test_a_lost_connection_comes_back_with_its_subscription(make_app, redis_client: redis.asyncio.Redis, loaded):
     heard = _Heard("keep: subscribed again")
-    logging.getLogger("local.pubsub").addHandler(heard)
+    logging.getLogger("local.host.pubsub").addHandler(heard)
     try:
         async with Host(make_app(KEEP), http_port=0) as host:
             await redis_client.set("keep:before", "")
@@ -176,7 +176,7 @@ async def test_a_lost_connection_comes_back_with_its_subscription(make_app, redi
             keys = [json.loads(text)["Channel"].rpartition(":")[2] for text in loaded().seen]
             assert keys == ["before", "after"]
     finally:
-        logging.getLogger("local.pubsub").removeHandler(heard)
+        logging.getLogger("local.host.pubsub").removeHandler(heard)
 
 
 @pytest.mark.parametrize("protocol", ["resp2", "resp3"])
@@ -278,7 +278,7 @@ async def test_a_hung_invocation_is_ended_at_the_bound(make_app, redis_client, l
             finally:
                 ended.append(message)
     """)
-    monkeypatch.setattr("local.host.STOP_S", 0.05)
+    monkeypatch.setattr("local.host.host.STOP_S", 0.05)
     before = asyncio.all_tasks()
     async with Host(folder, http_port=0):
         app = loaded()

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from local import bootstrap, checks
+from local.repo import bootstrap, checks
+from local.repo.bootstrap import ROOT
 
-ROOT = Path(bootstrap.__file__).parent.parent
 BASE_PYTHON: str = sys._base_executable
 
 
@@ -94,7 +94,7 @@ def test_a_half_finished_environment_is_made_again_and_a_finished_one_is_kept(pr
 
 def test_two_runs_at_once_set_up_one_environment(project: Path) -> None:
     script = (
-        "import sys; from pathlib import Path; from local import bootstrap; bootstrap.prepare(Path(sys.argv[1]));"
+        "import sys; from pathlib import Path; from local.repo import bootstrap; bootstrap.prepare(Path(sys.argv[1]));"
         "sys.exit(not bootstrap.is_ready(Path(sys.argv[1])))"
     )
     command = [sys.executable, "-c", script, str(project)]
@@ -156,13 +156,14 @@ def test_the_benchmark_s_environment_is_made_with_the_project_s_python_and_apart
 
 @pytest.mark.parametrize(("script", "command"), [("run", "run"), ("test", "test"), ("bench/run", "bench")])
 def test_a_script_becomes_its_module_wherever_it_is_called_from(tmp_path: Path, script: str, command: str) -> None:
-    for name in ("run", "test", "bench/run", "local/bootstrap.sh"):
+    for name in ("run", "test", "bench/run", "local/repo/bootstrap.sh"):
         executable(tmp_path / "project" / name, (ROOT / name).read_text())
     executable(tmp_path / "project/.venv/bin/python", '#!/bin/sh\necho "$PWD" "$@"\n')
     done = subprocess.run(
         [tmp_path / "project" / script, "--option"], cwd=tmp_path, capture_output=True, text=True, check=True
     )
-    assert done.stdout.split() == [str(tmp_path / "project"), "-I", "-S", "local/bootstrap.py", command, "--option"]
+    folder = str(tmp_path / "project")
+    assert done.stdout.split() == [folder, "-I", "-S", "local/repo/bootstrap.py", command, "--option"]
     assert find_spec(bootstrap.MODULES[command]) is not None
 
 
@@ -172,8 +173,8 @@ def test_a_failed_step_says_what_failed_and_what_to_do() -> None:
 
 
 def test_without_any_python_the_message_says_what_to_install(tmp_path: Path) -> None:
-    (tmp_path / "local").mkdir()
-    shutil.copy(ROOT / "local/bootstrap.sh", tmp_path / "local")
+    (tmp_path / "local/repo").mkdir(parents=True)
+    shutil.copy(ROOT / "local/repo/bootstrap.sh", tmp_path / "local/repo")
     shutil.copy(ROOT / "run", tmp_path)
     for tool in ("bash", "dirname"):
         (tmp_path / tool).symlink_to(str(shutil.which(tool)))

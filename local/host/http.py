@@ -11,8 +11,8 @@ from urllib.parse import quote, unquote
 from aiohttp import web
 from multidict import MultiMapping
 
-from local.bindings import BindingError, Function
-from local.worker import Datum, Outcome
+from local.host.bindings import BindingError, Function
+from local.host.worker import Datum, Outcome
 
 DEFAULT_PREFIX = "api"
 MAX_BODY_BYTES = 100 * 1024 * 1024

@@ -1,4 +1,4 @@
-"""Runs everything that CI runs, in order, and stops at the first that fails: `python -m local.checks [PYTEST ARGS]`.
+"""Runs all checks, as CI does, and stops at the first that fails: `python -m local.repo.checks [PYTEST ARGS]`.
 
 Standard library only, so that a broken dependency fails in the check that names it.
 """
@@ -12,22 +12,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from local.repo.bootstrap import ROOT
+
 INTERRUPTED = 130
-
-
-OF_THE_SERVER: tuple[str, ...] = (
-    *("guarantees", "sessions", "e2e/test_app.py", "e2e/test_sweep.py"),
-    *("test_batches.py", "test_charts.py", "test_sessions.py", "test_claims.py", "test_retries.py"),
-    *("test_dead_letters.py", "test_replay.py", "test_sweep.py"),
-)
-"""The tests that depend on what the server does."""
 
 
 def steps(pytest_arguments: Sequence[str]) -> list[tuple[str, list[str]]]:
     """Every check as (name, command), the quickest first.
 
-    Where a redis-server is installed, the tests that depend on the server are run on it too, not only on the packaged
-    Valkey; arguments for pytest choose among the first run's tests only.
+    The tests run on the packaged Valkey. Where redis-server is installed, those marked `redis_server` run on it as
+    well, unless there are `pytest_arguments`.
     """
     python = sys.executable
     checks = [
@@ -39,10 +33,8 @@ def steps(pytest_arguments: Sequence[str]) -> list[tuple[str, list[str]]]:
     ]
     server = shutil.which("redis-server")
     if server and not pytest_arguments:
-        paths = [f"tests/{name}" for name in OF_THE_SERVER]
-        checks.append(
-            ("tests on redis-server", ["/usr/bin/env", f"TEST_REDIS_SERVER={server}", python, "-m", "pytest", *paths])
-        )
+        on_redis = ["/usr/bin/env", f"TEST_REDIS_SERVER={server}", python, "-m", "pytest", "-m", "redis_server"]
+        checks.append(("tests on redis-server", on_redis))
     return checks
 
 
@@ -80,7 +72,7 @@ def _run(command: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    os.chdir(Path(__file__).parent.parent)
+    os.chdir(ROOT)
     for number in (signal.SIGTERM, signal.SIGHUP):
         # As an exception, it ends the running check with us.
         signal.signal(number, lambda received, _: sys.exit(128 + received))

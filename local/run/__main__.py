@@ -18,9 +18,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from local import servers
-from local.app_settings import AppSettingsError, load_app_settings
-from local.console import (
+from local.host.app_settings import AppSettingsError, load_app_settings
+from local.repo.bootstrap import ROOT
+from local.run import servers
+from local.run.console import (
     LiveLog,
     Started,
     describe_trigger,
@@ -30,14 +31,13 @@ from local.console import (
     show_ready,
     show_summary,
 )
-from local.processes import child_process
-from local.servers import LOCALHOST, ServerError
+from local.run.processes import child_process
+from local.run.servers import LOCALHOST, ServerError
 from shared.errors import ConfigurationError
 from shared.operations.health import check
 from shared.operations.notification_flags import REQUIRED
 from shared.store.connection import ConnectionOptions, open_client, parse_connection_string
 
-ROOT = Path(__file__).resolve().parent.parent
 EMULATED_STORAGE = "UseDevelopmentStorage=true"
 READY_TIMEOUT_S = {"local": 10.0, "func": 120.0}
 _LONGEST_POLL_S = 1.0
@@ -147,7 +147,7 @@ async def _run(options: Options, console: Console) -> int:
 
 async def _work(options: Options, connection: str, console: Console, ended: asyncio.Future[int]) -> int:
     if options.demo:
-        from local.demo import run_demo
+        from local.run.demo import run_demo
 
         report = await run_demo(connection)
         show_summary(console, report.rows)
@@ -216,7 +216,7 @@ type _Host = AsyncIterator[tuple[Started, asyncio.Future[int]]]
 @asynccontextmanager
 async def _local_host(started: Started, environment: Mapping[str, str], port: int, console: Console) -> _Host:
     """The host of this project in this process, which reads its settings from its own environment."""
-    from local.host import Host, HostStartError
+    from local.host.host import Host, HostStartError
 
     os.environ.update(environment)
     log = LiveLog(console)
