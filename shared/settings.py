@@ -4,8 +4,8 @@ Each setting is one field: its type says which values are valid, its docstring w
 it is. The documentation's table is generated from these fields.
 
 There is one way to get them: `current()`, which reads the environment variables of this process once. In Azure the
-platform sets them; on a developer's machine the local host and manage.py first put the values of local.settings.json
-there (local/host/app_settings.py). `current()` serves what comes before an app exists: start-up and the schedules of the
+platform sets them; on one machine the local host and manage.py first put the values of local.settings.json there
+(local/host/app_settings.py). `current()` serves what comes before an app exists: start-up and the schedules of the
 timers. Everything else reads `app.settings`, which is the same object.
 """
 

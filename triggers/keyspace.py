@@ -1,7 +1,7 @@
 """The Redis triggers: a function per reactor of shared/registry.py.
 
-Each parses its event, drops what changes nothing, and passes the key to its reactor. When messages queue up,
-shared/intake/burst.py takes them together, and scans the reactor's keys in bulk.
+Each parses its event, drops events that change nothing, and passes the key to its reactor. When messages queue up,
+shared/intake/burst.py takes them together and scans the reactor's keys in bulk.
 """
 
 import time
@@ -35,11 +35,11 @@ async def _handle(burst: Burst, message: str, invocation: func.Context) -> None:
 
 
 def _relevant_event(reactor: Reactor, message: str, started_s: float) -> KeyEvent | None:
-    """The event in a message, if it can change the reactor's effect; any other ends here."""
+    """The event in a message; None for one that is malformed or cannot change the reactor's effect."""
     try:
         event = parse_event(message)
-    except MalformedEvent as fault:
-        telemetry.malformed(reactor.function, fault)
+    except MalformedEvent as error:
+        telemetry.malformed(reactor.function, error)
         return None
     if event.cause not in reactor.inert:
         return event
@@ -61,7 +61,7 @@ def _function(reactor: Reactor) -> Callable[[str, func.Context], Awaitable[None]
 
 
 for _reactor in REACTORS:
-    # The host picks the binding's constructor by the properties that are present, so each of them is spelled out.
+    # The host chooses the binding's constructor by the properties that are present, so all of them are spelled out.
     _trigger = blueprint.generic_trigger(
         arg_name="message",
         type="redisPubSubTrigger",
