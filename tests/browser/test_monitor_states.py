@@ -115,7 +115,7 @@ async def test_a_part_that_is_missing_leaves_the_others_alone(watched: Watched, 
     await opened(watched.page)
     for _ in PARTS[1:]:
         await updated(watched.page)
-    await expect(watched.page.get_by_text("Not examined yet.")).to_be_visible()
+    await expect(watched.page.get_by_text("Not checked yet.")).to_be_visible()
     await expect(watched.page.locator("#letters tbody tr")).to_have_count(5)
 
 
@@ -149,9 +149,9 @@ async def test_an_app_that_fails_is_told_apart_from_one_that_is_away(watched: Wa
     await opened(page)
     staged.status, staged.data = 503, lambda: {"error": "Redis does not answer: ConnectionError"}
     await page.clock.run_for(REFRESH_MS)
-    banner = page.get_by_role("status").filter(has_text="The app has no figures")
-    await expect(banner).to_contain_text("Redis does not answer: ConnectionError (HTTP 503). What is below is from")
-    await expect(page).to_have_title("The app has no figures · Keyspace Functions")
+    banner = page.get_by_role("status").filter(has_text="The app has no data")
+    await expect(banner).to_contain_text("Redis does not answer: ConnectionError (HTTP 503). The data below are from")
+    await expect(page).to_have_title("The app has no data · Keyspace Functions")
     await expect(page.locator("header .badge")).to_be_hidden()
     staged.status, staged.data = 200, lambda: sample.document(NOW)
     await page.get_by_role("button", name="Try now").click()

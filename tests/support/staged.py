@@ -65,4 +65,4 @@ class Staged:
 async def enter_key(page: Page, key: str = KEY) -> None:
     """What a person does first."""
     await page.get_by_label("Function key").fill(key)
-    await page.get_by_role("button", name="Show figures").click()
+    await page.get_by_role("button", name="Show data").click()
