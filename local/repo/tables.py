@@ -13,7 +13,7 @@ import msgspec
 from local.repo.bootstrap import ROOT
 from shared import namespaces, settings, telemetry
 
-DOCUMENTS = ("README.md", "docs/keys.md", "docs/metrics.md")
+DOCUMENTS = ("docs/keys.md", "docs/metrics.md", "docs/settings.md")
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
