@@ -1,7 +1,6 @@
 """What is written for a batch: the result and the message that announces it. Pure."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 import msgspec
 
@@ -104,7 +103,3 @@ def message_of(result: BatchResult) -> BatchMessage:
         result.readings,
         len(result.anomalies) + result.anomalies_omitted,
     )
-
-
-def now_iso() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
