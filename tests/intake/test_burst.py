@@ -87,7 +87,7 @@ def at_exit(monkeypatch: pytest.MonkeyPatch) -> list[shutdown.Work]:
     async def other() -> None: ...
 
     works: list[shutdown.Work] = [other]
-    monkeypatch.setattr(shutdown, "_works", works)
+    monkeypatch.setattr(shutdown, "_registered", works)
     return works
 
 
