@@ -166,7 +166,7 @@ async def _look(app: App, charts: Sequence[_Chart]) -> list[Look]:
 
 def _as_look(chart: _Chart, outcome: Outcome | None) -> Look:
     """No outcome: the source changed while it was worked on, so it is looked at again."""
-    return Look(later(chart.source, _MOVED), again=True) if outcome is None else Look(outcome)
+    return Look(later(chart.source, _MOVED), look_again=True) if outcome is None else Look(outcome)
 
 
 async def _renew(app: App, sources: Mapping[int, _Source]) -> dict[int, Look]:

@@ -25,7 +25,7 @@ class Look(NamedTuple):
     """What one look at a key brought: its outcome, None if the call had no room for it; and whether to look again."""
 
     outcome: Outcome | None
-    again: bool = False
+    look_again: bool = False
 
 
 async def in_rounds[Item](
@@ -58,12 +58,12 @@ async def in_rounds[Item](
         if any(looks) and time.monotonic() > deadline_s:
             return [outcomes.get(index) or later(key, "no time left in this call") for index, key in enumerate(keys)]
         batch, waiting = waiting[:per_round], waiting[per_round:]
-        for (index, item), (outcome, again) in zip(batch, await look([item for _, item in batch]), strict=True):
+        for (index, item), (outcome, look_again) in zip(batch, await look([item for _, item in batch]), strict=True):
             if outcome is not None:
                 looks[index] += 1
                 if _replaces(outcome, outcomes.get(index)):
                     outcomes[index] = outcome
-            if again and looks[index] < max_looks:
+            if look_again and looks[index] < max_looks:
                 waiting.append((index, item))
     return [outcomes[index] for index in range(len(keys))]
 
