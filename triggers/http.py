@@ -103,7 +103,7 @@ async def dead_letters(req: func.HttpRequest) -> func.HttpResponse:
     reactor = one_of(req, "reactor", NAMES)
     cursor: str | None = req.params.get("cursor")
     if cursor is not None and not re.fullmatch(monitor_document.CURSOR, cursor):
-        raise Refusal(400, "the cursor is none of this list's")
+        raise Refusal(400, "not a cursor of this list")
     limit = whole(req, "limit", 50, most=MAX_PAGE)
     return answered(await monitor_document.letters(current_app(), reactor=reactor, cursor=cursor or None, limit=limit))
 
