@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    from local.bootstrap import ROOT, SetUpError, prepare
+    from local.repo.bootstrap import ROOT, SetUpError, prepare
 
     try:
         python = prepare(ROOT)

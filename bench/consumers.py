@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.processes import Child, consumer, producer
 from bench.results import ROOT
-from local.servers import RedisServer
+from local.run.servers import RedisServer
 
 PEERS_PYTHON = str(ROOT / ".venv-bench" / "bin" / "python")
 KEY_EVENTS = "key events alone"

@@ -10,7 +10,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 
 from bench.results import ROOT, Setting
-from local.servers import redis_server
+from local.run.servers import redis_server
 from shared.operations.notification_flags import REQUIRED
 
 _CLIENT = ("redis", "hiredis")

@@ -14,7 +14,7 @@ from bench.hosts import fresh_redis, ready_hosts, rss_mb, watched
 from bench.processes import cpu_s, still
 from bench.results import ROOT
 from bench.trial import Figures, Size, Trial
-from local.servers import RedisServer
+from local.run.servers import RedisServer
 from shared import namespaces
 
 FOLDERS = {"app": ROOT, "naive": ROOT / "bench" / "naive"}

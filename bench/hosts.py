@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from bench.consumers import CONSUMERS, NO_SWEEP, consuming
 from bench.processes import Child, cpu_s, still
 from bench.trial import Figures
-from local.servers import RedisServer, redis_server
+from local.run.servers import RedisServer, redis_server
 from shared.operations.notification_flags import REQUIRED
 
 TIMEOUT_S = 300.0

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import cast
 
 from bench.results import ROOT
-from local.processes import child_process
+from local.run.processes import child_process
 
 START_S = 60.0
 """Producers make thousands of batches before they are ready."""

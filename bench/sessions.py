@@ -5,9 +5,9 @@ triggers' pattern matches too. An event is one session.
 """
 
 import json
+import time
 import uuid
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from random import Random
 
@@ -17,6 +17,7 @@ from bench.hosts import Meter, Write, figures_of, fresh_redis, ready_hosts, unti
 from bench.processes import still
 from bench.trial import Figures, Size, Trial
 from shared import namespaces
+from shared.clock import iso_utc
 
 SESSIONS = {Size.FULL: 10_000, Size.QUICK: 500}
 STREAMS = {"app": namespaces.build(namespaces.AUDIT_STREAM), "naive": b"naive:audit:sessions"}
@@ -64,7 +65,7 @@ async def _calls(client: Redis, commands: tuple[str, ...]) -> int:
 def created(count: int) -> Iterator[Write]:
     """Keys and contents of `count` sessions, each of a user of its own, and of the indices to them."""
     chance = Random(1)
-    expires = (datetime.now(UTC) + timedelta(days=30)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    expires = iso_utc(time.time() + 30 * 86_400)
     for _ in range(count):
         token, user_id = (str(uuid.UUID(int=chance.getrandbits(128), version=4)) for _ in range(2))
         key = namespaces.build(namespaces.SESSION, token)

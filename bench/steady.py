@@ -18,7 +18,7 @@ from bench import work
 from bench.consumers import CONSUMERS, Consumer, consuming, producing
 from bench.processes import Child, cpu_s, still
 from bench.trial import Figures, Size, Trial
-from local.servers import RedisServer, redis_server
+from local.run.servers import RedisServer, redis_server
 from shared import namespaces
 from shared.operations.notification_flags import REQUIRED
 

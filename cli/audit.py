@@ -8,10 +8,23 @@ from typing import Annotated, Any
 import msgspec
 import typer
 
-from cli import human
-from cli.audit_log import as_json, clock, data_of, details, escaped, grid, log_bytes, parse, storage, text, user, what
+from cli import formatting, interaction
+from cli.audit_display import (
+    as_json,
+    clock,
+    data_of,
+    details,
+    escaped,
+    grid,
+    log_bytes,
+    parse,
+    storage,
+    text,
+    user,
+    what,
+)
+from cli.audit_key_check import refuse_other_audit_key
 from cli.audit_user import tell_story
-from cli.guard import refuse_other_audit_key
 from cli.terminal import DryRun, Exit, Json, Refused, complain, open_console, run, show_json
 from shared import namespaces
 from shared.app import App
@@ -69,7 +82,7 @@ async def _tail(app: App, *, count: int, follow: bool, json: bool) -> Exit:
     for one in reversed(raw):
         _tell(app, parse(one), json=json)
     if follow:
-        with human.telling(lambda: "no more records are shown; the app goes on recording"):
+        with interaction.explaining_interruption(lambda: "no more records are shown; the app goes on recording"):
             await _follow(app, position, frozenset(raw), json=json)
     return Exit.OK
 
@@ -136,10 +149,10 @@ def verify_log(since: Since = None, until: Until = None, json: Json = False) -> 
 
 async def _verify(app: App, *, since: date | None, until: date | None, json: bool) -> Exit:
     asked, head = await _known_head(app)
-    with human.telling(lambda: "nothing was found wrong so far; it has to start anew"):
+    with interaction.explaining_interruption(lambda: "nothing was found wrong so far; it has to start anew"):
         async with storage(app) as store:
             total = await log_bytes(store, since, until)
-        with human.progress(total, "bytes read") as progress:
+        with interaction.progress(total, "bytes read") as progress:
             async with storage(app, progress) as store:
                 found = await verify.verify(store, app.keyrings, head=head, since=since, until=until)
     if json:
@@ -224,8 +237,10 @@ async def _export(app: App, *, dry_run: bool, json: bool) -> Exit:
     written, held = 0, False
     if not dry_run:
         with (
-            human.telling(lambda: f"{written:,} lines were written; the app or the next export goes on there"),
-            human.progress(pending, "records shipped") as progress,
+            interaction.explaining_interruption(
+                lambda: f"{written:,} lines were written; the app or the next export goes on there"
+            ),
+            interaction.progress(pending, "records shipped") as progress,
         ):
             finished = False
             while not (finished or held):
@@ -265,7 +280,7 @@ async def _state(app: App, *, json: bool) -> Exit:
     if json:
         show_json(escaped(msgspec.to_builtins(now)))
         return code
-    age = f"{human.span(now.last_success_age_s)} ago" if now.last_success_age_s is not None else "never"
+    age = f"{formatting.duration(now.last_success_age_s)} ago" if now.last_success_age_s is not None else "never"
     rows = {
         "storage": "set" if now.configured else "NOT SET: records stay in Redis",
         "waiting": f"{now.pending:,} records (Redis keeps {app.settings.audit_buffer:,})",

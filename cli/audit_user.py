@@ -8,8 +8,8 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from cli import human
-from cli.audit_log import clock, data_of, details, escaped, grid, is_record, log_bytes, parse, storage, text, what
+from cli import interaction
+from cli.audit_display import clock, data_of, details, escaped, grid, is_record, log_bytes, parse, storage, text, what
 from cli.terminal import Exit, Refused, complain, open_console, show_json
 from shared.app import App
 from shared.audit import chain, state, verify
@@ -115,7 +115,7 @@ def _day(record: Mapping[str, Any]) -> date:
 
 async def tell_story(app: App, *, given: str, since: date, until: date, json: bool) -> Exit:
     """`audit user`, with the id as it was `given`."""
-    user_id = (await human.read_line()).decode(errors="replace").strip() if given == "-" else given
+    user_id = (await interaction.read_line()).decode(errors="replace").strip() if given == "-" else given
     if not user_id:
         raise Refused("a user id is expected")
     found, complete = await _story(app, user_id, since, until)
@@ -134,11 +134,11 @@ async def tell_story(app: App, *, given: str, since: date, until: date, json: bo
 
 async def _story(app: App, user_id: str, since: date, until: date) -> tuple[Story, bool]:
     """The story, and whether storage was read for it."""
-    with human.telling(lambda: "nothing was changed"):
+    with interaction.explaining_interruption(lambda: "nothing was changed"):
         try:
             async with storage(app) as store:
                 total = await log_bytes(store, since, until + timedelta(days=1))
-            with human.progress(total, "bytes read") as progress:
+            with interaction.progress(total, "bytes read") as progress:
                 async with storage(app, progress) as store:
                     return await story(app, store, user_id, since, until), True
         except Refused as fault:

@@ -8,14 +8,15 @@ import msgspec
 import typer
 from rich.table import Table
 
-from cli import human
+from cli import formatting, interaction
 from cli.terminal import Exit, Json, open_console, run, show_json, shown
 from shared import namespaces
 from shared.app import App
 from shared.charts import views as chart_views
 from shared.charts.views import ChartView
 from shared.operations import census
-from shared.operations.census import Look, Selection
+from shared.operations.census import Look
+from shared.operations.key_selection import Selection
 from shared.privacy.masking import printable
 
 LINE_CHARS = 12
@@ -45,8 +46,8 @@ def _group() -> None:
 @commands.command("list")
 def list_charts(
     stale: Annotated[bool, typer.Option("--stale", help="Only those whose source is gone.")] = False,
-    limit: human.Limit = 100,
-    cursor: human.Cursor = "0",
+    limit: formatting.Limit = 100,
+    cursor: formatting.Cursor = "0",
     json: Json = False,
 ) -> None:
     """List chart caches, newest first within the page: age, TTL, stale or not, points of the source, size.
@@ -61,8 +62,8 @@ def list_charts(
 
 
 async def _list(app: App, *, stale: bool, limit: int, cursor: str, json: bool) -> Exit:
-    start = human.parse_cursor(cursor)
-    with human.telling(lambda: "nothing was changed"):
+    start = formatting.parse_cursor(cursor)
+    with interaction.explaining_interruption(lambda: "nothing was changed"):
         rows, next_cursor = await page(app, start, limit, stale=stale)
     if json:
         charts = [{name: getattr(row, name) for name in Row.__struct_fields__ if name != "line"} for row in rows]
@@ -77,27 +78,25 @@ async def _list(app: App, *, stale: bool, limit: int, cursor: str, json: bool) -
     for row in rows:
         state = "no chart" if row.stale is None else "stale" if row.stale else ""
         points = "-" if row.points is None else f"{row.points:,}"
-        ttl = "-" if row.ttl_s is None else human.span(row.ttl_s)
-        age = "-" if row.age_s is None else human.span(row.age_s)
-        table.add_row(age, ttl, points, human.size(row.bytes), state, row.line, row.key)
+        ttl = "-" if row.ttl_s is None else formatting.duration(row.ttl_s)
+        age = "-" if row.age_s is None else formatting.duration(row.age_s)
+        table.add_row(age, ttl, points, formatting.size(row.bytes), state, row.line, row.key)
     if rows:
         open_console().print(table)
-    human.tell_listed(len(rows), next_cursor)
+    formatting.print_page_end(len(rows), next_cursor)
     return Exit.OK
 
 
 async def page(app: App, cursor: int, limit: int, *, stale: bool) -> tuple[list[Row], int]:
-    """About `limit` caches from `cursor` on, newest first, and where to go on, 0 at the end. COUNT follows how many of
-    the keys that Redis looks at are wanted. Raises what the Redis client raises."""
-    rows: list[Row] = []
-    count = min(limit, census.SCAN_COUNT)
-    while len(rows) < limit:
-        cursor, keys = await census.scan(app, _CACHES, cursor, count)
-        found = [row for row in await _rows(app, keys) if row.stale or not stale]
-        rows += found
-        count = min(census.SCAN_COUNT, (limit - len(rows)) * max(1, count // max(1, len(found))))
-        if cursor == 0:
-            break
+    """About `limit` caches from `cursor` on, newest first, and the next cursor, 0 at the end.
+
+    Raises what the Redis client raises.
+    """
+
+    async def rows_of(keys: list[bytes]) -> list[Row]:
+        return [row for row in await _rows(app, keys) if row.stale or not stale]
+
+    rows, cursor = await census.list_rows(app, _CACHES, cursor, limit, rows_of)
     return sorted(rows, key=lambda row: (row.age_s is None, row.age_s)), cursor
 
 

@@ -8,13 +8,15 @@ from typing import Annotated
 
 import typer
 
-from cli import human
+from cli import formatting, interaction
 from cli.keys import KindNames, Match, selection_of
 from cli.terminal import DryRun, Exit, Json, Refused, complain, run, show_json
 from shared import namespaces
 from shared.app import App
 from shared.operations import census
-from shared.operations.census import Look, Namespace, Pace, Selection
+from shared.operations.census import Look, Pace
+from shared.operations.key_selection import Namespace, Selection
+from shared.registry import REACTORS
 from shared.store.script import Script
 
 UNLINK_KEYS = Script(__file__, "unlink_keys")
@@ -24,18 +26,12 @@ BATCH = 100
 """Keys that one script removes: well below 1 ms, values are freed in the background."""
 SESSION_KINDS = (namespaces.SESSION, namespaces.SESSION_BY_USER)
 AUDIT_KINDS = (namespaces.AUDIT_STREAM, namespaces.AUDIT_STATE)
-SWEPT_KINDS = frozenset(
-    kind.name
-    for kind in (
-        namespaces.BATCH,
-        namespaces.RESULT,
-        namespaces.CHART_DATA,
-        namespaces.CHART_CACHE,
-        namespaces.SESSION,
-        namespaces.PHANTOM,
-    )
-)
-"""The app's sweep reads these, so while it runs none is idle for longer than a round."""
+SWEPT_KINDS = frozenset(reactor.kind.name for reactor in REACTORS) | {
+    namespaces.RESULT.name,
+    namespaces.CHART_CACHE.name,
+    namespaces.PHANTOM.name,
+}
+"""The app's sweep reads these, so while the app runs they are never idle for longer than a pass."""
 _APP_STATE = """\
 functions is the app's own state. Removed for good: dead letters with their payloads, retries that wait, and what is
 known of sessions (live ones are recorded as created again; the end of one that goes meanwhile is not recorded).
@@ -76,12 +72,12 @@ def cleanup(
     older_than: Annotated[
         int | None,
         typer.Option(
-            parser=human.parse_duration, metavar="DURATION", help="Only what nobody read or wrote for so long."
+            parser=formatting.parse_duration, metavar="DURATION", help="Only what nobody read or wrote for so long."
         ),
     ] = None,
     rate: Annotated[
         float | None,
-        typer.Option(parser=human.parse_rate, metavar="N/s", help=f"Keys per second, {RATE_PER_S} if not given."),
+        typer.Option(parser=formatting.parse_rate, metavar="N/s", help=f"Keys per second, {RATE_PER_S} if not given."),
     ] = None,
     include_sessions: Annotated[
         bool, typer.Option("--include-sessions", help="Sessions too: their users are signed out.")
@@ -139,8 +135,8 @@ async def _cleanup(
     plan = Plan(selection_of(namespace, kinds, match), idle_min_s, include_sessions, include_audit)
     await refuse_plan(app, plan)
     with (
-        human.telling(lambda: "nothing was removed"),
-        human.progress(await app.redis.dbsize()) as progress,
+        interaction.explaining_interruption(lambda: "nothing was removed"),
+        interaction.progress(await app.redis.dbsize()) as progress,
     ):
         found = await count(app, plan, progress=progress)
     total = sum(found.keys.values())
@@ -149,8 +145,10 @@ async def _cleanup(
     if total and not dry_run:
         await _ask(namespace, total, confirm)
         with (
-            human.telling(lambda: f"{found.removed:,} of {total:,} keys were removed; run it again for the others"),
-            human.progress(total, "keys removed") as progress,
+            interaction.explaining_interruption(
+                lambda: f"{found.removed:,} of {total:,} keys were removed; run it again for the others"
+            ),
+            interaction.progress(total, "keys removed") as progress,
         ):
             await remove(app, plan, found, pace=Pace(rate), progress=progress)
     if json:
@@ -201,10 +199,10 @@ def _tell(plan: Plan, found: Tally) -> None:
 
 async def _ask(namespace: Namespace, total: int, confirm: str | None) -> None:
     """Raises Refused unless the answer is the namespace's name."""
-    with human.telling(lambda: "nothing was removed"):
+    with interaction.explaining_interruption(lambda: "nothing was removed"):
         answer = confirm
         if answer is None:
-            line = await human.read_line(f"{total:,} keys will be removed. Type {namespace} to go on: ")
+            line = await interaction.read_line(f"{total:,} keys will be removed. Type {namespace} to go on: ")
             answer = line.decode(errors="replace").strip()
     if answer != namespace:
         raise Refused(f"nothing was removed: the answer was not {namespace}")

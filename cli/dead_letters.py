@@ -8,8 +8,8 @@ import msgspec
 import typer
 from rich.table import Table
 
-from cli import human
-from cli.guard import refuse_other_audit_key
+from cli import formatting, interaction
+from cli.audit_key_check import refuse_other_audit_key
 from cli.terminal import DryRun, Exit, Json, Refused, complain, open_console, run, show_json, shown
 from shared.app import App
 from shared.delivery import dead_letters, replay
@@ -81,7 +81,7 @@ async def _list(app: App, *, reactor: str | None, limit: int, cursor: str | None
         console.print(table)
     there = page.totals
     dropped = f"; {there.dropped:,} older ones were dropped for lack of room" if there.dropped else ""
-    complain(f"{len(page.letters)} listed of {there.count:,} in {human.size(there.bytes)}{dropped}")
+    complain(f"{len(page.letters)} listed of {there.count:,} in {formatting.size(there.bytes)}{dropped}")
     if page.next_cursor:
         complain(f"more with --cursor {page.next_cursor}")
     return code
@@ -184,8 +184,10 @@ async def _replay(app: App, *, letter_id: str | None, reactor: str | None, dry_r
         await refuse_other_audit_key(app)
         rows = []
         with (
-            human.telling(lambda: f"{len(rows):,} of {len(letters):,} were tried; run it again for the others"),
-            human.progress(len(letters), "letters tried") as progress,
+            interaction.explaining_interruption(
+                lambda: f"{len(rows):,} of {len(letters):,} were tried; run it again for the others"
+            ),
+            interaction.progress(len(letters), "letters tried") as progress,
         ):
             async for row in replayed(app, letters):
                 rows.append(row)
@@ -264,8 +266,10 @@ async def _discard(
     if rows and not dry_run:
         await _ask(len(rows), confirm)
         with (
-            human.telling(lambda: f"{done:,} of {len(rows):,} were removed; run it again for the others"),
-            human.progress(len(rows), "letters removed") as progress,
+            interaction.explaining_interruption(
+                lambda: f"{done:,} of {len(rows):,} were removed; run it again for the others"
+            ),
+            interaction.progress(len(rows), "letters removed") as progress,
         ):
             for row in rows:
                 row["removed"] = await dead_letters.discard(app, row["id"])
@@ -283,8 +287,8 @@ async def _ask(count: int, confirmed: bool) -> None:
     """Raises Refused unless the answer is ANSWER."""
     if confirmed:
         return
-    with human.telling(lambda: "nothing was removed"):
-        line = await human.read_line(f"Dead letters to be removed for good: {count:,}. Type {ANSWER} to go on: ")
+    with interaction.explaining_interruption(lambda: "nothing was removed"):
+        line = await interaction.read_line(f"Dead letters to be removed for good: {count:,}. Type {ANSWER} to go on: ")
     if line.strip() != ANSWER.encode():
         raise Refused(f"nothing was removed: the answer was not {ANSWER}")
 

@@ -12,14 +12,14 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.terminal import Exit, Json, complain, open_console, run, show_json
-from local.app_settings import AppSettingsError, apply, load_app_settings
-from local.bootstrap import ROOT
+from local.host.app_settings import AppSettingsError, apply, load_app_settings
+from local.repo.bootstrap import ROOT
 from shared import settings
 from shared.app import App
 from shared.errors import ConfigurationError
+from shared.operations.doctor.app_state import Bindings
 from shared.operations.doctor.examination import examine
 from shared.operations.doctor.findings import Finding, Severity, error, worst
-from shared.operations.doctor.standing import Bindings
 
 _EXITS = {
     Severity.OK: Exit.OK,

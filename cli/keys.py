@@ -9,12 +9,13 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from cli import human, key_facts, key_value
+from cli import formatting, interaction, key_facts, key_value
 from cli.terminal import Exit, Json, Refused, complain, open_console, run, show_json, shown
 from shared import namespaces
 from shared.app import App
 from shared.operations import census
-from shared.operations.census import UNKNOWN_KIND, KindStatistics, Look, Namespace, Selection, Statistics
+from shared.operations.census import Census, KindStatistics, Look
+from shared.operations.key_selection import UNKNOWN_KIND, Namespace, Selection, kind_of, namespace_of
 from shared.sessions.keys import session_key, token_of
 
 _BAR_CHARS = 8
@@ -46,8 +47,8 @@ def list_keys(
     namespace: InNamespace = None,
     kind: KindNames = None,
     match: Match = None,
-    limit: human.Limit = 100,
-    cursor: human.Cursor = "0",
+    limit: formatting.Limit = 100,
+    cursor: formatting.Cursor = "0",
     json: Json = False,
 ) -> None:
     """List keys, secrets masked, with kind and TTL.
@@ -72,13 +73,13 @@ async def _list(
     cursor: str,
     json: bool,
 ) -> Exit:
-    start = human.parse_cursor(cursor)
+    start = formatting.parse_cursor(cursor)
     looks, next_cursor = await page(app, selection_of(namespace, kinds, match), start, limit)
     if json:
         rows = [
             {
                 "key": shown(app, one.key),
-                "namespace": census.namespace_of(one.key),
+                "namespace": namespace_of(one.key),
                 "kind": one.kind_name,
                 "ttl_s": None if one.ttl_ms is None else one.ttl_ms / 1000,
             }
@@ -92,26 +93,17 @@ async def _list(
         table.add_row(one.kind_name, _ttl(one.ttl_ms), shown(app, one.key))
     if looks:
         open_console().print(table)
-    human.tell_listed(len(looks), next_cursor)
+    formatting.print_page_end(len(looks), next_cursor)
     return Exit.OK
 
 
 async def page(app: App, selection: Selection, cursor: int, limit: int) -> tuple[list[Look], int]:
-    """About `limit` keys from `cursor` on, and where to go on, 0 at the end. COUNT follows how many of the keys that
-    Redis looks at are wanted."""
-    looks: list[Look] = []
-    count = limit
-    while len(looks) < limit:
-        cursor, keys = await census.scan(app, selection, cursor, min(count, census.SCAN_COUNT))
-        looks += await census.look(app, keys)
-        count = (limit - len(looks)) * max(1, count // max(1, len(keys)))
-        if cursor == 0:
-            break
-    return looks, cursor
+    """About `limit` keys from `cursor` on, and the next cursor, 0 at the end. Raises what the Redis client raises."""
+    return await census.list_rows(app, selection, cursor, limit, partial(census.look, app))
 
 
 def _ttl(ttl_ms: int | None) -> str:
-    return "-" if ttl_ms is None else human.span(ttl_ms / 1000)
+    return "-" if ttl_ms is None else formatting.duration(ttl_ms / 1000)
 
 
 def _plain_table(*headers: str) -> Table:
@@ -140,20 +132,24 @@ def show_statistics(json: Json = False) -> None:
 
 async def _statistics(app: App, *, json: bool) -> Exit:
     with (
-        human.telling(lambda: "nothing was changed; it has to start anew"),
-        human.progress(await app.redis.dbsize()) as progress,
+        interaction.explaining_interruption(lambda: "nothing was changed; it has to start anew"),
+        interaction.progress(await app.redis.dbsize()) as progress,
     ):
-        found = await census.statistics(app, progress=progress)
+        found = await census.take(app, progress=progress)
     if json:
-        show_json(found)
+        total, error = census.total_bytes(found.kinds)
+        show_json(
+            {"kinds": found.kinds, "keys": found.keys, "bytes": total, "bytes_error": error, "took_s": found.took_s}
+        )
     else:
         open_console().print(statistics_table(found))
         complain("TTL: shortest, median, longest. Idle: longest time that a key was neither read nor written.")
     return Exit.OK
 
 
-def statistics_table(found: Statistics) -> Table:
+def statistics_table(found: Census) -> Table:
     """A row per kind under one per namespace; bars are shares of all bytes."""
+    all_bytes = census.total_bytes(found.kinds)[0]
     table = _plain_table("Kind", "Keys", "Bytes", "+-", "", "TTL", "No TTL", "Idle")
     for number in (1, 2, 3, 6, 7):
         table.columns[number].justify = "right"
@@ -163,10 +159,10 @@ def statistics_table(found: Statistics) -> Table:
         kinds = [one for one in found.kinds if one.namespace is namespace]
         if kinds:
             count, total = sum(one.keys for one in kinds), census.total_bytes(kinds)[0]
-            table.add_row(str(namespace), f"{count:,}", human.size(total), _error(kinds), style="bold")
+            table.add_row(str(namespace), f"{count:,}", formatting.size(total), _error(kinds), style="bold")
         for one in kinds:
-            table.add_row(f"  {one.kind}", *_cells(one, found.bytes))
-    table.add_row("all", f"{found.keys:,}", human.size(found.bytes), _error(found.kinds), style="bold")
+            table.add_row(f"  {one.kind}", *_cells(one, all_bytes))
+    table.add_row("all", f"{found.keys:,}", formatting.size(all_bytes), _error(found.kinds), style="bold")
     return table
 
 
@@ -174,12 +170,12 @@ def _cells(one: KindStatistics, total: int | None) -> tuple[str, ...]:
     ttls = (one.ttl_min_s, one.ttl_median_s, one.ttl_max_s)
     return (
         f"{one.keys:,}",
-        human.size(one.bytes),
+        formatting.size(one.bytes),
         _error([one]),
         _bar((one.bytes or 0) / total if total else 0.0),
-        " ".join(human.span(ttl) for ttl in ttls) if one.ttl_min_s is not None else "-",
+        " ".join(formatting.duration(ttl) for ttl in ttls) if one.ttl_min_s is not None else "-",
         f"{one.without_ttl:,}",
-        human.span(one.longest_idle_s) if one.longest_idle_s is not None else "?",
+        formatting.duration(one.longest_idle_s) if one.longest_idle_s is not None else "?",
     )
 
 
@@ -219,16 +215,16 @@ def show_key(
 
 
 async def _show(app: App, *, given: bytes, json: bool) -> Exit:
-    with human.telling(lambda: "nothing was changed"):
-        key = await find(app, await human.read_line() if given == b"-" else given)
+    with interaction.explaining_interruption(lambda: "nothing was changed"):
+        key = await find(app, await interaction.read_line() if given == b"-" else given)
         if not key:
             raise Refused("a key is expected on stdin")
-        kind = census.kind_of(key)
+        kind = kind_of(key)
         redis_facts = await key_facts.redis_facts(app, key)
         report: dict[str, Any] = {
             "key": shown(app, key),
             "exists": bool(redis_facts),
-            "namespace": census.namespace_of(key),
+            "namespace": namespace_of(key),
             "kind": kind.name if kind else UNKNOWN_KIND,
             "owner": kind.owner if kind else None,
             "purpose": kind.purpose if kind else None,
@@ -304,7 +300,7 @@ def _has_fingerprint(app: App, key: bytes, digits: str) -> bool:
 
 async def _matching(app: App, pattern: bytes, wanted: Any) -> set[bytes]:
     found: set[bytes] = set()
-    with human.progress(await app.redis.dbsize()) as progress:
+    with interaction.progress(await app.redis.dbsize()) as progress:
         async for keys in census.pages(app, Selection(match=pattern), progress=progress):
             found.update(key for key in keys if wanted(key))
     return found

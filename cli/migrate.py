@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import human
+from cli import formatting, interaction
 from cli.migration.journal import VERSION, Header, Journal
 from cli.migration.moves import MAX_LISTED, Migration, Report, Undo
 from cli.migration.rules import Rule, read_plan
@@ -34,7 +34,7 @@ def migrate(
         typer.Option(help="Where to write down the renames; one that is there is gone on with.", show_default=False),
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(parser=human.parse_rate, metavar="N/s", help="Most keys per second.")
+        float | None, typer.Option(parser=formatting.parse_rate, metavar="N/s", help="Most keys per second.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -70,7 +70,7 @@ async def _migrate(
     log = Journal.create(path or _new_path(), _header(app, rules)) if apply else None
     try:
         _tell_of(log)
-        with human.progress(total) as progress:
+        with interaction.progress(total) as progress:
             migration = Migration(app, rules, log, rate, progress)
             again = ["--apply", "--journal", str(log.path)] if log else []
             if plan:
@@ -90,7 +90,7 @@ async def _migrate(
 async def _undo(app: App, *, path: Path, apply: bool, rate: float | None, json: bool) -> Exit:
     log = Journal.open(path, _header(app, ()), write=apply)
     try:
-        with human.progress(log.last, "renames looked at") as progress:
+        with interaction.progress(log.last, "renames looked at") as progress:
             work = Undo(app, log, apply, rate, progress)
             with _telling(work.report, ["--undo", str(path), "--apply", *_rate(rate)] if apply else None):
                 await work.run()

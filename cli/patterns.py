@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.terminal import Exit, Json, Refused, complain, open_console, run, show_json, shown
-from local.bootstrap import ROOT
+from local.repo.bootstrap import ROOT
 from shared.app import App
-from shared.operations import patterns
+from shared.operations import live_events, routing
 from shared.privacy.masking import printable
 from shared.reactor import CHANNEL_PREFIX
 from shared.store.glob import glob_match
@@ -84,10 +84,10 @@ def _answer(app: App, glob: bytes, key: bytes) -> dict[str, Any]:
         matches = glob_match(glob, key)
     except ValueError as fault:
         raise Refused(f"patterns test: {fault}") from None
-    verdict = patterns.explain(key)
+    verdict = routing.explain(key)
     why = verdict.why
     if not matches:
-        alike = patterns.common_prefix(glob, key)
+        alike = routing.common_prefix(glob, key)
         where = f"after {printable(alike)!r}" if alike else "from the first character on"
         why = f"differs from the pattern {where}; {why}"
     name = shown(app, key)
@@ -95,13 +95,13 @@ def _answer(app: App, glob: bytes, key: bytes) -> dict[str, Any]:
 
 
 async def _try_all(app: App, *, as_json: bool) -> Exit:
-    table = [(row, patterns.explain(row.key)) for row in read_table(DOCUMENT)]
+    table = [(row, routing.explain(row.key)) for row in read_table(DOCUMENT)]
     right = all((row.function, row.why) == (verdict.function, verdict.why) for row, verdict in table)
     console = open_console()
     if not as_json:
         _show_rows(console, app, table)
     try:
-        arrivals = await patterns.live(app.redis, wait_s=WAIT_S)
+        arrivals = await live_events.try_events(app.redis, wait_s=WAIT_S)
     except asyncio.CancelledError:
         complain("Interrupted. The canary keys are removed; start again when you like.")
         raise
@@ -132,7 +132,7 @@ def _unescaped(text: str) -> bytes:
     return text.encode().decode("unicode_escape").encode("latin-1")
 
 
-def _show_rows(console: Console, app: App, table: Sequence[tuple[Row, patterns.Verdict]]) -> None:
+def _show_rows(console: Console, app: App, table: Sequence[tuple[Row, routing.Verdict]]) -> None:
     shown_table = _table("Key", "Function", "Why", "As in docs/patterns.md")
     for row, verdict in table:
         right = (row.function, row.why) == (verdict.function, verdict.why)
@@ -140,7 +140,7 @@ def _show_rows(console: Console, app: App, table: Sequence[tuple[Row, patterns.V
     console.print(shown_table)
 
 
-def _show_arrivals(console: Console, arrivals: Sequence[patterns.Arrival]) -> None:
+def _show_arrivals(console: Console, arrivals: Sequence[live_events.Arrival]) -> None:
     table = _table("Pattern", "Event", "Flag", "Arrived")
     for one in arrivals:
         arrived = "NOT within 2 s" if one.delay_ms is None else f"after {one.delay_ms:.1f} ms"
@@ -153,7 +153,7 @@ def _show_arrivals(console: Console, arrivals: Sequence[patterns.Arrival]) -> No
         console.print("Every event arrived. (e, evictions, cannot be tried.)")
 
 
-def _row_json(app: App, row: Row, verdict: patterns.Verdict) -> dict[str, Any]:
+def _row_json(app: App, row: Row, verdict: routing.Verdict) -> dict[str, Any]:
     right = (row.function, row.why) == (verdict.function, verdict.why)
     return {
         "key": printable(row.key),
@@ -164,7 +164,7 @@ def _row_json(app: App, row: Row, verdict: patterns.Verdict) -> dict[str, Any]:
     }
 
 
-def _live_json(one: patterns.Arrival) -> dict[str, Any]:
+def _live_json(one: live_events.Arrival) -> dict[str, Any]:
     return {
         "function": one.reactor.function,
         "pattern": one.reactor.pattern,

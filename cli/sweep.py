@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from cli import human
-from cli.guard import refuse_other_audit_key
+from cli import formatting, interaction
+from cli.audit_key_check import refuse_other_audit_key
 from cli.terminal import Exit, Json, complain, open_console, run, show_json
 from shared import telemetry
 from shared.app import App
@@ -52,7 +52,7 @@ def sweep(
     budget: Annotated[
         int | None,
         typer.Option(
-            parser=human.parse_duration, metavar="DURATION", help="Longest time, such as 10m; 1h if not given."
+            parser=formatting.parse_duration, metavar="DURATION", help="Longest time, such as 10m; 1h if not given."
         ),
     ] = None,
     json: Json = False,
@@ -84,7 +84,7 @@ async def _last(app: App, *, json: bool) -> Exit:
     else:
         outcomes = ", ".join(f"{count:,} {name}" for name, count in sorted(found.outcomes.items()))
         print(
-            f"The last sweep ended {human.span(found.age_s)} ago, took {found.duration_s:.1f} s and saw "
+            f"The last sweep ended {formatting.duration(found.age_s)} ago, took {found.duration_s:.1f} s and saw "
             f"{found.seen:,} keys" + (f": {outcomes}" if outcomes else "")
         )
         complain("--now sweeps now")
@@ -102,12 +102,12 @@ async def _sweep(app: App, *, budget_s: float, json: bool) -> Exit:
         progress(done)
 
     counted = [Counted(reactor, tell) for reactor in REACTORS]
-    lease_s = app.settings.lease_ms / 1000
+    lease = formatting.duration(app.settings.lease_ms / 1000)
     with (
-        human.telling(
-            lambda: f"{done:,} keys were looked at; within {human.span(lease_s)} the app's own sweep goes on from there"
+        interaction.explaining_interruption(
+            lambda: f"{done:,} keys were looked at; within {lease} the app's own sweep continues from there"
         ),
-        human.progress(max(1, await app.redis.dbsize()), "keys looked at") as progress,
+        interaction.progress(max(1, await app.redis.dbsize()), "keys looked at") as progress,
     ):
         report = await reconcile(app, [one.counting for one in counted], budget_s=budget_s, anew=True)
         await app.write_minute_counts()

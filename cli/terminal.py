@@ -17,8 +17,8 @@ import msgspec
 import typer
 from rich.console import Console
 
-from local.app_settings import AppSettingsError, load_app_settings
-from local.bootstrap import ROOT
+from local.host.app_settings import AppSettingsError, load_app_settings
+from local.repo.bootstrap import ROOT
 from shared import settings
 from shared.app import App, open_app
 from shared.errors import KeyspaceError

@@ -9,14 +9,15 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cli import human
+from cli import formatting, interaction
 from cli.keys import KindNames, selection_of
 from cli.terminal import DryRun, Exit, Json, Refused, complain, open_console, run, show_json, shown
 from shared import namespaces
 from shared.app import App
 from shared.namespaces import Kind
 from shared.operations import census
-from shared.operations.census import UNKNOWN_KIND, Look, Pace, Selection
+from shared.operations.census import Look, Pace
+from shared.operations.key_selection import UNKNOWN_KIND, Selection
 from shared.store.script import Script
 
 SET_MISSING_TTLS = Script(__file__, "set_missing_ttls")
@@ -101,8 +102,8 @@ def check(json: Json = False) -> None:
 
 async def _check(app: App, *, json: bool) -> Exit:
     with (
-        human.telling(lambda: "nothing was changed; it has to start anew"),
-        human.progress(await app.redis.dbsize()) as progress,
+        interaction.explaining_interruption(lambda: "nothing was changed; it has to start anew"),
+        interaction.progress(await app.redis.dbsize()) as progress,
     ):
         report = await check_ttls(app, progress=progress)
     if json:
@@ -121,8 +122,8 @@ def _table(findings: Sequence[Finding]) -> Table:
         table.add_column(name, overflow="fold", justify="right" if name in {"Table", "Longest", "Keys"} else "left")
     for one in findings:
         first, *others = one.examples
-        table_ttl = human.span(one.table_ttl_s) or "-"
-        table.add_row(one.kind, one.fault, table_ttl, human.span(one.longest_s) or "-", f"{one.keys:,}", first)
+        table_ttl = formatting.duration(one.table_ttl_s) or "-"
+        table.add_row(one.kind, one.fault, table_ttl, formatting.duration(one.longest_s) or "-", f"{one.keys:,}", first)
         for key in others:
             table.add_row("", "", "", "", "", key)
     return table
@@ -147,7 +148,7 @@ def fix(
     ] = False,
     rate: Annotated[
         float | None,
-        typer.Option(parser=human.parse_rate, metavar="N/s", help=f"Keys per second, {RATE_PER_S} if not given."),
+        typer.Option(parser=formatting.parse_rate, metavar="N/s", help=f"Keys per second, {RATE_PER_S} if not given."),
     ] = None,
     dry_run: DryRun = False,
     json: Json = False,
@@ -180,7 +181,7 @@ async def _fix(
         verb = "would have got" if dry_run else "got"
         return f"{sum(fixed.values()):,} keys {verb} a TTL so far; run it again for the others"
 
-    with human.telling(go_on), human.progress(await app.redis.dbsize()) as progress:
+    with interaction.explaining_interruption(go_on), interaction.progress(await app.redis.dbsize()) as progress:
         left = await fix_ttls(
             app,
             selection,
@@ -194,7 +195,7 @@ async def _fix(
         show_json({"dry_run": dry_run, "keys": fixed, "sessions_left_alone": left})
         return Exit.OK
     for name, count in fixed.items():
-        print(f"{count:>11,}  {name}: {human.span(namespaces.BY_NAME[name].ttl_s)}")
+        print(f"{count:>11,}  {name}: {formatting.duration(namespaces.BY_NAME[name].ttl_s)}")
     complain(f"{sum(fixed.values()):,} keys {'would get' if dry_run else 'got'} a TTL")
     if left:
         complain(f"{left:,} sessions have none and were left alone. {SESSION_NOTE}")

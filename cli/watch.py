@@ -15,7 +15,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any
 
@@ -25,9 +24,10 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from cli.audit_log import as_json
+from cli.audit_display import as_json
 from cli.terminal import Exit, Json, complain, open_console, run, shown
 from shared.app import App
+from shared.clock import iso_utc
 from shared.operations import activity, health
 from shared.privacy.masking import printable
 from shared.reactor import CHANNEL_PREFIX
@@ -272,7 +272,7 @@ def _line(app: App, one: Event | dict[str, Any], *, json: bool) -> str:
 
 def _told(app: App, event: Event) -> dict[str, str]:
     return {
-        "time": datetime.fromtimestamp(event.time_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "time": iso_utc(event.time_s),
         "function": REACTORS[event.watch].function,
         "key": shown(app, event.key),
         "operation": printable(event.operation, 20),

@@ -1,16 +1,15 @@
-"""Every key on the shared Redis: pattern, owner, purpose and TTL; how to build one and how to parse one.
+"""Every key on the shared Redis: pattern, owner, purpose and TTL; how to build a key and how to parse one.
 
-This is the user's namespacing document as data, with the app's own keys beside it. `build` and `parse` are exact
-inverses: `parse(build(kind, *parts)) == (kind, parts)`, and a key that belongs to nothing parses to None.
-Keys and parts are bytes, because Redis keys need not be UTF-8; `build` also takes str and encodes it as UTF-8.
+The user's namespacing document as data, followed by the app's own keys. `build` and `parse` are exact inverses:
+`parse(build(kind, *parts)) == (kind, parts)`, and `parse` returns None for a key that fits no pattern. Keys and parts
+are bytes, because Redis keys need not be UTF-8; `build` also takes str and encodes it as UTF-8.
 """
 
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
-SESSION_TTL_S = 3600
-VERIFICATION_TOKEN_TTL_S = 3600
 TOKEN_TTL_S = 3300
 CHART_DATA_TTL_S = 300
 QUERY_CACHE_TTL_S = 600
@@ -20,7 +19,7 @@ RESULTS_TTL_S = 86_400
 MODEL_CACHE_TTL_S = 3600
 
 CHART_CACHE_TTL_S = QUERY_CACHE_TTL_S
-"""The app's render-ready chart cache is a cache of the same kind as the query caches."""
+"""The app's chart cache is a cache of the same kind as the query caches."""
 RETRY_TTL_S = 7 * 86_400
 DEAD_LETTER_TTL_S = 7 * 86_400
 DEAD_MARK_TTL_S = TEMP_DATA_TTL_S
@@ -29,7 +28,7 @@ STATISTICS_TTL_S = 7200
 KEYSPACE_TTL_S = 3600
 KEYSPACE_LEASE_TTL_S = 60
 PHANTOM_TTL_S = 30 * 86_400
-"""How long the last-known state of a session is kept: NextAuth's own longest session (its default maxAge)."""
+"""How long the last-known state of a session is kept: the default maxAge of a NextAuth session."""
 
 
 class Owner(StrEnum):
@@ -41,9 +40,9 @@ class Owner(StrEnum):
 
 @dataclass(frozen=True)
 class Kind:
-    """One row of the table: a pattern with its parts in braces.
+    """A row of the table: a pattern with its parts in braces.
 
-    `secret` names the parts that identify a person or open a door; they are masked wherever a key is shown.
+    `secret` names the parts that identify a person or grant access; they are masked wherever a key is shown.
     """
 
     name: str
@@ -52,8 +51,8 @@ class Kind:
     purpose: str
     ttl_s: int | None
     example: str
-    secret: tuple[str, ...] = ()
-    regex: re.Pattern[bytes] = re.compile(b"")
+    secret: frozenset[str]
+    regex: re.Pattern[bytes]
 
     @property
     def namespace(self) -> str:
@@ -71,343 +70,88 @@ class Kind:
 
 _PART = re.compile(r"\{(\w+)\}")
 _PART_REGEX = {
-    # Where two parts meet at a ':', one of them holds no ':' itself, or a key could be read in two ways.
+    # Where two parts meet at a ':', one of them holds no ':', or a key could be read in two ways.
     "provider": "(?!by-user-id:)[^:]+",
     "dataType": "[^:]+",
-    # Keyv's default separator leaves the chart id empty: `fabric:data:chart::id` is no chart.
+    # Keyv's default separator leaves the chart id empty: `fabric:data:chart::id` is not a chart.
     "chartId": "[^:].*",
-    # The index has the session's prefix; with an empty user id it is still no session.
+    # The index has the prefix of sessions; with an empty user id it still is not a session.
     "sessionId": "(?!by-user-id:).+",
+}
+"""What a part may be; any text but the empty one where it is not listed."""
+_SECRET_PARTS = frozenset({"sessionId", "accountId", "email", "verificationToken"})
+_EXAMPLES = {
+    "userId": "12345678-1234-1234-1234-123456789abc",
+    "sessionId": "abcdef12-3456-7890-abcd-ef1234567890",
+    "provider": "azure",
+    "accountId": "user@example.com",
+    "email": "user@example.com",
+    "verificationToken": "0f1e2d3c4b5a",
+    "chartId": "co2-flow",
+    "dataType": "realtime",
+    "queryId": "plant-overview",
+    "batchId": "batch-12345",
+    "itemId": "item-67890",
+    "analysisId": "analysis-abc123",
+    "modelName": "anomaly-detector",
+    "sealedToken": "lSPdtRrXPSv3ZbBEiYUoPl62QfMDOzXWVxkp1C0",
+    "keyDigest": "2fd4e1c67a2d28fced849ee1bb76e7391b93eb12",
+    "trial": "5f2c9a3e7b1d4c68",
+    "minute": "29923340",
 }
 
 
-def _kind(
-    name: str,
-    pattern: str,
-    owner: Owner,
-    purpose: str,
-    ttl_s: int | None,
-    example: str,
-    *,
-    secret: tuple[str, ...] = (),
-) -> Kind:
-    """A row whose regular expression follows from its pattern.
-
-    A part holds anything but the empty text, with the exceptions of `_PART_REGEX`.
-    """
-    regex = re.escape(pattern)
+def _kind(owner: Owner, name: str, pattern: str, ttl_s: int | None, purpose: str, secret: str = "") -> Kind:
+    """A row; its regular expression and its example follow from its pattern."""
+    regex, example = re.escape(pattern), pattern
     for part in _PART.findall(pattern):
         regex = regex.replace(rf"\{{{part}\}}", f"({_PART_REGEX.get(part, '.+')})")
-    return Kind(name, pattern, owner, purpose, ttl_s, example, secret, re.compile(regex.encode(), re.DOTALL))
+        example = example.replace(f"{{{part}}}", _EXAMPLES[part])
+    parts = frozenset(part for part in _PART.findall(pattern) if part in _SECRET_PARTS or part == secret)
+    return Kind(name, pattern, owner, purpose, ttl_s, example, parts, re.compile(regex.encode(), re.DOTALL))
 
 
-USER = _kind(
-    "user",
-    "nextauth:user:{userId}",
-    Owner.NEXTAUTH,
-    "User data",
-    None,
-    "nextauth:user:12345678-1234-1234-1234-123456789abc",
-)
-SESSION_BY_USER = _kind(
-    "session-by-user-id",
-    "nextauth:session:by-user-id:{userId}",
-    Owner.NEXTAUTH,
-    "Index: the session of a user; it matches the session trigger and is no session",
-    None,
-    "nextauth:session:by-user-id:12345678-1234-1234-1234-123456789abc",
-    secret=("userId",),
-)
-SESSION = _kind(
-    "session",
-    "nextauth:session:{sessionId}",
-    Owner.NEXTAUTH,
-    "Session data",
-    SESSION_TTL_S,
-    "nextauth:session:abcdef12-3456-7890-abcd-ef1234567890",
-    secret=("sessionId",),
-)
-ACCOUNT_BY_USER = _kind(
-    "account-by-user-id",
-    "nextauth:account:by-user-id:{userId}",
-    Owner.NEXTAUTH,
-    "Index: the account of a user",
-    None,
-    "nextauth:account:by-user-id:12345678-1234-1234-1234-123456789abc",
-)
-ACCOUNT = _kind(
-    "account",
-    "nextauth:account:{provider}:{accountId}",
-    Owner.NEXTAUTH,
-    "OAuth account data",
-    None,
-    "nextauth:account:azure:user@example.com",
-    secret=("accountId",),
-)
-EMAIL = _kind(
-    "email",
-    "nextauth:email:{email}",
-    Owner.NEXTAUTH,
-    "Email to user ID mapping",
-    None,
-    "nextauth:email:user@example.com",
-    secret=("email",),
-)
-VERIFICATION_TOKEN = _kind(
-    "verification-token",
-    "nextauth:token:{verificationToken}",
-    Owner.NEXTAUTH,
-    "Verification tokens",
-    VERIFICATION_TOKEN_TTL_S,
-    "nextauth:token:0f1e2d3c4b5a",
-    secret=("verificationToken",),
-)
-USER_TOKENS = _kind(
-    "user-tokens",
-    "fabric:user:{userId}:tokens",
-    Owner.FABRIC,
-    "User's AAD tokens",
-    TOKEN_TTL_S,
-    "fabric:user:12345678-1234-1234-1234-123456789abc:tokens",
-)
-CHART_DATA = _kind(
-    "chart-data",
-    "fabric:data:chart:{chartId}:{dataType}",
-    Owner.FABRIC,
-    "Chart data",
-    CHART_DATA_TTL_S,
-    "fabric:data:chart:co2-flow:realtime",
-)
-QUERY_CACHE = _kind(
-    "query-cache",
-    "fabric:cache:query:{queryId}",
-    Owner.FABRIC,
-    "Query cache",
-    QUERY_CACHE_TTL_S,
-    "fabric:cache:query:plant-overview",
-)
-CONNECTION_TEST = _kind(
-    "connection-test",
-    "fabric:test:connection",
-    Owner.FABRIC,
-    "Connection test data",
-    None,
-    "fabric:test:connection",
-)
-BATCH = _kind(
-    "batch",
-    "fastapi:temp:data:{batchId}",
-    Owner.FASTAPI,
-    "Temporary data",
-    TEMP_DATA_TTL_S,
-    "fastapi:temp:data:batch-12345",
-)
-PROCESSING = _kind(
-    "processing",
-    "fastapi:queue:processing:{itemId}",
-    Owner.FASTAPI,
-    "Processing queues",
-    PROCESSING_QUEUE_TTL_S,
-    "fastapi:queue:processing:item-67890",
-)
-RESULT = _kind(
-    "result",
-    "fastapi:results:analysis:{analysisId}",
-    Owner.FASTAPI,
-    "Analysis results",
-    RESULTS_TTL_S,
-    "fastapi:results:analysis:analysis-abc123",
-)
-MODEL = _kind(
-    "model",
-    "fastapi:cache:model:{modelName}",
-    Owner.FASTAPI,
-    "Model cache",
-    MODEL_CACHE_TTL_S,
-    "fastapi:cache:model:anomaly-detector",
-)
-CHART_CACHE = _kind(
-    "chart-cache",
-    "fabric:cache:chart:{chartId}:{dataType}",
-    Owner.APP,
-    "Render-ready chart: downsampled series, statistics, source digest",
-    CHART_CACHE_TTL_S,
-    "fabric:cache:chart:co2-flow:realtime",
-)
-PHANTOM = _kind(
-    "session-phantom",
-    "functions:phantom:session:{sealedToken}",
-    Owner.APP,
-    "Last-known state of a session, so that its end can be told when the key is gone; the token is encrypted (hash)",
-    PHANTOM_TTL_S,
-    "functions:phantom:session:lSPdtRrXPSv3ZbBEiYUoPl62QfMDOzXWVxkp1C0",
-)
-SESSIONS_DUE = _kind(
-    "sessions-due",
-    "functions:sessions:due",
-    Owner.APP,
-    "Sealed tokens by the time in ms at which their sessions are due for a look (sorted set)",
-    PHANTOM_TTL_S,
-    "functions:sessions:due",
-)
-USER_SESSIONS = _kind(
-    "user-sessions",
-    "functions:sessions:user:{userId}",
-    Owner.APP,
-    "Fingerprints of a user's live sessions by expiry in ms (sorted set)",
-    PHANTOM_TTL_S,
-    "functions:sessions:user:12345678-1234-1234-1234-123456789abc",
-)
-RETRY_DUE = _kind(
-    "retry-due",
-    "functions:retry:due",
-    Owner.APP,
-    "Keys to react to again, by due time in ms (sorted set)",
-    RETRY_TTL_S,
-    "functions:retry:due",
-)
-RETRY_ENTRIES = _kind(
-    "retry-entries",
-    "functions:retry:entries",
-    Owner.APP,
-    "What failed of each of them: attempts, times, error (hash)",
-    RETRY_TTL_S,
-    "functions:retry:entries",
-)
-DEAD_INDEX = _kind(
-    "dead-index",
-    "functions:dead:index",
-    Owner.APP,
-    "Ids of dead letters by time in ms (sorted set); bounded by DEAD_LETTERS_MAX",
-    DEAD_LETTER_TTL_S,
-    "functions:dead:index",
-)
-DEAD_LETTERS = _kind(
-    "dead-letters",
-    "functions:dead:letters",
-    Owner.APP,
-    "Dead letters without their payloads (hash)",
-    DEAD_LETTER_TTL_S,
-    "functions:dead:letters",
-)
-DEAD_PAYLOADS = _kind(
-    "dead-payloads",
-    "functions:dead:payloads",
-    Owner.APP,
-    "Payloads of dead letters, compressed (hash); bounded by DEAD_LETTERS_MAX_BYTES",
-    DEAD_LETTER_TTL_S,
-    "functions:dead:payloads",
-)
-DEAD_TOTALS = _kind(
-    "dead-totals",
-    "functions:dead:totals",
-    Owner.APP,
-    "Bytes that dead letters take, and how many were dropped because they were full (hash)",
-    DEAD_LETTER_TTL_S,
-    "functions:dead:totals",
-)
-DEAD_MARK = _kind(
-    "dead-mark",
-    "functions:dead:mark:{keyDigest}",
-    Owner.APP,
-    "Digest of the content of a key that became a dead letter, so that a sweep leaves it alone",
-    DEAD_MARK_TTL_S,
-    "functions:dead:mark:2fd4e1c67a2d28fced849ee1bb76e7391b93eb12",
-)
-SWEEP = _kind(
-    "sweep",
-    "functions:sweep",
-    Owner.APP,
-    "Lease of the one sweep at a time, and where it stopped (hash)",
-    SWEEP_TTL_S,
-    "functions:sweep",
-)
-DOCTOR = _kind(
-    "doctor",
-    "functions:doctor:{trial}",
-    Owner.APP,
-    "A trial of what the doctor's user may write; removed at once",
-    10,
-    "functions:doctor:5f2c9a3e7b1d4c68",
-)
-STATISTICS = _kind(
-    "statistics",
-    "functions:stats:{minute}",
-    Owner.APP,
-    "What all instances did in one minute (since 1970): outcomes, durations, lags (hash)",
-    STATISTICS_TTL_S,
-    "functions:stats:29923340",
-)
-KEYSPACE_SURVEY = _kind(
-    "keyspace-survey",
-    "functions:keyspace",
-    Owner.APP,
-    "How many keys there are of each kind, with some of them masked, for the monitor page (string)",
-    KEYSPACE_TTL_S,
-    "functions:keyspace",
-)
-KEYSPACE_LEASE = _kind(
-    "keyspace-lease",
-    "functions:keyspace:lease",
-    Owner.APP,
-    "Who looked at all keys last; nobody does so again while it is there (string)",
-    KEYSPACE_LEASE_TTL_S,
-    "functions:keyspace:lease",
-)
-AUDIT_STREAM = _kind(
-    "audit-stream",
-    "functions:audit:sessions",
-    Owner.APP,
-    "Audit records of sessions, a stream of CloudEvents; bounded by AUDIT_BUFFER",
-    None,
-    "functions:audit:sessions",
-)
-AUDIT_STATE = _kind(
-    "audit-state",
-    "functions:audit:state",
-    Owner.APP,
-    "How many audit records were made, and how far they were shipped to storage (hash, a dozen fields)",
-    None,
-    "functions:audit:state",
-)
+_auth, _fabric = partial(_kind, Owner.NEXTAUTH), partial(_kind, Owner.FABRIC)
+_fastapi, _app = partial(_kind, Owner.FASTAPI), partial(_kind, Owner.APP)
 
-TABLE: tuple[Kind, ...] = (
-    USER,
-    SESSION_BY_USER,
-    SESSION,
-    ACCOUNT_BY_USER,
-    ACCOUNT,
-    EMAIL,
-    VERIFICATION_TOKEN,
-    USER_TOKENS,
-    CHART_DATA,
-    QUERY_CACHE,
-    CONNECTION_TEST,
-    BATCH,
-    PROCESSING,
-    RESULT,
-    MODEL,
-    CHART_CACHE,
-    PHANTOM,
-    SESSIONS_DUE,
-    USER_SESSIONS,
-    RETRY_DUE,
-    RETRY_ENTRIES,
-    DEAD_INDEX,
-    DEAD_LETTERS,
-    DEAD_PAYLOADS,
-    DEAD_TOTALS,
-    DEAD_MARK,
-    SWEEP,
-    DOCTOR,
-    STATISTICS,
-    KEYSPACE_SURVEY,
-    KEYSPACE_LEASE,
-    AUDIT_STREAM,
-    AUDIT_STATE,
-)
-"""Every kind of key. An index stands before the kind whose prefix it shares, so the first match is the right one."""
+# One row each: name, pattern, TTL, purpose, one more secret part. `parse` takes the first row that matches, so an index
+# stands before the kind whose prefix it shares.
+USER = _auth("user", "nextauth:user:{userId}", None, "User data")
+SESSION_BY_USER = _auth("session-by-user-id", "nextauth:session:by-user-id:{userId}", None, "Index by user", "userId")
+SESSION = _auth("session", "nextauth:session:{sessionId}", 3600, "Session data")
+ACCOUNT_BY_USER = _auth("account-by-user-id", "nextauth:account:by-user-id:{userId}", None, "Index by user")
+ACCOUNT = _auth("account", "nextauth:account:{provider}:{accountId}", None, "OAuth account data")
+EMAIL = _auth("email", "nextauth:email:{email}", None, "Email to user ID mapping")
+VERIFICATION_TOKEN = _auth("verification-token", "nextauth:token:{verificationToken}", 3600, "Verification tokens")
+USER_TOKENS = _fabric("user-tokens", "fabric:user:{userId}:tokens", TOKEN_TTL_S, "User's AAD tokens")
+CHART_DATA = _fabric("chart-data", "fabric:data:chart:{chartId}:{dataType}", CHART_DATA_TTL_S, "Chart data")
+QUERY_CACHE = _fabric("query-cache", "fabric:cache:query:{queryId}", QUERY_CACHE_TTL_S, "Query cache")
+CONNECTION_TEST = _fabric("connection-test", "fabric:test:connection", None, "Connection test data")
+BATCH = _fastapi("batch", "fastapi:temp:data:{batchId}", TEMP_DATA_TTL_S, "Temporary data")
+PROCESSING = _fastapi("processing", "fastapi:queue:processing:{itemId}", PROCESSING_QUEUE_TTL_S, "Processing queues")
+RESULT = _fastapi("result", "fastapi:results:analysis:{analysisId}", RESULTS_TTL_S, "Analysis results")
+MODEL = _fastapi("model", "fastapi:cache:model:{modelName}", MODEL_CACHE_TTL_S, "Model cache")
+CHART_CACHE = _app("chart-cache", "fabric:cache:chart:{chartId}:{dataType}", CHART_CACHE_TTL_S, "Chart ready to draw")
+PHANTOM = _app("session-phantom", "functions:phantom:session:{sealedToken}", PHANTOM_TTL_S, "Last-known state (hash)")
+SESSIONS_DUE = _app("sessions-due", "functions:sessions:due", PHANTOM_TTL_S, "Sealed tokens by due ms (sorted set)")
+USER_SESSIONS = _app("user-sessions", "functions:sessions:user:{userId}", PHANTOM_TTL_S, "Live sessions (sorted set)")
+RETRY_DUE = _app("retry-due", "functions:retry:due", RETRY_TTL_S, "Keys to retry, by due time in ms (sorted set)")
+RETRY_ENTRIES = _app("retry-entries", "functions:retry:entries", RETRY_TTL_S, "Attempts and errors of retries (hash)")
+DEAD_INDEX = _app("dead-index", "functions:dead:index", DEAD_LETTER_TTL_S, "Ids of letters by time in ms (sorted set)")
+DEAD_LETTERS = _app("dead-letters", "functions:dead:letters", DEAD_LETTER_TTL_S, "Dead letters without payloads (hash)")
+DEAD_PAYLOADS = _app("dead-payloads", "functions:dead:payloads", DEAD_LETTER_TTL_S, "Compressed payloads (hash)")
+DEAD_TOTALS = _app("dead-totals", "functions:dead:totals", DEAD_LETTER_TTL_S, "Bytes in use, letters dropped (hash)")
+DEAD_MARK = _app("dead-mark", "functions:dead:mark:{keyDigest}", DEAD_MARK_TTL_S, "Digest of dead content (string)")
+SWEEP = _app("sweep", "functions:sweep", SWEEP_TTL_S, "Lease of the sweep, its position, its last pass (hash)")
+DOCTOR = _app("doctor", "functions:doctor:{trial}", 10, "Write test of doctor and health; removed at once")
+STATISTICS = _app("statistics", "functions:stats:{minute}", STATISTICS_TTL_S, "Counts of one minute since 1970 (hash)")
+KEYSPACE_SURVEY = _app("keyspace-survey", "functions:keyspace", KEYSPACE_TTL_S, "Latest census of all keys (string)")
+KEYSPACE_LEASE = _app("keyspace-lease", "functions:keyspace:lease", KEYSPACE_LEASE_TTL_S, "Its lease (string)")
+AUDIT_STREAM = _app("audit-stream", "functions:audit:sessions", None, "Audit records; bounded by AUDIT_BUFFER (stream)")
+AUDIT_STATE = _app("audit-state", "functions:audit:state", None, "How far audit records are exported (hash)")
 
+TABLE: tuple[Kind, ...] = tuple(row for row in list(globals().values()) if isinstance(row, Kind))
+"""Every kind of key, in the order of the rows."""
 BY_NAME = {kind.name: kind for kind in TABLE}
 
 BATCH_EVENTS_CHANNEL = b"fastapi:events:analysis"
@@ -420,8 +164,8 @@ def build(kind: Kind, *parts: bytes | str) -> bytes:
     Raises ValueError when the parts do not make a key that parses back to them: an empty part, a ':' where the
     pattern could then be read in two ways, a session that would be an index.
     """
-    if (free := _FREE.get(kind.name)) and len(parts) == 1 and (part := parts[0]):
-        return free + (part.encode() if isinstance(part, str) else part)
+    if (prefix := _ANY_PART.get(kind.name)) and len(parts) == 1 and (part := parts[0]):
+        return prefix + (part.encode() if isinstance(part, str) else part)
     texts, rivals = _BUILDING[kind.name]
     if len(parts) != len(texts) - 1:
         raise ValueError(f"{kind.name} takes {len(texts) - 1} parts, not {len(parts)}")
@@ -434,15 +178,15 @@ def build(kind: Kind, *parts: bytes | str) -> bytes:
 
 
 def _building(kind: Kind) -> tuple[tuple[bytes, ...], tuple[Kind, ...]]:
-    """The texts around the parts, and the kinds before this one that could claim one of its keys."""
+    """The texts around the parts, and the kinds of earlier rows that could match a key of this kind."""
     texts = tuple(text.encode() for text in re.split(r"\{\w+\}", kind.pattern))
-    before = TABLE[: TABLE.index(kind)]
-    rivals = (one for one in before if one.prefix.startswith(kind.prefix) or kind.prefix.startswith(one.prefix))
+    earlier = TABLE[: TABLE.index(kind)]
+    rivals = (row for row in earlier if row.prefix.startswith(kind.prefix) or kind.prefix.startswith(row.prefix))
     return texts, tuple(rivals)
 
 
 def parse(key: bytes) -> tuple[Kind, tuple[bytes, ...]] | None:
-    """The kind and the parts of a key; None when it belongs to nothing."""
+    """The kind and the parts of a key; None when it fits no pattern."""
     for kind in TABLE:
         if key.startswith(kind.prefix) and (match := kind.regex.fullmatch(key)):
             return kind, match.groups()
@@ -450,17 +194,18 @@ def parse(key: bytes) -> tuple[Kind, tuple[bytes, ...]] | None:
 
 
 def parts_of(kind: Kind, key: bytes) -> tuple[bytes, ...] | None:
-    """The parts of a key of this very kind; None when it is of another kind or of none."""
-    if free := _FREE.get(kind.name):
-        return (key[len(free) :],) if key.startswith(free) and len(key) > len(free) else None
+    """The parts of a key of this kind; None when the key is of another kind or of none."""
+    if prefix := _ANY_PART.get(kind.name):
+        return (key[len(prefix) :],) if key.startswith(prefix) and len(key) > len(prefix) else None
     match = kind.regex.fullmatch(key)
     return match.groups() if match else None
 
 
 _BUILDING = {kind.name: _building(kind) for kind in TABLE}
-_FREE = {
+_ANY_PART = {
     name: texts[0]
     for name, (texts, rivals) in _BUILDING.items()
     if texts[1:] == (b"",) and not rivals and BY_NAME[name].part_names[0] not in _PART_REGEX
 }
-"""Prefixes of the kinds whose one part, the last, may be anything but empty: what a burst has to build and to parse."""
+"""Prefixes of the kinds that end in their only part, which may be any text but the empty one: built and parsed without
+a regular expression, as bursts need it."""

@@ -83,11 +83,11 @@ async def debug_session(req: func.HttpRequest) -> func.HttpResponse:
     app = current_app()
     if not app.settings.debug_endpoint_enabled:
         raise Refusal(404, "the debug endpoint is off; DEBUG_ENDPOINT_ENABLED=true turns it on")
-    from shared.operations import debug, survey
+    from shared.operations import debug, stored_census
 
     found = await debug.report(app, text_of(req, "userId", most=debug.MAX_USER_CHARS))
     if found is None:
-        wait_s = await survey.due_in_s(app)
+        wait_s = await stored_census.due_in_s(app)
         raise Refusal(429, "the keys are not counted yet", {"Retry-After": str(wait_s)})
     return answered(found)
 

@@ -17,7 +17,8 @@ from cli.migration.rules import Rule
 from cli.terminal import Refused
 from shared.app import App, Call
 from shared.operations import census
-from shared.operations.census import Pace, Progress, Selection
+from shared.operations.census import Pace, Progress
+from shared.operations.key_selection import Selection
 from shared.store.script import Script
 
 MIGRATE_KEY = Script(__file__, "migrate_key")

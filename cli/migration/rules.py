@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from cli.migration.patterns import Pattern, common_key, fault_in, within
+from cli.migration.key_patterns import Pattern, common_key, fault_in, within
 from cli.terminal import Refused
 from shared import namespaces
 from shared.namespaces import Kind, Owner

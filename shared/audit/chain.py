@@ -13,9 +13,9 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
+from shared.clock import iso_utc
 from shared.privacy.keyring import Keyring
 
 GENESIS = "0" * 64
@@ -291,8 +291,7 @@ def day_of(time_ms: int) -> str:
 
 def iso(time_ms: int) -> str:
     """RFC 3339 in UTC, to the millisecond; times that no calendar has become the nearest that it has."""
-    bounded = min(max(time_ms, 0), 253_402_300_799_999)
-    return datetime.fromtimestamp(bounded / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return iso_utc(min(max(time_ms, 0), 253_402_300_799_999) / 1000)
 
 
 def _signature_fault(data: bytes, key_id: object, signature: str, keyrings: Sequence[Keyring]) -> str:

@@ -1,0 +1,1 @@
+"""Batches: claim, decode, analyse, commit. Start at reactor.py."""

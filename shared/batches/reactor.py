@@ -26,7 +26,8 @@ from shared.batches.analysis import Analysis, analyse_many
 from shared.batches.baseline import Baseline, encode_delta
 from shared.batches.baseline_copy import baseline_copy
 from shared.batches.claims import COMMIT_BATCHES, Answer, Batch, Claim, Commit
-from shared.batches.results import BatchResult, batch_result, message_of, now_iso
+from shared.batches.results import BatchResult, batch_result, message_of
+from shared.clock import now_iso
 from shared.delivery import failures
 from shared.delivery.rounds import Breather, Look, Turn, in_rounds, one_by_one
 from shared.errors import NotReady, WorkerLost

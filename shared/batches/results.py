@@ -1,7 +1,6 @@
 """The result of a batch and the message that announces it. Pure."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 import msgspec
 
@@ -105,8 +104,3 @@ def message_of(result: BatchResult) -> BatchMessage:
         result.readings,
         len(result.anomalies) + result.anomalies_omitted,
     )
-
-
-def now_iso() -> str:
-    """This machine's time as ISO-8601 in UTC, to the millisecond."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,1 @@
+"""Charts: read, render, commit. Start at reactor.py."""

@@ -1,11 +1,11 @@
 """The document at `fabric:cache:chart:{chartId}:{dataType}`: a chart ready to draw."""
 
 import math
-from datetime import UTC, datetime
 
 import msgspec
 
 from shared.charts.downsampling import downsample
+from shared.clock import now_iso
 from shared.reading import chart_input
 from shared.reading.chart_input import Series
 
@@ -55,9 +55,11 @@ class _Document(msgspec.Struct, frozen=True, rename="camel"):
 
 def describe_update(chart_id: bytes, data_type: bytes, source_digest: str) -> Update:
     """An update with the present time. In ids that are not UTF-8, invalid bytes are escaped."""
-    now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return Update(
-        chart_id.decode(errors="backslashreplace"), data_type.decode(errors="backslashreplace"), source_digest, now
+        chart_id.decode(errors="backslashreplace"),
+        data_type.decode(errors="backslashreplace"),
+        source_digest,
+        now_iso(),
     )
 
 

@@ -1,0 +1,1 @@
+"""What makes reactions certain: reconcile.py, retries.py, failures.py, dead_letters.py, replay.py."""

@@ -24,6 +24,7 @@ from shared.delivery import retries
 from shared.errors import KeyspaceError
 from shared.privacy.masking import printable
 from shared.reactor import Payload, Withheld
+from shared.store.refusals import is_wrong_type
 from shared.store.script import Script
 
 BURY = Script(__file__, "bury")
@@ -281,7 +282,7 @@ async def _field(app: App, key: bytes, letter_id: str) -> bytes | None:
     try:
         value = await app.redis.hget(key, letter_id)
     except ResponseError as fault:
-        if str(fault).startswith("WRONGTYPE"):
+        if is_wrong_type(fault):
             return None  # another application overwrote the key; the next letter replaces it
         raise
     return value if isinstance(value, bytes) else None

@@ -1,0 +1,1 @@
+"""What operators see: health, activity, census of keys, monitor page, OpenAPI, doctor."""

@@ -3,7 +3,6 @@
 import math
 import time
 from collections import Counter, defaultdict
-from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ import msgspec
 
 from shared import namespaces
 from shared.app import App
+from shared.clock import iso_utc
 from shared.reactor import Result, Source
 from shared.registry import NAMES
 from shared.store.script import Script
@@ -119,8 +119,8 @@ async def read(app: App, minutes: int = 60) -> Stats:
             latency[reactor].update(counts.latency[reactor])
             lag[reactor].update(counts.lag[reactor])
     return Stats(
-        begin=_iso(numbers[0] * 60),
-        end=_iso(now_s),
+        begin=iso_utc(numbers[0] * 60, "seconds"),
+        end=iso_utc(now_s, "seconds"),
         minutes=read_minutes,
         latency_ms={reactor: percentiles(histogram) for reactor, histogram in latency.items() if histogram.total()},
         lag_ms={reactor: percentiles(histogram) for reactor, histogram in lag.items() if histogram.total()},
@@ -158,8 +158,4 @@ def _minute(number: int, counts: _Counts) -> Minute:
         if counts.latency[reactor].total():
             found = percentiles(counts.latency[reactor])
             latency[reactor] = Latency(found.count, found.p50, found.p99)
-    return Minute(_iso(number * 60), counts.outcomes, latency)
-
-
-def _iso(time_s: float) -> str:
-    return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return Minute(iso_utc(number * 60, "seconds"), counts.outcomes, latency)

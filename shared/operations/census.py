@@ -1,110 +1,51 @@
-"""The keyspace as a whole: which keys there are, how many, how large, how long they live.
+"""The census: which keys there are, how many, how large, how long they live.
 
-Everything here goes by SCAN and by scripts over a bounded number of keys, so Redis serves others in between, and needs
-memory for a bounded number of keys, however many there are. SCAN returns each key that is there during the whole walk;
-what comes or goes meanwhile may be in or not, and while Redis resizes its table a key may come twice.
+Keys are found with SCAN and examined by scripts over a bounded number of keys, so Redis serves other clients in
+between, and memory use does not grow with the number of keys. SCAN returns every key that exists during the whole walk;
+a key that is created or deleted meanwhile may or may not be counted, and while Redis resizes its table a key may be
+returned twice.
+
+`manage.py` walks all keys; the app walks within a budget and keeps the result (stored_census.py).
 """
 
 import asyncio
 import math
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from enum import StrEnum
 from itertools import batched
 from statistics import fmean, median, stdev
 from typing import Any
 
 from shared import namespaces
 from shared.app import App
-from shared.errors import KeyspaceError
 from shared.namespaces import Kind
+from shared.operations.key_selection import UNKNOWN_KIND, Namespace, Selection, kind_of, namespace_of
 from shared.store.script import Script
 
 LOOK_AT_KEYS = Script(__file__, "look_at_keys")
 
 SCAN_COUNT = 250
-"""Keys that one SCAN looks at: about 0.4 ms of Redis' time."""
+"""Keys that one SCAN visits: about 0.4 ms of Redis' time."""
 LOOK_KEYS = 250
-"""Keys that one script looks at: about 0.7 ms."""
+"""Keys that one script examines: about 0.7 ms."""
 SAMPLE = 1000
-"""Keys of a kind whose sizes are measured; of as many or fewer all are."""
-UNKNOWN_KIND = "unknown"
-"""What fits no row of the table of keys."""
+"""Keys of a kind whose sizes are measured; all of them where there are no more."""
 _Z_95 = 1.96
 _chance = secrets.SystemRandom()
 
-
-class Namespace(StrEnum):
-    """What a key begins with."""
-
-    NEXTAUTH = "nextauth"
-    FABRIC = "fabric"
-    FASTAPI = "fastapi"
-    FUNCTIONS = "functions"
-    UNKNOWN = "unknown"
-    """With none of these."""
-
-
-_PREFIXES = {name.value.encode(): name for name in Namespace if name is not Namespace.UNKNOWN}
-
-
-def namespace_of(key: bytes) -> Namespace:
-    """The namespace that `key` is in, whether or not it fits a row of the table."""
-    head, colon, _ = key.partition(b":")
-    return _PREFIXES.get(head, Namespace.UNKNOWN) if colon else Namespace.UNKNOWN
-
-
-def kind_of(key: bytes) -> Kind | None:
-    """The row of the table that `key` fits."""
-    found = namespaces.parse(key)
-    return found[0] if found else None
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which keys: of a namespace, of kinds (by name, or UNKNOWN_KIND), matching a glob of Redis; all where not said.
-
-    Raises KeyspaceError for a kind that there is not, or not in this namespace.
-    """
-
-    namespace: Namespace | None = None
-    kinds: frozenset[str] = frozenset()
-    match: bytes | None = None
-
-    def __post_init__(self) -> None:
-        for name in self.kinds - {UNKNOWN_KIND}:
-            kind = namespaces.BY_NAME.get(name)
-            if kind is None or self.namespace not in {None, kind.namespace}:
-                there = [one.name for one in namespaces.TABLE if self.namespace in {None, one.namespace}]
-                where = f" in {self.namespace}" if self.namespace else ""
-                raise KeyspaceError(f"no such kind{where}; there are: {', '.join([*there, UNKNOWN_KIND])}")
-
-    @property
-    def pattern(self) -> bytes:
-        """What SCAN matches: as narrow as one glob can be."""
-        if self.match is not None:
-            return self.match
-        kinds = [namespaces.BY_NAME.get(name) for name in self.kinds]
-        if len(kinds) == 1 and kinds[0] is not None:
-            return kinds[0].prefix + b"*"
-        return b"*" if self.namespace in {None, Namespace.UNKNOWN} else f"{self.namespace}:*".encode()
-
-    def has(self, key: bytes) -> bool:
-        """Whether the namespace and kind of a key that matches are wanted."""
-        if self.namespace is not None and namespace_of(key) is not self.namespace:
-            return False
-        if not self.kinds:
-            return True
-        kind = kind_of(key)
-        return (kind.name if kind else UNKNOWN_KIND) in self.kinds
+type Progress = Callable[[int], None]
+"""Called with the number of keys scanned so far."""
+type Group = tuple[Namespace, str]
+"""Namespace and name of a kind."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What can be told of a key without reading it. `ttl_ms` is None for no TTL, `idle_s` (since it was last read or
-    written) and `size` (in bytes) where they are not known."""
+    """What Redis tells of a key without reading its value. `ttl_ms` is None without a TTL; `idle_s` (time since it was
+    last read or written) and `size` (bytes) are None where Redis does not tell."""
 
     key: bytes
     kind: Kind | None
@@ -118,57 +59,79 @@ class Look:
 
 
 class Pace:
-    """Keeps a loop at `per_s` steps per second, or lets it run freely for None."""
+    """Limits a loop to `per_s` steps per second; None does not limit it."""
 
     def __init__(self, per_s: float | None) -> None:
         self._per_s = per_s
         self._due_s = 0.0
 
     async def took(self, steps: int) -> None:
-        """Wait until that many steps are within the rate."""
+        """Wait until that many more steps are within the rate."""
         if self._per_s is None:
             return
         self._due_s = max(self._due_s, time.monotonic()) + steps / self._per_s
         await asyncio.sleep(self._due_s - time.monotonic())
 
 
-type Progress = Callable[[int], None]
-"""Is told how many keys were scanned so far."""
-
-
-async def pages(
-    app: App, selection: Selection, *, progress: Progress | None = None, keys_per_s: float | None = None
-) -> AsyncIterator[list[bytes]]:
-    """All keys of `selection`, a few hundred at once. Raises what the Redis client raises."""
-    pace = Pace(keys_per_s)
-    cursor, scanned = 0, 0
+async def _scan(
+    app: App, selection: Selection, cursor: int = 0, count: Callable[[], int] = lambda: SCAN_COUNT
+) -> AsyncGenerator[tuple[int, list[bytes]]]:
+    """The next cursor (0 at the end) and the selected keys of each page of SCAN; `count()` is how many keys Redis
+    visits for the next page."""
     while True:
-        cursor, keys = await scan(app, selection, cursor, SCAN_COUNT)
+        reply: tuple[int, list[Any]] = await app.redis.scan(cursor, match=selection.pattern, count=count())
+        cursor = reply[0]
+        yield cursor, [key for key in dict.fromkeys(reply[1]) if selection.has(key)]
+        if cursor == 0:
+            return
+
+
+async def pages(app: App, selection: Selection, *, progress: Progress | None = None) -> AsyncGenerator[list[bytes]]:
+    """All selected keys, up to a few hundred at once. Raises what the Redis client raises."""
+    scanned = 0
+    async for _, keys in _scan(app, selection):
         yield keys
         scanned += SCAN_COUNT
         if progress:
             progress(scanned)
-        if cursor == 0:
-            return
-        await pace.took(SCAN_COUNT)
 
 
-async def scan(app: App, selection: Selection, cursor: int, count: int) -> tuple[int, list[bytes]]:
-    """One SCAN over about `count` keys: the cursor to go on with, 0 at the end, and those of `selection`."""
-    answer: tuple[int, list[Any]] = await app.redis.scan(cursor, match=selection.pattern, count=count)
-    return answer[0], [key for key in dict.fromkeys(answer[1]) if selection.has(key)]
+async def list_rows[Row](
+    app: App,
+    selection: Selection,
+    cursor: int,
+    limit: int,
+    rows_of: Callable[[list[bytes]], Awaitable[list[Row]]],
+) -> tuple[list[Row], int]:
+    """About `limit` rows, as `rows_of` makes them of selected keys, from `cursor` on; and the next cursor, 0 at the
+    end.
+
+    Raises what the Redis client raises.
+    """
+    rows: list[Row] = []
+    count = min(limit, SCAN_COUNT)
+    async with aclosing(_scan(app, selection, cursor, lambda: count)) as scan:
+        async for next_cursor, keys in scan:
+            cursor = next_cursor
+            new_rows = await rows_of(keys)
+            rows += new_rows
+            if len(rows) >= limit:
+                break
+            # Visit as many keys as the remaining rows need, if rows stay as frequent as on this page.
+            count = min(SCAN_COUNT, (limit - len(rows)) * max(1, count // max(1, len(new_rows))))
+    return rows, cursor
 
 
 async def look(app: App, keys: Iterable[bytes], *, sizes: bool = False) -> list[Look]:
-    """What can be told of these keys, without those that are gone. Raises what the Redis client raises."""
+    """What Redis tells of these keys; keys that do not exist are left out. Raises what the Redis client raises."""
     looks: list[Look] = []
     width = 3 if sizes else 2
-    for some in batched(keys, LOOK_KEYS, strict=False):
-        facts: Sequence[int] = await app.run(LOOK_AT_KEYS, keys=some, args=[int(sizes)])
-        for key, (ttl_ms, *more) in zip(some, batched(facts, width, strict=True), strict=True):
+    for chunk in batched(keys, LOOK_KEYS, strict=False):
+        reply: Sequence[int] = await app.run(LOOK_AT_KEYS, keys=chunk, args=[int(sizes)])
+        for key, (ttl_ms, *facts) in zip(chunk, batched(reply, width, strict=True), strict=True):
             if ttl_ms != -2:
-                known = [None if fact == -1 else fact for fact in (ttl_ms, *more)]
-                looks.append(Look(key, kind_of(key), *known))
+                values = [None if fact == -1 else fact for fact in (ttl_ms, *facts)]
+                looks.append(Look(key, kind_of(key), *values))
     return looks
 
 
@@ -176,12 +139,11 @@ async def look(app: App, keys: Iterable[bytes], *, sizes: bool = False) -> list[
 class KindStatistics:
     """The keys of one kind in one namespace.
 
-    `bytes` is as Redis counts them (MEMORY USAGE), None where it does not tell. It is estimated from `sampled` of the
-    keys, drawn at random; the true sum is within `bytes_error` of it with 95 % confidence, 0 where all were measured.
-    TTLs are of the keys that have one; the median is that of the sample. `longest_idle_s` is the longest time that one
-    was neither read nor written, None under an LFU policy: no key was written less long ago than it has been idle, but
-    what the app's sweep reads is never idle for longer than a round.
-    """
+    `bytes` is as Redis counts them (MEMORY USAGE), None where it does not tell. It is extrapolated from `sampled` of
+    the keys, drawn at random; the true sum is within `bytes_error` of it with 95 % confidence (0 where all were
+    measured). TTLs are those of the keys that have one; the median is that of the sample. `longest_idle_s` is the
+    longest time that a key was neither read nor written, None under an LFU policy: the oldest key is at least that old,
+    but keys that the app's sweep reads are never idle for longer than a pass."""
 
     namespace: Namespace
     kind: str
@@ -197,20 +159,27 @@ class KindStatistics:
 
 
 @dataclass(frozen=True, slots=True)
-class Statistics:
-    """All kinds of which there are keys, in the order of the table of keys."""
+class Census:
+    """All kinds that have keys, in the order of the table of keys. When the walk is not `complete`, numbers of keys are
+    extrapolated: SCAN goes by the hashes of the keys, so those visited are a random sample. `samples` has up to
+    `sample` keys of each kind."""
 
+    complete: bool
     kinds: list[KindStatistics]
-    keys: int
-    bytes: int | None
-    bytes_error: int | None
+    samples: Mapping[Group, Sequence[bytes]]
     took_s: float
+
+    @property
+    def keys(self) -> int:
+        return sum(kind.keys for kind in self.kinds)
 
 
 @dataclass(slots=True)
 class _Tally:
-    """What is remembered of a kind during a walk. `sample` is a simple random sample (Vitter 1985, algorithm R)."""
+    """What is kept of a kind during a walk. `sample` is a simple random sample (Vitter 1985, algorithm R)."""
 
+    size: int
+    """Largest size of the sample."""
     keys: int = 0
     without_ttl: int = 0
     ttl_min_ms: int | None = None
@@ -218,63 +187,91 @@ class _Tally:
     longest_idle_s: int | None = None
     sample: list[Look] = field(default_factory=list)
 
-    def add(self, one: Look) -> None:
+    def add(self, key: Look) -> None:
         self.keys += 1
-        if one.ttl_ms is None:
+        if key.ttl_ms is None:
             self.without_ttl += 1
         else:
-            self.ttl_min_ms = one.ttl_ms if self.ttl_min_ms is None else min(self.ttl_min_ms, one.ttl_ms)
-            self.ttl_max_ms = one.ttl_ms if self.ttl_max_ms is None else max(self.ttl_max_ms, one.ttl_ms)
-        if one.idle_s is not None:
-            self.longest_idle_s = max(self.longest_idle_s or 0, one.idle_s)
-        if len(self.sample) < SAMPLE:
-            self.sample.append(one)
-        elif (place := int(_chance.random() * self.keys)) < SAMPLE:
-            self.sample[place] = one
+            self.ttl_min_ms = key.ttl_ms if self.ttl_min_ms is None else min(self.ttl_min_ms, key.ttl_ms)
+            self.ttl_max_ms = key.ttl_ms if self.ttl_max_ms is None else max(self.ttl_max_ms, key.ttl_ms)
+        if key.idle_s is not None:
+            self.longest_idle_s = max(self.longest_idle_s or 0, key.idle_s)
+        if len(self.sample) < self.size:
+            self.sample.append(key)
+        elif (place := int(_chance.random() * self.keys)) < self.size:
+            self.sample[place] = key
 
 
-async def statistics(app: App, *, progress: Progress | None = None, keys_per_s: float | None = None) -> Statistics:
-    """Counts, sizes and TTLs of all keys, by namespace and kind.
+async def take(
+    app: App,
+    *,
+    budget_s: float | None = None,
+    sample: int = SAMPLE,
+    progress: Progress | None = None,
+    on_page: Callable[[Sequence[Look]], Awaitable[None]] | None = None,
+) -> Census:
+    """Count all keys by namespace and kind, with their sizes and TTLs.
 
-    Reads every key's TTL and idle time, and the sizes of up to SAMPLE of a kind; 200,000 keys take a few seconds, in
-    which Redis is never held up for more than a ms or so. Raises what the Redis client raises.
-    """
+    Reads every key's TTL and idle time, and the sizes of up to `sample` keys of a kind; 200,000 keys take a few
+    seconds, in which no single call holds Redis for more than about a millisecond. The walk ends early after
+    `budget_s`. `on_page` is awaited with the keys of each page. Raises what the Redis client raises."""
     started_s = time.monotonic()
-    tallies: dict[tuple[Namespace, str], _Tally] = {}
-    async for keys in pages(app, Selection(), progress=progress, keys_per_s=keys_per_s):
-        for one in await look(app, keys):
-            tallies.setdefault((namespace_of(one.key), one.kind_name), _Tally()).add(one)
-    order = [*namespaces.BY_NAME, UNKNOWN_KIND]
-    places = sorted(tallies, key=lambda place: (list(Namespace).index(place[0]), order.index(place[1])))
-    kinds = [await _measured(app, *place, tallies[place]) for place in places]
-    return Statistics(
-        kinds, sum(one.keys for one in kinds), *total_bytes(kinds), took_s=round(time.monotonic() - started_s, 3)
-    )
+    tallies: dict[Group, _Tally] = {}
+    complete = True
+    async with aclosing(pages(app, Selection(), progress=progress)) as walk:
+        async for keys in walk:
+            if budget_s is not None and time.monotonic() - started_s > budget_s:
+                complete = False
+                break
+            looks = await look(app, keys)
+            for key in looks:
+                tallies.setdefault((namespace_of(key.key), key.kind_name), _Tally(sample)).add(key)
+            if on_page:
+                await on_page(looks)
+    visited = sum(tally.keys for tally in tallies.values())
+    total = visited if complete else max(visited, await app.redis.dbsize())
+    scale = total / visited if visited else 1.0
+    kinds = [await _measured(app, group, tallies[group], scale) for group in sorted(tallies, key=_place)]
+    samples = {group: [key.key for key in tallies[group].sample] for group in sorted(tallies, key=_place)}
+    return Census(complete, kinds, samples, took_s=round(time.monotonic() - started_s, 3))
+
+
+_NAMESPACE_ORDER = list(Namespace)
+_KIND_ORDER = [*namespaces.BY_NAME, UNKNOWN_KIND]
+
+
+def _place(group: Group) -> tuple[int, int]:
+    """The place of a group in the order of the table of keys."""
+    namespace, kind = group
+    return _NAMESPACE_ORDER.index(namespace), _KIND_ORDER.index(kind)
 
 
 def total_bytes(kinds: Iterable[KindStatistics]) -> tuple[int | None, int | None]:
-    """Bytes of several kinds and the error of their sum: the samples are independent, so variances add up."""
+    """Bytes of several kinds and the error of their sum: the samples are independent, so their variances add up."""
     total, variance = 0, 0.0
-    for one in kinds:
-        if one.bytes is None or one.bytes_error is None:
+    for kind in kinds:
+        if kind.bytes is None or kind.bytes_error is None:
             return None, None
-        total, variance = total + one.bytes, variance + one.bytes_error**2
+        total, variance = total + kind.bytes, variance + kind.bytes_error**2
     return total, round(math.sqrt(variance))
 
 
-async def _measured(app: App, namespace: Namespace, kind: str, tally: _Tally) -> KindStatistics:
-    looks = await look(app, [one.key for one in tally.sample], sizes=True)
-    sizes = [one.size for one in looks if one.size is not None]
-    total, error = _extrapolated(sizes, tally.keys) if len(sizes) == len(looks) else (None, None)
-    ttls_ms = [one.ttl_ms for one in tally.sample if one.ttl_ms is not None]
+async def _measured(app: App, group: Group, tally: _Tally, scale: float) -> KindStatistics:
+    """The statistics of a kind; its sampled keys are measured now. `scale` is all keys over those visited."""
+    looks = await look(app, [key.key for key in tally.sample], sizes=True)
+    sizes = [key.size for key in looks if key.size is not None]
+    keys = round(tally.keys * scale)
+    total, error = _extrapolated(sizes, len(tally.sample), keys) if len(sizes) == len(looks) else (None, None)
+    ttls_ms = [key.ttl_ms for key in tally.sample if key.ttl_ms is not None]
+    namespace, kind = group
     return KindStatistics(
         namespace=namespace,
         kind=kind,
-        keys=tally.keys,
+        keys=keys,
         bytes=total,
         bytes_error=error,
         sampled=len(sizes),
-        without_ttl=tally.without_ttl,
+        without_ttl=round(tally.without_ttl * scale),
         ttl_min_s=_seconds(tally.ttl_min_ms),
         ttl_median_s=_seconds(median(ttls_ms) if ttls_ms else None),
         ttl_max_s=_seconds(tally.ttl_max_ms),
@@ -282,14 +279,17 @@ async def _measured(app: App, namespace: Namespace, kind: str, tally: _Tally) ->
     )
 
 
-def _extrapolated(sizes: Sequence[int], keys: int) -> tuple[int, int]:
-    """Sum of all `keys` sizes from a sample, and half of its 95 % confidence interval.
+def _extrapolated(sizes: Sequence[int], drawn: int, keys: int) -> tuple[int, int]:
+    """The sum of the sizes of all `keys` keys, and half of its 95 % confidence interval, from the `sizes` of those of
+    `drawn` sampled keys that still exist.
 
-    Simple random sampling without replacement, normal approximation (Cochran, Sampling Techniques, 2.6 to 2.8). Of a
-    sample that is all there was, those that are gone by now count as nothing.
+    Simple random sampling without replacement, normal approximation (Cochran, Sampling Techniques, 2.6 to 2.8). Where
+    the sample is every key, keys that no longer exist count as 0 bytes.
     """
-    if keys <= SAMPLE or len(sizes) < 2:
+    if drawn == keys:
         return sum(sizes), 0
+    if len(sizes) < 2:
+        return round(sum(sizes) * keys / max(1, drawn)), 0
     n = len(sizes)
     error = _Z_95 * keys * stdev(sizes) / math.sqrt(n) * math.sqrt(max(0.0, 1 - n / keys))
     return round(keys * fmean(sizes)), round(error)

@@ -1,18 +1,18 @@
 """What GET /api/debug/session tells: the keyspace by namespace, and what there is of one user. Never a secret."""
 
-import math
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from shared import namespaces
 from shared.app import App
-from shared.operations import survey
-from shared.operations.survey import KindCount
+from shared.clock import iso_utc
+from shared.operations import stored_census
+from shared.operations.stored_census import KindCount
+from shared.store.refusals import is_wrong_type
 
 MAX_USER_CHARS = 256
 MAX_SESSIONS = 100
@@ -67,22 +67,22 @@ class Report(msgspec.Struct, frozen=True):
 
 
 async def report(app: App, user_id: str | None) -> Report | None:
-    """The keyspace, and one user; None while there is no survey of the keyspace yet (see survey.due_in_s).
+    """The keyspace, and one user; None while there is no census yet (see stored_census.due_in_s).
 
     `user_id` has to be encodable as UTF-8. Raises what the Redis client raises.
     """
-    seen = await survey.current(app)
-    if seen is None:
+    taken = await stored_census.current(app)
+    if taken is None:
         return None
     kinds: defaultdict[str, list[KindCount]] = defaultdict(list)
-    for kind in seen.kinds:
+    for kind in taken.kinds:
         kinds[kind.namespace].append(kind)
     by_namespace = [
-        NamespaceReport(name, sum(kind.count for kind in of_name), of_name, seen.shown.get(name, []))
+        NamespaceReport(name, sum(kind.count for kind in of_name), of_name, taken.shown.get(name, []))
         for name, of_name in kinds.items()
     ]
     return Report(
-        KeyspaceReport(seen.age_s, seen.complete, by_namespace), await _user(app, user_id) if user_id else None
+        KeyspaceReport(taken.age_s, taken.complete, by_namespace), await _user(app, user_id) if user_id else None
     )
 
 
@@ -110,7 +110,7 @@ async def _user(app: App, user_id: str) -> UserReport:
 def _known(reply: Any) -> Any:
     """None in place of a key that holds another application's value."""
     if isinstance(reply, Exception):
-        if not str(reply).startswith("WRONGTYPE"):
+        if not is_wrong_type(reply):
             raise reply
         return None
     return reply
@@ -122,8 +122,6 @@ def _sum(counts: Sequence[int | None]) -> int:
 
 def _iso_of_ms(ms: float) -> str | None:
     try:
-        if not math.isfinite(ms):
-            return None
-        return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    except (OverflowError, ValueError, OSError):
+        return iso_utc(ms / 1000)
+    except ValueError:
         return None

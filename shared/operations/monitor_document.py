@@ -7,7 +7,6 @@ from outside, and may look like markup, is for the page to know.
 import asyncio
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -18,12 +17,15 @@ from shared.audit import state as audit
 from shared.audit.state import TAIL_AUDIT
 from shared.charts import views as chart_views
 from shared.charts.views import ChartView
+from shared.clock import iso_utc, now_iso
 from shared.delivery import dead_letters, retries
 from shared.delivery.dead_letters import Letter
-from shared.operations import activity, health, survey
+from shared.operations import activity, health, stored_census
 from shared.operations.activity import Stats
-from shared.operations.survey import KindCount
+from shared.operations.stored_census import KindCount
 from shared.privacy.masking import fingerprint, mask_key, printable
+from shared.registry import REACTORS
+from shared.store.refusals import is_wrong_type
 
 FIRST_PAGE = 20
 CURSOR = "^([0-9]{1,15}:[0-9a-f]{32})?$"
@@ -129,10 +131,19 @@ class Doctor(msgspec.Struct, frozen=True):
     findings: list[Finding]
 
 
+class ReactorInfo(msgspec.Struct, frozen=True):
+    """A reactor: its name in statistics and dead letters, its Azure function, and what one of its keys is called."""
+
+    name: str
+    function: str
+    noun: str
+
+
 class Monitor(msgspec.Struct, frozen=True, rename="camel"):
     """Everything that the monitor page shows."""
 
     time: str
+    reactors: list[ReactorInfo]
     health: dict[str, Any]
     stats: Stats
     dead_letters: DeadLetters
@@ -149,17 +160,18 @@ async def monitor(app: App) -> Monitor:
     examined = asyncio.ensure_future(_doctor.findings(app))
     try:
         await app.write_minute_counts()  # what this process did a moment ago too
-        seen = await survey.current(app)
+        taken = await stored_census.current(app)
         return Monitor(
-            time=_iso(time.time()),
+            time=now_iso(),
+            reactors=[ReactorInfo(reactor.name, reactor.function, reactor.noun) for reactor in REACTORS],
             health=(await health.check_app(app)).as_dict(),
             stats=await activity.read(app),
             dead_letters=await letters(app, limit=FIRST_PAGE),
             retries=Retries(await retries.waiting(app)),
-            keyspace=Keyspace(seen.age_s, seen.complete, seen.kinds) if seen else None,
-            sessions=await _sessions(app, seen.unbounded if seen else None),
-            charts=await chart_views.read(app, seen.chart_keys) if seen else [],
-            charts_total=seen.charts_total if seen else None,
+            keyspace=Keyspace(taken.age_s, taken.complete, taken.kinds) if taken else None,
+            sessions=await _sessions(app, taken.unbounded if taken else None),
+            charts=await chart_views.read(app, taken.chart_keys) if taken else [],
+            charts_total=taken.charts_total if taken else None,
             doctor=await examined,
         )
     finally:
@@ -195,7 +207,7 @@ async def _sessions(app: App, unbounded: int | None) -> Sessions:
     try:
         bounded = await app.redis.zcard(_DUE)
     except ResponseError as fault:
-        if not str(fault).startswith("WRONGTYPE"):
+        if not is_wrong_type(fault):
             raise
         bounded = 0  # another application's; the next session makes it ours again
     raw: Sequence[bytes] = await app.run(TAIL_AUDIT, keys=[_STREAM], args=[AUDIT_RECORDS, MAX_RECORD_BYTES])
@@ -271,6 +283,6 @@ def _line(text: str, limit: int = 200) -> str:
 
 def _iso(time_s: float) -> str:
     try:
-        return datetime.fromtimestamp(time_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    except (OverflowError, ValueError, OSError):  # a time that another application wrote
+        return iso_utc(time_s)
+    except ValueError:  # a time that another application wrote
         return "9999-12-31T23:59:59.999Z"

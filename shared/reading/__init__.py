@@ -1,0 +1,1 @@
+"""From the bytes that a client wrote to named series. Pure."""

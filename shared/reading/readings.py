@@ -9,11 +9,9 @@ import math
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from threading import Lock
 from typing import Annotated, Any, Protocol
 
 import msgspec
-from msgspec.structs import astuple
 
 from shared.errors import NotReady, Rejected
 from shared.reading.float_arrays import packed
@@ -25,12 +23,6 @@ MAX_NAME_CHARS = 128
 """Length of a metric's name; of a sensor id and a timestamp as they are repeated in a result."""
 MAX_TIME = 2**62
 """Numbers from here on are no time; nanoseconds since 1970 stay below it until 2116."""
-
-LAYOUTS = 32
-"""Sets of metrics, at most MAX_LAYOUT_METRICS each, that a decoder of their own is kept for."""
-MAX_LAYOUT_METRICS = 64
-CLEAN_BATCHES = 64
-"""So many in a row are worth a decoder of their own: to make one takes as long as to read ten batches."""
 
 type Timestamp = str | int | float | None
 
@@ -130,24 +122,8 @@ class _Gathered:
         return Readings(series, self.rejected)
 
 
-class _Layout(msgspec.Struct, frozen=True):
-    """How to decode wide records that have exactly these metrics, without a dict for each.
-
-    `places`: the metrics, sorted, each with its place in a row.
-    """
-
-    decode: Callable[[bytes], Any]
-    places: tuple[tuple[str, int], ...]
-
-
 _any_wide = msgspec.json.Decoder(_Envelope[dict[str, float]] | list[_WideRecord[dict[str, float]]])
 _long_list = msgspec.json.Decoder(list[_LongReading])
-# What was learned from the batches so far, by the metrics of their first records as written. It makes the next ones
-# cheaper and changes no result.
-_layouts: dict[tuple[bytes, ...], _Layout] = {}
-_clean: dict[tuple[bytes, ...], int] = {}
-"""Of metrics without a layout: how many batches in a row were clean. Those seen last are at the end."""
-_learning = Lock()
 
 
 def from_json(raw: bytes) -> Readings:
@@ -204,28 +180,12 @@ def from_hash(fields: Mapping[bytes, bytes]) -> Readings:
 
 def _fast(raw: bytes) -> Readings | None:
     """Readings of the documented shapes when every reading is clean; None to look closer."""
-    metrics = _metrics_at_a_glance(raw)
-    layout = _layouts.get(metrics)
-    if layout is not None:
-        rows = _decoded(layout.decode, raw)
-        if rows and type(rows[0]) is _WideRecord:
-            return _table(layout, rows)
     items = _decoded(_any_wide.decode, raw) or _decoded(_long_list.decode, raw) or []
     wide = bool(items) and type(items[0]) is _WideRecord
-    alike = _columns(items) if wide else {}
-    series = alike or (_ragged(items) if wide else _groups(items))
+    series = (_columns(items) or _ragged(items)) if wide else _groups(items)
     # The decoders take finite numbers only.
     clean = 0 < len(series) <= MAX_METRICS and [*map(_metric_name, series)] == [*series]
-    if metrics:
-        _learn(metrics, alike if clean and layout is None else {})
     return Readings(series) if clean else None
-
-
-def _metrics_at_a_glance(raw: bytes) -> tuple[bytes, ...]:
-    """What the metrics of the first record seem to be: a guess, which the decoder then checks. () is none."""
-    start = raw.find(b'"data"', 0, 1024)
-    end = raw.find(b"}", start, start + 4096) if start >= 0 else -1
-    return tuple(raw[start + 6 : end].split(b'"')[1::2]) if end >= 0 else ()
 
 
 def _decoded(decode: Callable[[bytes], Any], raw: bytes) -> list[Any] | None:
@@ -237,13 +197,6 @@ def _decoded(decode: Callable[[bytes], Any], raw: bytes) -> list[Any] | None:
     if type(found) is list:
         return found
     return None if found.records and found.readings else found.records or found.readings
-
-
-def _table(layout: _Layout, records: list[_WideRecord[Any]]) -> Readings:
-    columns = [*map(packed, zip(*[astuple(record.data) for record in records], strict=True))]
-    for record in records:  # from here on they are sources only
-        record.data = None
-    return Readings({name: Series(columns[place], records) for name, place in layout.places})
 
 
 def _columns(records: list[_WideRecord[dict[str, float]]]) -> dict[str, Series]:
@@ -271,36 +224,6 @@ def _groups(longs: list[_LongReading]) -> dict[str, Series]:
     for reading in longs:
         of[reading.metric].append(reading)
     return {name: Series(packed([one.value for one in some]), some) for name, some in sorted(of.items())}
-
-
-def _learn(metrics: tuple[bytes, ...], clean: Mapping[str, Series]) -> None:
-    """Make a layout for metrics that came clean again and again; forget it when a batch is not, or it did not fit.
-
-    Whatever somebody writes, little is kept, and a layout costs little beside the batches that it took to get it.
-    """
-    with _learning:
-        if not clean:
-            _layouts.pop(metrics, None)
-            _clean.pop(metrics, None)
-        elif metrics not in _layouts:
-            batches = _clean.pop(metrics, 0) + 1
-            if batches < CLEAN_BATCHES:
-                _keep(_clean, metrics, batches)
-            elif len(clean) <= MAX_LAYOUT_METRICS and sorted(metrics) == [name.encode() for name in clean]:
-                _keep(_layouts, metrics, _layout([name.decode() for name in metrics]))
-
-
-def _keep[Value](table: dict[tuple[bytes, ...], Value], metrics: tuple[bytes, ...], value: Value) -> None:
-    if len(table) >= LAYOUTS:
-        del table[next(iter(table))]
-    table[metrics] = value
-
-
-def _layout(names: Sequence[str]) -> _Layout:
-    fields = [(f"at{place}", float, msgspec.field(name=name)) for place, name in enumerate(names)]
-    row: Any = msgspec.defstruct("_Row", fields, forbid_unknown_fields=True, gc=False)
-    decoder = msgspec.json.Decoder(_Envelope[row] | list[_WideRecord[row]])
-    return _Layout(decoder.decode, tuple(sorted((name, place) for place, name in enumerate(names))))
 
 
 def _from_value(value: object) -> _Gathered:

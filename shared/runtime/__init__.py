@@ -1,0 +1,1 @@
+"""Tricks of the process: threads, malloc, lazy NumPy, shutdown. Nowhere else."""

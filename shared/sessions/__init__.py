@@ -1,0 +1,1 @@
+"""Sessions: compare with the phantom, record the transition. Start at reactor.py."""

@@ -17,6 +17,7 @@ from shared.errors import KeyspaceError, Rejected
 from shared.privacy.keyring import keyring
 from shared.privacy.masking import mask_key, printable
 from shared.reading.json_text import decode_json
+from shared.store.refusals import is_wrong_type
 
 MAX_TOKENS_BYTES = 256 * 1024
 """Largest value that is read or written, where MAX_PAYLOAD_BYTES does not say less. Real ones have a few KiB."""
@@ -97,7 +98,7 @@ class TokenCache:
         except Rejected as fault:
             reason = str(fault)
         except ResponseError as fault:
-            if not str(fault).startswith("WRONGTYPE"):
+            if not is_wrong_type(fault):
                 raise
             reason = "not a string"
         # Out here nothing of the value hangs on to the error: the JSON decoder's own has all of it as an attribute.

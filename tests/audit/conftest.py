@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from azure.storage.blob.aio import ContainerClient
 
-from local import servers
+from local.run import servers
 from shared import namespaces
 from shared.app import App
 from shared.audit.store import Store, open_store

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
-from local import servers
+from local.run import servers
 from shared import telemetry
 from shared.app import App, open_app
 from shared.audit import state

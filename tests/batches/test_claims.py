@@ -20,6 +20,8 @@ from shared.reactor import Outcome, Result
 from shared.settings import Settings
 from tests.support.causes import cause
 
+pytestmark = pytest.mark.redis_server
+
 B1 = Batch(b"fastapi:temp:data:b1", b"b1")
 CLAIM = b"fastapi:queue:processing:b1"
 RESULT = b"fastapi:results:analysis:b1"

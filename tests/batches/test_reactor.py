@@ -22,6 +22,8 @@ from shared.reactor import Outcome, Result
 from shared.settings import Settings
 from tests.support.causes import cause
 
+pytestmark = pytest.mark.redis_server
+
 KEY = b"fastapi:temp:data:b1"
 RESULT = b"fastapi:results:analysis:b1"
 MODEL = b"fastapi:cache:model:anomaly-detector"

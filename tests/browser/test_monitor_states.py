@@ -77,7 +77,35 @@ async def test_an_app_without_traffic_says_so_in_each_part(watched: Watched, sta
     assert await watched.page.locator("tbody tr:visible").count() == 0
 
 
-PARTS = ["health", "stats", "deadLetters", "retries", "keyspace", "sessions", "charts", "charts_total", "doctor"]
+async def test_each_reactor_of_the_document_has_a_panel_and_no_other(watched: Watched, staged: Staged) -> None:
+    alerts = {"name": "alerts", "function": "raise_alerts", "noun": "alert"}
+    reactors = [sample.REACTORS[0], alerts]
+
+    def document() -> dict[str, Any]:
+        document = sample.document(NOW) | {"reactors": reactors}
+        document["stats"]["minutes"][-1]["outcomes"]["alerts"] = {"event": {"processed": 12}}
+        return document
+
+    staged.data = document
+    await opened(watched.page)
+    headings = watched.page.locator("#reactors").get_by_role("heading", level=2)
+    assert await headings.all_inner_texts() == ["Batches", "Alerts"]
+    alerts_panel = watched.page.get_by_role("region", name="Alerts", exact=True)
+    await expect(alerts_panel.get_by_role("row", name=re.compile("^processed 12"))).to_be_visible()
+
+
+PARTS = [
+    "reactors",
+    "health",
+    "stats",
+    "deadLetters",
+    "retries",
+    "keyspace",
+    "sessions",
+    "charts",
+    "charts_total",
+    "doctor",
+]
 
 
 async def test_a_part_that_is_missing_leaves_the_others_alone(watched: Watched, staged: Staged) -> None:

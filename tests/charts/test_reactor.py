@@ -19,6 +19,8 @@ from shared.delivery import retries
 from shared.reactor import Result, already, duplicate, ignored, processed, rejected
 from tests.support.causes import cause
 
+pytestmark = pytest.mark.redis_server
+
 T0 = 1_735_689_600_000  # 2025-01-01T00:00:00Z
 SOURCE = b"fabric:data:chart:co2-flow:realtime"
 CACHE = b"fabric:cache:chart:co2-flow:realtime"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import redis.asyncio
 
-from local.bootstrap import is_ready
+from local.repo.bootstrap import is_ready
 from shared.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from cli import audit_log, audit_user
-from local.servers import free_port
+from local.run.servers import free_port
 from shared.app import App, open_app
 from shared.audit import chain, state
 from shared.audit.export import export

@@ -15,7 +15,8 @@ from cli.terminal import Refused
 from shared import namespaces
 from shared.app import App
 from shared.operations import census
-from shared.operations.census import Namespace, Pace, Selection
+from shared.operations.census import Pace
+from shared.operations.key_selection import Namespace, Selection, namespace_of
 from tests.cli.conftest import ROOT, Costly, Manage
 from tests.operations.test_census import IDLE_S, idle
 
@@ -51,7 +52,7 @@ async def one_of_each(app: App) -> set[bytes]:
 async def test_a_namespace_goes_and_the_others_stay(app: App, namespace: Namespace) -> None:
     keys = await one_of_each(app)
     left = await remaining(app, plan(namespace, include_sessions=True, include_audit=True))
-    assert left == {key for key in keys if census.namespace_of(key) is not namespace}
+    assert left == {key for key in keys if namespace_of(key) is not namespace}
     assert len(left) < len(keys)
 
 

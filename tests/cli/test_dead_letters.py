@@ -6,7 +6,7 @@ import re
 import pytest
 
 from cli import dead_letters as command
-from cli.guard import refuse_other_audit_key
+from cli.audit_key_check import refuse_other_audit_key
 from cli.terminal import Refused
 from shared import namespaces
 from shared.app import App

@@ -7,7 +7,7 @@ import sys
 
 import redis.asyncio
 
-from local.servers import free_port
+from local.run.servers import free_port
 from tests.cli.conftest import ROOT, Manage
 
 

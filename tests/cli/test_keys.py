@@ -13,8 +13,7 @@ from shared import namespaces
 from shared.app import App
 from shared.batches import reactor as batches
 from shared.charts import reactor as charts
-from shared.operations import census
-from shared.operations.census import Namespace, Selection
+from shared.operations.key_selection import Namespace, Selection, kind_of
 from shared.sessions import reactor as sessions
 from tests.cli.conftest import MANY, Costly, Manage
 from tests.support.causes import cause
@@ -38,11 +37,11 @@ def session(user: str = "user-1") -> str:
 
 
 async def facts(app: App, key: bytes) -> dict[str, object]:
-    return await key_facts.app_facts(app, key, census.kind_of(key))
+    return await key_facts.app_facts(app, key, kind_of(key))
 
 
 async def value(app: App, key: bytes) -> dict[str, object]:
-    return await key_value.describe(app, key, census.kind_of(key), await key_facts.redis_facts(app, key))
+    return await key_value.describe(app, key, kind_of(key), await key_facts.redis_facts(app, key))
 
 
 @pytest.mark.parametrize("limit", [1, 7, 50, 1000])

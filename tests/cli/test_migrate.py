@@ -21,11 +21,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cli.migration.journal import VERSION, Header, Journal
+from cli.migration.key_patterns import Pattern, common_key, fault_in
 from cli.migration.moves import Migration, Report, Undo
-from cli.migration.patterns import Pattern, common_key, fault_in
 from cli.migration.rules import BUILT_IN, RuleText, checked, read_plan
 from cli.terminal import Refused
-from local.bootstrap import ROOT
+from local.repo.bootstrap import ROOT
 from shared.app import App
 from tests.cli.conftest import MOST_MS, Manage
 from tests.e2e.test_sweep import NEVER, ROWS, batch, running_app

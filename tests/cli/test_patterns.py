@@ -6,7 +6,7 @@ import pytest
 import redis.asyncio
 
 from cli.patterns import DOCUMENT, Row, read_table
-from shared.operations import patterns
+from shared.operations import routing
 from shared.registry import REACTORS
 from tests.cli.conftest import Manage
 
@@ -15,7 +15,7 @@ ROWS = read_table(DOCUMENT)
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: repr(row.key))
 def test_the_table_in_the_docs_is_true(row: Row) -> None:
-    verdict = patterns.explain(row.key)
+    verdict = routing.explain(row.key)
     assert (verdict.function, verdict.why) == (row.function, row.why)
 
 

@@ -105,5 +105,5 @@ async def test_ctrl_c_says_who_goes_on_and_the_next_sweep_does(manage_environmen
     _, complaint = await started.communicate()
     assert started.returncode == 130
     assert b"interrupted: " in complaint
-    assert b"the app's own sweep goes on" in complaint
+    assert b"the app's own sweep continues" in complaint
     assert await reconcile.last_pass(app) is None

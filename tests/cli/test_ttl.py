@@ -10,7 +10,8 @@ from cli.terminal import Refused
 from cli.ttl import SET_MISSING_TTLS
 from shared import namespaces
 from shared.app import App
-from shared.operations.census import Pace, Selection
+from shared.operations.census import Pace
+from shared.operations.key_selection import Selection
 from tests.cli.conftest import FEWER, Costly, Manage
 
 FREELY = Pace(None)

@@ -22,6 +22,8 @@ from shared.delivery import dead_letters, retries
 from shared.delivery.dead_letters import LIST_DEAD_LETTERS, Payload, Totals
 from shared.errors import KeyspaceError, Rejected
 
+pytestmark = pytest.mark.redis_server
+
 INDEX = b"functions:dead:index"
 LETTERS = b"functions:dead:letters"
 PAYLOADS = b"functions:dead:payloads"

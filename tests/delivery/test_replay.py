@@ -21,6 +21,8 @@ from shared.registry import BATCHES, CHARTS
 from shared.settings import Settings
 from tests.support.causes import cause
 
+pytestmark = pytest.mark.redis_server
+
 REACTORS = (BATCHES, CHARTS)
 KEY = b"fastapi:temp:data:b1"
 RESULT = b"fastapi:results:analysis:b1"

@@ -16,6 +16,8 @@ from shared.app import App
 from shared.delivery import retries
 from shared.errors import KeyspaceError, Rejected
 
+pytestmark = pytest.mark.redis_server
+
 DUE = b"functions:retry:due"
 ENTRIES = b"functions:retry:entries"
 KEY = b"fastapi:temp:data:b1"

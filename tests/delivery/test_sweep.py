@@ -23,6 +23,8 @@ from shared.registry import BATCHES, CHARTS
 from tests.support.reactors import make_reactor
 from triggers.timers import Watch, catch_up
 
+pytestmark = pytest.mark.redis_server
+
 SWEEP = namespaces.build(namespaces.SWEEP)
 REACTORS = (BATCHES, CHARTS)
 ROWS = [{"timestamp": 1_767_225_600_000 + 1000 * n, "co2Flow": n / 10} for n in range(50)]

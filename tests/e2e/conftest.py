@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import redis.asyncio
 
-from local.host import Host, Invocation
+from local.host.host import Host, Invocation
 
 ROOT = Path(__file__).parents[2]
 AUDIT_KEY = "an audit key of the tests"

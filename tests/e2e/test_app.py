@@ -12,6 +12,8 @@ import redis.asyncio
 from shared.privacy.masking import fingerprint, mask_key
 from tests.e2e.conftest import AUDIT_KEY, App
 
+pytestmark = pytest.mark.redis_server
+
 TOKEN = "5e55107ab1e-70ce2-4ab5-9d2e-aa11bb22cc33"
 RECORDS = [{"timestamp": f"2026-01-01T00:00:{n:02}Z", "data": {"co2": 1 + n / 100, "temp": 24}} for n in range(20)]
 ROWS = [{"timestamp": 1_767_225_600_000 + 1000 * n, "co2Flow": n / 10} for n in range(200)]

@@ -13,11 +13,12 @@ import aiohttp
 import pytest
 import redis.asyncio
 
-from local.host import Host, Invocation
+from local.host.host import Host, Invocation
 from shared.app import App
 from shared.delivery import dead_letters
 from shared.delivery.dead_letters import Payload
 from shared.errors import Rejected
+from shared.registry import NAMES
 from tests.e2e.conftest import AUDIT_KEY, ROOT, environment
 
 TOKEN = "5e55107ab1e-70ce2-4ab5-9d2e-aa11bb22cc33"
@@ -289,9 +290,10 @@ async def test_the_page_s_data_is_one_document(site: Site) -> None:
     await populate(site)
     found = await site.get("/api/monitor/data")
     assert set(found) == {
-        *("time", "health", "stats", "deadLetters", "retries", "keyspace", "sessions"),
+        *("time", "reactors", "health", "stats", "deadLetters", "retries", "keyspace", "sessions"),
         *("charts", "charts_total", "doctor"),
     }
+    assert [reactor["name"] for reactor in found["reactors"]] == list(NAMES)
     assert len(found["deadLetters"]["letters"]) == 20
     assert found["deadLetters"]["totals"]["count"] == 71
     assert found["charts"][0]["chartId"] == "co2"

@@ -15,8 +15,8 @@ import aiohttp
 import pytest
 import redis.asyncio
 
-from local.host import Host
-from local.servers import azurite
+from local.host.host import Host
+from local.run.servers import azurite
 from shared.app import App
 from shared.delivery import dead_letters
 from tests.e2e.conftest import ROOT, Effects, environment

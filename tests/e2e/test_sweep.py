@@ -14,8 +14,10 @@ from contextlib import asynccontextmanager
 import pytest
 import redis.asyncio
 
-from local.host import Host
+from local.host.host import Host
 from tests.e2e.conftest import AUDIT_KEY, ROOT, App, Effects, environment
+
+pytestmark = pytest.mark.redis_server
 
 NEVER, EACH_SECOND = "0 0 0 1 1 *", "* * * * * *"
 FLAGS = "notify-keyspace-events"

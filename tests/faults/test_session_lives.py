@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from local.servers import Azurite, azurite
+from local.run.servers import Azurite, azurite
 from shared import namespaces
 from shared.app import open_app
 from shared.audit.export import LEASE_S, export

@@ -3,7 +3,7 @@
 import asyncio
 from pathlib import Path
 
-from local.servers import azurite
+from local.run.servers import azurite
 from shared.app import open_app
 from shared.audit.state import state
 from shared.audit.store import open_store

@@ -21,6 +21,8 @@ from shared.settings import Settings
 from tests.support.causes import cause
 from tests.support.faulty import Fault, Moment, faulty_context
 
+pytestmark = pytest.mark.redis_server
+
 BATCH = b"fastapi:temp:data:b"
 CHART = b"fabric:data:chart:c:d"
 GOOD = json.dumps([{"metric": "m", "ts": 1, "value": 2.0}])

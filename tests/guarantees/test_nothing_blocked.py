@@ -22,6 +22,8 @@ from shared.registry import BATCHES
 from shared.settings import MIB, Settings
 from tests.support.causes import cause
 
+pytestmark = pytest.mark.redis_server
+
 BAD = b"fastapi:temp:data:bad"
 GOOD = [f"fastapi:temp:data:good-{number}".encode() for number in range(20)]
 WORK_TIMEOUT_S = 0.3

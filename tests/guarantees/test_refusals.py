@@ -27,6 +27,8 @@ from shared.registry import BATCHES
 from shared.settings import Settings
 from tests.support.causes import cause
 
+pytestmark = pytest.mark.redis_server
+
 KEYS = [f"fastapi:temp:data:{number}".encode() for number in range(100)]
 ONE = Batch(KEYS[0], b"0")
 FILLER = [{"metric": "m", "ts": number, "value": number / 7} for number in range(2000)]

@@ -28,6 +28,8 @@ from shared.settings import Settings
 from tests.support.causes import cause
 from tests.support.faulty import Fault, Moment, faulty_context
 
+pytestmark = pytest.mark.redis_server
+
 IDS = ("a", "b", "c")
 POISON = b"\x80\x04\x95."
 WORKERS = st.integers(0, 1)

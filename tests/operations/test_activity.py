@@ -11,7 +11,7 @@ import redis.exceptions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local.servers import free_port
+from local.run.servers import free_port
 from shared.app import App, open_app
 from shared.delivery.retries import WAITING_RETRIES
 from shared.operations import activity

@@ -13,7 +13,8 @@ from shared import namespaces
 from shared.app import App
 from shared.errors import KeyspaceError
 from shared.operations import census
-from shared.operations.census import UNKNOWN_KIND, Namespace, Pace, Selection
+from shared.operations.census import Pace
+from shared.operations.key_selection import UNKNOWN_KIND, Namespace, Selection, kind_of, namespace_of
 
 IDLE_S = 5000
 
@@ -31,7 +32,7 @@ async def test_keys_are_counted_by_namespace_and_kind(app: App) -> None:
     foreign = [b"user:1:tokens", b"fabric:data:chart::id", b"nextauth", b"", b"\xff\xfe:\n", b"nextauth:sessions:x"]
     for key in [*written, *foreign]:
         await app.redis.set(key, "value")
-    found = await census.statistics(app)
+    found = await census.take(app)
     counted = {(one.namespace, one.kind): one.keys for one in found.kinds}
     assert counted == {(Namespace(kind.namespace), kind.name): 1 for kind in namespaces.TABLE} | {
         (Namespace.NEXTAUTH, UNKNOWN_KIND): 1,
@@ -44,7 +45,7 @@ async def test_keys_are_counted_by_namespace_and_kind(app: App) -> None:
 async def test_sizes_of_few_keys_are_exact(app: App) -> None:
     for number in range(300):
         await app.redis.set(f"fastapi:temp:data:{number}", b"x" * number * 7)
-    (batches,) = (await census.statistics(app)).kinds
+    (batches,) = (await census.take(app)).kinds
     true = sum([await app.redis.memory_usage(f"fastapi:temp:data:{number}") or 0 for number in range(300)])
     assert (batches.bytes, batches.bytes_error, batches.sampled) == (true, 0, 300)
 
@@ -56,7 +57,7 @@ async def test_the_estimate_of_many_sizes_is_as_good_as_it_says(app: App) -> Non
         pipeline.set(f"fastapi:temp:data:{number}", b"x" * int(chance.lognormvariate(6, 0.8)))
         pipeline.memory_usage(f"fastapi:temp:data:{number}")
     true = sum((await pipeline.execute())[1::2])
-    (batches,) = (await census.statistics(app)).kinds
+    (batches,) = (await census.take(app)).kinds
     assert batches.sampled == census.SAMPLE
     assert batches.bytes is not None
     assert batches.bytes_error is not None
@@ -67,7 +68,7 @@ async def test_the_estimate_of_many_sizes_is_as_good_as_it_says(app: App) -> Non
 
 async def test_errors_of_independent_samples_add_up_as_variances(app: App) -> None:
     await app.redis.set("fastapi:temp:data:1", "x")
-    (one,) = (await census.statistics(app)).kinds
+    (one,) = (await census.take(app)).kinds
     some = [
         dataclasses.replace(one, bytes=100, bytes_error=3),
         dataclasses.replace(one, bytes=50, bytes_error=4),
@@ -80,7 +81,7 @@ async def test_ttls_and_keys_without_one_are_told(app: App) -> None:
     for ttl_s in (100, 200, 3000):
         await app.redis.set(f"fastapi:temp:data:{ttl_s}", "x", ex=ttl_s)
     await app.redis.set("fastapi:temp:data:endless", "x")
-    (batches,) = (await census.statistics(app)).kinds
+    (batches,) = (await census.take(app)).kinds
     assert (batches.keys, batches.without_ttl) == (4, 1)
     ttls = (batches.ttl_min_s, batches.ttl_median_s, batches.ttl_max_s)
     assert ttls == (pytest.approx(100, abs=5), pytest.approx(200, abs=5), pytest.approx(3000, abs=5))
@@ -90,7 +91,7 @@ async def test_the_longest_idle_time_is_told_and_looking_does_not_renew_it(app: 
     await idle(app.redis, b"fastapi:temp:data:old", b"x")
     await app.redis.set("fastapi:temp:data:new", "x")
     for _ in range(2):
-        (batches,) = (await census.statistics(app)).kinds
+        (batches,) = (await census.take(app)).kinds
         assert batches.longest_idle_s is not None
         assert IDLE_S <= batches.longest_idle_s < IDLE_S + 60
 
@@ -105,7 +106,7 @@ async def test_progress_reaches_the_number_of_keys(app: App) -> None:
     for number in range(700):
         await app.redis.set(f"key:{number}", "x")
     told: list[int] = []
-    await census.statistics(app, progress=told.append)
+    await census.take(app, progress=told.append)
     assert told == sorted(told)
     assert told[-1] >= 700
 
@@ -132,16 +133,18 @@ async def test_a_selection_finds_what_it_has_and_nothing_else(app: App, selectio
 
 
 def test_a_kind_that_there_is_not_is_refused_with_those_that_there_are() -> None:
-    with pytest.raises(KeyspaceError, match=r"no such kind; there are: user, .*, unknown"):
+    with pytest.raises(KeyspaceError, match=r"no such kind; expected one of: user, .*, unknown"):
         Selection(kinds=frozenset({"sessions"}))
-    with pytest.raises(KeyspaceError, match="no such kind in fastapi; there are: batch, processing, result, model"):
+    with pytest.raises(
+        KeyspaceError, match="no such kind in fastapi; expected one of: batch, processing, result, model"
+    ):
         Selection(Namespace.FASTAPI, frozenset({"session"}))
 
 
 @given(st.binary(max_size=40))
 def test_every_key_is_in_one_namespace_and_one_kind_at_the_most(key: bytes) -> None:
-    kind = census.kind_of(key)
-    assert kind is None or census.namespace_of(key) == kind.namespace
+    kind = kind_of(key)
+    assert kind is None or namespace_of(key) == kind.namespace
 
 
 async def test_a_walk_keeps_its_pace() -> None:

@@ -13,7 +13,7 @@ from shared.charts import views as chart_views
 from shared.delivery import dead_letters
 from shared.delivery.dead_letters import Payload
 from shared.errors import Rejected
-from shared.operations import debug, monitor_document, survey
+from shared.operations import debug, monitor_document, stored_census
 from shared.privacy.keyring import keyring
 from shared.privacy.masking import fingerprint
 from shared.sessions import reactor as sessions
@@ -117,8 +117,8 @@ async def test_where_users_go_by_pseudonyms_no_key_names_one(app: App) -> None:
 
 async def test_while_redis_takes_no_writes_the_last_survey_is_shown_and_none_is_taken(app: App) -> None:
     await populate(app)
-    first = await survey.current(app)
-    await app.redis.expire("functions:keyspace", 3600 - survey.EVERY_S - 1)
+    first = await stored_census.current(app)
+    await app.redis.expire("functions:keyspace", 3600 - stored_census.EVERY_S - 1)
     await app.redis.delete("functions:keyspace:lease")
     await app.redis.config_resetstat()
     await app.redis.config_set("maxmemory", 1)
@@ -129,7 +129,7 @@ async def test_while_redis_takes_no_writes_the_last_survey_is_shown_and_none_is_
     assert first is not None
     assert found.keyspace is not None
     assert found.keyspace.namespaces == first.kinds
-    assert found.keyspace.age_s > survey.EVERY_S
+    assert found.keyspace.age_s > stored_census.EVERY_S
     assert found.health["status"] == "failed"
     assert await app.redis.exists("functions:keyspace:lease") == 0
 
@@ -137,26 +137,26 @@ async def test_while_redis_takes_no_writes_the_last_survey_is_shown_and_none_is_
 async def test_all_instances_together_look_at_the_keys_once_a_minute(app: App) -> None:
     await populate(app)
     other = App(app.settings, app.redis)
-    first = await survey.current(app)
+    first = await stored_census.current(app)
     await app.redis.config_resetstat()
-    second = await survey.current(other)
+    second = await stored_census.current(other)
     assert first is not None
     assert second is not None
     assert second.kinds == first.kinds
     assert "cmdstat_scan" not in await app.redis.info("commandstats")
     await app.redis.delete("functions:keyspace")  # lost; nobody looks again before the minute is over
-    assert await survey.current(other) is None
+    assert await stored_census.current(other) is None
     assert await debug.report(other, None) is None
-    assert 1 <= await survey.due_in_s(other) <= survey.EVERY_S
+    assert 1 <= await stored_census.due_in_s(other) <= stored_census.EVERY_S
     assert "cmdstat_scan" not in await app.redis.info("commandstats")
 
 
 async def test_an_old_survey_is_taken_anew(app: App) -> None:
-    await survey.current(app)
-    await app.redis.expire("functions:keyspace", 3600 - survey.EVERY_S - 1)
+    await stored_census.current(app)
+    await app.redis.expire("functions:keyspace", 3600 - stored_census.EVERY_S - 1)
     await app.redis.delete("functions:keyspace:lease")
     await app.redis.set("fastapi:temp:data:new", "{}")
-    found = await survey.current(app)
+    found = await stored_census.current(app)
     assert found is not None
     assert found.age_s == 0
     assert "batch" in {one.kind for one in found.kinds}
@@ -166,10 +166,10 @@ async def test_an_old_survey_is_taken_anew(app: App) -> None:
 async def test_another_application_s_values_in_the_place_of_the_survey_do_not_stop_it(app: App, foreign: str) -> None:
     await app.redis.set("functions:keyspace", foreign)
     await app.redis.lpush("functions:keyspace:lease", foreign)  # without a TTL
-    assert await survey.current(app) is None
-    assert 0 < await app.redis.ttl("functions:keyspace:lease") <= survey.EVERY_S
+    assert await stored_census.current(app) is None
+    assert 0 < await app.redis.ttl("functions:keyspace:lease") <= stored_census.EVERY_S
     await app.redis.delete("functions:keyspace:lease")
-    assert await survey.current(app) is not None
+    assert await stored_census.current(app) is not None
 
 
 async def test_a_survey_that_another_application_wrote_names_no_more_charts_than_ours(app: App) -> None:
@@ -178,7 +178,7 @@ async def test_a_survey_that_another_application_wrote_names_no_more_charts_than
     await app.redis.set("functions:keyspace", json.dumps(foreign), ex=3600)
     await app.redis.config_resetstat()
     assert (await monitor_document.monitor(app)).charts == []
-    assert (await app.redis.info("commandstats"))["cmdstat_getrange"]["calls"] <= survey.MAX_CHARTS + 2
+    assert (await app.redis.info("commandstats"))["cmdstat_getrange"]["calls"] <= stored_census.SAMPLE + 2
 
 
 async def test_a_survey_that_runs_out_of_time_estimates_the_rest(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,8 +186,8 @@ async def test_a_survey_that_runs_out_of_time_estimates_the_rest(app: App, monke
     for number in range(20_000):
         pipeline.set(f"fastapi:temp:data:{number}" if number % 4 else f"fabric:cache:query:{number}", "{}")
     await pipeline.execute()
-    monkeypatch.setattr(survey, "BUDGET_S", 0.02)
-    found = await survey.current(app)
+    monkeypatch.setattr(stored_census, "BUDGET_S", 0.02)
+    found = await stored_census.current(app)
     assert found is not None
     assert not found.complete
     counts = {one.kind: one.count for one in found.kinds}

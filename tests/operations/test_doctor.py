@@ -16,13 +16,13 @@ import msgspec
 import pytest
 import redis.asyncio
 
-from local import bindings as local_bindings
-from local.servers import free_port
+from local.host import bindings as local_bindings
+from local.run.servers import free_port
 from shared.app import App, open_app
-from shared.operations.doctor import access, server, standing
-from shared.operations.doctor.events import check_flags, wanted_flags
+from shared.operations.doctor import access, app_state, server
 from shared.operations.doctor.examination import examine, refuses_two_slots
 from shared.operations.doctor.findings import Finding, Severity, worst
+from shared.operations.doctor.notifications import check_flags, wanted_flags
 from shared.operations.doctor.products import change_eviction, change_flags, is_local
 from shared.operations.notification_flags import REQUIRED, missing_flags
 from shared.registry import REACTORS
@@ -381,7 +381,7 @@ async def _waiting(pubsub: redis.asyncio.client.PubSub) -> AsyncIterator[dict[st
 async def test_dead_letters_and_overdue_retries_are_warnings(app: App, redis_client: redis.asyncio.Redis) -> None:
     await redis_client.zadd("functions:dead:index", {"0" * 32: 1})
     await redis_client.zadd("functions:retry:due", {"batches fastapi:temp:data:1": 1})
-    found = {one.id: one for one in await standing.check_backlog(app)}
+    found = {one.id: one for one in await app_state.check_backlog(app)}
     assert {id_: one.severity for id_, one in found.items()} == {
         "sweep": Severity.WARNING,
         "retries": Severity.WARNING,
@@ -392,19 +392,19 @@ async def test_dead_letters_and_overdue_retries_are_warnings(app: App, redis_cli
 
 def test_settings_that_are_valid_and_unwise_are_told() -> None:
     settings = parse({"Redis": f"{AZURE_MANAGED}:10000,ssl=True,password={PASSWORD}", "LEASE_S": "2"})
-    ids = {one.id for one in standing.check_settings(settings)}
+    ids = {one.id for one in app_state.check_settings(settings)}
     assert ids == {"audit-key", "lease", "abort-connect"}
-    assert PASSWORD not in str(standing.check_settings(settings))
-    local = standing.check_settings(parse({"AUDIT_KEY_PREVIOUS": "the key from before"}))
+    assert PASSWORD not in str(app_state.check_settings(settings))
+    local = app_state.check_settings(parse({"AUDIT_KEY_PREVIOUS": "the key from before"}))
     assert [(one.id, one.severity) for one in local] == [("audit-key-previous", Severity.INFO)]
 
 
 def test_bindings_that_the_host_refuses_are_errors() -> None:
     trigger = {"type": "redisPubSubTrigger", "direction": "in", "connection": "Redis", "channel": "a*"}
-    (found,) = standing.check_bindings({"f": [trigger]}, ["Redis"])
+    (found,) = app_state.check_bindings({"f": [trigger]}, ["Redis"])
     assert found.severity is Severity.ERROR
     assert "f: redisPubSubTrigger lacks pattern" in found.found
-    (found,) = standing.check_bindings({"f": [trigger | {"pattern": False, "connection": "Other"}]}, ["Redis"])
+    (found,) = app_state.check_bindings({"f": [trigger | {"pattern": False, "connection": "Other"}]}, ["Redis"])
     assert "never fires" in found.found
     assert "there is no setting Other" in found.found
     assert "handle_session_changes does not listen" in found.found
@@ -412,7 +412,7 @@ def test_bindings_that_the_host_refuses_are_errors() -> None:
 
 def test_the_properties_of_a_binding_are_those_that_the_local_host_asks_for() -> None:
     required = {kind: names for kind, names in local_bindings._CONSTRUCTORS.items() if names}
-    assert required == standing.PROPERTIES
+    assert required == app_state.PROPERTIES
 
 
 @pytest.mark.parametrize(
@@ -464,10 +464,10 @@ def test_the_worst_finding_is_the_status() -> None:
 
 
 async def test_a_clock_that_is_off_is_told_with_the_error_of_the_measurement(app: App) -> None:
-    (found,) = await standing.check_clock(app)
+    (found,) = await app_state.check_clock(app)
     assert found.severity is Severity.OK
     assert "±" in found.found
 
 
 def test_the_usual_local_settings_are_fine(app_settings: Settings) -> None:
-    assert standing.check_settings(app_settings)[0].severity is Severity.OK
+    assert app_state.check_settings(app_settings)[0].severity is Severity.OK

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 import redis.asyncio
 
-from local.servers import free_port
+from local.run.servers import free_port
 from shared.app import App, open_app
 from shared.delivery import dead_letters
 from shared.errors import Rejected

@@ -16,6 +16,8 @@ from tests.support.causes import cause
 from tests.support.faulty import Fault, Moment, faulty_context
 from tests.support.looks import DUE, KEY, NOON, ONE, event, nextauth, numbers, sealed, tokens_key, types
 
+pytestmark = pytest.mark.redis_server
+
 EVERYTHING = {
     "audit_key": "another audit key of the tests",
     "delete_lapsed_sessions": True,

@@ -28,6 +28,8 @@ from shared.settings import Settings
 from tests.support.causes import cause
 from tests.support.looks import NOON, ONE, STREAM, TOMBSTONE_S, TWO, in_s, phantom_key, tokens_key
 
+pytestmark = pytest.mark.redis_server
+
 CHANNEL = b"__keyspace@0__:"
 TOKENS = (b"token-a", b"token-b")
 INDEX = b"nextauth:session:by-user-id:user-1"

@@ -37,6 +37,8 @@ from tests.support.looks import (
     write,
 )
 
+pytestmark = pytest.mark.redis_server
+
 OTHER_TYPES: dict[str, Sequence[Any]] = {
     "string": ["SET", "{key}", "x"],
     "empty string": ["SET", "{key}", ""],

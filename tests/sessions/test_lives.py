@@ -42,6 +42,8 @@ from tests.support.looks import (
     write,
 )
 
+pytestmark = pytest.mark.redis_server
+
 
 async def gone(app: App) -> bool:
     return not await app.redis.exists(KEY)

@@ -50,6 +50,8 @@ from tests.support.looks import (
     write,
 )
 
+pytestmark = pytest.mark.redis_server
+
 hypothesis_settings = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -43,6 +43,8 @@ from tests.support.looks import (
     write,
 )
 
+pytestmark = pytest.mark.redis_server
+
 OTHER = KEY + b"-2"
 NEW_KEY = "another audit key of the tests"
 REVOKED = "fabric.tokens.revoked"

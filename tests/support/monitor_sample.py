@@ -7,6 +7,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 MINUTES = 60
+REACTORS = [
+    {"name": "batches", "function": "process_fastapi_data", "noun": "batch"},
+    {"name": "charts", "function": "update_charts", "noun": "chart"},
+    {"name": "sessions", "function": "handle_session_changes", "noun": "session"},
+]
 REASONS = {
     "batches": ("Rejected", "records[3].timestamp is no time"),
     "charts": ("Rejected", "series 'co2Flow' has 3 values for 200 times"),
@@ -19,6 +24,7 @@ def document(now: datetime) -> dict[str, Any]:
     chance = random.Random(7)
     return {
         "time": iso(now),
+        "reactors": REACTORS,
         "health": {
             "status": "degraded",
             "reasons": ["1240 keys wait for a retry", "312 audit records wait; the last export was 754 s ago"],
@@ -43,6 +49,7 @@ def empty(now: datetime) -> dict[str, Any]:
     ]
     return {
         "time": iso(now),
+        "reactors": REACTORS,
         "health": {"status": "ok", "reasons": [], "redis": {"roundTripMs": 0.3, "notifyKeyspaceEvents": "Kg$hlxe"}},
         "stats": {"from": iso(start), "to": iso(now), "minutes": minutes, "latency_ms": {}, "lag_ms": {}},
         "deadLetters": {"letters": [], "nextCursor": None, "totals": {"count": 0, "bytes": 0, "dropped": 0}},

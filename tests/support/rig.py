@@ -16,7 +16,7 @@ from typing import Self
 import redis.asyncio
 import redis.exceptions
 
-from local.processes import child_process
+from local.run.processes import child_process
 from tests.conftest import SERVER
 
 ROOT = Path(__file__).parents[2]
@@ -102,7 +102,8 @@ async def _answers(client: redis.asyncio.Redis) -> bool:
 class HostProcess:
     """The function app in a local host of its own process. What it says goes to a file, over all its lives."""
 
-    def __init__(self, connection: str, output: Path, **settings: str) -> None:
+    def __init__(self, connection: str, output: Path, *, app_dir: Path = ROOT, **settings: str) -> None:
+        self._app_dir = app_dir
         self._environment = os.environ | FAST | settings | {"Redis": connection}
         self._output = output
         self._stack = AsyncExitStack()
@@ -112,9 +113,9 @@ class HostProcess:
         """Return when its triggers are live."""
         output = self._stack.enter_context(self._output.open("ab"))
         said_before = output.tell()
-        command = [sys.executable, "-m", "local.host", "--app-dir", str(ROOT), "--port", "0"]
+        command = [sys.executable, "-m", "local.host", "--app-dir", str(self._app_dir), "--port", "0"]
         self._process = await self._stack.enter_async_context(
-            child_process(command, output=output, environment=self._environment, folder=ROOT)
+            child_process(command, output=output, environment=self._environment, folder=self._app_dir)
         )
         async with asyncio.timeout(START_S):
             while "ready http" not in (said := self._output.read_text(errors="replace")[said_before:]):

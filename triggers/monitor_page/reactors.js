@@ -3,7 +3,6 @@
 import { count, el, fillRows, hourAndMinute, list, milliseconds, number, plural, rate, words } from "./format.js";
 import { OUTCOMES, eventsPlot, latencyPlot } from "./plots.js";
 
-export const REACTORS = ["batches", "charts", "sessions"];
 const SOURCES = ["event", "sweep", "retry", "schedule", "replay"];
 
 const find = (id) => document.getElementById(id);
@@ -25,6 +24,9 @@ function lasted(minute, now) {
   const elapsed = (new Date(now) - new Date(minute.minute)) / 1000;
   return Math.min(60, Math.max(elapsed, 10));
 }
+
+/** Names of the app's reactors, in the order of their panels. */
+export const reactorNames = (data) => list(data.reactors).map((reactor) => String(reactor?.name));
 
 /** Events per second over the minute before and the one that is under way. */
 export function rateNow(reactor, stats, now) {

@@ -3,7 +3,7 @@
 
 import { age, bytes, count, el, figure, fillRows, hidden, list, milliseconds, moment, number, plural, rate, words } from "./format.js";
 import { sparkline } from "./plots.js";
-import { REACTORS, rateNow, renderReactor } from "./reactors.js";
+import { rateNow, reactorNames, renderReactor } from "./reactors.js";
 
 const SEVERITIES = { error: 0, warning: 1, info: 2, ok: 3 };
 const STALE_PART_S = 10;
@@ -15,7 +15,7 @@ export function render(data, letters, actions) {
   const parts = {
     health: () => renderHealth(data.health),
     summary: () => renderSummary(data),
-    reactors: () => REACTORS.forEach((name) => renderReactor(name, data.stats, data.time)),
+    reactors: () => reactorNames(data).forEach((name) => renderReactor(name, data.stats, data.time)),
     dead: () => renderLetters(data, letters, actions),
     sessions: () => renderSessions(data.sessions),
     keys: () => renderKeys(data.keyspace),
@@ -45,7 +45,7 @@ function renderHealth(health) {
 }
 
 function renderSummary(data) {
-  const rates = REACTORS.map((name) => rateNow(name, data.stats, data.time));
+  const rates = reactorNames(data).map((name) => rateNow(name, data.stats, data.time));
   const latency = worst(data.stats?.latency_ms);
   const lag = worst(data.stats?.lag_ms);
   const findings = list(data.doctor?.findings);

@@ -90,7 +90,9 @@ def acl_rules() -> str:
         "+info",
         "+ping",
     ]
-    keys = ["~nextauth:session:*", "~fabric:*", "~fastapi:*", "~functions:*"]
+    namespace_patterns = ["fabric:*", "fastapi:*", "functions:*"]
+    others = [reactor.pattern for reactor in REACTORS if f"{reactor.kind.namespace}:*" not in namespace_patterns]
+    keys = [f"~{pattern}" for pattern in (*others, *namespace_patterns)]
     return " ".join(["ACL SETUSER NAME on", *keys, "resetchannels", *channels, *commands])
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from shared.app import App
-from shared.operations.doctor import access, events, server, standing
+from shared.operations.doctor import access, app_state, notifications, server
+from shared.operations.doctor.app_state import Bindings
 from shared.operations.doctor.findings import Finding, Severity, error, info
 from shared.operations.doctor.reach import check_connection, permitted
-from shared.operations.doctor.standing import Bindings
 from shared.store.connection import parse_connection_string
 
 if TYPE_CHECKING:
@@ -38,17 +38,17 @@ async def examine(app: App, bindings: Bindings | None = None, names: Sequence[st
     exist. Takes less than 5 s when Redis and storage are away. It writes keys `functions:doctor:*` with a TTL of 10 s,
     and publishes one message per pattern that the reactors do nothing with.
     """
-    known = [] if bindings is None else standing.check_bindings(bindings, names)
+    known = [] if bindings is None else app_state.check_bindings(bindings, names)
     of_redis, of_storage = await asyncio.gather(_examine_redis(app), _examine_storage(app))
-    return [*of_redis, *of_storage, *known, *standing.check_settings(app.settings)]
+    return [*of_redis, *of_storage, *known, *app_state.check_settings(app.settings)]
 
 
 async def _examine_storage(app: App) -> list[Finding]:
     try:
         async with asyncio.timeout(STORAGE_TIMEOUT_S):
-            return await standing.check_storage(app.settings)
+            return await app_state.check_storage(app.settings)
     except TimeoutError:
-        return [standing.storage_away(f"no answer within {STORAGE_TIMEOUT_S:g} s")]
+        return [app_state.storage_away(f"no answer within {STORAGE_TIMEOUT_S:g} s")]
 
 
 async def _examine_redis(app: App) -> list[Finding]:
@@ -66,10 +66,10 @@ async def _examine_redis(app: App) -> list[Finding]:
     steps: list[tuple[str, Callable[[], Awaitable[list[Finding]]]]] = [
         ("server", learn),
         ("access", lambda: access.check_access(app.redis)),
-        ("listeners", lambda: events.check_listeners(app.redis)),
-        ("clock", lambda: standing.check_clock(app)),
-        ("backlog", lambda: standing.check_backlog(app)),
-        ("audit", lambda: standing.check_audit(app)),
+        ("listeners", lambda: notifications.check_listeners(app.redis)),
+        ("clock", lambda: app_state.check_clock(app)),
+        ("backlog", lambda: app_state.check_backlog(app)),
+        ("audit", lambda: app_state.check_audit(app)),
     ]
     for name, step in steps:
         some = await _bounded(name, step)
@@ -100,7 +100,7 @@ async def _bounded(name: str, step: Callable[[], Awaitable[list[Finding]]]) -> l
 
 
 def _of_the_server(told: _Told, host: str) -> list[Finding]:
-    findings = events.check_flags(told.flags, host)
+    findings = notifications.check_flags(told.flags, host)
     if told.about is None:
         return [*findings, info("server", "not looked at: Redis refuses INFO", "Version, role and memory are unknown.")]
     return [

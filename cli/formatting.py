@@ -1,0 +1,62 @@
+"""Durations, rates, sizes and cursors: as operators type them and as commands show them."""
+
+import re
+from typing import Annotated
+
+import typer
+
+from cli.terminal import Refused, complain
+
+MAX_LISTED = 10_000
+Limit = Annotated[int, typer.Option(min=1, max=MAX_LISTED, help="About how many; Redis returns keys in pages.")]
+Cursor = Annotated[str, typer.Option(help="The cursor that the previous page ended with.")]
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def parse_duration(text: str) -> int:
+    """`90s`, `15m`, `2h` or `7d` in seconds. Raises typer.BadParameter for anything else, and for 0."""
+    match = re.fullmatch(r"(\d{1,9})([smhd])", text, re.ASCII)
+    if not match or not int(match[1]):
+        raise typer.BadParameter("expected a duration such as 90s, 15m, 2h or 7d")
+    return int(match[1]) * _UNITS_S[match[2]]
+
+
+def parse_rate(text: str) -> float:
+    """`500` or `500/s`. Raises typer.BadParameter for anything else, and for 0."""
+    match = re.fullmatch(r"(\d{1,7})(?:/s)?", text, re.ASCII)
+    if not match or not int(match[1]):
+        raise typer.BadParameter("expected a number of keys per second such as 500")
+    return float(match[1])
+
+
+def parse_cursor(text: str) -> int:
+    """A cursor of SCAN. Raises Refused for text that cannot be one."""
+    if not re.fullmatch(r"\d{1,20}", text, re.ASCII) or int(text) >= 2**64:
+        raise Refused("--cursor: not a cursor of this command")
+    return int(text)
+
+
+def print_page_end(count: int, next_cursor: int) -> None:
+    """Say how many rows were listed, and the cursor of the next page; 0 is the end."""
+    complain(f"{count} listed; more with --cursor {next_cursor}" if next_cursor else f"{count} listed, no more")
+
+
+def duration(seconds: float | None) -> str:
+    """`45s`, `12m`, `3h` or `40d`: rounded down, in the largest unit of which there are at least two."""
+    if seconds is None:
+        return ""
+    for unit, length_s in reversed(_UNITS_S.items()):
+        if seconds >= 2 * length_s and unit != "s":
+            return f"{int(seconds // length_s)}{unit}"
+    return f"{int(seconds)}s"
+
+
+def size(count: float | None) -> str:
+    """`812 B`, `4.1 KiB`, `63.0 MiB`."""
+    if count is None:
+        return "?"
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024 or unit == "GiB":
+            break
+        count /= 1024
+    return f"{count:.0f} {unit}" if unit == "B" else f"{count:,.1f} {unit}"

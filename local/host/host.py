@@ -1,0 +1,245 @@
+"""The local host: loads a function app, starts its triggers, and stops them in order."""
+
+import asyncio
+import logging
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from local.host import app_settings, bindings, http, timers
+from local.host.bindings import BindingError, Function
+from local.host.pubsub import SubscribeError, Subscription
+from local.host.worker import AppLoadError, Datum, Outcome, Worker
+from shared.errors import ConfigurationError
+from shared.store.connection import parse_connection_string
+
+__all__ = ["Function", "Host", "HostStartError", "Invocation"]
+
+STOP_S = 10.0
+"""How long running invocations have to end when the host stops."""
+
+log = logging.getLogger("local.host")
+
+
+class _HttpJson(msgspec.Struct):
+    prefix: str = msgspec.field(name="routePrefix", default=http.DEFAULT_PREFIX)
+
+
+class _ExtensionsJson(msgspec.Struct):
+    http: _HttpJson = msgspec.field(default_factory=_HttpJson)
+
+
+class _HostJson(msgspec.Struct):
+    """What this host reads of host.json."""
+
+    extensions: _ExtensionsJson = msgspec.field(default_factory=_ExtensionsJson)
+
+
+class HostStartError(RuntimeError):
+    """The host cannot start. The text is the reason; for an app that fails at import, the worker's own."""
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What came of one invocation, for whoever watches."""
+
+    function: str
+    trigger: str
+    """The trigger's type, such as "redisPubSubTrigger"."""
+    ok: bool
+    error: str | None
+    """The worker's text of the exception."""
+    duration_ms: float
+    message: str | None
+    """The JSON text that the function received, for pub/sub."""
+
+
+class Host:
+    """Runs the function app in a folder. One at a time in a process, since the worker library has one registry.
+
+    Entering the context loads the app, checks its bindings and starts the triggers: it is entered when Redis has
+    confirmed every subscription and HTTP listens, else HostStartError is raised. Leaving it takes no more messages
+    and gives running invocations 10 s to end. Each invocation is held up by `invocation_overhead_s`, as by the gRPC
+    round trip between the real host and its worker.
+    """
+
+    def __init__(
+        self,
+        app_dir: Path,
+        *,
+        http_host: str = "127.0.0.1",
+        http_port: int = 7071,
+        on_invocation: Callable[[Invocation], None] | None = None,
+        invocation_overhead_s: float = 0.0,
+    ) -> None:
+        self.functions: tuple[Function, ...] = ()
+        self.errors: dict[str, str] = {}
+        """Functions that are not run, and why."""
+        self.url = ""
+        self.function_key = os.environ.get("FUNCTIONS_LOCAL_KEY") or secrets.token_urlsafe()
+        self._app_dir = app_dir
+        self._http_address = (http_host, http_port)
+        self._on_invocation = on_invocation
+        self._invocation_overhead_s = invocation_overhead_s
+        self._worker = Worker(app_dir)
+        self._subscriptions: list[Subscription] = []
+        self._endpoints: list[http.Endpoint] = []
+        self._timers: list[timers.Timer] = []
+        self._running: set[asyncio.Task[Outcome]] = set()
+        self._exit = AsyncExitStack()
+        self._stop_by_s = float("inf")
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            try:
+                await self._start(stack)
+            except (AppLoadError, app_settings.AppSettingsError, SubscribeError) as error:
+                raise HostStartError(str(error)) from error
+            self._exit = stack.pop_all()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._stop_by_s = time.monotonic() + STOP_S
+        await self._exit.aclose()
+
+    async def drained(self) -> None:
+        """Return when every message that Redis had sent when this was called has been invoked."""
+        await asyncio.gather(*(subscription.drained() for subscription in self._subscriptions))
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        """Start in the reverse of the order in which to stop: what brings in work stops first."""
+        prefix = _route_prefix(self._app_dir)
+        settings = app_settings.apply(app_settings.load_app_settings(self._app_dir))
+        stack.callback(_forget, settings)
+        self.functions = await self._worker.start()
+        stack.callback(self._worker.stop)
+        stack.push_async_callback(self._worker.shut_down)
+        stack.push_async_callback(self._finish_running)
+        for function in self.functions:
+            try:
+                self._prepare(function, prefix)
+            except (BindingError, ConfigurationError) as error:
+                self.errors[function.name] = str(error)
+                log.error("The '%s' function is in error: %s", function.name, error)
+        host, port = self._http_address
+        server = http.serve(self._endpoints, self._run_http, key=self.function_key, host=host, port=port, stop_s=STOP_S)
+        try:
+            self.url = await stack.enter_async_context(server)
+        except OSError as error:
+            raise HostStartError(f"cannot listen on {host}:{port}: {error.strerror}") from error
+        for timer in self._timers:
+            await stack.enter_async_context(timer)
+        for subscription in self._subscriptions:
+            await stack.enter_async_context(subscription)
+
+    def _prepare(self, function: Function, prefix: str) -> None:
+        """Set up a function's trigger. Raises BindingError or ConfigurationError for one that cannot run."""
+        trigger = bindings.checked_trigger(function, os.environ)
+        if trigger["type"] == bindings.PUBSUB:
+            options = parse_connection_string(os.environ[trigger["connection"]])
+            self._subscriptions.append(
+                Subscription(
+                    function.name,
+                    trigger["channel"],
+                    partial(self._run_message, function),
+                    pattern=trigger["pattern"],
+                    options=options,
+                )
+            )
+        elif trigger["type"] == bindings.TIMER:
+            self._timers.append(
+                timers.Timer(
+                    timers.parse_schedule(trigger["schedule"]),
+                    partial(self._run_timer, function),
+                    at_start=bool(trigger.get("runOnStartup")),
+                )
+            )
+        else:
+            self._endpoints.append(http.parse_endpoint(function, trigger, prefix))
+
+    async def _run_message(self, function: Function, text: str) -> None:
+        await self._run(function, Datum(text, "string"), message=text)
+
+    async def _run_timer(self, function: Function, text: str) -> None:
+        await self._run(function, Datum(text, "json"))
+
+    async def _run_http(self, function: Function, request: Datum) -> Outcome:
+        return await self._run(function, request)
+
+    async def _run(self, function: Function, datum: Datum, message: str | None = None) -> Outcome:
+        """One invocation, in a task of its own that outlives the trigger which waits for it."""
+        loop = asyncio.get_running_loop()
+        # Eager: most of a burst's invocations end without ever waiting, and need no turn of the loop.
+        task = asyncio.Task(self._invoke(function, datum, message), loop=loop, name=function.name, eager_start=True)
+        if task.done():
+            return task.result()
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        return await asyncio.shield(task)
+
+    async def _invoke(self, function: Function, datum: Datum, message: str | None) -> Outcome:
+        trigger = function.trigger
+        if self._invocation_overhead_s:
+            await pause(self._invocation_overhead_s)
+        started_s = time.perf_counter()
+        outcome = await self._worker.invoke(function, trigger["name"], datum)
+        duration_ms = (time.perf_counter() - started_s) * 1000
+        if not outcome.ok:
+            log.error("Executed 'Functions.%s' (Failed, %.0f ms): %s", function.name, duration_ms, outcome.error)
+        if self._on_invocation is not None:
+            seen = Invocation(function.name, trigger["type"], outcome.ok, outcome.error, duration_ms, message)
+            # From the loop, so that a fault of the watcher does not end the function's lane.
+            asyncio.get_running_loop().call_soon(self._on_invocation, seen)
+        return outcome
+
+    async def _finish_running(self) -> None:
+        if not self._running:
+            return
+        timeout_s = max(0.0, min(STOP_S, self._stop_by_s - time.monotonic()))
+        _, late = await asyncio.wait(self._running, timeout=timeout_s)
+        for task in late:
+            log.error("The '%s' function did not end within %g s", task.get_name(), STOP_S)
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+
+def _forget(settings: Iterable[str]) -> None:
+    for name in settings:
+        os.environ.pop(name, None)
+
+
+def _route_prefix(app_dir: Path) -> str:
+    """extensions.http.routePrefix of host.json. Raises HostStartError for a host.json that cannot be read."""
+    path = app_dir / "host.json"
+    if not path.is_file():
+        return http.DEFAULT_PREFIX
+    try:
+        document = msgspec.json.decode(path.read_bytes(), type=_HostJson)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
+        raise HostStartError(f"{path}: {fault}") from None
+    return document.extensions.http.prefix
+
+
+async def pause(duration_s: float) -> None:
+    """Sleep to the microsecond where the system can (Linux): the event loop's own timers round up to 1 ms."""
+    if sys.platform != "linux":
+        await asyncio.sleep(duration_s)
+        return
+    loop, over = asyncio.get_running_loop(), asyncio.Event()
+    timer = os.timerfd_create(time.CLOCK_MONOTONIC, flags=os.TFD_NONBLOCK | os.TFD_CLOEXEC)
+    try:
+        os.timerfd_settime(timer, initial=duration_s)
+        loop.add_reader(timer, over.set)
+        await over.wait()
+    finally:
+        loop.remove_reader(timer)
+        os.close(timer)

@@ -1,0 +1,152 @@
+"""Drives azure-functions-runtime, the library that the Azure worker process itself calls, without the host's gRPC.
+
+The library keeps one registry of functions per process, and a FunctionApp remembers the names it was asked for. So a
+process runs one app at a time, and an app's modules live as long as its worker: several apps, or one app several
+times, run one after the other in a process, each as if it were new there.
+"""
+
+import importlib
+import json
+import sys
+import threading
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import azure_functions_runtime as runtime
+from azure_functions_runtime.bindings.datumdef import Datum
+from azure_functions_runtime.native_invocation import invocation_request_native
+
+from local.host.bindings import Function
+
+__all__ = ["AppLoadError", "Datum", "Outcome", "Worker"]
+
+_NOT_DEPLOYED = {"local", "tests"}
+"""Folders beside an app that are not part of it: this host, and whatever tests it."""
+
+_SHUTDOWN = "shared.runtime.shutdown"
+"""The module in which this project's app registers what it does at SIGTERM."""
+
+_in_use = threading.Lock()
+
+
+class AppLoadError(RuntimeError):
+    """An app that cannot be indexed. The text is the worker's own; its stack trace is a note."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an invocation came to: the returned Datum (None without one), or the exception's text."""
+
+    ok: bool
+    value: Any
+    error: str | None
+
+
+class _Enum(SimpleNamespace):
+    """A protobuf message with enum values on it: indexing compares with the values and builds the messages."""
+
+    def __call__(self, **fields: object) -> SimpleNamespace:
+        return SimpleNamespace(**fields)
+
+
+# The numbers are those of azure.functions' BindingDirection and DataType, with which the library compares them.
+_PROTOS = SimpleNamespace(
+    BindingInfo=_Enum(**{"in": 0}, out=1, inout=2, undefined=0, string=1, binary=2, stream=3),
+    StatusResult=_Enum(Failure=0, Success=1),
+    FunctionLoadResponse=SimpleNamespace,
+    FunctionMetadataResponse=SimpleNamespace,
+    RpcException=SimpleNamespace,
+    RpcFunctionMetadata=SimpleNamespace,
+    RpcRetryOptions=SimpleNamespace,
+    WorkerInitResponse=SimpleNamespace,
+    WorkerMetadata=SimpleNamespace,
+)
+
+
+class Worker:
+    """One app folder, indexed and invoked as in Azure."""
+
+    def __init__(self, app_dir: Path) -> None:
+        self._app_dir = app_dir.resolve()
+        self._modules_before: dict[str, ModuleType] = {}
+        self._id_prefix = str(uuid.uuid4())[:24]
+        self._invocations = 0
+
+    async def start(self) -> tuple[Function, ...]:
+        """Import and index function_app.py. Raises AppLoadError with the worker's own exception text."""
+        if not _in_use.acquire(blocking=False):
+            raise AppLoadError("this process runs another app already; the worker library has one registry")
+        self._modules_before = _take_modules(self._app_dir)
+        sys.path.insert(0, str(self._app_dir))
+        importlib.invalidate_caches()
+        try:
+            runtime.start_threadpool_executor()
+            return await self._index()
+        except BaseException:
+            self.stop()
+            raise
+
+    async def _index(self) -> tuple[Function, ...]:
+        init = SimpleNamespace(capabilities={}, function_app_directory=str(self._app_dir))
+        response = await runtime.worker_init_request(
+            SimpleNamespace(
+                request=SimpleNamespace(worker_init_request=init),
+                properties={"host": "127.0.0.1", "protos": _PROTOS},
+            )
+        )
+        if response.result.status != _PROTOS.StatusResult.Success:
+            error = AppLoadError(response.result.exception.message)
+            error.add_note(response.result.exception.stack_trace)
+            raise error
+        metadata = (await runtime.functions_metadata_request(None)).function_metadata_results
+        if not metadata:
+            raise AppLoadError(f"{self._app_dir} has no function_app.py with a function in it")
+        for function in metadata:
+            load = SimpleNamespace(function_id=function.function_id)
+            await runtime.function_load_request(SimpleNamespace(request=SimpleNamespace(function_load_request=load)))
+        return tuple(
+            Function(item.name, item.function_id, tuple(json.loads(text) for text in item.raw_bindings))
+            for item in metadata
+        )
+
+    async def invoke(self, function: Function, parameter: str, datum: Datum) -> Outcome:
+        """Invoke a function with its trigger's datum. The caller gives each invocation its own asyncio task."""
+        self._invocations += 1
+        invocation_id = f"{self._id_prefix}{self._invocations:012x}"
+        ok, value, _, error, _ = await invocation_request_native(
+            invocation_id, function.function_id, [(parameter, datum)], {}
+        )
+        return Outcome(ok, value, error)
+
+    async def shut_down(self) -> None:
+        """Run the work that this project's app registered for SIGTERM: the signal itself goes to this host."""
+        module = sys.modules.get(_SHUTDOWN)
+        if module is not None and _belongs(_SHUTDOWN, module, self._app_dir):
+            await module.run()
+
+    def stop(self) -> None:
+        """Let go of the app. Idle threads of its pool end at once, busy ones with their function."""
+        executor = runtime.get_threadpool_executor()
+        if executor is not None:
+            executor.shutdown(wait=False, cancel_futures=True)
+        sys.path.remove(str(self._app_dir))
+        _take_modules(self._app_dir)
+        sys.modules.update(self._modules_before)
+        _in_use.release()
+
+
+def _take_modules(app_dir: Path) -> dict[str, ModuleType]:
+    """Take the app's modules out of sys.modules and return them by name."""
+    names = [name for name, module in sys.modules.items() if _belongs(name, module, app_dir)]
+    return {name: sys.modules.pop(name) for name in names}
+
+
+def _belongs(name: str, module: ModuleType, app_dir: Path) -> bool:
+    origin = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
+    if name == "__main__" or not isinstance(origin, str) or not Path(origin).is_relative_to(app_dir):
+        return False
+    parts = Path(origin).relative_to(app_dir).parts
+    return parts[0] not in _NOT_DEPLOYED and not any(part.startswith(".") or part == "site-packages" for part in parts)

@@ -1,0 +1,79 @@
+"""Runs all checks, as CI does, and stops at the first that fails: `python -m local.repo.checks [PYTEST ARGS]`.
+
+Standard library only, so that a broken dependency fails in the check that names it.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from local.repo.bootstrap import ROOT
+
+INTERRUPTED = 130
+
+
+def steps(pytest_arguments: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Every check as (name, command), the quickest first.
+
+    The tests run on the packaged Valkey. Where redis-server is installed, those marked `redis_server` run on it as
+    well, unless there are `pytest_arguments`.
+    """
+    python = sys.executable
+    checks = [
+        ("format", [python, "-m", "ruff", "format", "--check", "--quiet", "."]),
+        ("lint", [python, "-m", "ruff", "check", "--quiet", "."]),
+        ("types", [python, "-m", "mypy", "--no-error-summary"]),
+        ("import rules", [str(Path(python).with_name("lint-imports")), "--no-cache", "--no-logo"]),
+        ("tests", [python, "-m", "pytest", *pytest_arguments]),
+    ]
+    server = shutil.which("redis-server")
+    if server and not pytest_arguments:
+        on_redis = ["/usr/bin/env", f"TEST_REDIS_SERVER={server}", python, "-m", "pytest", "-m", "redis_server"]
+        checks.append(("tests on redis-server", on_redis))
+    return checks
+
+
+def run_checks(checks: Sequence[tuple[str, Sequence[str]]]) -> int:
+    """Run the checks one after the other, each under its name; the exit code of the first that fails, or 0."""
+    for name, command in checks:
+        print(f"== {name}", flush=True)
+        started_s = time.monotonic()
+        code = _run(command)
+        took_s = time.monotonic() - started_s
+        if code == INTERRUPTED:
+            print(f"== {name}: stopped after {took_s:.1f} s")
+            return code
+        if code != 0:
+            print(f"== {name}: FAILED after {took_s:.1f} s (exit code {code}); what follows it was not run")
+            return code
+        print(f"== {name}: ok, {took_s:.1f} s", flush=True)
+    return 0
+
+
+def _run(command: Sequence[str]) -> int:
+    """The exit code of `command`. A Ctrl-C reaches it as well: it is left to end by itself."""
+    try:
+        process = subprocess.Popen(command)
+    except OSError as error:
+        print(error)
+        return 127
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait()
+        return INTERRUPTED
+    finally:
+        process.terminate()
+
+
+if __name__ == "__main__":
+    os.chdir(ROOT)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # As an exception, it ends the running check with us.
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
+    sys.exit(run_checks(steps(sys.argv[1:])))

@@ -1,0 +1,285 @@
+"""./run: starts the app in the foreground with everything it needs, and stops all of it in order."""
+
+import asyncio
+import logging
+import os
+import shlex
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from local.host.app_settings import AppSettingsError, load_app_settings
+from local.repo.bootstrap import ROOT
+from local.run import servers
+from local.run.console import (
+    LiveLog,
+    Started,
+    describe_trigger,
+    first_key_commands,
+    open_console,
+    show_banner,
+    show_ready,
+    show_summary,
+)
+from local.run.processes import child_process
+from local.run.servers import LOCALHOST, ServerError
+from shared.errors import ConfigurationError
+from shared.operations.health import check
+from shared.operations.notification_flags import REQUIRED
+from shared.store.connection import ConnectionOptions, open_client, parse_connection_string
+
+EMULATED_STORAGE = "UseDevelopmentStorage=true"
+READY_TIMEOUT_S = {"local": 10.0, "func": 120.0}
+_LONGEST_POLL_S = 1.0
+
+
+class HostKind(StrEnum):
+    AUTO = "auto"
+    LOCAL = "local"
+    FUNC = "func"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command line, checked."""
+
+    redis: str | None
+    """A StackExchange.Redis connection string; None starts a server of its own."""
+    port: int
+    demo: bool
+    once: bool
+    host: HostKind
+
+
+class StartError(Exception):
+    """Why the app does not run, for the person at the terminal."""
+
+
+def main(
+    redis: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Use this Redis instead of starting one.")
+    ] = None,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="HTTP port.")] = 7071,
+    demo: Annotated[bool, typer.Option("--demo", help="Write sample traffic of all three kinds.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="With --demo: stop after it, 0 if all went well.")] = False,
+    host: Annotated[
+        HostKind, typer.Option(help="Functions host; auto: func where it is on PATH, else local.")
+    ] = HostKind.AUTO,
+) -> None:
+    """Start the app in the foreground with everything it needs. Ctrl-C stops it."""
+    if once and not demo:
+        raise typer.BadParameter("only together with --demo", param_hint="--once")
+    func = shutil.which("func")
+    if host is HostKind.FUNC and func is None:
+        raise typer.BadParameter("func (Azure Functions Core Tools) is not on PATH", param_hint="--host")
+    if host is HostKind.AUTO:
+        host = HostKind.LOCAL if func is None else HostKind.FUNC
+    sys.exit(asyncio.run(_until_stopped(Options(redis, port, demo, once, host))))
+
+
+async def _until_stopped(options: Options) -> int:
+    """Run until the work is done or a signal comes; the exit code, 128 + n after signal n.
+
+    Every further signal cuts the step of the orderly stop that is being waited for.
+    """
+    loop = asyncio.get_running_loop()
+    work = asyncio.create_task(_run(options, open_console()))
+    received: list[int] = []
+
+    def stop(number: int) -> None:
+        received.append(number)
+        work.cancel()
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        loop.add_signal_handler(number, stop, number)
+    try:
+        return await work
+    except asyncio.CancelledError:
+        return 128 + received[0]
+    except (StartError, ServerError, ConfigurationError, AppSettingsError) as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+async def _run(options: Options, console: Console) -> int:
+    settings = load_app_settings(ROOT) | os.environ
+    _check_port(options.port)
+    async with AsyncExitStack() as stack:
+        if options.redis is None:
+            server = await stack.enter_async_context(servers.redis_server(REQUIRED))
+            connection = f"{server.host}:{server.port}"
+            redis_text = f"{connection}  ({server.version}, started here, kept in memory only)"
+            notices: tuple[str, ...] = ()
+        else:
+            connection = options.redis
+            redis_text, notices = await _look_at(parse_connection_string(connection))
+        storage, storage_text = await _storage(stack, settings)
+        redis = parse_connection_string(connection)
+        started = Started(
+            url=f"http://{LOCALHOST}:{options.port}",
+            function_key=None,
+            redis=redis_text,
+            storage=storage_text,
+            functions={},
+            errors={},
+            notices=notices,
+            first_key=first_key_commands(redis.host, redis.port, shutil.which("redis-cli") is not None),
+            operate=_operate(connection, storage),
+        )
+        environment = settings | {"Redis": connection, "AzureWebJobsStorage": storage}
+        start = _local_host if options.host is HostKind.LOCAL else _func_host
+        started, ended = await stack.enter_async_context(start(started, environment, options.port, console))
+        await _until_ready(f"{started.url}/api/health", READY_TIMEOUT_S[options.host], ended)
+        show_banner(console, started)
+        show_ready(console)
+        return await _work(options, connection, console, ended)
+
+
+async def _work(options: Options, connection: str, console: Console, ended: asyncio.Future[int]) -> int:
+    if options.demo:
+        from local.run.demo import run_demo
+
+        report = await run_demo(connection)
+        show_summary(console, report.rows)
+        if options.once:
+            return 0 if report.ok else 1
+    raise StartError(f"func ended by itself with code {await ended}")
+
+
+def _check_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOCALHOST, port))
+        except OSError as error:
+            raise StartError(f"HTTP port {port}: {error.strerror}. Choose another with --port N.") from None
+
+
+async def _look_at(options: ConnectionOptions) -> tuple[str, tuple[str, ...]]:
+    """A given server in words, and what its settings keep from arriving. Its settings are its owner's: only read."""
+    client = open_client(options)
+    try:
+        health = await check(client)
+    finally:
+        await client.aclose()
+    address = f"{options.host}:{options.port}"
+    if health.redis_round_trip_ms is None:
+        raise StartError(f"{address}: {'; '.join(health.reasons)}. Start it, or leave --redis out to get one.")
+    return f"{address}  (given, its settings are left alone)", health.reasons
+
+
+async def _storage(stack: AsyncExitStack, settings: Mapping[str, str]) -> tuple[str, str]:
+    """AzureWebJobsStorage and the same in words: Azurite, unless the settings name an account."""
+    given = settings.get("AzureWebJobsStorage", "")
+    if given not in ("", EMULATED_STORAGE):
+        return given, "the account in AzureWebJobsStorage"
+    reason = servers.azurite_missing()
+    if reason is None:
+        if not servers.azurite_is_installed():
+            print("installing Azurite (npm ci, once, about half a minute)", file=sys.stderr, flush=True)
+        try:
+            azurite = await stack.enter_async_context(servers.azurite())
+        except ServerError as error:
+            reason = str(error)
+        else:
+            if azurite is not None:
+                return (
+                    azurite.connection_string,
+                    f"Azurite, blobs on {LOCALHOST}:{azurite.blob_port}, kept in memory only",
+                )
+    return given, f"off: {reason}; whatever needs the storage account waits for it"
+
+
+def _operate(connection: str, storage: str) -> tuple[str, ...]:
+    """How to call manage.py on what runs here. A connection string with a password is not repeated, nor the key of an
+    account, but for Azurite's, which is published."""
+    redis = connection if parse_connection_string(connection).password is None else "..."
+    lines = [f"Redis={shlex.quote(redis)} python manage.py doctor"]
+    if f"//{LOCALHOST}:" in storage:
+        lines.append(f"for its audit commands: export AzureWebJobsStorage={shlex.quote(storage)}")
+    return tuple(lines)
+
+
+type _Host = AsyncIterator[tuple[Started, asyncio.Future[int]]]
+
+
+@asynccontextmanager
+async def _local_host(started: Started, environment: Mapping[str, str], port: int, console: Console) -> _Host:
+    """The host of this project in this process, which reads its settings from its own environment."""
+    from local.host.host import Host, HostStartError
+
+    os.environ.update(environment)
+    log = LiveLog(console)
+    logging.getLogger().addHandler(log)
+    logging.getLogger("keyspace_functions").setLevel(logging.DEBUG)
+    logging.getLogger("azure.functions").setLevel(logging.CRITICAL)  # the worker library: the host repeats its errors
+    try:
+        async with Host(ROOT, http_port=port) as host:
+            triggers = {function.name: function for function in host.functions if function.name not in host.errors}
+            yield (
+                replace(
+                    started,
+                    url=host.url,
+                    function_key=host.function_key,
+                    functions={name: describe_trigger(function.trigger) for name, function in triggers.items()},
+                    errors=host.errors,
+                ),
+                asyncio.get_running_loop().create_future(),
+            )
+    except HostStartError as error:
+        raise StartError(f"The app does not start: {error}") from error
+    finally:
+        logging.getLogger().removeHandler(log)
+
+
+@asynccontextmanager
+async def _func_host(started: Started, environment: Mapping[str, str], port: int, _: Console) -> _Host:
+    """Azure Functions Core Tools, which show functions and events themselves."""
+    scripts = Path(sys.executable).parent
+    path = f"{scripts}{os.pathsep}{environment.get('PATH', os.defpath)}"
+    environment = {**environment, "PATH": path, "VIRTUAL_ENV": str(scripts.parent)}
+    async with child_process(["func", "start", "--port", str(port)], environment=environment, folder=ROOT) as process:
+        ended = asyncio.ensure_future(process.wait())
+        try:
+            yield started, ended
+        finally:
+            ended.cancel()
+
+
+async def _until_ready(url: str, timeout_s: float, ended: asyncio.Future[int]) -> None:
+    """Return once the app itself answers there, well or not. Raises StartError."""
+    import aiohttp
+
+    wait_s = 0.02
+    last = "no answer"
+    try:
+        async with asyncio.timeout(timeout_s), aiohttp.ClientSession() as session:
+            while not ended.done():
+                try:
+                    async with session.get(url) as response:
+                        if response.status in (200, 503) and response.content_type == "application/json":
+                            return
+                        last = f"status {response.status}"
+                except aiohttp.ClientError as error:
+                    last = str(error)
+                await asyncio.wait([ended], timeout=wait_s)
+                wait_s = min(2 * wait_s, _LONGEST_POLL_S)
+    except TimeoutError:
+        raise StartError(f"{url} did not answer within {timeout_s:.0f} s ({last}).") from None
+    raise StartError(f"func ended with code {ended.result()} before the app answered.")
+
+
+if __name__ == "__main__":
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+    app.command()(main)
+    app(prog_name="./run")

