@@ -32,8 +32,8 @@ from shared.registry import BATCHES, SESSIONS
 from shared.runtime import shutdown
 from shared.sessions import reactor as sessions
 from shared.telemetry import tracing
-from tests.delivery.test_sweep import batch, batch_key, digest, digests
 from tests.guarantees.test_every_call import commits
+from tests.support.batches import batch, batch_key, digest, digests
 from tests.support.causes import cause, name_of
 from tests.support.faulty import Fault, Moment, faulty_context
 from tests.support.looks import records
