@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
+from redis.exceptions import RedisError
 
 from cli import formatting, interaction
 from cli.audit_display import (
@@ -89,8 +90,6 @@ async def _tail(app: App, *, count: int, follow: bool, json: bool) -> Exit:
 
 async def _follow(app: App, position: str, told: frozenset[bytes], *, json: bool) -> None:
     """Tell of each record behind `position` that is not `told`, for ever. Redis may be away, and come back empty."""
-    from redis.exceptions import RedisError
-
     away = False
     while True:
         try:
@@ -164,8 +163,6 @@ async def _verify(app: App, *, since: date | None, until: date | None, json: boo
 
 async def _known_head(app: App) -> tuple[bool, Head | None]:
     """Whether Redis answered, and the end of the log as it knows it."""
-    from redis.exceptions import RedisError
-
     try:
         return True, (await state.state(app)).head
     except (RedisError, OSError) as fault:

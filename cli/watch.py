@@ -19,6 +19,7 @@ from functools import partial
 from typing import Annotated, Any
 
 import typer
+from redis.exceptions import RedisError
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table
@@ -151,8 +152,6 @@ async def _first(work: Any, tasks: Sequence["asyncio.Task[None]"]) -> None:
 async def listen(app: App, seen: Seen, put: Callable[[Event], bool], subscribed: asyncio.Event) -> None:
     """Hear of events, for ever: count each, hand it to `put`, and count what that has no room for. Where Redis goes it
     subscribes again; events in between are missed. Raises what the Redis client raises when it never was there."""
-    from redis.exceptions import RedisError
-
     while True:
         pubsub = app.redis.pubsub()
         try:
@@ -196,8 +195,6 @@ async def _hear(pubsub: Any, seen: Seen, put: Callable[[Event], bool], subscribe
 
 async def _statistics(app: App, seen: Seen) -> None:
     """Read the outcomes of the present and the last minute, again and again."""
-    from redis.exceptions import RedisError
-
     while True:
         with contextlib.suppress(RedisError, OSError):  # told by the one who listens
             seen.outcomes = outcomes_of(await activity.read(app, minutes=2))

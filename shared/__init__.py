@@ -20,3 +20,5 @@ namespaces.py   every key: pattern, owner, TTL
 errors.py       the tree of errors
 clock.py        times as text
 """
+
+from shared.runtime import redis_import  # noqa: F401  # before any module imports redis

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import azure.functions as func
+from redis.exceptions import RedisError
 
 from shared import settings, telemetry
 from shared.app import App, current_app
@@ -55,8 +56,6 @@ async def catch_up(app: App, reactors: Sequence[Reactor], watch: Watch, *, due: 
 
     Raises nothing when Redis is away: the outage is logged once, and the first run that reaches Redis again sweeps.
     """
-    from redis.exceptions import RedisError
-
     budget_s = _budget_s(app)
     try:
         watch.reached(await server_id(app), telemetry.outages_begun("Redis"))
@@ -110,8 +109,6 @@ async def run_retry(timer: func.TimerRequest) -> None:
 @blueprint.timer_trigger(arg_name="timer", schedule=settings.current().expiry_schedule, use_monitor=False)
 async def run_session_expiry(timer: func.TimerRequest) -> None:
     app = current_app()
-    from redis.exceptions import RedisError  # redis is loaded with the context
-
     try:
         for reactor in REACTORS:
             await react_to_due(app, reactor, budget_s=_budget_s(app))
@@ -127,8 +124,6 @@ async def run_audit_export(timer: func.TimerRequest) -> None:
 
 async def _export() -> None:
     app = current_app()
-    from redis.exceptions import RedisError  # redis is loaded with the context
-
     from shared.audit import export
 
     try:

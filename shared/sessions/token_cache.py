@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
+from redis.exceptions import ResponseError
+
 from shared import namespaces
 from shared.app import App
 from shared.errors import KeyspaceError, Rejected
@@ -90,8 +92,6 @@ class TokenCache:
         Raises KeyspaceError with the masked key and the reason, never input, for a value that is not a string in
         Redis, no JSON object or too large; of one that is too large, no more than the limit and one byte is read.
         """
-        from redis.exceptions import ResponseError
-
         key = namespaces.build(namespaces.USER_TOKENS, user_id)
         try:
             return self._decode(cast("bytes", await self.app.redis.getrange(key, 0, self._max_bytes)))
@@ -110,8 +110,6 @@ class TokenCache:
         Raises KeyspaceError as `get` does, and writes nothing, for what could not be read again: values that are not
         JSON (NaN and infinity are not), too large, too deep.
         """
-        from redis.exceptions import ResponseError
-
         key = namespaces.build(namespaces.USER_TOKENS, user_id)
         try:
             text = self._encode(tokens)

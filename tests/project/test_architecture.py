@@ -15,7 +15,7 @@ import redis.asyncio
 ROOT = Path(__file__).parents[2]
 IMPORT_BUDGET_MS = 400
 SCRIPTS = sorted([*(ROOT / "shared").rglob("*.lua"), *(ROOT / "cli").rglob("*.lua")])
-HEAVY = {"numpy", "tsdownsample", "azure.identity", "redis", "aiohttp"}
+HEAVY = {"numpy", "tsdownsample", "azure.identity", "aiohttp"}
 
 
 def imports(path: Path, *, top_level: bool = False) -> set[str]:
