@@ -75,7 +75,7 @@ async def test_every_session_life_is_recorded_with_one_beginning_and_one_end(
     assert not counted, "users have sessions that are over"
     assert told["created"] == told["ended"] == sessions.begun >= total
     assert told["ended/lost"] < sessions.begun * LOST_SHARE
-    assert told["ended/with the reason of a life before"] < sessions.begun * LATE_SHARE
+    assert told["ended/with the reason of an earlier life"] < sessions.begun * LATE_SHARE
     measured("sessions: hosts killed one by one", kills, "times")
     measured("sessions: hosts stood still", pauses, "times")
     measured("sessions: all hosts killed at once", len(blackouts), "times")
@@ -122,7 +122,7 @@ async def disturb(
         if over.is_set() and kills and pauses and blackouts:
             return kills, pauses, blackouts
         if step % blackout_every == 0:
-            async with sessions.nothing_fragile():
+            async with sessions.no_immediate_reuse():
                 from_s = time.time()
                 await asyncio.gather(*(one.kill() for one in running))
                 await asyncio.sleep(rng.uniform(0, 1))
