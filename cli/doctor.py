@@ -11,10 +11,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from cli.terminal import Exit, Json, complain, open_console, run, show_json
-from local.host.app_settings import AppSettingsError, apply, load_app_settings
+from cli.terminal import Exit, Json, complain, load_settings, open_console, run, show_json
+from local.host.app_settings import AppSettingsError
 from local.repo.bootstrap import ROOT
-from shared import settings
 from shared.app import App
 from shared.errors import ConfigurationError
 from shared.operations.doctor.app_state import Bindings
@@ -44,7 +43,7 @@ def doctor(as_json: Json = False) -> None:
     severity) and findings, each with id, severity (ok, info, warning, error), found, why, fix, commands.
     """
     try:
-        settings.parse(load_app_settings(ROOT) | os.environ)
+        load_settings()
     except (ConfigurationError, AppSettingsError) as fault:
         sys.exit(_tell(_faults(fault), as_json=as_json))
     run(lambda app: _doctor(app, as_json=as_json))
@@ -85,7 +84,7 @@ async def _doctor(app: App, *, as_json: bool) -> Exit:
 def app_bindings() -> Bindings:
     """The raw bindings of the app's functions, as the host will see them. Works once in a process: a FunctionApp
     refuses to be asked twice."""
-    apply(load_app_settings(ROOT) | {"Redis": settings.parse({}).redis})  # read from the environment at import
+    os.environ.setdefault("Redis", load_settings().redis)  # the trigger's connection, read at import
     sys.path.insert(0, str(ROOT))
     import function_app
 

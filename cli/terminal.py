@@ -17,12 +17,13 @@ import msgspec
 import typer
 from rich.console import Console
 
-from local.host.app_settings import AppSettingsError, load_app_settings
+from local.host.app_settings import AppSettingsError, apply, load_app_settings
 from local.repo.bootstrap import ROOT
 from shared import settings
 from shared.app import App, open_app
 from shared.errors import KeyspaceError
 from shared.privacy.masking import mask_key
+from shared.settings import Settings
 from shared.store.connection import load_redis
 
 _PIPED_WIDTH = 10_000
@@ -55,14 +56,23 @@ def open_console(*, stderr: bool = False) -> Console:
     return console
 
 
+def load_settings() -> Settings:
+    """The app's settings: environment variables, else local.settings.json, else its example.
+
+    Raises AppSettingsError or ConfigurationError.
+    """
+    apply(load_app_settings(ROOT))
+    return settings.current()
+
+
 @asynccontextmanager
 async def opened() -> AsyncIterator[App]:
     """The app's settings and a Redis client of the command's own."""
-    context = open_app(settings.parse(load_app_settings(ROOT) | os.environ))
+    app = open_app(load_settings())
     try:
-        yield context
+        yield app
     finally:
-        await context.redis.aclose()
+        await app.redis.aclose()
 
 
 def run(work: Callable[[App], Awaitable[Exit]]) -> NoReturn:

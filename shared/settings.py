@@ -1,7 +1,12 @@
-"""The app's settings: the only place that reads os.environ.
+"""The app's settings: the only module that reads os.environ.
 
-Each setting is one field: its type says what is valid, its description what it does and why the default is what it
-is. README.md's table is made from these fields.
+Each setting is one field: its type says which values are valid, its docstring what it does and why the default is what
+it is. The documentation's table is generated from these fields.
+
+There is one way to get them: `current()`, which reads the environment variables of this process once. In Azure the
+platform sets them; on one machine the local host and manage.py first put the values of local.settings.json there
+(local/host/app_settings.py). `current()` serves what comes before an app exists: start-up and the schedules of the
+timers. Everything else reads `app.settings`, which is the same object.
 """
 
 import json
@@ -9,6 +14,7 @@ import os
 import re
 from collections.abc import Mapping
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,213 +32,102 @@ MIB = 1024 * 1024
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Every setting, validated. Secrets are left out of the repr."""
 
-    redis: Annotated[
-        str,
-        Meta(
-            description="StackExchange.Redis connection string of the one Redis; the triggers and the app's own "
-            "client both use it. Database 0."
-        ),
-    ] = "127.0.0.1:6379"
-    audit_key: Annotated[
-        str,
-        Meta(
-            min_length=MIN_KEY_CHARS,
-            description="Secret under which session tokens become fingerprints and the audit log is signed. In Azure "
-            "the app refuses to start on the development value.",
-        ),
-    ] = DEVELOPMENT_AUDIT_KEY
-    audit_key_previous: Annotated[
-        str,
-        Meta(
-            description="The AUDIT_KEY before the present one, for as long as sessions from before the change live and "
-            "audit files from before it are verified; empty for none."
-        ),
-    ] = ""
-    audit_buffer: Annotated[
-        int,
-        Meta(
-            ge=1000,
-            description="Audit records that the stream in Redis keeps at the most (approximately) while storage "
-            "is away.",
-        ),
-    ] = 1_000_000
-    audit_schedule: Annotated[
-        str,
-        Meta(min_length=1, description="NCRONTAB schedule by which audit records are shipped to storage."),
-    ] = "0 * * * * *"
-    audit_refresh_min_s: Annotated[
-        float,
-        Meta(
-            ge=0,
-            description="Least time between two `refreshed` records of one session, in seconds: some clients move the "
-            "expiry with every request. Refreshes in between are counted, not recorded.",
-        ),
-    ] = 60
-    audit_pseudonymise_users: Annotated[
-        bool,
-        Meta(description="Whether user ids are recorded as keyed pseudonyms, not as they are."),
-    ] = False
-    expiry_schedule: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            description="NCRONTAB schedule by which sessions are looked at when they are due to expire; Redis' own "
-            "event can be minutes late.",
-        ),
-    ] = "*/5 * * * * *"
-    session_lost_after_s: Annotated[
-        float,
-        Meta(
-            ge=0,
-            description="How long the event that tells why a session is gone may still be on its way, in seconds; "
-            "after that its end is recorded as `lost`.",
-        ),
-    ] = 10
-    delete_lapsed_sessions: Annotated[
-        bool,
-        Meta(
-            description="Whether a session whose `expires` has passed while its key lives on is deleted. NextAuth "
-            "deletes it at the next read, so one that nobody reads stays for ever."
-        ),
-    ] = False
-    max_sessions_per_user: Annotated[
-        int,
-        Meta(ge=0, description="Sessions of one user past which each further one is recorded as a signal; 0 is off."),
-    ] = 0
-    revoke_tokens_on_last_logout: Annotated[
-        bool,
-        Meta(description="Whether the end of a user's last session deletes `fabric:user:{userId}:tokens`."),
-    ] = False
-    max_payload_bytes: Annotated[
-        int,
-        Meta(
-            ge=1024,
-            le=512 * MIB,
-            description="Largest batch or chart that is read; checked before reading. 8 MiB is about 100,000 readings. "
-            "Sessions are bounded by 256 KiB, or by this if it is less.",
-        ),
-    ] = 8 * MIB
-    lease_s: Annotated[
-        float,
-        Meta(
-            ge=0,
-            description="How long a claim on a batch holds without being renewed, in seconds; 0 is a quarter of "
-            "host.json's functionTimeout. A batch whose worker died is taken over after this.",
-        ),
-    ] = 0
-    work_timeout_s: Annotated[
-        float,
-        Meta(
-            gt=0,
-            description="How long the analysis of one batch or chart may take, in seconds, before it counts as failed "
-            "and is retried. It bounds how long one key can hold up the others of its reactor.",
-        ),
-    ] = 20
-    retry_base_s: Annotated[
-        float,
-        Meta(
-            gt=0,
-            description="Backoff of a failed key: the n-th retry waits a random time up to base * 2^(n-1) seconds.",
-        ),
-    ] = 2
-    retry_cap_s: Annotated[float, Meta(gt=0, description="Longest backoff, in seconds.")] = 300
-    retry_attempts: Annotated[
-        int, Meta(ge=1, le=30, description="Attempts that a key gets before it becomes a dead letter.")
-    ] = 6
-    retry_schedule: Annotated[
-        str, Meta(min_length=1, description="NCRONTAB schedule by which retries that are due are made.")
-    ] = "*/5 * * * * *"
-    dead_letters_max: Annotated[
-        int,
-        Meta(
-            ge=1, le=100_000, description="Dead letters kept at the most; the oldest go first. Each is kept for 7 days."
-        ),
-    ] = 10_000
-    dead_letters_max_bytes: Annotated[
-        int, Meta(ge=1024, description="Bytes of dead letters (compressed) kept at the most; the oldest go first.")
-    ] = 256 * MIB
-    sweep_schedule: Annotated[
-        str,
-        Meta(min_length=1, description="NCRONTAB schedule of the sweep, which finds what no event told of."),
-    ] = "*/30 * * * * *"
-    burst_sweep: Annotated[
-        bool,
-        Meta(description="Whether a function whose messages queue up sweeps its keys in bulk until it has caught up."),
-    ] = True
-    anomaly_threshold: Annotated[
-        float,
-        Meta(
-            gt=0,
-            description="Modified z-score past which a reading is an anomaly (Iglewicz and Hoaglin: 3.5).",
-        ),
-    ] = 3.5
-    baseline_min_samples: Annotated[
-        int,
-        Meta(
-            ge=1,
-            description="Samples that a metric's rolling baseline needs before readings are scored against it; below "
-            "that a batch is scored against itself.",
-        ),
-    ] = 100
-    baseline_max_age_s: Annotated[
-        float,
-        Meta(
-            ge=0,
-            description="Age of the copy of the baseline that a worker scores with, in seconds; 0 reads it anew.",
-        ),
-    ] = 1.0
-    chart_max_points: Annotated[
-        int,
-        Meta(
-            ge=3,
-            le=100_000,
-            description="Points per series in a chart cache; more are downsampled to it (LTTB).",
-        ),
-    ] = 500
-    chart_queries: Annotated[
-        dict[Annotated[str, Meta(min_length=1)], list[str]],
-        Meta(
-            description="Query caches that depend on charts, as JSON: query id to globs over the chart id, or over "
-            "chartId:dataType where the glob has a ':'. A refreshed chart deletes them."
-        ),
-    ] = msgspec.field(default_factory=lambda: {"plant-overview": ["*"]})
-    debug_endpoint_enabled: Annotated[
-        bool,
-        Meta(
-            description="Whether `GET /api/debug/session` answers: counts and masked keys, and a user's sessions and "
-            "tokens by when they end, never what they are."
-        ),
-    ] = False
+    redis: str = "127.0.0.1:6379"
+    """StackExchange.Redis connection string of the one Redis, for the triggers and for the app's own client. Database
+    0."""
+    audit_key: Annotated[str, Meta(min_length=MIN_KEY_CHARS)] = DEVELOPMENT_AUDIT_KEY
+    """Secret that turns session tokens into fingerprints and signs the audit log. In Azure the app refuses to start
+    with the development value."""
+    audit_key_previous: str = ""
+    """The AUDIT_KEY before the present one, while sessions from before the change live and audit files from before it
+    are verified; empty for none."""
+    audit_buffer: Annotated[int, Meta(ge=1000)] = 1_000_000
+    """Audit records (approximately) that the stream in Redis keeps at most while storage is away."""
+    audit_schedule: Annotated[str, Meta(min_length=1)] = "0 * * * * *"
+    """NCRONTAB schedule of the export of audit records to storage."""
+    audit_refresh_min_s: Annotated[float, Meta(ge=0)] = 60
+    """Minimum time between two `refreshed` records of one session, in seconds: some clients move the expiry with every
+    request. Refreshes in between are counted, not recorded."""
+    audit_pseudonymise_users: bool = False
+    """Whether user ids are recorded as keyed pseudonyms."""
+    expiry_schedule: Annotated[str, Meta(min_length=1)] = "*/5 * * * * *"
+    """NCRONTAB schedule of the check of sessions that are due to expire; Redis' own event can be minutes late."""
+    session_lost_after_s: Annotated[float, Meta(ge=0)] = 10
+    """How long to wait for the event that tells why a session is gone, in seconds; after that its end is recorded as
+    `lost`."""
+    delete_lapsed_sessions: bool = False
+    """Whether to delete a session whose key still exists after its `expires`. NextAuth deletes it at the next read, so
+    a session that is never read stays for ever."""
+    max_sessions_per_user: Annotated[int, Meta(ge=0)] = 0
+    """Sessions of one user above which each further session is recorded as a signal; 0 is off."""
+    revoke_tokens_on_last_logout: bool = False
+    """Whether the end of a user's last session deletes `fabric:user:{userId}:tokens`."""
+    max_payload_bytes: Annotated[int, Meta(ge=1024, le=512 * MIB)] = 8 * MIB
+    """Largest batch or chart that is read; checked before reading. 8 MiB is about 100,000 readings. Sessions are
+    limited to 256 KiB, or to this if it is less."""
+    lease_s: Annotated[float, Meta(ge=0)] = 0
+    """How long a claim on a batch holds without renewal, in seconds; 0 is a quarter of host.json's functionTimeout.
+    After this, another worker takes over the batch of a worker that died."""
+    work_timeout_s: Annotated[float, Meta(gt=0)] = 20
+    """How long the analysis of one batch or chart may take, in seconds, before it counts as failed and is retried.
+    Limits how long one key can delay the others of its reactor."""
+    retry_base_s: Annotated[float, Meta(gt=0)] = 2
+    """Backoff of a failed key: the n-th retry waits a random time up to base * 2^(n-1) seconds."""
+    retry_cap_s: Annotated[float, Meta(gt=0)] = 300
+    """Longest backoff, in seconds."""
+    retry_attempts: Annotated[int, Meta(ge=1, le=30)] = 6
+    """Attempts for a key before it becomes a dead letter."""
+    retry_schedule: Annotated[str, Meta(min_length=1)] = "*/5 * * * * *"
+    """NCRONTAB schedule of the retries that are due."""
+    dead_letters_max: Annotated[int, Meta(ge=1, le=100_000)] = 10_000
+    """Dead letters kept at most; the oldest are dropped first. Each is kept for 7 days."""
+    dead_letters_max_bytes: Annotated[int, Meta(ge=1024)] = 256 * MIB
+    """Bytes of dead letters (compressed) kept at most; the oldest are dropped first."""
+    sweep_schedule: Annotated[str, Meta(min_length=1)] = "*/30 * * * * *"
+    """NCRONTAB schedule of the sweep, which finds keys whose events were lost."""
+    burst_sweep: bool = True
+    """Whether a function whose messages queue up scans its keys in bulk until it has caught up."""
+    anomaly_threshold: Annotated[float, Meta(gt=0)] = 3.5
+    """Modified z-score above which a reading is an anomaly (Iglewicz and Hoaglin: 3.5)."""
+    baseline_min_samples: Annotated[int, Meta(ge=1)] = 100
+    """Samples that a metric's rolling baseline needs before readings are scored against it; below that a batch is
+    scored against itself."""
+    baseline_max_age_s: Annotated[float, Meta(ge=0)] = 1.0
+    """Maximum age of a worker's copy of the baseline, in seconds; 0 reads it for every batch."""
+    chart_max_points: Annotated[int, Meta(ge=3, le=100_000)] = 500
+    """Points per series in a chart cache; longer series are downsampled to this (LTTB)."""
+    chart_queries: dict[Annotated[str, Meta(min_length=1)], list[str]] = msgspec.field(
+        default_factory=lambda: {"plant-overview": ["*"]}
+    )
+    """Query caches that depend on charts, as JSON: query id to globs over the chart id, or over chartId:dataType where
+    the glob has a ':'. A refreshed chart deletes them."""
+    debug_endpoint_enabled: bool = False
+    """Whether `GET /api/debug/session` answers: counts and masked keys; for a user, when sessions and tokens end, never
+    their content."""
 
     function_timeout_s: float = 0
-    """The platform's functionTimeout, from host.json or its override; no setting of its own."""
+    """The platform's functionTimeout, from host.json or its override; not a setting of the app."""
     storage: str = ""
-    """The platform's storage account: a connection string, or the URL of its blob service where an identity signs in.
-    From AzureWebJobsStorage or its identity-based form; no setting of its own. Empty where there is none."""
+    """The platform's storage account: a connection string, or the URL of its blob service for sign-in by identity. From
+    AzureWebJobsStorage or its identity-based form; not a setting of the app. Empty for none."""
     storage_client_id: str = ""
-    """Client id of the user-assigned identity for it; empty for the default credential."""
+    """Client id of the user-assigned identity for storage; empty for the default credential."""
     application_insights: str = ""
-    """APPLICATIONINSIGHTS_CONNECTION_STRING; empty where nothing is sent there."""
+    """APPLICATIONINSIGHTS_CONNECTION_STRING; empty to send no telemetry."""
     worker_exports: bool = False
-    """Whether the worker library itself sends telemetry there (PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY)."""
+    """Whether the worker library sends telemetry itself (PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY)."""
 
     @property
     def lease_ms(self) -> int:
         return round((self.lease_s or self.function_timeout_s / 4) * 1000)
 
     def __repr__(self) -> str:
-        shown = (f"{name}={'***' if name in SECRET else getattr(self, name)!r}" for name in self.__struct_fields__)
-        return f"Settings({', '.join(shown)})"
+        fields = (f"{name}={'***' if name in SECRET else getattr(self, name)!r}" for name in self.__struct_fields__)
+        return f"Settings({', '.join(fields)})"
 
 
 SECRET = frozenset({"redis", "audit_key", "audit_key_previous", "storage", "application_insights"})
-_OF_THE_PLATFORM = (
-    "function_timeout_s",
-    "storage",
-    "storage_client_id",
-    "application_insights",
-    "worker_exports",
-)
+_OF_THE_PLATFORM = ("function_timeout_s", "storage", "storage_client_id", "application_insights", "worker_exports")
 
 _HOST_JSON = Path(__file__).parent.parent / "host.json"
 _FUNCTION_TIMEOUT_OVERRIDE = "AzureFunctionsJobHost__functionTimeout"
@@ -240,19 +135,19 @@ _TIME_SPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})")
 
 
 def names() -> tuple[str, ...]:
-    """The fields that are settings."""
+    """The fields that are settings of the app."""
     return tuple(name for name in Settings.__struct_fields__ if name not in _OF_THE_PLATFORM)
 
 
 def variable(field_name: str) -> str:
-    """The environment variable of a field: upper case, but for `Redis`, which is also the triggers' connection."""
+    """The environment variable of a field: its name in upper case, except `Redis`, the triggers' connection."""
     return "Redis" if field_name == "redis" else field_name.upper()
 
 
 def parse(environ: Mapping[str, str]) -> Settings:
     """Settings from environment variables; an empty value means the default.
 
-    Raises ConfigurationError that lists all faults at once, each with its variable and without secret values.
+    Raises ConfigurationError, which lists all faults, each with its variable and without secret values.
     """
     values: dict[str, Any] = {}
     faults: list[str] = []
@@ -285,14 +180,14 @@ def parse(environ: Mapping[str, str]) -> Settings:
     except ConfigurationError as fault:
         faults.append(str(fault))
     if "WEBSITE_INSTANCE_ID" in environ and settings.audit_key == DEVELOPMENT_AUDIT_KEY:
-        faults.append("AUDIT_KEY: has to be set to a secret of your own in Azure, not left at its development value")
+        faults.append("AUDIT_KEY: must be set to a secret in Azure; it has its development value")
     if faults:
         raise ConfigurationError("; ".join(faults))
     return settings
 
 
 def _contradictions(settings: Settings) -> list[str]:
-    """Settings that cannot hold together."""
+    """Settings that contradict each other."""
     timeout_s, faults = settings.function_timeout_s, []
     if 0 < settings.lease_s < 0.01:
         faults.append(f"LEASE_S ({settings.lease_s:g}) is below 0.01; 0 is a quarter of functionTimeout")
@@ -303,17 +198,15 @@ def _contradictions(settings: Settings) -> list[str]:
     for name in ("sweep_schedule", "retry_schedule", "expiry_schedule", "audit_schedule"):
         text = getattr(settings, name)
         if len(text.split()) != 6 and not _TIME_SPAN.fullmatch(text):
-            faults.append(f"{variable(name)}: neither an NCRONTAB expression of six fields nor hh:mm:ss")
+            faults.append(f"{variable(name)}: expected an NCRONTAB expression of six fields, or hh:mm:ss")
     if settings.retry_base_s > settings.retry_cap_s:
         faults.append(f"RETRY_BASE_S ({settings.retry_base_s:g}) is above RETRY_CAP_S ({settings.retry_cap_s:g})")
     if settings.audit_key_previous and len(settings.audit_key_previous) < MIN_KEY_CHARS:
         faults.append(f"AUDIT_KEY_PREVIOUS: has fewer than {MIN_KEY_CHARS} characters")
     if settings.audit_key_previous == settings.audit_key:
-        faults.append("AUDIT_KEY_PREVIOUS: is the same as AUDIT_KEY")
+        faults.append("AUDIT_KEY_PREVIOUS: must differ from AUDIT_KEY")
     if settings.revoke_tokens_on_last_logout and settings.audit_pseudonymise_users:
-        faults.append(
-            "REVOKE_TOKENS_ON_LAST_LOGOUT: needs the user ids, which are not kept with AUDIT_PSEUDONYMISE_USERS"
-        )
+        faults.append("REVOKE_TOKENS_ON_LAST_LOGOUT: needs user ids, which AUDIT_PSEUDONYMISE_USERS does not keep")
     if settings.dead_letters_max_bytes < settings.max_payload_bytes:
         faults.append(
             f"DEAD_LETTERS_MAX_BYTES ({settings.dead_letters_max_bytes}) is below MAX_PAYLOAD_BYTES "
@@ -323,7 +216,7 @@ def _contradictions(settings: Settings) -> list[str]:
 
 
 def _storage(environ: Mapping[str, str]) -> tuple[str, str]:
-    """The storage account as the host finds it, and the client id of the identity that signs in to it."""
+    """The storage account as the host looks it up, and the client id of the identity that signs in to it."""
     name = "AzureWebJobsStorage"
     if text := environ.get(name, "").strip():
         return text, ""
@@ -335,25 +228,35 @@ def _storage(environ: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _function_timeout_s(environ: Mapping[str, str]) -> float:
-    """functionTimeout as the host reads it. Raises ConfigurationError where it is not finite: a hung handler would
-    block its lane for ever."""
+    """functionTimeout as the host reads it.
+
+    Raises ConfigurationError for one that is not finite: a hung handler would block its lane for ever.
+    """
     text = environ.get(_FUNCTION_TIMEOUT_OVERRIDE)
     if text is None:
         text = str(json.loads(_HOST_JSON.read_text(encoding="utf-8")).get("functionTimeout"))
-    found = _TIME_SPAN.fullmatch(text)
-    if found is None:
-        raise ConfigurationError(f"functionTimeout: {text!r} is no finite time span hh:mm:ss")
-    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    match = _TIME_SPAN.fullmatch(text)
+    if match is None:
+        raise ConfigurationError(f"functionTimeout: {text!r} is not a finite time span hh:mm:ss")
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
 
 @cache
 def current() -> Settings:
-    """The settings of this process, read once."""
+    """The settings of this process, read once from its environment variables. Raises ConfigurationError."""
     return parse(os.environ)
 
 
 def description(field_name: str) -> str:
-    """What a setting is for, as its field says."""
-    annotation = Settings.__annotations__[field_name]
-    return next(meta.description or "" for meta in annotation.__metadata__ if isinstance(meta, Meta))
+    """The docstring of a setting. Reads this module's source: for the documentation, not for the running app."""
+    import ast
+    import inspect
+
+    (definition,) = ast.parse(inspect.getsource(Settings)).body
+    for field, docstring in pairwise(definition.body if isinstance(definition, ast.ClassDef) else ()):
+        match field, docstring:
+            case ast.AnnAssign(target=ast.Name(id=name)), ast.Expr(value=ast.Constant(value=str(text))):
+                if name == field_name:
+                    return " ".join(text.split())
+    raise KeyError(field_name)

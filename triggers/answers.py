@@ -1,4 +1,4 @@
-"""What every HTTP function does: JSON answers, faults told as such, parameters checked."""
+"""Shared by all HTTP functions: JSON answers, errors as answers, checked parameters."""
 
 import functools
 import re
@@ -18,7 +18,7 @@ type Handler = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
 
 class Refusal(Exception):
-    """A request that is answered with an error: its status, and why in a few words that hold no input."""
+    """A request that is answered with an error: the status, and the reason in a few words without input."""
 
     def __init__(self, status: int, reason: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(reason)
@@ -26,7 +26,7 @@ class Refusal(Exception):
         self.headers = headers or {}
 
 
-def answered(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
+def json_answer(document: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> func.HttpResponse:
     """`document`, anything that msgspec encodes, as JSON."""
     body = msgspec.json.encode(document)
     return func.HttpResponse(
@@ -35,7 +35,8 @@ def answered(document: Any, status: int = 200, headers: Mapping[str, str] | None
 
 
 def answering(handler: Handler) -> Handler:
-    """A handler that raises nothing: what goes wrong is an answer, and told without what a message may quote."""
+    """A handler that raises nothing: errors become answers, without the text of the exception, which may quote
+    input."""
 
     @functools.wraps(handler)
     async def answer(req: func.HttpRequest) -> func.HttpResponse:
@@ -44,43 +45,43 @@ def answering(handler: Handler) -> Handler:
         try:
             return await handler(req)
         except Refusal as refusal:
-            return answered({"error": str(refusal)}, refusal.status, refusal.headers)
+            return json_answer({"error": str(refusal)}, refusal.status, refusal.headers)
         except FileNotFoundError:
-            return answered({"error": "a file of the app is missing"}, 500)
-        except ResponseError as fault:
-            return answered({"error": f"Redis refuses: {type(fault).__name__}"}, 503)
-        except (RedisError, OSError) as fault:
-            telemetry.outage("Redis", fault)
-            return answered({"error": f"Redis does not answer: {type(fault).__name__}"}, 503)
-        except Exception as fault:
-            place = traceback.extract_tb(fault.__traceback__)[-1]
+            return json_answer({"error": "a file of the app is missing"}, 500)
+        except ResponseError as error:
+            return json_answer({"error": f"Redis refuses: {type(error).__name__}"}, 503)
+        except (RedisError, OSError) as error:
+            telemetry.outage("Redis", error)
+            return json_answer({"error": f"Redis does not answer: {type(error).__name__}"}, 503)
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"{PurePath(place.filename).name}:{place.lineno}"
-            telemetry.logger.error("%s failed: %s at %s", handler.__name__, type(fault).__name__, where)
-            return answered({"error": f"failed: {type(fault).__name__}"}, 500)
+            telemetry.logger.error("%s failed: %s at %s", handler.__name__, type(error).__name__, where)
+            return json_answer({"error": f"failed: {type(error).__name__}"}, 500)
 
     return answer
 
 
-def whole(req: func.HttpRequest, name: str, default: int, *, most: int) -> int:
-    """A parameter of the query that is a number from 1 to `most`. Raises Refusal."""
+def integer_parameter(req: func.HttpRequest, name: str, default: int, *, maximum: int) -> int:
+    """A query parameter that is an integer from 1 to `maximum`. Raises Refusal."""
     text: str | None = req.params.get(name)
     if text is None:
         return default
-    if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= most:
-        raise Refusal(400, f"{name} has to be a whole number from 1 to {most}")
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= maximum:
+        raise Refusal(400, f"{name} must be an integer from 1 to {maximum}")
     return int(text)
 
 
-def one_of(req: func.HttpRequest, name: str, values: Collection[str]) -> str | None:
-    """A parameter of the query that is one of `values`, None where it is not given. Raises Refusal."""
+def choice_parameter(req: func.HttpRequest, name: str, values: Collection[str]) -> str | None:
+    """A query parameter that is one of `values`; None where it is missing. Raises Refusal."""
     text: str | None = req.params.get(name)
     if text is not None and text not in values:
-        raise Refusal(400, f"{name} has to be one of: {', '.join(values)}")
+        raise Refusal(400, f"{name} must be one of: {', '.join(values)}")
     return text
 
 
-def text_of(req: func.HttpRequest, name: str, *, most: int) -> str | None:
-    """A parameter of the query of up to `most` characters, None where it is not given. Raises Refusal."""
+def text_parameter(req: func.HttpRequest, name: str, *, max_chars: int) -> str | None:
+    """A query parameter of up to `max_chars` characters; None where it is missing. Raises Refusal."""
     text: str | None = req.params.get(name)
     if text is None:
         return None
@@ -88,6 +89,6 @@ def text_of(req: func.HttpRequest, name: str, *, most: int) -> str | None:
         text.encode()
     except UnicodeEncodeError:
         raise Refusal(400, f"{name} is not UTF-8") from None
-    if len(text) > most:
-        raise Refusal(400, f"{name} is longer than {most} characters")
+    if len(text) > max_chars:
+        raise Refusal(400, f"{name} is longer than {max_chars} characters")
     return text

@@ -1,6 +1,6 @@
-"""The HTTP functions for people, probes and scripts: health, statistics, debugging, dead letters.
+"""The HTTP functions: health, statistics, debugging, dead letters.
 
-shared/operations/openapi.py describes them all, and GET /api/openapi.json with it.
+shared/operations/openapi.py describes them; GET /api/openapi.json returns the description.
 """
 
 import asyncio
@@ -14,30 +14,38 @@ from shared.app import current_app
 from shared.errors import KeyspaceError
 from shared.reactor import Source
 from shared.registry import NAMES, REACTORS
-from triggers.answers import HEADERS, Refusal, answered, answering, one_of, text_of, whole
+from triggers.answers import (
+    HEADERS,
+    Refusal,
+    answering,
+    choice_parameter,
+    integer_parameter,
+    json_answer,
+    text_parameter,
+)
 
 blueprint = func.Blueprint()
 
 HEALTH_EVERY_S = 1.0
-"""How long an anonymous answer about health holds: whoever asks, Redis is asked no more often."""
+"""How long an anonymous health answer is reused: bounds the load that anonymous requests put on Redis."""
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
 class _Status:
-    """The app's status as of a moment ago."""
+    """The app's status, cached for HEALTH_EVERY_S."""
 
     def __init__(self) -> None:
-        self._at_s = float("-inf")
+        self._checked_s = float("-inf")
         self._status = ""
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
 
     async def current(self) -> str:
         from shared.operations.health import check_app
 
-        async with self._turn:
-            if time.monotonic() - self._at_s >= HEALTH_EVERY_S:
+        async with self._lock:
+            if time.monotonic() - self._checked_s >= HEALTH_EVERY_S:
                 self._status = (await check_app(current_app())).status
-                self._at_s = time.monotonic()
+                self._checked_s = time.monotonic()
             return self._status
 
 
@@ -48,48 +56,48 @@ _status = _Status()
 @blueprint.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 @answering
 async def health(req: func.HttpRequest) -> func.HttpResponse:
-    """200 when events can flow, 503 when they cannot; nothing else, for whoever asks."""
+    """200 when events can flow, 503 when they cannot. Anonymous, so it answers with the status only."""
     status = await _status.current()
-    return answered({"status": status}, 503 if status == "failed" else 200)
+    return json_answer({"status": status}, 503 if status == "failed" else 200)
 
 
 @blueprint.function_name("health_details")
 @blueprint.route(route="health/details", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
 @answering
 async def health_details(req: func.HttpRequest) -> func.HttpResponse:
-    """The same with the reasons, and what they follow from."""
+    """The status with the reasons and the figures behind them."""
     from shared.operations.health import check_app
 
-    found = await check_app(current_app())
-    return answered(found.as_dict(), 503 if found.status == "failed" else 200)
+    report = await check_app(current_app())
+    return json_answer(report.as_dict(), 503 if report.status == "failed" else 200)
 
 
 @blueprint.function_name("stats")
 @blueprint.route(route="stats", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
 @answering
 async def stats(req: func.HttpRequest) -> func.HttpResponse:
-    """What all instances did in the last minutes, minute by minute."""
+    """Activity of all instances in the last minutes, by minute."""
     from shared.operations import activity
 
-    minutes = whole(req, "minutes", 60, most=activity.MAX_MINUTES)
-    return answered(await activity.read(current_app(), minutes))
+    minutes = integer_parameter(req, "minutes", 60, maximum=activity.MAX_MINUTES)
+    return json_answer(await activity.read(current_app(), minutes))
 
 
 @blueprint.function_name("debug_session")
 @blueprint.route(route="debug/session", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
 @answering
 async def debug_session(req: func.HttpRequest) -> func.HttpResponse:
-    """Keys by namespace, masked, and what there is of a user. Off unless DEBUG_ENDPOINT_ENABLED."""
+    """Keys by namespace, masked, and a user's sessions and tokens. Off unless DEBUG_ENDPOINT_ENABLED."""
     app = current_app()
     if not app.settings.debug_endpoint_enabled:
         raise Refusal(404, "the debug endpoint is off; DEBUG_ENDPOINT_ENABLED=true turns it on")
     from shared.operations import debug, stored_census
 
-    found = await debug.report(app, text_of(req, "userId", most=debug.MAX_USER_CHARS))
-    if found is None:
+    report = await debug.report(app, text_parameter(req, "userId", max_chars=debug.MAX_USER_CHARS))
+    if report is None:
         wait_s = await stored_census.due_in_s(app)
-        raise Refusal(429, "the keys are not counted yet", {"Retry-After": str(wait_s)})
-    return answered(found)
+        raise Refusal(429, "there is no census of the keys yet", {"Retry-After": str(wait_s)})
+    return json_answer(report)
 
 
 @blueprint.function_name("dead_letters")
@@ -100,49 +108,51 @@ async def dead_letters(req: func.HttpRequest) -> func.HttpResponse:
     from shared.delivery.dead_letters import MAX_PAGE
     from shared.operations import monitor_document
 
-    reactor = one_of(req, "reactor", NAMES)
+    reactor = choice_parameter(req, "reactor", NAMES)
     cursor: str | None = req.params.get("cursor")
     if cursor is not None and not re.fullmatch(monitor_document.CURSOR, cursor):
-        raise Refusal(400, "the cursor is none of this list's")
-    limit = whole(req, "limit", 50, most=MAX_PAGE)
-    return answered(await monitor_document.letters(current_app(), reactor=reactor, cursor=cursor or None, limit=limit))
+        raise Refusal(400, "not a cursor of this list")
+    limit = integer_parameter(req, "limit", 50, maximum=MAX_PAGE)
+    return json_answer(
+        await monitor_document.letters(current_app(), reactor=reactor, cursor=cursor or None, limit=limit)
+    )
 
 
 @blueprint.function_name("replay_dead_letter")
 @blueprint.route(route="events/dead/{id}/replay", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
 @answering
 async def replay_dead_letter(req: func.HttpRequest) -> func.HttpResponse:
-    """Try a letter again. It goes when there is an effect, and stays otherwise."""
+    """Replay a letter. It is removed when its effect is in place, and stays otherwise."""
     from shared.delivery import dead_letters, replay
 
     app, letter_id, started_s = current_app(), _letter_id(req), time.perf_counter()
     try:
         letter = await dead_letters.get(app, letter_id)
-    except KeyspaceError as fault:  # written over by another application
-        raise Refusal(409, str(fault)) from None
+    except KeyspaceError as error:  # another application has written over it
+        raise Refusal(409, str(error)) from None
     if letter is None:
-        raise _unknown()
+        raise _no_such_letter()
     if letter.reactor not in NAMES:
-        raise Refusal(409, "the letter is of a reactor that does not replay")
+        raise Refusal(409, "no reactor of this app replays the letter")
     try:
         outcome = await replay.replay(app, REACTORS, letter_id)
-    except KeyspaceError:  # somebody removed it meanwhile, or wrote over it
-        raise _unknown() from None
+    except KeyspaceError:  # it was removed or written over meanwhile
+        raise _no_such_letter() from None
     duration_ms = (time.perf_counter() - started_s) * 1000
     telemetry.record("replay_dead_letter", letter.reactor, Source.REPLAY, outcome, duration_ms, app.settings.audit_key)
     removed = await dead_letters.get(app, letter_id) is None
-    return answered({"id": letter_id, "outcome": outcome.result, "reason": outcome.detail, "removed": removed})
+    return json_answer({"id": letter_id, "outcome": outcome.result, "reason": outcome.detail, "removed": removed})
 
 
 @blueprint.function_name("discard_dead_letter")
 @blueprint.route(route="events/dead/{id}/discard", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
 @answering
 async def discard_dead_letter(req: func.HttpRequest) -> func.HttpResponse:
-    """Remove a letter for good."""
+    """Remove a letter permanently."""
     from shared.delivery import dead_letters
 
     if not await dead_letters.discard(current_app(), _letter_id(req)):
-        raise _unknown()
+        raise _no_such_letter()
     return func.HttpResponse(status_code=204, headers=HEADERS)
 
 
@@ -150,18 +160,18 @@ async def discard_dead_letter(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 @answering
 async def openapi(req: func.HttpRequest) -> func.HttpResponse:
-    """The description of all HTTP functions."""
+    """The OpenAPI document of all HTTP functions."""
     from shared.operations import openapi
 
-    return answered(openapi.document())
+    return json_answer(openapi.document())
 
 
 def _letter_id(req: func.HttpRequest) -> str:
     letter_id: str = req.route_params.get("id", "")
     if not _ID.fullmatch(letter_id):
-        raise _unknown()
+        raise _no_such_letter()
     return letter_id
 
 
-def _unknown() -> Refusal:
+def _no_such_letter() -> Refusal:
     return Refusal(404, "there is no such dead letter")

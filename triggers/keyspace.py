@@ -1,7 +1,7 @@
 """The Redis triggers: a function per reactor of shared/registry.py.
 
-Each parses its event, drops what changes nothing, and passes the key to its reactor. When messages queue up,
-shared/intake/burst.py takes them together, and scans the reactor's keys in bulk.
+Each parses its event, drops events that change nothing, and passes the key to its reactor. When messages queue up,
+shared/intake/burst.py takes them together and scans the reactor's keys in bulk.
 """
 
 import time
@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 
 import azure.functions as func
 
-from shared import settings, telemetry
+from shared import telemetry
 from shared.app import current_app
 from shared.errors import MalformedEvent
 from shared.intake.burst import Burst
@@ -28,23 +28,24 @@ async def _handle(burst: Burst, message: str, invocation: func.Context) -> None:
     with tracing.span(burst.reactor.function):
         if event := _relevant_event(burst.reactor, message, started_s):
             await burst.take(current_app(), event, started_s)
-    if burst.due and settings.current().burst_sweep:
-        await burst.scan_slice(current_app())
+    app = current_app()
+    if burst.due and app.settings.burst_sweep:
+        await burst.scan_slice(app)
     burst.lane.end(time.perf_counter())
 
 
 def _relevant_event(reactor: Reactor, message: str, started_s: float) -> KeyEvent | None:
-    """The event in a message, if it can change the reactor's effect; any other ends here."""
+    """The event in a message; None for one that is malformed or cannot change the reactor's effect."""
     try:
         event = parse_event(message)
-    except MalformedEvent as fault:
-        telemetry.malformed(reactor.function, fault)
+    except MalformedEvent as error:
+        telemetry.malformed(reactor.function, error)
         return None
     if event.cause not in reactor.inert:
         return event
     outcome = ignored(event.key, "the event changes nothing")
     duration_ms = (time.perf_counter() - started_s) * 1000
-    audit_key = settings.current().audit_key
+    audit_key = current_app().settings.audit_key
     telemetry.record(reactor.function, reactor.name, Source.EVENT, outcome, duration_ms, audit_key, event=event.name)
     return None
 
@@ -60,7 +61,7 @@ def _function(reactor: Reactor) -> Callable[[str, func.Context], Awaitable[None]
 
 
 for _reactor in REACTORS:
-    # The host picks the binding's constructor by the properties that are present, so each of them is spelled out.
+    # The host chooses the binding's constructor by the properties that are present, so all of them are spelled out.
     _trigger = blueprint.generic_trigger(
         arg_name="message",
         type="redisPubSubTrigger",

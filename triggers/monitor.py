@@ -1,4 +1,4 @@
-"""The monitor page: the page itself and its files, which hold no data and are for anybody, and what it shows."""
+"""The monitor page: the page and its files, which are anonymous and hold no data, and its data, which need a key."""
 
 import hashlib
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import azure.functions as func
 
 from shared.app import current_app
-from triggers.answers import HEADERS, Refusal, answered, answering
+from triggers.answers import HEADERS, Refusal, answering, json_answer
 
 blueprint = func.Blueprint()
 
@@ -35,8 +35,8 @@ class Asset:
 @blueprint.route(route="monitor", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 @answering
 async def monitor(req: func.HttpRequest) -> func.HttpResponse:
-    """The page, without data: it asks for the function key and gets them with it."""
-    if urlsplit(req.url).path.endswith("/"):  # where the page's relative addresses would lead nowhere
+    """The page, without data: it asks for the function key and requests the data with it."""
+    if urlsplit(req.url).path.endswith("/"):  # the page's relative addresses would not resolve
         return func.HttpResponse(status_code=308, headers=HEADERS | {"Location": "../monitor"})
     headers = HEADERS | {"Content-Security-Policy": _POLICY, "Referrer-Policy": "no-referrer"}
     return func.HttpResponse(_page(), mimetype="text/html", headers=headers)
@@ -46,7 +46,7 @@ async def monitor(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="monitor/{file}", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 @answering
 async def monitor_file(req: func.HttpRequest) -> func.HttpResponse:
-    """A script or style of the page, by its exact name; asked for anew each time, sent when it is another."""
+    """A script or style of the page, by its exact name. Browsers revalidate it on each load (ETag)."""
     asset = assets().get(req.route_params.get("file", ""))
     if asset is None:
         raise Refusal(404, "the monitor page has no such file")
@@ -60,10 +60,10 @@ async def monitor_file(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="monitor/data", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
 @answering
 async def monitor_data(req: func.HttpRequest) -> func.HttpResponse:
-    """Everything that the page shows, as one document."""
+    """All data of the page, as one document."""
     from shared.operations import monitor_document
 
-    return answered(await monitor_document.monitor(current_app()))
+    return json_answer(await monitor_document.monitor(current_app()))
 
 
 @cache
@@ -73,11 +73,11 @@ def _page() -> bytes:
 
 @cache
 def assets() -> dict[str, Asset]:
-    """What the page may load, by name: the scripts and styles beside it, and nothing else of the folder."""
-    found = {}
+    """The files that the page may load, by name: scripts and styles of its folder, no others."""
+    assets_by_name = {}
     for path in _FOLDER.iterdir():
         if path.suffix in _TYPES:
             content = path.read_bytes()
             digest = hashlib.sha256(content).hexdigest()[:32]
-            found[path.name] = Asset(content, _TYPES[path.suffix], f'"{digest}"')
-    return found
+            assets_by_name[path.name] = Asset(content, _TYPES[path.suffix], f'"{digest}"')
+    return assets_by_name

@@ -1,8 +1,8 @@
-"""The timers: the sweep, which makes certain what the events made fast; the retries of what failed; the sessions that
-are due to expire; the audit log on its way to storage.
+"""The timers: the sweep, which finds keys whose events were lost; retries; keys whose own time has come, such as
+sessions that expire; the export of the audit log to storage.
 
-In Azure a timer runs on one instance; where each instance runs its own (the local host), the leases of the sweep, the
-export and whatever is due make that harmless.
+In Azure a timer runs on one instance. On the local host each instance runs its own; the leases of the sweep, the export
+and due keys make that harmless.
 """
 
 from collections.abc import Sequence
@@ -24,22 +24,22 @@ from shared.runtime import shutdown
 blueprint = func.Blueprint()
 
 MAX_BUDGET_S = 60.0
-"""Longest run; half of functionTimeout where that is less. The next run goes on where this one stopped."""
+"""Longest run; half of functionTimeout where that is less. The next run continues where this one stopped."""
 
 
 @dataclass
 class Watch:
-    """What the timers remember of Redis from run to run, to notice that events may have gone unheard.
+    """What the timers remember of Redis from run to run, to notice that events may have been lost.
 
-    `behind` says that they may have: at the start, when Redis was away from a timer or from any function since the last
-    run, and when it is another server process.
+    `behind` is set when they may have been: at the start, when Redis was away from a timer or any function since the
+    last run, and when the server process has changed.
     """
 
     behind: bool = True
     away: bool = False
     server: str | None = None
     outages: int = 0
-    """How many outages this process had seen by the last run."""
+    """Number of outages that this process had seen by the last run."""
 
     def reached(self, server: str, outages: int) -> None:
         if self.away or self.server not in {None, server} or outages != self.outages:
@@ -51,9 +51,9 @@ _watch = Watch()
 
 
 async def catch_up(app: App, reactors: Sequence[Reactor], watch: Watch, *, due: bool) -> None:
-    """Make the retries that are due; sweep when that is `due`, and at once when events may have gone unheard.
+    """Run the retries that are due. Sweep when the sweep is `due`, and at once when events may have been lost.
 
-    Redis being away is told once and raises nothing; the first run that reaches it again sweeps.
+    Raises nothing when Redis is away: the outage is logged once, and the first run that reaches Redis again sweeps.
     """
     from redis.exceptions import RedisError
 
@@ -67,15 +67,15 @@ async def catch_up(app: App, reactors: Sequence[Reactor], watch: Watch, *, due: 
             return
         anew, watch.behind = watch.behind, False
         report = await reconcile(app, reactors, budget_s=budget_s, anew=anew)
-        await _tell_backlog(app)
-    except (RedisError, OSError) as fault:
+        await _record_backlog(app)
+    except (RedisError, OSError) as error:
         watch.away = True
-        telemetry.outage("Redis", fault)
+        telemetry.outage("Redis", error)
     else:
         watch.behind |= anew and report.held_by_other
 
 
-async def _tell_backlog(app: App) -> None:
+async def _record_backlog(app: App) -> None:
     from shared.audit import state
 
     telemetry.backlog("retries", await retries.waiting(app))
@@ -87,7 +87,7 @@ def _budget_s(app: App) -> float:
     return min(app.settings.function_timeout_s / 2, MAX_BUDGET_S)
 
 
-# use_monitor would keep the schedule's state in the storage account; the platform does that from a minute on.
+# use_monitor would store the schedule's state in the storage account; the platform supports that from 1 minute on.
 
 
 @blueprint.function_name("sweep")
@@ -95,9 +95,9 @@ def _budget_s(app: App) -> float:
     arg_name="timer", schedule=settings.current().sweep_schedule, run_on_startup=True, use_monitor=False
 )
 async def run_sweep(timer: func.TimerRequest) -> None:
-    shutdown.before_exit(_export)  # here, since this one runs at the start already
+    shutdown.before_exit(_export)  # here because this timer runs at start-up
     await catch_up(current_app(), REACTORS, _watch, due=True)
-    batches.prepare_for_bursts()  # here, when the first sweep has left nothing to do
+    batches.prepare_for_bursts()  # here because the first sweep comes before any burst
 
 
 @blueprint.function_name("retry")
@@ -115,8 +115,8 @@ async def run_session_expiry(timer: func.TimerRequest) -> None:
     try:
         for reactor in REACTORS:
             await react_to_due(app, reactor, budget_s=_budget_s(app))
-    except (RedisError, OSError) as fault:
-        telemetry.outage("Redis", fault)
+    except (RedisError, OSError) as error:
+        telemetry.outage("Redis", error)
 
 
 @blueprint.function_name("audit_export")
@@ -133,7 +133,7 @@ async def _export() -> None:
 
     try:
         await export.export(app, budget_s=min(_budget_s(app), export.BUDGET_S))
-    except (RedisError, OSError) as fault:
-        telemetry.outage("Redis", fault)
-    except ConfigurationError as fault:  # each minute anew, until somebody sets it right
-        telemetry.logger.error("audit records stay in Redis: %s", fault)
+    except (RedisError, OSError) as error:
+        telemetry.outage("Redis", error)
+    except ConfigurationError as error:  # logged every minute until it is corrected
+        telemetry.logger.error("audit records stay in Redis: %s", error)

@@ -23,13 +23,13 @@ SOURCES: Final = tuple(source.value for source in Source)
 _OUTCOMES = frozenset(result.value for result in Result)
 _BUCKETS = frozenset(map(str, range(len(minute_counts.BUCKETS_MS))))
 _MAX_FIELDS = 1000
-"""Above what a minute of ours can have: per reactor 35 outcomes and two histograms of 57 buckets."""
+"""More than a minute can have: per reactor 35 outcomes and two histograms of 57 buckets."""
 _HALF_BUCKET = math.sqrt(minute_counts.BUCKETS_MS[0] / minute_counts.BUCKETS_MS[1])
-"""From a bucket's upper bound to its geometric middle."""
+"""Factor from a bucket's upper bound to its geometric middle."""
 
 
 class Percentiles(msgspec.Struct, frozen=True):
-    """Of `count` values, in ms, each exact to 15 %."""
+    """Percentiles of `count` values, in ms, each accurate to 15 %."""
 
     count: int
     p50: float
@@ -38,7 +38,7 @@ class Percentiles(msgspec.Struct, frozen=True):
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Of the `count` reactions of one minute, in ms, each exact to 15 %."""
+    """Percentiles of the `count` reactions of one minute, in ms, each accurate to 15 %."""
 
     count: int
     p50: float
@@ -46,11 +46,11 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 type Outcomes = dict[str, dict[str, dict[str, int]]]
-"""Reactor, source and outcome to how many."""
+"""Counts by reactor, source and outcome."""
 
 
 class Minute(msgspec.Struct, frozen=True):
-    """One minute; what did not happen in it is left out. `minute` is when it began."""
+    """One minute; counts of 0 are left out. `minute` is when it began."""
 
     minute: str
     outcomes: Outcomes
@@ -58,8 +58,8 @@ class Minute(msgspec.Struct, frozen=True):
 
 
 class Stats(msgspec.Struct, frozen=True):
-    """`minutes` oldest first, without gaps; the last one is still going on. `latency_ms` is how long reactions to
-    events took, `lag_ms` how long effects came after their writes, both over the whole range and by reactor."""
+    """`minutes` oldest first, without gaps; the last one is not over yet. `latency_ms` is the duration of reactions to
+    events, `lag_ms` the time from a write to its effect, both over the whole range and by reactor."""
 
     begin: str = msgspec.field(name="from")
     end: str = msgspec.field(name="to")
@@ -77,7 +77,7 @@ class _Counts:
         self.lag: defaultdict[str, Counter[int]] = defaultdict(Counter)
 
     def add(self, field: bytes, count: int) -> None:
-        """Add a field of a minute's hash; one that is none of ours is left out."""
+        """Add a field of a minute's hash; a field that this app does not write is ignored."""
         match _parse_field(field):
             case "n", reactor, source, outcome:
                 self.outcomes.setdefault(reactor, {}).setdefault(source, {})[outcome] = count
@@ -89,7 +89,8 @@ class _Counts:
 
 @lru_cache(maxsize=_MAX_FIELDS)
 def _parse_field(field: bytes) -> tuple[str, ...]:
-    """The words of a field; () for one that is none of ours. Every minute has much the same ones."""
+    """The words of a field; () for a field that this app does not write. Cached: fields repeat from minute to
+    minute."""
     match field.decode("latin-1").split(" "):
         case ["n", reactor, source, outcome] if reactor in NAMES and source in SOURCES and outcome in _OUTCOMES:
             return "n", reactor, source, outcome
@@ -99,7 +100,7 @@ def _parse_field(field: bytes) -> tuple[str, ...]:
 
 
 async def read(app: App, minutes: int = 60) -> Stats:
-    """The last `minutes` minutes (1 to MAX_MINUTES), the present one included: one round trip.
+    """The last `minutes` minutes (1 to MAX_MINUTES), the current one included, in one round trip.
 
     Raises what the Redis client raises.
     """
@@ -128,13 +129,13 @@ async def read(app: App, minutes: int = 60) -> Stats:
 
 
 def percentiles(histogram: Counter[int]) -> Percentiles:
-    """Of a histogram over minute_counts.BUCKETS_MS that is not empty: bucket to count."""
+    """Percentiles of a histogram (count by bucket of minute_counts.BUCKETS_MS). Raises ValueError for an empty one."""
     count = histogram.total()
     return Percentiles(count, *(_percentile_ms(histogram, count, share) for share in (0.5, 0.95, 0.99)))
 
 
 def _percentile_ms(histogram: Counter[int], count: int, share: float) -> float:
-    """By nearest rank: the middle of the first bucket up to which there are `share` of the values."""
+    """By nearest rank: the middle of the bucket that holds the value with this share of the values below it."""
     rank, seen = math.ceil(share * count), 0
     for bucket in sorted(histogram):
         seen += histogram[bucket]
@@ -156,6 +157,6 @@ def _minute(number: int, counts: _Counts) -> Minute:
     latency = {}
     for reactor in NAMES:
         if counts.latency[reactor].total():
-            found = percentiles(counts.latency[reactor])
-            latency[reactor] = Latency(found.count, found.p50, found.p99)
+            reactions = percentiles(counts.latency[reactor])
+            latency[reactor] = Latency(reactions.count, reactions.p50, reactions.p99)
     return Minute(iso_utc(number * 60, "seconds"), counts.outcomes, latency)

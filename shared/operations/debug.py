@@ -1,8 +1,8 @@
-"""What GET /api/debug/session tells: the keyspace by namespace, and what there is of one user. Never a secret."""
+"""The answer of GET /api/debug/session: the keyspace by namespace, and the sessions and tokens of one user. Holds no
+secret."""
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -16,12 +16,12 @@ from shared.store.refusals import is_wrong_type
 
 MAX_USER_CHARS = 256
 MAX_SESSIONS = 100
-"""Sessions that are listed of one user."""
+"""Sessions listed of one user."""
 _FINGERPRINT = re.compile(rb"[0-9a-f]{32}")
 
 
 class NamespaceReport(msgspec.Struct, frozen=True):
-    """One namespace: how many keys, by kind, and some of them, masked."""
+    """One namespace: the number of keys, by kind, and a sample of keys, masked."""
 
     namespace: str
     count: int
@@ -30,7 +30,7 @@ class NamespaceReport(msgspec.Struct, frozen=True):
 
 
 class KeyspaceReport(msgspec.Struct, frozen=True):
-    """All keys, `age_s` ago. When it is not complete, counts are estimated from the keys that were seen."""
+    """All keys, `age_s` ago. Where it is not complete, counts are extrapolated from the keys that were visited."""
 
     age_s: float
     complete: bool
@@ -38,21 +38,21 @@ class KeyspaceReport(msgspec.Struct, frozen=True):
 
 
 class UserSession(msgspec.Struct, frozen=True):
-    """A session: its fingerprint, as audit records have it, and when it ends; null for one that nothing ends."""
+    """A session: its fingerprint as in audit records, and its expiry; null for a session without one."""
 
     fingerprint: str
     expires: str | None
 
 
 class TokenEntry(msgspec.Struct, frozen=True):
-    """Whether there is an entry of tokens, and how long it stays; null without a TTL."""
+    """Whether tokens are stored, and for how long; null without a TTL."""
 
     exists: bool
     expires_in_s: float | None
 
 
 class UserReport(msgspec.Struct, frozen=True, rename="camel"):
-    """One user's sessions, the first MAX_SESSIONS to end of `sessionsTotal`, and tokens."""
+    """One user's tokens, and the MAX_SESSIONS of `sessionsTotal` sessions that end first."""
 
     sessions: list[UserSession]
     sessions_total: int
@@ -60,7 +60,7 @@ class UserReport(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """`user` is null where none was asked for."""
+    """`user` is null where the request names none."""
 
     keyspace: KeyspaceReport
     user: UserReport | None
@@ -69,7 +69,7 @@ class Report(msgspec.Struct, frozen=True):
 async def report(app: App, user_id: str | None) -> Report | None:
     """The keyspace, and one user; None while there is no census yet (see stored_census.due_in_s).
 
-    `user_id` has to be encodable as UTF-8. Raises what the Redis client raises.
+    `user_id` must be encodable as UTF-8. Raises what the Redis client raises.
     """
     taken = await stored_census.current(app)
     if taken is None:
@@ -87,37 +87,34 @@ async def report(app: App, user_id: str | None) -> Report | None:
 
 
 async def _user(app: App, user_id: str) -> UserReport:
-    """Sessions are kept under the id as it is, or under a pseudonym of either AUDIT_KEY."""
-    forms = [user_id, *(ring.pseudonym(user_id) for ring in app.keyrings)]
+    """Sessions are stored under the user id, or under its pseudonym of either AUDIT_KEY."""
+    names = [user_id, *(ring.pseudonym(user_id) for ring in app.keyrings)]
     pipeline = app.redis.pipeline(transaction=False)
-    for form in forms:
-        key = namespaces.build(namespaces.USER_SESSIONS, form)
+    for name in names:
+        key = namespaces.build(namespaces.USER_SESSIONS, name)
         pipeline.zcard(key)
         pipeline.zrange(key, 0, MAX_SESSIONS - 1, withscores=True)
     pipeline.pttl(namespaces.build(namespaces.USER_TOKENS, user_id))
-    *sets, left_ms = [_known(reply) for reply in await pipeline.execute(raise_on_error=False)]
-    entries = sorted((one for found in sets[1::2] for one in found or ()), key=lambda one: float(one[1]))
+    *replies, ttl_ms = [_checked(reply) for reply in await pipeline.execute(raise_on_error=False)]
+    counts, pages = replies[::2], replies[1::2]
+    entries = sorted((entry for page in pages for entry in page or ()), key=lambda entry: float(entry[1]))
     sessions = [
         UserSession(member.decode(), _iso_of_ms(float(score)))
         for member, score in entries
         if _FINGERPRINT.fullmatch(member)
     ]
-    exists = left_ms is not None and left_ms != -2
-    expires_in_s = left_ms / 1000 if exists and left_ms >= 0 else None
-    return UserReport(sessions[:MAX_SESSIONS], _sum(sets[::2]), TokenEntry(exists, expires_in_s))
+    exists = ttl_ms is not None and ttl_ms != -2
+    expires_in_s = ttl_ms / 1000 if exists and ttl_ms >= 0 else None
+    return UserReport(sessions[:MAX_SESSIONS], sum(count or 0 for count in counts), TokenEntry(exists, expires_in_s))
 
 
-def _known(reply: Any) -> Any:
-    """None in place of a key that holds another application's value."""
+def _checked(reply: Any) -> Any:
+    """The reply; None where the key holds another application's value. Raises any other error reply."""
     if isinstance(reply, Exception):
         if not is_wrong_type(reply):
             raise reply
         return None
     return reply
-
-
-def _sum(counts: Sequence[int | None]) -> int:
-    return sum(count or 0 for count in counts)
 
 
 def _iso_of_ms(ms: float) -> str | None:

@@ -1,7 +1,8 @@
-"""Whether the app does what it is there for: does Redis answer and notify, is work piling up, is the audit log shipped.
+"""The app's health: whether Redis answers, notifies and takes writes, whether work piles up, whether audit records are
+exported.
 
-`failed`: events cannot flow, or nothing can come of them. `degraded`: they do, and something needs attention before it
-becomes a loss.
+`failed`: events cannot flow, or their effects cannot be written. `degraded`: they can, and something needs attention
+before it becomes a loss.
 """
 
 import time
@@ -19,20 +20,20 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 SWEEP_LATE_S = 600.0
-"""Age of the last finished sweep past which something is wrong with the timers; by default it runs each 30 s."""
+"""Age of the last complete pass above which the timers have a problem; by default the sweep runs every 30 s."""
 AUDIT_LATE_S = 600.0
-"""Time since the last successful export past which waiting records are a reason to look; by default it runs each
+"""Time since the last successful export above which pending records are a problem; by default the export runs every
 minute."""
-TRIAL_TTL_MS = 10_000
-_TRIAL = namespaces.build(namespaces.DOCTOR, "health")
+WRITE_TEST_TTL_MS = 10_000
+_WRITE_TEST = namespaces.build(namespaces.DOCTOR, "health")
 MANY_RETRIES = 1000
 NEARLY_FULL = 0.9
 
 
 @dataclass(frozen=True)
 class Health:
-    """`status` is ok, degraded or failed; `reasons` say why it is not ok. `flags` is None where the server does not
-    tell. `details` are what the reasons follow from, as JSON values by name."""
+    """`status` is ok, degraded or failed; `reasons` say why it is not ok. `notify_keyspace_events` is None where the
+    server does not show it. `details` are the figures behind the reasons, as JSON values by name."""
 
     status: str
     reasons: tuple[str, ...] = ()
@@ -53,72 +54,73 @@ class Health:
 
 
 async def check(redis: "Redis") -> Health:
-    """Measure one round trip and read the notification flags. Never raises for a server that is away or refuses."""
+    """Measure one round trip and read the notification flags. Raises nothing when Redis is away or refuses commands."""
     from redis.exceptions import RedisError, ResponseError
 
     try:
         started = time.perf_counter()
         await redis.ping()
         round_trip_ms = round((time.perf_counter() - started) * 1000, 3)
-    except (RedisError, OSError) as fault:
-        return Health("failed", (f"Redis does not answer: {type(fault).__name__}",))
+    except (RedisError, OSError) as error:
+        return Health("failed", (f"Redis does not answer: {type(error).__name__}",))
     try:
         config = await redis.config_get("notify-keyspace-events")
-    except ResponseError:  # Azure blocks CONFIG: the flags are the portal's to show
-        return Health("ok", ("the server does not let its notification flags be read",), round_trip_ms)
-    except (RedisError, OSError) as fault:
-        return Health("failed", (f"Redis does not answer: {type(fault).__name__}",), round_trip_ms)
+    except ResponseError:  # Azure blocks CONFIG; the portal shows the flags
+        return Health("ok", ("the server does not show its notification flags",), round_trip_ms)
+    except (RedisError, OSError) as error:
+        return Health("failed", (f"Redis does not answer: {type(error).__name__}",), round_trip_ms)
     flags = str(config.get("notify-keyspace-events", ""))
-    faults = missing_flags(flags)
-    return Health("failed" if faults else "ok", faults, round_trip_ms, flags)
+    missing = missing_flags(flags)
+    return Health("failed" if missing else "ok", missing, round_trip_ms, flags)
 
 
 async def check_app(app: App) -> Health:
     """`check`, whether Redis takes writes, and what piles up: retries, dead letters, audit records, late sweeps.
 
-    Never raises for a server that is away or refuses.
+    Raises nothing when Redis is away or refuses commands.
     """
     from redis.exceptions import RedisError, ResponseError
 
-    found = await check(app.redis)
-    if found.redis_round_trip_ms is None:
-        return found
+    health = await check(app.redis)
+    if health.redis_round_trip_ms is None:
+        return health
     refused = []
 
-    async def look[T](what: str, answer: Awaitable[T]) -> T | None:
+    async def read[T](what: str, answer: Awaitable[T]) -> T | None:
         try:
             return await answer
-        except ResponseError as fault:  # another application's value, or a permission that is missing
-            refused.append(f"Redis refuses a look at {what}: {type(fault).__name__}")
+        except ResponseError as error:  # another application's value, or a missing permission
+            refused.append(f"Redis refuses to read {what}: {type(error).__name__}")
             return None
 
     try:
         unwritable = await _unwritable(app)
-        waiting, letters = await look("retries", retries.waiting(app)), await look("letters", dead_letters.totals(app))
-        swept, log = await look("the sweep", reconcile.last_pass(app)), await look("the audit log", audit.state(app))
+        waiting, letters = await read("retries", retries.waiting(app)), await read("letters", dead_letters.totals(app))
+        last_pass = await read("the sweep", reconcile.last_pass(app))
+        log = await read("the audit log", audit.state(app))
         export_s = await export_age_s(app, log) if log else None
-    except (RedisError, OSError) as fault:
-        return Health("failed", (*found.reasons, f"Redis does not answer: {type(fault).__name__}"))
-    late = [
+    except (RedisError, OSError) as error:
+        return Health("failed", (*health.reasons, f"Redis does not answer: {type(error).__name__}"))
+    problems = [
         *refused,
         *_backlog(waiting, letters, app.settings.dead_letters_max),
-        *_sweep(swept),
+        *_sweep(last_pass),
         *_audit(log, export_s, app.settings.audit_buffer),
     ]
-    status = "failed" if unwritable else "degraded" if found.status == "ok" and late else found.status
-    reasons = (*found.reasons, *unwritable, *late)
-    details = _details(waiting, letters, swept, log)
-    return Health(status, reasons, found.redis_round_trip_ms, found.notify_keyspace_events, details)
+    status = "failed" if unwritable else "degraded" if health.status == "ok" and problems else health.status
+    reasons = (*health.reasons, *unwritable, *problems)
+    details = _details(waiting, letters, last_pass, log)
+    return Health(status, reasons, health.redis_round_trip_ms, health.notify_keyspace_events, details)
 
 
 def _details(
     waiting: int | None,
     letters: dead_letters.Totals | None,
-    swept: reconcile.LastPass | None,
+    last_pass: reconcile.LastPass | None,
     log: audit.AuditState | None,
 ) -> dict[str, Any]:
     totals = {"count": letters.count, "bytes": letters.bytes, "dropped": letters.dropped} if letters else None
-    shipped = log and {
+    export = log and {
         "pending": log.pending,
         "lastSuccessAge_s": log.last_success_age_s,
         "error": log.error,
@@ -128,25 +130,25 @@ def _details(
     return {
         "retries": {"waiting": waiting},
         "deadLetters": totals,
-        "sweep": {"age_s": round(swept.age_s, 1), "seen": swept.seen} if swept else None,
-        "audit": shipped,
+        "sweep": {"age_s": round(last_pass.age_s, 1), "seen": last_pass.seen} if last_pass else None,
+        "audit": export,
     }
 
 
 async def _unwritable(app: App) -> list[str]:
-    """Why Redis takes no writes: it is full, a replica, or cannot save; nothing where it does. Found by trying."""
+    """Why Redis takes no writes (it is full, a replica, or cannot save), as a write shows; empty when it does."""
     from redis.exceptions import ResponseError
 
     try:
-        await app.redis.set(_TRIAL, b"", px=TRIAL_TTL_MS)
-    except ResponseError as fault:
-        return [f"Redis takes no writes: {type(fault).__name__}"]
+        await app.redis.set(_WRITE_TEST, b"", px=WRITE_TEST_TTL_MS)
+    except ResponseError as error:
+        return [f"Redis takes no writes: {type(error).__name__}"]
     return []
 
 
 async def export_age_s(app: App, log: audit.AuditState) -> float | None:
-    """How long audit records have waited for storage: since the last successful export, or, before the first one, since
-    the oldest was written. None where none waits. Raises what the Redis client raises."""
+    """How long audit records have waited for storage: since the last successful export or, before the first one, since
+    the oldest record was written. None where no record waits. Raises what the Redis client raises."""
     if not log.pending or log.last_success_age_s is not None:
         return log.last_success_age_s if log.pending else None
     pipeline = app.redis.pipeline(transaction=False)
@@ -157,38 +159,38 @@ async def export_age_s(app: App, log: audit.AuditState) -> float | None:
 
 
 def _backlog(waiting: int | None, letters: dead_letters.Totals | None, letters_max: int) -> list[str]:
-    late = []
+    problems = []
     if waiting is not None and waiting > MANY_RETRIES:
-        late.append(f"{waiting} keys wait for a retry")
+        problems.append(f"{waiting} keys wait for a retry")
     if letters is None:
-        return late
+        return problems
     if letters.dropped:
-        late.append(f"{letters.dropped} dead letters were dropped because there was no room for them")
+        problems.append(f"{letters.dropped} dead letters were dropped for lack of room")
     elif letters.count > NEARLY_FULL * letters_max:
-        late.append(f"{letters.count} dead letters: there is room for {letters_max}")
-    return late
+        problems.append(f"{letters.count} dead letters, of {letters_max} that are kept")
+    return problems
 
 
-def _sweep(swept: reconcile.LastPass | None) -> list[str]:
-    if swept is None or swept.age_s <= SWEEP_LATE_S:
-        return []  # none was finished yet: a new app, or a flushed Redis
-    return [f"the last sweep ended {swept.age_s:.0f} s ago"]
+def _sweep(last_pass: reconcile.LastPass | None) -> list[str]:
+    if last_pass is None or last_pass.age_s <= SWEEP_LATE_S:
+        return []  # no pass is complete yet: a new app, or a flushed Redis
+    return [f"the last sweep ended {last_pass.age_s:.0f} s ago"]
 
 
 def _audit(log: audit.AuditState | None, export_s: float | None, buffer: int) -> list[str]:
-    late: list[str] = []
+    problems: list[str] = []
     if log is None:
-        return late
+        return problems
     if not log.configured:
-        late.append("AzureWebJobsStorage is not set: audit records stay in Redis")
+        problems.append("AzureWebJobsStorage is not set: audit records stay in Redis")
     elif log.error:
-        late.append(f"audit records cannot be written to storage: {log.error}; {log.pending} wait in Redis")
+        problems.append(f"audit records cannot be written to storage: {log.error}; {log.pending} wait in Redis")
     elif export_s is not None and export_s > AUDIT_LATE_S:
         never = log.last_success_age_s is None
-        since = "none was exported yet, the oldest is from" if never else "the last export was"
-        late.append(f"{log.pending} audit records wait; {since} {export_s:.0f} s ago")
+        since = "there was no export yet, the oldest is from" if never else "the last export was"
+        problems.append(f"{log.pending} audit records wait; {since} {export_s:.0f} s ago")
     if log.pending > NEARLY_FULL * buffer:
-        late.append(f"{log.pending} audit records wait in Redis, which keeps {buffer}: the oldest go next")
+        problems.append(f"{log.pending} audit records wait in Redis, which keeps {buffer}; the oldest are dropped next")
     if log.broken:
-        late.append("the end of an audit file was altered; a new chain was begun: verify the log")
-    return late
+        problems.append("the end of an audit file was altered and a new chain was begun: verify the log")
+    return problems

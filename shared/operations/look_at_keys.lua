@@ -1,13 +1,13 @@
--- What can be told of keys without reading their values, nor counting as a use of them.
+-- TTL, idle time and size of keys, without reading their values.
 --
--- KEYS     keys of any type, a few hundred at the most
+-- KEYS     keys of any type, at most a few hundred
 -- ARGV[1]  '1' to measure their sizes too
 --
--- Returns a flat array, per key: what is left of its life in ms (-1: no TTL, -2: no such key), seconds since it was last
--- read or written (-1: not known, as under an LFU policy), and with ARGV[1] its size in bytes, -1 where Redis does not
--- tell. Of a collection Redis measures 5 elements and estimates the rest.
+-- Returns a flat array, per key: TTL in ms (-1: no TTL, -2: no such key), seconds since it was last read or written
+-- (-1: not known, as under an LFU policy), and with ARGV[1] its size in bytes (-1: not known). Redis measures 5 elements
+-- of a collection and extrapolates.
 --
--- Invariant: changes nothing and renews no idle time.
+-- Invariant: changes nothing and does not reset idle times.
 
 local sizes, idle_known = ARGV[1] == '1', true
 local answer = {}

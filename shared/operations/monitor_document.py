@@ -1,7 +1,7 @@
-"""What the monitor page shows, as one document, and the list of dead letters, which the page and others ask for.
+"""The document that the monitor page shows, and the list of dead letters, which the HTTP API and manage.py use too.
 
-Everything in it is fit to be shown: keys are masked, sessions are fingerprints, texts are on one line. That they come
-from outside, and may look like markup, is for the page to know.
+Keys are masked, sessions are fingerprints, texts are on one line. Texts come from clients and may look like markup: the
+page must treat them as text.
 """
 
 import asyncio
@@ -29,16 +29,16 @@ from shared.store.refusals import is_wrong_type
 
 FIRST_PAGE = 20
 CURSOR = "^([0-9]{1,15}:[0-9a-f]{32})?$"
-"""What `nextCursor` looks like; an empty one is none."""
+"""Pattern of `nextCursor`; an empty cursor means the first page."""
 AUDIT_RECORDS = 20
 MAX_RECORD_BYTES = 16 * 1024
 DOCTOR_EVERY_S = 300.0
-"""How long this process goes by the doctor's last findings: an examination takes about a second."""
+"""How long this process reuses the doctor's findings: an examination takes about a second."""
 _STREAM, _DUE = namespaces.build(namespaces.AUDIT_STREAM), namespaces.build(namespaces.SESSIONS_DUE)
 
 
 class DeadLetter(msgspec.Struct, frozen=True, rename="camel"):
-    """A dead letter without its payload: the key masked, `first` and `last` when it failed."""
+    """A dead letter without its payload: the masked key; `first` and `last` are the times of its failures."""
 
     id: str
     reactor: str
@@ -53,7 +53,7 @@ class DeadLetter(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class LetterTotals(msgspec.Struct, frozen=True):
-    """All letters: how many, their bytes in Redis, and how many went because there was no room."""
+    """All letters: their number, their bytes in Redis, and how many were dropped for lack of room."""
 
     count: int
     bytes: int
@@ -69,13 +69,13 @@ class DeadLetters(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Retries(msgspec.Struct, frozen=True):
-    """Keys that wait to be tried again."""
+    """Keys that wait for a retry."""
 
     waiting: int
 
 
 class Keyspace(msgspec.Struct, frozen=True):
-    """All keys, `age_s` ago. When it is not complete, counts are estimated from the keys that were seen."""
+    """All keys, `age_s` ago. Where it is not complete, counts are extrapolated from the keys that were visited."""
 
     age_s: float
     complete: bool
@@ -94,7 +94,7 @@ class AuditRecord(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Export(msgspec.Struct, frozen=True):
-    """How far audit records are shipped to storage: those that wait, and the end of the chain."""
+    """How far audit records are exported to storage: the number that wait, and the end of the chain."""
 
     pending: int
     last_success_age_s: float | None = msgspec.field(name="lastSuccessAge_s")
@@ -104,8 +104,8 @@ class Export(msgspec.Struct, frozen=True):
 
 
 class Sessions(msgspec.Struct, frozen=True):
-    """`live` sessions as the app knows them; those without an end, `unbounded`, as of the last look at all keys.
-    `export` is null where another application took the place of the audit log."""
+    """`live` sessions as the app knows them; `unbounded` are those without an expiry, as of the last census. `export`
+    is null where another application has written the key of the audit log."""
 
     live: int
     unbounded: int | None
@@ -114,7 +114,7 @@ class Sessions(msgspec.Struct, frozen=True):
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What the doctor found, why it matters, what to do."""
+    """A finding of the doctor: what is wrong, why it matters, what to do."""
 
     id: str
     severity: str
@@ -125,7 +125,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Doctor(msgspec.Struct, frozen=True):
-    """The last examination by the instance that answers."""
+    """The last examination by the instance that sent this document."""
 
     age_s: float
     findings: list[Finding]
@@ -156,10 +156,10 @@ class Monitor(msgspec.Struct, frozen=True, rename="camel"):
 
 
 async def monitor(app: App) -> Monitor:
-    """Raises what the Redis client raises."""
+    """The whole document. Raises what the Redis client raises."""
     examined = asyncio.ensure_future(_doctor.findings(app))
     try:
-        await app.write_minute_counts()  # what this process did a moment ago too
+        await app.write_minute_counts()  # include this process's latest counts
         taken = await stored_census.current(app)
         return Monitor(
             time=now_iso(),
@@ -179,7 +179,7 @@ async def monitor(app: App) -> Monitor:
 
 
 async def letters(app: App, *, reactor: str | None = None, cursor: str | None = None, limit: int = 50) -> DeadLetters:
-    """A page of dead letters; see dead_letters.list_page. Raises KeyspaceError for a cursor that is none."""
+    """A page of dead letters; see dead_letters.list_page. Raises KeyspaceError for an invalid cursor."""
     page = await dead_letters.list_page(app, reactor=reactor, cursor=cursor, limit=limit)
     totals = await dead_letters.totals(app)
     shown = [shown_letter(app, letter) for letter in page.letters]
@@ -209,9 +209,9 @@ async def _sessions(app: App, unbounded: int | None) -> Sessions:
     except ResponseError as fault:
         if not is_wrong_type(fault):
             raise
-        bounded = 0  # another application's; the next session makes it ours again
+        bounded = 0  # another application wrote the key; the next session replaces it
     raw: Sequence[bytes] = await app.run(TAIL_AUDIT, keys=[_STREAM], args=[AUDIT_RECORDS, MAX_RECORD_BYTES])
-    records = [record for one in raw if (record := _record(app, one)) is not None]
+    records = [record for entry in raw if (record := _record(app, entry)) is not None]
     return Sessions(bounded + (unbounded or 0), unbounded, records, await _export(app))
 
 
@@ -220,20 +220,20 @@ async def _export(app: App) -> Export | None:
 
     try:
         log = await audit.state(app)
-    except ResponseError:  # health says why
+    except ResponseError:  # the health section has the reason
         return None
     head = (log.head.chain, log.head.seq) if log.head else (None, None)
     return Export(log.pending, log.last_success_age_s, _line(log.error) if log.error else None, *head)
 
 
 def _record(app: App, raw: bytes) -> AuditRecord | None:
-    """None for what is no record: anybody can add to a stream."""
+    """The record of a stream entry; None for an invalid one: any client can add to a stream."""
     try:
         event = msgspec.json.decode(raw, type=_Event)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
     user = event.data.get("userId")
-    if isinstance(user, str) and "@" in user:  # an e-mail address serves as a user id here and there
+    if isinstance(user, str) and "@" in user:  # some applications use e-mail addresses as user ids
         user = f"~{fingerprint(user.encode(), app.settings.audit_key)[:12]}"
     texts = (user, event.data.get("reason"), event.data.get("detectedBy"))
     shown = (_line(text) if isinstance(text, str) and text else None for text in texts)
@@ -241,7 +241,7 @@ def _record(app: App, raw: bytes) -> AuditRecord | None:
 
 
 class _Event(msgspec.Struct):
-    """What is read of an audit record."""
+    """The fields that are read of an audit record."""
 
     time: str
     type: str
@@ -250,19 +250,19 @@ class _Event(msgspec.Struct):
 
 
 class _Doctor:
-    """The doctor's findings, looked up by one caller at a time."""
+    """The latest findings of the doctor; concurrent callers share one examination."""
 
     def __init__(self) -> None:
-        self._at_s = 0.0
-        self._found: list[Finding] | None = None
-        self._turn = asyncio.Lock()
+        self._examined_s = 0.0
+        self._findings: list[Finding] | None = None
+        self._lock = asyncio.Lock()
 
     async def findings(self, app: App) -> Doctor | None:
-        async with self._turn:
-            if self._found is None or time.monotonic() - self._at_s >= DOCTOR_EVERY_S:
-                self._found = await _examine(app)
-                self._at_s = time.monotonic()
-        return Doctor(round(time.monotonic() - self._at_s, 1), self._found)
+        async with self._lock:
+            if self._findings is None or time.monotonic() - self._examined_s >= DOCTOR_EVERY_S:
+                self._findings = await _examine(app)
+                self._examined_s = time.monotonic()
+        return Doctor(round(time.monotonic() - self._examined_s, 1), self._findings)
 
 
 _doctor = _Doctor()
@@ -272,17 +272,18 @@ async def _examine(app: App) -> list[Finding]:
     from shared.operations.doctor import examination
 
     return [
-        Finding(one.id, one.severity, one.found, one.why, one.fix, list(one.commands))
-        for one in await examination.examine(app)
+        Finding(finding.id, finding.severity, finding.found, finding.why, finding.fix, list(finding.commands))
+        for finding in await examination.examine(app)
     ]
 
 
 def _line(text: str, limit: int = 200) -> str:
+    """`text` on one line, without control characters."""
     return printable(text.encode(errors="surrogatepass"), limit)
 
 
 def _iso(time_s: float) -> str:
     try:
         return iso_utc(time_s)
-    except ValueError:  # a time that another application wrote
+    except ValueError:  # another application wrote it
         return "9999-12-31T23:59:59.999Z"

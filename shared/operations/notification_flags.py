@@ -1,4 +1,4 @@
-"""What `notify-keyspace-events` has to hold for the triggers to fire, and what is missing from a given value."""
+"""The flags of `notify-keyspace-events` that the triggers need, and which of them a value lacks."""
 
 CLASSES = {
     "K": "keyspace channels, __keyspace@0__:<key>, which the triggers subscribe to",
@@ -16,18 +16,18 @@ _ALL_CLASSES = frozenset("g$lshzxetd")
 
 
 def missing_flags(flags: str) -> tuple[str, ...]:
-    """A sentence per class of events that does not arrive with these flags; empty when all do.
+    """A sentence for each class of events that these flags do not deliver; empty when they deliver all.
 
     `flags` is the server's value, which it reports in its own order and may shorten to `A`.
     """
-    present = set(flags)
-    if "A" in present:
-        present |= _ALL_CLASSES
+    classes = set(flags)
+    if "A" in classes:
+        classes |= _ALL_CLASSES
     if not flags:
-        return (f"notifications are off: nothing is delivered. Set notify-keyspace-events to {REQUIRED}",)
-    if "K" not in present:
+        return (f"notifications are off: no event is delivered. Set notify-keyspace-events to {REQUIRED}",)
+    if "K" not in classes:
         return (
-            f"{flags!r} delivers nothing to the triggers: without K Redis publishes only on __keyevent@0__ channels. "
+            f"{flags!r} delivers no event to the triggers: without K Redis publishes only on __keyevent@0__ channels. "
             f"Set notify-keyspace-events to {REQUIRED}",
         )
-    return tuple(f"{flag} is missing: {meaning}" for flag, meaning in CLASSES.items() if flag not in present)
+    return tuple(f"{flag} is missing: {meaning}" for flag, meaning in CLASSES.items() if flag not in classes)

@@ -1,4 +1,4 @@
-"""The OpenAPI document of the HTTP functions. Schemas are those of the types that the answers are made of."""
+"""The OpenAPI document of the HTTP functions. Its schemas are generated from the types of the answers."""
 
 from functools import cache
 from typing import Any
@@ -18,13 +18,13 @@ _ETAG = {"ETag": {"schema": {"type": "string"}, "description": "Of the file's co
 
 
 class Error(msgspec.Struct):
-    """Why there is no other answer."""
+    """An error: the reason."""
 
     error: str
 
 
 class Replay(msgspec.Struct):
-    """How a replay ended, and whether the letter is gone."""
+    """The outcome of a replay, and whether the letter was removed."""
 
     id: str
     outcome: Result
@@ -46,7 +46,7 @@ def document() -> dict[str, Any]:
         "info": {
             "title": "Keyspace Functions",
             "version": "1",
-            "description": "What the app says of itself. Keys are masked; no answer holds a token. Answers are JSON.",
+            "description": "Health, statistics and dead letters, as JSON. Keys are masked; no answer holds a token.",
         },
         "servers": [{"url": "/"}],
         "paths": _paths(),
@@ -59,15 +59,15 @@ def document() -> dict[str, Any]:
 
 _STATUS = {
     "type": "object",
-    "description": "ok; degraded: events flow, and something needs attention; failed: they "
-    "do not, or nothing can come of them.",
+    "description": "ok; degraded: events flow, and something needs attention; failed: "
+    "events do not flow, or their effects cannot be written.",
     "properties": {"status": {"enum": ["ok", "degraded", "failed"]}},
     "required": ["status"],
     "additionalProperties": False,
 }
 _HEALTH = {
     "type": "object",
-    "description": "The status, the reasons why it is not ok, and what they follow from, where that can be known.",
+    "description": "The status, the reasons why it is not ok, and the figures behind them, where they are known.",
     "properties": {
         "status": {"enum": ["ok", "degraded", "failed"]},
         "reasons": {"type": "array", "items": {"type": "string"}},
@@ -94,34 +94,36 @@ def _paths() -> dict[str, Any]:
             "get": _operation(
                 "health",
                 "The app's status, for a probe",
-                {"200": _json("Events flow", "Status"), "503": _json("They do not", "Status")},
+                {"200": _json("Events flow", "Status"), "503": _json("Events do not flow", "Status")},
                 anonymous=True,
             )
         },
         "/api/health/details": {
             "get": _operation(
                 "healthDetails",
-                "The app's status, why, and what it follows from",
-                {"200": _json("Events flow", "Health"), "503": _json("They do not", "Health")},
+                "The app's status, the reasons and the figures behind them",
+                {"200": _json("Events flow", "Health"), "503": _json("Events do not flow", "Health")},
             )
         },
         "/api/stats": {
             "get": _operation(
                 "stats",
-                "What all instances did, by minute",
+                "Activity of all instances by minute",
                 {"200": _json("The last minutes", "Stats"), **_BAD, **_AWAY},
-                parameters=[_whole("minutes", 60, activity.MAX_MINUTES, "How many minutes, the present one included")],
+                parameters=[
+                    _integer("minutes", 60, activity.MAX_MINUTES, "Number of minutes, the current one included")
+                ],
             )
         },
         "/api/debug/session": {
             "get": _operation(
                 "debugSession",
-                "Keys by namespace, masked, and what there is of a user; off unless DEBUG_ENDPOINT_ENABLED",
+                "Keys by namespace, masked, and a user's sessions and tokens; off unless DEBUG_ENDPOINT_ENABLED",
                 {
-                    "200": _json("What there is", "Report"),
+                    "200": _json("The report", "Report"),
                     **_BAD,
                     "404": _json("The endpoint is off", "Error"),
-                    "429": _json("The keys are not counted yet", "Error")
+                    "429": _json("There is no census of the keys yet", "Error")
                     | {"headers": {"Retry-After": {"schema": {"type": "string"}, "description": "Seconds"}}},
                     **_AWAY,
                 },
@@ -152,24 +154,24 @@ def _dead_letter_paths() -> dict[str, Any]:
             "get": _operation(
                 "deadLetters",
                 "Dead letters, newest first",
-                {"200": _json("A page of them", "DeadLetters"), **_BAD, **_AWAY},
+                {"200": _json("A page of letters", "DeadLetters"), **_BAD, **_AWAY},
                 parameters=[
                     _query("reactor", {"enum": list(NAMES)}),
                     _query(
                         "cursor",
                         {"type": "string", "pattern": monitor_document.CURSOR},
-                        "`nextCursor` of the page before",
+                        "`nextCursor` of the previous page",
                     ),
-                    _whole("limit", 50, MAX_PAGE, "Letters on a page at the most"),
+                    _integer("limit", 50, MAX_PAGE, "Maximum number of letters on a page"),
                 ],
             )
         },
         "/api/events/dead/{id}/replay": {
             "post": _operation(
                 "replayDeadLetter",
-                "Try a letter again; it goes when there is an effect",
+                "Replay a letter; it is removed when its effect is in place",
                 {
-                    "200": _json("How it ended", "Replay"),
+                    "200": _json("The outcome", "Replay"),
                     **_UNKNOWN,
                     "409": _json("The letter cannot be replayed", "Error"),
                     **_AWAY,
@@ -180,8 +182,8 @@ def _dead_letter_paths() -> dict[str, Any]:
         "/api/events/dead/{id}/discard": {
             "post": _operation(
                 "discardDeadLetter",
-                "Remove a letter for good",
-                {"204": {"description": "It is gone"}, **_UNKNOWN, **_AWAY},
+                "Remove a letter permanently",
+                {"204": {"description": "The letter is removed"}, **_UNKNOWN, **_AWAY},
                 parameters=[_LETTER],
             )
         },
@@ -197,7 +199,7 @@ def _monitor_paths() -> dict[str, Any]:
                 "The monitor page, without data",
                 {
                     "200": {"description": "The page", "content": {"text/html": text}},
-                    "308": {"description": "The page's own address: this one without the slash at its end"},
+                    "308": {"description": "The page's address: this one without the trailing slash"},
                 },
                 anonymous=True,
             )
@@ -212,7 +214,7 @@ def _monitor_paths() -> dict[str, Any]:
                         "headers": _ETAG,
                         "content": {"text/css": text, "text/javascript": text},
                     },
-                    "304": {"description": "It is the one that If-None-Match names", "headers": _ETAG},
+                    "304": {"description": "The file is the one that If-None-Match names", "headers": _ETAG},
                     "404": _json("There is no such file", "Error"),
                 },
                 parameters=[{"name": "file", "in": "path", "required": True, "schema": {"type": "string"}}],
@@ -221,7 +223,7 @@ def _monitor_paths() -> dict[str, Any]:
         },
         "/api/monitor/data": {
             "get": _operation(
-                "monitorData", "Everything that the page shows", {"200": _json("Now", "Monitor"), **_AWAY}
+                "monitorData", "All data of the page", {"200": _json("The current data", "Monitor"), **_AWAY}
             )
         },
     }
@@ -231,7 +233,7 @@ def _json(description: str, schema: str) -> dict[str, Any]:
     return {"description": description, "content": {"application/json": {"schema": {"$ref": _REF + schema}}}}
 
 
-_BAD = {"400": _json("A parameter is wrong", "Error")}
+_BAD = {"400": _json("A parameter is invalid", "Error")}
 _UNKNOWN = {"404": _json("There is no such letter", "Error")}
 _AWAY = {"503": _json("Redis does not answer", "Error")}
 
@@ -245,7 +247,7 @@ def _operation(
     anonymous: bool = False,
 ) -> dict[str, Any]:
     if not anonymous:
-        responses = responses | {"401": {"description": "No function key, or a wrong one"}}
+        responses = responses | {"401": {"description": "The function key is missing or wrong"}}
     return {
         "operationId": name,
         "summary": summary,
@@ -259,6 +261,6 @@ def _query(name: str, schema: dict[str, Any], description: str = "") -> dict[str
     return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
 
 
-def _whole(name: str, default: int, most: int, description: str) -> dict[str, Any]:
-    schema = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
+def _integer(name: str, default: int, maximum: int, description: str) -> dict[str, Any]:
+    schema = {"type": "integer", "minimum": 1, "maximum": maximum, "default": default}
     return _query(name, schema, description)

@@ -1,10 +1,10 @@
-"""What AUDIT_KEY is for: fingerprints and sealed forms of session tokens, pseudonyms of users, signatures.
+"""The keys derived from AUDIT_KEY: for fingerprints and sealed session tokens, pseudonyms of users, signatures.
 
-Each use has a key of its own, derived from the one secret (HMAC-SHA-512 of a label, as HKDF-Expand does for one block),
-so nothing that is published under one use helps with another.
+Each use has its own key, derived from the one secret (HMAC-SHA-512 of a label, as HKDF-Expand does for one block), so a
+value published for one use does not help to attack another.
 
-A fingerprint goes one way and stands in records that leave Redis. A sealed token can be opened again by whoever has the
-key and stays in Redis, which holds the token itself anyway: it is what lets a timer look at a session when it is due.
+A fingerprint cannot be reversed and appears in records that leave Redis. A sealed token can be decrypted with the key
+and stays in Redis, which holds the token itself anyway: timers need it to check a session when it is due.
 """
 
 import base64
@@ -24,28 +24,28 @@ _BLOCK_BYTES = 64
 
 
 class Keyring:
-    """The keys that follow from one AUDIT_KEY. `key_id` tells it from others and gives nothing away."""
+    """The keys derived from one AUDIT_KEY. `key_id` identifies the AUDIT_KEY and reveals nothing about it."""
 
     def __init__(self, audit_key: str) -> None:
-        self._audit_key = audit_key.encode(errors="surrogateescape")  # as the environment had it
+        self._audit_key = audit_key.encode(errors="surrogateescape")  # bytes as in the environment
         self.key_id = self._derive("key id").hex()[:8]
         self._sealing_key = self._derive("seal")
         self._signing_key = self._derive("sign")
         user_key = self._derive("user")
         self.user_pads = (_xor(user_key, 0x36), _xor(user_key, 0x5C))
-        """HMAC's inner and outer key of `pseudonym`, for the script that computes it too: of no other use."""
+        """Inner and outer key of the HMAC of `pseudonym`, for the Lua script that computes it too."""
 
     def fingerprint(self, secret: bytes) -> str:
         """HMAC-SHA-256 of `secret`: the first 32 hex digits."""
         return hmac.digest(self._audit_key, secret, hashlib.sha256).hex()[:FINGERPRINT_DIGITS]
 
     def seal(self, token: bytes) -> str:
-        """`token` encrypted and authenticated, as base64url: always the same text for the same token (AES-SIV, RFC
-        5297), so it can be a key or a member of a set. `token` must not be empty."""
+        """`token` encrypted and authenticated, as base64url. Deterministic (AES-SIV, RFC 5297), so it can be a key or
+        the member of a set. `token` must not be empty."""
         return base64.urlsafe_b64encode(self._cipher.encrypt(token, None)).rstrip(b"=").decode()
 
     def unseal(self, sealed: bytes) -> bytes | None:
-        """The token; None when this key did not seal it, or it was altered."""
+        """The token; None when another key sealed it, or it was altered."""
         from cryptography.exceptions import InvalidTag
 
         try:
@@ -53,13 +53,13 @@ class Keyring:
             token = self._cipher.decrypt(raw, None)
         except (binascii.Error, ValueError, InvalidTag):
             return None
-        # base64 has several texts for the same bytes; a token has one sealed form.
+        # Several base64 texts decode to the same bytes; only the canonical one is accepted.
         return token if self.seal(token).encode() == sealed else None
 
     def pseudonym(self, user_id: str) -> str:
-        """What is recorded in place of a user id: `~` and the first 32 hex digits of its HMAC-SHA-1.
+        """The pseudonym that replaces a user id in records: `~` and the first 32 hex digits of its HMAC-SHA-1.
 
-        SHA-1 because the script in Redis has to compute it too; as a keyed function it is not known to be weak.
+        SHA-1 because a Lua script computes it too and Redis offers no other hash; no weakness of HMAC-SHA-1 is known.
         """
         inner, outer = self.user_pads
         digest = hashlib.sha1(inner + user_id.encode(errors="surrogatepass"), usedforsecurity=False).digest()
@@ -74,22 +74,22 @@ class Keyring:
 
     @cached_property
     def _cipher(self) -> "AESSIV":
-        """Made at first use: the import takes 20 ms, which a cold start need not wait for."""
+        """Created on first use: the import takes 20 ms, which a cold start should not pay."""
         from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
         return AESSIV(self._sealing_key)
 
 
 def _xor(key: bytes, byte: int) -> bytes:
-    return bytes(one ^ byte for one in key.ljust(_BLOCK_BYTES, b"\0"))
+    return bytes(value ^ byte for value in key.ljust(_BLOCK_BYTES, b"\0"))
 
 
 @cache
 def keyring(audit_key: str) -> Keyring:
-    """The keyring of an AUDIT_KEY, made once."""
+    """The keyring of an AUDIT_KEY; cached."""
     return Keyring(audit_key)
 
 
 def keyrings(audit_key: str, previous: str = "") -> Sequence[Keyring]:
-    """The present keyring, and behind it the one of the key before, if there is one."""
+    """The keyring of the current key, followed by that of the previous key, if there is one."""
     return [keyring(key) for key in (audit_key, previous) if key]

@@ -57,7 +57,7 @@ async def test_flags_that_deliver_nothing_end_with_2_and_the_command_on_a_line(
 def test_redis_away_ends_with_2_and_shows_no_password() -> None:
     code, output, complaint = run(Redis=f"127.0.0.1:{free_port()},password=hunter2hunter2")
     assert code == 2
-    assert "nobody listens there" in output
+    assert "nothing listens there" in output
     assert "hunter2" not in output + complaint
 
 

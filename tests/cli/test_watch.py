@@ -162,7 +162,7 @@ async def test_what_is_missing_in_the_flags_is_said_first(app: App, manage: Mana
     finally:
         await app.redis.config_set("notify-keyspace-events", former)
     assert code == 0
-    assert "delivers nothing to the triggers" in complaint.splitlines()[0]
+    assert "delivers no event to the triggers" in complaint.splitlines()[0]
 
 
 def test_what_is_kept_is_bounded() -> None:

@@ -266,7 +266,7 @@ async def test_health_tells_of_the_round_trip_and_the_flags(live: App) -> None:
         finally:
             await live.redis.config_set("notify-keyspace-events", flags)
         assert found["status"] == "failed"
-        assert "delivers nothing" in found["reasons"][0]
+        assert "delivers no event" in found["reasons"][0]
 
 
 async def test_a_reaction_takes_far_less_than_a_second(live: App) -> None:

@@ -24,7 +24,7 @@ def test_sufficient_flags_miss_nothing(flags: str) -> None:
 @pytest.mark.parametrize("flags", ["Ex", "xE", "E", "AE", "g$"])
 def test_flags_without_keyspace_channels_deliver_nothing(flags: str) -> None:
     (found,) = missing_flags(flags)
-    assert "delivers nothing" in found
+    assert "delivers no event" in found
     assert REQUIRED in found
 
 
@@ -117,7 +117,7 @@ async def test_another_application_s_value_degrades_health_and_hides_nothing_els
     found = await health.check_app(configured(app))
     assert found.status == "degraded"
     refused, waiting = found.reasons
-    assert refused.startswith("Redis refuses a look at the ")
+    assert refused.startswith("Redis refuses to read the ")
     assert waiting == "1001 keys wait for a retry"
 
 
@@ -156,7 +156,7 @@ async def test_records_that_no_export_ever_took_are_late_once_the_oldest_waits_t
     assert found.status == status
     if status == "degraded":
         (late,) = found.reasons
-        assert late.startswith("2 audit records wait; none was exported yet, the oldest is from 70")
+        assert late.startswith("2 audit records wait; there was no export yet, the oldest is from 70")
 
 
 async def test_a_server_that_is_away_fails_the_app(app_settings: Settings) -> None:

@@ -1,4 +1,4 @@
-// Numbers, times and elements. Everything is put into the page as text: no markup is ever parsed.
+// Numbers, times and elements. Everything is inserted into the page as text: no markup is ever parsed.
 
 const LOCALE = "en-GB";
 const plain = new Intl.NumberFormat(LOCALE, { maximumFractionDigits: 0 });
@@ -10,7 +10,7 @@ const NONE = "–";
 
 const isNumber = (value) => typeof value === "number" && Number.isFinite(value);
 
-/** An element with attributes and children; a child that is no node becomes text. `onclick` and the like are listeners. */
+/** An element with attributes and children; a child that is not a node becomes text. `onclick` etc. are listeners. */
 export function el(name, attributes = {}, ...children) {
   const element = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
@@ -24,7 +24,7 @@ export function el(name, attributes = {}, ...children) {
 
 export const hidden = (text) => el("span", { class: "visually-hidden" }, text);
 
-/** A list in the page's document that may be missing or null. */
+/** A list of the page's document; empty where it is missing or null. */
 export const list = (value) => (Array.isArray(value) ? value : []);
 
 export const count = (value) => (isNumber(value) ? plain.format(value) : NONE);
@@ -52,7 +52,7 @@ export function milliseconds(value) {
   return value < 1000 ? `${significant.format(value)}\u00a0ms` : `${significant.format(value / 1000)}\u00a0s`;
 }
 
-/** An age in seconds, in the two largest units that matter. */
+/** An age in seconds, in its two largest units. */
 export function age(seconds) {
   if (!isNumber(seconds)) return NONE;
   const whole = Math.max(0, Math.round(seconds));
@@ -66,7 +66,7 @@ export const hourAndMinute = (date) => minuteClock.format(date);
 
 export const timeOfDay = (date) => clock.format(date);
 
-/** A time as the reader's clock shows it, with the day where it is not today's; UTC in the title. */
+/** A time in the reader's time zone, with the day where it is not today; UTC in the title. */
 export function moment(iso) {
   const date = new Date(iso);
   if (Number.isNaN(date.getTime())) return el("span", {}, NONE);
@@ -80,11 +80,11 @@ export function moment(iso) {
 export const number = (value, name) => ({ mark: count(value), className: value ? "number" : "number zero", name });
 export const words = (text, name, className) => ({ mark: text, className, name });
 
-/** Rows of a table body, by id. A cell whose text stays is left as it is, so buttons keep the focus. */
+/** Updates the rows of a table body, by id. A cell whose text is unchanged stays, so buttons keep the focus. */
 export function fillRows(body, items, { id, cells }) {
-  const before = new Map([...body.rows].map((row) => [row.dataset.id, row]));
+  const rowsById = new Map([...body.rows].map((row) => [row.dataset.id, row]));
   const rows = items.map((item) => {
-    const row = before.get(String(id(item))) ?? el("tr", { role: "row", "data-id": id(item) });
+    const row = rowsById.get(String(id(item))) ?? el("tr", { role: "row", "data-id": id(item) });
     cells(item).forEach((cell, index) => placeCell(row, index, cell));
     return row;
   });

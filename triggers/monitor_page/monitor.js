@@ -1,4 +1,4 @@
-// Asks the app for its figures every 5 seconds and shows them; keeps the function key; replays and discards letters.
+// Requests the app's data every 5 seconds and shows them; stores the function key; replays and discards letters.
 // Addresses are relative to this file, so the page works under any route prefix.
 
 import { age, el, plural, timeOfDay } from "./format.js";
@@ -10,7 +10,7 @@ const LETTERS = new URL("../events/dead", import.meta.url);
 const REFRESH_MS = 5_000;
 const LONGEST_WAIT_MS = 60_000;
 const TIMEOUT_MS = 15_000;
-/** A replay does the whole work of its batch, which may take WORK_TIMEOUT_S (20 s by default). */
+/** A replay analyses the whole batch, which may take WORK_TIMEOUT_S (20 s by default). */
 const ACTION_TIMEOUT_MS = 60_000;
 const STORED_KEY = "keyspace-functions-key";
 const STORED_THEME = "keyspace-functions-theme";
@@ -26,20 +26,20 @@ const state = {
   paused: false,
   fault: null,
   nextMs: 0,
-  /** Letters of later pages, which "Show more" brought; null is no further page. */
+  /** Letters of later pages, loaded by "Show more"; cursor null: no further page. */
   more: [],
   cursor: undefined,
-  /** Ids that this page saw go, so that an answer from before does not bring them back. */
+  /** Ids of removed letters, so that an older answer does not show them again. */
   gone: new Set(),
 };
 let timer;
-let asking = null;
+let pendingRequest = null;
 
 class Unauthorised extends Error {}
 class Refused extends Error {}
 
-/** A request with the key, in its header. Raises Unauthorised, or an Error whose text is for the reader. */
-async function ask(url, { timeoutMs = TIMEOUT_MS, ...options } = {}) {
+/** A request with the key in its header. Throws Unauthorised, or an Error whose text can be shown. */
+async function request(url, { timeoutMs = TIMEOUT_MS, ...options } = {}) {
   let answer;
   try {
     answer = await fetch(url, {
@@ -56,10 +56,10 @@ async function ask(url, { timeoutMs = TIMEOUT_MS, ...options } = {}) {
   return answer;
 }
 
-/** What an answer without figures says: the app is there, and tells why it has none. */
+/** The error of an answer without data: the app is up and gives a reason. */
 async function refusal(answer) {
   const body = await answer.json().catch(() => null);
-  return new Refused(`${body?.error ?? "it does not say why"} (HTTP ${answer.status})`);
+  return new Refused(`${body?.error ?? "no reason given"} (HTTP ${answer.status})`);
 }
 
 // Refreshing
@@ -67,20 +67,20 @@ async function refusal(answer) {
 async function refresh() {
   clearTimeout(timer);
   if (!state.key || document.hidden) return;
-  asking?.abort();
-  const mine = (asking = new AbortController());
+  pendingRequest?.abort();
+  const controller = (pendingRequest = new AbortController());
   try {
-    const answer = await ask(DATA, { signal: mine.signal });
+    const answer = await request(DATA, { signal: controller.signal });
     if (!answer.ok) throw await refusal(answer);
     const data = await answer.json().catch(() => null);
     if (data === null || typeof data !== "object") throw new Error("its answer cannot be read");
-    if (asking === mine) arrived(data);
+    if (pendingRequest === controller) arrived(data);
   } catch (fault) {
-    if (asking !== mine) return; // a later request took its place
+    if (pendingRequest !== controller) return; // a later request replaced this one
     if (fault instanceof Unauthorised) return refused();
     failed(fault);
   }
-  asking = null;
+  pendingRequest = null;
   schedule();
 }
 
@@ -102,33 +102,33 @@ function arrived(data) {
   const first = find("figures").hidden;
   showFigures();
   show();
-  tellConnection();
+  showConnection();
   if (first) refit();
 }
 
 function failed(fault) {
   state.failures += 1;
-  state.fault = { title: fault instanceof Refused ? "The app has no figures" : "The app is away", reason: fault.message };
-  tellConnection();
-  tellFault();
+  state.fault = { title: fault instanceof Refused ? "The app has no data" : "The app is away", reason: fault.message };
+  showConnection();
+  showFault();
 }
 
-/** The status in the header is of a while ago: what the page cannot know now takes its place. */
-function tellFault() {
+/** The status in the header is outdated while the app is away: hide it. */
+function showFault() {
   if (!state.fault) return;
   find("status").hidden = true;
   document.title = `${state.fault.title} · Keyspace Functions`;
 }
 
-/** Said once per change of state: a screen reader hears it, but not each further attempt. */
-function tellConnection() {
+/** Changes only when the state does, so that a screen reader does not announce every attempt. */
+function showConnection() {
   const place = find("connection");
-  const said = state.fault?.reason ?? "";
-  if (place.dataset.said === said) return;
-  place.dataset.said = said;
+  const reason = state.fault?.reason ?? "";
+  if (place.dataset.reason === reason) return;
+  place.dataset.reason = reason;
   place.replaceChildren();
   if (!state.fault) return;
-  const shown = state.data ? ` What is below is from ${timeOfDay(new Date(state.receivedMs))}.` : "";
+  const shown = state.data ? ` The data below are from ${timeOfDay(new Date(state.receivedMs))}.` : "";
   place.append(
     el(
       "div",
@@ -145,25 +145,25 @@ function tick() {
   const updated = find("updated");
   if (state.data) {
     const how = state.paused ? "paused · " : "";
-    updated.textContent = `${how}figures of ${timeOfDay(new Date(state.receivedMs))}, ${age(seconds)} old`;
+    updated.textContent = `${how}data of ${timeOfDay(new Date(state.receivedMs))}, ${age(seconds)} old`;
     updated.classList.toggle("late", seconds > 20);
   } else updated.textContent = "";
   const next = find("next-try");
   if (next) next.textContent = state.paused ? "" : `Next try in ${age(Math.max(0, (state.nextMs - Date.now()) / 1000))}.`;
 }
 
-// What is on show
+// The page's content
 
 function show() {
-  render(state.data, lettersOnShow(), { replay, discard: askToDiscard });
-  tellFault();
+  render(state.data, shownLetters(), { replay, discard: askToDiscard });
+  showFault();
   const page = state.data.deadLetters;
   const cursor = state.cursor === undefined ? page?.nextCursor : state.cursor;
   find("more-letters").hidden = !cursor;
   tick();
 }
 
-function lettersOnShow() {
+function shownLetters() {
   const first = Array.isArray(state.data.deadLetters?.letters) ? state.data.deadLetters.letters : [];
   const known = new Set(first.map((letter) => letter.id));
   return [...first, ...state.more.filter((letter) => !known.has(letter.id))].filter((letter) => !state.gone.has(letter.id));
@@ -174,7 +174,7 @@ async function moreLetters() {
   url.searchParams.set("cursor", state.cursor ?? state.data.deadLetters.nextCursor);
   url.searchParams.set("limit", "50");
   try {
-    const answer = await ask(url);
+    const answer = await request(url);
     if (!answer.ok) throw await refusal(answer);
     const page = await answer.json();
     state.more.push(...page.letters);
@@ -183,7 +183,7 @@ async function moreLetters() {
     show();
   } catch (fault) {
     if (fault instanceof Unauthorised) refused();
-    else say(`Not shown: ${fault.message}.`, "bad");
+    else say(`Loading failed: ${fault.message}.`, "bad");
   }
 }
 
@@ -199,16 +199,16 @@ async function act(letter, button, action, done) {
   if (button.getAttribute("aria-disabled") === "true") return;
   button.setAttribute("aria-disabled", "true"); // not `disabled`, which would lose the focus
   try {
-    const answer = await ask(new URL(`dead/${encodeURIComponent(letter.id)}/${action}`, LETTERS), { method: "POST", timeoutMs: ACTION_TIMEOUT_MS });
+    const answer = await request(new URL(`dead/${encodeURIComponent(letter.id)}/${action}`, LETTERS), { method: "POST", timeoutMs: ACTION_TIMEOUT_MS });
     const body = answer.status === 204 ? {} : await answer.json().catch(() => ({}));
     if (answer.status === 404) {
       gone(letter, button);
-      say(`${letter.key}: the letter was gone already.`);
-    } else if (!answer.ok) say(`${letter.key}: not done. ${body.error ?? `HTTP ${answer.status}`}`, "bad");
+      say(`${letter.key}: the letter was already removed.`);
+    } else if (!answer.ok) say(`${letter.key}: failed: ${body.error ?? `HTTP ${answer.status}`}`, "bad");
     else done(body);
   } catch (fault) {
     if (fault instanceof Unauthorised) return refused();
-    say(`${letter.key}: the app was asked, but ${fault.message}. Whether it was done shows with the next update.`, "bad");
+    say(`${letter.key}: request sent, but ${fault.message}. The next update shows the result.`, "bad");
   } finally {
     button.removeAttribute("aria-disabled");
   }
@@ -217,11 +217,11 @@ async function act(letter, button, action, done) {
 
 function replay(letter, button) {
   say(`Replaying ${letter.key} …`);
-  return act(letter, button, "replay", (found) => {
-    const why = found.reason ? ` (${found.reason})` : "";
-    if (found.removed) gone(letter, button);
-    const end = found.removed ? "the letter is gone" : "the letter stays";
-    say(`Replayed ${letter.key}: ${found.outcome}${why}; ${end}.`, found.removed ? "good" : "warning");
+  return act(letter, button, "replay", (result) => {
+    const why = result.reason ? ` (${result.reason})` : "";
+    if (result.removed) gone(letter, button);
+    const end = result.removed ? "the letter is removed" : "the letter stays";
+    say(`Replayed ${letter.key}: ${result.outcome}${why}; ${end}.`, result.removed ? "good" : "warning");
   });
 }
 
@@ -239,7 +239,7 @@ function askToDiscard(letter, button) {
   dialog.showModal();
 }
 
-/** Takes the letter off the page; the focus goes to the letter that moves up, or to the heading. */
+/** Removes the letter from the page; the focus moves to the next letter, or to the heading. */
 function gone(letter, button) {
   const row = button.closest("tr");
   const next = row?.nextElementSibling ?? row?.previousElementSibling;
@@ -259,7 +259,7 @@ function showEntry(fault = "") {
   document.title = "Monitor · Keyspace Functions";
   state.data = null;
   state.fault = null;
-  tellConnection();
+  showConnection();
   tick();
   find("key").focus();
 }
@@ -277,24 +277,24 @@ function showFigures() {
 function forget(fault = "") {
   sessionStorage.removeItem(STORED_KEY);
   clearTimeout(timer);
-  asking?.abort();
-  asking = null;
+  pendingRequest?.abort();
+  pendingRequest = null;
   Object.assign(state, { key: "", failures: 0, more: [], cursor: undefined });
   say("");
   showEntry(fault);
 }
 
-const refused = () => forget("The app does not accept this key. Is it of this app, and was it copied as a whole?");
+const refused = () => forget("The app does not accept this key. Check that it is a key of this app and complete.");
 
 function enter(event) {
   event.preventDefault();
-  const given = find("key").value.trim();
-  if (!/^[\x21-\x7e]{1,512}$/.test(given)) {
-    find("entry-fault").textContent = "This is no function key: it has spaces or characters that a key never has.";
+  const key = find("key").value.trim();
+  if (!/^[\x21-\x7e]{1,512}$/.test(key)) {
+    find("entry-fault").textContent = "Not a function key: it contains spaces or other invalid characters.";
     return;
   }
   find("entry-fault").textContent = "";
-  state.key = given;
+  state.key = key;
   refresh();
 }
 

@@ -1,4 +1,4 @@
-// The drawings: two uPlot charts per reactor, and sparklines as SVG. Each has its words and a table in view.js.
+// Two uPlot charts per reactor, and sparklines as SVG. Each has a text alternative, and a table in reactors.js or view.js.
 
 import { figure, hourAndMinute, milliseconds, rate } from "./format.js";
 
@@ -6,7 +6,7 @@ const HEIGHT = 132;
 const AXIS_WIDTH = 46;
 const SVG = "http://www.w3.org/2000/svg";
 
-/** From the good end to the bad end, which is also from the bottom of the stack to its top. */
+/** From good to bad, which is also the order of the stack from bottom to top. */
 export const OUTCOMES = ["processed", "duplicate", "ignored", "later", "retried", "rejected", "dead"];
 
 const plots = new Set();
@@ -28,7 +28,7 @@ function axes(format, splits) {
 
 function plot(target, readout, { series, scale, format, axis, say }) {
   let resting = "";
-  const told = (index) => (readout.textContent = index === null || index === undefined ? resting : say(chart.data, index));
+  const showReadout = (index) => (readout.textContent = index === null || index === undefined ? resting : say(chart.data, index));
   const chart = new globalThis.uPlot(
     {
       width: Math.max(target.clientWidth, 200),
@@ -39,7 +39,7 @@ function plot(target, readout, { series, scale, format, axis, say }) {
       scales: { y: scale },
       axes: axes(format, axis),
       series: [{}, ...series],
-      hooks: { setCursor: [(self) => told(self.cursor.idx)] },
+      hooks: { setCursor: [(self) => showReadout(self.cursor.idx)] },
     },
     [[], ...series.map(() => [])],
     target,
@@ -49,7 +49,7 @@ function plot(target, readout, { series, scale, format, axis, say }) {
     show(data, text) {
       resting = text;
       chart.setData(data);
-      told(chart.cursor.idx);
+      showReadout(chart.cursor.idx);
     },
     resize: () => target.clientWidth && chart.setSize({ width: target.clientWidth, height: HEIGHT }),
   };
@@ -60,7 +60,7 @@ function plot(target, readout, { series, scale, format, axis, say }) {
 
 /** Bars of events per second, stacked by outcome. show(times, {outcome: [rate per minute]}). */
 export function eventsPlot(target, readout) {
-  const drawn = [...OUTCOMES].reverse(); // the whole stack first; each later bar covers what is below its own part
+  const drawn = [...OUTCOMES].reverse(); // the highest bar first; each later, lower bar is drawn over it
   const bars = globalThis.uPlot.paths.bars({ size: [0.85, 40], align: 0 });
   let values = {};
   const handle = plot(target, readout, {
@@ -94,7 +94,7 @@ const decades = (low, high) => {
   return Array.from({ length: Math.round(Math.log10(high)) - first + 1 }, (_, step) => 10 ** (first + step));
 };
 
-/** Lines of the median and of p99 in ms, on a logarithmic scale. show(times, medians, p99s), null where nothing was. */
+/** Lines of the median and of p99 in ms, on a logarithmic scale. show(times, medians, p99s), null for no value. */
 export function latencyPlot(target, readout) {
   const line = (name, dash) => ({
     stroke: () => colour(name),
@@ -114,29 +114,29 @@ export function latencyPlot(target, readout) {
       },
     },
     format: (value) => (value === null ? "" : milliseconds(value)),
-    axis: { splits: (_, axis, low, high) => decades(low, high), filter: (_, at) => (at.length > 5 ? at.map((one, n) => (n % 2 ? null : one)) : at) },
+    axis: { splits: (_, axis, low, high) => decades(low, high), filter: (_, at) => (at.length > 5 ? at.map((value, index) => (index % 2 ? null : value)) : at) },
     say: (data, index) =>
       `${readTime(data[0][index])}  median ${milliseconds(data[2][index])} · p99 ${milliseconds(data[1][index])}`,
   });
   return (times, medians, p99s, text) => handle.show([times, p99s, medians], text);
 }
 
-/** After a change of theme: the colours are read anew. */
+/** Redraws the plots with the colours of the new theme. */
 export function repaint() {
   for (const { chart } of plots) chart.redraw(false);
 }
 
-/** After the plots came into sight, where they have a width. */
+/** Resizes the plots after they became visible: hidden elements have no width. */
 export function refit() {
   for (const { resize } of plots) resize();
 }
 
-/** A small line of numbers, with its words for those who do not see it. */
+/** A small line chart, with a text alternative. */
 export function sparkline(numbers) {
   const [width, height] = [120, 22];
   const values = numbers.filter((value) => typeof value === "number" && Number.isFinite(value));
   const [low, high] = [Math.min(...values), Math.max(...values)];
-  const span = high / 2 - low / 2; // halves: of the largest numbers there are, the difference is none
+  const span = high / 2 - low / 2; // halves: the difference of two large doubles can overflow
   const x = (index) => (values.length > 1 ? 1 + (index * (width - 2)) / (values.length - 1) : width / 2);
   const y = (value) => (span ? height - 2 - ((value / 2 - low / 2) / span) * (height - 4) : height / 2);
   const svg = document.createElementNS(SVG, "svg");

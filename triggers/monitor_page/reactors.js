@@ -1,4 +1,4 @@
-// The panels of the reactors: drawings of the last hour, and tables that say the same.
+// The panels of the reactors: plots of the last hour, and tables with the same numbers.
 
 import { count, el, fillRows, hourAndMinute, list, milliseconds, number, plural, rate, words } from "./format.js";
 import { OUTCOMES, eventsPlot, latencyPlot } from "./plots.js";
@@ -17,10 +17,10 @@ function byOutcome(minute, reactor) {
   return sums;
 }
 
-const total = (sums) => Object.values(sums).reduce((sum, one) => sum + one, 0);
+const total = (sums) => Object.values(sums).reduce((sum, count) => sum + count, 0);
 
-/** Seconds that a minute has lasted so far: the latest one is not over yet. Bounded below, or one event would be a peak. */
-function lasted(minute, now) {
+/** Seconds of a minute that have passed: the latest one is not over yet. At least 10, or one event would look like a peak. */
+function elapsedSeconds(minute, now) {
   const elapsed = (new Date(now) - new Date(minute.minute)) / 1000;
   return Math.min(60, Math.max(elapsed, 10));
 }
@@ -28,19 +28,19 @@ function lasted(minute, now) {
 /** Names of the app's reactors, in the order of their panels. */
 export const reactorNames = (data) => list(data.reactors).map((reactor) => String(reactor?.name));
 
-/** Events per second over the minute before and the one that is under way. */
+/** Events per second over the previous and the current minute. */
 export function rateNow(reactor, stats, now) {
   const recent = list(stats?.minutes).slice(-2);
-  const seconds = recent.reduce((sum, minute) => sum + lasted(minute, now), 0);
+  const seconds = recent.reduce((sum, minute) => sum + elapsedSeconds(minute, now), 0);
   return seconds ? recent.reduce((sum, minute) => sum + total(byOutcome(minute, reactor)), 0) / seconds : 0;
 }
 
-/** A panel per reactor: what its events came to, how long they took, the same in numbers. */
+/** The panel of a reactor: outcomes and latency as plots and as tables. */
 export function renderReactor(name, stats, now) {
   const panel = panels.get(name) ?? makePanel(name);
   const minutes = list(stats?.minutes);
   const sums = minutes.map((minute) => byOutcome(minute, name));
-  const happened = sums.some((one) => total(one) > 0);
+  const happened = sums.some((outcomes) => total(outcomes) > 0);
   panel.section.querySelector(".empty").hidden = happened;
   panel.section.querySelector(".drawn").hidden = !happened;
   panel.section.querySelector(".now").textContent = happened ? `${rate(rateNow(name, stats, now))} now` : "";
@@ -64,7 +64,7 @@ function makePanel(name) {
   section.setAttribute("aria-labelledby", heading.id);
   section.dataset.reactor = name;
   const label = (part, text) => (section.querySelector(`${part} caption`).textContent = `${title}: ${text}`);
-  label(".outcomes", "outcomes of the last hour by what led to them");
+  label(".outcomes", "outcomes of the last hour by source");
   label(".percentiles", "latency and lag");
   label(".minutes", "events, outcomes and latency by minute, newest first");
   const [outcomes, minutes] = section.querySelectorAll("[role=group]");
@@ -85,13 +85,13 @@ function makePanel(name) {
 function drawEvents(panel, name, times, minutes, sums, now) {
   const rates = {};
   for (const outcome of OUTCOMES) {
-    rates[outcome] = sums.map((one, index) => (one[outcome] ?? 0) / lasted(minutes[index], now));
+    rates[outcome] = sums.map((outcomes, index) => (outcomes[outcome] ?? 0) / elapsedSeconds(minutes[index], now));
   }
   const totals = times.map((_, index) => OUTCOMES.reduce((sum, outcome) => sum + rates[outcome][index], 0));
   const peak = totals.indexOf(Math.max(...totals));
   const words = `peak ${rate(totals[peak])} at ${hourAndMinute(new Date(times[peak] * 1000))}`;
   panel.events(times, rates, words);
-  const all = plural(sums.reduce((sum, one) => sum + total(one), 0), "event");
+  const all = plural(sums.reduce((sum, outcomes) => sum + total(outcomes), 0), "event");
   panel.section.querySelector(".events").setAttribute("aria-label", `${panel.title}: ${all} in the last hour, ${words}. The numbers are in the tables below.`);
 }
 
@@ -104,7 +104,7 @@ function drawLatency(panel, name, times, minutes) {
   panel.section.querySelector(".latency").setAttribute("aria-label", `${panel.title}: latency of the last hour, ${words}. The numbers are in the tables below.`);
 }
 
-/** Outcomes down, sources across; a column only for sources there were. It is the legend of the bars too. */
+/** A row per outcome, a column per source that occurred. Also the legend of the bars. */
 function renderOutcomes(panel, name, minutes) {
   const cells = {};
   for (const minute of minutes) {
@@ -116,7 +116,7 @@ function renderOutcomes(panel, name, minutes) {
     }
   }
   const table = panel.section.querySelector(".outcomes");
-  const sources = SOURCES.filter((source) => Object.values(cells).some((one) => one[source]));
+  const sources = SOURCES.filter((source) => Object.values(cells).some((counts) => counts[source]));
   if (table.tHead.dataset.sources !== sources.join()) {
     table.tHead.dataset.sources = sources.join();
     const head = (text) => el("th", { scope: "col", role: "columnheader", class: "number" }, text);
@@ -140,11 +140,11 @@ function renderPercentiles(panel, name, stats) {
     ["Lag", stats.lag_ms?.[name]],
   ];
   fillRows(panel.section.querySelector(".percentiles tbody"), rows, {
-    id: ([what]) => what,
-    cells: ([what, one]) => [
-      { kind: "th", mark: what },
-      ...["p50", "p95", "p99"].map((field) => words(milliseconds(one?.[field]), "", "number")),
-      number(one?.count ?? 0),
+    id: ([name]) => name,
+    cells: ([name, percentiles]) => [
+      { kind: "th", mark: name },
+      ...["p50", "p95", "p99"].map((field) => words(milliseconds(percentiles?.[field]), "", "number")),
+      number(percentiles?.count ?? 0),
     ],
   });
 }

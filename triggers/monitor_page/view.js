@@ -1,5 +1,5 @@
-// From the page's document (GET /api/monitor/data) to what is on the screen. Each part is shown by itself, so that
-// one that is missing or odd leaves the others alone.
+// Renders the page's document (GET /api/monitor/data). Each part is rendered by itself, so that a part that is missing or
+// malformed does not affect the others.
 
 import { age, bytes, count, el, figure, fillRows, hidden, list, milliseconds, moment, number, plural, rate, words } from "./format.js";
 import { sparkline } from "./plots.js";
@@ -10,7 +10,7 @@ const STALE_PART_S = 10;
 
 const find = (id) => document.getElementById(id);
 
-/** Shows all of it. `letters` are the dead letters on show, `actions` what their buttons do. */
+/** Renders the whole document. `letters` are the dead letters to show, `actions` the handlers of their buttons. */
 export function render(data, letters, actions) {
   const parts = {
     health: () => renderHealth(data.health),
@@ -25,8 +25,8 @@ export function render(data, letters, actions) {
   for (const [name, show] of Object.entries(parts)) {
     try {
       show();
-    } catch (fault) {
-      console.error(`the part "${name}" could not be shown`, fault);
+    } catch (error) {
+      console.error(`the part "${name}" could not be rendered`, error);
     }
   }
 }
@@ -49,13 +49,13 @@ function renderSummary(data) {
   const latency = worst(data.stats?.latency_ms);
   const lag = worst(data.stats?.lag_ms);
   const findings = list(data.doctor?.findings);
-  const errors = findings.filter((one) => one.severity === "error").length;
-  const warnings = findings.filter((one) => one.severity === "warning").length;
+  const errors = findings.filter((finding) => finding.severity === "error").length;
+  const warnings = findings.filter((finding) => finding.severity === "warning").length;
   const dead = data.deadLetters?.totals?.count;
-  const keys = data.keyspace ? list(data.keyspace.namespaces).reduce((sum, one) => sum + one.count, 0) : null;
-  const reading = list(data.stats?.minutes).length > 0;
+  const keys = data.keyspace ? list(data.keyspace.namespaces).reduce((sum, kind) => sum + kind.count, 0) : null;
+  const hasStatistics = list(data.stats?.minutes).length > 0;
   const tiles = [
-    ["Events", reading ? rate(rates.reduce((sum, one) => sum + one, 0)) : "–", "last 2 min", ""],
+    ["Events", hasStatistics ? rate(rates.reduce((sum, perSecond) => sum + perSecond, 0)) : "–", "last 2 min", ""],
     ["Latency p95", latency ? milliseconds(latency.p95) : "–", latency ? `${latency.name}, last hour` : "no events", ""],
     ["Lag p95", lag ? milliseconds(lag.p95) : "–", lag ? `${lag.name}, last hour` : "no effects", ""],
     ["Retries waiting", count(data.retries?.waiting), "", data.retries?.waiting ? "warning" : ""],
@@ -74,11 +74,11 @@ function renderSummary(data) {
 const findingWords = (errors, warnings) =>
   [errors ? plural(errors, "error") : null, warnings ? plural(warnings, "warning") : null].filter(Boolean).join(", ") || "none open";
 
-/** The reactor whose p95 is the worst, with its percentiles. */
+/** The reactor with the highest p95, with its percentiles. */
 function worst(byReactor) {
-  const known = Object.entries(byReactor ?? {}).filter(([, one]) => one?.count > 0);
-  known.sort(([, one], [, other]) => other.p95 - one.p95);
-  return known.length ? { name: known[0][0], ...known[0][1] } : null;
+  const measured = Object.entries(byReactor ?? {}).filter(([, percentiles]) => percentiles?.count > 0);
+  measured.sort(([, first], [, second]) => second.p95 - first.p95);
+  return measured.length ? { name: measured[0][0], ...measured[0][1] } : null;
 }
 
 // Dead letters
@@ -89,7 +89,7 @@ function renderLetters(data, letters, actions) {
   const notes = [
     waiting ? `${plural(waiting, "key")} ${waiting === 1 ? "waits" : "wait"} for a retry` : "no retries waiting",
     letters.length < totals.count ? `newest ${count(letters.length)} of ${count(totals.count)} letters` : null,
-    totals.dropped ? `${plural(totals.dropped, "letter")} dropped for want of room` : null,
+    totals.dropped ? `${plural(totals.dropped, "letter")} dropped for lack of room` : null,
   ];
   find("dead-note").textContent = notes.filter(Boolean).join(" · ");
   find("dead-empty").hidden = letters.length > 0;
@@ -123,16 +123,16 @@ function renderSessions(sessions) {
   const live = sessions?.live;
   const unbounded = sessions?.unbounded;
   const note = typeof live === "number" ? `${count(live)} now` : "not known";
-  find("sessions-note").textContent = unbounded ? `${note}, ${count(unbounded)} without an end` : note;
+  find("sessions-note").textContent = unbounded ? `${note}, ${count(unbounded)} without an expiry` : note;
   renderExport(sessions?.export);
   const records = list(sessions?.audit);
   find("audit-empty").hidden = records.length > 0;
   find("audit").hidden = records.length === 0;
-  const repeats = new Map(); // two records may look the same; a row needs an id of its own
+  const repeats = new Map(); // two records may look the same; each row needs a unique id
   const rows = records.map((record) => {
-    const looks = `${record.time} ${record.type} ${record.subject}`;
-    repeats.set(looks, (repeats.get(looks) ?? 0) + 1);
-    return { ...record, id: `${looks} ${repeats.get(looks)}` };
+    const content = `${record.time} ${record.type} ${record.subject}`;
+    repeats.set(content, (repeats.get(content) ?? 0) + 1);
+    return { ...record, id: `${content} ${repeats.get(content)}` };
   });
   fillRows(find("audit").tBodies[0], rows, {
     id: (record) => record.id,
@@ -146,35 +146,35 @@ function renderSessions(sessions) {
   });
 }
 
-function renderExport(shipped) {
+function renderExport(auditExport) {
   const line = find("export");
-  line.className = shipped?.error ? "fault" : "muted";
-  if (!shipped) line.textContent = "";
-  else if (shipped.error) line.textContent = `Export to storage fails: ${shipped.error}. ${plural(shipped.pending, "record")} wait in Redis.`;
+  line.className = auditExport?.error ? "fault" : "muted";
+  if (!auditExport) line.textContent = "";
+  else if (auditExport.error) line.textContent = `Export to storage fails: ${auditExport.error}. ${plural(auditExport.pending, "record")} wait in Redis.`;
   else {
-    const last = typeof shipped.lastSuccessAge_s === "number" ? `last export ${age(shipped.lastSuccessAge_s)} ago` : "nothing exported yet";
-    const place = typeof shipped.seq === "number" ? ` · record ${count(shipped.seq)} of its chain` : "";
-    line.textContent = `Audit log: ${plural(shipped.pending, "record")} waiting · ${last}${place}`;
+    const last = typeof auditExport.lastSuccessAge_s === "number" ? `last export ${age(auditExport.lastSuccessAge_s)} ago` : "no export yet";
+    const place = typeof auditExport.seq === "number" ? ` · record ${count(auditExport.seq)} of its chain` : "";
+    line.textContent = `Audit log: ${plural(auditExport.pending, "record")} waiting · ${last}${place}`;
   }
 }
 
 function renderKeys(keyspace) {
-  const rows = list(keyspace?.namespaces).filter((one) => one.count > 0).sort((one, other) => other.bytes - one.bytes);
+  const rows = list(keyspace?.namespaces).filter((kind) => kind.count > 0).sort((first, second) => second.bytes - first.bytes);
   find("keys-empty").hidden = rows.length > 0;
   find("keys-empty").textContent = keyspace ? "Redis holds no keys." : "Not counted yet: keys are counted in the background, once a minute at the most.";
   find("namespaces").hidden = rows.length === 0;
   const part = keyspace?.complete === false ? " · estimated: there was no time to count all" : "";
   find("keys-note").textContent = keyspace ? `counted ${age(keyspace.age_s)} ago${part}` : "";
-  const all = rows.reduce((sum, one) => sum + one.bytes, 0);
+  const all = rows.reduce((sum, kind) => sum + kind.bytes, 0);
   fillRows(find("namespaces").tBodies[0], rows, {
-    id: (one) => `${one.namespace} ${one.kind}`,
-    cells: (one) => [
-      { kind: "th", mark: one.namespace },
-      words(one.kind ?? "–"),
-      number(one.count),
-      words(bytes(one.bytes), "", "number"),
-      { mark: percent(one.bytes, all), className: "share", make: () => share(one.bytes, all) },
-      { ...number(one.withoutTtl), className: one.withoutTtl ? "number strong" : "number" },
+    id: (kind) => `${kind.namespace} ${kind.kind}`,
+    cells: (kind) => [
+      { kind: "th", mark: kind.namespace },
+      words(kind.kind ?? "–"),
+      number(kind.count),
+      words(bytes(kind.bytes), "", "number"),
+      { mark: percent(kind.bytes, all), className: "share", make: () => share(kind.bytes, all) },
+      { ...number(kind.withoutTtl), className: kind.withoutTtl ? "number strong" : "number" },
     ],
   });
 }
@@ -191,7 +191,7 @@ function renderCharts(data) {
   const charts = list(data.charts);
   find("charts-empty").hidden = charts.length > 0;
   const counted = typeof data.charts_total === "number";
-  find("charts-empty").textContent = counted ? "No chart caches: no chart was written in the last 10 minutes." : "Not looked at yet: caches are found as keys are counted.";
+  find("charts-empty").textContent = counted ? "No chart caches: no chart was written in the last 10 minutes." : "Not counted yet: caches are found when keys are counted.";
   find("caches").hidden = charts.length === 0;
   const stale = charts.filter((chart) => chart.stale).length;
   const shown = data.charts_total > charts.length ? `newest ${count(charts.length)} of ${count(data.charts_total)}` : count(charts.length);
@@ -210,30 +210,30 @@ function renderCharts(data) {
 }
 
 function renderDoctor(doctor) {
-  const rank = (one) => SEVERITIES[one.severity] ?? 2;
-  const findings = [...list(doctor?.findings)].sort((one, other) => rank(one) - rank(other));
-  const open = findings.filter((one) => one.severity !== "ok");
-  const well = findings.length - open.length;
+  const rank = (item) => SEVERITIES[item.severity] ?? 2;
+  const findings = [...list(doctor?.findings)].sort((first, second) => rank(first) - rank(second));
+  const open = findings.filter((item) => item.severity !== "ok");
+  const passed = findings.length - open.length;
   find("doctor-empty").hidden = open.length > 0;
-  find("doctor-empty").textContent = doctor ? "Nothing to do: all checks are well." : "Not examined yet.";
-  const late = doctor?.age_s > STALE_PART_S ? `examined ${age(doctor.age_s)} ago` : "examined just now";
-  find("doctor-note").textContent = doctor ? [late, well ? `${plural(well, "check")} well` : null].filter(Boolean).join(" · ") : "";
+  find("doctor-empty").textContent = doctor ? "Nothing to do: all checks passed." : "Not checked yet.";
+  const late = doctor?.age_s > STALE_PART_S ? `checked ${age(doctor.age_s)} ago` : "checked just now";
+  find("doctor-note").textContent = doctor ? [late, passed ? `${plural(passed, "check")} passed` : null].filter(Boolean).join(" · ") : "";
   const mark = JSON.stringify(open);
   const target = find("findings");
   if (target.dataset.mark === mark) return;
   target.dataset.mark = mark;
-  target.replaceChildren(...open.map(finding));
+  target.replaceChildren(...open.map(findingItem));
 }
 
-function finding(one) {
-  const tone = { error: "bad", warning: "warning" }[one.severity] ?? "quiet";
+function findingItem(finding) {
+  const tone = { error: "bad", warning: "warning" }[finding.severity] ?? "quiet";
   const part = (name, text) => (text ? el("p", {}, el("span", { class: "muted" }, `${name}: `), String(text)) : null);
   return el(
     "li",
     {},
-    el("h3", {}, el("span", { class: `badge ${tone}` }, String(one.severity)), " ", String(one.found ?? one.title ?? one.id)),
-    part("Why", one.why),
-    part("Fix", one.fix),
-    ...list(one.commands).map((command) => el("p", { class: "code" }, String(command))),
+    el("h3", {}, el("span", { class: `badge ${tone}` }, String(finding.severity)), " ", String(finding.found ?? finding.title ?? finding.id)),
+    part("Why", finding.why),
+    part("Fix", finding.fix),
+    ...list(finding.commands).map((command) => el("p", { class: "code" }, String(command))),
   );
 }

@@ -1,5 +1,5 @@
-"""What is wrong with this Redis, these settings and this app, why it matters, and what to do.
+"""The doctor: what is wrong with this Redis, these settings and this app, why it matters, and how to correct it.
 
-`examination.examine` runs all checks and never raises; each check bounds its own time. Server checks are functions of
-what INFO says, so that they can be tried on any answer.
+`examination.examine` runs all checks, each within a time limit, and raises nothing when Redis or storage is away. The
+checks of the server are pure functions of INFO's reply, so tests can run them on any reply.
 """

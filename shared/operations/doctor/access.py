@@ -1,7 +1,7 @@
-"""What the Redis user may do, found by trying: every command that the app uses, on a key of the doctor's own.
+"""The permissions of the Redis user: tries every command that the app uses, on a key of the doctor's own.
 
-Redis checks permissions before it looks at the key, so a command that is refused for its type was permitted. ACL DRYRUN
-would tell without trying, but came with Redis 7 and needs a permission itself.
+Redis checks permissions before the type of the key, so a command that is refused for the type is permitted. ACL DRYRUN
+would check without running commands, but needs Redis 7 and a permission of its own.
 """
 
 import secrets
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 KEY_PREFIX = "functions:doctor:"
 KEY_TTL_MS = 10_000
-# One trial per command; KEY is the doctor's key, a short string with a TTL, or none where the trial would write.
+# One per command. KEY is the doctor's key, a short string with a TTL.
 TRIALS = """
 SET KEY doctor PX 10000|GET KEY|EXISTS KEY|TYPE KEY|STRLEN KEY|GETRANGE KEY 0 0|SETRANGE KEY 0 d|PTTL KEY|TTL KEY
 EXPIRE KEY 10|PEXPIRE KEY 10000|OBJECT ENCODING KEY|MEMORY USAGE KEY SAMPLES 1
@@ -45,13 +45,14 @@ PUBLISHED = (namespaces.BATCH_EVENTS_CHANNEL, namespaces.CHART_EVENTS_CHANNEL)
 
 
 def trials(key: bytes) -> list[list[bytes]]:
-    """The commands, with `key` in its place."""
+    """The commands of TRIALS, on `key`."""
     lines = TRIALS.strip().replace("\n", "|").split("|")
     return [[key if word == "KEY" else word.encode() for word in line.split()] for line in lines]
 
 
 async def check_access(redis: "Redis") -> list[Finding]:
-    """Try what the app needs. Raises what the Redis client raises when Redis is away."""
+    """Try the commands, keys and channels that the app needs. Raises what the Redis client raises when Redis is
+    away."""
     mark = secrets.token_hex(8)
     refused = await _refused_commands(redis, f"{KEY_PREFIX}{mark}".encode())
     refused += await _refused_keys(redis, mark)
@@ -59,24 +60,28 @@ async def check_access(redis: "Redis") -> list[Finding]:
     user = await _user(redis)
     if not refused:
         return [
-            ok("access", f"{user} may do all that the app does", "Tried, but for PUBLISH on the two event channels.")
+            ok(
+                "access",
+                f"{user} has every permission that the app needs",
+                "All tried but PUBLISH on the event channels.",
+            )
         ]
-    if any("read-only" in one for one in refused):
-        return [info("access", "not tried: the server takes no writes", "See the finding on its role.")]
+    if any("read-only" in text for text in refused):
+        return [info("access", "not checked: the server takes no writes", "See the finding on its role.")]
     return [
         error(
             "access",
             f"{user} is refused: {', '.join(refused)}",
-            "What needs them fails, and is retried until it becomes a dead letter, or is never heard of.",
-            "Give the user these: ACL SETUSER, or in Azure a data access policy (Data Owner, or one that names them). "
-            "All that the app needs (resetchannels and & from Redis 6.2 on):",
+            "Reactions that need them fail until they become dead letters; events on refused channels are lost.",
+            "Grant them: ACL SETUSER, or in Azure a data access policy (Data Owner, or one that names them). "
+            "All rules that the app needs (resetchannels and & need Redis 6.2):",
             (acl_rules(),),
         )
     ]
 
 
 def acl_rules() -> str:
-    """The rules of a user who may do what the app does, and no more than that by key and channel."""
+    """The rules of a user with the permissions that the app needs, and no others by key and channel."""
     names = sorted({_acl_name(words) for words in trials(b"KEY")})
     channels = [f"&{reactor.channel}" for reactor in REACTORS] + [f"&{channel.decode()}" for channel in PUBLISHED]
     commands = [
@@ -106,33 +111,40 @@ async def _refused_commands(redis: "Redis", key: bytes) -> list[str]:
     from redis.exceptions import NoPermissionError, ReadOnlyError
 
     commands = trials(key)
-    clean_up = [[b"PEXPIRE", key, str(KEY_TTL_MS).encode()], [b"UNLINK", key]]  # should UNLINK be refused
+    clean_up = [
+        [b"PEXPIRE", key, str(KEY_TTL_MS).encode()],
+        [b"UNLINK", key],
+    ]  # the TTL removes the key if UNLINK is refused
     replies = await _each(redis, [*commands, *clean_up])
     if any(isinstance(reply, ReadOnlyError) for reply in replies):
         return ["writes (read-only)"]
     refused = [
         command[0].decode()
         for command, reply in zip(commands, replies, strict=False)
-        if isinstance(reply, NoPermissionError) and not _for_its_key(reply)
+        if isinstance(reply, NoPermissionError) and not _refused_for_key(reply)
     ]
-    return refused + [f"keys {KEY_PREFIX}*"] * any(map(_for_its_key, replies))
+    return refused + [f"keys {KEY_PREFIX}*"] * any(map(_refused_for_key, replies))
 
 
 async def _refused_keys(redis: "Redis", mark: str) -> list[str]:
-    """Key patterns that this user may not read or write. No key of the names that are tried exists, so nothing changes
-    and no event follows: EXPIRE needs the permission to write."""
+    """Key patterns that this user may not read or write.
+
+    The keys do not exist, so EXPIRE, which needs the permission to write, changes nothing and causes no event.
+    """
     patterns = [(b"EXISTS", prefix) for prefix in READ_PREFIXES] + [(b"EXPIRE", prefix) for prefix in WRITTEN_PREFIXES]
     commands = [[name, prefix + f"doctor-{mark}".encode()] + [b"1"] * (name == b"EXPIRE") for name, prefix in patterns]
     replies = await _each(redis, commands)
-    if all(map(_for_its_key, replies)):
+    if all(map(_refused_for_key, replies)):
         return ["keys of the app"]
     return [
-        f"keys {prefix.decode()}*" for (_, prefix), reply in zip(patterns, replies, strict=True) if _for_its_key(reply)
+        f"keys {prefix.decode()}*"
+        for (_, prefix), reply in zip(patterns, replies, strict=True)
+        if _refused_for_key(reply)
     ]
 
 
-def _for_its_key(reply: Any) -> bool:
-    """Whether Redis, of whatever version, refused the key and not the command."""
+def _refused_for_key(reply: Any) -> bool:
+    """Whether Redis refused the key, not the command. Every version has these words."""
     from redis.exceptions import NoPermissionError
 
     return isinstance(reply, NoPermissionError) and "to access" in str(reply)

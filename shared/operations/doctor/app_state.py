@@ -1,4 +1,4 @@
-"""How the app itself stands: settings, bindings, storage, clock, and what waits in Redis."""
+"""Checks of the app: settings, bindings, storage, clock, and the work that waits in Redis."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -26,25 +26,25 @@ PROPERTIES: Mapping[str, Sequence[str]] = {
     "redisListTrigger": ("connection", "key", "pollingIntervalInMs", "maxBatchSize", "listDirection"),
     "timerTrigger": ("schedule",),
 }
-"""What has to stand in a trigger's binding: the host takes the constructor whose every parameter is there, and C#
-default values do not count. A test holds that local/host/bindings.py says the same."""
+"""Properties that a trigger's binding must have: the host chooses the constructor whose every parameter is present, and
+C# default values do not count. A test compares this with local/host/bindings.py."""
 
 type Bindings = Mapping[str, Sequence[Mapping[str, Any]]]
 """The raw bindings of each function, as azure.functions reports them."""
 
 
 def check_settings(settings: Settings) -> list[Finding]:
-    """What settings that are valid may still do wrong. No value of a secret one is shown."""
+    """Settings that are valid and still cause problems. Shows no secret."""
     options = parse_connection_string(settings.redis)
     findings = []
     if settings.audit_key == DEVELOPMENT_AUDIT_KEY and not is_local(options.host):
         findings.append(
             warning(
                 "audit-key",
-                "AUDIT_KEY has its development value, and the Redis is not on this machine",
-                "Anybody can compute the fingerprints and open the sealed tokens; and they differ from those of an app "
-                "with a key of its own.",
-                "Set AUDIT_KEY to the app's own secret, here too.",
+                "AUDIT_KEY has its development value, and Redis is on another machine",
+                "Anyone can compute the fingerprints and open the sealed tokens; and they differ from those of an app "
+                "with another key.",
+                "Set AUDIT_KEY to the app's secret here too.",
             )
         )
     if settings.audit_key_previous:
@@ -52,8 +52,8 @@ def check_settings(settings: Settings) -> list[Finding]:
             info(
                 "audit-key-previous",
                 "AUDIT_KEY_PREVIOUS is set",
-                "Each look at a session also looks under the former key.",
-                "Remove it once no session from before the change lives: after 30 days at the latest.",
+                "Each check of a session also searches under the previous key.",
+                "Remove it when no session from before the change is live: after 30 days at the latest.",
             )
         )
     if settings.lease_ms < options.command_timeout_s * 1000:
@@ -61,40 +61,40 @@ def check_settings(settings: Settings) -> list[Finding]:
             warning(
                 "lease",
                 f"a lease ({settings.lease_ms / 1000:g} s) is below syncTimeout ({options.command_timeout_s:g} s)",
-                "While a command hangs, another worker takes the batch over: work is done twice, its effect is not.",
+                "While a command hangs, another worker takes over the batch: work is done twice, the effect is not.",
                 "Raise LEASE_S, or lower syncTimeout in the setting Redis.",
             )
         )
-    if product_of(options.host) is not Product.AZURE_CACHE and not is_local(options.host) and not _retries(settings):
+    if product_of(options.host) is not Product.AZURE_CACHE and not is_local(options.host) and not _reconnects(settings):
         findings.append(
             warning(
                 "abort-connect",
                 "the setting Redis does not say abortConnect=False",
-                "The trigger's client gives up for good if it cannot connect at once when the app starts.",
+                "The trigger's client stops permanently if it cannot connect at once when the app starts.",
                 "Add abortConnect=False to it.",
             )
         )
-    return findings or [ok("settings", "valid, and nothing to say about them")]
+    return findings or [ok("settings", "valid, no problems known")]
 
 
-def _retries(settings: Settings) -> bool:
+def _reconnects(settings: Settings) -> bool:
     return any(part.strip().lower() == "abortconnect=false" for part in settings.redis.split(","))
 
 
 def check_bindings(bindings: Bindings, names: Sequence[str]) -> list[Finding]:
-    """`names` are the app settings that exist, by which a connection is found."""
-    faults = [fault for function, some in sorted(bindings.items()) for fault in _binding_faults(function, some, names)]
+    """`names` are the app settings that exist, which connections refer to."""
+    faults = [fault for function in sorted(bindings) for fault in _binding_faults(function, bindings[function], names)]
     for reactor in REACTORS:
-        channels = [one.get("channel") for one in bindings.get(reactor.function, ())]
+        channels = [binding.get("channel") for binding in bindings.get(reactor.function, ())]
         if reactor.channel not in channels:
-            faults.append(f"{reactor.function} does not listen to {reactor.channel}")
+            faults.append(f"{reactor.function} does not subscribe to {reactor.channel}")
     if not faults:
-        return [ok("bindings", f"{len(bindings)} functions, every property there")]
+        return [ok("bindings", f"{len(bindings)} functions, every property present")]
     return [
         error(
             "bindings",
             "; ".join(faults),
-            "The host does not run a function whose binding it cannot read; the others run.",
+            "The host does not run a function whose binding it cannot read; it runs the others.",
             "Spell out every property of the trigger in triggers/.",
         )
     ]
@@ -102,26 +102,26 @@ def check_bindings(bindings: Bindings, names: Sequence[str]) -> list[Finding]:
 
 def _binding_faults(function: str, bindings: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
     faults = []
-    triggers = [one for one in bindings if str(one.get("type")).endswith("Trigger")]
+    triggers = [binding for binding in bindings if str(binding.get("type")).endswith("Trigger")]
     if len(triggers) != 1:
         faults.append(f"{function} has {len(triggers)} triggers")
-    for one in triggers:
-        kind = str(one["type"])
-        missing = [name for name in PROPERTIES.get(kind, ()) if one.get(name) is None]
+    for trigger in triggers:
+        kind = str(trigger["type"])
+        missing = [name for name in PROPERTIES.get(kind, ()) if trigger.get(name) is None]
         if missing:
             faults.append(f"{function}: {kind} lacks {', '.join(missing)}")
-        if kind == "redisPubSubTrigger" and "*" in str(one.get("channel")) and one.get("pattern") is False:
+        if kind == "redisPubSubTrigger" and "*" in str(trigger.get("channel")) and trigger.get("pattern") is False:
             faults.append(f"{function}: a channel with * and pattern=False never fires")
-        if "cardinality" in one:
-            faults.append(f"{function}: with cardinality the worker fails")
-        connection = one.get("connection")
+        if "cardinality" in trigger:
+            faults.append(f"{function}: the worker fails with cardinality")
+        connection = trigger.get("connection")
         if connection is not None and connection not in names:
             faults.append(f"{function}: there is no setting {connection}")
     return faults
 
 
 async def check_storage(settings: Settings) -> list[Finding]:
-    """List the audit container. Writing is not tried: what is written there stays for ever."""
+    """List the audit container. Does not write: blobs there are never deleted."""
     from azure.core.exceptions import AzureError
 
     if not settings.storage:
@@ -136,26 +136,26 @@ async def check_storage(settings: Settings) -> list[Finding]:
     started_s = time.perf_counter()
     try:
         async with open_store(settings) as store:
-            async for _ in store.names("~"):  # no blob is called so: one request that reads nothing
+            async for _ in store.names("~"):  # no blob has this prefix: one request that reads nothing
                 break
     except ConfigurationError as fault:
         return [error("storage", str(fault), "Audit records stay in Redis.", "Correct the setting.")]
     except (AzureError, OSError) as fault:
         return [storage_away(type(fault).__name__)]
-    return [ok("storage", f"the container audit can be listed ({(time.perf_counter() - started_s) * 1000:.0f} ms)")]
+    return [ok("storage", f"the container audit is readable ({(time.perf_counter() - started_s) * 1000:.0f} ms)")]
 
 
 def storage_away(reason: str) -> Finding:
     return error(
         "storage",
         f"the storage account cannot be read: {reason}",
-        "Audit records wait in Redis meanwhile, at most AUDIT_BUFFER of them.",
+        "Audit records wait in Redis, at most AUDIT_BUFFER of them.",
         "Check its network rules, and that the app's identity is Storage Blob Data Contributor (or the key is valid).",
     )
 
 
 async def check_clock(app: App) -> list[Finding]:
-    """Redis' clock against this machine's: the best of some samples, exact to half a round trip."""
+    """Redis' clock against this machine's: the sample with the shortest round trip, accurate to half of it."""
     best = (float("inf"), 0.0)
     for _ in range(CLOCK_SAMPLES):
         before_s = time.time()
@@ -163,17 +163,17 @@ async def check_clock(app: App) -> list[Finding]:
         after_s = time.time()
         best = min(best, ((after_s - before_s) / 2, seconds + microseconds / 1e6 - (before_s + after_s) / 2))
     error_s, skew_s = best
-    shown = f"Redis' clock is {abs(skew_s) * 1000:.1f} ms {'ahead of' if skew_s > 0 else 'behind'} this machine's"
-    found = f"{shown} (± {error_s * 1000:.1f} ms)"
+    difference = f"Redis' clock is {abs(skew_s) * 1000:.1f} ms {'ahead of' if skew_s > 0 else 'behind'} this machine's"
+    measured = f"{difference} (± {error_s * 1000:.1f} ms)"
     if abs(skew_s) - error_s < SKEW_S:
-        return [ok("clock", found)]
+        return [ok("clock", measured)]
     return [
         warning(
             "clock",
-            found,
-            "Sessions end, leases lapse and retries fall due by Redis' clock; processedAt and the minutes of "
-            "statistics are by the host's. A client with yet another clock sees its sessions end early or late.",
-            "Synchronise the clocks (NTP); of the two, compare each with a time server.",
+            measured,
+            "Sessions, leases and retries go by Redis' clock; processedAt and the minutes of statistics by the "
+            "host's. A client with a third clock sees its sessions end early or late.",
+            "Synchronise the clocks (NTP); compare each with a time server.",
         )
     ]
 
@@ -190,8 +190,8 @@ async def check_backlog(app: App) -> list[Finding]:
             warning(
                 "retries",
                 f"{overdue} of {waiting} retries are overdue by more than {OVERDUE_S:.0f} s",
-                "The timer that makes them does not run, or does not keep up.",
-                "Look for the function retry in the app's log.",
+                "The timer of retries does not run, or does not keep up.",
+                "Check the function retry in the app's log.",
             )
         )
     else:
@@ -201,8 +201,8 @@ async def check_backlog(app: App) -> list[Finding]:
             warning(
                 "dead-letters",
                 f"{letters} dead letters",
-                "These keys were given up; their effects are missing. Letters are kept for 7 days.",
-                "Read why, correct the cause, replay:",
+                "The app gave up on these keys; their effects are missing. Letters are kept for 7 days.",
+                "Read the reasons, correct the cause, replay:",
                 ("python manage.py deadletters list",),
             )
         )
@@ -212,27 +212,27 @@ async def check_backlog(app: App) -> list[Finding]:
 
 
 async def _check_sweep(app: App) -> Finding:
-    found = await last_pass(app)
-    if found is None:
+    sweep = await last_pass(app)
+    if sweep is None:
         return warning(
             "sweep",
-            "no finished sweep is known",
-            "The app has not run on this Redis within a day, or its first sweep is not done.",
+            "no complete sweep is recorded",
+            "The app has not run on this Redis within a day, or its first sweep is not complete.",
             "Start the app; the function sweep runs every 30 s.",
         )
-    shown = f"the last one ended {found.age_s:.0f} s ago, took {found.duration_s:.1f} s, saw {found.seen} keys"
-    if found.age_s < SWEEP_LATE_S:
-        return ok("sweep", shown)
+    result = f"the last one ended {sweep.age_s:.0f} s ago, took {sweep.duration_s:.1f} s, saw {sweep.seen} keys"
+    if sweep.age_s < SWEEP_LATE_S:
+        return ok("sweep", result)
     return warning(
         "sweep",
-        shown,
-        "What no event told of waits for the sweep; without it lost events stay lost.",
-        "Look for the function sweep in the app's log, and at SWEEP_SCHEDULE.",
+        result,
+        "Keys whose events were lost wait for the sweep; without it their effects stay missing.",
+        "Check the function sweep in the app's log, and SWEEP_SCHEDULE.",
     )
 
 
 async def check_audit(app: App) -> list[Finding]:
-    """How the export of audit records stands. Raises what the Redis client raises."""
+    """The state of the export of audit records. Raises what the Redis client raises."""
     now = await audit_state.state(app)
     findings = []
     if now.broken:
@@ -240,8 +240,8 @@ async def check_audit(app: App) -> list[Finding]:
             error(
                 "audit-chain",
                 "a chain of the audit log could not be trusted, and a new one was begun",
-                "Somebody changed or removed what was written, or storage lost it.",
-                "See what is left and what is not:",
+                "Records in storage were changed or removed, or storage lost them.",
+                "See which records are intact:",
                 ("python manage.py audit verify",),
             )
         )
@@ -249,26 +249,26 @@ async def check_audit(app: App) -> list[Finding]:
         findings.append(
             warning(
                 "audit-gaps",
-                f"{now.gaps} gaps, {now.unreadable} records that could not be read",
-                "Records were dropped before they reached storage: the stream was full, evicted or flushed.",
+                f"{now.gaps} gaps, {now.unreadable} unreadable records",
+                "Records were lost before they reached storage: the stream was full, evicted or flushed.",
                 "Keep storage reachable, memory free and AUDIT_BUFFER large enough; the log names each gap.",
             )
         )
     if not now.configured:
-        return findings  # told by check_storage
+        return findings  # check_storage reports it
     age_s = now.last_success_age_s
     late = (await export_age_s(app, now) or 0.0) > AUDIT_LATE_S
-    shown = f"{now.pending} records wait for storage, last written {'never' if age_s is None else f'{age_s:.0f} s ago'}"
+    progress = f"{now.pending} records wait, last export {'never' if age_s is None else f'{age_s:.0f} s ago'}"
     if now.pending > 0.8 * app.settings.audit_buffer or late:
         make = error if now.pending > 0.8 * app.settings.audit_buffer else warning
         findings.append(
             make(
                 "audit",
-                shown + (f", last run failed with {now.error}" if now.error else ""),
-                f"The stream keeps {app.settings.audit_buffer} records (AUDIT_BUFFER); older ones are then lost.",
-                "See the finding on storage, and the function audit_export in the app's log.",
+                progress + (f", last run failed with {now.error}" if now.error else ""),
+                f"The stream keeps {app.settings.audit_buffer} records (AUDIT_BUFFER); older ones are dropped.",
+                "See the finding on storage, and check the function audit_export in the app's log.",
             )
         )
     else:
-        findings.append(ok("audit", shown))
+        findings.append(ok("audit", progress))
     return findings

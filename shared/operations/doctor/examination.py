@@ -1,4 +1,4 @@
-"""All checks, in order, each bounded in time. Redis' checks end with the first one that finds it away."""
+"""All checks in order, each within a time limit. The checks of Redis end with the first one that finds it away."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,27 +20,27 @@ STORAGE_TIMEOUT_S = 2.5
 
 
 @dataclass(frozen=True)
-class _Told:
-    """What the server tells of itself; None where it refuses to."""
+class _ServerState:
+    """What the server shows of itself; None where it refuses the command."""
 
-    about: Mapping[str, Any] | None
+    info: Mapping[str, Any] | None
     flags: str | None
     limits: str | None
     subscribers: Sequence[Mapping[str, str]] | None
     one_slot: bool = False
-    """Scripts over keys of several slots are refused."""
+    """Whether the server refuses scripts over keys of several slots."""
 
 
 async def examine(app: App, bindings: Bindings | None = None, names: Sequence[str] = ("Redis",)) -> list[Finding]:
-    """Every finding, the harmless ones included. Never raises for a Redis or a storage account that is away or refuses.
+    """Every finding, also those that are ok. Raises nothing when Redis or storage is away or refuses commands.
 
-    `bindings` are those of each function, None where the caller does not know them; `names` are the app settings that
-    exist. Takes less than 5 s when Redis and storage are away. It writes keys `functions:doctor:*` with a TTL of 10 s,
-    and publishes one message per pattern that the reactors do nothing with.
+    `bindings` are those of each function, None where the caller does not have them; `names` are the app settings that
+    exist. Takes less than 5 s when Redis and storage are away. Writes keys `functions:doctor:*` with a TTL of 10 s, and
+    publishes one message per pattern, which the reactors ignore.
     """
-    known = [] if bindings is None else app_state.check_bindings(bindings, names)
+    of_bindings = [] if bindings is None else app_state.check_bindings(bindings, names)
     of_redis, of_storage = await asyncio.gather(_examine_redis(app), _examine_storage(app))
-    return [*of_redis, *of_storage, *known, *app_state.check_settings(app.settings)]
+    return [*of_redis, *of_storage, *of_bindings, *app_state.check_settings(app.settings)]
 
 
 async def _examine_storage(app: App) -> list[Finding]:
@@ -55,16 +55,16 @@ async def _examine_redis(app: App) -> list[Finding]:
     options = parse_connection_string(app.settings.redis)
     findings = await check_connection(app, options)
     if findings[-1].severity is Severity.ERROR:
-        return [*findings, info("rest", "what else there is to know of Redis could not be looked at")]
-    told = _Told(None, None, None, None)
+        return [*findings, info("rest", "the other checks of Redis were not made")]
+    state = _ServerState(None, None, None, None)
 
-    async def learn() -> list[Finding]:
-        nonlocal told
-        told = await _ask(app)
-        return _of_the_server(told, options.host)
+    async def check_server() -> list[Finding]:
+        nonlocal state
+        state = await _read_state(app)
+        return _of_the_server(state, options.host)
 
     steps: list[tuple[str, Callable[[], Awaitable[list[Finding]]]]] = [
-        ("server", learn),
+        ("server", check_server),
         ("access", lambda: access.check_access(app.redis)),
         ("listeners", lambda: notifications.check_listeners(app.redis)),
         ("clock", lambda: app_state.check_clock(app)),
@@ -72,52 +72,52 @@ async def _examine_redis(app: App) -> list[Finding]:
         ("audit", lambda: app_state.check_audit(app)),
     ]
     for name, step in steps:
-        some = await _bounded(name, step)
-        findings += some
-        if any(finding.id == "connection" for finding in some):
+        step_findings = await _bounded(name, step)
+        findings += step_findings
+        if any(finding.id == "connection" for finding in step_findings):
             break
     return findings
 
 
 async def _bounded(name: str, step: Callable[[], Awaitable[list[Finding]]]) -> list[Finding]:
-    """What a check finds; where Redis refuses it, that. A finding `connection` says that Redis went away."""
+    """The findings of a check, or the one that Redis refused it. A finding `connection` says that Redis went away."""
     from redis.exceptions import RedisError, ResponseError
 
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_S):
             return await step()
-    except ResponseError as fault:  # by class only: the text may quote what was sent
-        return [info(name, f"not looked at: Redis refuses it ({type(fault).__name__})")]
+    except ResponseError as fault:  # only the class: the text may quote arguments
+        return [info(name, f"not checked: Redis refuses it ({type(fault).__name__})")]
     except (RedisError, OSError) as fault:
         return [
             error(
                 "connection",
                 f"Redis stopped answering at the check {name}: {type(fault).__name__}",
-                "The checks after it were not made.",
-                "Try again; if it stays, look at the server's load: a slow command blocks all others.",
+                "The remaining checks were not made.",
+                "Try again; if it persists, check the server's load: a slow command blocks all others.",
             )
         ]
 
 
-def _of_the_server(told: _Told, host: str) -> list[Finding]:
-    findings = notifications.check_flags(told.flags, host)
-    if told.about is None:
-        return [*findings, info("server", "not looked at: Redis refuses INFO", "Version, role and memory are unknown.")]
+def _of_the_server(state: _ServerState, host: str) -> list[Finding]:
+    findings = notifications.check_flags(state.flags, host)
+    if state.info is None:
+        return [*findings, info("server", "not checked: Redis refuses INFO", "Version, role and memory are unknown.")]
     return [
-        *server.check_version(told.about),
-        *server.check_cluster(told.about, host, one_slot=told.one_slot),
-        *server.check_role(told.about),
+        *server.check_version(state.info),
+        *server.check_cluster(state.info, host, one_slot=state.one_slot),
+        *server.check_role(state.info),
         *findings,
-        *server.check_eviction(told.about, host),
-        *server.check_memory(told.about),
-        *server.check_persistence(told.about),
-        *server.check_output_buffer(told.limits, told.subscribers),
+        *server.check_eviction(state.info, host),
+        *server.check_memory(state.info),
+        *server.check_persistence(state.info),
+        *server.check_output_buffer(state.limits, state.subscribers),
     ]
 
 
-async def _ask(app: App) -> _Told:
+async def _read_state(app: App) -> _ServerState:
     redis = app.redis
-    return _Told(
+    return _ServerState(
         await permitted(redis.info()),
         await _config(app, "notify-keyspace-events"),
         await _config(app, "client-output-buffer-limit"),
@@ -127,12 +127,12 @@ async def _ask(app: App) -> _Told:
 
 
 async def refuses_two_slots(redis: "Redis") -> bool:
-    """Whether a script over two keys of different slots, which touches neither, is refused (CROSSSLOT)."""
+    """Whether Redis refuses a script over two keys of different slots (CROSSSLOT). The script accesses neither."""
     from redis.exceptions import ClusterCrossSlotError, ResponseError
 
     try:
-        answer: Any = redis.eval("return 0", 2, f"{access.KEY_PREFIX}a", f"{access.KEY_PREFIX}b")
-        await answer
+        reply: Any = redis.eval("return 0", 2, f"{access.KEY_PREFIX}a", f"{access.KEY_PREFIX}b")
+        await reply
     except ClusterCrossSlotError:
         return True
     except ResponseError:
@@ -141,5 +141,5 @@ async def refuses_two_slots(redis: "Redis") -> bool:
 
 
 async def _config(app: App, name: str) -> str | None:
-    answer = await permitted(app.redis.config_get(name))
-    return None if answer is None else str(answer.get(name, ""))
+    reply = await permitted(app.redis.config_get(name))
+    return None if reply is None else str(reply.get(name, ""))

@@ -1,4 +1,4 @@
-"""A finding: one thing that was looked at, how bad it is, why it matters, what to do."""
+"""A finding: the result of one check, its severity, why it matters and how to correct it."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """From harmless to broken. `info` needs no action."""
+    """In ascending order. `info` needs no action."""
 
     OK = "ok"
     INFO = "info"
@@ -16,7 +16,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """`id` is stable, for scripts and alerts. `commands` are ready to be typed. No text holds a secret."""
+    """`id` is stable, for scripts and alerts. `commands` can be typed as they are. No text holds a secret."""
 
     id: str
     severity: Severity

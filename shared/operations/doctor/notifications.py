@@ -1,4 +1,4 @@
-"""Whether events can flow: the notification flags, and whether anybody listens."""
+"""Whether events flow: the notification flags, and the number of subscribers."""
 
 from typing import TYPE_CHECKING
 
@@ -13,31 +13,31 @@ if TYPE_CHECKING:
 
 _IN_A = frozenset("g$lshzxetd")
 INERT = "keymiss"
-"""An event that no reactor does anything with: what is published to count who hears it."""
+"""An event that every reactor ignores; published to count the subscribers."""
 
 
 def wanted_flags(flags: str) -> str:
-    """The value to set: what the triggers need, and what is set already, for somebody else may need it."""
+    """The value to set: the flags that the triggers need, and those already set, which other applications may need."""
     kept = [flag for flag in flags if flag not in REQUIRED and not ("A" in flags and flag in _IN_A)]
     return _readable(REQUIRED + "".join(kept))
 
 
 def _readable(flags: str) -> str:
-    """K and E first, as people write them; servers report another order."""
+    """K and E first, as documentation writes them; servers report another order."""
     return "".join(sorted(flags, key=lambda flag: "KE".find(flag) % 3))
 
 
 def check_flags(flags: str | None, host: str) -> list[Finding]:
-    """`flags` is the server's notify-keyspace-events, None where it does not tell."""
+    """`flags` is the server's notify-keyspace-events, None where it does not show them."""
     if flags is None:
         change = change_flags(host, REQUIRED)
         return [
             info(
                 "notifications",
-                "the server does not let its notification flags be read (Azure blocks CONFIG)",
-                f"Without at least {REQUIRED} nothing, or not everything, reaches the triggers.",
+                "the server does not show its notification flags (Azure blocks CONFIG)",
+                f"Without {REQUIRED}, some or all events do not reach the triggers.",
                 "python manage.py patterns test shows which events arrive. "
-                f"notify-keyspace-events has to hold {REQUIRED}. {change.words}",
+                f"notify-keyspace-events must contain {REQUIRED}. {change.words}",
                 change.commands,
             )
         ]
@@ -49,23 +49,23 @@ def check_flags(flags: str | None, host: str) -> list[Finding]:
         return [
             info(
                 "notifications",
-                f"{flags} has what is needed, and m (keymiss)",
-                "Each look at a key that is not there is an event too, the app's own looks included. They cost an "
-                "invocation each and change nothing.",
-                "Leave m out unless somebody needs it.",
+                f"{flags} has the required flags, and m (keymiss)",
+                "Each read of a key that does not exist is an event too, also the app's own reads. Each costs an "
+                "invocation and changes nothing.",
+                "Remove m unless another application needs it.",
             )
         ]
-    return [ok("notifications", f"{flags}: every class that the triggers need")]
+    return [ok("notifications", f"{flags}: every flag that the triggers need")]
 
 
 def _wrong_flags(flags: str, faults: tuple[str, ...], host: str) -> Finding:
     wanted = wanted_flags(flags)
     change = change_flags(host, wanted)
     if not flags:
-        found, why = "notifications are off: notify-keyspace-events is empty", "Redis publishes no key event at all."
+        found, why = "notifications are off: notify-keyspace-events is empty", "Redis publishes no key events."
     elif "K" not in flags:
-        found = f"notify-keyspace-events is {flags}: nothing reaches the triggers"
-        only = " (here only of keys that expire)" if set(flags) == {"E", "x"} else ""
+        found = f"notify-keyspace-events is {flags}: no event reaches the triggers"
+        only = " (here only for keys that expire)" if set(flags) == {"E", "x"} else ""
         why = (
             f"Without K Redis publishes on __keyevent@0__ channels only{only}, and the triggers subscribe to "
             f"{CHANNEL_PREFIX}<key>. "
@@ -74,7 +74,7 @@ def _wrong_flags(flags: str, faults: tuple[str, ...], host: str) -> Finding:
         found = f"notify-keyspace-events is {flags}: some events do not reach the triggers"
         why = "; ".join(faults) + ". "
     late = (
-        "Until then only the sweep finds work, up to 30 s late, and ends of sessions are recorded without their reason."
+        "Until then only the sweep finds changes, up to 30 s late, and ends of sessions are recorded without a reason."
     )
     return error(
         "notifications", found, f"{why.strip()} {late}", f"Set it to {wanted}. {change.words}", change.commands
@@ -82,7 +82,7 @@ def _wrong_flags(flags: str, faults: tuple[str, ...], host: str) -> Finding:
 
 
 async def check_listeners(redis: "Redis") -> list[Finding]:
-    """Who hears a message on each pattern: Redis counts them. The message is one that changes nothing.
+    """How many subscribers receive a message on each pattern, as Redis counts them. The message changes nothing.
 
     Raises what the Redis client raises.
     """
@@ -90,16 +90,16 @@ async def check_listeners(redis: "Redis") -> list[Finding]:
         reactor.function: int(await redis.publish(f"{CHANNEL_PREFIX}{reactor.kind.prefix.decode()}", INERT))
         for reactor in REACTORS
     }
-    deaf = [f"{reactor.function} ({reactor.pattern})" for reactor in REACTORS if not counts[reactor.function]]
-    if not deaf:
-        heard = ", ".join(f"{function} {count}" for function, count in counts.items())
-        return [ok("listeners", f"subscribers: {heard}")]
+    unheard = [f"{reactor.function} ({reactor.pattern})" for reactor in REACTORS if not counts[reactor.function]]
+    if not unheard:
+        subscribers = ", ".join(f"{function} {count}" for function, count in counts.items())
+        return [ok("listeners", f"subscribers: {subscribers}")]
     return [
         warning(
             "listeners",
-            f"nobody listens for {', '.join(deaf)}",
-            "What happens there is found by the sweep only, or, when the app is down, once it is up again.",
-            "Start the function app, and look in its log for a trigger in error. Redis triggers need a Premium or "
+            f"no subscriber for {', '.join(unheard)}",
+            "Only the sweep finds changes of these keys; while the app is down, it finds them after the next start.",
+            "Start the function app, and check its log for errors of the triggers. Redis triggers need a Premium or "
             "Dedicated plan with Always On.",
         )
     ]

@@ -1,4 +1,4 @@
-"""Which product a Redis is, as its host name tells, and how a server setting is changed there.
+"""The product of a Redis, by its host name, and how to change a server setting there.
 
 Azure blocks CONFIG; its settings are properties of the resource.
 """
@@ -28,7 +28,7 @@ _MANAGED_API = "2026-02-01-preview"
 
 @dataclass(frozen=True)
 class Change:
-    """How to change a setting: in words, and as commands. GROUP stands for the resource group."""
+    """How to change a setting, as text and as commands. GROUP stands for the resource group."""
 
     words: str
     commands: tuple[str, ...]
@@ -97,8 +97,8 @@ def _az_redis(host: str, setting: str, value: str) -> str:
 
 def _plain(setting: str, value: str) -> Change:
     return Change(
-        f"At once with CONFIG SET, and for good as the line `{setting} {value}` in redis.conf "
-        "(or CONFIG REWRITE after the first):",
+        f"For the running server with CONFIG SET; permanently as the line `{setting} {value}` in redis.conf "
+        "(or with CONFIG REWRITE after CONFIG SET):",
         (f"redis-cli CONFIG SET {setting} '{value}'",),
     )
 

@@ -1,4 +1,4 @@
-"""Whether Redis can be reached: connection, TLS, sign-in; and what it means when not."""
+"""Whether Redis can be reached (connection, TLS, sign-in), and what a failure means."""
 
 import asyncio
 import ssl
@@ -15,12 +15,12 @@ CONNECT_TIMEOUT_S = 2.0
 _PORTS = "Azure Cache for Redis listens with TLS on 6380, Azure Managed Redis on 10000."
 
 
-async def permitted(answer: Awaitable[Any]) -> Any:
-    """The answer, None where Redis refuses the command."""
+async def permitted(reply: Awaitable[Any]) -> Any:
+    """The reply; None where Redis refuses the command."""
     from redis.exceptions import ResponseError
 
     try:
-        return await answer
+        return await reply
     except ResponseError:
         return None
 
@@ -36,9 +36,9 @@ async def check_connection(app: App, options: ConnectionOptions) -> list[Finding
             started_s = time.perf_counter()
             await app.redis.ping()
             round_trip_ms = (time.perf_counter() - started_s) * 1000
-    except (RedisError, OSError) as fault:
-        found, fix = explain(fault, options)
-        return [error("connection", f"{address}: {found}", "The app can do nothing without Redis.", fix)]
+    except (RedisError, OSError) as failure:
+        meaning, fix = explain(failure, options)
+        return [error("connection", f"{address}: {meaning}", "The app does nothing without Redis.", fix)]
     product = product_of(options.host)
     shown = f" ({product})" if product is not Product.PLAIN else ""
     return [_check_tls(options), ok("connection", f"{address}{shown} answers in {round_trip_ms:.1f} ms")]
@@ -48,61 +48,61 @@ def _check_tls(options: ConnectionOptions) -> Finding:
     if options.ssl:
         return ok("tls", "on; the certificate is valid for this host")
     if is_local(options.host):
-        return ok("tls", "off, on this machine")
+        return ok("tls", "off; Redis is on this machine")
     return warning(
         "tls",
-        "off, and the Redis is on another machine",
-        "The password, session tokens and users' data cross the network in the clear.",
-        f"Add ssl=True to the setting Redis, with the port that speaks TLS. {_PORTS}",
+        "off, and Redis is on another machine",
+        "The password, session tokens and users' data cross the network unencrypted.",
+        f"Add ssl=True to the setting Redis, with the TLS port. {_PORTS}",
     )
 
 
 def explain(fault: BaseException, options: ConnectionOptions) -> tuple[str, str]:
-    """What a failed connection means, and what to do. Only what the fault is goes into the text, not what it says."""
+    """What a failed connection means, and what to do. Uses the class of the error, never its text."""
     from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermissionError, ResponseError
 
     for cause in _causes(fault):
         match cause:
             case ssl.SSLCertVerificationError():
                 return f"its certificate is not accepted: {cause.verify_message}", (
-                    "Use the host name that the certificate is for; a private endpoint too goes by the cache's public "
-                    "name. A certificate of your own has to be trusted by this machine (SSL_CERT_FILE)."
+                    "Use the host name that the certificate is for; for a private endpoint too, use the cache's "
+                    "public name. This machine must trust a self-signed certificate (SSL_CERT_FILE)."
                 )
             case ssl.SSLError():
-                return "the TLS handshake failed", f"Is it the port that speaks TLS? {_PORTS} Else set ssl=False."
+                return "the TLS handshake failed", f"Check that this is the TLS port: {_PORTS} Otherwise set ssl=False."
             case AuthenticationError():
                 return "the user or the password is refused", (
-                    "Take the key from the portal again (Settings > Authentication): it may have been regenerated, or "
-                    "access keys turned off in favour of Entra."
+                    "Copy the key from the portal again (Settings > Authentication): it may have been regenerated, or "
+                    "access keys may be disabled in favour of Entra."
                 )
             case BusyLoadingError():
                 return "the server is loading its data", "Wait for it."
             case ConnectionRefusedError():
-                return "nobody listens there", "Start the Redis, or correct host and port in the setting Redis."
+                return "nothing listens there", "Start Redis, or correct host and port in the setting Redis."
             case OSError() if type(cause).__name__ == "gaierror":
                 return "the host name is not known", (
-                    "Correct it; the name of a private endpoint is known inside of its virtual network only."
+                    "Correct it; the name of a private endpoint resolves only inside its virtual network."
                 )
             case TimeoutError():
                 return f"no answer within {CONNECT_TIMEOUT_S:.0f} s", (
                     "A firewall, a private endpoint of another network, or the wrong port."
-                    + (" Or the port speaks no TLS." if options.ssl else f" Or the port speaks TLS: {_PORTS}")
+                    + (" Or the port does not use TLS." if options.ssl else f" Or the port uses TLS: {_PORTS}")
                 )
             case NoPermissionError():
                 return "the user may not run CLIENT SETNAME or PING, with which the app's connections begin", (
                     "Give it +client|setname and +ping."
                 )
             case ResponseError():
-                return f"the greeting is refused ({type(cause).__name__})", "Is the server older than Redis 6.0?"
-    hint = f"Perhaps it speaks TLS: add ssl=True. {_PORTS}" if not options.ssl else "Perhaps it speaks no TLS."
+                return f"the greeting is refused ({type(cause).__name__})", "The server may be older than Redis 6.0."
+    hint = f"The port may use TLS: add ssl=True. {_PORTS}" if not options.ssl else "The port may not use TLS."
     return f"the connection broke ({type(fault).__name__})", hint
 
 
 def _causes(fault: BaseException) -> list[BaseException]:
-    """The fault behind the fault first."""
-    found: list[BaseException] = []
-    one: BaseException | None = fault
-    while one is not None and one not in found:
-        found.insert(0, one)
-        one = one.__cause__ or one.__context__
-    return found
+    """The error and its causes, the root cause first."""
+    causes: list[BaseException] = []
+    cause: BaseException | None = fault
+    while cause is not None and cause not in causes:
+        causes.insert(0, cause)
+        cause = cause.__cause__ or cause.__context__
+    return causes
