@@ -186,18 +186,25 @@ def open_client(options: ConnectionOptions) -> Redis:
         ssl=options.ssl,
     )
     pool = client.connection_pool
-    pool.connection_class = _packing_with_hiredis(pool.connection_class)
+    pool.connection_class = _adapted(pool.connection_class)
     return client
 
 
-def _packing_with_hiredis(connection_class: type[AbstractConnection]) -> type[AbstractConnection]:
-    """The same connection, with commands packed by hiredis, which redis-py's asyncio client uses for replies only: a
-    script call for 64 batches has 400 arguments."""
+def _adapted(connection_class: type[AbstractConnection]) -> type[AbstractConnection]:
+    """redis-py's connection with two changes: hiredis packs the commands too (a script call for 64 batches has 400
+    arguments), and a connection that ended while it was idle is replaced under RESP3 as well."""
 
-    class Packing(connection_class):  # type: ignore[valid-type, misc]
+    class Connection(connection_class):  # type: ignore[valid-type, misc]
         def pack_command(self, *args: Any) -> list[bytes]:
             if b" " in self.encoder.encode(args[0]):  # two words are two arguments, which the base class splits
                 return super().pack_command(*args)  # type: ignore[no-any-return]
             return [pack_command(args)]
 
-    return Packing
+        async def can_read(self) -> bool:
+            """Whether something is unread. Raises ConnectionResetError when the connection has ended: with RESP3 the
+            pool takes True for a push message and would hand the connection out."""
+            if self.is_connected and self._reader.at_eof():
+                raise ConnectionResetError("the connection has ended")
+            return await super().can_read()  # type: ignore[no-any-return]
+
+    return Connection

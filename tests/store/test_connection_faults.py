@@ -188,7 +188,7 @@ async def test_a_command_that_the_server_does_not_read_is_a_timeout() -> None:
 
     async with serving(reply, f",syncTimeout={SHORT_TIMEOUT_S * 1000:.0f}") as (server, client):
         await client.execute_command("STOP")
-        with pytest.raises(RedisTimeoutError, match="writing"):
+        with pytest.raises(RedisTimeoutError):
             await client.set("key", b"x" * 32 * 1024 * 1024)
         taken.set()
         await client.set("key", b"x")
@@ -224,7 +224,7 @@ async def test_a_connection_cut_in_the_middle_of_a_command_is_an_error_at_once()
         call = asyncio.create_task(client.set("key", b"x" * 32 * 1024 * 1024))
         await until(lambda: connection._writer.transport.get_write_buffer_size() > 0)
         server.connections[0].transport.abort()
-        with pytest.raises(RedisConnectionError, match="writing"):
+        with pytest.raises(RedisConnectionError):
             await call
 
 
@@ -314,6 +314,7 @@ async def test_a_command_on_a_connection_that_ended_is_a_connection_error(redis_
     await until(connection._reader.at_eof)
     with pytest.raises(RedisConnectionError):
         await connection.send_command("PING")
+        await connection.read_response()
     assert not connection.is_connected
     await client.aclose()
 
@@ -463,8 +464,10 @@ async def test_a_refused_connection_and_a_silent_server_raise_different_errors()
             await client_of(port, f"{short},ssl=True").ping()
 
 
-def test_redis_py_still_calls_the_method_that_is_overridden() -> None:
+def test_redis_py_still_calls_the_methods_that_are_overridden() -> None:
     """With the expected parameters; an override that redis-py no longer calls would have no effect."""
     for connection_class in (redis.asyncio.Connection, redis.asyncio.SSLConnection):
         assert list(inspect.signature(connection_class.pack_command).parameters) == ["self", "args"]
         assert "self.pack_command(" in inspect.getsource(connection_class.send_command)
+        assert list(inspect.signature(connection_class.can_read).parameters) == ["self"]
+    assert ".can_read()" in inspect.getsource(redis.asyncio.ConnectionPool.ensure_connection)
