@@ -12,7 +12,7 @@ if __name__ == "__main__":
     except SetUpError as error:
         sys.exit(str(error))
     if Path(sys.prefix).resolve() != python.parents[1].resolve():
-        os.execv(python, [str(python), __file__, *sys.argv[1:]])  # noqa: S606 (no shell is the point)
+        os.execv(python, [str(python), __file__, *sys.argv[1:]])  # noqa: S606 (exec without a shell is intended)
     from cli.app import main
 
     main()

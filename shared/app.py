@@ -1,4 +1,4 @@
-"""What every reactor works with: the settings, the Redis client, the scripts. One per worker process."""
+"""The app object that every reactor uses: settings, Redis client, script calls. One per worker process."""
 
 import secrets
 import time
@@ -28,11 +28,11 @@ class App:
     settings: Settings
     redis: "Redis"
     owner: str = field(default_factory=lambda: secrets.token_hex(8))
-    """Names this process in claims and leases; a restarted process gets a new one."""
+    """Identifies this process in claims and leases; a restarted process has a new owner."""
     _states: dict[Callable[[], Any], Any] = field(default_factory=dict, repr=False)
 
     def state[S](self, kind: Callable[[], S]) -> S:
-        """The state that a feature keeps per app, such as a local copy or a lock: created by `kind()` on first use."""
+        """State that a feature keeps per app, such as a local copy or a lock; `kind()` creates it on first use."""
         if kind not in self._states:
             self._states[kind] = kind()
         state: S = self._states[kind]
@@ -46,7 +46,7 @@ class App:
     async def run(
         self, script: Script, *, keys: Sequence[bytes] = (), args: Sequence[bytes | str | int | float] = ()
     ) -> Any:
-        """The reply of one call of a script: one round trip, two when Redis does not have the script yet.
+        """The reply of one call of a script: one round trip, two if Redis does not have the script yet.
 
         Raises redis.exceptions.RedisError or OSError.
         """
@@ -55,9 +55,9 @@ class App:
             return await registered(keys=keys, args=args)
 
     async def run_many(self, script: Script, calls: Sequence[Call]) -> list[Any]:
-        """A reply or an exception per call of a script, in order: one round trip, three when Redis lacks the script.
+        """A reply or an exception per call of a script, in order: one round trip, three if Redis lacks the script.
 
-        Raises only when the trip itself fails; then it is unknown which calls ran. The pipeline must not raise the
+        Raises only if the round trip itself fails; then it is unknown which calls ran. The pipeline must not raise the
         errors of single calls: redis-py would quote their keys, which may hold secrets.
         """
         from redis.exceptions import NoScriptError
@@ -87,7 +87,7 @@ class App:
         return replies[: len(calls)]
 
     async def write_minute_counts(self) -> None:
-        """Write the counts that no script call has carried to Redis yet. Raises what the Redis client raises."""
+        """Write the counts that no script call has written yet. Raises what the Redis client raises."""
         if counts := minute_counts.take(now=True):
             pipeline = self.redis.pipeline(transaction=False)
             _add_counts(pipeline, counts)
@@ -99,7 +99,7 @@ class App:
 
 
 def _add_counts(pipeline: "Pipeline", counts: dict[str, int]) -> None:
-    """To the minute of this machine's clock, which is accurate enough."""
+    """Add counts to the present minute by this machine's clock, which is accurate enough for statistics."""
     key = namespaces.build(namespaces.STATISTICS, str(int(time.time()) // 60))
     for name, count in counts.items():
         pipeline.hincrby(key, name, count)
@@ -107,11 +107,11 @@ def _add_counts(pipeline: "Pipeline", counts: dict[str, int]) -> None:
 
 
 def open_app(settings: Settings) -> App:
-    """An app with a client of its own; the caller closes `app.redis`."""
+    """A new app with its own Redis client; the caller closes `app.redis`."""
     return App(settings, open_client(parse_connection_string(settings.redis)))
 
 
 @cache
 def current_app() -> App:
-    """The app of this process, opened on first use: a cold start does not pay for the Redis client."""
+    """The app of this process, opened on first use, so that a cold start does not wait for the Redis client."""
     return open_app(settings_module.current())

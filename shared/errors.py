@@ -1,46 +1,46 @@
-"""What can go wrong, and what to do about it: the error carries the decision.
+"""The errors that this app raises, and what the app does about each.
 
 KeyspaceError
 +-- ConfigurationError    the app does not start; the message lists every fault
-+-- MalformedEvent        a trigger message that is none: counted, logged, dropped
-+-- Rejected              input that can never be read as it stands: a dead letter at once, outputs left alone
++-- MalformedEvent        a trigger message without a key event: counted, logged, dropped
++-- Rejected              input that no retry can read: a dead letter at once, outputs unchanged
 +-- NotReady              a placeholder: ignored until its data is written
 +-- KeyTaken              another application uses the key of a claim: retried, then a dead letter
-+-- SourceMoved           a chart was written again at every attempt: retried
-+-- WorkTimeout           the computation for one key took too long: retried
++-- SourceMoved           a chart was written again at every read: retried
++-- WorkTimeout           the computation for a key took too long: retried
 +-- WorkerLost            every worker that claimed a content died on it: a dead letter
 """
 
 
 class KeyspaceError(Exception):
-    """Base of every error that this app raises itself."""
+    """Base class of the errors that this app raises."""
 
 
 class ConfigurationError(KeyspaceError):
-    """Settings that are wrong or contradict each other; names each of them, never a secret value."""
+    """Settings that are invalid or contradict each other. The message names each of them and holds no secret."""
 
 
 class MalformedEvent(KeyspaceError):
-    """A trigger message that does not hold a key event."""
+    """A trigger message that holds no key event."""
 
 
 class Rejected(KeyspaceError):
-    """Input that no retry can make readable.
+    """Input that no retry can read.
 
-    `str(error)` is the reason in a few words, the same for the same kind of fault, and never holds input.
+    `str(error)` is the reason in a few words, equal for equal kinds of faults. It never holds input.
     """
 
 
 class NotReady(KeyspaceError):
-    """A value that announces data and holds none yet; the write that brings it will be an event of its own."""
+    """A placeholder that announces data. The write of the data will be an event of its own."""
 
 
 class KeyTaken(KeyspaceError):
-    """A key that this app needs holds something of another application, which is left alone."""
+    """Another application uses a key that this app needs. The key is not changed."""
 
 
 class SourceMoved(KeyspaceError):
-    """The source was written again each time that it was read."""
+    """The source was written again after each read."""
 
 
 class WorkTimeout(KeyspaceError):
@@ -48,4 +48,4 @@ class WorkTimeout(KeyspaceError):
 
 
 class WorkerLost(KeyspaceError):
-    """Every worker that claimed this content died on it, or was slower than its lease."""
+    """Every worker that claimed this content died, or was slower than its lease."""

@@ -1,7 +1,7 @@
 """The contract between the app's machinery and its reactors.
 
-A reactor brings an effect up to the content of keys of one kind. Triggers, reconciliation, retries and replays all call
-it through this contract; shared/registry.py lists the reactors.
+A reactor brings the effect of a key up to date with its content, for keys of one kind. Triggers, reconciliation,
+retries and replays call it through this contract; shared/registry.py lists the reactors.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from shared.app import App
 
 CHANNEL_PREFIX = "__keyspace@0__:"
-"""Redis publishes the events of a key of database 0 on this prefix plus the key."""
+"""Redis publishes the events of a key of database 0 on the channel with this prefix, followed by the key."""
 
 
 class Source(StrEnum):
@@ -48,14 +48,14 @@ class Cause(Enum):
     RENAMED = (Source.EVENT, "renamed")
     """The key has another name, or is in another database: rename_from, move_from."""
     NOTHING = (Source.EVENT, "nothing")
-    """An event that changes nothing, or that accompanies one which tells the change: keymiss, new, overwritten."""
+    """An event that changes no content, or that accompanies an event which does: keymiss, new, overwritten."""
     RECONCILE = (Source.SWEEP, "reconcile")
-    """A pass over all keys found it."""
+    """A reconciliation pass found the key."""
     BULK = (Source.SWEEP, "bulk")
-    """A bulk scan during a burst found it: a key that has an effect or a claim already may be passed over as `later`,
-    whatever its content, since its own event is still waiting."""
+    """A bulk scan during a burst found the key. The reactor may pass over a key that has an effect or a claim, as
+    `later`, whatever its content: its own event is still waiting."""
     DUE = (Source.SCHEDULE, "due")
-    """Its own time has come, such as a session's expiry."""
+    """The time that the reactor set for the key has come, such as a session's expiry."""
     RETRY = (Source.RETRY, "retry")
     REPLAY = (Source.REPLAY, "replay")
     """An operator replays its dead letter."""
@@ -71,22 +71,22 @@ class Result(StrEnum):
     PROCESSED = "processed"
     """The effect was written."""
     DUPLICATE = "duplicate"
-    """Nothing was written: the effect is there already, or the content is a dead letter already."""
+    """Nothing was written: the content has its effect already, or is a dead letter already."""
     IGNORED = "ignored"
-    """Not for this reactor: a key of another kind, an event that changes nothing, data that is not there yet."""
+    """Nothing to do: a key of another kind, an event that changes nothing, or a placeholder."""
     LATER = "later"
-    """Nothing was done now: another worker has the claim, or this call had no time left. The key is looked at again."""
+    """Postponed: another worker has the claim, or this call had no time left. The key is looked at again."""
     REJECTED = "rejected"
-    """Input that cannot be read: a dead letter. Existing outputs stay as they are."""
+    """The input cannot be read: a dead letter. Existing outputs do not change."""
     RETRIED = "retried"
     """The reaction failed and is due again; or Redis is away, and reconciliation finds the key after its return."""
     DEAD = "dead"
-    """The reaction failed as often as it may: a dead letter."""
+    """The reaction failed and has no attempts left: a dead letter."""
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """The result for `key`. `detail` gives the reason in a few words and never holds input. `effect` tells whether the
-    effect of the key's present content is in place."""
+    """The result for `key`. `detail` gives the reason in a few words and never holds input. `effect` says whether the
+    key's present content has its effect."""
 
     key: bytes
     result: Result
@@ -99,12 +99,12 @@ def processed(key: bytes, detail: str | None = None) -> Outcome:
 
 
 def duplicate(key: bytes) -> Outcome:
-    """The effect of this content is there already."""
+    """The content has its effect already."""
     return Outcome(key, Result.DUPLICATE, effect=True)
 
 
 def already(key: bytes, detail: str) -> Outcome:
-    """Nothing to write, although the content has no effect: it is a dead letter, say."""
+    """Nothing to write, although the content has no effect: for example, it is a dead letter."""
     return Outcome(key, Result.DUPLICATE, detail)
 
 
@@ -129,8 +129,8 @@ def dead(key: bytes, detail: str) -> Outcome:
 
 
 class Payload(msgspec.Struct, frozen=True, dict=True):
-    """Content as it was read. `parts` is the single value of a string, the elements of a list, or the fields and values
-    of a hash in turn; `shape` is string, list or hash. `known_digest` may be "" for a string."""
+    """Content as it was read. `shape` is string, list or hash; `parts` is the value of a string, the elements of a
+    list, or the fields and values of a hash in turn. `known_digest` may be "" for a string."""
 
     shape: str
     known_digest: str
@@ -138,14 +138,14 @@ class Payload(msgspec.Struct, frozen=True, dict=True):
 
     @cached_property
     def digest(self) -> str:
-        """SHA-1 of the content in hex, as claim_batches.lua defines it. Computed on first use: for large content that
-        is in the thread which works on it."""
+        """SHA-1 of the content in hex, as claim_batches.lua defines it. Computed on first use: for large content, in
+        the thread that works on it."""
         return self.known_digest or hashlib.sha1(self.parts[0], usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """Content that must not be stored, such as a session's: only its digest is."""
+    """Content that must not be stored, such as a session's; only its digest may be."""
 
     digest: str
 
@@ -154,9 +154,8 @@ class Withheld:
 class Scanned:
     """Keys that reconciliation scans for a reactor.
 
-    `pattern` is the glob for SCAN's MATCH. `key_of` maps a key that was found to the key to react to, or to None; they
-    differ where a deleted source is known only by what the app made of it: a chart by its cache, a session by its
-    phantom.
+    `pattern` is the glob for SCAN's MATCH. `key_of` maps a matching key to the key to react to, or to None. The two
+    differ for derived keys, which show that a deleted source existed: a chart's cache, a session's phantom.
     """
 
     pattern: bytes
@@ -165,38 +164,39 @@ class Scanned:
 
 @dataclass(frozen=True)
 class Reactor:
-    """A reactor as the machinery sees it.
+    """A reactor, as triggers and timers call it.
 
-    `react(app, keys, cause)` returns one outcome per key, in order, and raises nothing but CancelledError: failures go
+    `react(app, keys, cause)` returns one outcome per key, in order. It raises nothing but CancelledError; failures go
     to shared/delivery/failures.py. `replay(app, key, payload)` reacts to the payload of a dead letter whose key is
-    gone. `take_due(app, limit)` returns keys whose own time has come, each to one instance only; it may raise what the
-    Redis client raises.
+    gone. `take_due(app, limit)` returns keys that are due by the reactor's own schedule, each to one instance only; it
+    may raise what the Redis client raises.
     """
 
     name: str
-    """In logs, metrics, retries and dead letters."""
+    """Its name in logs, metrics, retries and dead letters."""
     function: str
-    """The Azure function whose trigger feeds it."""
+    """The Azure function whose trigger calls it."""
     kind: Kind
-    """The keys it reacts to; the trigger's channel follows from their prefix."""
+    """The keys it reacts to; their prefix determines the trigger's channel."""
     effect: str
-    """What it makes of a key, in a few words for operators."""
+    """The effect of a key, in a few words for operators."""
     react: Callable[["App", Sequence[bytes], Cause], Awaitable[list[Outcome]]]
     replay: Callable[["App", bytes, Payload], Awaitable[Outcome]]
     scanned: tuple[Scanned, ...]
     inert: frozenset[Cause] = frozenset({Cause.NOTHING})
-    """Causes that cannot change the effect: their events end before any I/O."""
+    """Causes that cannot change the effect: the trigger drops such events before any I/O."""
     take_due: Callable[["App", int], Awaitable[list[bytes]]] | None = None
     source: Callable[["App", bytes], bytes] = lambda app, key: key
-    """The client's key for a key as outcomes, retries and dead letters name it; they differ where it holds a secret."""
+    """The client's key for a key of an outcome, a retry or a dead letter; the two differ if the client's key holds a
+    secret."""
     bulk: bool = False
-    """Whether it makes use of Cause.BULK."""
+    """Whether it supports Cause.BULK."""
     ordered: bool = False
-    """Whether each event of a key counts, not only its final content: then a bulk scan must not hold up messages."""
+    """Whether every event of a key matters, not only its final content: then a bulk scan must not delay messages."""
 
     @property
     def pattern(self) -> str:
-        """Glob over the keys whose events the trigger receives."""
+        """Glob of the keys whose events the trigger receives."""
         return f"{self.kind.prefix.decode()}*"
 
     @property
@@ -206,5 +206,5 @@ class Reactor:
 
     @property
     def noun(self) -> str:
-        """The kind of its keys in one word."""
+        """The kind of its keys in one word, such as `batch`."""
         return self.kind.name.partition("-")[0]

@@ -1,4 +1,4 @@
-"""The reactors of this app. Triggers, timers, statistics, health, the command line and the monitor page derive from it.
+"""The reactors of this app. Triggers, timers, statistics, health, the command line and the monitor page read this list.
 
 CONTRIBUTING.md walks through adding a reactor.
 """

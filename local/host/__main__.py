@@ -15,11 +15,11 @@ from local.host.host import Host, HostStartError
 
 
 def _duration_s(text: str) -> float:
-    """Seconds of `0.5ms` or `0.002s`. Raises ValueError, as argparse wants it."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s)", text)
-    if found is None:
+    """Parse `0.5ms` or `0.002s` into seconds. Raises ValueError, which argparse reports."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s)", text)
+    if match is None:
         raise ValueError(text)
-    return float(found[1]) / (1000 if found[2] == "ms" else 1)
+    return float(match[1]) / (1000 if match[2] == "ms" else 1)
 
 
 async def _serve(app_dir: Path, port: int, invocation_overhead_s: float) -> None:
@@ -32,16 +32,16 @@ async def _serve(app_dir: Path, port: int, invocation_overhead_s: float) -> None
 
 
 def main() -> int:
-    """Run one app until a signal. 1 where it cannot start."""
+    """Run one app until a signal. Returns the exit code: 0 after a signal, 1 if the app cannot start."""
     parser = argparse.ArgumentParser(prog="python -m local.host", description="Run one function app.")
-    parser.add_argument("--app-dir", type=Path, required=True, help="the folder of function_app.py")
-    parser.add_argument("--port", type=int, default=7071, help="HTTP port, 0 for a free one (7071)")
+    parser.add_argument("--app-dir", type=Path, required=True, help="folder that contains function_app.py")
+    parser.add_argument("--port", type=int, default=7071, help="HTTP port; 0 picks a free port (default: 7071)")
     parser.add_argument(
         "--invocation-overhead",
         type=_duration_s,
         default=0.0,
         metavar="TIME",
-        help="hold each invocation up by so much, as the real host's gRPC round trip does: 0.5ms (0ms)",
+        help="delay each invocation, as the real host's gRPC round trip does, for example 0.5ms (default: 0ms)",
     )
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")

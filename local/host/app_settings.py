@@ -1,4 +1,4 @@
-"""App settings of a function app on one machine: local.settings.json into environment variables, as `func` does."""
+"""App settings on one machine: reads local.settings.json into environment variables, as `func` does."""
 
 import json
 import os
@@ -10,13 +10,13 @@ EXAMPLE_FILE = "local.settings.json.example"
 
 
 class AppSettingsError(ValueError):
-    """A settings file that cannot be used. The text names the file and the fault, never a value."""
+    """A settings file is unusable. The text names the file and the error, never a value."""
 
 
 def load_app_settings(app_dir: Path) -> dict[str, str]:
-    """The `Values` of local.settings.json, of local.settings.json.example where that does not exist, else nothing.
+    """The `Values` of local.settings.json or, without that file, of local.settings.json.example, else no settings.
 
-    Raises AppSettingsError for a file that is not the JSON object that `func` reads, or that is encrypted.
+    Raises AppSettingsError if the file is not the JSON object that `func` reads, or is encrypted.
     """
     for name in (SETTINGS_FILE, EXAMPLE_FILE):
         path = app_dir / name
@@ -26,7 +26,7 @@ def load_app_settings(app_dir: Path) -> dict[str, str]:
 
 
 def apply(settings: Mapping[str, str]) -> tuple[str, ...]:
-    """Put each setting into os.environ unless it is there already. Returns the names that were put there."""
+    """Set each environment variable that is not set yet. Returns the names of those that were set."""
     new = {name: value for name, value in settings.items() if name not in os.environ}
     os.environ.update(new)
     return tuple(new)
@@ -35,25 +35,26 @@ def apply(settings: Mapping[str, str]) -> tuple[str, ...]:
 def _read_values(path: Path) -> dict[str, str]:
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
-    except UnicodeDecodeError as fault:
-        raise AppSettingsError(f"{path}: not UTF-8 at byte {fault.start}") from None
-    except json.JSONDecodeError as fault:
-        raise AppSettingsError(f"{path}: {fault.msg} at line {fault.lineno} column {fault.colno}") from None
+    except UnicodeDecodeError as error:
+        raise AppSettingsError(f"{path}: not UTF-8 at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise AppSettingsError(f"{path}: {error.msg} at line {error.lineno} column {error.colno}") from None
     if not isinstance(document, dict):
-        raise AppSettingsError(f"{path}: a JSON object is expected")
+        raise AppSettingsError(f"{path}: expected a JSON object")
     if document.get("IsEncrypted"):
         raise AppSettingsError(f"{path}: IsEncrypted is set; run `func settings decrypt` first")
     values = document.get("Values", {})
     if not isinstance(values, dict):
-        raise AppSettingsError(f"{path}: Values has to be an object")
-    if faults := [text for name, value in values.items() if (text := _fault(name, value))]:
-        raise AppSettingsError(f"{path}: " + "; ".join(faults))
+        raise AppSettingsError(f"{path}: Values must be an object")
+    if errors := [text for name, value in values.items() if (text := _check_setting(name, value))]:
+        raise AppSettingsError(f"{path}: " + "; ".join(errors))
     return values
 
 
-def _fault(name: str, value: object) -> str | None:
+def _check_setting(name: str, value: object) -> str | None:
+    """Why the setting is invalid; None if it is valid."""
     if not isinstance(value, str):
-        return f"the value of {name!r} has to be a string, not {type(value).__name__}"
+        return f"the value of {name!r} must be a string, not {type(value).__name__}"
     if not name or "=" in name or "\0" in name + value:
         return f"{name!r} cannot be an environment variable"
     return None

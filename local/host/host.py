@@ -1,4 +1,4 @@
-"""The local host: loads a function app, starts its triggers, and stops them in order."""
+"""The local host: loads a function app, starts its triggers and stops them in order."""
 
 import asyncio
 import logging
@@ -18,14 +18,14 @@ import msgspec
 from local.host import app_settings, bindings, http, timers
 from local.host.bindings import BindingError, Function
 from local.host.pubsub import SubscribeError, Subscription
-from local.host.worker import AppLoadError, Datum, Outcome, Worker
+from local.host.worker import AppLoadError, Datum, InvocationResult, Worker
 from shared.errors import ConfigurationError
 from shared.store.connection import parse_connection_string
 
 __all__ = ["Function", "Host", "HostStartError", "Invocation"]
 
 STOP_S = 10.0
-"""How long running invocations have to end when the host stops."""
+"""How long running invocations may go on after the host was told to stop."""
 
 log = logging.getLogger("local.host")
 
@@ -39,37 +39,38 @@ class _ExtensionsJson(msgspec.Struct):
 
 
 class _HostJson(msgspec.Struct):
-    """What this host reads of host.json."""
+    """The part of host.json that this host reads."""
 
     extensions: _ExtensionsJson = msgspec.field(default_factory=_ExtensionsJson)
 
 
 class HostStartError(RuntimeError):
-    """The host cannot start. The text is the reason; for an app that fails at import, the worker's own."""
+    """The host cannot start. The text is the reason; for an app that fails at import, it is the worker's text."""
 
 
 @dataclass(frozen=True)
 class Invocation:
-    """What came of one invocation, for whoever watches."""
+    """An invocation that has ended, as `on_invocation` receives it."""
 
     function: str
     trigger: str
     """The trigger's type, such as "redisPubSubTrigger"."""
     ok: bool
     error: str | None
-    """The worker's text of the exception."""
+    """The exception as the worker writes it; None if the function returned."""
     duration_ms: float
     message: str | None
-    """The JSON text that the function received, for pub/sub."""
+    """The JSON text that a pub/sub function received; None for other triggers."""
 
 
 class Host:
-    """Runs the function app in a folder. One at a time in a process, since the worker library has one registry.
+    """Runs the function app in a folder. A process runs one app at a time, because the worker library has one registry.
 
-    Entering the context loads the app, checks its bindings and starts the triggers: it is entered when Redis has
-    confirmed every subscription and HTTP listens, else HostStartError is raised. Leaving it takes no more messages
-    and gives running invocations 10 s to end. Each invocation is held up by `invocation_overhead_s`, as by the gRPC
-    round trip between the real host and its worker.
+    Entering the context loads the app, checks its bindings, subscribes to Redis and listens for HTTP. It returns after
+    Redis has confirmed every subscription; it raises HostStartError if the app cannot be loaded, Redis does not
+    confirm, or the address is in use. Leaving the context stops the triggers and then waits up to 10 s for running
+    invocations. Each invocation is delayed by `invocation_overhead_s`, which stands for the gRPC round trip between the
+    real host and its worker.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Host:
     ) -> None:
         self.functions: tuple[Function, ...] = ()
         self.errors: dict[str, str] = {}
-        """Functions that are not run, and why."""
+        """Name of each function that cannot run, and the reason."""
         self.url = ""
         self.function_key = os.environ.get("FUNCTIONS_LOCAL_KEY") or secrets.token_urlsafe()
         self._app_dir = app_dir
@@ -94,7 +95,7 @@ class Host:
         self._subscriptions: list[Subscription] = []
         self._endpoints: list[http.Endpoint] = []
         self._timers: list[timers.Timer] = []
-        self._running: set[asyncio.Task[Outcome]] = set()
+        self._running: set[asyncio.Task[InvocationResult]] = set()
         self._exit = AsyncExitStack()
         self._stop_by_s = float("inf")
 
@@ -112,14 +113,14 @@ class Host:
         await self._exit.aclose()
 
     async def drained(self) -> None:
-        """Return when every message that Redis had sent when this was called has been invoked."""
+        """Return once every message that Redis sent before this call has been invoked."""
         await asyncio.gather(*(subscription.drained() for subscription in self._subscriptions))
 
     async def _start(self, stack: AsyncExitStack) -> None:
-        """Start in the reverse of the order in which to stop: what brings in work stops first."""
+        """Start everything in the reverse order of the stop: triggers start last, so that they stop first."""
         prefix = _route_prefix(self._app_dir)
         settings = app_settings.apply(app_settings.load_app_settings(self._app_dir))
-        stack.callback(_forget, settings)
+        stack.callback(_unset, settings)
         self.functions = await self._worker.start()
         stack.callback(self._worker.stop)
         stack.push_async_callback(self._worker.shut_down)
@@ -142,7 +143,7 @@ class Host:
             await stack.enter_async_context(subscription)
 
     def _prepare(self, function: Function, prefix: str) -> None:
-        """Set up a function's trigger. Raises BindingError or ConfigurationError for one that cannot run."""
+        """Set up a function's trigger. Raises BindingError or ConfigurationError if the function cannot run."""
         trigger = bindings.checked_trigger(function, os.environ)
         if trigger["type"] == bindings.PUBSUB:
             options = parse_connection_string(os.environ[trigger["connection"]])
@@ -172,13 +173,13 @@ class Host:
     async def _run_timer(self, function: Function, text: str) -> None:
         await self._run(function, Datum(text, "json"))
 
-    async def _run_http(self, function: Function, request: Datum) -> Outcome:
+    async def _run_http(self, function: Function, request: Datum) -> InvocationResult:
         return await self._run(function, request)
 
-    async def _run(self, function: Function, datum: Datum, message: str | None = None) -> Outcome:
-        """One invocation, in a task of its own that outlives the trigger which waits for it."""
+    async def _run(self, function: Function, datum: Datum, message: str | None = None) -> InvocationResult:
+        """Invoke in a separate task, which continues when the trigger that waits for it is cancelled."""
         loop = asyncio.get_running_loop()
-        # Eager: most of a burst's invocations end without ever waiting, and need no turn of the loop.
+        # Eager: most invocations of a burst end without waiting, so they need no iteration of the event loop.
         task = asyncio.Task(self._invoke(function, datum, message), loop=loop, name=function.name, eager_start=True)
         if task.done():
             return task.result()
@@ -186,60 +187,60 @@ class Host:
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
-    async def _invoke(self, function: Function, datum: Datum, message: str | None) -> Outcome:
+    async def _invoke(self, function: Function, datum: Datum, message: str | None) -> InvocationResult:
         trigger = function.trigger
         if self._invocation_overhead_s:
-            await pause(self._invocation_overhead_s)
+            await _sleep_precisely(self._invocation_overhead_s)
         started_s = time.perf_counter()
-        outcome = await self._worker.invoke(function, trigger["name"], datum)
+        result = await self._worker.invoke(function, trigger["name"], datum)
         duration_ms = (time.perf_counter() - started_s) * 1000
-        if not outcome.ok:
-            log.error("Executed 'Functions.%s' (Failed, %.0f ms): %s", function.name, duration_ms, outcome.error)
+        if not result.ok:
+            log.error("Executed 'Functions.%s' (Failed, %.0f ms): %s", function.name, duration_ms, result.error)
         if self._on_invocation is not None:
-            seen = Invocation(function.name, trigger["type"], outcome.ok, outcome.error, duration_ms, message)
-            # From the loop, so that a fault of the watcher does not end the function's lane.
-            asyncio.get_running_loop().call_soon(self._on_invocation, seen)
-        return outcome
+            invocation = Invocation(function.name, trigger["type"], result.ok, result.error, duration_ms, message)
+            # The event loop calls it, so that an exception in it does not end the function's lane.
+            asyncio.get_running_loop().call_soon(self._on_invocation, invocation)
+        return result
 
     async def _finish_running(self) -> None:
         if not self._running:
             return
         timeout_s = max(0.0, min(STOP_S, self._stop_by_s - time.monotonic()))
-        _, late = await asyncio.wait(self._running, timeout=timeout_s)
-        for task in late:
+        _, unfinished = await asyncio.wait(self._running, timeout=timeout_s)
+        for task in unfinished:
             log.error("The '%s' function did not end within %g s", task.get_name(), STOP_S)
             task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        await asyncio.gather(*unfinished, return_exceptions=True)
 
 
-def _forget(settings: Iterable[str]) -> None:
-    for name in settings:
+def _unset(names: Iterable[str]) -> None:
+    for name in names:
         os.environ.pop(name, None)
 
 
 def _route_prefix(app_dir: Path) -> str:
-    """extensions.http.routePrefix of host.json. Raises HostStartError for a host.json that cannot be read."""
+    """extensions.http.routePrefix of host.json. Raises HostStartError if host.json is malformed."""
     path = app_dir / "host.json"
     if not path.is_file():
         return http.DEFAULT_PREFIX
     try:
         document = msgspec.json.decode(path.read_bytes(), type=_HostJson)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as fault:
-        raise HostStartError(f"{path}: {fault}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise HostStartError(f"{path}: {error}") from None
     return document.extensions.http.prefix
 
 
-async def pause(duration_s: float) -> None:
-    """Sleep to the microsecond where the system can (Linux): the event loop's own timers round up to 1 ms."""
+async def _sleep_precisely(duration_s: float) -> None:
+    """Sleep with microsecond precision on Linux. The event loop's timers, used elsewhere, round up to 1 ms."""
     if sys.platform != "linux":
         await asyncio.sleep(duration_s)
         return
-    loop, over = asyncio.get_running_loop(), asyncio.Event()
+    loop, expired = asyncio.get_running_loop(), asyncio.Event()
     timer = os.timerfd_create(time.CLOCK_MONOTONIC, flags=os.TFD_NONBLOCK | os.TFD_CLOEXEC)
     try:
         os.timerfd_settime(timer, initial=duration_s)
-        loop.add_reader(timer, over.set)
-        await over.wait()
+        loop.add_reader(timer, expired.set)
+        await expired.wait()
     finally:
         loop.remove_reader(timer)
         os.close(timer)

@@ -1,4 +1,4 @@
-"""HTTP triggers: Azure's routes, methods and keys in front of the worker, and both conversions."""
+"""The HTTP trigger: routes, methods and keys as in Azure, and the conversion of requests and responses."""
 
 import re
 import secrets
@@ -12,7 +12,7 @@ from aiohttp import web
 from multidict import MultiMapping
 
 from local.host.bindings import BindingError, Function
-from local.host.worker import Datum, Outcome
+from local.host.worker import Datum, InvocationResult
 
 DEFAULT_PREFIX = "api"
 MAX_BODY_BYTES = 100 * 1024 * 1024
@@ -28,25 +28,29 @@ _CONSTRAINTS = {
 }
 _SET_BY_THE_SERVER = {"content-length", "transfer-encoding", "connection"}
 
-type Invoke = Callable[[Function, Datum], Awaitable[Outcome]]
+type Invoke = Callable[[Function, Datum], Awaitable[InvocationResult]]
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """One HTTP function: what it answers to. No methods means all of them."""
+    """The requests that an HTTP function answers."""
 
     function: Function
     path: re.Pattern[str]
+    """Matches the raw (percent-encoded) path of a request."""
     precedence: tuple[int, ...]
+    """Endpoints are tried in ascending order."""
     methods: frozenset[str]
+    """In upper case. Empty: all methods."""
     level: str
+    """"anonymous", "function" or "admin"."""
 
 
 def parse_endpoint(function: Function, trigger: Mapping[str, Any], prefix: str) -> Endpoint:
-    """The endpoint of an httpTrigger binding under a route prefix. Raises BindingError for what cannot be routed."""
+    """The endpoint of an httpTrigger binding under a route prefix. Raises BindingError for a bad route or level."""
     level = str(trigger.get("authLevel") or "function").lower()
     if level not in _LEVELS:
-        raise BindingError(f"The authLevel {level!r} is none of {', '.join(_LEVELS)}")
+        raise BindingError(f"the authLevel {level!r} is none of {', '.join(_LEVELS)}")
     route = trigger.get("route")
     path, precedence = _parse_route(f"{prefix}/{function.name if route is None else route}")
     methods = frozenset(str(method).upper() for method in trigger.get("methods") or ())
@@ -54,13 +58,16 @@ def parse_endpoint(function: Function, trigger: Mapping[str, Any], prefix: str) 
 
 
 def _parse_route(template: str) -> tuple[re.Pattern[str], tuple[int, ...]]:
-    """ASP.NET's route template as a pattern, and its rank: a literal goes before a parameter before a catch-all."""
+    """The pattern and the precedence of an ASP.NET route template.
+
+    Per segment, a literal goes first, then a literal with parameters, a parameter, a catch-all.
+    """
     pattern, precedence = "", []
     for segment in filter(None, template.split("/")):
-        if found := re.fullmatch(r"\{(\*{1,2})?(\w+)(\?)?\}", segment):
-            value, optional = (".*", True) if found[1] else ("[^/]+", bool(found[3]))
-            pattern += f"(?:/(?P<{found[2]}>{value})){'?' if optional else ''}"
-            precedence.append(3 if found[1] else 2)
+        if parameter := re.fullmatch(r"\{(\*{1,2})?(\w+)(\?)?\}", segment):
+            value, optional = (".*", True) if parameter[1] else ("[^/]+", bool(parameter[3]))
+            pattern += f"(?:/(?P<{parameter[2]}>{value})){'?' if optional else ''}"
+            precedence.append(3 if parameter[1] else 2)
         else:
             parts = re.split(r"\{([^{}]*)\}", segment)
             pattern += "/" + "".join(
@@ -70,16 +77,16 @@ def _parse_route(template: str) -> tuple[re.Pattern[str], tuple[int, ...]]:
             precedence.append(1 if len(parts) > 1 else 0)
     try:
         return re.compile(pattern + "/?", re.IGNORECASE | re.ASCII), tuple(precedence)
-    except re.error as fault:
-        raise BindingError(f"The route {template!r} is wrong: {fault.msg}") from None
+    except re.error as error:
+        raise BindingError(f"the route {template!r} is invalid: {error.msg}") from None
 
 
 def _parse_parameter(text: str, template: str) -> str:
     name, _, constraint = text.partition(":")
     if not name.isidentifier():
-        raise BindingError(f"The route {template!r} has a parameter that the local host cannot read")
+        raise BindingError(f"the route {template!r} has a parameter that the local host cannot parse")
     if constraint and constraint not in _CONSTRAINTS:
-        raise BindingError(f"The route {template!r} has the constraint {constraint!r}, which the local host lacks")
+        raise BindingError(f"the route {template!r} has the constraint {constraint!r}, which the local host lacks")
     return f"(?P<{name}>{_CONSTRAINTS.get(constraint, '[^/]+')})"
 
 
@@ -87,14 +94,15 @@ def _parse_parameter(text: str, template: str) -> str:
 async def serve(
     endpoints: Iterable[Endpoint], invoke: Invoke, *, key: str, host: str, port: int, stop_s: float
 ) -> AsyncIterator[str]:
-    """Serve the endpoints, and give the base URL. On leaving, running requests have `stop_s` seconds to end.
+    """Serve the endpoints within the context, whose value is the base URL. Port 0 picks a free port.
 
-    Raises OSError where the address cannot be had. Port 0 is a free port.
+    Requests that run when the context is left may take `stop_s` seconds to end. Raises OSError if the server cannot
+    listen on the address.
     """
-    in_order = sorted(endpoints, key=lambda endpoint: endpoint.precedence)
+    by_precedence = sorted(endpoints, key=lambda endpoint: endpoint.precedence)
 
     async def answer(request: web.Request) -> web.Response:
-        return await _answer(request, in_order, invoke, key)
+        return await _answer(request, by_precedence, invoke, key)
 
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     app.router.add_route("*", "/{path:.*}", answer)
@@ -110,22 +118,21 @@ async def serve(
 async def _answer(request: web.Request, endpoints: Iterable[Endpoint], invoke: Invoke, key: str) -> web.Response:
     path = request.rel_url.raw_path
     for endpoint in endpoints:
-        found = endpoint.path.fullmatch(path)
-        if found is None or (endpoint.methods and request.method not in endpoint.methods):
+        match = endpoint.path.fullmatch(path)
+        if match is None or (endpoint.methods and request.method not in endpoint.methods):
             continue
-        given = request.headers.get("x-functions-key") or request.query.get("code", "")
+        sent_key = request.headers.get("x-functions-key") or request.query.get("code", "")
         if endpoint.level != "anonymous" and not secrets.compare_digest(
-            given.encode(errors="surrogateescape"), key.encode()
+            sent_key.encode(errors="surrogateescape"), key.encode()
         ):
             return web.Response(status=401)
-        params = {name: unquote(value) for name, value in found.groupdict().items() if value is not None}
-        outcome = await invoke(endpoint.function, await _request_datum(request, params))
-        return _response(outcome)
-    return web.Response(status=404)  # also for a method that the route does not take: the real host has no 405
+        params = {name: unquote(value) for name, value in match.groupdict().items() if value is not None}
+        return _response(await invoke(endpoint.function, await _request_datum(request, params)))
+    return web.Response(status=404)  # also for a method that the route does not accept: the real host never sends 405
 
 
 async def _request_datum(request: web.Request, params: Mapping[str, str]) -> Datum:
-    """The request as the host hands it over: names of headers in lower case, repeats joined, empty values dropped."""
+    """The request as the host passes it: header names in lower case, repeated values joined, empty values left out."""
     return Datum(
         {
             "method": Datum(request.method, "string"),
@@ -148,14 +155,14 @@ def _strings(values: Mapping[str, str]) -> dict[str, Datum]:
     return {name: Datum(value, "string") for name, value in values.items()}
 
 
-def _response(outcome: Outcome) -> web.Response:
-    if not outcome.ok:
+def _response(result: InvocationResult) -> web.Response:
+    if not result.ok:
         return web.Response(status=500)
-    if outcome.value is None:
+    if result.value is None:
         return web.Response(status=204)
-    if outcome.value.type == "string":
-        return web.Response(text=outcome.value.value)
-    fields = outcome.value.value
+    if result.value.type == "string":
+        return web.Response(text=result.value.value)
+    fields = result.value.value
     response = web.Response(status=int(fields["status_code"].value), body=fields["body"].value)
     for name, header in fields["headers"].items():
         if name.lower() not in _SET_BY_THE_SERVER:

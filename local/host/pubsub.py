@@ -1,7 +1,7 @@
 """The Redis extension's pub/sub trigger: one subscription and one unbounded queue per function, one message at a time.
 
-At most once, as in Azure: a message whose function fails is gone, and so is whatever is published while the
-connection is down, or still waits in the queue when the host stops.
+Delivery is at most once, as in Azure. A message is lost if its function fails, if it is published while the connection
+is down, or if it is still in the queue when the host stops.
 """
 
 import asyncio
@@ -21,23 +21,25 @@ from shared.store.connection import ConnectionOptions, open_client
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-_FIRST_RETRY_S = 0.05
-_LAST_RETRY_S = 5.0
-_READ_AT_ONCE = 256
-_TAKEN_AT_ONCE = 32
+_MIN_RETRY_S = 0.05
+_MAX_RETRY_S = 5.0
+_READ_BATCH = 256
+"""How many messages are read before other tasks run."""
+_INVOKE_BATCH = 32
+"""How many messages are invoked before other tasks run, if no invocation waits."""
 
-# Newtonsoft escapes these three beyond what JSON asks for; msgspec writes all the rest as it does.
+# The extension's JSON library (Newtonsoft) escapes these three, msgspec does not. All else they write alike.
 _NEWTONSOFT = str.maketrans({"\u0085": "\\u0085", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
 log = logging.getLogger("local.host.pubsub")
 
 
 class SubscribeError(RuntimeError):
-    """A subscription that Redis did not confirm at the start. The text names the function and the reason."""
+    """Redis did not confirm a subscription at the start. The text names the function and the reason."""
 
 
 def message_text(subscription: bytes, channel: bytes, message: bytes) -> str:
-    """The JSON text that the function receives, as the extension writes it. Bytes that are not UTF-8 become U+FFFD."""
+    """The JSON text that the function receives, as the extension writes it. Invalid UTF-8 becomes U+FFFD."""
     names = ("SubscriptionChannel", "Channel", "Message")
     values = [part.decode("utf-8", "replace") for part in (subscription, channel, message)]
     text = msgspec.json.encode(dict(zip(names, values, strict=True))).decode()
@@ -45,9 +47,9 @@ def message_text(subscription: bytes, channel: bytes, message: bytes) -> str:
 
 
 class Subscription:
-    """One function's subscription. As a context it is subscribed: Redis has confirmed it.
+    """A function's subscription, active within its context. Entering returns once Redis has confirmed it.
 
-    `invoke` is awaited with each message's text before the next one is taken; it does not raise.
+    `invoke` is awaited with the text of each message before the next message is taken. It must not raise.
     """
 
     def __init__(
@@ -66,21 +68,22 @@ class Subscription:
         self._options = options
         self._queue: asyncio.Queue[tuple[bytes, bytes, bytes] | asyncio.Future[None]] = asyncio.Queue()
         self._marks: dict[bytes, asyncio.Future[None]] = {}
+        """Future of each `drained` call by the text of its PING, until the PONG arrives."""
         self._client: Redis = open_client(options)
-        self._pubsub: Any = None  # redis-py's PubSub, which is typed only in part
+        self._pubsub: Any = None  # PubSub of redis-py, which is only partly typed
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def __aenter__(self) -> Self:
-        """Subscribe. Raises SubscribeError where that fails."""
+        """Subscribe. Raises SubscribeError if Redis does not answer or confirm."""
         try:
             await self._subscribe()
         except (RedisError, OSError) as error:
             raise SubscribeError(f"{self._function} cannot subscribe: {error}") from error
-        self._tasks = (asyncio.create_task(self._receive()), asyncio.create_task(self._take()))
+        self._tasks = (asyncio.create_task(self._receive()), asyncio.create_task(self._invoke_all()))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Take no more messages. A running invocation goes on; the host waits for it."""
+        """Stop taking messages. A running invocation continues; the host waits for it."""
         for task in self._tasks:
             task.cancel()
         await asyncio.wait(self._tasks)
@@ -91,16 +94,16 @@ class Subscription:
                 _release(mark)
 
     async def drained(self) -> None:
-        """Return when all that Redis had sent to this subscription when it was called has been invoked.
+        """Return once every message that Redis sent to this subscription before this call has been invoked.
 
-        A PING on the subscribed connection is answered behind the messages already sent, and its answer waits in
-        the queue behind them too.
+        Sends a PING on the subscribed connection. Redis answers it after the messages that it has already sent, so the
+        PONG takes its place in the queue after them.
         """
         token = secrets.token_bytes(8).hex().encode()
         mark = asyncio.get_running_loop().create_future()
         if self._pubsub is not None and self._pubsub.connection is not None and self._pubsub.connection.is_connected:
             self._marks[token] = mark
-            # A loss that shows here is the reader's to deal with: it releases the mark.
+            # If the connection is lost, the reader notices too and releases the mark.
             with suppress(RedisError, OSError):
                 await self._pubsub.ping(token)
         else:
@@ -108,7 +111,7 @@ class Subscription:
         await mark
 
     async def _subscribe(self) -> None:
-        self._pubsub = self._client.pubsub(push_handler_func=_unchanged)
+        self._pubsub = self._client.pubsub(push_handler_func=_return_unchanged)
         try:
             await (self._pubsub.psubscribe if self._pattern else self._pubsub.subscribe)(self._channel)
             if await self._pubsub.get_message(timeout=self._options.command_timeout_s) is None:
@@ -128,25 +131,28 @@ class Subscription:
             try:
                 await self._read()
             except (RedisError, OSError) as error:
-                log.warning("%s: subscription lost (%s); what is published now is gone", self._function, error)
+                log.warning("%s: subscription lost (%s); messages are lost until it is back", self._function, error)
             await self._unsubscribe()
             self._release_marks()
             await self._subscribe_again()
             log.warning("%s: subscribed again", self._function)
 
     async def _read(self) -> None:
-        """From the connection itself, and what has arrived with it from its parser: get_message costs twenty times as
-        much per message, which a stand-in for a host in another process should not take from the app."""
+        """Read messages until the connection is lost.
+
+        Reads from the connection and, without waiting, from the buffer of its parser. PubSub.get_message takes twenty
+        times as long per message; in Azure this work is done by the host's process, so it must not slow the app.
+        """
         while self._pubsub is not None:
             connection = self._pubsub.connection
             received = await connection.read_response(timeout=math.inf, push_request=True)
             self._put(received)
-            for _ in range(_READ_AT_ONCE - 1):
+            for _ in range(_READ_BATCH - 1):
                 received = connection._parser._reader.gets()
                 if not isinstance(received, list | bytes):
                     break
                 self._put(received)
-            await asyncio.sleep(0)  # the next ones may be there already, and others want to run too
+            await asyncio.sleep(0)  # read_response does not yield if its buffer has a message
 
     def _put(self, received: list[Any] | bytes) -> None:
         match received:
@@ -160,19 +166,19 @@ class Subscription:
                 self._queue.put_nowait(self._marks.pop(token))
 
     async def _subscribe_again(self) -> None:
-        wait_s = _FIRST_RETRY_S
+        wait_s = _MIN_RETRY_S
         while True:
             try:
                 return await self._subscribe()
             except (RedisError, OSError) as error:
-                log.warning("%s: cannot subscribe (%s); again in %g s", self._function, error, wait_s)
+                log.warning("%s: cannot subscribe (%s); retrying in %g s", self._function, error, wait_s)
             await asyncio.sleep(wait_s)
-            wait_s = min(wait_s * 2, _LAST_RETRY_S)
+            wait_s = min(wait_s * 2, _MAX_RETRY_S)
 
-    async def _take(self) -> None:
+    async def _invoke_all(self) -> None:
         for number in itertools.count(1):
-            if number % _TAKEN_AT_ONCE == 0:
-                await asyncio.sleep(0)  # what waits already is taken without a break
+            if number % _INVOKE_BATCH == 0:
+                await asyncio.sleep(0)  # Queue.get does not yield if the queue has a message
             item = await self._queue.get()
             if isinstance(item, asyncio.Future):
                 _release(item)
@@ -180,14 +186,14 @@ class Subscription:
                 await self._invoke(message_text(*item))
 
     def _release_marks(self) -> None:
-        """Queue the marks whose PONG will not come, behind the messages that did."""
+        """The connection is lost, so no PONG will come: queue the marks after the messages received so far."""
         for mark in self._marks.values():
             self._queue.put_nowait(mark)
         self._marks.clear()
 
 
-async def _unchanged(message: list[Any]) -> list[Any]:
-    """Instead of redis-py's own, which makes a log line of each message, shown or not."""
+async def _return_unchanged(message: list[Any]) -> list[Any]:
+    """Replaces redis-py's handler of push messages, which formats a log line for each message."""
     return message
 
 

@@ -1,4 +1,4 @@
-"""Timer triggers: NCRONTAB or TimeSpan schedules in UTC, and the TimerRequest that the function receives."""
+"""The timer trigger: NCRONTAB and TimeSpan schedules in UTC, and the TimerRequest that the function receives."""
 
 import asyncio
 import json
@@ -12,47 +12,47 @@ from cronsim import CronSim, CronSimError
 from local.host.bindings import BindingError
 
 type Schedule = Callable[[datetime], datetime]
-"""The first time that is due after a given one."""
+"""Maps a time to the first due time after it."""
 
-_LONGEST_SLEEP_S = 60.0
-"""The wall clock is looked at again after this long: it can be set, and machines sleep."""
+_MAX_SLEEP_S = 60.0
+"""The wall clock is read again after this time, because it may be set and the machine may be suspended."""
 
-# What .NET writes for a timer that has not run yet (DateTime.MinValue).
+# DateTime.MinValue of .NET, which the host writes for a timer that has not run yet.
 _NEVER = "0001-01-01T00:00:00+00:00"
 
 
 def parse_schedule(text: object) -> Schedule:
     """Parse `{second} {minute} {hour} {day} {month} {day of week}` or `hh:mm:ss`. Raises BindingError."""
     if not isinstance(text, str):
-        raise BindingError("schedule has to be a text")
+        raise BindingError("schedule must be a string")
     if span := re.fullmatch(r"(\d{1,2}):(\d{1,2}):(\d{1,2})", text.strip()):
         return _parse_interval(text, *map(int, span.groups()))
     if len(text.split()) != 6 or re.search(r"#|\bLW?\b|\dL\b", text.upper()):
-        raise BindingError(f"The schedule {text!r} is neither a NCRONTAB expression of six fields nor hh:mm:ss")
+        raise BindingError(f"the schedule {text!r} is neither an NCRONTAB expression with six fields nor hh:mm:ss")
 
     def following(moment: datetime) -> datetime:
         times = CronSim(text, moment)
-        times.day_and = True  # in NCRONTAB both day fields have to match, in cron either
+        times.day_and = True  # NCRONTAB requires both day fields to match, cron one of them
         return next(times)
 
     try:
         following(datetime.now(UTC))
-    except CronSimError as fault:
-        raise BindingError(f"The schedule {text!r} is wrong: {fault}") from None
+    except CronSimError as error:
+        raise BindingError(f"the schedule {text!r} is invalid: {error}") from None
     except StopIteration:
-        raise BindingError(f"The schedule {text!r} is never due") from None
+        raise BindingError(f"the schedule {text!r} is never due") from None
     return following
 
 
 def _parse_interval(text: str, hours: int, minutes: int, seconds: int) -> Schedule:
     interval = timedelta(hours=hours, minutes=minutes, seconds=seconds)
     if hours > 23 or minutes > 59 or seconds > 59 or not interval:
-        raise BindingError(f"The schedule {text!r} is no time span between 00:00:01 and 23:59:59")
+        raise BindingError(f"the schedule {text!r} is not a time span between 00:00:01 and 23:59:59")
     return lambda moment: moment + interval
 
 
 def timer_request(last: datetime | None, following: datetime, now: datetime, *, past_due: bool) -> str:
-    """The JSON text of a TimerInfo: `last` is the run before this one, `following` the one after it."""
+    """The JSON text of a TimerInfo: `last` is the time of the run before `now`, `following` that of the run after."""
     return json.dumps(
         {
             "Schedule": {"AdjustForDST": True},
@@ -68,10 +68,10 @@ def timer_request(last: datetime | None, following: datetime, now: datetime, *, 
 
 
 class Timer:
-    """One function's timer. As a context it is scheduled: the function is invoked when due, never twice at once.
+    """A function's timer. Within its context it invokes the function when due, one run at a time.
 
-    A run that lasts past due times is followed at once by one run, marked IsPastDue, not by one for each of them.
-    `invoke` is awaited with the TimerRequest's text; it does not raise.
+    Due times that pass during a run are merged into a single run after it, which is marked IsPastDue.
+    `invoke` is awaited with the text of the TimerRequest. It must not raise.
     """
 
     def __init__(self, schedule: Schedule, invoke: Callable[[str], Awaitable[object]], *, at_start: bool) -> None:
@@ -85,7 +85,7 @@ class Timer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Start no more runs. A running one goes on; the host waits for it."""
+        """Stop starting runs. A run in progress continues; the host waits for it."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
@@ -107,4 +107,4 @@ class Timer:
 async def _sleep_until(moment: datetime) -> None:
     while datetime.now(UTC) < moment:
         wait_s = (moment - datetime.now(UTC)).total_seconds()
-        await asyncio.sleep(min(max(wait_s, 0.0), _LONGEST_SLEEP_S))
+        await asyncio.sleep(min(max(wait_s, 0.0), _MAX_SLEEP_S))

@@ -1,8 +1,8 @@
-"""Drives azure-functions-runtime, the library that the Azure worker process itself calls, without the host's gRPC.
+"""Drives azure-functions-runtime, the library of the Azure worker process, without the host's gRPC channel.
 
-The library keeps one registry of functions per process, and a FunctionApp remembers the names it was asked for. So a
-process runs one app at a time, and an app's modules live as long as its worker: several apps, or one app several
-times, run one after the other in a process, each as if it were new there.
+The library keeps one registry of functions per process, and a FunctionApp rejects function names that it has already
+indexed. So a process runs one app at a time, and the app's modules are removed from sys.modules when its worker stops:
+several apps, or the same app several times, can run in one process one after the other, each freshly imported.
 """
 
 import importlib
@@ -21,10 +21,10 @@ from azure_functions_runtime.native_invocation import invocation_request_native
 
 from local.host.bindings import Function
 
-__all__ = ["AppLoadError", "Datum", "Outcome", "Worker"]
+__all__ = ["AppLoadError", "Datum", "InvocationResult", "Worker"]
 
 _NOT_DEPLOYED = {"local", "tests"}
-"""Folders beside an app that are not part of it: this host, and whatever tests it."""
+"""Folders beside an app that are not part of it: this host and the tests."""
 
 _SHUTDOWN = "shared.runtime.shutdown"
 """The module in which this project's app registers what it does at SIGTERM."""
@@ -33,26 +33,28 @@ _in_use = threading.Lock()
 
 
 class AppLoadError(RuntimeError):
-    """An app that cannot be indexed. The text is the worker's own; its stack trace is a note."""
+    """The app cannot be indexed. The text is the worker's; the stack trace is attached as a note."""
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What an invocation came to: the returned Datum (None without one), or the exception's text."""
+class InvocationResult:
+    """The result of an invocation."""
 
     ok: bool
     value: Any
+    """The Datum that the function returned; None if it returned nothing or failed."""
     error: str | None
+    """The exception as the worker writes it; None if the function returned."""
 
 
 class _Enum(SimpleNamespace):
-    """A protobuf message with enum values on it: indexing compares with the values and builds the messages."""
+    """A protobuf message class with enum values: indexing reads the values and constructs messages."""
 
     def __call__(self, **fields: object) -> SimpleNamespace:
         return SimpleNamespace(**fields)
 
 
-# The numbers are those of azure.functions' BindingDirection and DataType, with which the library compares them.
+# The library compares these numbers with BindingDirection and DataType of azure.functions.
 _PROTOS = SimpleNamespace(
     BindingInfo=_Enum(**{"in": 0}, out=1, inout=2, undefined=0, string=1, binary=2, stream=3),
     StatusResult=_Enum(Failure=0, Success=1),
@@ -67,7 +69,7 @@ _PROTOS = SimpleNamespace(
 
 
 class Worker:
-    """One app folder, indexed and invoked as in Azure."""
+    """Indexes and invokes the functions of an app folder as the Azure worker does."""
 
     def __init__(self, app_dir: Path) -> None:
         self._app_dir = app_dir.resolve()
@@ -76,9 +78,9 @@ class Worker:
         self._invocations = 0
 
     async def start(self) -> tuple[Function, ...]:
-        """Import and index function_app.py. Raises AppLoadError with the worker's own exception text."""
+        """Import and index function_app.py. Raises AppLoadError with the worker's exception text."""
         if not _in_use.acquire(blocking=False):
-            raise AppLoadError("this process runs another app already; the worker library has one registry")
+            raise AppLoadError("this process already runs an app, and the worker library has one registry")
         self._modules_before = _take_modules(self._app_dir)
         sys.path.insert(0, str(self._app_dir))
         importlib.invalidate_caches()
@@ -103,23 +105,27 @@ class Worker:
             raise error
         metadata = (await runtime.functions_metadata_request(None)).function_metadata_results
         if not metadata:
-            raise AppLoadError(f"{self._app_dir} has no function_app.py with a function in it")
+            raise AppLoadError(f"{self._app_dir} has no function_app.py that defines a function")
         for function in metadata:
             load = SimpleNamespace(function_id=function.function_id)
             await runtime.function_load_request(SimpleNamespace(request=SimpleNamespace(function_load_request=load)))
         return tuple(
-            Function(item.name, item.function_id, tuple(json.loads(text) for text in item.raw_bindings))
-            for item in metadata
+            Function(function.name, function.function_id, tuple(json.loads(text) for text in function.raw_bindings))
+            for function in metadata
         )
 
-    async def invoke(self, function: Function, parameter: str, datum: Datum) -> Outcome:
-        """Invoke a function with its trigger's datum. The caller gives each invocation its own asyncio task."""
+    async def invoke(self, function: Function, parameter: str, datum: Datum) -> InvocationResult:
+        """Call a function with its trigger's datum as the argument `parameter`. Never raises the function's exception.
+
+        The caller runs each invocation in a separate asyncio task, as the real worker does: the library keeps the
+        invocation id, which log records carry, per task.
+        """
         self._invocations += 1
         invocation_id = f"{self._id_prefix}{self._invocations:012x}"
         ok, value, _, error, _ = await invocation_request_native(
             invocation_id, function.function_id, [(parameter, datum)], {}
         )
-        return Outcome(ok, value, error)
+        return InvocationResult(ok, value, error)
 
     async def shut_down(self) -> None:
         """Run the work that this project's app registered for SIGTERM: the signal itself goes to this host."""
@@ -128,7 +134,7 @@ class Worker:
             await module.run()
 
     def stop(self) -> None:
-        """Let go of the app. Idle threads of its pool end at once, busy ones with their function."""
+        """Remove the app from the process. Threads of its pool end at once, or when their function returns."""
         executor = runtime.get_threadpool_executor()
         if executor is not None:
             executor.shutdown(wait=False, cancel_futures=True)
@@ -139,12 +145,13 @@ class Worker:
 
 
 def _take_modules(app_dir: Path) -> dict[str, ModuleType]:
-    """Take the app's modules out of sys.modules and return them by name."""
+    """Remove the app's modules from sys.modules and return them by name."""
     names = [name for name, module in sys.modules.items() if _belongs(name, module, app_dir)]
     return {name: sys.modules.pop(name) for name in names}
 
 
 def _belongs(name: str, module: ModuleType, app_dir: Path) -> bool:
+    """Whether the module is part of the app: loaded from its folder, but not from a package installed there."""
     origin = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
     if name == "__main__" or not isinstance(origin, str) or not Path(origin).is_relative_to(app_dir):
         return False

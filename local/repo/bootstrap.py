@@ -1,8 +1,8 @@
-"""Makes the project's own Python ready in .venv, then becomes it: the first half of ./run, ./test and bench/run.
+"""Creates .venv and replaces this process by its Python: the first step of `./run`, `./test` and `bench/run`.
 
-Standard library only. Any Python from 3.8 on can start it; the app itself needs 3.13, which is looked for on this
-machine and, where there is none, fetched by uv. A folder that is ready is recognised by a stamp, so that only the
-first time costs anything. One line of progress per long step goes to stderr.
+Standard library only. Any Python from 3.8 on can run this file. The app needs Python 3.13, which is searched on this
+machine and otherwise fetched by uv. A stamp file marks a finished environment, so later starts skip the set-up.
+Progress goes to stderr, a line per long step.
 """
 
 from __future__ import annotations
@@ -21,23 +21,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
-WANTED = (3, 13)
+REQUIRED_PYTHON = (3, 13)
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = {"run": "local.run", "test": "local.repo.checks", "bench": "bench"}
 
 
 class Environment(NamedTuple):
-    """A virtual environment of the project, by paths within it."""
+    """A virtual environment of the project. Paths are relative to the project's folder."""
 
     folder: str
     requirements: Sequence[str]
-    """The files that it rests on; the last is the one that is installed."""
+    """The environment is rebuilt when one of these files changes. The last of them is installed."""
 
 
 PROJECT = Environment(".venv", ("requirements.txt", "requirements-dev.txt"))
 BENCH = Environment(".venv-bench", ("bench/requirements.txt",))
-"""What the benchmark compares with and draws with, apart from the project's own packages."""
-
+"""Packages for the benchmark only: the peers that it measures, and the plots."""
 
 _PROBE = """
 import sys, sysconfig, ensurepip, ssl, venv
@@ -49,14 +48,14 @@ _PROBE_TIMEOUT_S = 20
 
 
 class SetUpError(Exception):
-    """What went wrong and what to do about it, for the person at the terminal."""
+    """The environment cannot be set up. The text is the reason and what to do, for the user."""
 
 
 def main(arguments: Sequence[str]) -> NoReturn:
-    """Set up where needed, then run the module of the command `arguments[0]` with the rest of the arguments."""
+    """Set up if needed, then run the module of the command `arguments[0]` with the other arguments."""
     os.chdir(ROOT)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        # As an exception, it ends the running step with us.
+        # SystemExit also ends the child process of the current step.
         signal.signal(number, lambda received, _: sys.exit(128 + received))
     try:
         python = prepare(ROOT)
@@ -66,14 +65,14 @@ def main(arguments: Sequence[str]) -> NoReturn:
         sys.exit(str(error))
     except KeyboardInterrupt:
         sys.exit(130)
-    os.execv(python, [str(python), "-m", MODULES[arguments[0]], *arguments[1:]])  # noqa: S606 (no shell is the point)
+    os.execv(python, [str(python), "-m", MODULES[arguments[0]], *arguments[1:]])  # noqa: S606 (exec without a shell is intended)
 
 
 def prepare(root: Path, environment: Environment = PROJECT) -> Path:
-    """The Python of `environment` in `root`, with its packages installed; builds it where it is not.
+    """Build the environment in `root` unless it is ready. Returns the path of its Python.
 
-    Every other environment is made with the Python of the project's own. Two runs at once: the second waits for the
-    first. Raises SetUpError.
+    Environments other than PROJECT are created with the Python of PROJECT, which must be ready. A second process waits
+    for the first. Raises SetUpError.
     """
     if not is_ready(root, environment):
         with _locked(root):
@@ -87,7 +86,7 @@ def prepare(root: Path, environment: Environment = PROJECT) -> Path:
 
 
 def is_ready(root: Path, environment: Environment = PROJECT) -> bool:
-    """Whether it was finished for exactly these requirement files, in this place, and its Python still exists."""
+    """Whether it was built completely, in this folder, from the current requirement files, and its Python exists."""
     try:
         stamp = (root / environment.folder / ".stamp").read_text(encoding="utf-8")
         return stamp == _fingerprint(root, environment) and os.access(_python(root, environment), os.X_OK)
@@ -100,8 +99,10 @@ def _python(root: Path, environment: Environment) -> Path:
 
 
 def _fingerprint(root: Path, environment: Environment = PROJECT) -> str:
-    """Hash of the requirement files, of the Python that the environment was made from, and of where it stands: a
-    virtual environment that was moved or copied does not work."""
+    """SHA-256 of the requirement files, of pyvenv.cfg (which names the base Python), and of the path of `root`.
+
+    The path is included because a virtual environment does not work after it was moved or copied.
+    """
     digest = hashlib.sha256(os.fsencode(root.resolve()))
     for name in (*environment.requirements, environment.folder + "/pyvenv.cfg"):
         digest.update(b"\0" + (root / name).read_bytes())
@@ -109,8 +110,15 @@ def _fingerprint(root: Path, environment: Environment = PROJECT) -> str:
 
 
 def _build(root: Path, environment: Environment, python: str) -> None:
-    """Make it anew. The stamp comes last, so that one that was left half-finished is made again."""
+    """Build the environment from scratch. The stamp is written last, so an interrupted build is repeated.
+
+    Raises SetUpError, without a change, if the folder is a link.
+    """
     folder = root / environment.folder
+    if folder.is_symlink():
+        raise SetUpError(
+            f"{folder} is a link, and building would damage the environment that it names. Remove the link."
+        )
     (folder / ".stamp").unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
     _say(f"creating {environment.folder} with {python}")
@@ -125,24 +133,24 @@ def _build(root: Path, environment: Environment, python: str) -> None:
 
 
 def find_python(environ: Mapping[str, str]) -> str | None:
-    """The first Python 3.13 on this machine that really runs and can make a virtual environment, or None.
+    """The first Python 3.13 on this machine that runs and can create a virtual environment, or None.
 
-    Being on PATH is not enough: a pyenv shim may stand for a version that is not selected, and Debian's Python
-    may come without ensurepip. A shim or a virtual environment's link is resolved to the interpreter behind it.
+    Each candidate is run, because a pyenv shim on PATH may belong to a version that is not selected, and Debian's
+    Python may lack ensurepip. Returns the base interpreter, not the shim or the virtual environment's link.
     """
     tried = set()
     for candidate in _candidates(environ):
         if candidate not in tried and os.access(candidate, os.X_OK):
             tried.add(candidate)
-            found = _output([candidate, "-I", "-c", _PROBE], environ)
-            if found:
-                return found
+            base_python = _output([candidate, "-I", "-c", _PROBE], environ)
+            if base_python:
+                return base_python
     return None
 
 
 def _candidates(environ: Mapping[str, str]) -> Iterator[str]:
-    """Paths where a Python 3.13 may be, the likeliest first; later ones cost more to name."""
-    if sys.version_info[:2] == WANTED:
+    """Paths where a Python 3.13 may be, the likeliest first. The later ones take longer to determine."""
+    if sys.version_info[:2] == REQUIRED_PYTHON:
         yield getattr(sys, "_base_executable", sys.executable)
     path = environ.get("PATH", os.defpath)
     folders = [folder for folder in path.split(os.pathsep) if folder]
@@ -158,27 +166,27 @@ def _candidates(environ: Mapping[str, str]) -> Iterator[str]:
 
 
 def _pyenv_versions(environ: Mapping[str, str]) -> list[str]:
-    """Every 3.13 of pyenv, the newest first."""
+    """Every Python 3.13 that pyenv has installed, the newest first."""
     roots = [environ.get("PYENV_ROOT", ""), os.path.join(environ.get("HOME", ""), ".pyenv")]
     pyenv = shutil.which("pyenv", path=environ.get("PATH", os.defpath))
     if pyenv:
         roots.append(_output([pyenv, "root"], environ))
-    found = [
+    executables = [
         executable
         for folder in filter(os.path.isabs, roots)
         for executable in glob.glob(os.path.join(glob.escape(folder), "versions", "3.13*", "bin", "python3.13"))
     ]
     return sorted(
-        found, key=lambda path: [int(part) for part in re.findall(r"\d+", Path(path).parts[-3])], reverse=True
+        executables, key=lambda path: [int(part) for part in re.findall(r"\d+", Path(path).parts[-3])], reverse=True
     )
 
 
 def _fetch_python(root: Path) -> str:
-    """A Python 3.13 fetched by uv, which is itself taken from PyPI where it is not installed."""
+    """Fetch Python 3.13 with uv, which is installed from PyPI first if it is not on PATH. Returns the path."""
     uv = shutil.which("uv")
     if uv is None:
         tools = root / ".venv-tools"
-        _say("no Python 3.13 here; installing uv into .venv-tools, to fetch one")
+        _say("no Python 3.13 found; installing uv into .venv-tools to fetch it")
         _must_run([sys.executable, "-I", "-m", "venv", "--clear", str(tools)], _NO_PYTHON)
         pip = [str(tools / "bin" / "python"), "-I", "-m", "pip", "--disable-pip-version-check", "--no-input"]
         _must_run([*pip, "install", "--quiet", "uv"], _NO_PYTHON)
@@ -192,15 +200,15 @@ def _fetch_python(root: Path) -> str:
 
 
 _NO_PYTHON = (
-    "This app needs Python 3.13; none was found here and none could be fetched. Install it (python.org, pyenv,\n"
-    "Homebrew or your system's packages; on Debian and Ubuntu with python3.13-venv), and run this again."
+    "This app needs Python 3.13, which is not installed and could not be fetched. Install it (python.org, pyenv,\n"
+    "Homebrew or your system's packages; on Debian and Ubuntu with python3.13-venv) and run this again."
 )
 
 
 def _output(command: Sequence[str], environ: Mapping[str, str]) -> str:
-    """What `command` prints, or nothing if it fails in any way: candidates are tried, not trusted."""
+    """The output of `command` without surrounding whitespace; empty if it fails or takes over 20 s."""
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             command,
             env=dict(environ),
             stdin=subprocess.DEVNULL,
@@ -211,31 +219,31 @@ def _output(command: Sequence[str], environ: Mapping[str, str]) -> str:
         )
     except (OSError, subprocess.SubprocessError):
         return ""
-    return os.fsdecode(done.stdout).strip()
+    return os.fsdecode(completed.stdout).strip()
 
 
 def _must_run(command: Sequence[str], advice: str) -> None:
-    """Run `command` quietly; where it fails, raise SetUpError with the end of what it said."""
+    """Run `command` without output. If it fails, raises SetUpError with its last 20 lines and `advice`."""
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False
         )
     except OSError as error:
         raise SetUpError(f"{error}\n{advice}") from error
-    if done.returncode != 0:
-        last_lines = os.fsdecode(done.stdout).strip().splitlines()[-20:]
+    if completed.returncode != 0:
+        last_lines = os.fsdecode(completed.stdout).strip().splitlines()[-20:]
         raise SetUpError("\n".join([*last_lines, advice]))
 
 
 @contextmanager
 def _locked(root: Path) -> Iterator[None]:
-    """Hold the project folder's lock, which vanishes with its holder and leaves no file behind."""
+    """Lock the project's folder. The lock needs no file, and ends with the process that holds it."""
     descriptor = os.open(root, os.O_RDONLY)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _say("waiting for another command of this project that is setting up")
+            _say("waiting for another process that is setting up this project")
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:

@@ -1,6 +1,6 @@
 """Runs all checks, as CI does, and stops at the first that fails: `python -m local.repo.checks [PYTEST ARGS]`.
 
-Standard library only, so that a broken dependency fails in the check that names it.
+Standard library only, so that a broken dependency fails within a check and not before.
 """
 
 import os
@@ -18,7 +18,7 @@ INTERRUPTED = 130
 
 
 def steps(pytest_arguments: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """Every check as (name, command), the quickest first.
+    """The checks as (name, command), the quickest first.
 
     The tests run on the packaged Valkey. Where redis-server is installed, those marked `redis_server` run on it as
     well, unless there are `pytest_arguments`.
@@ -39,24 +39,24 @@ def steps(pytest_arguments: Sequence[str]) -> list[tuple[str, list[str]]]:
 
 
 def run_checks(checks: Sequence[tuple[str, Sequence[str]]]) -> int:
-    """Run the checks one after the other, each under its name; the exit code of the first that fails, or 0."""
+    """Run the checks one after the other. Returns the exit code of the first that fails, or 0."""
     for name, command in checks:
         print(f"== {name}", flush=True)
         started_s = time.monotonic()
         code = _run(command)
-        took_s = time.monotonic() - started_s
+        duration_s = time.monotonic() - started_s
         if code == INTERRUPTED:
-            print(f"== {name}: stopped after {took_s:.1f} s")
+            print(f"== {name}: interrupted after {duration_s:.1f} s")
             return code
         if code != 0:
-            print(f"== {name}: FAILED after {took_s:.1f} s (exit code {code}); what follows it was not run")
+            print(f"== {name}: FAILED after {duration_s:.1f} s (exit code {code}); the checks after it were not run")
             return code
-        print(f"== {name}: ok, {took_s:.1f} s", flush=True)
+        print(f"== {name}: ok, {duration_s:.1f} s", flush=True)
     return 0
 
 
 def _run(command: Sequence[str]) -> int:
-    """The exit code of `command`. A Ctrl-C reaches it as well: it is left to end by itself."""
+    """Run `command` and return its exit code. After Ctrl-C, which it receives too, wait until it ends."""
     try:
         process = subprocess.Popen(command)
     except OSError as error:
@@ -74,6 +74,6 @@ def _run(command: Sequence[str]) -> int:
 if __name__ == "__main__":
     os.chdir(ROOT)
     for number in (signal.SIGTERM, signal.SIGHUP):
-        # As an exception, it ends the running check with us.
+        # SystemExit also ends the child process of the current check.
         signal.signal(number, lambda received, _: sys.exit(128 + received))
     sys.exit(run_checks(steps(sys.argv[1:])))

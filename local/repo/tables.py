@@ -1,6 +1,6 @@
-"""The tables in the documentation that are made from code: `python -m local.repo.tables` writes them anew.
+"""Generates tables in the documentation from code: `python -m local.repo.tables` updates them.
 
-A table stands between `<!-- table: NAME -->` and `<!-- end -->`; a test holds that they are up to date.
+A generated table is between `<!-- table: NAME -->` and `<!-- end -->`. A test checks that all are up to date.
 """
 
 import os
@@ -13,7 +13,7 @@ import msgspec
 from local.repo.bootstrap import ROOT
 from shared import namespaces, settings, telemetry
 
-DOCUMENTS = ("README.md", "docs/keys.md", "docs/metrics.md")
+DOCUMENTS = ("docs/keys.md", "docs/metrics.md", "docs/settings.md")
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -45,8 +45,14 @@ def keys_table() -> str:
 def metrics_table() -> str:
     """A row per metric: name, kind, unit, attributes, meaning."""
     rows = [
-        (f"`{one.name}`", one.kind, one.unit, ", ".join(f"`{name}`" for name in one.attributes), one.description)
-        for one in telemetry.METRICS
+        (
+            f"`{metric.name}`",
+            metric.kind,
+            metric.unit,
+            ", ".join(f"`{name}`" for name in metric.attributes),
+            metric.description,
+        )
+        for metric in telemetry.METRICS
     ]
     return _table(("Metric", "Kind", "Unit", "Attributes", "Meaning"), rows)
 
@@ -54,8 +60,8 @@ def metrics_table() -> str:
 TABLES: dict[str, Callable[[], str]] = {"settings": settings_table, "keys": keys_table, "metrics": metrics_table}
 
 
-def rendered(text: str) -> str:
-    """A document with its tables as the code says them now."""
+def update_tables(text: str) -> str:
+    """The text of a document with its tables generated from the current code."""
     return _TABLE.sub(lambda match: f"{match[1]}{TABLES[match[2]]()}\n{match[3]}", text)
 
 
@@ -64,12 +70,13 @@ def _default(value: object) -> str:
     return f"`{text}`"
 
 
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    lines = [head, tuple("---" for _ in head), *rows]
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """A Markdown table."""
+    lines = [header, tuple("---" for _ in header), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 if __name__ == "__main__":
     os.chdir(ROOT)
     for name in DOCUMENTS:
-        Path(name).write_text(rendered(Path(name).read_text(encoding="utf-8")), encoding="utf-8")
+        Path(name).write_text(update_tables(Path(name).read_text(encoding="utf-8")), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""./run: starts the app in the foreground with everything it needs, and stops all of it in order."""
+"""`./run`: starts the app in the foreground with everything it needs, and stops everything in order."""
 
 import asyncio
 import logging
@@ -40,7 +40,8 @@ from shared.store.connection import ConnectionOptions, open_client, parse_connec
 
 EMULATED_STORAGE = "UseDevelopmentStorage=true"
 READY_TIMEOUT_S = {"local": 10.0, "func": 120.0}
-_LONGEST_POLL_S = 1.0
+_MIN_POLL_S = 0.02
+_MAX_POLL_S = 1.0
 
 
 class HostKind(StrEnum):
@@ -51,10 +52,10 @@ class HostKind(StrEnum):
 
 @dataclass(frozen=True)
 class Options:
-    """The command line, checked."""
+    """The options of the command line, validated."""
 
     redis: str | None
-    """A StackExchange.Redis connection string; None starts a server of its own."""
+    """A StackExchange.Redis connection string; None starts a server."""
     port: int
     demo: bool
     once: bool
@@ -62,7 +63,7 @@ class Options:
 
 
 class StartError(Exception):
-    """Why the app does not run, for the person at the terminal."""
+    """The app cannot run. The text is the reason, for the user."""
 
 
 def main(
@@ -70,15 +71,17 @@ def main(
         str | None, typer.Option(metavar="HOST:PORT", help="Use this Redis instead of starting one.")
     ] = None,
     port: Annotated[int, typer.Option(min=1, max=65535, help="HTTP port.")] = 7071,
-    demo: Annotated[bool, typer.Option("--demo", help="Write sample traffic of all three kinds.")] = False,
-    once: Annotated[bool, typer.Option("--once", help="With --demo: stop after it, 0 if all went well.")] = False,
+    demo: Annotated[bool, typer.Option("--demo", help="Write sample batches, charts and sessions.")] = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="With --demo: stop after the demo; exit code 0 if it succeeded.")
+    ] = False,
     host: Annotated[
-        HostKind, typer.Option(help="Functions host; auto: func where it is on PATH, else local.")
+        HostKind, typer.Option(help="Functions host; auto: func if it is on PATH, else local.")
     ] = HostKind.AUTO,
 ) -> None:
     """Start the app in the foreground with everything it needs. Ctrl-C stops it."""
     if once and not demo:
-        raise typer.BadParameter("only together with --demo", param_hint="--once")
+        raise typer.BadParameter("requires --demo", param_hint="--once")
     func = shutil.which("func")
     if host is HostKind.FUNC and func is None:
         raise typer.BadParameter("func (Azure Functions Core Tools) is not on PATH", param_hint="--host")
@@ -88,22 +91,22 @@ def main(
 
 
 async def _until_stopped(options: Options) -> int:
-    """Run until the work is done or a signal comes; the exit code, 128 + n after signal n.
+    """Run until a signal arrives, the host ends or, with --once, the demo ends.
 
-    Every further signal cuts the step of the orderly stop that is being waited for.
+    Returns the exit code, 128 + n after signal n. Every further signal cancels the current step of the shutdown.
     """
     loop = asyncio.get_running_loop()
-    work = asyncio.create_task(_run(options, open_console()))
+    task = asyncio.create_task(_run(options, open_console()))
     received: list[int] = []
 
     def stop(number: int) -> None:
         received.append(number)
-        work.cancel()
+        task.cancel()
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, stop, number)
     try:
-        return await work
+        return await task
     except asyncio.CancelledError:
         return 128 + received[0]
     except (StartError, ServerError, ConfigurationError, AppSettingsError) as error:
@@ -122,8 +125,8 @@ async def _run(options: Options, console: Console) -> int:
             notices: tuple[str, ...] = ()
         else:
             connection = options.redis
-            redis_text, notices = await _look_at(parse_connection_string(connection))
-        storage, storage_text = await _storage(stack, settings)
+            redis_text, notices = await _describe_redis(parse_connection_string(connection))
+        storage, storage_text = await _start_storage(stack, settings)
         redis = parse_connection_string(connection)
         started = Started(
             url=f"http://{LOCALHOST}:{options.port}",
@@ -134,7 +137,7 @@ async def _run(options: Options, console: Console) -> int:
             errors={},
             notices=notices,
             first_key=first_key_commands(redis.host, redis.port, shutil.which("redis-cli") is not None),
-            operate=_operate(connection, storage),
+            operate=_manage_commands(connection, storage),
         )
         environment = settings | {"Redis": connection, "AzureWebJobsStorage": storage}
         start = _local_host if options.host is HostKind.LOCAL else _func_host
@@ -142,18 +145,19 @@ async def _run(options: Options, console: Console) -> int:
         await _until_ready(f"{started.url}/api/health", READY_TIMEOUT_S[options.host], ended)
         show_banner(console, started)
         show_ready(console)
-        return await _work(options, connection, console, ended)
+        return await _run_demo_or_wait(options, connection, console, ended)
 
 
-async def _work(options: Options, connection: str, console: Console, ended: asyncio.Future[int]) -> int:
+async def _run_demo_or_wait(options: Options, connection: str, console: Console, ended: asyncio.Future[int]) -> int:
+    """Run the demo if asked to, then wait until the host ends, which raises StartError. Returns only with --once."""
     if options.demo:
-        from local.run.demo import run_demo
+        from local.run.demo import run_demo, succeeded
 
-        report = await run_demo(connection)
-        show_summary(console, report.rows)
+        results = await run_demo(connection)
+        show_summary(console, results)
         if options.once:
-            return 0 if report.ok else 1
-    raise StartError(f"func ended by itself with code {await ended}")
+            return 0 if succeeded(results) else 1
+    raise StartError(f"func ended unexpectedly with exit code {await ended}")
 
 
 def _check_port(port: int) -> None:
@@ -162,11 +166,14 @@ def _check_port(port: int) -> None:
         try:
             probe.bind((LOCALHOST, port))
         except OSError as error:
-            raise StartError(f"HTTP port {port}: {error.strerror}. Choose another with --port N.") from None
+            raise StartError(f"HTTP port {port}: {error.strerror}. Choose another port with --port N.") from None
 
 
-async def _look_at(options: ConnectionOptions) -> tuple[str, tuple[str, ...]]:
-    """A given server in words, and what its settings keep from arriving. Its settings are its owner's: only read."""
+async def _describe_redis(options: ConnectionOptions) -> tuple[str, tuple[str, ...]]:
+    """Describe the server of --redis, and name each of its settings that keeps events from arriving.
+
+    Only reads the server's settings: they belong to its owner. Raises StartError if it does not answer.
+    """
     client = open_client(options)
     try:
         health = await check(client)
@@ -174,19 +181,19 @@ async def _look_at(options: ConnectionOptions) -> tuple[str, tuple[str, ...]]:
         await client.aclose()
     address = f"{options.host}:{options.port}"
     if health.redis_round_trip_ms is None:
-        raise StartError(f"{address}: {'; '.join(health.reasons)}. Start it, or leave --redis out to get one.")
-    return f"{address}  (given, its settings are left alone)", health.reasons
+        raise StartError(f"{address}: {'; '.join(health.reasons)}. Start it, or omit --redis to start a new Redis.")
+    return f"{address}  (from --redis, its settings are not changed)", health.reasons
 
 
-async def _storage(stack: AsyncExitStack, settings: Mapping[str, str]) -> tuple[str, str]:
-    """AzureWebJobsStorage and the same in words: Azurite, unless the settings name an account."""
-    given = settings.get("AzureWebJobsStorage", "")
-    if given not in ("", EMULATED_STORAGE):
-        return given, "the account in AzureWebJobsStorage"
+async def _start_storage(stack: AsyncExitStack, settings: Mapping[str, str]) -> tuple[str, str]:
+    """Start Azurite unless the settings name a storage account. Returns AzureWebJobsStorage and its description."""
+    configured = settings.get("AzureWebJobsStorage", "")
+    if configured not in ("", EMULATED_STORAGE):
+        return configured, "the account in AzureWebJobsStorage"
     reason = servers.azurite_missing()
     if reason is None:
         if not servers.azurite_is_installed():
-            print("installing Azurite (npm ci, once, about half a minute)", file=sys.stderr, flush=True)
+            print("installing Azurite with npm ci (once, about half a minute)", file=sys.stderr, flush=True)
         try:
             azurite = await stack.enter_async_context(servers.azurite())
         except ServerError as error:
@@ -197,12 +204,14 @@ async def _storage(stack: AsyncExitStack, settings: Mapping[str, str]) -> tuple[
                     azurite.connection_string,
                     f"Azurite, blobs on {LOCALHOST}:{azurite.blob_port}, kept in memory only",
                 )
-    return given, f"off: {reason}; whatever needs the storage account waits for it"
+    return configured, f"off: {reason}; features that need a storage account wait for one"
 
 
-def _operate(connection: str, storage: str) -> tuple[str, ...]:
-    """How to call manage.py on what runs here. A connection string with a password is not repeated, nor the key of an
-    account, but for Azurite's, which is published."""
+def _manage_commands(connection: str, storage: str) -> tuple[str, ...]:
+    """Commands that call manage.py on this Redis and storage.
+
+    They contain no password and no account key, except the key of Azurite, which is public.
+    """
     redis = connection if parse_connection_string(connection).password is None else "..."
     lines = [f"Redis={shlex.quote(redis)} python manage.py doctor"]
     if f"//{LOCALHOST}:" in storage:
@@ -215,14 +224,14 @@ type _Host = AsyncIterator[tuple[Started, asyncio.Future[int]]]
 
 @asynccontextmanager
 async def _local_host(started: Started, environment: Mapping[str, str], port: int, console: Console) -> _Host:
-    """The host of this project in this process, which reads its settings from its own environment."""
+    """Run the local host in this process, which reads its settings from the environment."""
     from local.host.host import Host, HostStartError
 
     os.environ.update(environment)
     log = LiveLog(console)
     logging.getLogger().addHandler(log)
     logging.getLogger("keyspace_functions").setLevel(logging.DEBUG)
-    logging.getLogger("azure.functions").setLevel(logging.CRITICAL)  # the worker library: the host repeats its errors
+    logging.getLogger("azure.functions").setLevel(logging.CRITICAL)  # the host logs the worker library's errors itself
     try:
         async with Host(ROOT, http_port=port) as host:
             triggers = {function.name: function for function in host.functions if function.name not in host.errors}
@@ -237,14 +246,14 @@ async def _local_host(started: Started, environment: Mapping[str, str], port: in
                 asyncio.get_running_loop().create_future(),
             )
     except HostStartError as error:
-        raise StartError(f"The app does not start: {error}") from error
+        raise StartError(f"The app cannot start: {error}") from error
     finally:
         logging.getLogger().removeHandler(log)
 
 
 @asynccontextmanager
 async def _func_host(started: Started, environment: Mapping[str, str], port: int, _: Console) -> _Host:
-    """Azure Functions Core Tools, which show functions and events themselves."""
+    """Run Azure Functions Core Tools, which print functions and events themselves."""
     scripts = Path(sys.executable).parent
     path = f"{scripts}{os.pathsep}{environment.get('PATH', os.defpath)}"
     environment = {**environment, "PATH": path, "VIRTUAL_ENV": str(scripts.parent)}
@@ -257,11 +266,14 @@ async def _func_host(started: Started, environment: Mapping[str, str], port: int
 
 
 async def _until_ready(url: str, timeout_s: float, ended: asyncio.Future[int]) -> None:
-    """Return once the app itself answers there, well or not. Raises StartError."""
+    """Return once the app answers at `url` with its health, good or bad (status 200 or 503).
+
+    Raises StartError after `timeout_s`, or if the host ends first.
+    """
     import aiohttp
 
-    wait_s = 0.02
-    last = "no answer"
+    wait_s = _MIN_POLL_S
+    last_problem = "no answer"
     try:
         async with asyncio.timeout(timeout_s), aiohttp.ClientSession() as session:
             while not ended.done():
@@ -269,14 +281,14 @@ async def _until_ready(url: str, timeout_s: float, ended: asyncio.Future[int]) -
                     async with session.get(url) as response:
                         if response.status in (200, 503) and response.content_type == "application/json":
                             return
-                        last = f"status {response.status}"
+                        last_problem = f"status {response.status}"
                 except aiohttp.ClientError as error:
-                    last = str(error)
+                    last_problem = str(error)
                 await asyncio.wait([ended], timeout=wait_s)
-                wait_s = min(2 * wait_s, _LONGEST_POLL_S)
+                wait_s = min(2 * wait_s, _MAX_POLL_S)
     except TimeoutError:
-        raise StartError(f"{url} did not answer within {timeout_s:.0f} s ({last}).") from None
-    raise StartError(f"func ended with code {ended.result()} before the app answered.")
+        raise StartError(f"{url} did not answer within {timeout_s:.0f} s ({last_problem}).") from None
+    raise StartError(f"func ended with exit code {ended.result()} before the app answered.")
 
 
 if __name__ == "__main__":

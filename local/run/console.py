@@ -1,7 +1,7 @@
-"""What a person sees of ./run: the banner, a live line per event, the demo's summary.
+"""The output of `./run`: the banner, a line per event, the demo's summary.
 
-Everything that came from outside (keys, reasons, log texts) is shown as plain text on one line: no markup, no control
-characters. In a pipe there are no colours and no line is wrapped, so that grep finds whole lines.
+Text from outside (keys, reasons, log messages) is printed as plain text on one line, without markup and control
+characters. Output into a pipe has no colours and no wrapped lines, so that grep finds whole lines.
 """
 
 import logging
@@ -10,11 +10,15 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import IO, Any, Protocol
+from typing import IO, TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+if TYPE_CHECKING:
+    # The launcher imports demo after the host has loaded the app, so that both use the same modules of shared.
+    from local.run.demo import SampleResult
 
 _STYLES = {"processed": "green", "duplicate": "dim", "ignored": "dim", "rejected": "yellow"}
 _PIPED_WIDTH = 10_000
@@ -27,45 +31,28 @@ FIRST_VALUE = (
 )
 
 
-class Row(Protocol):
-    """One sample of the demo and what came of it."""
-
-    @property
-    def sample(self) -> str: ...
-    @property
-    def key(self) -> str: ...
-    @property
-    def expected(self) -> str: ...
-    @property
-    def outcome(self) -> str: ...
-    @property
-    def ms(self) -> float | None: ...
-    @property
-    def ok(self) -> bool: ...
-
-
 @dataclass(frozen=True)
 class Started:
-    """What the banner says: each text is one line for a person."""
+    """The content of the banner. Each text is printed on a line."""
 
     url: str
     function_key: str | None
-    """None where another host has keys of its own."""
+    """None if the host manages its own keys."""
     redis: str
     storage: str
     functions: Mapping[str, str]
-    """Name to its trigger in words; empty where another host lists them itself."""
+    """Description of the trigger by function name; empty if the host lists the functions itself."""
     errors: Mapping[str, str]
-    """Functions that are not run, and why."""
+    """Name of each function that cannot run, and the reason."""
     notices: tuple[str, ...]
     first_key: tuple[str, ...]
-    """Commands that write a first key and read what came of it."""
+    """Commands that write a first key and read its result."""
     operate: tuple[str, ...] = ()
-    """How to call the operators' command line on this Redis and storage."""
+    """Commands that call manage.py on this Redis and storage."""
 
 
 def open_console(file: IO[str] | None = None) -> Console:
-    """A console on `file` (stdout): as wide as a terminal is, and without a limit elsewhere."""
+    """A console on `file`, by default stdout. It wraps lines only on a terminal."""
     console = Console(file=file, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = _PIPED_WIDTH
@@ -73,7 +60,7 @@ def open_console(file: IO[str] | None = None) -> Console:
 
 
 def show_banner(console: Console, started: Started) -> None:
-    """Addresses, functions, what is off and why, and how to write a first key."""
+    """Print addresses, functions, problems, and the commands to start with."""
     lines: list[tuple[str, Iterable[str]]] = [
         ("HTTP", [f"{started.url}/api/health", f"{started.url}/api/monitor"]),
         ("Function key", [f"{started.function_key}  (header x-functions-key)"] if started.function_key else []),
@@ -94,24 +81,22 @@ def show_banner(console: Console, started: Started) -> None:
 
 
 def show_ready(console: Console) -> None:
-    """The line that programs wait for: nothing but `ready`."""
+    """Print the line `ready`, for programs that wait for it."""
     _print(console, Text("ready"))
 
 
-def show_summary(console: Console, rows: Iterable[Row]) -> None:
-    """The demo's table: a row per sample, with what was expected of it and what came."""
+def show_summary(console: Console, results: "Iterable[SampleResult]") -> None:
+    """Print the demo's results as a table with a row per sample."""
     table = Table("sample", "key", "expected", "outcome", "ms", "", box=None, pad_edge=False)
-    for row in rows:
-        ms = "" if row.ms is None else f"{row.ms:.0f}"
-        verdict = Text("ok", style="green") if row.ok else Text("FAILED", style="bold red")
-        table.add_row(
-            *(Text(printable(text)) for text in (row.sample, row.key, row.expected, row.outcome, ms)), verdict
-        )
+    for result in results:
+        texts = (result.sample, result.key, result.expected, result.outcome, f"{result.ms:.0f}")
+        status = Text("ok", style="green") if result.ok else Text("FAILED", style="bold red")
+        table.add_row(*(Text(printable(text)) for text in texts), status)
     console.print(table)
 
 
 def first_key_commands(host: str, port: int, redis_cli: bool) -> tuple[str, ...]:
-    """Shell commands that write a small batch and read its result: with redis-cli, or else with this Python."""
+    """Shell commands that write a small batch and read its result, by redis-cli or else by this Python."""
     if not redis_cli:
         client = f"import redis; r = redis.Redis({host!r}, {port})"
         write = f"{client}; r.set({FIRST_KEY!r}, {FIRST_VALUE!r}, ex=3600)"
@@ -122,7 +107,7 @@ def first_key_commands(host: str, port: int, redis_cli: bool) -> tuple[str, ...]
 
 
 def describe_trigger(trigger: Mapping[str, Any]) -> str:
-    """A trigger's binding in a few words, such as `GET /api/health`."""
+    """A short description of a trigger's binding, such as `GET /api/health`."""
     match trigger.get("type"):
         case "redisPubSubTrigger":
             return str(trigger.get("channel"))
@@ -135,9 +120,9 @@ def describe_trigger(trigger: Mapping[str, Any]) -> str:
 
 
 class LiveLog(logging.Handler):
-    """Shows log records: one with the attribute `effect` as an event's line, else those from WARNING up.
+    """Prints a line for each log record that has the attribute `effect`, and for others from level WARNING up.
 
-    An event's line: HH:MM:SS.mmm  function  key  outcome  ms  reason.
+    The line of an effect: HH:MM:SS.mmm  function  key  outcome  ms  reason.
     """
 
     def __init__(self, console: Console) -> None:
@@ -148,14 +133,14 @@ class LiveLog(logging.Handler):
         try:
             effect = getattr(record, "effect", None)
             if effect is not None:
-                _print(self._console, _event_line(record.created, effect))
+                _print(self._console, _effect_line(record.created, effect))
             elif record.levelno >= logging.WARNING:
                 _print(self._console, _log_line(record))
-        except Exception:  # logging's own way: a line that cannot be shown does not stop the app
+        except Exception:  # as in logging's own handlers: a record that cannot be printed must not stop the app
             self.handleError(record)
 
 
-def _event_line(created_s: float, effect: Mapping[str, Any]) -> Text:
+def _effect_line(created_s: float, effect: Mapping[str, Any]) -> Text:
     outcome = printable(str(effect["outcome"]))
     line = Text(f"{_clock(created_s)}  {printable(str(effect['function'])):<22}  ")
     line.append(f"{printable(str(effect['key']))}  ")
@@ -177,7 +162,7 @@ def _log_line(record: logging.LogRecord) -> Text:
 
 
 def printable(text: str) -> str:
-    """`text` on one line: whatever a terminal would obey, or could not show, as a Python escape."""
+    """`text` on one line, with every character that is not printable written as a Python escape."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 

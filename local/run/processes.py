@@ -1,4 +1,4 @@
-"""Child processes that never outlive the one that started them."""
+"""Child processes that end with the process that started them."""
 
 import asyncio
 import os
@@ -12,15 +12,16 @@ from typing import IO
 
 STOP_TIMEOUT_S = 5.0
 
-# Run by a Python of its own, which then becomes the command: subprocess' preexec_fn would do the same between fork and
-# exec, where other threads of this process may hold locks for ever. PR_SET_PDEATHSIG is 1 (linux/prctl.h); it
-# survives exec, and does not see a parent that was gone before it was set, hence the second look.
+# A separate Python runs this script and then becomes the command by exec. subprocess' preexec_fn would need no second
+# Python, but it runs between fork and exec, where locks that other threads held at the fork are never released.
+# PR_SET_PDEATHSIG is 1 (linux/prctl.h). It survives exec. It does not fire if the parent ended before the call, so the
+# parent's id is checked after the call.
 _DIE_WITH_PARENT = f"""
 import ctypes, os, sys
 parent, *command = sys.argv[1:]
 ctypes.CDLL(None).prctl(1, {signal.SIGKILL.value})
 if os.getppid() != int(parent):
-    sys.exit("the parent process is gone")
+    sys.exit("the parent process has ended")
 try:
     os.execvp(command[0], command)
 except OSError as error:
@@ -36,13 +37,15 @@ async def child_process(
     environment: Mapping[str, str] | None = None,
     folder: Path | None = None,
 ) -> AsyncIterator[Process]:
-    """Run `command` until the block ends, then end it and what it started: SIGTERM, after 5 s SIGKILL.
+    """Run `command` within the context, then end it and its own children: SIGTERM, and SIGKILL after 5 s.
 
-    It has a session of its own, so that a Ctrl-C at the terminal reaches only this process, which then stops things
-    in order. On Linux the kernel kills the command when this process (strictly: the thread that runs this loop) dies
-    without a chance to do so; elsewhere there is no such call. `output` takes stdout and stderr; without it they go
-    where this process' own go. Raises OSError if it cannot be started (on Linux that is said in `output` instead, and
-    the process ends at once).
+    The command runs in a new session, so that Ctrl-C at the terminal reaches only this process, which then stops its
+    children in order. On Linux the kernel also kills the command when the thread that runs this event loop ends in any
+    way, for example by SIGKILL; other systems have no such call. stdout and stderr go to `output`, by default to those
+    of this process.
+
+    Raises OSError if the command cannot be started. On Linux the context is entered instead, the reason is written to
+    the output, and the process ends at once.
     """
     if sys.platform == "linux":
         command = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid()), *command]
@@ -62,11 +65,11 @@ async def child_process(
             _signal_group(process, signal.SIGTERM)
             with suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), STOP_TIMEOUT_S)
-        finally:  # also when a second Ctrl-C cut the wait short
+        finally:  # also if a second Ctrl-C cancels the wait
             _signal_group(process, signal.SIGKILL)
             await process.wait()
 
 
 def _signal_group(process: Process, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):  # macOS says the latter when only a zombie is left
+    with suppress(ProcessLookupError, PermissionError):  # macOS raises PermissionError if only a zombie is left
         os.killpg(process.pid, number)

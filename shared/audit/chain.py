@@ -1,10 +1,13 @@
-"""The format of the audit log: lines that each carry the hash of the line before, and the names of their blobs.
+"""The format of the audit log: lines that each carry the hash of the previous line, and the names of their blobs.
 
-A line is one JSON object in canonical form (RFC 8785) and a newline: a record, and the fields `LINK_FIELDS`. Its `hash`
-is the SHA-256 of the canonical form without `hash` and `mac`, and `mac` signs the hash under AUDIT_KEY: without it, who
-can write to storage could add lines that nobody can tell from those of the exporter. A chain runs through many blobs;
-the last line of each but the newest is of the type `FILE_CLOSED` and names the blob in which the chain goes on. Nothing
-here does I/O.
+    line 1: record, prev = 000...,          hash = h1, mac
+    line 2: record, prev = h1,              hash = h2, mac
+    line 3: FILE_CLOSED, next = other blob, prev = h2, hash = h3, mac    (last line of this blob)
+
+A line is one JSON object in canonical form (RFC 8785) and a newline: a record plus the fields `LINK_FIELDS`. `hash` is
+the SHA-256 of the canonical form without `hash` and `mac`. `mac` signs the hash under AUDIT_KEY, so nobody who can
+write to storage but has no key can forge a line. A chain runs through many blobs; the last line of every blob except
+the newest has the type `FILE_CLOSED` and names the next blob. This module does no I/O.
 """
 
 import hashlib
@@ -24,10 +27,10 @@ START = "0-0"
 """The stream position before every entry."""
 LINK_FIELDS = ("chain", "seq", "prev", "hash", "mac", "entry", "n")
 MAX_LINE_BYTES = 128 * 1024
-"""Longest line, its newline included. Records of this app have about 500 bytes."""
+"""Longest line, newline included. A record of this app has about 500 bytes."""
 SOURCE = "urn:keyspace-functions:audit"
 OWN_TYPES = "functions.audit."
-"""What the types of the exporter's own records begin with."""
+"""Prefix of the types of the exporter's own records."""
 FILE_CLOSED = OWN_TYPES + "file_closed"
 CHAIN_BROKEN = OWN_TYPES + "chain_broken"
 RESET = OWN_TYPES + "reset"
@@ -38,11 +41,11 @@ ROOT = "sessions/"
 _BLOB = re.compile(r"sessions/(\d{4})/(\d{2})/(\d{2})/(\d{8}T\d{9}Z-[0-9a-f]{8})(?:\.p(\d{1,4}))?\.jsonl")
 _ENTRY = re.compile(r"\d{1,20}-\d{1,20}")
 MAX_WHOLE = 2**53 - 1
-"""Largest integer that JSON carries exactly everywhere (RFC 8785, RFC 7493)."""
+"""Largest integer that every JSON parser reads exactly (RFC 8785, RFC 7493)."""
 
 
 class BadLine(ValueError):
-    """A line that is not as it was written. `kind` is `unreadable` or `altered`; the text never quotes the line."""
+    """A line that `link` did not write. `kind` is `unreadable` or `altered`; the message never quotes the line."""
 
     def __init__(self, kind: str, reason: str) -> None:
         super().__init__(reason)
@@ -51,10 +54,10 @@ class BadLine(ValueError):
 
 @dataclass(frozen=True)
 class Head:
-    """Where a chain ends: behind line `seq`, whose hash is `hash`, at `position` bytes of `blob`.
+    """The end of a chain: line `seq` with the hash `hash` ends at byte `position` of `blob` and has `line_bytes` bytes.
 
-    `entry` and `n` are the last stream entry and the number of the last record that the chain has told of. `next` names
-    the blob that goes on, when that line closed its own. A chain with no line yet has seq 0.
+    `entry` and `n` are the id of the last stream entry and the number of the last record that the chain covers. `next`
+    names the next blob when line `seq` closed its own. A chain without lines has seq 0.
     """
 
     chain: str
@@ -74,7 +77,7 @@ class Head:
 
 @dataclass(frozen=True)
 class BlobName:
-    """The name of a blob of lines: `sessions/2026/11/22/{chain}.jsonl`; the second one of a day ends in `.p2.jsonl`."""
+    """The name of a blob of lines: `sessions/2026/11/22/{chain}.jsonl`; the second part of a day is `.p2.jsonl`."""
 
     day: str
     chain: str
@@ -86,16 +89,16 @@ class BlobName:
 
     @classmethod
     def parse(cls, name: str) -> "BlobName":
-        """Raises ValueError when it is no such name."""
-        found = _BLOB.fullmatch(name)
-        if found is None:
-            raise ValueError("not the name of a blob of the audit log")
-        return cls("-".join(found.groups()[:3]), found[4], int(found[5] or 1))
+        """Raises ValueError for any other name."""
+        match = _BLOB.fullmatch(name)
+        if match is None:
+            raise ValueError("not the name of an audit blob")
+        return cls("-".join(match.groups()[:3]), match[4], int(match[5] or 1))
 
 
 @dataclass(frozen=True)
 class Line:
-    """One line that is what its hash says. `record` holds all of its fields."""
+    """A line whose hash was checked. `record` holds all of its fields."""
 
     record: Mapping[str, Any]
     chain: str
@@ -109,19 +112,25 @@ class Line:
 
 
 def canonical(value: Any) -> bytes:
-    """RFC 8785. Raises ValueError for what it cannot say exactly: NaN, integers past 2^53, lone surrogates; and
-    RecursionError for what is nested too deep."""
+    """Serialise to canonical JSON (RFC 8785).
+
+    Raises ValueError for values without an exact form (NaN, integers past 2^53, lone surrogates) and RecursionError for
+    values nested too deep.
+    """
     import rfc8785
 
     return rfc8785.dumps(value)
 
 
 def link(record: Mapping[str, Any], head: Head, entry: str, n: int, keyring: Keyring) -> tuple[bytes, Head]:
-    """The line that adds `record` behind `head`, and the head after it. `entry` and `n` are the stream position that is
-    then told of; `keyring` signs. Raises ValueError when the record cannot be said in canonical form, holds a field of
-    LINK_FIELDS, or makes a line longer than MAX_LINE_BYTES."""
+    """The line that appends `record` after `head`, and the new head. `entry` and `n` are the stream position that the
+    chain then covers; `keyring` signs.
+
+    Raises ValueError when the record has no canonical form, holds a field of LINK_FIELDS, or makes a line longer than
+    MAX_LINE_BYTES, and RecursionError when it is nested too deep.
+    """
     if any(name in record for name in LINK_FIELDS):
-        raise ValueError("has a field of the chain")
+        raise ValueError("has a field name that is reserved for the chain")
     fields = {**record, "chain": head.chain, "seq": head.seq + 1, "prev": head.hash, "entry": entry, "n": n}
     digest = hashlib.sha256(canonical(fields)).hexdigest()
     line = canonical({**fields, "hash": digest, "mac": f"{keyring.key_id}.{keyring.sign(digest.encode())}"}) + b"\n"
@@ -141,15 +150,17 @@ def link(record: Mapping[str, Any], head: Head, entry: str, n: int, keyring: Key
 
 
 def parse(line: bytes) -> Line:
-    """The line, newline included, if it is what its hash says and written as `link` writes. Who wrote it, `authentic`
-    tells. Raises BadLine."""
+    """Read a line, newline included, and check its hash and its canonical form, but not its signature: see `authentic`.
+
+    Raises BadLine.
+    """
     if not line.endswith(b"\n"):
-        raise BadLine("unreadable", "the line has no end" if len(line) < MAX_LINE_BYTES else "the line is too long")
+        raise BadLine("unreadable", "the line has no newline" if len(line) < MAX_LINE_BYTES else "the line is too long")
     try:
         fields = json.loads(line.decode(), parse_int=_number)
         if not isinstance(fields, dict):
-            raise BadLine("unreadable", "the line is no JSON object")
-        found = Line(
+            raise BadLine("unreadable", "the line is not a JSON object")
+        parsed = Line(
             fields,
             _field(fields, "chain", str),
             _field(fields, "seq", int),
@@ -168,42 +179,42 @@ def parse(line: bytes) -> Line:
         raise BadLine("unreadable", "the line is not JSON") from None
     if whole != line[:-1]:
         raise BadLine("altered", "the line is not in canonical form")
-    if hashlib.sha256(body).hexdigest() != found.hash:
-        raise BadLine("altered", "the line is not what its hash says")
-    if not _ENTRY.fullmatch(found.entry):
-        raise BadLine("unreadable", "entry is no stream id")
-    return found
+    if hashlib.sha256(body).hexdigest() != parsed.hash:
+        raise BadLine("altered", "the line does not match its hash")
+    if not _ENTRY.fullmatch(parsed.entry):
+        raise BadLine("unreadable", "entry is not a stream id")
+    return parsed
 
 
 def authentic(line: bytes, keyrings: Sequence[Keyring]) -> Line:
-    """`parse`, of a line that one of the keys signed. Raises BadLine."""
-    found = parse(line)
-    key_id, _, signature = found.mac.partition(".")
-    if fault := _signature_fault(found.hash.encode(), key_id, signature, keyrings):
+    """`parse` a line and check that one of `keyrings` signed it. Raises BadLine."""
+    parsed = parse(line)
+    key_id, _, signature = parsed.mac.partition(".")
+    if fault := _signature_fault(parsed.hash.encode(), key_id, signature, keyrings):
         raise BadLine("altered", f"the line {fault}")
-    return found
+    return parsed
 
 
 def follow(line: bytes, head: Head, keyrings: Sequence[Keyring]) -> Line:
-    """`authentic`, of a line that stands right behind `head`. Raises BadLine when it does not belong there."""
-    found = authentic(line, keyrings)
-    if (found.chain, found.seq, found.prev) != (head.chain, head.seq + 1, head.hash):
-        raise BadLine("altered", "the line does not follow the one before")
-    return found
+    """Check that `line` is `authentic` and the next line after `head`. Raises BadLine."""
+    parsed = authentic(line, keyrings)
+    if (parsed.chain, parsed.seq, parsed.prev) != (head.chain, head.seq + 1, head.hash):
+        raise BadLine("altered", "the line does not follow the previous one")
+    return parsed
 
 
 def head_of(line: Line, blob: str, position: int, line_bytes: int) -> Head:
-    """The head after a line that ends at `position` of `blob`."""
+    """The head after `line`, which ends at byte `position` of `blob`."""
     return Head(line.chain, blob, line.seq, line.hash, position, line_bytes, line.entry, line.n, line.next)
 
 
 def opened(head: Head) -> Head:
-    """The head to write behind: at the start of the next blob, when the last line closed its own."""
+    """The head to append after: at the start of the next blob if the last line closed its own, else `head`."""
     return replace(head, blob=head.next, position=0, line_bytes=0, next="") if head.next else head
 
 
 def own_record(type_: str, head: Head, time: str, data: Mapping[str, Any]) -> dict[str, Any]:
-    """A record of the exporter itself, to stand right behind `head`."""
+    """A record of the exporter's own, to be the next line after `head`."""
     return {
         "specversion": "1.0",
         "id": f"{head.chain}.{head.seq + 1}",
@@ -216,7 +227,10 @@ def own_record(type_: str, head: Head, time: str, data: Mapping[str, Any]) -> di
 
 
 def broken_record(head: Head, reason: str) -> dict[str, Any]:
-    """What is told of a chain that cannot be trusted behind `head`; `broken_head` reads it."""
+    """The data of a CHAIN_BROKEN record: `head` is the last line of the broken chain that is trusted, `reason` why.
+
+    `broken_head` reads it back.
+    """
     return {
         "chain": head.chain,
         "blob": head.blob,
@@ -228,7 +242,8 @@ def broken_record(head: Head, reason: str) -> dict[str, Any]:
 
 
 def broken_head(record: Mapping[str, Any]) -> Head | None:
-    """The last good line of the chain that the one of `record` takes the place of; None when it takes no place."""
+    """The last trusted line of the chain that was replaced, from the first record of its replacement; None from any
+    other record."""
     data = record.get("data")
     if record.get("type") != CHAIN_BROKEN or not isinstance(data, Mapping):
         return None
@@ -240,13 +255,13 @@ def broken_head(record: Mapping[str, Any]) -> Head | None:
 
 
 def sign_heads(day: str, heads: Sequence[Head], keyring: Keyring) -> bytes:
-    """heads.json of a day: the last head of each chain in it, signed (HMAC-SHA-256) over the canonical form without
-    `hmac`."""
+    """heads.json of `day` (YYYY-MM-DD): the last head of each chain on that day, signed with HMAC-SHA-256 over the
+    canonical form without `hmac`."""
     body = {
         "day": day,
         "heads": [
             {"chain": head.chain, "seq": head.seq, "hash": head.hash, "blob": head.blob, "bytes": head.position}
-            for head in sorted(heads, key=lambda one: one.chain)
+            for head in sorted(heads, key=lambda head: head.chain)
         ],
         "keyid": keyring.key_id,
     }
@@ -254,17 +269,17 @@ def sign_heads(day: str, heads: Sequence[Head], keyring: Keyring) -> bytes:
 
 
 def check_heads(raw: bytes, day: str, keyrings: Sequence[Keyring]) -> list[Head]:
-    """The heads of heads.json, when one of the keys signed it for this day. Raises ValueError that says why not."""
+    """The heads in heads.json, if one of `keyrings` signed it for `day`; else raises ValueError with the reason."""
     try:
-        found = json.loads(raw.decode(), parse_int=_number)
-        signature = str(found.pop("hmac"))
-        body = canonical(found)
-        signed_day, key_id = found["day"], found["keyid"]
+        document = json.loads(raw.decode(), parse_int=_number)
+        signature = str(document.pop("hmac"))
+        body = canonical(document)
+        signed_day, key_id = document["day"], document["keyid"]
         heads = [
-            Head(str(one["chain"]), str(one["blob"]), int(one["seq"]), str(one["hash"]), int(one["bytes"]))
-            for one in found["heads"]
+            Head(str(row["chain"]), str(row["blob"]), int(row["seq"]), str(row["hash"]), int(row["bytes"]))
+            for row in document["heads"]
         ]
-        whole = canonical({**found, "hmac": signature}) + b"\n"
+        whole = canonical({**document, "hmac": signature}) + b"\n"
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ValueError("it cannot be read") from None
     if whole != raw:
@@ -272,12 +287,12 @@ def check_heads(raw: bytes, day: str, keyrings: Sequence[Keyring]) -> list[Head]
     if fault := _signature_fault(body, key_id, signature, keyrings):
         raise ValueError(f"it {fault}")
     if signed_day != day:
-        raise ValueError("it is that of another day")
+        raise ValueError("it is signed for another day")
     return heads
 
 
 def day_prefix(day: str) -> str:
-    """What the names of all blobs of a day (YYYY-MM-DD) begin with."""
+    """Prefix of the names of all blobs of a day (YYYY-MM-DD)."""
     return f"{ROOT}{day.replace('-', '/')}/"
 
 
@@ -290,17 +305,17 @@ def day_of(time_ms: int) -> str:
 
 
 def iso(time_ms: int) -> str:
-    """RFC 3339 in UTC, to the millisecond; times that no calendar has become the nearest that it has."""
+    """RFC 3339 in UTC with milliseconds; a time outside of 1970 to 9999 becomes the nearest one inside."""
     return iso_utc(min(max(time_ms, 0), 253_402_300_799_999) / 1000)
 
 
 def _signature_fault(data: bytes, key_id: object, signature: str, keyrings: Sequence[Keyring]) -> str:
     """Why `signature` is not that of `data` under the key `key_id`; '' when it is."""
-    known = [keyring for keyring in keyrings if keyring.key_id == key_id]
-    if not known:
-        return "is signed under a key that was not given"
-    signed = signature.isascii() and any(hmac.compare_digest(keyring.sign(data), signature) for keyring in known)
-    return "" if signed else "has a wrong signature"
+    signers = [keyring for keyring in keyrings if keyring.key_id == key_id]
+    if not signers:
+        return "is signed with an unknown key"
+    valid = signature.isascii() and any(hmac.compare_digest(keyring.sign(data), signature) for keyring in signers)
+    return "" if valid else "has an invalid signature"
 
 
 def _next_of(record: Mapping[str, Any]) -> str:
@@ -316,11 +331,11 @@ def _next_of(record: Mapping[str, Any]) -> str:
 def _field[T](fields: Mapping[str, Any], name: str, type_: type[T]) -> T:
     value = fields.get(name)
     if not isinstance(value, type_) or isinstance(value, bool):
-        raise BadLine("unreadable", f"{name} is missing or no {type_.__name__}")
+        raise BadLine("unreadable", f"{name} is missing or not of type {type_.__name__}")
     return value
 
 
 def _number(text: str) -> int | float:
-    """An integer of a line. Past 2^53 it was written from a float, and is read as one again."""
-    whole = float(text)
-    return int(text) if abs(whole) <= MAX_WHOLE else whole
+    """An integer of a line. One past 2^53 was written from a float and is read as a float."""
+    number = float(text)
+    return int(text) if abs(number) <= MAX_WHOLE else number

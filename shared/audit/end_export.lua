@@ -1,14 +1,14 @@
--- Ends a run of the exporter: notes how it went and gives the lease back.
+-- Ends a run of the exporter: records its result and releases its lease.
 --
 -- KEYS 1 state of the audit log (a hash)
 -- ARGV 1 owner
 --      2 class of the error that ended it; '' for none
---      3 1 when storage took or confirmed what there was
+--      3 1 if the run wrote to storage or had nothing to write
 -- Returns 1.
 --
--- Invariant: a lease that another run has taken since stays that run's.
+-- Invariant: a lease that another run has taken meanwhile is not released.
 
--- TIME comes before the writes: Redis 5 and 6 can be set to replicate scripts verbatim and would refuse that.
+-- TIME precedes writes: Redis 5 and 6 refuse that when they are set to replicate scripts verbatim.
 if redis.replicate_commands then redis.replicate_commands() end
 
 local clock = redis.call('TIME')

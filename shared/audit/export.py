@@ -1,8 +1,11 @@
-"""Ships the audit stream to storage: every record once, in the order of the stream.
+"""Export the audit stream to storage: every record once, in the order of the stream.
 
-Nothing is decided by what Redis remembers alone. A block of lines is appended on the condition that the blob ends where
-the exporter thinks it does; when it does not (a crash between append and acknowledgement, a lost answer, another
-exporter), the end of the chain is read anew and the work goes on there. The lease in Redis only saves work.
+    run:  begin (lease, checkpoint)  ->  find the end of the chain  ->  read a page of the stream
+          ->  append a block of lines  ->  acknowledge (new checkpoint, delete old entries)  ->  next page  ->  end
+
+The blobs decide, not the checkpoint in Redis. A block is appended only if the blob ends at the expected position. If it
+does not (a crash between append and acknowledgement, a lost reply, another exporter), the exporter reads the end of the
+chain again and continues there. The lease in Redis only saves work.
 """
 
 import asyncio
@@ -20,28 +23,28 @@ from shared.audit import chain, records, recovery, state
 from shared.audit.chain import Head
 from shared.audit.records import Position, Written
 from shared.audit.recovery import Broken
-from shared.audit.state import Known, Place
+from shared.audit.state import Checkpoint, Place
 from shared.audit.store import Moved, Store, Unusable, load_client, open_store
 from shared.privacy.keyring import Keyring
 
 BUDGET_S = 30.0
 LAST_CALL_S = 50.0
-"""How long a run may take beyond its budget: the last call to storage, with its retries."""
+"""How much longer than its budget a run may take: its last call to storage, retries included."""
 LEASE_S = 15.0
-"""How long an exporter that dies keeps the others waiting; each block that is written renews it."""
+"""How long an exporter that died keeps the others from running. Each acknowledgement renews the lease."""
 MAX_BLOCK_BYTES = 1024 * 1024
-"""What aiohttp sends at once without a warning that it holds up the event loop. Azure takes 4 MiB and more."""
+"""aiohttp warns that it blocks the event loop if it sends more at once. Azure takes at least 4 MiB."""
 MAX_BLOCKS = 49_000
-"""Blocks after which a file is closed and the next part begun; Azure takes 50,000."""
+"""Blocks per blob before the next part is begun; Azure's limit is 50,000."""
 _PAUSE_S = 0.05
-"""Before the end of the chain is looked for again."""
-_COUNTED = {chain.GAP: "gaps", chain.RESET: "resets", chain.UNREADABLE: "unreadable"}
+"""Pause before the end of the chain is read again, after another exporter has appended to it."""
+_COUNTER_NAMES = {chain.GAP: "gaps", chain.RESET: "resets", chain.UNREADABLE: "unreadable"}
 
 
 @dataclass(frozen=True)
 class ExportReport:
-    """What one run did: lines that it wrote, and whether the stream had no more. `error` is the class of what ended it,
-    when storage was away."""
+    """What a run did. `written` counts lines; `finished` says that the stream has no more entries; `held_by_other` that
+    another run has the lease. `error` is the class of the error if storage was away."""
 
     written: int = 0
     finished: bool = False
@@ -53,8 +56,8 @@ class ExportReport:
 
 @dataclass
 class _Run:
-    """One run, from one look at the end of the chain. `expected` is what Redis is thought to name, `sealed` the last
-    day that is known to have its heads.json."""
+    """The state of a run since it last read the end of the chain. `expected` is the place that Redis should name,
+    `sealed` the last day that has a heads.json."""
 
     app: App
     store: Store
@@ -64,11 +67,12 @@ class _Run:
     now_ms: int
     written: int = 0
     pending: list[Written] = field(default_factory=list)
-    """Lines that are not appended yet, all of one blob."""
+    """Lines to append next, all to the same blob."""
     counters: Counter[str] = field(default_factory=Counter)
 
     @property
     def tip(self) -> Head:
+        """The head after the pending lines."""
         return self.pending[-1].head if self.pending else self.head
 
     @property
@@ -77,37 +81,37 @@ class _Run:
 
 
 class _Outdated(Exception):
-    """Redis names another place than it did: somebody else is at work, or it was flushed."""
+    """Redis names another place than expected: another exporter has moved on, or Redis was flushed."""
 
 
 async def export(app: App, store: Store | None = None, *, budget_s: float = BUDGET_S) -> ExportReport:
-    """Write what the stream holds to the store of the settings (or to `store`) until it is empty or `budget_s` is over,
-    and close yesterday's file.
+    """Write the entries of the stream to `store` (by default the one of the settings) until the stream is at its end or
+    `budget_s` has passed, and close yesterday's file.
 
-    Storage being away raises nothing: it is logged once, noted in Redis for health, and the stream keeps the records.
-    Raises ConfigurationError when the setting is no storage account, and what the Redis client raises.
+    An outage of storage raises nothing: it is logged once and noted in Redis for health, and the stream keeps the
+    records. Raises ConfigurationError if the setting names no storage account, and what the Redis client raises.
     """
     if store is None and not app.settings.storage:
         return ExportReport(configured=False)
     owner, started_s = secrets.token_hex(8), time.monotonic()
     lease_ms = round(LEASE_S * 1000)
-    known = await state.begin(app, owner, lease_ms)
-    if known is None:
+    checkpoint = await state.begin(app, owner, lease_ms)
+    if checkpoint is None:
         return ExportReport(held_by_other=True)
     await load_client()
     from azure.core.exceptions import AzureError
 
-    counted, finished, error = Counter[str](), False, ""
+    totals, finished, error = Counter[str](), False, ""
     try:
         async with asyncio.timeout(budget_s + LAST_CALL_S), AsyncExitStack() as stack:
             target = store if store is not None else await stack.enter_async_context(open_store(app.settings))
-            while (done := await _export(app, target, known, started_s + budget_s, counted)) is None:
+            while (at_end := await _export(app, target, checkpoint, started_s + budget_s, totals)) is None:
                 await asyncio.sleep(_PAUSE_S)
                 renewed = await state.begin(app, owner, lease_ms)
                 if renewed is None or time.monotonic() >= started_s + budget_s:
                     break
-                known = renewed
-            finished = bool(done)
+                checkpoint = renewed
+            finished = bool(at_end)
         telemetry.recovered("storage")
     except (AzureError, TimeoutError) as fault:
         error = type(fault).__name__
@@ -116,35 +120,35 @@ async def export(app: App, store: Store | None = None, *, budget_s: float = BUDG
         error = type(fault).__name__
         raise
     finally:
-        await state.end(app, owner, error, success=not error and (finished or counted["written"] > 0))
-    return ExportReport(counted["written"], finished, error=error or None, duration_s=time.monotonic() - started_s)
+        await state.end(app, owner, error, success=not error and (finished or totals["written"] > 0))
+    return ExportReport(totals["written"], finished, error=error or None, duration_s=time.monotonic() - started_s)
 
 
-async def _export(app: App, store: Store, known: Known, until_s: float, counted: Counter[str]) -> bool | None:
-    """Write what the stream holds, from what Redis knows on. True when it has no more, False when time is over, None
-    when somebody else moved on."""
-    run = _Run(app, store, Head("", ""), known.place, known.sealed, known.now_ms)
+async def _export(app: App, store: Store, checkpoint: Checkpoint, until_s: float, totals: Counter[str]) -> bool | None:
+    """Write the stream from the checkpoint on. True at the end of the stream, False when the time is over, None if
+    another exporter has moved on."""
+    run = _Run(app, store, Head("", ""), checkpoint.place, checkpoint.sealed, checkpoint.now_ms)
     try:
-        if not await _find_end(run, known):
+        if not await _find_end(run, checkpoint):
             return True
         return await _ship(run, until_s)
     except (Moved, _Outdated):
         return None
     finally:
-        counted["written"] += run.written
+        totals["written"] += run.written
         telemetry.count("audit", "written", run.written)
 
 
-async def _find_end(run: _Run, known: Known) -> bool:
-    """Stand where the chain ends; at the start of a new one where there is none or where its end cannot be trusted.
-    False when nothing was ever written and nothing is to be written."""
+async def _find_end(run: _Run, checkpoint: Checkpoint) -> bool:
+    """Set `run.head` to the end of the chain: from the checkpoint, else from the container. Begins a new chain if there
+    is none, or if its end is broken. False if there is no chain and the stream is empty."""
     try:
-        if known.head:
-            await _catch_up(run, known.head)
-        elif found := await recovery.latest(run.store, run.app.keyrings):
-            run.head = found
-            if found.entry != chain.START and not await state.holds(run.app, found.entry, found.n):
-                await _note_reset(run, (chain.START, 0))
+        if checkpoint.head:
+            await _catch_up(run, checkpoint.head)
+        elif latest := await recovery.latest(run.store, run.app.keyrings):
+            run.head = latest
+            if latest.entry != chain.START and not await state.has_entry(run.app, latest.entry, latest.n):
+                await _write_reset(run, (chain.START, 0))
             else:
                 await _acknowledge(run)
         else:
@@ -154,97 +158,106 @@ async def _find_end(run: _Run, known: Known) -> bool:
             await _begin_chain(run, records.day(first[0], run.now_ms))
     except Broken as fault:
         await _replace_chain(run, fault)
-    if run.head.seq == 0 and known.broken and not run.pending:
-        _add(run, records.broken(run.head, known.broken, run.now_ms, run.keyring))
+    if run.head.seq == 0 and checkpoint.broken and not run.pending:
+        run.pending.append(records.broken(run.head, checkpoint.broken, run.now_ms, run.keyring))
     return True
 
 
 async def _catch_up(run: _Run, acknowledged: Head) -> None:
-    """Stand behind the lines that were written after what was acknowledged, if any. Raises Broken."""
+    """Set `run.head` to the end of the chain, past lines that were written but not acknowledged. Raises Broken."""
     run.head = acknowledged
-    own = Counter[str]()
+    types: list[str] = []
     async for head, type_ in recovery.follow(run.store, acknowledged, run.app.keyrings):
-        if head.seq > acknowledged.seq and type_ in _COUNTED:
-            own[type_] += 1
+        if head.seq > acknowledged.seq and type_ in _COUNTER_NAMES:
+            types.append(type_)
         run.head = head
     if run.head == acknowledged:
         return
-    _count(run, own.elements())
-    common = await _parted_at(run, acknowledged)
+    _count(run, types)
+    common = await _common_position(run, acknowledged)
     if common:
-        await _note_reset(run, common)
+        await _write_reset(run, common)
     else:
         await _acknowledge(run)
 
 
-async def _parted_at(run: _Run, acknowledged: Head) -> Position | None:
-    """The last entry that the chain and the stream have in common, when Redis went back in time behind what was written
-    (a failover to a replica that lagged, a restored backup). None when the stream simply goes on behind the chain."""
-    if await state.holds(run.app, run.head.entry, run.head.n):
+async def _common_position(run: _Run, acknowledged: Head) -> Position | None:
+    """The last position that chain and stream share, if Redis went back to a state before the end of the chain (a
+    failover to a replica that lagged, a restored backup). None if the stream continues after the chain.
+
+        chain:   e1 e2 e3 e4 e5      e2 is acknowledged
+        stream:  e1 e2 e3 x1 x2      the common position is e3; e4 and e5 are in the log only
+    """
+    if await state.has_entry(run.app, run.head.entry, run.head.n):
         return None
     end = state.id_order(run.head.entry)
     common = acknowledged.entry, acknowledged.n
-    told = recovery.follow(run.store, acknowledged, run.app.keyrings)
-    line = await anext(told, None)
+    lines = recovery.follow(run.store, acknowledged, run.app.keyrings)
+    line = await anext(lines, None)
     while (page := await state.read(run.app, common[0])).entries:
         for entry in page.entries:
             while line and state.id_order(line[0].entry) < state.id_order(entry.id):
-                line = await anext(told, None)
+                line = await anext(lines, None)
             if line is None or line[0].entry != entry.id or entry.n not in {None, line[0].n}:
                 return common if state.id_order(entry.id) <= end else None
             common = entry.id, line[0].n
     return common if state.id_order(page.last_id) < end else None
 
 
-async def _begin_chain(run: _Run, day: str, **noted: Any) -> None:
-    """Agree with other exporters on a new chain and its first blob. Raises _Outdated when they were quicker."""
+async def _begin_chain(run: _Run, day: str, broken: Mapping[str, Any] | None = None) -> None:
+    """Begin a new chain, by an acknowledgement that only one exporter can make. Raises _Outdated if another was first.
+
+    `broken` describes the chain that it replaces.
+    """
     stamp = "".join(part for part in chain.iso(run.now_ms) if part.isalnum())
     name = f"{stamp[:-1]}Z-{secrets.token_hex(4)}"
-    former = run.head
-    run.head = Head(name, str(chain.BlobName(day, name)), entry=former.entry, n=former.n)
-    await _acknowledge(run, **noted)
+    run.head = Head(name, str(chain.BlobName(day, name)), entry=run.head.entry, n=run.head.n)
+    await _acknowledge(run, broken)
 
 
 async def _replace_chain(run: _Run, fault: Broken) -> None:
-    """Leave a chain as it is, and begin another that says so in its first line."""
+    """Leave the broken chain as it is and begin a new one, whose first line records why."""
     good, today = fault.last_good, chain.day_of(run.now_ms)
     telemetry.logger.error("the audit chain %s cannot be trusted: %s (%s)", good.chain, good.blob, fault.reason)
     if good.day < today:
         await _seal(run, good)
     data = chain.broken_record(good, fault.reason)
     run.head, run.pending = good, []
-    await _begin_chain(run, max(good.day, today), broken={**data, "time": chain.iso(run.now_ms)})
-    _add(run, records.broken(run.head, data, run.now_ms, run.keyring))
+    await _begin_chain(run, max(good.day, today), {**data, "time": chain.iso(run.now_ms)})
+    run.pending.append(records.broken(run.head, data, run.now_ms, run.keyring))
 
 
-async def _note_reset(run: _Run, common: Position) -> None:
-    """Redis has lost its state: behind `common` its stream is another one than that which was written. Nothing is
-    acknowledged before the record of it is written: a crash must not make the loss be forgotten."""
+async def _write_reset(run: _Run, common: Position) -> None:
+    """Add a RESET line: Redis lost its state, and after `common` its stream differs from the chain.
+
+    The line is written before anything is acknowledged, so a crash in between cannot hide the loss.
+    """
     page = await state.read(run.app, common[0])
     today = chain.day_of(page.now_ms)
     if chain.opened(run.head).day < today:
-        _add(run, records.close(run.head, today, page.now_ms, run.keyring))
+        run.pending.append(records.close(run.head, today, page.now_ms, run.keyring))
         await _append(run)
-    _add(run, records.reset(run.head, common, page.entries[0] if page.entries else None, page.now_ms, run.keyring))
+    first = page.entries[0] if page.entries else None
+    run.pending.append(records.reset(run.head, common, first, page.now_ms, run.keyring))
 
 
 async def _ship(run: _Run, until_s: float) -> bool:
-    """Write what the stream holds; True when it has no more."""
+    """Write the stream from `run.head` on. True at its end, False when the time is over."""
     await _flush(run)
     await _seal_closed(run)
     while True:
         page = await state.read(run.app, run.head.entry)
         run.now_ms = page.now_ms
         if page.last_id != chain.START and state.id_order(page.last_id) < state.id_order(run.head.entry):
-            run.head = replace(run.head, entry=chain.START)  # somebody deleted the stream, and it began anew
+            run.head = replace(run.head, entry=chain.START)  # the stream was deleted and starts again with lower ids
             continue
         if not page.entries:
             break
         for index, entry in enumerate(page.entries):
-            for one in records.lines_of(entry, run.tip, run.now_ms, run.keyring):
-                if not _fits(run, one):
+            for line in records.lines_of(entry, run.tip, run.now_ms, run.keyring):
+                if not _fits(run, line):
                     await _flush(run)
-                _add(run, one)
+                run.pending.append(line)
             if index % 50 == 49:
                 await asyncio.sleep(0)
         await _flush(run)
@@ -252,20 +265,16 @@ async def _ship(run: _Run, until_s: float) -> bool:
             return False
     today = chain.day_of(run.now_ms)
     if run.head.seq and not run.head.next and run.head.day < today:
-        _add(run, records.close(run.head, today, run.now_ms, run.keyring))
+        run.pending.append(records.close(run.head, today, run.now_ms, run.keyring))
         await _flush(run)
         await _seal_closed(run)
     return True
 
 
-def _fits(run: _Run, one: Written) -> bool:
-    """Whether a line can go into the block of those that are pending."""
-    first = run.pending[0].head if run.pending else one.head
-    return one.head.blob == first.blob and one.head.position - first.position < MAX_BLOCK_BYTES - chain.MAX_LINE_BYTES
-
-
-def _add(run: _Run, one: Written) -> None:
-    run.pending.append(one)
+def _fits(run: _Run, line: Written) -> bool:
+    """Whether `line` can be appended in one block with the pending lines."""
+    first = run.pending[0].head if run.pending else line.head
+    return line.head.blob == first.blob and line.head.position - first.position < MAX_BLOCK_BYTES - chain.MAX_LINE_BYTES
 
 
 async def _flush(run: _Run) -> None:
@@ -274,36 +283,36 @@ async def _flush(run: _Run) -> None:
         blocks = await _append(run)
         await _acknowledge(run)
         if blocks >= MAX_BLOCKS and not run.head.next:
-            _add(run, records.close(run.head, run.head.day, run.now_ms, run.keyring))
+            run.pending.append(records.close(run.head, run.head.day, run.now_ms, run.keyring))
 
 
 async def _append(run: _Run) -> int:
-    """Append the pending lines; returns how many blocks their blob has."""
+    """Append the pending lines as one block; returns how many blocks their blob has. Raises Moved and _Outdated."""
     first, last = run.pending[0].head, run.pending[-1].head
     if run.head.next and run.head.day < last.day:
         await _seal(run, run.head)
-    data = b"".join(one.line for one in run.pending)
+    data = b"".join(written.line for written in run.pending)
     try:
         blocks = await run.store.append(last.blob, data, first.position - first.line_bytes)
     except Unusable:
-        await _replace_chain(run, Broken(chain.opened(run.head), "nothing can be added to the blob"))
+        await _replace_chain(run, Broken(chain.opened(run.head), "the blob cannot be appended to"))
         raise _Outdated from None
     run.written += len(run.pending)
-    _count(run, [one.type for one in run.pending])
+    _count(run, [written.type for written in run.pending])
     run.head, run.pending = last, []
     return blocks
 
 
 async def _seal_closed(run: _Run) -> None:
-    """Write heads.json of the day whose file the chain has closed, unless that is known to be done."""
+    """If the chain has closed the file of a day, write heads.json of that day, unless it is sealed already."""
     if run.head.next and run.head.day < chain.BlobName.parse(run.head.next).day and run.sealed < run.head.day:
         await _seal(run, run.head)
         await _acknowledge(run)
 
 
 async def _seal(run: _Run, last: Head) -> None:
-    """Write heads.json of the day on which a chain ends with `last`, unless it is there. The chain has closed its file,
-    or was given up: nobody adds to it any more."""
+    """Write heads.json of the day of `last`, unless it exists. `last` is final for that day: the file was closed or the
+    chain was replaced."""
     if run.sealed >= last.day:
         return
     heads = await recovery.heads_of_day(run.store, last, run.app.keyrings)
@@ -312,7 +321,8 @@ async def _seal(run: _Run, last: Head) -> None:
 
 
 async def _acknowledge(run: _Run, broken: Mapping[str, Any] | None = None) -> None:
-    done = await state.acknowledge(
+    """Store `run.head` as the checkpoint and renew the lease. Raises _Outdated."""
+    place = await state.acknowledge(
         run.app,
         run.head,
         run.expected,
@@ -321,14 +331,15 @@ async def _acknowledge(run: _Run, broken: Mapping[str, Any] | None = None) -> No
         sealed=run.sealed,
         broken=broken,
     )
-    if done is None:
+    if place is None:
         raise _Outdated
-    run.expected = done
+    run.expected = place
     run.counters.clear()
 
 
 def _count(run: _Run, types: Iterable[str]) -> None:
+    """Count written lines whose type has a counter."""
     for type_ in types:
-        if name := _COUNTED.get(type_):
+        if name := _COUNTER_NAMES.get(type_):
             run.counters[name] += 1
             telemetry.count("audit", name)

@@ -1,20 +1,20 @@
-"""Where to go on: the end of the chain as the blobs have it, which are the truth of what was written.
+"""Find the end of the chain in the blobs, which alone show what was written.
 
-What Redis last acknowledged may be behind (a crash before the acknowledgement, a failover, a restored backup), or gone
-(a flush). What the blobs hold is followed from there line by line, so that what was acknowledged is checked and what
-came after is not written again.
+The head that Redis acknowledged may be behind the blobs (a crash before the acknowledgement, a failover, a restored
+backup) or gone (a flush). The blobs are read from that head on, line by line: this checks the acknowledged line, and
+nothing after it is written twice.
 """
 
 from collections.abc import AsyncIterator, Sequence
 
 from shared.audit import chain
-from shared.audit.chain import BadLine, BlobName, Head, Line, opened
+from shared.audit.chain import BadLine, BlobName, Head, Line
 from shared.audit.store import Store
 from shared.privacy.keyring import Keyring
 
 
 class Broken(Exception):
-    """The end of a chain cannot be trusted: its blob is not as it was written behind `last_good`."""
+    """The chain was tampered with or lost lines after `last_good`, its last trusted line."""
 
     def __init__(self, last_good: Head, reason: str) -> None:
         super().__init__(reason)
@@ -22,48 +22,49 @@ class Broken(Exception):
 
 
 async def follow(store: Store, acknowledged: Head, keyrings: Sequence[Keyring]) -> AsyncIterator[tuple[Head, str]]:
-    """The head after each line from the one that was acknowledged on, and the line's type. Raises Broken, and what the
-    store raises."""
+    """The head after each line and the type of its record, from the acknowledged line to the end of the chain.
+
+    Raises Broken, and what the store raises.
+    """
     head = acknowledged
     while True:
-        async for told in _of_blob(store, head, keyrings):
-            head, _ = told
-            yield told
+        async for next_head, type_ in _follow_blob(store, head, keyrings):
+            yield next_head, type_
+            head = next_head
         if not head.next or not await store.size(head.next):
             return
-        head = opened(head)
+        head = chain.opened(head)
 
 
-async def _of_blob(store: Store, head: Head, keyrings: Sequence[Keyring]) -> AsyncIterator[tuple[Head, str]]:
-    """`follow` within the blob of `head`, whose own line is checked to be there."""
+async def _follow_blob(store: Store, head: Head, keyrings: Sequence[Keyring]) -> AsyncIterator[tuple[Head, str]]:
+    """`follow` within the blob of `head`. Raises Broken when the line of `head` is not there."""
     lines = store.lines(head.blob, head.position - head.line_bytes)
     if head.position:
-        line = await anext(lines, b"")
+        raw = await anext(lines, b"")
         try:
-            found = chain.parse(line)
+            line = chain.parse(raw)
         except BadLine as fault:
-            reason = "the blob ends before the last line that was acknowledged" if not line else str(fault)
+            reason = str(fault) if raw else "the blob ends before the last acknowledged line"
             raise Broken(head, reason) from None
-        if (found.chain, found.seq, found.hash) != (head.chain, head.seq, head.hash):
-            raise Broken(head, "the last line that was acknowledged is another")
-        head = chain.head_of(found, head.blob, head.position, len(line))
-        yield head, _type(found)
-    async for line in lines:
+        if (line.chain, line.seq, line.hash) != (head.chain, head.seq, head.hash):
+            raise Broken(head, "another line is in the place of the last acknowledged one")
+        head = chain.head_of(line, head.blob, head.position, len(raw))
+        yield head, _type(line)
+    async for raw in lines:
         if head.next:
-            raise Broken(head, "lines behind the one that closed the file")
+            raise Broken(head, "lines after the one that closed the file")
         try:
-            found = chain.follow(line, head, keyrings)
+            line = chain.follow(raw, head, keyrings)
         except BadLine as fault:
             raise Broken(head, str(fault)) from None
-        head = chain.head_of(found, head.blob, head.position + len(line), len(line))
-        yield head, _type(found)
+        head = chain.head_of(line, head.blob, head.position + len(raw), len(raw))
+        yield head, _type(line)
 
 
 async def latest(store: Store, keyrings: Sequence[Keyring]) -> Head | None:
-    """The end of the newest chain in the container, by what its last line says of itself; None when there is none. For
-    when Redis knows nothing.
+    """The end of the newest chain in the container, from its last line; None when there is no chain.
 
-    Raises Broken when that is no line of ours.
+    Called when Redis has no acknowledged head. Raises Broken when the last line is not one that the exporter signed.
     """
     newest: tuple[str, str, int, int] | None = None
     async for text, size in store.names(chain.ROOT):
@@ -75,34 +76,36 @@ async def latest(store: Store, keyrings: Sequence[Keyring]) -> Head | None:
             newest = max(newest or ("", "", 0, 0), (name.chain, name.day, name.part, size))
     if newest is None:
         return None
-    of_chain, day, part, size = newest
-    blob = str(BlobName(day, of_chain, part))
+    chain_name, day, part, size = newest
+    blob = str(BlobName(day, chain_name, part))
     start = max(0, size - chain.MAX_LINE_BYTES)
     tail = await store.read(blob, start, size - start)
-    line = tail[tail.rfind(b"\n", 0, -1) + 1 :]
+    raw = tail[tail.rfind(b"\n", 0, -1) + 1 :]
     try:
-        found = chain.authentic(line, keyrings)
+        line = chain.authentic(raw, keyrings)
     except BadLine as fault:
-        raise Broken(Head(of_chain, blob), str(fault)) from None
-    if found.chain != of_chain:
-        raise Broken(Head(of_chain, blob), "the last line is of another chain")
-    return chain.head_of(found, blob, start + len(tail), len(line))
+        raise Broken(Head(chain_name, blob), str(fault)) from None
+    if line.chain != chain_name:
+        raise Broken(Head(chain_name, blob), "the last line belongs to another chain")
+    return chain.head_of(line, blob, start + len(tail), len(raw))
 
 
 async def heads_of_day(store: Store, last: Head, keyrings: Sequence[Keyring]) -> list[Head]:
-    """How the chain of `last` ends on the day of `last`, and on the same day each one before that it took the place of.
+    """The heads to sign for the day of `last`: `last`, and the last trusted heads of the chains of the same day that it
+    replaced, newest first.
 
-    By what the exporter itself knows, not by what is in the container: nothing that somebody put there is signed.
+    The replaced chains are followed through the records that the exporter signed. A file that somebody else put into
+    the container is never signed.
     """
-    heads, former = list[Head](), last if last.position else None
-    while former and former.day == last.day and former.chain not in {head.chain for head in heads}:
-        heads.append(former)
-        first = await store.read(str(BlobName(former.day, former.chain)), 0, chain.MAX_LINE_BYTES)
+    heads, head = list[Head](), last if last.position else None
+    while head and head.day == last.day and head.chain not in {listed.chain for listed in heads}:
+        heads.append(head)
+        start = await store.read(str(BlobName(head.day, head.chain)), 0, chain.MAX_LINE_BYTES)
         try:
-            line = chain.authentic(first[: first.find(b"\n") + 1], keyrings)
+            first_line = chain.authentic(start[: start.find(b"\n") + 1], keyrings)
         except BadLine:
             break
-        former = chain.broken_head(line.record)
+        head = chain.broken_head(first_line.record)
     return heads
 
 

@@ -1,4 +1,4 @@
-"""How far the audit log is written, as all instances know it: the hash functions:audit:state, and the stream."""
+"""The progress of the export, shared by all instances: the hash functions:audit:state, and the audit stream."""
 
 import json
 from collections.abc import Mapping
@@ -19,11 +19,11 @@ ACKNOWLEDGE_AUDIT = Script(__file__, "acknowledge_audit")
 TAIL_AUDIT = Script(__file__, "tail_audit")
 
 KEPT_ENTRIES = 1000
-"""Entries that stay in the stream after they are written: enough for whoever tails it."""
+"""Entries that stay in the stream after they are written, for readers that tail it."""
 PAGE_ENTRIES = 1000
 PAGE_BYTES = 1024 * 1024
 MAX_ENTRY_BYTES = 64 * 1024
-"""Largest entry that is read; a record of this app has about 500 bytes."""
+"""Largest entry whose fields are read; a record of this app has about 500 bytes."""
 _DELETED_AT_ONCE = 1000
 _STATE = namespaces.build(namespaces.AUDIT_STATE)
 _STREAM = namespaces.build(namespaces.AUDIT_STREAM)
@@ -31,12 +31,12 @@ _STREAM = namespaces.build(namespaces.AUDIT_STREAM)
 
 @dataclass(frozen=True)
 class AuditState:
-    """How the export of audit records stands.
+    """The progress of the export.
 
     `configured` is False without a storage account; then records stay in Redis. `pending` counts records that are not
-    written yet, `last_success_age_s` is the time since storage last took or confirmed what there was. `error` is the
-    class of what ended the last run, None when it went well. Counters count since Redis last lost its state; `broken`
-    describes the last chain that could not be trusted.
+    written yet. `last_success_age_s` is the time since a run last wrote to storage or had nothing to write. `error` is
+    the class of the error that ended the last run, None after a success. `gaps`, `resets` and `unreadable` count since
+    Redis last lost its state. `broken` describes the last chain that was replaced.
     """
 
     configured: bool
@@ -51,13 +51,14 @@ class AuditState:
 
 
 type Place = tuple[bytes, bytes]
-"""Chain and seq that the state names, as they stand there: what an acknowledgement goes out from. b"" for none."""
+"""Chain and seq in the state, as raw bytes, b"" for none. An acknowledgement names the place that it replaces."""
 NOWHERE: Place = (b"", b"")
 
 
 @dataclass(frozen=True)
-class Known:
-    """What Redis knows at the start of a run. `head` is None when it knows of no chain (or was flushed, or damaged)."""
+class Checkpoint:
+    """The state at the start of a run. `head` is the acknowledged one, None if it is missing or invalid (a flush, a
+    damaged state). `sealed` is the last day with a heads.json, '' for none."""
 
     now_ms: int
     head: Head | None
@@ -68,7 +69,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Page:
-    """Entries behind a position, read at `now_ms` by Redis' clock; `last_id` is the last that the stream ever gave."""
+    """Entries after a position, read at `now_ms` by Redis' clock. `last_id` is the highest id of the stream so far."""
 
     now_ms: int
     last_id: str
@@ -76,7 +77,7 @@ class Page:
 
 
 async def state(app: App) -> AuditState:
-    """How the export stands. Raises what the Redis client raises."""
+    """The progress of the export. Raises what the Redis client raises."""
     pipeline = app.redis.pipeline(transaction=False)
     pipeline.hgetall(_STATE)
     pipeline.xlen(_STREAM)
@@ -99,19 +100,18 @@ async def state(app: App) -> AuditState:
     )
 
 
-async def begin(app: App, owner: str, lease_ms: int) -> Known | None:
-    """What Redis knows, with the lease taken; None when another run holds it."""
+async def begin(app: App, owner: str, lease_ms: int) -> Checkpoint | None:
+    """Take the lease and read the state; None if another run has the lease. Raises what the Redis client raises."""
     reply: list[Any] = await app.run(BEGIN_EXPORT, keys=[_STATE], args=[owner, lease_ms])
     if not reply:
         return None
     raw = dict(zip(reply[1::2], reply[2::2], strict=True))
     fields, place = _texts(raw), (raw.get(b"chain", b""), raw.get(b"seq", b""))
-    return Known(int(reply[0]), _head(fields), place, fields.get("sealed", ""), _object(fields.get("broken")))
+    return Checkpoint(int(reply[0]), _head(fields), place, fields.get("sealed", ""), _object(fields.get("broken")))
 
 
 async def end(app: App, owner: str, error: str, *, success: bool) -> None:
-    """Note how a run went: the class of the error that ended it, if any, and whether storage took or confirmed what
-    there was; and give the lease back."""
+    """Record the result of a run (`error`: the class of the error that ended it, '' for none) and release its lease."""
     await app.run(END_EXPORT, keys=[_STATE], args=[owner, error, int(success)])
 
 
@@ -125,10 +125,11 @@ async def acknowledge(
     sealed: str = "",
     broken: Mapping[str, Any] | None = None,
 ) -> Place | None:
-    """Note that the log is written up to `head`, if the state still names `expected`, and renew the lease until
-    `until_ms`; returns what the state names now.
+    """Record that the log is written up to `head`, renew the lease until `until_ms`, and delete all but KEPT_ENTRIES of
+    the written entries from the stream; returns the place that the state names now.
 
-    None when it names another place by now: somebody else moved on, or it was flushed. Then nothing was changed.
+    Changes nothing and returns None if the state does not name `expected` any more: another exporter has moved on, or
+    Redis was flushed.
     """
     fields: dict[str, str | int] = {
         "chain": head.chain,
@@ -146,16 +147,16 @@ async def acknowledge(
         fields["sealed"] = sealed
     if broken is not None:
         fields["broken"] = json.dumps(broken)
-    added = {name: by for name, by in (counters or {}).items() if by}
-    args: list[str | bytes | int] = [*expected, head.entry, KEPT_ENTRIES, _DELETED_AT_ONCE, json.dumps(added)]
+    increments = {name: count for name, count in (counters or {}).items() if count}
+    args: list[str | bytes | int] = [*expected, head.entry, KEPT_ENTRIES, _DELETED_AT_ONCE, json.dumps(increments)]
     for name, value in fields.items():
         args += [name, value]
-    done = await app.run(ACKNOWLEDGE_AUDIT, keys=[_STATE, _STREAM], args=args)
-    return (head.chain.encode(), str(head.seq).encode()) if done else None
+    acknowledged = await app.run(ACKNOWLEDGE_AUDIT, keys=[_STATE, _STREAM], args=args)
+    return (head.chain.encode(), str(head.seq).encode()) if acknowledged else None
 
 
 async def read(app: App, after: str) -> Page:
-    """The next entries behind the id `after`."""
+    """The next entries after the id `after`: at most PAGE_ENTRIES, and about PAGE_BYTES."""
     start = "-" if after == chain.START else _next_id(after)
     args: list[str | int] = [start, PAGE_ENTRIES, PAGE_BYTES, MAX_ENTRY_BYTES]
     reply: list[Any] = await app.run(READ_AUDIT, keys=[_STREAM], args=args)
@@ -168,26 +169,26 @@ async def read(app: App, after: str) -> Page:
     return Page(int(reply[0]), reply[1].decode(), entries)
 
 
-async def holds(app: App, entry: str, n: int) -> bool:
-    """Whether the stream still has this entry with this number: whether it is the stream that was read before."""
-    found: Any = await app.redis.xrange(_STREAM, entry, entry)
-    return bool(found) and found[0][1].get(b"n") in {str(n).encode(), None}
+async def has_entry(app: App, entry: str, n: int) -> bool:
+    """Whether the stream has `entry` with the running number `n`: if so, it is the stream that was exported."""
+    entries: Any = await app.redis.xrange(_STREAM, entry, entry)
+    return bool(entries) and entries[0][1].get(b"n") in {str(n).encode(), None}
 
 
 def id_order(entry: str) -> tuple[int, int]:
-    """A stream id as what it sorts by."""
+    """The sort key of a stream id."""
     ms, _, sequence = entry.partition("-")
     return int(ms), int(sequence)
 
 
 def _next_id(entry: str) -> str:
-    """The smallest id behind `entry`. (Redis 6.0 has no exclusive ranges.)"""
+    """The smallest id after `entry`. (Redis 6.0 has no exclusive ranges.)"""
     ms, sequence = id_order(entry)
     return f"{ms}-{sequence + 1}" if sequence < 2**64 - 1 else f"{min(ms + 1, 2**64 - 1)}-0"
 
 
 def _head(fields: Mapping[str, str]) -> Head | None:
-    """The acknowledged head; None where the state has none that could be one."""
+    """The acknowledged head; None if the fields are missing or invalid."""
     try:
         head = Head(
             fields["chain"],
@@ -201,11 +202,11 @@ def _head(fields: Mapping[str, str]) -> Head | None:
             fields["next"],
         )
         id_order(head.entry)
-        named = [chain.BlobName.parse(name).chain for name in (head.blob, head.next) if name]
+        chains = {chain.BlobName.parse(name).chain for name in (head.blob, head.next) if name}
     except (KeyError, ValueError):
         return None
-    sound = min(head.seq, head.position - head.line_bytes, head.n) >= 0 and set(named) == {head.chain}
-    return head if sound else None
+    valid = min(head.seq, head.position - head.line_bytes, head.n) >= 0 and chains == {head.chain}
+    return head if valid else None
 
 
 def _texts(raw: Mapping[bytes, bytes]) -> dict[str, str]:
@@ -218,7 +219,7 @@ def _whole(text: str | None) -> int:
 
 def _object(text: str | None) -> Mapping[str, Any] | None:
     try:
-        found = json.loads(text or "null")
+        value = json.loads(text or "null")
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return value if isinstance(value, dict) else None

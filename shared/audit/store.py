@@ -1,7 +1,7 @@
-"""The container `audit` of the storage account: append blobs that only grow, and blobs that are written once.
+"""The container `audit` of the storage account: append blobs, and blobs that are written once.
 
-Raises azure.core.exceptions.AzureError (and what a stuck connection raises as TimeoutError) when storage is away or
-refuses; `Moved` when a blob is not where the caller thought it was.
+Every call raises azure.core.exceptions.AzureError (TimeoutError for a connection that hangs) when storage is away or
+refuses the request.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ CONTAINER = "audit"
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 20
 RETRIES = 2
-"""A timer runs the export each minute; more tries within a run would only hold it up."""
+"""A timer runs the export every minute, so more retries within a run would only delay it."""
 _READ_BYTES = 2 * 1024 * 1024
 # The account of Azurite that `UseDevelopmentStorage=true` stands for, with its published key: not a secret.
 _DEVELOPMENT = (
@@ -34,29 +34,32 @@ _DEVELOPMENT = (
 
 
 class Moved(Exception):
-    """A blob does not end where it was expected to: somebody else has added to it, or it is gone."""
+    """A blob does not end at the expected position: somebody else has appended to it, or it is gone."""
 
 
 class Unusable(Exception):
-    """Nothing can ever be added to a blob: it is no append blob, was sealed, or is full."""
+    """A blob can never be appended to: it is not an append blob, was sealed, or is full."""
 
 
 class Store:
-    """One container. Names of blobs are those of chain.BlobName and chain.heads_name."""
+    """One container. Blobs are named by chain.BlobName and chain.heads_name."""
 
     def __init__(self, container: "ContainerClient") -> None:
         self._container = container
 
     async def append(self, blob: str, data: bytes, position: int) -> int:
-        """Add `data` (at most 4 MiB) to a blob of `position` bytes; an empty one, and the container, are created where
-        there are none. Returns how many blocks the blob has (Azure ends at 50,000). Raises Moved and Unusable."""
+        """Append `data` (at most 4 MiB) as one block to a blob of `position` bytes. With position 0 the blob and the
+        container are created if needed. Returns how many blocks the blob has (Azure's limit is 50,000).
+
+        Raises Moved and Unusable.
+        """
         from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
         client = self._container.get_blob_client(blob)
         try:
             if position == 0:
                 await self._create(blob)
-            done = await client.append_block(data, length=len(data), appendpos_condition=position)
+            properties = await client.append_block(data, length=len(data), appendpos_condition=position)
         except ResourceNotFoundError:
             raise Moved from None
         except HttpResponseError as fault:
@@ -65,34 +68,34 @@ class Store:
                 raise Moved from None
             if code in {"InvalidBlobType", "BlobIsSealed", "BlockCountExceedsLimit"}:
                 raise Unusable from None
-            raise  # somebody holds a lease on it, say: who can end that has to know
-        return int(str(done["blob_committed_block_count"]))
+            raise  # such as a lease on the blob, which an operator has to end
+        return int(str(properties["blob_committed_block_count"]))
 
     async def create(self, blob: str, data: bytes) -> bool:
-        """Write a blob unless it is there already; False when it is."""
+        """Write a blob; False if it exists already."""
         from azure.core.exceptions import ResourceExistsError
 
         client = self._container.get_blob_client(blob)
         try:
             await self._in_container(lambda: client.upload_blob(data, length=len(data), overwrite=False))
         except ResourceExistsError:
-            if await self.size(blob) is None:  # it is something else that exists, or is in the way
+            if await self.size(blob) is None:  # the error is about something other than this blob
                 raise
             return False
         return True
 
     async def size(self, blob: str) -> int | None:
-        """Bytes of a blob, None where it is not there."""
+        """Size of a blob in bytes; None if it does not exist."""
         from azure.core.exceptions import ResourceNotFoundError
 
         try:
-            about = await self._container.get_blob_client(blob).get_blob_properties()
+            properties = await self._container.get_blob_client(blob).get_blob_properties()
         except ResourceNotFoundError:
             return None
-        return int(about.size)
+        return int(properties.size)
 
     async def read(self, blob: str, start: int, length: int) -> bytes:
-        """Bytes of a blob, fewer where it ends before; b"" where it is not there."""
+        """`length` bytes of a blob from byte `start` on, fewer at its end; b"" if it does not exist."""
         from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 
         try:
@@ -106,8 +109,11 @@ class Store:
             raise
 
     async def lines(self, blob: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """The lines of a blob from byte `start` on, each with its newline. A last one without newline is the rest of
-        the blob, or MAX_LINE_BYTES of a line that is longer: then it ends there."""
+        """The lines of a blob from byte `start` to byte `end`, each with its newline.
+
+        A last line without newline is the rest of the blob, or the first MAX_LINE_BYTES of a longer line; no line after
+        that is read.
+        """
         rest = b""
         while end is None or start < end:
             length = _READ_BYTES if end is None else min(_READ_BYTES, end - start)
@@ -115,7 +121,7 @@ class Store:
             start += len(piece)
             *whole, rest = (rest + piece).split(b"\n")
             for number, line in enumerate(whole):
-                if number % 50 == 0:  # events have their turns between
+                if number % 50 == 0:  # let other tasks run
                     await asyncio.sleep(0)
                 yield line[:MAX_LINE_BYTES] if len(line) >= MAX_LINE_BYTES else line + b"\n"
             if len(piece) < length or len(rest) >= MAX_LINE_BYTES:
@@ -124,17 +130,17 @@ class Store:
             yield rest[:MAX_LINE_BYTES]
 
     async def names(self, prefix: str) -> AsyncIterator[tuple[str, int]]:
-        """Name and bytes of each blob whose name begins with `prefix`, in the order of their names."""
+        """Name and size in bytes of each blob whose name begins with `prefix`, in the order of the names."""
         from azure.core.exceptions import ResourceNotFoundError
 
         try:
-            async for one in self._container.list_blobs(name_starts_with=prefix):
-                yield str(one.name), int(one.size)
+            async for properties in self._container.list_blobs(name_starts_with=prefix):
+                yield str(properties.name), int(properties.size)
         except ResourceNotFoundError:  # no container yet
             return
 
     async def _create(self, blob: str) -> None:
-        """An empty append blob, where there is none of this name."""
+        """Create an empty append blob, unless a blob of this name exists."""
         from azure.core import MatchConditions
         from azure.core.exceptions import ResourceExistsError, ResourceModifiedError
 
@@ -145,34 +151,34 @@ class Store:
             return
 
     async def _in_container(self, write: Callable[[], Awaitable[object]]) -> None:
-        """Do `write`; where there is no container, with a new one."""
+        """Call `write`; if the container does not exist, create it and call `write` again."""
         from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
         try:
             await write()
         except ResourceNotFoundError:
-            with suppress(ResourceExistsError):  # another instance was quicker
+            with suppress(ResourceExistsError):  # another instance created it
                 await self._container.create_container()
             await write()
 
 
 def _code(fault: Exception) -> str:
-    """Storage's own name of an error."""
+    """The error code of the storage service."""
     code = getattr(fault, "error_code", None)
     return str(getattr(code, "value", code))
 
 
 async def load_client() -> None:
-    """Import Azure's client: 0.6 s once, in a thread, so that other functions get their turns meanwhile."""
+    """Import Azure's client in a thread: it takes 0.6 s, and other functions run meanwhile."""
     await asyncio.to_thread(importlib.import_module, "azure.storage.blob.aio")
 
 
 @asynccontextmanager
 async def open_store(settings: Settings, container: str = CONTAINER) -> AsyncIterator[Store]:
-    """The store that the settings name. Raises ConfigurationError when `storage` is no connection string and no https
+    """The store of the settings. Raises ConfigurationError if `storage` is neither a connection string nor the https
     URL of a blob service; the message does not quote it."""
     await load_client()
-    # Azure's clients log each request with its headers at INFO. They redact secrets; it is noise all the same.
+    # Azure's clients log each request with its headers (secrets redacted) at INFO: noise.
     logging.getLogger("azure").setLevel(logging.WARNING)
     async with AsyncExitStack() as stack:
         service = await _service(settings, stack)
@@ -196,15 +202,15 @@ async def _service(settings: Settings, stack: AsyncExitStack) -> "BlobServiceCli
     if _setting(text, "UseDevelopmentStorage").lower() == "true":
         text = _DEVELOPMENT
     if not (_setting(text, "AccountKey") or _setting(text, "SharedAccessSignature")):
-        raise _unusable()
+        raise _not_an_account()
     try:
         client = BlobServiceClient.from_connection_string(text, **options)
-    except (ValueError, TypeError, KeyError):  # their texts may hold a part of it
-        raise _unusable() from None
+    except (ValueError, TypeError, KeyError):  # the message may quote a part of the secret
+        raise _not_an_account() from None
     return await stack.enter_async_context(client)
 
 
-def _unusable() -> ConfigurationError:
+def _not_an_account() -> ConfigurationError:
     return ConfigurationError(
         "AzureWebJobsStorage: neither a connection string of a storage account nor the https URL of a blob service"
     )
@@ -219,9 +225,9 @@ def _is_service_url(text: str) -> bool:
 
 
 def _setting(text: str, name: str) -> str:
-    """A setting of a connection string, '' where it has none."""
+    """The value of `name` in a connection string, '' if it is not there."""
     pairs = (part.partition("=") for part in text.split(";"))
-    return next((value.strip() for found, _, value in pairs if found.strip().lower() == name.lower()), "")
+    return next((value.strip() for key, _, value in pairs if key.strip().lower() == name.lower()), "")
 
 
 def _credential(client_id: str) -> Any:

@@ -1,10 +1,10 @@
 -- Reads the newest records of the audit stream.
 --
 -- KEYS 1 the audit stream
--- ARGV 1 most entries
+-- ARGV 1 how many entries at most
 --      2 largest record that is returned, in bytes
--- Returns the field `event` of each, newest first. Entries without one, and larger ones, are left out; a key that is no
---        stream is an empty one.
+-- Returns the field `event` of each entry, newest first. Entries without it and larger records are left out. A key of
+-- another type counts as an empty stream.
 --
 -- Invariant: reads only.
 

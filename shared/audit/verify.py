@@ -1,8 +1,7 @@
-"""Reads the audit log back: is it what was written, and what did somebody's sessions do.
+"""Verify the audit log, and read records from it.
 
-Everything is read in order and in bounded memory: one file at a time, one line at a time. What the chain itself cannot
-tell (that its end was cut off, that all of it was written anew by somebody without the key), the signed heads.json of
-each day tells, and for the day that has none yet the head that Redis knows.
+Files are read in order and in bounded memory, line by line. The chain itself cannot show that its end was cut off. The
+signed heads.json of each day shows it for sealed days, the head in Redis for the day that is not sealed yet.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -17,13 +16,13 @@ from shared.audit.store import Store
 from shared.privacy.keyring import Keyring
 
 _MAX_HEADS_BYTES = 1024 * 1024
-"""Most that is read of a heads.json; a chain takes 250 bytes there."""
+"""Most bytes that are read of a heads.json; each chain takes 250 bytes there."""
 
 
 @dataclass(frozen=True)
 class Fault:
-    """The first thing that is wrong: altered, missing, reordered, inserted, truncated, unreadable, `heads missing` or
-    `heads altered`. `line` counts from 1; it and `seq` are None where no one line is meant."""
+    """The first fault in the log. `kind` is altered, missing, reordered, inserted, truncated, unreadable, `heads
+    missing` or `heads altered`. `line` counts from 1; it and `seq` are None if the fault is not in a single line."""
 
     kind: str
     blob: str
@@ -32,8 +31,8 @@ class Fault:
     detail: str
 
 
-class _Found(Exception):
-    """Carries the first fault to `verify`."""
+class _FaultFound(Exception):
+    """Ends the verification with its first fault."""
 
     def __init__(self, kind: str, blob: str, line: int | None, seq: int | None, detail: str) -> None:
         super().__init__(kind)
@@ -42,8 +41,8 @@ class _Found(Exception):
 
 @dataclass(frozen=True)
 class Verification:
-    """What was read: lines (`records`), chains, files of lines, signed heads. `unsealed_records` are those of days that
-    have no heads.json yet. `fault` is None when all of it is as it was written."""
+    """How many lines (`records`), chains, files and signed heads were read. `unsealed_records` counts the lines of days
+    without a heads.json. `fault` is None if the log is intact."""
 
     records: int = 0
     chains: int = 0
@@ -58,12 +57,13 @@ class _Day:
     day: str
     files: list[BlobName]
     sealed: bool
-    strangers: list[str]
+    foreign: list[str]
+    """Names of blobs that the exporter never writes."""
 
 
 @dataclass(frozen=True)
 class _End:
-    """The last line that was read of a chain, and which line of its file it is."""
+    """The last line that was read of a chain: the head after it, its number in its file, its `prev`."""
 
     head: Head
     line: int
@@ -71,139 +71,149 @@ class _End:
 
 
 class _Verifier:
-    def __init__(self, store: Store, keyrings: Sequence[Keyring], known: Head | None, *, anchored: bool) -> None:
+    def __init__(self, store: Store, keyrings: Sequence[Keyring], redis_head: Head | None, *, anchored: bool) -> None:
         self.store = store
         self.keyrings = keyrings
-        self.known = known if known and known.seq else None
+        self.redis_head = redis_head if redis_head and redis_head.seq else None
         self.anchored = anchored
-        """Whether a chain begins with its first line: not so when days before are left out."""
+        """Whether every chain has to begin with its first line: not if earlier days are left out."""
         self.ends: dict[str, _End] = {}
+        """End of each chain by its name."""
         self.replaced: set[str] = set()
-        self.known_seen = False
+        """Chains that a later one replaced."""
+        self.redis_head_seen = False
         self.records = self.files = self.heads = self.unsealed_records = 0
 
-    async def day(self, found: _Day) -> None:
-        """Read all files of a day. Raises _Found."""
-        if found.strangers:
-            raise _Found("inserted", found.strangers[0], None, None, "no blob of the audit log has such a name")
-        before, of_day = self.records, {}
-        for name in sorted(found.files, key=lambda one: (one.chain, one.part)):
+    async def day(self, day: _Day) -> None:
+        """Verify all files of a day. Raises _FaultFound."""
+        if day.foreign:
+            raise _FaultFound("inserted", day.foreign[0], None, None, "not the name of an audit blob")
+        records_before, ends = self.records, {}
+        for name in sorted(day.files, key=_chain_and_part):
             await self._file(name)
-            of_day[name.chain] = self.ends[name.chain]
-        if not found.sealed:
-            self.unsealed_records += self.records - before
+            ends[name.chain] = self.ends[name.chain]
+        if not day.sealed:
+            self.unsealed_records += self.records - records_before
             return
-        await self._sealed(found.day, of_day)
+        await self._sealed(day.day, ends)
 
     async def _file(self, name: BlobName) -> None:
-        blob, end = str(name), self.ends.get(name.chain)
-        if end and not end.head.next:
-            detail = f"it ends without the line that closes it; the chain goes on in {blob}"
-            raise _Found("truncated", end.head.blob, end.line + 1, end.head.seq + 1, detail)
-        if end and end.head.next != blob:
-            raise _Found("missing", end.head.next, None, end.head.seq + 1, f"the chain goes on in {blob}")
-        start = chain.opened(end.head) if end else Head(name.chain, blob)
-        here = _End(start, 0, "")
+        """Verify a file from its first line, which has to follow the end of the chain's previous file."""
+        blob, previous = str(name), self.ends.get(name.chain)
+        if previous and not previous.head.next:
+            detail = f"the line that closes the file is missing; the chain continues in {blob}"
+            raise _FaultFound("truncated", previous.head.blob, previous.line + 1, previous.head.seq + 1, detail)
+        if previous and previous.head.next != blob:
+            detail = f"the chain continues in {blob}"
+            raise _FaultFound("missing", previous.head.next, None, previous.head.seq + 1, detail)
+        start = chain.opened(previous.head) if previous else Head(name.chain, blob)
+        end = _End(start, 0, "")
         lines = self.store.lines(blob)
         async for raw in lines:
-            number = here.line + 1
-            found = self._parse(raw, blob, number, here.head.seq + 1)
-            if number == 1 and end is None and not self.anchored:
-                here = _End(Head(name.chain, blob, found.seq - 1, found.prev), 0, "")
-            await self._follows(found, here, end, lines)
-            position = here.head.position + len(raw)
-            here = _End(chain.head_of(found, blob, position, len(raw)), number, found.prev)
-            self._note(found, blob, number)
-        if here.line == 0:
-            raise _Found("truncated", blob, 1, start.seq + 1, "the file is empty")
-        self.ends[name.chain] = here
+            number = end.line + 1
+            line = self._parse(raw, blob, number, end.head.seq + 1)
+            if number == 1 and previous is None and not self.anchored:
+                end = _End(Head(name.chain, blob, line.seq - 1, line.prev), 0, "")
+            await self._check_follows(line, end, previous, lines)
+            position = end.head.position + len(raw)
+            end = _End(chain.head_of(line, blob, position, len(raw)), number, line.prev)
+            self._note(line, blob, number)
+        if end.line == 0:
+            raise _FaultFound("truncated", blob, 1, start.seq + 1, "the file is empty")
+        self.ends[name.chain] = end
         self.files += 1
 
-    def _parse(self, raw: bytes, blob: str, number: int, expected: int) -> Line:
+    def _parse(self, raw: bytes, blob: str, number: int, expected_seq: int) -> Line:
         try:
             return chain.authentic(raw, self.keyrings)
         except BadLine as fault:
             cut = not raw.endswith(b"\n") and len(raw) < chain.MAX_LINE_BYTES
-            raise _Found("truncated" if cut else fault.kind, blob, number, expected, str(fault)) from None
+            raise _FaultFound("truncated" if cut else fault.kind, blob, number, expected_seq, str(fault)) from None
 
-    async def _follows(self, found: Line, here: _End, before: _End | None, lines: AsyncIterator[bytes]) -> None:
-        """Raises _Found unless `found` belongs right behind `here`, which `before` precedes in another file."""
-        head, number = here.head, here.line + 1
-        blob, expected = head.blob, head.seq + 1
-        if found.chain != head.chain:
-            raise _Found("inserted", blob, number, found.seq, "a line of another chain")
-        if here.line and head.next:
-            raise _Found("inserted", blob, number, found.seq, "a line behind the one that closed the file")
-        if found.seq > expected:
-            if await _comes_later(lines, expected):
-                raise _Found("reordered", blob, number, found.seq, f"line with seq {expected} comes later")
-            raise _Found("missing", blob, number, expected, f"the next line has seq {found.seq}")
-        if found.seq < expected:
-            earlier = found.seq == head.seq and found.prev == here.prev and await _leads_on(lines, found.hash)
-            raise _Found("inserted", blob, number - 1 if earlier else number, found.seq, "this seq is there twice")
-        if found.prev != head.hash:
+    async def _check_follows(self, line: Line, end: _End, previous: _End | None, lines: AsyncIterator[bytes]) -> None:
+        """Raises _FaultFound unless `line` is the next one after `end`. `previous` is the end of the chain's previous
+        file; `lines` yields the lines after `line`."""
+        head, number = end.head, end.line + 1
+        blob, expected_seq = head.blob, head.seq + 1
+        if line.chain != head.chain:
+            raise _FaultFound("inserted", blob, number, line.seq, "a line of another chain")
+        if end.line and head.next:
+            raise _FaultFound("inserted", blob, number, line.seq, "a line after the one that closed the file")
+        if line.seq > expected_seq:
+            if await _has_seq(lines, expected_seq):
+                raise _FaultFound("reordered", blob, number, line.seq, f"the line with seq {expected_seq} comes later")
+            raise _FaultFound("missing", blob, number, expected_seq, f"the next line has seq {line.seq}")
+        if line.seq < expected_seq:
+            original = line.seq == head.seq and line.prev == end.prev and await _next_names(lines, line.hash)
+            raise _FaultFound("inserted", blob, number - 1 if original else number, line.seq, "duplicate seq")
+        if line.prev != head.hash:
             if head.seq == 0:
-                raise _Found("altered", blob, number, found.seq, "the first line of a chain names one before it")
+                raise _FaultFound("altered", blob, number, line.seq, "the first line of a chain names a previous one")
             detail = "its hash is not the one that the next line names"
-            place = (blob, here.line) if here.line else (before.head.blob, before.line) if before else (blob, number)
-            raise _Found("altered", *place, head.seq, detail)
+            place = (blob, end.line) if end.line else (blob, number)
+            if previous and not end.line:
+                place = (previous.head.blob, previous.line)
+            raise _FaultFound("altered", *place, head.seq, detail)
 
-    def _note(self, found: Line, blob: str, number: int) -> None:
+    def _note(self, line: Line, blob: str, number: int) -> None:
+        """Count a line, and compare it with the head in Redis or with the chain that it replaces."""
         self.records += 1
-        if former := chain.broken_head(found.record):
-            self._replaced(former)
-        if self.known and (found.chain, found.seq) == (self.known.chain, self.known.seq):
-            if found.hash != self.known.hash:
-                raise _Found("altered", blob, number, found.seq, "Redis knows another hash of this line")
-            self.known_seen = True
+        if replaced_head := chain.broken_head(line.record):
+            self._check_replaced(replaced_head)
+        if self.redis_head and (line.chain, line.seq) == (self.redis_head.chain, self.redis_head.seq):
+            if line.hash != self.redis_head.hash:
+                raise _FaultFound("altered", blob, number, line.seq, "Redis has another hash of this line")
+            self.redis_head_seen = True
 
-    def _replaced(self, former: Head) -> None:
-        """Compare a chain that another took the place of with what the exporter last knew of it."""
-        self.replaced.add(former.chain)
-        end = self.ends.get(former.chain)
-        if former.seq == 0 or (end is None and not self.anchored):
+    def _check_replaced(self, replaced_head: Head) -> None:
+        """Compare a chain that was replaced with its last trusted head, which its replacement recorded."""
+        self.replaced.add(replaced_head.chain)
+        end = self.ends.get(replaced_head.chain)
+        if replaced_head.seq == 0 or (end is None and not self.anchored):
             return
-        if end is None or end.head.seq < former.seq:
-            line = end.line + 1 if end and end.head.blob == former.blob else None
-            first = end.head.seq + 1 if end else 1
-            detail = f"the chain after it knows of lines to seq {former.seq}"
-            raise _Found("truncated" if line else "missing", former.blob, line, first, detail)
-        if end.head.seq == former.seq and end.head.hash != former.hash:
-            detail = "the chain after it knows another hash of this line"
-            raise _Found("altered", end.head.blob, end.line, former.seq, detail)
+        if end is None or end.head.seq < replaced_head.seq:
+            number = end.line + 1 if end and end.head.blob == replaced_head.blob else None
+            first_seq = end.head.seq + 1 if end else 1
+            detail = f"the chain that replaced it recorded lines up to seq {replaced_head.seq}"
+            raise _FaultFound("truncated" if number else "missing", replaced_head.blob, number, first_seq, detail)
+        if end.head.seq == replaced_head.seq and end.head.hash != replaced_head.hash:
+            detail = "the chain that replaced it recorded another hash of this line"
+            raise _FaultFound("altered", end.head.blob, end.line, replaced_head.seq, detail)
 
     async def _sealed(self, day: str, ends: dict[str, _End]) -> None:
-        """Compare what was read of a day with its heads.json."""
+        """Compare the ends of the chains of a day with its heads.json."""
         name = chain.heads_name(day)
         raw = await self.store.read(name, 0, _MAX_HEADS_BYTES)
         try:
             heads = {head.chain: head for head in chain.check_heads(raw, day, self.keyrings)}
         except ValueError as fault:
-            raise _Found("heads altered", name, None, None, str(fault)) from None
+            raise _FaultFound("heads altered", name, None, None, str(fault)) from None
         for head in heads.values():
             end = ends.get(head.chain)
             if end is None:
-                former = self.ends.get(head.chain)
-                raise _Found("missing", head.blob, None, former.head.seq + 1 if former else 1, f"{name} names it")
-            _compare(head, end, name)
+                earlier = self.ends.get(head.chain)
+                seq = earlier.head.seq + 1 if earlier else 1
+                raise _FaultFound("missing", head.blob, None, seq, f"{name} names it")
+            _check_end(head, end, name)
             self.heads += 1
-        for unknown in ends.keys() - heads.keys():
-            raise _Found("inserted", ends[unknown].head.blob, None, None, f"{name} does not name it")
+        for unnamed in ends.keys() - heads.keys():
+            raise _FaultFound("inserted", ends[unnamed].head.blob, None, None, f"{name} does not name it")
 
     def finish(self, unsealed: _Day | None) -> None:
-        """Compare the end of the log with what Redis knows. Raises _Found."""
-        if self.known is None:
+        """Compare the end of the log with the head in Redis. Raises _FaultFound."""
+        head = self.redis_head
+        if head is None:
             return
-        if not self.known_seen:
-            end = self.ends.get(self.known.chain)
-            if end is None or end.head.blob != self.known.blob:
-                seq = end.head.seq + 1 if end else 1
-                raise _Found("missing", self.known.blob, None, seq, f"Redis knows of line {self.known.seq} there")
-            detail = f"Redis knows of lines to seq {self.known.seq}"
-            raise _Found("truncated", end.head.blob, end.line + 1, end.head.seq + 1, detail)
+        if not self.redis_head_seen:
+            end = self.ends.get(head.chain)
+            seq = end.head.seq + 1 if end else 1
+            detail = f"Redis recorded lines up to seq {head.seq}"
+            if end is None or end.head.blob != head.blob:
+                raise _FaultFound("missing", head.blob, None, seq, detail)
+            raise _FaultFound("truncated", end.head.blob, end.line + 1, seq, detail)
         for name in unsealed.files if unsealed else []:
-            if name.chain != self.known.chain and name.chain not in self.replaced:
-                raise _Found("inserted", str(name), None, None, "no chain that Redis or another chain knows of")
+            if name.chain != head.chain and name.chain not in self.replaced:
+                raise _FaultFound("inserted", str(name), None, None, "neither Redis nor another chain names this chain")
 
 
 async def verify(
@@ -214,26 +224,25 @@ async def verify(
     since: date | None = None,
     until: date | None = None,
 ) -> Verification:
-    """Read the log, of the days `since` to `until` only where given, and tell how much of it was verified or what is
-    the first thing wrong.
+    """Verify the log, or only the days `since` to `until` (inclusive); stops at the first fault.
 
-    `keyrings` are those whose signatures count. `head` is what Redis knows of the end (AuditState.head):
-    with it a cut in the day that is not sealed yet is found too. Raises what the store raises when storage is away.
+    `keyrings` are the keys whose signatures are accepted. `head` is the end that Redis recorded (AuditState.head);
+    with it a truncation of the unsealed day is detected too. Raises what the store raises when storage is away.
     """
     if head and ((until and str(until) < head.day) or (since and head.day < str(since))):
         head = None
     verifier = _Verifier(store, keyrings, head, anchored=since is None)
     fault, unsealed = None, None
     try:
-        async for found in _days(store, since, until):
+        async for day in _days(store, since, until):
             if unsealed:
                 name = chain.heads_name(unsealed.day)
-                raise _Found("heads missing", name, None, None, f"there are files of {found.day}")
-            await verifier.day(found)
-            unsealed = None if found.sealed else found
+                raise _FaultFound("heads missing", name, None, None, f"there are files of {day.day}")
+            await verifier.day(day)
+            unsealed = None if day.sealed else day
         verifier.finish(unsealed)
-    except _Found as found_fault:
-        fault = found_fault.fault
+    except _FaultFound as first:
+        fault = first.fault
     return Verification(
         verifier.records, len(verifier.ends), verifier.files, verifier.heads, verifier.unsealed_records, fault
     )
@@ -242,14 +251,14 @@ async def verify(
 async def records(
     store: Store, since: date, until: date | None = None, *, user_id: str | None = None
 ) -> AsyncIterator[dict[str, Any]]:
-    """The lines whose `time` is on the days `since` to `until` (UTC; one day by default), in the order of the log; of
-    one user's sessions only where `user_id` is given (as it is recorded: the pseudonym where users are pseudonymised).
+    """The lines whose `time` is on the days `since` to `until` (UTC, inclusive; by default one day), in log order.
 
-    Lines that cannot be read are left out, with a warning: it takes `verify` to trust what is returned.
+    `user_id` selects the records of one user, in the form in which they name the user (id or pseudonym). Lines that
+    cannot be read are skipped with a warning. Nothing is verified: see `verify`. Raises what the store raises.
     """
     until = until or since
-    async for found in _days(store, since, until + timedelta(days=1)):  # a file ends a moment after its day does
-        for name in sorted(found.files, key=lambda one: (one.chain, one.part)):
+    async for day in _days(store, since, until + timedelta(days=1)):  # late records are in the file of the next day
+        for name in sorted(day.files, key=_chain_and_part):
             unreadable = 0
             async for raw in store.lines(str(name)):
                 try:
@@ -260,32 +269,36 @@ async def records(
                 if _on_day(record, since, until) and (user_id is None or user_id in _users(record)):
                     yield record
             if unreadable:
-                telemetry.logger.warning("%s has lines that cannot be read: %d", name, unreadable)
+                telemetry.logger.warning("%s: %d lines cannot be read", name, unreadable)
 
 
 async def _days(store: Store, since: date | None, until: date | None) -> AsyncIterator[_Day]:
-    """The days that have blobs, in order."""
+    """The days that have blobs, in order; a blob without bytes does not count: it was created a moment ago."""
     day: _Day | None = None
     async for name, size in store.names(chain.ROOT):
-        of_day = "-".join(name.split("/")[1:4])
-        if (since and of_day < str(since)) or (until and of_day > str(until)):
+        blob_day = "-".join(name.split("/")[1:4])
+        if (since and blob_day < str(since)) or (until and blob_day > str(until)):
             continue
-        if day is None or day.day != of_day:
+        if day is None or day.day != blob_day:
             if day:
                 yield day
-            day = _Day(of_day, [], False, [])
+            day = _Day(blob_day, [], False, [])
         try:
-            if name == chain.heads_name(of_day):
+            if name == chain.heads_name(blob_day):
                 day.sealed = True
-            elif size:  # an empty one was created a moment ago
+            elif size:
                 day.files.append(BlobName.parse(name))
         except ValueError:
-            day.strangers.append(name)
-    if day and (day.files or day.sealed or day.strangers):
+            day.foreign.append(name)
+    if day and (day.files or day.sealed or day.foreign):
         yield day
 
 
-async def _comes_later(lines: AsyncIterator[bytes], seq: int) -> bool:
+def _chain_and_part(name: BlobName) -> tuple[str, int]:
+    return name.chain, name.part
+
+
+async def _has_seq(lines: AsyncIterator[bytes], seq: int) -> bool:
     async for raw in lines:
         try:
             if chain.parse(raw).seq == seq:
@@ -295,23 +308,24 @@ async def _comes_later(lines: AsyncIterator[bytes], seq: int) -> bool:
     return False
 
 
-async def _leads_on(lines: AsyncIterator[bytes], hash_: str) -> bool:
-    """Whether the next line names this hash as the one before."""
+async def _next_names(lines: AsyncIterator[bytes], hash_: str) -> bool:
+    """Whether the next line names `hash_` as its `prev`."""
     try:
         return chain.parse(await anext(lines, b"")).prev == hash_
     except BadLine:
         return False
 
 
-def _compare(head: Head, end: _End, name: str) -> None:
-    """Raises _Found unless the chain's part of a day ends as heads.json says."""
-    found = end.head
-    if found.seq < head.seq:
-        raise _Found("truncated", found.blob, end.line + 1, found.seq + 1, f"{name} knows of lines to seq {head.seq}")
-    if found.seq > head.seq:
-        raise _Found("inserted", found.blob, None, head.seq + 1, f"{name} knows of lines to seq {head.seq}")
-    if (found.hash, found.blob, found.position) != (head.hash, head.blob, head.position):
-        raise _Found("altered", found.blob, end.line, found.seq, f"it does not end as {name} says")
+def _check_end(head: Head, end: _End, name: str) -> None:
+    """Raises _FaultFound unless the chain ends its day with `head`, as heads.json (`name`) says."""
+    last = end.head
+    detail = f"{name} names seq {head.seq} as the last"
+    if last.seq < head.seq:
+        raise _FaultFound("truncated", last.blob, end.line + 1, last.seq + 1, detail)
+    if last.seq > head.seq:
+        raise _FaultFound("inserted", last.blob, None, head.seq + 1, detail)
+    if (last.hash, last.blob, last.position) != (head.hash, head.blob, head.position):
+        raise _FaultFound("altered", last.blob, end.line, last.seq, f"differs from the head in {name}")
 
 
 def _on_day(record: dict[str, Any], since: date, until: date) -> bool:

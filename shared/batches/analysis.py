@@ -1,12 +1,12 @@
 """The analysis of batches: statistics per metric, and anomalies. Pure.
 
-`analyse` takes one batch; `analyse_many` a group, which NumPy sorts and sums at once. Both give the same anomalies and
-percentiles; means and standard deviations agree within a relative tolerance of 1e-12 of the largest value, since the
-two add in different orders.
+`analyse` takes one batch, `analyse_many` a group, which NumPy sorts and sums at once. Both return the same anomalies
+and percentiles; means and standard deviations agree within a relative tolerance of 1e-12 of the largest value, since
+the two add in different orders.
 
 Anomaly score: the modified z-score M = 0.6745 (x - median) / MAD of Iglewicz and Hoaglin, "How to Detect and Handle
-Outliers" (ASQC 1993), who recommend |M| > 3.5. Where more than half of the values are equal the MAD is 0; then, as
-they advise, the mean absolute deviation takes its place: M = (x - median) / (1.253314 MeanAD).
+Outliers" (ASQC 1993), who recommend |M| > 3.5. If more than half of the values are equal, the MAD is 0; then, as they
+advise, the mean absolute deviation replaces it: M = (x - median) / (1.253314 MeanAD).
 """
 
 import math
@@ -24,23 +24,23 @@ from shared.reading.readings import Readings, Series, Timestamp
 from shared.runtime import lazy_numpy
 
 MIN_SAMPLES_OF_A_BATCH = 10
-"""Below this a batch says too little about its own spread to be scored against itself: of five normal values, one in
-several batches would count as an anomaly."""
+"""Fewer values estimate the spread too poorly to score a batch against itself: in batches of five normal values, every
+few batches would report an anomaly."""
 MAX_ANOMALIES = 1000
-"""Anomalies listed in a result, the highest scores first; the rest is counted."""
+"""Anomalies listed in a result, the highest scores first; the rest are counted."""
 MAX_SCORE = 1e6
-"""Scores end here, so that a baseline that hardly ever changed gives a large number, not infinity."""
+"""Scores are clamped to this: against a baseline that hardly ever changed, a score is large, not infinite."""
 _MAD_SCALE = 0.6745
 _MEAN_AD_SCALE = 1.253314
 _HUGE = 1e150
 """Squares of larger values may overflow."""
 _PERCENTILES = (0.50, 0.95, 0.99)
-_MANY = 96
-"""Metrics of alike batches from which on NumPy is quicker."""
+_MIN_NUMPY_ROWS = 96
+"""Rows (batches times metrics) from which on NumPy is quicker than Python."""
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """What a reading was scored against: the rolling model, or its own batch."""
+    """What a reading was scored against. `source` is `model` (the rolling baseline) or `batch` (its own batch)."""
 
     source: str
     median: float
@@ -49,7 +49,7 @@ class Reference(msgspec.Struct, frozen=True):
 
 
 class Anomaly(msgspec.Struct, frozen=True, rename="camel"):
-    """As a result lists it."""
+    """A reading past the threshold, as a result lists it."""
 
     metric: str
     sensor_id: str | None
@@ -60,7 +60,7 @@ class Anomaly(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Statistics(msgspec.Struct, frozen=True):
-    """Of one metric's readings: `std` is that of the population, percentiles are linear between ranks."""
+    """Statistics of one metric: `std` is that of the population, percentiles are linear between ranks."""
 
     count: int
     mean: float
@@ -73,6 +73,8 @@ class Statistics(msgspec.Struct, frozen=True):
 
 
 class Analysis(msgspec.Struct, frozen=True):
+    """The analysis of one batch. `baseline_samples` counts the model's samples of the batch's metrics."""
+
     metrics: Mapping[str, Statistics]
     anomalies: Sequence[Anomaly]
     anomalies_omitted: int
@@ -80,7 +82,7 @@ class Analysis(msgspec.Struct, frozen=True):
 
 
 class References:
-    """What readings are held against."""
+    """The references that the model has for metrics."""
 
     def __init__(self, baseline: Baseline, threshold: float, min_samples: int) -> None:
         self.threshold = threshold
@@ -88,21 +90,21 @@ class References:
         self._min_samples = min_samples
 
     def of(self, metric: str) -> Reference | None:
-        """The model's reference for a metric; None where its own batch has to do."""
-        known = self._baseline.centre(metric)
-        if known is None or known.samples < self._min_samples:
+        """The model's reference for a metric; None if the model has too few samples of it."""
+        centre = self._baseline.centre(metric)
+        if centre is None or centre.samples < self._min_samples:
             return None
-        return Reference("model", known.median, known.mad, known.samples)
+        return Reference("model", centre.median, centre.mad, centre.samples)
 
     def samples(self, metrics: Iterable[str]) -> int:
-        """How many the model has of these."""
-        return sum([known.samples for metric in metrics if (known := self._baseline.centre(metric)) is not None])
+        """The number of samples that the model has of these metrics."""
+        return sum([centre.samples for metric in metrics if (centre := self._baseline.centre(metric)) is not None])
 
 
 def analyse(readings: Readings, baseline: Baseline, *, threshold: float, min_samples: int) -> Analysis:
-    """Analyse a batch: each metric is scored against its baseline once that holds `min_samples`, else against itself.
+    """Analyse a batch: each metric is scored against its baseline if that has `min_samples`, else against the batch.
 
-    `threshold` is the modified z-score past which a reading is an anomaly.
+    `threshold` is the modified z-score above which a reading is an anomaly.
     """
     return _analyse(readings, References(baseline, threshold, min_samples))
 
@@ -110,14 +112,14 @@ def analyse(readings: Readings, baseline: Baseline, *, threshold: float, min_sam
 def analyse_many(
     group: Sequence[Readings], baseline: Baseline, *, threshold: float, min_samples: int
 ) -> list[Analysis]:
-    """The same for each batch of a group: one `Analysis` each, in order."""
+    """Analyse each batch of a group: one `Analysis` per batch, in order."""
     references = References(baseline, threshold, min_samples)
-    alike: defaultdict[tuple[object, ...], list[Readings]] = defaultdict(list)
+    by_shape: defaultdict[tuple[object, ...], list[Readings]] = defaultdict(list)
     shapes = [(*readings.series, *{len(series.values) for series in readings.series.values()}) for readings in group]
     for shape, readings in zip(shapes, group, strict=True):
-        alike[shape].append(readings)
-    found = {shape: iter(_analyse_alike(some, references)) for shape, some in alike.items()}
-    return [next(found[shape]) for shape in shapes]
+        by_shape[shape].append(readings)
+    analyses = {shape: iter(_analyse_same_shape(batches, references)) for shape, batches in by_shape.items()}
+    return [next(analyses[shape]) for shape in shapes]
 
 
 def _analyse(readings: Readings, references: References) -> Analysis:
@@ -131,21 +133,22 @@ def _analyse(readings: Readings, references: References) -> Analysis:
 
 
 def _analysis(metrics: Mapping[str, Statistics], anomalies: list[Anomaly], samples: int) -> Analysis:
-    anomalies.sort(key=lambda one: -abs(one.score))
+    anomalies.sort(key=lambda anomaly: -abs(anomaly.score))
     return Analysis(metrics, anomalies[:MAX_ANOMALIES], max(0, len(anomalies) - MAX_ANOMALIES), samples)
 
 
-def _analyse_alike(group: Sequence[Readings], references: References) -> Iterable[Analysis]:
-    """Batches with the same metrics and equal numbers of readings are one table: batch x metric x value."""
+def _analyse_same_shape(group: Sequence[Readings], references: References) -> Iterable[Analysis]:
+    """Analyse batches with the same metrics. If each metric has the same number of readings, they form one array:
+    batch x metric x value."""
     np = lazy_numpy.loaded()
     names = list(group[0].series)
     count = len(group[0].series[names[0]].values)
     rows = [series.values for readings in group for series in readings.series.values()]
-    if np is None or len(rows) < _MANY or any(len(row) != count for row in rows):
+    if np is None or len(rows) < _MIN_NUMPY_ROWS or any(len(row) != count for row in rows):
         return [_analyse(readings, references) for readings in group]
     table = np.frombuffer(joined(rows)).reshape(len(group), len(names), count)
     table.sort()
-    ordered = np.moveaxis(table, -1, 0)  # all minima, then all second smallest values, ...
+    ordered = np.moveaxis(table, -1, 0)  # first all minima, then all second smallest values, ...
     low, high = ordered[0], ordered[-1]
     if max(-low.min(), high.max()) > _HUGE:
         return [_analyse(readings, references) for readings in group]
@@ -167,19 +170,19 @@ def _analyse_alike(group: Sequence[Readings], references: References) -> Iterabl
 
 
 def _far(np: Any, ordered: Any, medians: Any, references: Sequence[Reference | None], threshold: float) -> Any:
-    """Which metrics of which batches have values further off than `threshold`, or have to be looked at more closely."""
-    modelled = [one is not None for one in references]
+    """Batch x metric: whether any value may be an anomaly, so that its values must be scored one by one."""
+    modelled = [reference is not None for reference in references]
     mads = 0.0 if all(modelled) else _own_mads(np, ordered, medians)
     if any(modelled):
-        medians = np.where(modelled, [one.median if one else 0.0 for one in references], medians)
-        mads = np.where(modelled, [one.mad if one else 0.0 for one in references], mads)
-    with np.errstate(over="ignore"):  # infinite then, as Python has it
+        medians = np.where(modelled, [reference.median if reference else 0.0 for reference in references], medians)
+        mads = np.where(modelled, [reference.mad if reference else 0.0 for reference in references], mads)
+    with np.errstate(over="ignore"):  # an overflow is infinite, as in Python
         return np.maximum(ordered[-1] - medians, medians - ordered[0]) > threshold * mads / _MAD_SCALE
 
 
 def _own_mads(np: Any, ordered: Any, medians: Any) -> Any:
-    """Infinite where a batch is too small to be scored against itself. 0 where that takes a closer look, or nothing
-    differs."""
+    """The MADs of the batches' own values, batch x metric. Infinite if a batch is too small to be scored against
+    itself; 0 if more than half of the values are equal, which `_anomalies` then handles."""
     if len(ordered) < MIN_SAMPLES_OF_A_BATCH:
         return np.inf
     deviations = np.abs(np.moveaxis(ordered, 0, -1) - medians[..., None])
@@ -200,12 +203,12 @@ def _statistics(ordered: Sequence[float]) -> Statistics:
 
 def _mean_and_std(values: Sequence[float]) -> tuple[float, float]:
     count = len(values)
-    mean = sum(values) / count  # Python's `sum` of floats carries the rounding errors along
+    mean = sum(values) / count  # Python's `sum` of floats compensates rounding errors (Neumaier)
     return mean, math.sqrt(sum([(value - mean) * (value - mean) for value in values]) / count)
 
 
 def _quantile(ordered: Any, quantile: float) -> Any:
-    """Of ascending numbers; or of ascending arrays, place by place."""
+    """The quantile of ascending numbers, or of ascending arrays element by element; linear between ranks."""
     rank = quantile * (len(ordered) - 1)
     below = int(rank)
     weight = rank - below
@@ -215,18 +218,18 @@ def _quantile(ordered: Any, quantile: float) -> Any:
 
 
 def _own_reference(ordered: Sequence[float]) -> Reference | None:
-    """The batch as its own reference; None when it is too small or all its values are equal."""
+    """The batch as its own reference; None if it is too small or all its values are equal."""
     if len(ordered) < MIN_SAMPLES_OF_A_BATCH or ordered[0] == ordered[-1]:
         return None
     median = _quantile(ordered, 0.5)
-    # They fall, then rise: two runs, which sorting only merges.
+    # Deviations fall, then rise: two runs, which Timsort merges in linear time.
     deviations = sorted([abs(value - median) for value in ordered])
     if deviations[-1] == math.inf:  # the difference of two doubles may overflow
-        deviations = [min(one, sys.float_info.max) for one in deviations]
+        deviations = [min(deviation, sys.float_info.max) for deviation in deviations]
     mad = _quantile(deviations, 0.5)
     if mad == 0:
-        mean_ad = math.fsum(one / len(deviations) for one in deviations)
-        mad = mean_ad * _MEAN_AD_SCALE * _MAD_SCALE  # so that M comes out as (x - median) / (1.253314 MeanAD)
+        mean_ad = math.fsum(deviation / len(deviations) for deviation in deviations)
+        mad = mean_ad * _MEAN_AD_SCALE * _MAD_SCALE  # makes M = (x - median) / (1.253314 MeanAD)
     return Reference("batch", median, mad, len(ordered))
 
 
@@ -236,7 +239,7 @@ def _anomalies(metric: str, series: Series, ordered: Sequence[float], references
         return []
     median, mad = reference.median, reference.mad
     limit = references.threshold * mad / _MAD_SCALE
-    # Nearly every batch has none: then its two ends show it.
+    # Nearly every batch has no anomaly: minimum and maximum suffice to tell.
     if max(ordered[-1] - median, median - ordered[0]) <= limit:
         return []
     return [

@@ -1,21 +1,25 @@
-"""The rolling baseline that readings are scored against: the model in Redis, read and folded. Pure.
+"""The rolling baseline that readings are scored against: decoding and folding the model in Redis. Pure.
 
 The model is the hash `fastapi:cache:model:anomaly-detector`:
 
-    version                  batches merged into it since it began
+    version                  number of batches added since the model was created
     {generation}:{metric}    the sketch of a metric (shared/batches/sketch.py), msgpack: [shift, bucket, count, ...]
-    +{generation}:{version}  what one batch adds, not yet folded in, msgpack: per metric its values, or their sketch:
+    +{generation}:{version}  the delta of one commit, not folded yet, msgpack: per metric its values, or their sketch:
                              [{metric: [value, ...]}, {metric: [shift, bucket, count, ...]}]
 
-Up to MAX_BUCKETS values of a metric are added as they are, at 9 bytes each: it is cheaper to sketch those of all
-batches at once, which is done by whoever reads the model.
+A commit adds a `+` field, which costs Redis little. A reader merges all fields into one baseline; its next commit
+replaces the fields that it merged by the merged sketches (a fold):
 
-A commit only adds its own `+` field, which costs Redis next to nothing; whoever reads the model merges them, and a
-later commit of that worker stores what it merged in their place. Since sketches merge to the same whatever the order,
-neither the order of batches nor who folds when changes the baseline.
+    workers A and B commit    fields +0:7 and +0:8
+    worker A reads            merges 0:temp, +0:7 and +0:8
+    worker A commits          field +0:9; fold: delete +0:7 and +0:8, store the merged 0:temp
 
-The window rolls in generations of half the model's TTL by Redis' clock: the current and the one before count, so the
-baseline looks back between 30 and 60 minutes.
+Merging is independent of order, so neither the order of batches nor the time and author of a fold changes the
+baseline. A delta holds up to MAX_BUCKETS values of a metric unsketched, at 9 bytes each: sketching the values of many
+batches at once, when the model is read, is cheaper.
+
+The window rolls in generations of half the model's TTL by Redis' clock. The current generation and the one before it
+count, so the baseline covers the last 30 to 60 minutes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,22 +33,22 @@ from shared.namespaces import MODEL_CACHE_TTL_S
 
 GENERATION_S = MODEL_CACHE_TTL_S // 2
 MAX_METRICS = 1000
-"""Metrics that the model keeps per generation; a metric past that is scored against its own batches."""
+"""Maximum number of metrics per generation of the model; further metrics are scored against their own batches."""
 FOLD_FROM = 32
-"""Unfolded batches from which folding is worth a write."""
+"""Unfolded deltas from which on a fold is worth a write."""
 
 _flat = msgspec.msgpack.Decoder(list[int])
 _delta = msgspec.msgpack.Decoder(tuple[dict[str, list[float]], dict[str, list[int]]])
 
-type _Gathered = dict[str, tuple[list[float], list[Sketch]]]
-"""Per metric, values and sketches of a generation."""
+type _Parts = dict[str, tuple[list[float], list[Sketch]]]
+"""Values and sketches of a generation, by metric."""
 
 
 @dataclass(frozen=True)
 class Fold:
-    """A change of the model that changes no baseline: these fields go, those take their place.
+    """A change of the model that leaves the baseline as it is: delete `merged` and `outdated`, store `sketches`.
 
-    It holds as long as every field of `merged` is still there: then nobody else has folded since the model was read.
+    It is valid while every field of `merged` exists: then nobody else has folded since the model was read.
     """
 
     merged: tuple[bytes, ...] = ()
@@ -52,7 +56,7 @@ class Fold:
     sketches: Mapping[bytes, bytes] = field(default_factory=dict)
 
     def flat(self) -> list[bytes | int]:
-        """As lua/commit_batches.lua takes it."""
+        """The arguments of commit_batches.lua."""
         stored = (part for pair in self.sketches.items() for part in pair)
         return [len(self.merged), len(self.outdated), *self.merged, *self.outdated, *stored]
 
@@ -62,7 +66,7 @@ NO_FOLD = Fold()
 
 @dataclass(frozen=True)
 class Baseline:
-    """The model as it was read."""
+    """The model as it was read: a sketch per metric, and the fold that is due."""
 
     version: int = 0
     sketches: Mapping[str, Sketch] = field(default_factory=dict)
@@ -72,30 +76,30 @@ class Baseline:
     def centre(self, metric: str) -> Centre | None:
         """Centre of a metric, computed once; None for a metric without samples."""
         if metric not in self._centres:
-            found = self.sketches.get(metric)
-            if found is None or not found.samples:
+            metric_sketch = self.sketches.get(metric)
+            if metric_sketch is None or not metric_sketch.samples:
                 return None
-            self._centres[metric] = centre(found)
+            self._centres[metric] = centre(metric_sketch)
         return self._centres[metric]
 
 
 def encode_delta(values: Mapping[str, Sequence[float]]) -> bytes:
-    """What a batch adds to the model, its finite values per metric, as the value of its `+` field."""
-    few = {metric: list(some) for metric, some in values.items() if len(some) <= MAX_BUCKETS}
-    many = {metric: sketch(some).flat() for metric, some in values.items() if metric not in few}
-    return msgspec.msgpack.encode((few, many))
+    """The value of the `+` field for finite `values` per metric."""
+    plain = {metric: list(numbers) for metric, numbers in values.items() if len(numbers) <= MAX_BUCKETS}
+    sketched = {metric: sketch(numbers).flat() for metric, numbers in values.items() if metric not in plain}
+    return msgspec.msgpack.encode((plain, sketched))
 
 
 def decode_model(fields: Sequence[bytes], now_s: int) -> Baseline:
-    """The baseline in the model's hash, given flat as Redis returns it: field, value, field, value, ...
+    """The baseline in the model's hash, as Redis returns it: [field, value, field, value, ...].
 
-    Fields that this app did not write are passed over: the key is in FastAPI's namespace.
+    `now_s` is Redis' time. Skips fields that this app did not write: the key is in FastAPI's namespace.
     """
     current = now_s // GENERATION_S
     version = 0
     unfolded: list[bytes] = []
     outdated: list[bytes] = []
-    found: dict[int, _Gathered] = {current - 1: {}, current: {}}
+    parts: dict[int, _Parts] = {current - 1: {}, current: {}}
     for name, value in zip(fields[::2], fields[1::2], strict=True):
         head, _, metric = name.partition(b":")
         try:
@@ -104,44 +108,44 @@ def decode_model(fields: Sequence[bytes], now_s: int) -> Baseline:
             elif int(head) < current - 1:
                 outdated.append(name)
             elif head.startswith(b"+"):
-                _collect(found[int(head)], *_delta.decode(value))
+                _collect(parts[int(head)], *_delta.decode(value))
                 unfolded.append(name)
             else:
-                _collect(found[int(head)], {}, {metric.decode(): _flat.decode(value)})
+                _collect(parts[int(head)], {}, {metric.decode(): _flat.decode(value)})
         except (ValueError, KeyError, IndexError, msgspec.MsgspecError):
             continue
     merged = {
         generation: {metric: merge([sketch(values), *sketches]) for metric, (values, sketches) in metrics.items()}
-        for generation, metrics in found.items()
+        for generation, metrics in parts.items()
     }
     fold = _fold(merged, unfolded, outdated) if len(unfolded) >= FOLD_FROM or outdated else NO_FOLD
-    metrics = {metric for one in merged.values() for metric in one}
+    metrics = {metric for sketches in merged.values() for metric in sketches}
     return Baseline(
         version,
-        {metric: merge(one[metric] for one in merged.values() if metric in one) for metric in metrics},
+        {metric: merge(sketches[metric] for sketches in merged.values() if metric in sketches) for metric in metrics},
         fold,
     )
 
 
-def _collect(into: _Gathered, values: Mapping[str, list[float]], flat: Mapping[str, list[int]]) -> None:
-    sketches = {metric: Sketch.from_flat(numbers) for metric, numbers in flat.items()}  # all or nothing
+def _collect(into: _Parts, values: Mapping[str, list[float]], flat: Mapping[str, list[int]]) -> None:
+    sketches = {metric: Sketch.from_flat(numbers) for metric, numbers in flat.items()}  # raises before any is added
     for metric in chain(values, sketches):
         if metric not in into and len(into) < MAX_METRICS:
             into[metric] = ([], [])
-    for metric, some in values.items():
+    for metric, numbers in values.items():
         if metric in into:
-            into[metric][0].extend(some)
-    for metric, one in sketches.items():
+            into[metric][0].extend(numbers)
+    for metric, decoded in sketches.items():
         if metric in into:
-            into[metric][1].append(one)
+            into[metric][1].append(decoded)
 
 
 def _fold(merged: dict[int, dict[str, Sketch]], unfolded: list[bytes], outdated: list[bytes]) -> Fold:
-    if not unfolded:  # nothing would tell that another fold came first, whose sketches these would replace
+    if not unfolded:  # without a merged field, the script could not detect a fold by another worker in between
         return Fold(outdated=tuple(outdated))
     sketches = {
-        f"{generation}:{metric}".encode(): msgspec.msgpack.encode(one.flat())
+        f"{generation}:{metric}".encode(): msgspec.msgpack.encode(metric_sketch.flat())
         for generation, metrics in merged.items()
-        for metric, one in metrics.items()
+        for metric, metric_sketch in metrics.items()
     }
     return Fold(tuple(unfolded), tuple(outdated), sketches)

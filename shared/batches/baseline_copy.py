@@ -18,7 +18,7 @@ class BaselineCopy:
     value: Baseline = field(default_factory=Baseline)
     read_s: float | None = None
     being_read: bool = False
-    """Whether a call in progress reads the model along."""
+    """Whether a call in progress also reads the model."""
     _fold: Fold = NO_FOLD
     _renewing: asyncio.Task[Baseline] | None = None
 
@@ -42,7 +42,7 @@ class BaselineCopy:
             self.replace(decoding.result())
 
     def take_fold(self) -> Fold:
-        """The fold that the copy calls for, for a single commit to carry."""
+        """The fold that is due, returned once: a single commit carries it."""
         fold, self._fold = self._fold, NO_FOLD
         return fold
 

@@ -2,60 +2,64 @@
 --
 -- KEYS   per batch four keys: the batch, its result, its claim, its dead mark
 --        last: the model (a hash)
--- ARGV   1 owner: who claims
+-- ARGV   1 owner of the claims
 --        2 length of a lease in ms
 --        3 largest payload in bytes
---        4 bytes to read at the most in all; further batches are for another call
---        5 length in bytes of the result's head (see below)
+--        4 maximum number of bytes to read in this call; further batches need another call
+--        5 length in bytes of a result's head (see below)
 --        6 "1" to return the model as well
---        7 time to live of a claim in s
---        8 time to live of a dead mark in s
---        9 most elements of a list, or fields of a hash
---        10 "1" to pass over batches that have a result or a holder already, whatever their content: no reading then
--- Returns {time in s, model as {field, value, ...} or {}, one array per batch ...}, each of
+--        7 TTL of a claim in s
+--        8 TTL of a dead mark in s
+--        9 maximum number of elements of a list, or fields of a hash
+--        10 "1" to pass over batches with a result or a live claim without reading them
+-- Returns {time in s, model as {field, value, ...} or {}, one array per batch ...}; an array is one of
 --        {"gone"}                    no such key
---        {"done"}                    the result was made from this very content; should somebody be at work on other
---                                    content, written in between, that holder will look again when it is done
+--        {"done"}                    the result is for this content
 --        {"passed"}                  see ARGV 10
---        {"dead"}                    this content became a dead letter
---        {"held"}                    somebody holds a live lease on it; if on other content, that holder will look again
---                                    when it is done
---        {"foreign"}                 another application keeps something under the claim's key; it was left alone
+--        {"dead"}                    this content is a dead letter
+--        {"held"}                    another worker holds a live lease
+--        {"foreign"}                 another application uses the claim's key; it was not changed
 --        {"later"}                   ARGV 4 is used up
 --        {"type", name}              neither string, hash nor list
 --        {"large", bytes at least}   above ARGV 3; not read
 --        {"many", elements}          above ARGV 9; not read
---        {"error", text}             this one could not be claimed; the others were
+--        {"error", text}             claiming this batch failed; the others are not affected
 --        {"string", digest, attempt, token, ttl in ms, value}
 --        {"list",   digest, attempt, token, ttl in ms, element, ...}
 --        {"hash",   digest, attempt, token, ttl in ms, field, value, ...}   sorted by field
---      The last three are claims: token is the fencing token, attempt is one more than the claims on this content that
---      did not end (the worker died, or was slower than its lease).
--- digest is the SHA-1 of the content in hex; of a list or hash, of its parts each with its length in front, so that
--- equal content has an equal digest whatever its encoding in memory. It takes longer than all the rest, and Redis is
--- one for all: where there is neither result nor claim nor mark to compare with, a string's is "" and left to whoever
--- claims it.
+--      The last three are claims. token is the fencing token. attempt is 1 plus the number of earlier claims on this
+--      content that were not released (the worker died, or was slower than its lease).
+-- digest is the SHA-1 of the content in hex; for a list or hash, of its parts, each prefixed with its length, so that
+-- equal content has an equal digest whatever its encoding in memory. Hashing takes longer than the rest of the script
+-- and blocks Redis: a string with no result, claim or mark to compare with gets the digest "", and its holder computes
+-- it.
 --
--- A result begins with {"inputDigest":"<digest>" (ARGV 5 bytes), so the result is its own done-marker: whoever deletes
--- it gets it made anew. A claim is a hash: owner, token, attempt, content, lease_until_ms, again.
---   content  tells what was claimed from other content, for attempt: the digest, or where there was none, length, first
---            and last bytes. The same content is never taken for other; other content of the same length and edges is
---            taken for the same if it is the second to be claimed, and has one attempt less then. Each claim that takes
---            over another one has a digest, so that from there on the count is exact.
---   again    the digest of what others last found there while this claim was live. Its holder has to look again if that
---            is not what it worked on; content that was written back in the meantime (A, B, A) is no reason to.
+-- A result begins with {"inputDigest":"<digest>" (ARGV 5 bytes), so it also marks its content as done: a deleted result
+-- is computed again. A claim is a hash: owner, token, attempt, content, lease_until_ms, again.
+--   content  identifies the claimed content, to count attempts: its digest, or, without one, its length, first and last
+--            bytes. Equal content always has an equal `content`. Other content with the same length and edges counts as
+--            equal if it is the second to be claimed, and then has one attempt less. A claim that takes over another
+--            always has a digest, so the count is exact from there on.
+--   again    the digest of the content that another worker last read during this claim. If it differs from what the
+--            holder worked on, the holder looks at the batch again; content that was written back (A, B, A) does not
+--            differ.
 --
--- Invariant: at most one live lease per batch, by Redis' clock. Tokens of a batch only grow: they are Redis' time in
--- us, or one more than the last one where its clock went back. (Where both the claim and the clock were lost, the
--- owner still tells two holders apart.)
+--     worker 1   claims content A ............................. commits A, sees again = B -> looks again, claims B
+--     client                        writes B
+--     worker 2                                reads B -> "held", sets again = B
+--
+-- Invariant: at most one live lease per batch, by Redis' clock. Tokens of a batch only grow: each is Redis' time in us,
+-- or the last token plus 1 if the clock went back. (If both the claim and the clock were lost, the owner still
+-- distinguishes two holders.)
 
--- TIME comes before the writes: Redis 5 and 6 can be set to replicate scripts verbatim and would refuse that.
+-- TIME must precede all writes: Redis 5 and 6 can be configured to replicate scripts verbatim, and then refuse a write
+-- after it.
 if redis.replicate_commands then redis.replicate_commands() end
 
 local owner, lease_ms = ARGV[1], tonumber(ARGV[2])
 local max_bytes, bytes_left, head_bytes = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5])
 local max_parts, unclaimed_only = tonumber(ARGV[9]), ARGV[10] == '1'
-local PART_BYTES = 16 -- what an element costs beside its bytes, so that empty ones count too
+local PART_BYTES = 16 -- overhead of an element, so that empty elements count too
 local MAX_LEASE_MS = tonumber(ARGV[7]) * 1000 -- a lease that ends later was written before the clock was set back
 local EDGE_BYTES = 64
 local STEP = 1000
@@ -109,16 +113,16 @@ local function read_hash(key)
   return parts, bytes
 end
 
--- Kind and parts, or an answer that ends the matter as the third value.
+-- Kind and parts; or nil, nil and the final reply.
 local function read(key)
-  local length = redis.pcall('STRLEN', key) -- nearly always a string: one call tells all
+  local length = redis.pcall('STRLEN', key) -- nearly always a string, for which this one call suffices
   local kind = type(length) == 'number' and length > 0 and 'string' or redis.call('TYPE', key).ok
   local parts, bytes
   if kind == 'string' then
     bytes = length
     if bytes <= max_bytes then parts = {redis.call('GET', key)} end
   elseif kind == 'list' or kind == 'hash' then
-    local usage = redis.call('MEMORY', 'USAGE', key) -- an estimate by samples, before reading
+    local usage = redis.call('MEMORY', 'USAGE', key) -- an estimate from samples, without reading all of it
     if usage > 8 * max_bytes + 1e6 then return nil, nil, {'large', usage} end
     local count = redis.call(kind == 'list' and 'LLEN' or 'HLEN', key)
     if count > max_parts then return nil, nil, {'many', count} end
@@ -142,8 +146,8 @@ end
 
 local function claim(key, result, claim_key, mark_key)
   if bytes_left <= 0 then return {'later'} end
-  local there = redis.call('EXISTS', result, claim_key, mark_key)
-  local new = there == 0
+  local existing = redis.call('EXISTS', result, claim_key, mark_key)
+  local new = existing == 0
   local head, mark
   if not new then
     head = redis.pcall('GETRANGE', result, 0, head_bytes - 1)
@@ -153,9 +157,9 @@ local function claim(key, result, claim_key, mark_key)
     end
     mark = redis.pcall('GET', mark_key)
   end
-  local kind, parts, answer = read(key)
-  if answer then
-    if mark ~= '-' or answer[1] == 'gone' then return answer end
+  local kind, parts, reply = read(key)
+  if reply then
+    if mark ~= '-' or reply[1] == 'gone' then return reply end
     redis.call('EXPIRE', mark_key, ARGV[8])
     return {'dead'}
   end
@@ -163,20 +167,21 @@ local function claim(key, result, claim_key, mark_key)
   local digest = new and kind == 'string' and '' or digest_of(kind, parts)
   local token, attempt = first_token, 1
   if not new then
-    local ended = head == '{"inputDigest":"' .. digest .. '"' and 'done' or mark == digest and 'dead'
-    if ended == 'dead' then redis.call('EXPIRE', mark_key, ARGV[8]) end
-    if ended and there == 1 then return {ended} end -- nearly always: nobody claims it
-    local held = redis.pcall('HMGET', claim_key, 'lease_until_ms', 'token', 'attempt', 'content')
-    local somebody_at_it = held[2] and live(held[1])
-    if somebody_at_it then redis.call('HSET', claim_key, 'again', digest) end
-    if ended or somebody_at_it then return {ended or 'held'} end
-    if not held[2] and redis.call('EXISTS', claim_key) == 1 then return {'foreign'} end
-    if held[2] then -- its holder died, or is too slow
-      token = string.format('%.0f', math.max(now_us, (tonumber(held[2]) or 0) + 1))
-      if held[4] == digest or kind == 'string' and held[4] == edges_of(parts[1]) then
-        attempt = (tonumber(held[3]) or 0) + 1
+    local settled = head == '{"inputDigest":"' .. digest .. '"' and 'done' or mark == digest and 'dead'
+    if settled == 'dead' then redis.call('EXPIRE', mark_key, ARGV[8]) end
+    if settled and existing == 1 then return {settled} end -- nearly always: there is no claim
+    local last = redis.pcall('HMGET', claim_key, 'lease_until_ms', 'token', 'attempt', 'content')
+    local last_token, last_attempt, last_content = last[2], tonumber(last[3]) or 0, last[4]
+    local in_progress = last_token and live(last[1])
+    if in_progress then redis.call('HSET', claim_key, 'again', digest) end
+    if settled or in_progress then return {settled or 'held'} end
+    if not last_token and redis.call('EXISTS', claim_key) == 1 then return {'foreign'} end
+    if last_token then -- the holder died, or is slower than its lease
+      token = string.format('%.0f', math.max(now_us, (tonumber(last_token) or 0) + 1))
+      if last_content == digest or kind == 'string' and last_content == edges_of(parts[1]) then
+        attempt = last_attempt + 1
       end
-      redis.call('HDEL', claim_key, 'again') -- what others found there is read by now, or replaced
+      redis.call('HDEL', claim_key, 'again') -- this claim read the present content
     end
   end
   redis.call('HSET', claim_key, 'owner', owner, 'token', token, 'attempt', attempt,
@@ -192,9 +197,9 @@ local model = {}
 if ARGV[6] == '1' and redis.call('TYPE', model_key).ok == 'hash' then
   model = redis.call('HGETALL', model_key)
 end
-local answer = {tonumber(clock[1]), model}
+local replies = {tonumber(clock[1]), model}
 for index = 1, #KEYS - 1, 4 do
-  local done, found = pcall(claim, KEYS[index], KEYS[index + 1], KEYS[index + 2], KEYS[index + 3])
-  answer[#answer + 1] = done and found or {'error', type(found) == 'table' and found.err or tostring(found)}
+  local ok, reply = pcall(claim, KEYS[index], KEYS[index + 1], KEYS[index + 2], KEYS[index + 3])
+  replies[#replies + 1] = ok and reply or {'error', type(reply) == 'table' and reply.err or tostring(reply)}
 end
-return answer
+return replies

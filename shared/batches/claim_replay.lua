@@ -1,19 +1,19 @@
--- Claim a batch whose source is gone, to analyse content that was kept in a dead letter.
+-- Claim a batch whose key is gone, to analyse the content of its dead letter.
 --
 -- KEYS   1 the batch, 2 its result, 3 its claim
 -- ARGV   1 owner
 --        2 length of a lease in ms
---        3 head of the result: it is of this content when it begins so
+--        3 first bytes of a result for this content
 --        4 digest of the content
---        5 time to live of a claim in s
+--        5 TTL of a claim in s
 -- Returns one of
---        {"live"}              the batch is there: it is read, not the letter
---        {"done"}              the result is of this very content
---        {"superseded"}        there is a result of other content, which may be newer
---        {"held"}              somebody holds a live lease
---        {"claimed", token}    as by claim_batches.lua
+--        {"live"}              the batch exists: react to it, not to the letter
+--        {"done"}              the result is for this content
+--        {"superseded"}        the result is for other content, which may be newer
+--        {"held"}              another worker holds a live lease, or another application uses the claim's key
+--        {"claimed", token}    claimed; token is the fencing token, see claim_batches.lua
 --
--- Invariant: as claim_batches.lua; and what is in Redis is never replaced by content from a letter.
+-- Invariant: that of claim_batches.lua; and content from a letter never replaces a batch or a result in Redis.
 
 if redis.replicate_commands then redis.replicate_commands() end
 local clock = redis.call('TIME')
@@ -28,10 +28,10 @@ local claim_type = redis.call('TYPE', KEYS[3]).ok
 if claim_type ~= 'none' and (claim_type ~= 'hash' or redis.call('HEXISTS', KEYS[3], 'token') == 0) then
   return {'held'}
 end
-local held = redis.call('HMGET', KEYS[3], 'lease_until_ms', 'token')
-local until_ms = tonumber(held[1]) or 0
+local claim = redis.call('HMGET', KEYS[3], 'lease_until_ms', 'token')
+local until_ms, last_token = tonumber(claim[1]) or 0, tonumber(claim[2]) or 0
 if until_ms > now_ms and until_ms <= now_ms + tonumber(ARGV[5]) * 1000 then return {'held'} end
-local token = string.format('%.0f', math.max(now_us, (tonumber(held[2]) or 0) + 1))
+local token = string.format('%.0f', math.max(now_us, last_token + 1))
 redis.call('HSET', KEYS[3], 'owner', ARGV[1], 'token', token, 'attempt', 1, 'content', ARGV[4],
   'lease_until_ms', string.format('%.0f', now_ms + tonumber(ARGV[2])))
 redis.call('HDEL', KEYS[3], 'again')

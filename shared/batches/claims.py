@@ -1,7 +1,7 @@
-"""Claims on batches: who works on which content, told apart by fencing tokens.
+"""Claims on batches: which worker works on which content, ordered by fencing tokens.
 
-lua/claim_batches.lua reads and claims, lua/commit_batches.lua lets only the holder write, lua/renew_claims.lua keeps a
-lease during long work or gives it back. All times are Redis' own.
+claim_batches.lua reads and claims, commit_batches.lua lets only the holder write, renew_claims.lua renews a lease
+during long work or releases it. All times are by Redis' clock.
 """
 
 import asyncio
@@ -30,12 +30,12 @@ CLAIM_REPLAY = Script(__file__, "claim_replay")
 
 REACTOR = "batches"
 MAX_PARTS = 20_000
-"""Elements of a list, or fields of a hash, that are read at the most. They are read and digested inside of Redis, which
-serves nobody else meanwhile: about 10 us each."""
+"""Maximum number of elements of a list, or fields of a hash. A script reads and hashes them, which blocks Redis for
+about 10 us per element."""
 CLAIM_BYTES = 1024 * 1024
-"""Bytes that one call reads at the most, but for its last batch; the rest waits for the next call."""
+"""Bytes after which a call reads no further batch; the rest waits for the next call."""
 DECODE_BYTES = 4 * 1024
-"""Size of a model from which on reading it takes some ms: that leaves the event loop."""
+"""Decoding a larger model takes several ms, so a thread does it."""
 RENEWALS_PER_LEASE = 3
 
 
@@ -49,8 +49,8 @@ class Batch(msgspec.Struct, frozen=True):
 class Claim(msgspec.Struct, frozen=True):
     """A batch that this process may work on until its lease ends.
 
-    `attempt` is one more than the claims on this content that did not end (lua/claim_batches.lua says how exactly);
-    `ttl_ms` is what was left of the key's life, negative for none.
+    `attempt` is 1 plus the number of earlier claims on this content that were not released (claim_batches.lua describes
+    how exactly); `ttl_ms` is the key's remaining TTL, negative for none.
     """
 
     batch: Batch
@@ -64,7 +64,7 @@ class Claim(msgspec.Struct, frozen=True):
         return namespaces.build(namespaces.PROCESSING, self.batch.batch_id)
 
     def payload_bytes(self) -> int:
-        """What there is to work on; an empty element is work too."""
+        """Size of the work: the bytes of all elements, plus 16 per element so that empty ones count too."""
         return sum(map(len, self.payload.parts)) + 16 * len(self.payload.parts)
 
 
@@ -75,17 +75,16 @@ type Answer = Claim | Outcome | Exception | str
 
 
 async def claim(app: App, batches: Sequence[Batch], *, new_only: bool = False) -> list[Answer]:
-    """Claim these batches: per batch a claim, an outcome where there is nothing to do, what went wrong, or LATER.
+    """Claim batches. Returns per batch a claim, an outcome if there is nothing to do, an error, or LATER.
 
-    With `new_only` those that have a result or a holder already are passed over, whatever their content.
-
-    Renews the copy of the baseline on the way when it is too old. Raises what the Redis client raises.
+    With `new_only`, batches with a result or a live claim are passed over, whatever their content. The same call
+    renews the copy of the baseline if that is too old. Raises what the Redis client raises.
     """
     wants_model = _wants_model(app)
     keys = [key for batch in batches for key in _keys(batch)]
     baseline_copy(app).being_read |= wants_model
     try:
-        now_s, model, *answers = await app.run(
+        now_s, model, *replies = await app.run(
             CLAIM_BATCHES,
             keys=[*keys, model_key()],
             args=[
@@ -105,11 +104,11 @@ async def claim(app: App, batches: Sequence[Batch], *, new_only: bool = False) -
             await _renew_baseline(app, model, now_s)
     finally:
         baseline_copy(app).being_read &= not wants_model
-    return [_answer(batch, answer) for batch, answer in zip(batches, answers, strict=True)]
+    return [_answer(batch, reply) for batch, reply in zip(batches, replies, strict=True)]
 
 
 def _wants_model(app: App) -> bool:
-    """Whether to read the model along. Of several groups at work one does, if there is a copy for the others."""
+    """Whether this call also reads the model. Of several concurrent groups one does, if the others have a copy."""
     copy, max_age_s = baseline_copy(app), app.settings.baseline_max_age_s
     if copy.fresh(max_age_s):
         return False
@@ -117,8 +116,8 @@ def _wants_model(app: App) -> bool:
 
 
 async def _renew_baseline(app: App, model: Sequence[bytes], now_s: int) -> None:
-    """Decode the model that was read. A large one would hold up the loop; where there is a copy already that may be a
-    little old, the batches at hand do not wait for it either."""
+    """Decode the model that was read. A thread decodes a large one; then these batches use the copy that exists and do
+    not wait, unless there is none or it must not be outdated."""
     if sum(map(len, model)) <= DECODE_BYTES:
         baseline_copy(app).replace(baseline.decode_model(model, now_s))
         return
@@ -147,32 +146,32 @@ def _keys(batch: Batch) -> tuple[bytes, ...]:
     )
 
 
-def _answer(batch: Batch, answer: Any) -> Answer:
-    match answer:
+def _answer(batch: Batch, reply: Any) -> Answer:
+    match reply:
         case [shape, digest, attempt, token, ttl_ms, *parts]:
             if attempt > 1:
                 telemetry.count(REACTOR, "taken_over")
             return Claim(batch, Payload(shape.decode(), digest.decode(), parts), attempt, token, ttl_ms)
-    return _no_claim(batch, answer)
+    return _no_claim(batch, reply)
 
 
-def _no_claim(batch: Batch, answer: Any) -> Answer:
+def _no_claim(batch: Batch, reply: Any) -> Answer:
     from redis.exceptions import ResponseError
 
-    match answer:
+    match reply:
         case [b"gone"]:
-            mangled = b"\xef\xbf\xbd" in batch.key  # U+FFFD: the extension's text for a key that is not UTF-8
-            return ignored(batch.key, "no such key; its name came mangled" if mangled else "gone")
+            mangled = b"\xef\xbf\xbd" in batch.key  # the extension replaces bytes that are not UTF-8 by U+FFFD
+            return ignored(batch.key, "no such key: the event's key is mangled" if mangled else "gone")
         case [b"done"]:
             return duplicate(batch.key)
         case [b"passed"]:
-            return later(batch.key, "not a new one")
+            return later(batch.key, "not new")
         case [b"dead"]:
             return already(batch.key, "a dead letter already")
         case [b"held"]:
-            return later(batch.key, "another worker is at it")
+            return later(batch.key, "another worker has the claim")
         case [b"foreign"]:
-            return KeyTaken("another application keeps something under the key of the claim")
+            return KeyTaken("another application uses the key of the claim")
         case [b"later"]:
             return LATER
         case [b"error", text]:
@@ -183,11 +182,11 @@ def _no_claim(batch: Batch, answer: Any) -> Answer:
             return Rejected(f"{size} bytes, more than MAX_PAYLOAD_BYTES")
         case [b"many", parts]:
             return Rejected(f"{parts} elements, more than {MAX_PARTS}")
-    raise AssertionError("claim_batches.lua answers in one of these forms")
+    raise AssertionError("a reply that claim_batches.lua does not return")
 
 
 class Commit(msgspec.Struct, frozen=True):
-    """What is to be written for a claim: the result, which begins with results.head(digest), and the message."""
+    """The result to write for a claim, which begins with results.head(digest), and its message."""
 
     claim: Claim
     result: bytes
@@ -195,13 +194,13 @@ class Commit(msgspec.Struct, frozen=True):
 
 
 def commit_call(app: App, commits: Sequence[Commit], delta: bytes) -> Call:
-    """KEYS and ARGV of lua/commit_batches.lua; `delta` is what all of these add to the model."""
+    """KEYS and ARGV of commit_batches.lua; `delta` is what these commits together add to the model."""
     keys: list[bytes] = []
     written: list[bytes] = []
-    for one in commits:
-        held = one.claim
-        keys += (namespaces.build(namespaces.RESULT, held.batch.batch_id), held.claim_key)
-        written += (one.result, one.message, held.token)
+    for commit in commits:
+        claim = commit.claim
+        keys += (namespaces.build(namespaces.RESULT, claim.batch.batch_id), claim.claim_key)
+        written += (commit.result, commit.message, claim.token)
     merged, outdated, *fold = baseline_copy(app).take_fold().flat()
     return (
         [*keys, model_key()],
@@ -221,22 +220,22 @@ def commit_call(app: App, commits: Sequence[Commit], delta: bytes) -> Call:
     )
 
 
-async def release(app: App, held: Sequence[Claim]) -> list[bool]:
-    """Give claims back, so that nobody has to wait for their leases to end. Per claim whether others found other
-    content there meanwhile."""
-    return [answer == b"again" for answer in await _renew(app, held, lease_ms=0)]
+async def release(app: App, held_claims: Sequence[Claim]) -> list[bool]:
+    """Release claims, so that no worker has to wait until their leases end. Returns per claim whether another worker
+    read other content during it. Raises what the Redis client raises."""
+    return [reply == b"again" for reply in await _renew(app, held_claims, lease_ms=0)]
 
 
 @asynccontextmanager
-async def kept_alive(app: App, held: Sequence[Claim]) -> AsyncIterator[None]:
-    """Renew these leases while the block runs.
+async def kept_alive(app: App, held_claims: Sequence[Claim]) -> AsyncIterator[None]:
+    """Renew the leases of claims while the block runs.
 
-    A renewal that fails is left alone: the commit finds out whether the claim still holds.
+    A failed renewal is only logged: the commit checks whether the claim is still valid.
     """
-    if not held:  # nearly every call: no long work, no task
+    if not held_claims:  # nearly every call: no long work, so no task
         yield
         return
-    renewing = asyncio.create_task(_renew_again_and_again(app, held))
+    renewing = asyncio.create_task(_renew_until_cancelled(app, held_claims))
     try:
         yield
     finally:
@@ -244,27 +243,27 @@ async def kept_alive(app: App, held: Sequence[Claim]) -> AsyncIterator[None]:
         await asyncio.wait([renewing])
 
 
-async def _renew_again_and_again(app: App, held: Sequence[Claim]) -> None:
+async def _renew_until_cancelled(app: App, held_claims: Sequence[Claim]) -> None:
     while True:
         await asyncio.sleep(app.settings.lease_ms / 1000 / RENEWALS_PER_LEASE)
         try:
-            await _renew(app, held, app.settings.lease_ms)
+            await _renew(app, held_claims, app.settings.lease_ms)
         except Exception as error:  # see kept_alive
-            telemetry.logger.debug("a renewal failed: %s", type(error).__name__)
+            telemetry.logger.debug("lease renewal failed: %s", type(error).__name__)
 
 
-async def _renew(app: App, held: Sequence[Claim], lease_ms: int) -> list[bytes]:
-    if not held:
+async def _renew(app: App, held_claims: Sequence[Claim], lease_ms: int) -> list[bytes]:
+    if not held_claims:
         return []
-    told = [text for one in held for text in (one.token, one.payload.digest)]
-    answers: list[bytes] = await app.run(
-        RENEW_CLAIMS, keys=[one.claim_key for one in held], args=[app.owner, lease_ms, *told]
-    )
-    return answers
+    keys = [claim.claim_key for claim in held_claims]
+    tokens = [part for claim in held_claims for part in (claim.token, claim.payload.digest)]
+    replies: list[bytes] = await app.run(RENEW_CLAIMS, keys=keys, args=[app.owner, lease_ms, *tokens])
+    return replies
 
 
 async def claim_replay(app: App, batch: Batch, payload: Payload) -> Claim | str:
-    """Claim a batch whose source is gone, with content from a dead letter; or why not, as lua/claim_replay.lua says."""
+    """Claim a batch whose key is gone, with the content of a dead letter. Returns the claim, or the status of
+    claim_replay.lua that says why there is none. Raises what the Redis client raises."""
     status, *token = await app.run(
         CLAIM_REPLAY,
         keys=list(_keys(batch)[:3]),

@@ -5,10 +5,10 @@ The steps, in the order in which a group of batches takes them:
     claim      read up to 64 batches and take a lease on each: 1 round trip
     decode     content -> readings
     analyse    readings -> statistics and anomalies
-    result     what is written for a batch
-    encode     as JSON
-    baseline   what the group adds to the model
-    commit     write all of it, if the leases still hold: 1 round trip
+    result     the document to write for a batch
+    encode     result and message as JSON
+    baseline   the delta that the group adds to the model
+    commit     write everything, if the leases are still valid: 1 round trip
 """
 
 from collections import defaultdict
@@ -43,7 +43,7 @@ from shared.settings import Settings
 NAME = claims.REACTOR
 NOT_OURS = "not a batch"
 INERT = frozenset({Cause.NOTHING, Cause.TOUCHED, Cause.DELETED, Cause.EXPIRED, Cause.EVICTED, Cause.RENAMED})
-"""They bring no new content; a result outlives its batch."""
+"""These causes bring no new content, and a result outlives its batch."""
 SCANNED = (Scanned(namespaces.BATCH.prefix + b"*"),)
 
 BATCHES_PER_CLAIM = 64
@@ -51,19 +51,20 @@ BURST_BATCHES = 32
 """A group of this size indicates a burst."""
 CLAIM_PATIENCE_S = 0.02
 """How long a large group waits for its turn to claim. Redis runs all pending scripts before it flushes a reply, so
-concurrent claims delay each other; past this Redis is slow, and queueing only adds latency."""
+concurrent claims delay each other; after a longer wait Redis is slow, and queueing only adds latency."""
 THREAD_BYTES = 64 * 1024
-"""Payloads from this size on take 5 ms or more to analyse, so a thread does it."""
+"""Payloads of this size or more take at least 5 ms to analyse, so a thread does it."""
 PART_BYTES = 512 * 1024
-"""Payloads that are analysed together without a break: about 1 ms."""
+"""Payloads that are analysed together without yielding to the event loop: about 1 ms."""
 MAX_LOOKS = 3
-"""Looks at a batch that is written again and again in one call; then its next event has to do it."""
+"""Looks per call at a batch that keeps being written; after that its next event triggers the reaction."""
 _USUAL_TTL_MS = namespaces.TEMP_DATA_TTL_S * 1000
-_LONGEST_LAG_MS = 600_000
+_MAX_LAG_MS = 600_000
+"""A larger lag means that the writer sets another TTL than _USUAL_TTL_MS: then the lag is unknown."""
 
 
 class Computed(msgspec.Struct, frozen=True):
-    """A claimed batch with what is to be committed for it."""
+    """A claimed batch with the result to commit."""
 
     claim: Claim
     readings: Readings
@@ -107,7 +108,8 @@ async def claim(app: App, batches: Sequence[Batch], *, new_only: bool = False) -
 def decode(claim: Claim, settings: Settings) -> Readings:
     """The readings of a claimed batch.
 
-    Raises Rejected; NotReady for a placeholder; WorkerLost if too many workers died on this content already.
+    Raises Rejected if it cannot be read, NotReady for a placeholder, WorkerLost if too many workers died on this
+    content.
     """
     if claim.attempt > settings.retry_attempts:
         raise WorkerLost(f"{claim.attempt - 1} workers claimed this content and did not finish")
@@ -127,7 +129,7 @@ def analyse(group: Sequence[Readings], model: Baseline, settings: Settings) -> l
 
 
 def result(claim: Claim, readings: Readings, analysis: Analysis, model: Baseline, processed_at: str) -> Computed:
-    """What is to be written for a batch; `processed_at` is ISO-8601 in UTC."""
+    """The result to write for a batch; `processed_at` is ISO-8601 in UTC."""
     return Computed(
         claim,
         readings,
@@ -149,7 +151,7 @@ def encode(computed: Computed) -> Commit:
 
 
 def baseline(group: Iterable[Readings]) -> bytes:
-    """What a group of batches adds to the model; see shared/batches/baseline.py."""
+    """The delta that a group of batches adds to the model; see shared/batches/baseline.py."""
     values: defaultdict[str, list[Any]] = defaultdict(list)
     for readings in group:
         for metric, series in readings.series.items():
@@ -206,7 +208,7 @@ async def _look(app: App, batches: Sequence[Batch], *, new_only: bool) -> list[L
             case Exception():
                 looks[index] = Look(await failures.failed(app, NAME, batches[index].key, answer))
             case claims.LATER:
-                looks[index] = Look(None, again=True)
+                looks[index] = Look(None, look_again=True)
     looks |= await _work(app, claimed)
     return [looks[index] for index in range(len(batches))]
 
@@ -251,7 +253,7 @@ async def _compute_small(app: App, claimed: Mapping[int, Claim]) -> tuple[dict[i
                 faults[index] = error
         try:
             computed |= _compute_decoded(part, readings, model, settings)
-        except Exception:  # a single batch is the cause
+        except Exception:  # one batch of the part is the cause: compute each alone
             for index, decoded in readings.items():
                 try:
                     computed |= _compute_decoded(part, {index: decoded}, model, settings)
@@ -261,7 +263,7 @@ async def _compute_small(app: App, claimed: Mapping[int, Claim]) -> tuple[dict[i
 
 
 def _parts(claimed: Mapping[int, Claim]) -> Iterator[dict[int, Claim]]:
-    """As many batches at a time as fit into PART_BYTES."""
+    """Divide batches into parts of up to PART_BYTES."""
     part: dict[int, Claim] = {}
     room_bytes = PART_BYTES
     for index, claim in claimed.items():
@@ -295,16 +297,16 @@ async def _committed(app: App, computed: Computed, reply: Any) -> Look:
     key = computed.claim.batch.key
     match reply:
         case b"committed" | b"again":
-            if 0 <= (lag_ms := _USUAL_TTL_MS - computed.claim.ttl_ms) < _LONGEST_LAG_MS:
+            if 0 <= (lag_ms := _USUAL_TTL_MS - computed.claim.ttl_ms) < _MAX_LAG_MS:
                 telemetry.lag(NAME, lag_ms)
             message = message_of(computed.result)
             detail = f"{message.readings} readings, {message.anomalies} anomalies"
-            return Look(processed(key, detail), again=reply == b"again")
+            return Look(processed(key, detail), look_again=reply == b"again")
         case b"same" | b"same again":
-            return Look(duplicate(key), again=reply == b"same again")
+            return Look(duplicate(key), look_again=reply == b"same again")
         case b"stale":
             telemetry.count(NAME, "lost_lease")
-            return Look(later(key, "the lease expired"), again=True)
+            return Look(later(key, "the lease expired"), look_again=True)
     return await _failed(app, computed.claim, reply)
 
 
@@ -315,8 +317,8 @@ async def _failed(app: App, claim: Claim, error: Exception) -> Look:
         outcome = ignored(key, str(error))
     else:
         outcome = await failures.failed(app, NAME, key, error, claim.payload, attempts=claim.attempt)
-    (again,) = await _release(app, [claim])
-    return Look(outcome, again)
+    (changed,) = await _release(app, [claim])
+    return Look(outcome, look_again=changed)
 
 
 async def _away(app: App, group: Mapping[int, Computed], error: Exception) -> dict[int, Look]:
@@ -326,26 +328,26 @@ async def _away(app: App, group: Mapping[int, Computed], error: Exception) -> di
     return dict(zip(group, map(Look, outcomes, released), strict=True))
 
 
-async def _release(app: App, held: Sequence[Claim]) -> list[bool]:
-    """Release claims. Whether another worker wanted each batch meanwhile: then it may hold other content."""
+async def _release(app: App, held_claims: Sequence[Claim]) -> list[bool]:
+    """Release claims; per claim whether another worker read other content during it. Never raises."""
     try:
-        return await claims.release(app, held)
+        return await claims.release(app, held_claims)
     except Exception as fault:  # the leases expire by themselves
         telemetry.logger.debug("claims were not released: %s", type(fault).__name__)
-        return [False] * len(held)
+        return [False] * len(held_claims)
 
 
 async def replay(app: App, key: bytes, payload: Payload) -> Outcome:
-    """React to the payload of a dead letter whose key is gone: the same path, from the claim on."""
+    """React to the payload of a dead letter whose key is gone: the same steps as `react`, from the claim on."""
     batch = _batch_of(key)
     if batch is None:
         return ignored(key, NOT_OURS)
     answer = await claims.claim_replay(app, batch, payload)
     match answer:
         case Claim():
-            ((outcome, again),) = (await _work(app, {0: answer})).values()
-            if outcome is not None and not again:
-                return outcome
+            (look,) = (await _work(app, {0: answer})).values()
+            if look.outcome is not None and not look.look_again:
+                return look.outcome
         case "done":
             return duplicate(key)
         case "held":
@@ -366,6 +368,6 @@ def _compute_turn() -> Turn:
 
 @cache
 def prepare_for_bursts() -> None:
-    """Once per process, better before the first burst than during it; NumPy's import takes a thread 0.1 s."""
+    """Set up the allocator and load NumPy, once per process. A thread loads NumPy, since that takes 0.1 s."""
     keep_freed()
     Thread(target=lazy_numpy.load, name="load numpy", daemon=True).start()

@@ -1,4 +1,4 @@
-"""What is written for a batch: the result and the message that announces it. Pure."""
+"""The result of a batch and the message that announces it. Pure."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from shared.reading.readings import Readings
 MODEL_NAME = "anomaly-detector"
 _HEAD = '{{"inputDigest":"{}"'
 HEAD_BYTES = len(_HEAD.format("")) + 40
-"""Length of the first bytes of a result, which identify the content that it was made of."""
+"""Length of a result's head, which identifies the content that it was computed from: see `head`."""
 
 
 class RejectedReadings(msgspec.Struct, frozen=True):
@@ -21,7 +21,7 @@ class RejectedReadings(msgspec.Struct, frozen=True):
 
 
 class Findings(msgspec.Struct, frozen=True, rename="camel"):
-    """The part of a result that follows from the content alone."""
+    """The part of a result that depends on the content alone."""
 
     readings: int
     rejected: RejectedReadings
@@ -54,7 +54,7 @@ class BatchResult(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class BatchMessage(msgspec.Struct, frozen=True, rename="camel"):
-    """The message on `fastapi:events:analysis`; `anomalies` counts them all, listed or omitted."""
+    """The message on `fastapi:events:analysis`; `anomalies` counts all of them, listed or omitted."""
 
     analysis_id: str
     batch_id: str
@@ -65,7 +65,7 @@ class BatchMessage(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def head(digest: str) -> bytes:
-    """The first HEAD_BYTES bytes of a result of this content: the scripts compare them instead of parsing JSON."""
+    """The first HEAD_BYTES bytes of a result for this content: the scripts compare them instead of parsing JSON."""
     return _HEAD.format(digest).encode()
 
 
@@ -77,20 +77,21 @@ def findings(readings: Readings, analysis: Analysis) -> Findings:
 def batch_result(
     batch_id: bytes, digest: str, readings: Readings, analysis: Analysis, *, model_version: int, processed_at: str
 ) -> BatchResult:
-    """`processed_at` is ISO-8601 in UTC. An id that is not UTF-8 is shown with those bytes escaped."""
+    """The result of a batch. `processed_at` is ISO-8601 in UTC. In an id that is not UTF-8, invalid bytes are
+    escaped."""
     shown_id = batch_id.decode(errors="backslashreplace")
-    found = findings(readings, analysis)
+    summary = findings(readings, analysis)
     return BatchResult(
         digest,
         shown_id,
         shown_id,
         processed_at,
         Model(MODEL_NAME, model_version, analysis.baseline_samples),
-        found.readings,
-        found.rejected,
-        found.metrics,
-        found.anomalies,
-        found.anomalies_omitted,
+        summary.readings,
+        summary.rejected,
+        summary.metrics,
+        summary.anomalies,
+        summary.anomalies_omitted,
     )
 
 

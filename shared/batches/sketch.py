@@ -1,14 +1,14 @@
 """A mergeable sketch of a metric's values, from which median and MAD are read. Pure.
 
-It is UDDSketch (Epicoco, Melle, Cafaro, Pulimeno, Morleo: "UDDSketch: Accurate Tracking of Quantiles in Data
-Streams", IEEE Access 2020): a histogram over buckets that grow with the value; when more than a limit are in use, the
-whole histogram is made coarser by joining neighbours in pairs. Its buckets are those of HdrHistogram: the leading bits
-of the IEEE 754 double, so a bucket is found by a shift, exactly.
+The algorithm is UDDSketch (Epicoco, Melle, Cafaro, Pulimeno, Morleo: "UDDSketch: Accurate Tracking of Quantiles in
+Data Streams", IEEE Access 2020): a histogram whose bucket width grows with the value; when more buckets than a limit
+are in use, all neighbouring buckets are joined in pairs. The buckets are those of HdrHistogram: the leading bits of the
+IEEE 754 double, so a shift computes the bucket exactly.
 
-Why this one: adding counts and joining pairs are exact, and when to join depends only on which buckets are in use.
-So the sketch is a function of the set of values alone: the order in which batches arrive and the order of merging
-change nothing (t-digest and KLL depend on both). Buckets in use are bounded, not the range: one wild outlier costs one
-bucket, not the resolution where the mass is, and the bucket width follows the spread of the data, not its magnitude.
+Why UDDSketch: adding counts and joining pairs are exact, and when to join depends only on which buckets are in use. So
+the sketch depends on the set of values alone, not on the order in which batches arrive or are merged (t-digest and KLL
+depend on both). It bounds the number of buckets in use, not the range: an extreme outlier costs one bucket, not
+resolution where most values are, and the bucket width follows the spread of the data, not its magnitude.
 """
 
 import math
@@ -24,16 +24,17 @@ from typing import Any
 from shared.runtime import lazy_numpy
 
 MAX_BUCKETS = 128
-"""Buckets in use per metric. 64 to 128 over the spread of a normal metric: a bucket is about a tenth of sigma wide."""
-_ROOM = 2 * MAX_BUCKETS
-"""Buckets in use while values are counted: joining them is rare, and there are never many to join."""
+"""Maximum number of buckets in use per metric. 64 to 128 cover the spread of a normally distributed metric: a bucket is
+about a tenth of sigma wide."""
+_COUNTING_BUCKETS = 2 * MAX_BUCKETS
+"""Maximum number of buckets while values are counted: joining is then rare, and joins few buckets."""
 FINEST_SHIFT = 28
-"""Bits of the double dropped at the finest: 24 bits of mantissa stay, a relative width of 6e-8."""
-MANY = 256
-"""Values from which on NumPy is quicker than a loop, where it is loaded."""
+"""Bits of the double dropped at the finest resolution: 24 bits of mantissa remain, a relative width of 6e-8."""
+MIN_NUMPY_VALUES = 256
+"""Values from which on NumPy, if loaded, is quicker than a loop."""
 _MAGNITUDE = 0x7FFF_FFFF_FFFF_FFFF
 _POINTS_PER_BUCKET = 4
-"""How finely the mass of one bucket is spread over its width when the MAD is read."""
+"""Points over which the weight of a bucket is spread when the MAD is computed."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Sketch:
         return sum(self.counts.values())
 
     def flat(self) -> list[int]:
-        """[shift, bucket, count, bucket, count, ...]: the form in which Redis keeps a sketch."""
+        """[shift, bucket, count, bucket, count, ...], as stored in Redis."""
         return [self.shift, *chain.from_iterable(self.counts.items())]
 
     @classmethod
@@ -63,7 +64,7 @@ class Sketch:
 
 def sketch(values: Sequence[float]) -> Sketch:
     """The sketch of finite `values`."""
-    if len(values) >= MANY and (np := lazy_numpy.loaded()) is not None:
+    if len(values) >= MIN_NUMPY_VALUES and (np := lazy_numpy.loaded()) is not None:
         return _sketch_of_many(np, values)
     shift = FINEST_SHIFT
     counts: dict[int, int] = {}
@@ -73,13 +74,13 @@ def sketch(values: Sequence[float]) -> Sketch:
             counts[bucket] += 1
         else:
             counts[bucket] = 1
-            if len(counts) > _ROOM:  # what some of the values need, all of them need
+            if len(counts) > _COUNTING_BUCKETS:  # further values can only make the final shift larger
                 shift, counts = _collapse(shift, counts)
     return Sketch(*_collapse(shift, counts))
 
 
 def _sketch_of_many(np: Any, values: Sequence[float]) -> Sketch:
-    """The same, where NumPy's cost per call is spread over enough values."""
+    """The sketch of enough values to make up for NumPy's cost per call."""
     bits = np.frombuffer(values if isinstance(values, array) else array("d", values), dtype=np.int64)
     shift = FINEST_SHIFT
     buckets = np.sort(bits >> shift)
@@ -93,12 +94,10 @@ def _sketch_of_many(np: Any, values: Sequence[float]) -> Sketch:
             differing = low ^ high
         else:
             differing = np.where((low < 0) == (high < 0), np.abs(low) ^ np.abs(high), np.abs(low) | np.abs(high))
-        joins = np.frexp(differing.astype("<f8"))[1]  # bit lengths, exactly: a bucket has 35 bits
-        bits_gone = int(np.partition(joins, -MAX_BUCKETS)[-MAX_BUCKETS])
-        shift += bits_gone
-        buckets = (
-            buckets >> bits_gone if positive else np.where(buckets >= 0, buckets >> bits_gone, -(-buckets >> bits_gone))
-        )
+        joins = np.frexp(differing.astype("<f8"))[1]  # exact bit lengths: a bucket has 35 bits
+        dropped = int(np.partition(joins, -MAX_BUCKETS)[-MAX_BUCKETS])  # see _collapse
+        shift += dropped
+        buckets = buckets >> dropped if positive else np.where(buckets >= 0, buckets >> dropped, -(-buckets >> dropped))
         last = np.flatnonzero(buckets[1:] != buckets[:-1])
     ends = [*(last + 1).tolist(), len(buckets)]
     counts = map(sub, ends, [0, *ends])
@@ -106,30 +105,31 @@ def _sketch_of_many(np: Any, values: Sequence[float]) -> Sketch:
 
 
 def merge(sketches: Iterable[Sketch]) -> Sketch:
-    """The sketch of all values of all `sketches`: the same as if they had been sketched at once, in any order."""
-    given = list(sketches)
-    shift = max((one.shift for one in given), default=FINEST_SHIFT)
+    """The sketch of all values of `sketches`: equal to a single sketch of these values, in any order."""
+    parts = list(sketches)
+    shift = max((part.shift for part in parts), default=FINEST_SHIFT)
     counts: dict[int, int] = {}
-    for one in given:
-        _add(counts, one.counts, shift - one.shift)
+    for part in parts:
+        _add(counts, part.counts, shift - part.shift)
     return Sketch(*_collapse(shift, counts))
 
 
 def _collapse(shift: int, counts: dict[int, int]) -> tuple[int, dict[int, int]]:
-    """Shift and counts after joining pairs, one bit after the other, until MAX_BUCKETS suffice; in one step."""
+    """Shift and counts after joining pairs until at most MAX_BUCKETS are in use: all bits in one step."""
     if len(counts) <= MAX_BUCKETS:
         return shift, counts
     buckets = sorted(counts)
     if buckets[0] >= 0:
-        joins = sorted(map(int.bit_length, map(xor, buckets, buckets[1:])))  # the same, quicker
+        joins = sorted(map(int.bit_length, map(xor, buckets, buckets[1:])))  # `_joins_after`, quicker
     else:
         joins = sorted(starmap(_joins_after, pairwise(buckets)))
-    bits = joins[-MAX_BUCKETS]  # of the boundaries between buckets, MAX_BUCKETS - 1 may stay
+    bits = joins[-MAX_BUCKETS]  # at most MAX_BUCKETS - 1 boundaries between buckets may remain
     return shift + bits, _coarser(counts, bits)
 
 
 def _joins_after(low: int, high: int) -> int:
-    """How many bits have to go until two buckets are one: all in which they differ, or all if their signs differ."""
+    """The number of bits to drop until two buckets join: all up to the highest that differs, or all bits if the signs
+    differ."""
     low_bits, high_bits = abs(low), abs(high)
     return (low_bits ^ high_bits if (low < 0) == (high < 0) else low_bits | high_bits).bit_length()
 
@@ -141,7 +141,7 @@ def _coarser(counts: Mapping[int, int], bits: int) -> dict[int, int]:
 
 
 def _add(to: dict[int, int], counts: Mapping[int, int], bits: int) -> None:
-    """Add counts whose buckets are `bits` finer."""
+    """Add counts whose buckets are finer by `bits` bits."""
     for bucket, count in counts.items():
         key = bucket >> bits if bucket >= 0 else -(-bucket >> bits)
         to[key] = to.get(key, 0) + count
@@ -149,7 +149,7 @@ def _add(to: dict[int, int], counts: Mapping[int, int], bits: int) -> None:
 
 @dataclass(frozen=True)
 class Centre:
-    """Where a metric's values lie: median and median absolute deviation (MAD) of `samples` values."""
+    """Median and median absolute deviation (MAD) of a metric's `samples` values."""
 
     median: float
     mad: float
@@ -157,10 +157,10 @@ class Centre:
 
 
 def centre(of: Sketch) -> Centre:
-    """Median and MAD, each within about a bucket's width. The mass of a bucket is taken as spread over its width.
+    """Median and MAD, each within about a bucket's width: values count as spread evenly over the width of their bucket.
 
-    A metric that never changed has the MAD of its one bucket, 6e-8 of its value, not 0: the sketch cannot tell
-    closer values apart, so neither does a score against it.
+    A metric that never changed has the MAD of its single bucket, 6e-8 of its value, not 0: the sketch cannot
+    distinguish closer values.
     """
     points: list[tuple[float, float]] = []  # value, weight
     for bucket, count in of.counts.items():

@@ -1,4 +1,4 @@
-"""The document at `fabric:cache:chart:{chartId}:{dataType}`: a chart ready to be drawn."""
+"""The document at `fabric:cache:chart:{chartId}:{dataType}`: a chart ready to draw."""
 
 import math
 
@@ -9,16 +9,16 @@ from shared.clock import now_iso
 from shared.reading import chart_input
 from shared.reading.chart_input import Series
 
-# The scripts know a cache by its first bytes, so that none of them has to parse it: `stale`, then the digest. The
-# mark of a stale one is as long as that of a fresh one, so that it can be overwritten in place.
+# The scripts compare the first bytes of a cache (`stale`, then the digest) instead of parsing it. FRESH and STALE have
+# the same length, so that a script can overwrite the mark in place.
 FRESH = b'{"stale":false'
 STALE = b'{"stale":true '
 HEAD = FRESH + b',"sourceDigest":"'
-"""What stands before the source digest in the cache of a chart whose source is alive."""
+"""First bytes of a fresh cache, up to the source digest."""
 
 
 class Update(msgspec.Struct, frozen=True, rename="camel"):
-    """The message to those who draw the chart. `updated_at` is ISO-8601 in UTC."""
+    """The message to clients that draw the chart. `updated_at` is ISO-8601 in UTC."""
 
     chart_id: str
     data_type: str
@@ -54,7 +54,7 @@ class _Document(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def describe_update(chart_id: bytes, data_type: bytes, source_digest: str) -> Update:
-    """An update of now. Ids that are not UTF-8 are shown with those bytes escaped."""
+    """An update with the present time. In ids that are not UTF-8, invalid bytes are escaped."""
     return Update(
         chart_id.decode(errors="backslashreplace"),
         data_type.decode(errors="backslashreplace"),
@@ -64,9 +64,10 @@ def describe_update(chart_id: bytes, data_type: bytes, source_digest: str) -> Up
 
 
 def render(payload: bytes, update: Update, max_points: int) -> bytes:
-    """The document of a chart with this payload. Raises Rejected when the payload is no chart.
+    """The document of a chart. Statistics cover all points of the source; the points are downsampled to `max_points`
+    per series.
 
-    Statistics are of all points of the source, the points themselves downsampled to `max_points` per series.
+    Raises Rejected if the payload is not a chart.
     """
     chart = chart_input.parse(payload)
     return msgspec.json.encode(
@@ -96,5 +97,5 @@ def _statistics(series: Series) -> _Statistics:
         mean = float(values.mean())
     if not math.isfinite(mean):  # a sum of large doubles overflows where their mean does not
         mean = float((values / len(values)).sum())
-    # Rounding must not take the mean past the values.
+    # Rounding must not put the mean outside the range of the values.
     return _Statistics(len(values), float(values[-1]), low, high, min(max(mean, low), high))

@@ -2,7 +2,7 @@
 
 read (1 round trip for up to 64 charts) -> render (pure) -> commit, unless the source has changed (1 round trip)
 
-A chart that is gone leaves its cache in place, marked stale.
+When a chart's source is gone, its cache stays until its TTL, marked stale.
 """
 
 import asyncio
@@ -33,17 +33,17 @@ STALE_CHART = Script(__file__, "stale_chart")
 NAME = "charts"
 NOT_OURS = "not the key of a chart"
 INERT = frozenset({Cause.NOTHING, Cause.TOUCHED})
-"""They change neither source nor cache."""
+"""These causes change neither source nor cache."""
 
 _GONE = frozenset({Cause.DELETED, Cause.EVICTED, Cause.EXPIRED, Cause.RENAMED})
 CHARTS_PER_READ = 64
 INLINE_BYTES = 256 * 1024
 """Largest source that is read together with others; a larger one is read in a call of its own."""
 THREAD_BYTES = 128 * 1024
-"""Larger payloads are worked on in a thread, which makes each take up to half as long again. At this size rows take
-4 ms, the densest shape (labels and bare numbers) 10 ms."""
+"""A thread renders larger payloads, which then take up to 50 % longer. At this size, rows take 4 ms, the densest shape
+(labels and bare numbers) 10 ms."""
 MAX_READS = 3
-"""How often a chart that is written again while it is being worked on is read; then it is due again later."""
+"""Reads per call of a chart that keeps being written during rendering; after that it is retried."""
 _USUAL_TTL_MS = namespaces.CHART_DATA_TTL_S * 1000
 
 
@@ -60,7 +60,7 @@ class _Chart:
 
 @dataclass(frozen=True)
 class _Source:
-    """A chart as it was read. `ttl_ms` is the remaining TTL, negative for none."""
+    """The source of a chart as it was read. `ttl_ms` is its remaining TTL, negative for none."""
 
     chart: _Chart
     payload: Payload
@@ -69,7 +69,7 @@ class _Source:
 
 @dataclass(frozen=True)
 class _Rendered:
-    """A chart with the cache that is to be committed for it."""
+    """A chart with the cache document to commit."""
 
     source: _Source
     update: cache.Update
@@ -77,7 +77,7 @@ class _Rendered:
 
 
 def _source_of(cache: bytes) -> bytes | None:
-    """The source of a cache: where it is gone, nothing else in the keyspace tells of the chart."""
+    """The source key for a cache key. If the source is gone, only the cache shows that the chart existed."""
     parts = namespaces.parts_of(namespaces.CHART_CACHE, cache)
     return namespaces.build(namespaces.CHART_DATA, *parts) if parts else None
 
@@ -86,7 +86,7 @@ SCANNED = (
     Scanned(namespaces.CHART_DATA.prefix + b"*"),
     Scanned(namespaces.CHART_CACHE.prefix + b"*", _source_of),
 )
-_MOVED = "written again while it was read"
+_MOVED = "written again during the reaction"
 
 
 async def react(app: App, keys: Sequence[bytes], cause: Cause) -> list[Outcome]:
@@ -116,21 +116,22 @@ def _chart_of(key: bytes) -> _Chart | None:
 
 
 async def _look_at_gone(app: App, charts: Sequence[_Chart]) -> list[Look]:
-    """The sources are most likely gone: mark their caches without reading; read those that exist again."""
+    """The sources are probably gone: mark their caches stale without reading; read the sources that exist."""
     marked = await _mark_stale(app, charts)
     looks = {index: Look(outcome) for index, outcome in enumerate(marked) if outcome is not None}
-    alive = [index for index in range(len(charts)) if index not in looks]
-    if alive:
-        looks |= dict(zip(alive, await _look(app, [charts[index] for index in alive]), strict=True))
+    existing = [index for index in range(len(charts)) if index not in looks]
+    if existing:
+        looks |= dict(zip(existing, await _look(app, [charts[index] for index in existing]), strict=True))
     return [looks[index] for index in range(len(charts))]
 
 
 async def _look(app: App, charts: Sequence[_Chart]) -> list[Look]:
-    """Read these charts once and act on it: the small ones together, then the large ones one by one."""
+    """Read charts once and bring their caches up to date: the small ones together, then the large ones one by one."""
     inline_bytes = INLINE_BYTES if len(charts) > 1 else app.settings.max_payload_bytes
     looks: dict[int, Look] = {}
     small: dict[int, _Source] = {}
-    alone: dict[int, _Source | None] = {}
+    large: dict[int, _Source | None] = {}
+    """None for a source that was not read yet."""
     gone: list[int] = []
     calls = [_read_call(app, chart, inline_bytes) for chart in charts]
     replies = await failures.run_repeatable(app, READ_CHART, calls)
@@ -141,9 +142,9 @@ async def _look(app: App, charts: Sequence[_Chart]) -> list[Look]:
                 if len(value) <= THREAD_BYTES:
                     small[index] = source
                 else:
-                    alone[index] = source
+                    large[index] = source
             case [b"later"]:  # too large to be read with others
-                alone[index] = None
+                large[index] = None
             case [b"gone"]:
                 gone.append(index)
             case _:
@@ -158,15 +159,15 @@ async def _look(app: App, charts: Sequence[_Chart]) -> list[Look]:
             return look
         return (await _renew(app, {index: source}))[index]
 
-    done, left = await one_by_one(alone, renew_one, timeout_s=app.settings.work_timeout_s)
+    done, left = await one_by_one(large, renew_one, timeout_s=app.settings.work_timeout_s)
     late = {index: Look(later(charts[index].source, "no time left in this call")) for index in left}
     looks |= done | late
     return [looks[index] for index in range(len(charts))]
 
 
 def _as_look(chart: _Chart, outcome: Outcome | None) -> Look:
-    """No outcome: the source changed while it was worked on, so it is looked at again."""
-    return Look(later(chart.source, _MOVED), again=True) if outcome is None else Look(outcome)
+    """Look again if there is no outcome: then the source changed during the reaction."""
+    return Look(later(chart.source, _MOVED), look_again=True) if outcome is None else Look(outcome)
 
 
 async def _renew(app: App, sources: Mapping[int, _Source]) -> dict[int, Look]:
@@ -238,7 +239,7 @@ async def _nothing_to_do(app: App, chart: _Chart, reply: Any) -> Outcome:
 
 
 async def _mark_stale(app: App, charts: Sequence[_Chart]) -> list[Outcome | None]:
-    """Mark the caches of charts whose source is gone. None where the source lives again."""
+    """Mark the caches of charts whose source is gone. None for a chart whose source exists."""
     marks = [cache.FRESH, cache.STALE]
     replies = await failures.run_repeatable(
         app, STALE_CHART, [([chart.source, chart.cache_key], marks) for chart in charts]
@@ -258,10 +259,10 @@ async def _marked(app: App, chart: _Chart, reply: Any) -> Outcome | None:
 
 
 async def _render(app: App, source: _Source) -> _Rendered:
-    """The cache of a chart. Raises Rejected, WorkTimeout, or what rendering raises."""
+    """Render a chart, in a thread if it is large. Raises Rejected, WorkTimeout, or what rendering raises."""
     if len(source.payload.parts[0]) > THREAD_BYTES:
         return await off_loop(app.settings.work_timeout_s, _render_now, source, app.settings.chart_max_points)
-    await asyncio.sleep(0)  # let the other functions run
+    await asyncio.sleep(0)  # let other functions run
     return _render_now(source, app.settings.chart_max_points)
 
 
@@ -285,7 +286,7 @@ async def _committed(app: App, rendered: _Rendered, reply: Any) -> Outcome | Non
 
 
 def _dependent_queries(settings: Settings, update: cache.Update) -> list[bytes]:
-    """Keys of the query caches that CHART_QUERIES maps to the chart."""
+    """Keys of the query caches that depend on the chart, by CHART_QUERIES."""
     both = f"{update.chart_id}:{update.data_type}"
     return [
         namespaces.build(namespaces.QUERY_CACHE, query_id)
@@ -295,7 +296,7 @@ def _dependent_queries(settings: Settings, update: cache.Update) -> list[bytes]:
 
 
 async def replay(app: App, key: bytes, payload: Payload) -> Outcome:
-    """Write a cache, marked stale, from a dead letter whose source is gone, unless there is a cache."""
+    """Render the payload of a dead letter whose source is gone into a cache marked stale, unless a cache exists."""
     chart = _chart_of(key)
     if chart is None:
         return ignored(key, NOT_OURS)

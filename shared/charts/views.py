@@ -1,7 +1,6 @@
-"""Chart caches at a glance: how old, how many points, and the line of the first series in a few numbers.
+"""A summary of chart caches: age, number of points, and a sparkline of the first series.
 
-A cache can have megabytes, so only the beginning of it is read, where what is shown here stands (see chart_cache.py);
-none is parsed as a whole.
+A cache can have megabytes, so only its first bytes are read, which hold these fields (see cache.py).
 """
 
 import re
@@ -20,9 +19,9 @@ from shared.privacy.masking import printable
 SHOWN = 50
 SPARKLINE_POINTS = 60
 HEAD_BYTES = 1024
-"""Holds everything before the series, with ids of up to 200 characters."""
+"""Contains everything before the series, if ids have up to 200 characters."""
 LINE_BYTES = 32 * 1024
-"""Holds the first series of 500 points; of one that is longer no line is shown."""
+"""Contains a first series of 500 points; a longer one has no sparkline."""
 
 _HEAD = re.compile(rb'"updatedAt":"([^"]{1,40})","points":(\d{1,12}),"series":\[')
 _POINTS = b'"points":['
@@ -41,13 +40,13 @@ class ChartView(msgspec.Struct, frozen=True, rename="camel"):
 
 
 async def read(app: App, keys: Sequence[bytes]) -> list[ChartView]:
-    """The newest SHOWN of these chart caches, newest first; those that are gone or no charts are left out.
+    """The newest SHOWN of these chart caches, newest first; keys that are gone or are not chart caches are left out.
 
     Raises what the Redis client raises.
     """
     heads = await _beginnings(app, keys, HEAD_BYTES)
-    found = [(view, key) for key, head in zip(keys, heads, strict=True) if (view := _view(key, head)) is not None]
-    newest = sorted(found, key=lambda one: one[0].age_s)[:SHOWN]
+    views = [(view, key) for key, head in zip(keys, heads, strict=True) if (view := _view(key, head)) is not None]
+    newest = sorted(views, key=lambda view_and_key: view_and_key[0].age_s)[:SHOWN]
     lines = await _beginnings(app, [key for _, key in newest], LINE_BYTES)
     return [
         msgspec.structs.replace(view, sparkline=_sparkline(line)) for (view, _), line in zip(newest, lines, strict=True)
@@ -55,7 +54,7 @@ async def read(app: App, keys: Sequence[bytes]) -> list[ChartView]:
 
 
 async def _beginnings(app: App, keys: Sequence[bytes], length: int) -> list[bytes]:
-    """The first `length` bytes of each; nothing of what is no string."""
+    """The first `length` bytes of each value; empty for a key that is gone or not a string."""
     if not keys:
         return []
     pipeline = app.redis.pipeline(transaction=False)
@@ -66,31 +65,31 @@ async def _beginnings(app: App, keys: Sequence[bytes], length: int) -> list[byte
 
 
 def _view(key: bytes, head: bytes) -> ChartView | None:
-    parts, found = namespaces.parts_of(namespaces.CHART_CACHE, key), _HEAD.search(head)
-    if parts is None or found is None or not head.startswith((chart_cache.FRESH, chart_cache.STALE)):
+    parts, fields = namespaces.parts_of(namespaces.CHART_CACHE, key), _HEAD.search(head)
+    if parts is None or fields is None or not head.startswith((chart_cache.FRESH, chart_cache.STALE)):
         return None
     try:
-        updated = datetime.fromisoformat(found[1].decode())
+        updated = datetime.fromisoformat(fields[1].decode())
         age_s = max(0.0, time.time() - updated.timestamp())
     except (ValueError, OverflowError):
         return None
     stale = head.startswith(chart_cache.STALE)
     chart_id, data_type = map(printable, parts)
-    return ChartView(chart_id, data_type, round(age_s, 1), stale, int(found[2]), None)
+    return ChartView(chart_id, data_type, round(age_s, 1), stale, int(fields[2]), None)
 
 
 def _sparkline(beginning: bytes) -> list[float] | None:
-    """Evenly chosen values of the first series; None when it does not end within the beginning."""
-    opened = beginning.find(_POINTS)
-    closed = beginning.find(b"]]", opened)
-    if opened < 0 or closed < 0:
+    """Up to SPARKLINE_POINTS evenly spaced values of the first series; None if it does not end in `beginning`."""
+    start = beginning.find(_POINTS)
+    end = beginning.find(b"]]", start)
+    if start < 0 or end < 0:
         return None
     try:
-        points = _line.decode(beginning[opened + len(_POINTS) - 1 : closed + 2])
+        points = _line.decode(beginning[start + len(_POINTS) - 1 : end + 2])
     except msgspec.MsgspecError:
-        return None  # another application's
+        return None  # written by another application
     values = [value for _, value in points]
     if len(values) <= SPARKLINE_POINTS:
         return values or None
     last = len(values) - 1
-    return [values[round(place * last / (SPARKLINE_POINTS - 1))] for place in range(SPARKLINE_POINTS)]
+    return [values[round(step * last / (SPARKLINE_POINTS - 1))] for step in range(SPARKLINE_POINTS)]

@@ -3,9 +3,9 @@
 -- KEYS   1 due times: sorted set
 --        2 entries: hash
 -- ARGV   members
--- Returns how many were waiting.
+-- Returns how many members were waiting.
 --
--- Invariant: other members are left alone; a key of ours that another application wrote over holds none.
+-- Invariant: other members do not change; a key that another application overwrote has no members.
 
 local cleared = 0
 for _, member in ipairs(ARGV) do

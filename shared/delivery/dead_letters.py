@@ -1,13 +1,11 @@
-"""Dead letters: keys that were given up, each with why, when, how often, and the payload itself to be replayed.
+"""Dead letters: keys that were given up, each with the error, times, attempts, and the payload for a replay.
 
-A letter is told by reactor, key and digest of the content, so the same content is one letter however often and by
-however many workers it is buried. Letters live in Redis for 7 days after they were last buried, bounded in number and
-bytes; when full, the oldest go first and that is counted. Their keys are in the clear: see retries.py for who may
-use it.
+Reactor, key and digest of the content identify a letter, so the same content is one letter, however often and by
+however many workers it is buried. Letters stay in Redis for 7 days after they were last buried, bounded in number and
+bytes; if the store is full, the oldest are dropped and counted. Keys are stored in the clear: see retries.py.
 
-bury.lua keeps a letter, its payload, the index, the totals and the mark in one step. The mark is a key of its own with
-the digest of the content that was given up: whoever finds that content again leaves it alone, and any other content
-gets its chance.
+bury.lua writes a letter, its payload, the index, the totals and the mark in one step. The mark is a separate key with
+the digest of the content that was given up: workers skip that content, and react to any other.
 """
 
 import asyncio
@@ -35,7 +33,7 @@ LIST_DEAD_LETTERS = Script(__file__, "list_dead_letters")
 
 MAX_PAGE = 500
 THREAD_BYTES = 64 * 1024
-"""Payloads from here on are packed and unpacked in a thread: at this size it takes a few ms."""
+"""Payloads of this size or more are packed and unpacked in a thread: at this size it takes a few ms."""
 NO_DIGEST = b"-"
 """The mark of a letter without a payload."""
 
@@ -48,15 +46,15 @@ _RETRIES = [namespaces.build(namespaces.RETRY_DUE), namespaces.build(namespaces.
 _ID = re.compile(r"[0-9a-f]{32}")
 _HEADER = re.compile(rb"(\d{1,10}) (\d{1,15}) (\d{1,15}) (\w+)\n")
 _HEADER_BYTES = 10 + 15 + 15 + 4
-"""Its length at the most, without the reactor."""
+"""Maximum length of a header, without the reactor."""
 _CURSOR = re.compile(r"(-?(?:inf|\d[\d.e+-]*)):(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """`message` is on one line and never holds input. `digest` is None where there was no payload to keep,
-    `payload_bytes` its size as it was read, `payload_kept` False where it alone is above DEAD_LETTERS_MAX_BYTES or must
-    not be kept."""
+    """A dead letter. `message` has one line and never holds input. `digest` is None if the content was not read,
+    `payload_bytes` is the size as it was read, `payload_kept` is False if the payload must not be stored or is above
+    DEAD_LETTERS_MAX_BYTES."""
 
     id: str
     reactor: str
@@ -73,7 +71,8 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """`next_cursor` is None at the end. `unreadable` letters, written over by another application, were skipped."""
+    """A page of letters. `next_cursor` is None at the end; `unreadable` counts the letters that were skipped because
+    another application overwrote them."""
 
     letters: list[Letter]
     next_cursor: str | None
@@ -82,7 +81,7 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Letters there are, the bytes that they take in Redis, and how many went because it was full."""
+    """Number of letters, their bytes in Redis, and how many were dropped because the store was full."""
 
     count: int
     bytes: int
@@ -90,7 +89,8 @@ class Totals:
 
 
 class _Body(msgspec.Struct, array_like=True, frozen=True):
-    """What of a letter only Python reads. `packed_bytes` is the payload's size in msgpack, before compression."""
+    """The part of a letter that bury.lua does not parse. `packed_bytes` is the payload's size in msgpack, before
+    compression."""
 
     key: bytes
     error: str
@@ -117,13 +117,13 @@ async def bury(
     *,
     attempts: int = 1,
 ) -> str:
-    """Keep a dead letter, mark its content and forget its retries, all at once. Returns the letter's id.
+    """Store a dead letter, mark its content and forget its retries, in one step. Returns the letter's id.
 
-    The same content again updates its letter: error, last time, attempts added up. The first time is that of the first
-    failure that is known.
+    Burying the same content again updates its letter: the error and last time are replaced, attempts are added. The
+    first time is that of the first recorded failure.
 
-    Raises redis.exceptions.RedisError or OSError when Redis is away. A call whose answer was lost and that is made
-    again adds its attempts twice and changes nothing else.
+    Raises redis.exceptions.RedisError or OSError if Redis is away. A call that is repeated because its reply was lost
+    adds its attempts twice and changes nothing else.
     """
     digest = payload.digest.encode() if payload else NO_DIGEST
     letter_id = _id_of(reactor, key, digest)
@@ -160,17 +160,17 @@ async def bury(
 
 
 def mark_key(reactor: str, key: bytes) -> bytes:
-    """Where the digest of the content of `key` stands that this reactor has given up, NO_DIGEST if it had none."""
+    """The key of the mark: the digest of the content of `key` that this reactor has given up, or NO_DIGEST."""
     return namespaces.build(namespaces.DEAD_MARK, _sha1(retries.member(reactor, key)))
 
 
 async def list_page(app: App, *, reactor: str | None = None, cursor: str | None = None, limit: int = 50) -> Page:
     """Up to `limit` letters (at most MAX_PAGE), newest first by last time, of one reactor or of all.
 
-    `cursor` is the `next_cursor` of the page before. A letter is on one page of a walk at most, and those that stay as
-    they are meanwhile are on one exactly; one that is buried again becomes the newest.
+    `cursor` is the `next_cursor` of the page before. Over a series of pages, a letter that does not change appears
+    exactly once, and any letter at most once; a letter that is buried again becomes the newest.
 
-    Raises KeyspaceError for a cursor that is none.
+    Raises KeyspaceError for an invalid cursor.
     """
     time, last_id = _parse_cursor(cursor)
     limit = min(max(limit, 1), MAX_PAGE)
@@ -178,10 +178,10 @@ async def list_page(app: App, *, reactor: str | None = None, cursor: str | None 
     letters: list[Letter] = []
     unreadable = 0
     while True:
-        time, last_id, *found = await app.run(
+        time, last_id, *rows = await app.run(
             LIST_DEAD_LETTERS, keys=[_INDEX, _LETTERS], args=[time, last_id, limit - len(letters), reactor or ""]
         )
-        for letter_id, raw in zip(found[::2], found[1::2], strict=True):
+        for letter_id, raw in zip(rows[::2], rows[1::2], strict=True):
             try:
                 letters.append(_decode(letter_id.decode("latin-1"), raw)[0])
             except KeyspaceError:
@@ -193,23 +193,23 @@ async def list_page(app: App, *, reactor: str | None = None, cursor: str | None 
 
 
 async def get(app: App, letter_id: str) -> Letter | None:
-    """The letter with this id; None when there is none.
+    """The letter with this id; None if there is none.
 
-    Raises KeyspaceError when another application wrote over it.
+    Raises KeyspaceError if another application overwrote it.
     """
-    found = await _find(app, letter_id)
-    return found[0] if found else None
+    match = await _find(app, letter_id)
+    return match[0] if match else None
 
 
 async def payload(app: App, letter_id: str) -> Payload | None:
-    """The payload of a letter; None when there is no such letter, or none of its payload.
+    """The payload of a letter; None if there is no such letter or it has no payload.
 
-    Raises KeyspaceError when another application wrote over either.
+    Raises KeyspaceError if another application overwrote the letter or its payload.
     """
-    found = await _find(app, letter_id)
-    if found is None:
+    match = await _find(app, letter_id)
+    if match is None:
         return None
-    letter, packed_bytes = found
+    letter, packed_bytes = match
     packed = await _field(app, _PAYLOADS, letter_id)
     if packed is None or letter.digest is None:
         return None
@@ -220,10 +220,10 @@ async def payload(app: App, letter_id: str) -> Payload | None:
 
 
 async def discard(app: App, letter_id: str) -> bool:
-    """Remove a letter, its payload and its mark. False when there is no such letter."""
+    """Remove a letter, its payload and its mark. False if there is no such letter."""
     try:
         letter = await get(app, letter_id)
-    except KeyspaceError:  # its key is unknown, so its mark stays until it runs out
+    except KeyspaceError:  # the letter is unreadable, so its key is unknown: the mark stays until its TTL
         return bool(await app.run(DISCARD, keys=_STORE, args=[letter_id]))
     if letter is None:
         return False
@@ -232,7 +232,7 @@ async def discard(app: App, letter_id: str) -> bool:
 
 
 async def totals(app: App) -> Totals:
-    """What is there now, after letters past their 7 days are gone."""
+    """The totals, after removing letters older than 7 days."""
     return Totals(*await app.run(BURY, keys=_STORE, args=_bounds(app)))
 
 
@@ -250,13 +250,13 @@ def _id_of(reactor: str, key: bytes, digest: bytes) -> str:
 
 
 def _pack(payload: Payload) -> tuple[int, bytes]:
-    """The size before compression, and the payload compressed."""
+    """The size in msgpack, and the compressed payload."""
     packed = msgspec.msgpack.encode((payload.shape, list(payload.parts)))
     return len(packed), zlib.compress(packed)
 
 
 def _unpack(packed: bytes, packed_bytes: int) -> _Packed | None:
-    """None when it is no payload of `packed_bytes`; what another application wrote there is inflated no further."""
+    """The payload; None if it is not a payload of `packed_bytes`. Decompression stops at that size."""
     try:
         inflated = zlib.decompressobj().decompress(packed, packed_bytes or 1)  # 0 would mean no limit
         return msgspec.msgpack.decode(inflated, type=_Packed)
@@ -269,7 +269,7 @@ async def _off_loop[T, **P](size: int, work: Callable[P, T], *args: P.args, **kw
 
 
 async def _find(app: App, letter_id: str) -> tuple[Letter, int] | None:
-    """A letter and the size of its payload before compression."""
+    """A letter and the size of its payload in msgpack, before compression; None if there is no such letter."""
     if not _ID.fullmatch(letter_id):
         return None
     raw = await _field(app, _LETTERS, letter_id)
@@ -280,12 +280,12 @@ async def _field(app: App, key: bytes, letter_id: str) -> bytes | None:
     from redis.exceptions import ResponseError
 
     try:
-        found = await app.redis.hget(key, letter_id)
+        value = await app.redis.hget(key, letter_id)
     except ResponseError as fault:
         if is_wrong_type(fault):
-            return None  # another application's; the next letter makes it ours again
+            return None  # another application overwrote the key; the next letter replaces it
         raise
-    return found if isinstance(found, bytes) else None
+    return value if isinstance(value, bytes) else None
 
 
 def _decode(letter_id: str, raw: bytes) -> tuple[Letter, int]:
@@ -314,14 +314,14 @@ def _decode(letter_id: str, raw: bytes) -> tuple[Letter, int]:
 
 
 def _parse_cursor(cursor: str | None) -> tuple[str, bytes]:
-    """Time and id of the last letter of a page, as list_dead_letters.lua takes them."""
+    """Time and id of the last letter of a page: ARGV of list_dead_letters.lua."""
     if cursor is None:
         return "+inf", b""
-    found = _CURSOR.fullmatch(cursor)
+    fields = _CURSOR.fullmatch(cursor)
     try:
-        if found is None:
+        if fields is None:
             raise ValueError
-        float(found[1])
-        return found[1], found[2].encode("latin-1")
+        float(fields[1])
+        return fields[1], fields[2].encode("latin-1")
     except ValueError:
-        raise KeyspaceError("the cursor is none of this list's") from None
+        raise KeyspaceError("not a cursor of this list") from None

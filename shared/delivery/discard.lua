@@ -4,18 +4,18 @@
 --        2 letters: hash
 --        3 payloads: hash
 --        4 totals: hash
---        5 mark of its key, where that is known
+--        5 mark of its key, if the key is known
 -- ARGV   1 id
---        2 with KEYS 5: the mark that it left
--- Returns 1, or 0 when there was no such letter.
+--        2 with KEYS 5: the mark that the letter wrote
+-- Returns 1, or 0 if there was no such letter.
 --
--- Invariant: the totals stay exact. The mark goes only if it is this letter's: the key's content may have changed and
--- become another letter since.
+-- Invariant: the totals stay exact. The mark is deleted only if this letter wrote it: the key's content may have
+-- changed since, and be another letter.
 
--- pcall throughout: a key that another application wrote over holds no letter.
+-- pcall throughout: a key that another application overwrote holds no letter.
 local function number(...)
-  local answer = redis.pcall(...)
-  return type(answer) == 'number' and answer or 0
+  local reply = redis.pcall(...)
+  return type(reply) == 'number' and reply or 0
 end
 
 local bytes = number('HSTRLEN', KEYS[2], ARGV[1]) + number('HSTRLEN', KEYS[3], ARGV[1])

@@ -1,4 +1,4 @@
-"""Keys whose time has come: retries after their backoff, and keys that a reactor itself scheduled."""
+"""Due keys: retries after their backoff, and keys that a reactor scheduled itself."""
 
 import time
 from collections.abc import Sequence
@@ -12,16 +12,17 @@ _STILL_FAILING = frozenset({Result.RETRIED, Result.DEAD, Result.LATER})
 
 
 async def retry_due(app: App, reactors: Sequence[Reactor], *, budget_s: float) -> int:
-    """React again to the keys whose retry is due, and forget the failures of those that succeed. Returns how many.
+    """React to the keys whose retry is due, and forget the failures of those that are settled. Returns their number.
 
-    Raises what the Redis client raises when Redis is away; the keys are then due again after a lease.
+    Stops taking keys after `budget_s`. Raises what the Redis client raises if Redis is away; the keys that were taken
+    are then due again after a lease.
     """
     by_name = {reactor.name: reactor for reactor in reactors}
     deadline_s = time.monotonic() + budget_s
     count = 0
     while due := await retries.take_due(app, GROUP):
         for name, keys in due.items():
-            if reactor := by_name.get(name):  # another version of the app may have further reactors
+            if reactor := by_name.get(name):  # another version of the app may have other reactors
                 outcomes = await react_in_groups(app, reactor, keys, Cause.RETRY, "retry")
                 settled = [outcome.key for outcome in outcomes if outcome.result not in _STILL_FAILING]
                 await retries.clear(app, name, settled)
@@ -34,9 +35,10 @@ async def retry_due(app: App, reactors: Sequence[Reactor], *, budget_s: float) -
 
 
 async def react_to_due(app: App, reactor: Reactor, *, budget_s: float) -> int:
-    """React to the keys whose own time has come, such as a session's expiry. Returns how many.
+    """React to the keys that are due by the reactor's schedule, such as a session's expiry. Returns their number.
 
-    Raises what the Redis client raises when Redis is away; the keys are then due again after a lease.
+    Stops taking keys after `budget_s`. Raises what the Redis client raises if Redis is away; the keys that were taken
+    are then due again after a lease.
     """
     if reactor.take_due is None:
         return 0

@@ -1,8 +1,8 @@
-"""What a failure leads to: one place that turns an error into an outcome, for every reactor.
+"""Turns an error into an outcome, for every reactor.
 
-Rejected, WorkerLost        another attempt would fail as well: a dead letter at once
-Redis is away, or refuses   nothing can be noted there; the sweep that follows its return finds the key
-anything else               due again after a backoff, until its attempts are used up: then a dead letter
+Rejected, WorkerLost        another attempt would fail too: a dead letter at once
+Redis is away, or refuses   no retry can be stored; reconciliation finds the key after Redis' return
+any other error             a retry after a backoff; when attempts are used up, a dead letter
 """
 
 import re
@@ -17,13 +17,13 @@ from shared.errors import KeyspaceError, Rejected, WorkerLost
 from shared.reactor import Outcome, Payload, Withheld, dead, rejected, retried
 from shared.store.script import Script
 
-AWAY = "Redis is away; the sweep will do it"
+AWAY = "Redis is away; reconciliation will find the key"
 _REFUSED = re.compile(r"\b(OOM|READONLY|MISCONF|NOPERM|NOREPLICAS|BUSY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)\b")
-"""Error codes of a server that cannot serve anybody now: full, failing over, starting, or set up against us."""
+"""Error codes of a server that refuses every client or this user: full, failing over, starting, or an ACL."""
 
 
 def is_outage(error: BaseException) -> bool:
-    """Whether Redis could not be reached, did not answer in time, or refuses to serve: nothing of this key's doing."""
+    """Whether Redis is unreachable, did not reply in time, or refuses to serve: the key is not the cause."""
     from redis.exceptions import ConnectionError as RedisConnectionError
     from redis.exceptions import RedisError
     from redis.exceptions import TimeoutError as RedisTimeoutError
@@ -34,15 +34,15 @@ def is_outage(error: BaseException) -> bool:
 
 
 async def run_repeatable(app: App, script: Script, calls: Sequence[Call]) -> list[Any]:
-    """A reply or an error per call of a script whose calls can be repeated, in one round trip.
+    """A reply or an error per call, in one round trip, for a script whose calls can be repeated.
 
-    A trip that failed is made once more: its answer may only have been lost. Never raises.
+    A failed round trip is repeated once: perhaps only its reply was lost. Never raises.
     """
     if not calls:
         return []
     try:
         replies = await app.run_many(script, calls)
-    except Exception:  # tried once more, and then `failed` decides
+    except Exception:  # the caller passes the second error to `failed`
         try:
             replies = await app.run_many(script, calls)
         except Exception as error:
@@ -60,14 +60,14 @@ async def failed(
     *,
     attempts: int = 1,
 ) -> Outcome:
-    """Note that reacting to `key` failed, and say what becomes of it. `payload` is what was read, if it was.
+    """Record that the reaction to `key` failed, as a retry or a dead letter. `payload` is the content, if it was read.
 
-    Never raises: where the note itself cannot be written, the sweep finds the key.
+    Never raises: if the record cannot be written, reconciliation finds the key.
     """
     try:
         return await _failed(app, reactor, key, error, payload, attempts)
-    except Exception as fault:  # nothing is lost: the key has no up-to-date effect, which a sweep sees
-        _tell(reactor, fault)
+    except Exception as fault:  # nothing is lost: the content has no effect, so reconciliation reacts to it
+        _log(reactor, fault)
         return retried(key, AWAY)
 
 
@@ -77,7 +77,7 @@ async def _failed(
     if isinstance(error, Rejected | WorkerLost):
         await dead_letters.bury(app, reactor, key, error, payload, attempts=attempts)
         return rejected(key, str(error)) if isinstance(error, Rejected) else dead(key, str(error))
-    _tell(reactor, error)
+    _log(reactor, error)
     if is_outage(error):
         return retried(key, AWAY)
     due = await retries.schedule(app, reactor, key, error, digest=payload.digest if payload else "")
@@ -88,10 +88,10 @@ async def _failed(
     return dead(key, f"{name}; {due.attempts} attempts")
 
 
-def _tell(reactor: str, error: Exception) -> None:
-    """Log an unexpected error with where it came from. Its text may hold input, so it stays out.
+def _log(reactor: str, error: Exception) -> None:
+    """Log the class and traceback of an unexpected error, but not its text, which may hold input.
 
-    Our own errors say it all in the outcome's line.
+    The outcome's log line has the text of this app's own errors.
     """
     if isinstance(error, KeyspaceError):
         return

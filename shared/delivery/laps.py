@@ -1,4 +1,4 @@
-"""A bulk scan without a lease, lap after lap until a lap finds nothing more to do: for when much is waiting."""
+"""A bulk scan for bursts: laps over the keyspace, without a lease, until a lap has no effect."""
 
 import secrets
 from collections import Counter
@@ -9,17 +9,22 @@ from shared.delivery.scan import GROUP, Feed, Scan, react_to_feed
 from shared.reactor import Cause, Reactor, Result
 
 MAX_SEEN = 100_000
-"""Keys that laps remember, by their hashes: 20 MB. Further keys are looked at again in each lap."""
+"""Maximum number of keys remembered between laps, as hashes: 20 MB. Further keys are looked at in each lap."""
 _DONE = frozenset({Result.PROCESSED, Result.DUPLICATE, Result.IGNORED, Result.REJECTED, Result.DEAD})
 
 
 class Laps:
     """The laps of one bulk scan over the keys of `reactors`.
 
-    The first lap starts at a random cursor, so that several instances that start at once do not all take the same keys:
-    SCAN continues from any number. Keys that a lap has seen done are skipped from then on: what happens to them later
-    has events of its own. Laps are for new keys only (Cause.BULK) while they find many; a lap that found few is
-    followed by one that also looks at the keys it passed over.
+    The first lap starts at a random cursor, so that instances that start together begin with different keys (SCAN
+    continues from any number). Keys with a final outcome are skipped in later laps: later changes have events of their
+    own. Laps look at new keys only (Cause.BULK) while they find many; after a lap that found few, the next one also
+    looks at the keys that were passed over.
+
+        lap 0    random cursor to the end    BULK         part of the keyspace: does not count as a lap
+        lap 1    whole keyspace              BULK         while a lap processes at least GROUP keys
+        lap 2    whole keyspace              RECONCILE    also keys passed over
+        end      after a RECONCILE lap without an effect
     """
 
     def __init__(self, reactors: Sequence[Reactor]) -> None:

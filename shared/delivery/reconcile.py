@@ -1,7 +1,8 @@
-"""Reconciliation: a pass over all keys finds what no event told of.
+"""Reconciliation: a pass over all keys finds those whose events were lost.
 
-The lease saves work: it keeps N instances from making a pass at once, and a pass continues where the last instance
-stopped. sweep_acquire.lua grants it, sweep_step.lua renews it and saves the position.
+A lease keeps N instances from making the same pass at once; it saves work, correctness does not depend on it. A pass
+continues where the last instance stopped. sweep_acquire.lua grants the lease, sweep_step.lua renews it and saves the
+position.
 """
 
 import asyncio
@@ -27,22 +28,22 @@ SWEEP_STEP = Script(__file__, "sweep_step")
 SAVE_S = 0.25
 """Time between two saves of the position, each of which renews the lease."""
 FIRST_SAVE_S = 0.05
-"""The same for the first save: it tells other instances early whether there is much to do."""
+"""Time until the first save, which shows other instances early whether there is much to do."""
 HELP_FROM = GROUP
-"""Effects by the first saves of a pass from which on other instances help."""
+"""Number of effects, as saved by the pass, from which on other instances help."""
 _KEY = namespaces.build(namespaces.SWEEP)
 
 
 @dataclass(frozen=True)
 class PassReport:
-    """What one call did: `seen` keys of the reactors' patterns, and their outcomes by result."""
+    """The work of one call: number of keys `seen`, and their outcomes by result."""
 
     seen: int = 0
     outcomes: Counter[Result] = field(default_factory=Counter)
     finished: bool = False
     """Whether the pass is complete."""
     held_by_other: bool = False
-    """Whether another instance holds the lease, from the start or by now (or the state was flushed)."""
+    """Whether another instance held the lease or took it over, or the state was flushed."""
     duration_s: float = 0.0
 
 
@@ -57,7 +58,7 @@ class LastPass:
 
 
 class _Counts(msgspec.Struct):
-    """What a pass found so far, as it is stored in Redis."""
+    """The counts of a pass, as stored in Redis."""
 
     seen: int = 0
     outcomes: dict[str, int] = msgspec.field(default_factory=dict)
@@ -69,23 +70,23 @@ class _Counts(msgspec.Struct):
 
 
 class _Position(msgspec.Struct):
-    """Where a pass stands, as it is stored in Redis. A cursor is valid only on the server that returned it, an index
-    only for an app with the same patterns."""
+    """The position of a pass, as stored in Redis. A cursor is valid only on the server that returned it, an index only
+    for an app with the same patterns."""
 
     server: str
     places: list[str]
     began_ms: int
     index: int = 0
     cursor: int = 0
-    found: _Counts = msgspec.field(default_factory=_Counts)
+    counts: _Counts = msgspec.field(name="found", default_factory=_Counts)
 
 
 async def reconcile(app: App, reactors: Sequence[Reactor], *, budget_s: float, anew: bool = False) -> PassReport:
-    """React to every key that the reactors' patterns match; first to what is due for a retry.
+    """React to keys whose retry is due, then to every key that the reactors' patterns match.
 
-    Continues where the last pass stopped, on whichever instance, or from the start when `anew` (keys may have changed
-    unnoticed before that position). Stops at the end of the pass, with the groups in progress after `budget_s`, or soon
-    after another instance has taken over. Raises what the Redis client raises when Redis is away.
+    Continues where the last pass stopped, on any instance, or from the start if `anew` (keys before that position may
+    have changed unnoticed). Stops at the end of the pass, when the groups in progress end after `budget_s`, or soon
+    after another instance took over. Raises what the Redis client raises if Redis is away.
     """
     started_s = time.monotonic()
     await retry_due(app, reactors, budget_s=budget_s / 2)
@@ -101,24 +102,24 @@ async def reconcile(app: App, reactors: Sequence[Reactor], *, budget_s: float, a
     scan = Scan(reactors, position.index, position.cursor)
     feed = Feed(app, scan)
     results: Counter[Result] = Counter()
-    seen, held, finished, out_of_time = 0, True, False, False
-    while held and not finished and not out_of_time:
+    seen, has_lease, finished, out_of_time = 0, True, False, False
+    while has_lease and not finished and not out_of_time:
         until_s = min(time.monotonic() + (SAVE_S if seen else FIRST_SAVE_S), started_s + budget_s)
         outcomes = await react_to_feed(feed, Cause.RECONCILE, scan_until_s=until_s, react_until_s=started_s + budget_s)
         new = Counter(outcome.result for outcome in outcomes)
         results, seen = results + new, seen + len(outcomes)
-        position.found.add(len(outcomes), new)
-        if feed.empty:  # otherwise time ran out: the next call repeats from the position saved before
+        position.counts.add(len(outcomes), new)
+        if feed.empty:  # otherwise time ran out: the next call repeats from the last saved position
             position.index, position.cursor = scan.index, scan.cursor
         finished, out_of_time = feed.done, time.monotonic() - started_s >= budget_s
-        held = await _save(app, token, position, finished=finished, release=finished or out_of_time)
-    return PassReport(seen, results, held and finished, not held, time.monotonic() - started_s)
+        has_lease = await _save(app, token, position, finished=finished, release=finished or out_of_time)
+    return PassReport(seen, results, has_lease and finished, not has_lease, time.monotonic() - started_s)
 
 
 async def _help(app: App, reactors: Sequence[Reactor], until_s: float) -> Laps:
-    """If the pass of the instance that holds the lease finds many keys to react to, react to some from another side."""
+    """Make a bulk scan while the pass of the instance that holds the lease has many effects."""
     laps = Laps(reactors)
-    await asyncio.sleep(min(2 * FIRST_SAVE_S, until_s - time.monotonic()))  # until its first counts are saved
+    await asyncio.sleep(min(2 * FIRST_SAVE_S, until_s - time.monotonic()))  # until the pass has saved its first counts
     counts = await _counts_so_far(app)
     while counts.outcomes.get(Result.PROCESSED, 0) >= HELP_FROM and not laps.ended and time.monotonic() < until_s:
         await laps.advance(app, until_s)
@@ -126,16 +127,16 @@ async def _help(app: App, reactors: Sequence[Reactor], until_s: float) -> Laps:
 
 
 async def _counts_so_far(app: App) -> _Counts:
-    """What the pass in progress has found, as last saved; empty where there is none."""
+    """The counts of the pass in progress, as last saved; empty if there is none."""
     state = await app.redis.hget(_KEY, "position")
     try:
-        return msgspec.json.decode(state or b"", type=_Position).found
+        return msgspec.json.decode(state or b"", type=_Position).counts
     except msgspec.MsgspecError:
         return _Counts()
 
 
 def _saved_position(saved: bytes, now: _Position) -> _Position | None:
-    """The saved position, if it is valid for this server and this version of the app."""
+    """The saved position, or None if it is not valid for this server and this version of the app."""
     try:
         position = msgspec.json.decode(saved, type=_Position)
     except msgspec.MsgspecError:
@@ -146,15 +147,15 @@ def _saved_position(saved: bytes, now: _Position) -> _Position | None:
 
 
 async def _save(app: App, token: bytes, position: _Position, *, finished: bool, release: bool) -> bool:
-    """Save the position, or a complete pass. Whether the lease still holds.
+    """Save the position, or the result of a complete pass. Returns whether the lease is still valid.
 
-    Where Redis refuses to write (it is full, say) the pass goes on without: other instances may start a pass too, which
-    does no harm.
+    If Redis refuses the write (for example, because it is full), the pass continues without saving: another instance
+    may then start a pass too, which is harmless.
     """
     from redis.exceptions import ResponseError
 
     try:
-        held = await app.run(
+        valid = await app.run(
             SWEEP_STEP,
             keys=[_KEY],
             args=[
@@ -163,23 +164,23 @@ async def _save(app: App, token: bytes, position: _Position, *, finished: bool, 
                 namespaces.SWEEP_TTL_S,
                 b"" if finished else msgspec.json.encode(position),
                 position.began_ms,
-                msgspec.json.encode(position.found),
+                msgspec.json.encode(position.counts),
             ],
         )
     except ResponseError as fault:
         telemetry.outage("Redis", fault)
         return True
-    return bool(held)
+    return bool(valid)
 
 
 async def server_id(app: App) -> str:
-    """Identifies one run of a Redis server. Raises what the Redis client raises."""
+    """The id of this run of the Redis server. Raises what the Redis client raises."""
     info: dict[str, Any] = await app.redis.info("server")
     return str(info.get("run_id"))
 
 
 async def last_pass(app: App) -> LastPass | None:
-    """The last complete pass, None where none is known. Raises what the Redis client raises."""
+    """The last complete pass; None if Redis has none on record. Raises what the Redis client raises."""
     state: list[Any] = await app.redis.hmget(_KEY, ["ended_ms", "duration_ms", "found"])
     seconds, microseconds = await app.redis.time()
     if None in state:

@@ -1,4 +1,4 @@
-"""Replaying dead letters: through the path that every key takes, so a replay is exactly-once like any reaction."""
+"""Replaying dead letters, through the same claims and commits as any reaction: so a replay has its effect once."""
 
 from collections.abc import Sequence
 
@@ -10,10 +10,10 @@ from shared.reactor import Cause, Outcome, Reactor, ignored
 
 
 async def replay(app: App, reactors: Sequence[Reactor], letter_id: str) -> Outcome:
-    """React again to what a letter's key holds now, or to the letter's own payload where the key is gone.
+    """React to the present content of a letter's key, or to the letter's payload if the key is gone.
 
-    The letter is removed when the content has its effect, and stays otherwise. Raises KeyspaceError for an unknown id,
-    RedisError or OSError when Redis is away; the call can be repeated.
+    Removes the letter if the content now has its effect. Raises KeyspaceError for an unknown id, RedisError or OSError
+    if Redis is away; the call can be repeated.
     """
     letter = await dead_letters.get(app, letter_id)
     if letter is None:
@@ -23,7 +23,7 @@ async def replay(app: App, reactors: Sequence[Reactor], letter_id: str) -> Outco
         raise KeyspaceError(f"dead letter {letter_id} belongs to {letter.reactor[:40]!r}, which is no reactor")
     mark = dead_letters.mark_key(letter.reactor, letter.key)
     if await app.redis.get(mark) in {(letter.digest or "").encode(), dead_letters.NO_DIGEST}:
-        await app.redis.delete(mark)  # the mark of other content, which has a later letter, stays
+        await app.redis.delete(mark)  # a mark of other content belongs to a later letter
     outcome = await _replay(app, reactor, letter)
     if outcome.effect:
         await dead_letters.discard(app, letter_id)
@@ -36,7 +36,7 @@ async def _replay(app: App, reactor: Reactor, letter: Letter) -> Outcome:
         return outcome
     payload = await dead_letters.payload(app, letter.id)
     if payload is None and await dead_letters.get(app, letter.id) is None:
-        raise KeyspaceError(f"dead letter {letter.id} was replayed or discarded meanwhile")
+        raise KeyspaceError(f"dead letter {letter.id} was replayed or discarded in the meantime")
     if payload is None:
         return ignored(letter.key, "the key is gone and the letter has no payload")
     return await reactor.replay(app, letter.key, payload)

@@ -1,10 +1,10 @@
-"""Keys whose reaction failed for now: how often, and when each is tried again.
+"""Retries: how often the reaction to a key failed, and when it is due again.
 
-It lives in Redis alone and goes by Redis' clock, so that a restart forgets nothing and no two workers disagree about
-what is due. A sorted set has every waiting key by its due time, a hash what failed.
+The state is in Redis and uses Redis' clock, so a restart loses nothing and workers agree on what is due. A sorted set
+has the due time of every waiting key, a hash its failures.
 
-Keys are kept as they are given, here and in the dead letters. A session's key holds a bearer token, so the sessions
-reactor gives the key of its phantom, which holds it sealed (session_keys.py).
+Keys are stored as the reactor passes them, here and in dead letters. A session's key holds a bearer token, so the
+sessions reactor passes the key of its phantom, which holds the token sealed (sessions/keys.py).
 """
 
 from collections import defaultdict
@@ -31,7 +31,7 @@ _ENTRIES = namespaces.build(namespaces.RETRY_ENTRIES)
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """A key's failures so far. `delay_s` is None when its attempts are used up: then it is to become a dead letter."""
+    """A key's failures. `delay_s` is None if its attempts are used up: the caller then buries it."""
 
     attempts: int
     delay_s: float | None
@@ -40,16 +40,16 @@ class Schedule:
 
 
 async def schedule(app: App, reactor: str, key: bytes, error: BaseException, *, digest: str = "") -> Schedule:
-    """Count one more failure of `key` and say when it is tried again.
+    """Count a failure of `key` and schedule its retry.
 
-    `digest` is that of the content that failed, if it was read: other content starts anew.
+    `digest` is that of the content that failed, if it was read; attempts are counted per content.
 
-    The wait before the n-th retry is random, up to RETRY_BASE_S * 2^(n-1) and at most RETRY_CAP_S (full jitter). A key
-    whose attempts are used up stays known until `dead_letters.bury` or `clear` removes it: should neither happen, since
-    the worker died, it is due again after a lease.
+    The delay before the n-th retry is random, up to RETRY_BASE_S * 2^(n-1) and at most RETRY_CAP_S (full jitter; M.
+    Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog 2015). A key whose attempts are used up stays until
+    `dead_letters.bury` or `clear` removes it; if the worker dies before, it is due again after a lease.
 
-    Raises redis.exceptions.RedisError or OSError when Redis is away. A call whose answer was lost and that is made
-    again counts twice.
+    Raises redis.exceptions.RedisError or OSError if Redis is away. A call that is repeated because its reply was lost
+    counts twice.
     """
     attempts, delay_ms, first_ms, last_ms = await app.run(
         SCHEDULE_RETRY,
@@ -67,21 +67,21 @@ async def schedule(app: App, reactor: str, key: bytes, error: BaseException, *, 
 
 
 async def take_due(app: App, limit: int = 64) -> dict[str, list[bytes]]:
-    """Up to `limit` keys whose time has come, longest due first, by reactor.
+    """Take up to `limit` due keys, longest due first. Returns the keys by reactor.
 
-    Each is taken for one lease (LEASE_S): nobody else is given it meanwhile, and if nobody has cleared, scheduled or
-    buried it by then, it is due again.
+    A key is taken for one lease (LEASE_S): no other worker takes it during the lease, and it is due again after it
+    unless it was cleared, rescheduled or buried before. Raises what the Redis client raises.
     """
     _, *members = await app.run(TAKE_DUE_RETRIES, keys=[_DUE], args=[app.settings.lease_ms, limit])
     due: defaultdict[str, list[bytes]] = defaultdict(list)
-    for one in members:
-        reactor, _, key = one.partition(b"\0")
+    for due_member in members:
+        reactor, _, key = due_member.partition(b"\0")
         due[reactor.decode()].append(key)
     return dict(due)
 
 
 async def put_back(app: App, reactor: str, keys: Iterable[bytes]) -> None:
-    """Make keys that were taken due again soon, after RETRY_BASE_S: nothing was tried."""
+    """Make taken keys due again after RETRY_BASE_S, because nothing was tried."""
     members = [member(reactor, key) for key in keys]
     if not members:
         return
@@ -91,39 +91,39 @@ async def put_back(app: App, reactor: str, keys: Iterable[bytes]) -> None:
 
 
 async def clear(app: App, reactor: str, keys: Iterable[bytes]) -> None:
-    """Forget the failures of these keys: they succeeded, or there is nothing left to do for them."""
+    """Forget the failures of keys that succeeded or need no further attempt."""
     if members := [member(reactor, key) for key in keys]:
         await app.run(CLEAR_RETRIES, keys=[_DUE, _ENTRIES], args=members)
 
 
 async def not_yet_due(app: App, reactor: str, keys: Sequence[bytes]) -> set[bytes]:
-    """Those of `keys` that wait for a retry whose time has not come."""
+    """The keys among `keys` that wait for a retry which is not due yet."""
     members = [member(reactor, key) for key in keys]
     return {keys[position - 1] for position in await app.run(WAITING_RETRIES, keys=[_DUE], args=members)}
 
 
 async def waiting(app: App) -> int:
-    """How many keys wait to be tried again, those that are due included."""
+    """The number of keys that wait for a retry, including those that are due."""
     count, *_ = await app.run(TAKE_DUE_RETRIES, keys=[_DUE], args=[0, 0])
     return int(count)
 
 
 def member(reactor: str, key: bytes) -> bytes:
-    """The name of a key in the retries: its reactor, a zero byte, the key as it is."""
+    """The member of the sorted set for a key: the reactor's name, a zero byte, the key."""
     return reactor.encode() + b"\0" + key
 
 
 def describe(error: BaseException) -> tuple[str, str]:
-    """Class name and message of an error, fit to be kept.
+    """Class name and message of an error, safe to store.
 
-    Only our own errors' messages are: they never hold input, while a library's may quote what it could not read.
+    Only messages of this app's own errors are included: they never hold input, while a library's message may quote it.
     """
     message = str(error) if isinstance(error, KeyspaceError) else ""
     return type(error).__name__, printable(message.encode(errors="backslashreplace"), MAX_MESSAGE_CHARS)
 
 
 def _delays_ms(app: App) -> list[int]:
-    """One wait for each failure that leaves an attempt, freshly drawn; the script takes the one that applies."""
+    """A random delay for each failure that leaves another attempt; the script uses the one that applies."""
     from redis.backoff import FullJitterBackoff
 
     backoff = FullJitterBackoff(cap=app.settings.retry_cap_s, base=app.settings.retry_base_s)

@@ -1,11 +1,11 @@
 """How a reactor works through many keys: helpers that batches and charts share.
 
-`in_rounds` looks at the keys in rounds of one round trip each, and again at those that need another look. Within a
+`in_rounds` looks at the keys in rounds of one round trip each, and repeats those that need another look. Within a
 round, small payloads are computed together in the event loop, one group at a time (`Turn`, `Breather`), and committed
 together; then large ones follow one by one, each in a thread (`one_by_one`), so that no small one waits for them.
 
     round 1   claim or read 64 keys -> compute the small ones -> commit them -> large key 1 -> large key 2
-    round 2   keys that need another look: no room in the call before, or written again meanwhile
+    round 2   keys that need another look: no room in the first call, or written again during round 1
 """
 
 import asyncio
@@ -17,15 +17,15 @@ from typing import NamedTuple
 from shared.reactor import Outcome, Result, ignored, later
 
 BREATH_S = 0.0005
-"""How long a group is computed without a break for the other functions of the process."""
+"""How long a group is computed before it yields to the other functions of the process."""
 _NOTHING_DONE = frozenset({Result.DUPLICATE, Result.LATER, Result.IGNORED})
 
 
 class Look(NamedTuple):
-    """What one look at a key brought: its outcome, None if the call had no room for it; and whether to look again."""
+    """The result of one look at a key: its outcome, None if the call had no room for it; and whether to look again."""
 
     outcome: Outcome | None
-    again: bool = False
+    look_again: bool = False
 
 
 async def in_rounds[Item](
@@ -40,9 +40,9 @@ async def in_rounds[Item](
 ) -> list[Outcome]:
     """One outcome per key, in order.
 
-    `parse` returns None for a key that is ignored because of `not_ours`. A key is looked at `max_looks` times at most;
-    another look that does nothing leaves the outcome of the look that did. After `timeout_s` no further round is
-    started, since an invocation has a time limit.
+    `parse` returns None for a key that is not the reactor's: it is ignored with the reason `not_ours`. A key is looked
+    at `max_looks` times at most; a later look that does nothing does not replace the outcome of an earlier one that did
+    something. After `timeout_s` no further round starts, because an invocation has a time limit.
     """
     outcomes: dict[int, Outcome] = {}
     waiting: list[tuple[int, Item]] = []
@@ -58,12 +58,12 @@ async def in_rounds[Item](
         if any(looks) and time.monotonic() > deadline_s:
             return [outcomes.get(index) or later(key, "no time left in this call") for index, key in enumerate(keys)]
         batch, waiting = waiting[:per_round], waiting[per_round:]
-        for (index, item), (outcome, again) in zip(batch, await look([item for _, item in batch]), strict=True):
+        for (index, item), (outcome, look_again) in zip(batch, await look([item for _, item in batch]), strict=True):
             if outcome is not None:
                 looks[index] += 1
                 if _replaces(outcome, outcomes.get(index)):
                     outcomes[index] = outcome
-            if again and looks[index] < max_looks:
+            if look_again and looks[index] < max_looks:
                 waiting.append((index, item))
     return [outcomes[index] for index in range(len(keys))]
 
@@ -75,7 +75,7 @@ def _replaces(outcome: Outcome, previous: Outcome | None) -> bool:
 async def one_by_one[Item](
     items: Mapping[int, Item], work: Callable[[int, Item], Awaitable[Look]], *, timeout_s: float
 ) -> tuple[dict[int, Look], list[int]]:
-    """What `work` returns for each item by index, one after the other; and the indices that `timeout_s` left over."""
+    """Run `work` for one item after the other until `timeout_s`: the looks by index, and the indices not reached."""
     deadline_s = time.monotonic() + timeout_s
     looks: dict[int, Look] = {}
     for index, item in items.items():
@@ -86,27 +86,27 @@ async def one_by_one[Item](
 
 
 class Turn:
-    """Lets groups use something one at a time: while one group computes, Redis reads or writes for another."""
+    """A lock for groups: while one group computes, Redis reads or writes for another."""
 
     def __init__(self) -> None:
         self._lock = asyncio.Lock()
 
     @asynccontextmanager
     async def taken(self, *, patience_s: float | None = None) -> AsyncIterator[None]:
-        """Hold the turn; go on without it after `patience_s`."""
-        held = False
+        """Hold the turn during the block; after waiting `patience_s`, run the block without it."""
+        acquired = False
         with suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
-                held = await self._lock.acquire()
+                acquired = await self._lock.acquire()
         try:
             yield
         finally:
-            if held:
+            if acquired:
                 self._lock.release()
 
 
 class Breather:
-    """Yields to the event loop once BREATH_S have passed since it last did."""
+    """Yields to the event loop every BREATH_S."""
 
     def __init__(self) -> None:
         self._due_s = time.monotonic() + BREATH_S

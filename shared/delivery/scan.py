@@ -1,7 +1,7 @@
 """Scanning the keyspace for a reactor's keys, and reacting to them in groups.
 
-SCAN promises to return whatever was there during the whole of a pass, so a pass finds every key whose event was lost.
-What it returns twice, or what another worker reacts to at the same time, the reactors find done.
+SCAN guarantees to return every key that exists during the whole pass, so a pass finds every key whose event was lost.
+If it returns a key twice, or another worker reacts to the key at the same time, the second reaction is a duplicate.
 """
 
 import asyncio
@@ -17,18 +17,18 @@ from shared.delivery import retries
 from shared.reactor import Cause, Outcome, Reactor, Result, Scanned, later
 
 GROUP = 64
-"""Keys that a reactor gets at once: what its scripts take in one round trip."""
+"""Keys per call of a reactor: as many as its scripts take in one round trip."""
 PAGE = 8 * GROUP
-"""Keys that a page of SCAN should match: enough that finding them costs little beside reacting to them."""
+"""Matching keys that a page of SCAN should have: then scanning costs little compared with reacting."""
 MAX_COUNT = 1000
-"""Largest COUNT for SCAN: about 0.5 ms of Redis' time, during which it serves nobody else."""
+"""Largest COUNT for SCAN, which blocks Redis for about 0.5 ms."""
 WINDOW = 4
 """Groups in progress at once: while one is computed, Redis reads or writes the others."""
 _SILENT = frozenset({Result.DUPLICATE, Result.IGNORED, Result.LATER})
 
 
 class Scan:
-    """One pass over the patterns of `reactors`, page by page. `index` and `cursor` tell where it continues."""
+    """One pass over the patterns of `reactors`, page by page. It continues at pattern `index` and `cursor`."""
 
     def __init__(self, reactors: Sequence[Reactor], index: int = 0, cursor: int = 0) -> None:
         self._places = places(reactors)
@@ -41,9 +41,9 @@ class Scan:
         return self.index >= len(self._places)
 
     async def page(self, app: App) -> tuple[Reactor, list[bytes]]:
-        """The next keys to react to, without duplicates, and their reactor. Raises what the Redis client raises.
+        """The reactor and the next keys to react to, without duplicates. Raises what the Redis client raises.
 
-        COUNT is how many keys Redis looks at; it is chosen so that about PAGE of them match.
+        COUNT is the number of keys that Redis examines; it is adjusted so that about PAGE of them match.
         """
         reactor, scanned = self._places[self.index]
         reply: tuple[int, list[Any]] = await app.redis.scan(self.cursor, match=scanned.pattern, count=self._count)
@@ -56,14 +56,14 @@ class Scan:
 
 
 def places(reactors: Sequence[Reactor]) -> list[tuple[Reactor, Scanned]]:
-    """The patterns of a pass, in its order."""
+    """The patterns of a pass, in order, with their reactors."""
     return [(reactor, scanned) for reactor in reactors for scanned in reactor.scanned]
 
 
 class Feed:
-    """The keys that a scan finds, in groups of one reactor each, for several workers to take.
+    """Queues the keys of a scan in groups, each of one reactor, for several workers.
 
-    Keys whose hash is in `skip` are left out. So are keys that wait for a retry: a pass must not shorten their backoff.
+    Leaves out keys whose hash is in `skip`, and keys that wait for a retry: a pass must not shorten their backoff.
     """
 
     def __init__(self, app: App, scan: Scan, skip: Container[int] = frozenset()) -> None:
@@ -82,16 +82,16 @@ class Feed:
 
     @property
     def done(self) -> bool:
-        """Whether the pass is complete and every group was taken."""
+        """Whether the scan is complete and every group was taken."""
         return self.scan.done and self.empty
 
     def take_waiting(self) -> list[Outcome]:
-        """An outcome for each key that waits for a retry, since the last call."""
+        """The outcomes of keys that wait for a retry, collected since the last call."""
         waiting, self._waiting = self._waiting, []
         return waiting
 
     async def next_group(self) -> tuple[Reactor, list[bytes]] | None:
-        """Up to GROUP keys; None when there are no more. Raises what the Redis client raises."""
+        """A reactor and up to GROUP keys; None if there are no more. Raises what the Redis client raises."""
         while self._keys < GROUP and (fetching := self._fetch_more()):
             await asyncio.wait([fetching])
             fetching.result()
@@ -101,16 +101,16 @@ class Feed:
         group, keys[:GROUP] = keys[:GROUP], []
         if not keys:
             self._pending.popleft()
-        if self._keys < WINDOW * GROUP:  # so that no worker waits for the next page
+        if self._keys < WINDOW * GROUP:  # fetch ahead, so that no worker waits for a page
             self._fetch_more()
         return reactor, group
 
     def begin(self, until_s: float) -> None:
-        """Scan until then (time.monotonic), and one page at least: a pass with hardly any time still makes progress."""
+        """Scan until `until_s` (time.monotonic), but at least one page: a pass with little time makes progress too."""
         self._until_s, self._fetched = until_s, False
 
     async def stop(self) -> BaseException | None:
-        """Wait for the page that is being fetched; returns its error."""
+        """Wait for the fetch in progress. Returns its error, or None."""
         if self._fetching is None:
             return None
         await asyncio.wait([self._fetching])
@@ -121,7 +121,7 @@ class Feed:
         return sum(len(keys) for _, keys in self._pending)
 
     def _fetch_more(self) -> asyncio.Task[None] | None:
-        """The fetch that is in progress, or failed, or a new one; None when the scan has to end."""
+        """The fetch in progress, the failed one, or a new one; None if the scan is complete or out of time."""
         if self._fetching is not None and (not self._fetching.done() or self._fetching.exception()):
             return self._fetching
         if self.scan.done or (self._fetched and time.monotonic() >= self._until_s):
@@ -154,10 +154,11 @@ async def react_to_feed(
     react_until_s: float = math.inf,
     function: str = "sweep",
 ) -> list[Outcome]:
-    """Scan until `scan_until_s` (time.monotonic) or the end of the pass, and react to what it finds: the outcomes.
+    """Scan until `scan_until_s` (time.monotonic) or the end of the pass, and react to the keys. Returns the outcomes.
 
-    No group is started after `react_until_s`; what the feed still holds is for the next call. Outcomes are recorded
-    under `function`. WINDOW groups are in progress at once. Raises what the Redis client raises while scanning.
+    No group starts after `react_until_s` (time.monotonic); the feed keeps the remaining groups for the next call. Up to
+    WINDOW groups are in progress at once. Outcomes are recorded under `function`. Raises what the Redis client raises
+    while scanning.
     """
     outcomes: list[Outcome] = []
     first = True
@@ -173,9 +174,9 @@ async def react_to_feed(
             reactor, keys = group
             group_cause = Cause.RECONCILE if cause is Cause.BULK and not reactor.bulk else cause
             outcomes.extend(await react_to_group(feed.app, reactor, keys, group_cause, function))
-            await asyncio.sleep(0)  # let the other functions run
+            await asyncio.sleep(0)  # let other functions run
 
-    # Where one worker fails to scan, the others finish the groups that they have claimed.
+    # If scanning fails for one worker, the others finish the groups that they have taken.
     errors = await asyncio.gather(*(work() for _ in range(WINDOW)), return_exceptions=True)
     for error in [*errors, await feed.stop()]:
         if error is not None:
@@ -196,7 +197,7 @@ async def react_in_groups(
 async def react_to_group(
     app: App, reactor: Reactor, keys: Sequence[bytes], cause: Cause, function: str
 ) -> list[Outcome]:
-    """React to up to GROUP keys at once, and record what was done."""
+    """React to up to GROUP keys in one call, and record the outcomes."""
     started_s = time.perf_counter()
     outcomes = await reactor.react(app, keys, cause)
     duration_ms = (time.perf_counter() - started_s) * 1000

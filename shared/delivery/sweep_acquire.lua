@@ -1,16 +1,17 @@
--- Takes the lease of the one sweep at a time, unless somebody holds it.
+-- Take the lease for a reconciliation pass, unless another instance holds it.
 --
--- KEYS 1 the sweep's state (a hash)
--- ARGV 1 owner, for whoever looks at the state
---      2 length of the lease in ms
---      3 time to live of the state in s
--- Returns {token, time in ms, position of an unfinished round or ''}, or {} when another holds the lease.
+-- KEYS   1 state of the pass: hash
+-- ARGV   1 owner, for operators who read the state
+--        2 length of the lease in ms
+--        3 TTL of the state in s
+-- Returns {token, time in ms, position of an unfinished pass or ''}, or {} if another instance holds the lease.
 --
--- Invariant: one live lease at a time, by Redis' clock. Tokens only grow; they are Redis' time in ms, or one more than
--- the last one within a ms, so that a holder from before a FLUSHALL has none of those given after it. A lease that ends
--- later than one given now would is no lease (the clock was set back): it could stop every sweep for hours.
+-- Invariant: one live lease at a time, by Redis' clock. Tokens only grow: each is Redis' time in ms, or the last token
+-- plus 1, so a holder from before a FLUSHALL never has the token of a later lease. A lease that ends later than a new
+-- one would is ignored: it was written before the clock was set back, and could block every pass for hours.
 
--- TIME comes before the writes: Redis 5 and 6 can be set to replicate scripts verbatim and would refuse that.
+-- TIME must precede all writes: Redis 5 and 6 can be configured to replicate scripts verbatim, and then refuse a write
+-- after it.
 if redis.replicate_commands then redis.replicate_commands() end
 
 local owner, lease_ms, ttl_s = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])

@@ -1,18 +1,18 @@
-"""What a function does when its messages queue up: it takes them together, and scans its keys in bulk.
+"""What a function does when its messages queue up: it reacts to them in groups, and scans its keys in bulk.
 
-The host hands a function one message at a time and waits for the invocation to end. So where messages wait, an event is
-buffered and its invocation ends; buffered events are reacted to as one group. An invocation that ends early gives up no
-guarantee: the platform forgets a message in either case, and should this process die, reconciliation finds the key.
+The host passes a function one message at a time and waits for the invocation to end. So if messages queue up, an
+invocation buffers its event and ends, and buffered events are reacted to as one group. This gives up no guarantee: the
+platform does not redeliver a message in either case, and if this process dies, reconciliation finds the key.
 
     invocation 1   event a -> buffer
     invocation 2   event b -> buffer
     ...                                  react([a, b, ...])        one group, at the latest PATIENCE_S after a
-    invocation n   scan for SLICE_S      react to what is there    the waiting messages find their work done
+    invocation n   scan for SLICE_S      react to keys found       later messages for these keys are duplicates
 
-Where the messages that wait have effects, reading one message at a time still sets the pace. Then the keys are scanned
-for instead, in slices, each within an invocation, lap after lap until a lap finds nothing more to do. It needs no
-lease: what others do at the same time is found done. Where keys are written faster than all can be looked at, no lap
-finds nothing; so after LAPS laps messages get as much time as the scan, which ends when none wait any more.
+If the waiting messages have effects, one message per invocation still limits the throughput. Then the keys are scanned
+instead: in slices, each within an invocation, in laps over the keyspace until a lap has no effect. The scan needs no
+lease: if others react to a key at the same time, the second reaction is a duplicate. If keys are written faster than a
+lap takes, every lap has effects; so after LAPS laps, messages get as much time as the scan, which ends when none wait.
 """
 
 import asyncio
@@ -33,12 +33,12 @@ from shared.runtime.malloc import give_back_freed
 from shared.telemetry import tracing
 
 SLICE_S = 0.25
-"""How long one invocation scans; then the host may hand over other messages."""
+"""How long an invocation scans before the host can pass the next message."""
 PATIENCE_S = 0.005
-"""How long a buffered event waits for others: several hand-overs of the host, at about 0.5 ms each."""
+"""How long a buffered event waits for others: the time of several invocations, at about 0.5 ms each."""
 LAPS = 4
-"""Complete laps after which messages get as much time as the scan. None for a reactor whose events have an order: there
-messages always share time with the scan."""
+"""Complete laps after which messages get as much time as the scan. For an ordered reactor, messages always share the
+time with the scan."""
 
 _REPORTED_ONCE = frozenset({Result.PROCESSED, Result.REJECTED, Result.RETRIED, Result.DEAD})
 """Results that are recorded once per key of a group, however many events it had."""
@@ -53,7 +53,7 @@ class _Buffered(msgspec.Struct, frozen=True):
 
 
 class Burst:
-    """The messages of one reactor's function. Its invocations come one after the other."""
+    """Handles the messages of one reactor's function, whose invocations come one after the other."""
 
     def __init__(self, reactor: Reactor) -> None:
         self.lane = Lane()
@@ -66,15 +66,15 @@ class Burst:
         self._rest_until_s = 0.0
 
     async def take(self, app: App, event: KeyEvent, started_s: float) -> None:
-        """React to an event: now, or together with others when messages queue up. Raises nothing.
+        """React to an event: at once, or in a group if messages queue up. Raises nothing.
 
-        `started_s` is by time.perf_counter().
+        `started_s` is the start of the invocation (time.perf_counter).
         """
         entry = _Buffered(event, tracing.invocation_id.get(), started_s)
         if self._buffer and self._buffer[0].event.cause is not event.cause:
-            await self._flush(app)  # events of a key are told in their order
+            await self._flush(app)  # keeps the order of a key's events
         if not self.lane.queued and not self._buffer:
-            async with self._reacting:  # not before the events that were buffered before it
+            async with self._reacting:  # after the events that were buffered before
                 await self._react(app, [entry])
             return
         self._buffer.append(entry)
@@ -91,7 +91,7 @@ class Burst:
                 await self._flush(app)
 
     async def finish(self) -> None:
-        """Return when nothing is buffered any more, nor being reacted to."""
+        """Wait until every buffered event has been reacted to."""
         if self._late is not None:
             await asyncio.wait([self._late])
         async with self._reacting:
@@ -105,7 +105,7 @@ class Burst:
                     await self._react(app, entries)
 
     async def _react(self, app: App, entries: Sequence[_Buffered]) -> None:
-        """React to events of one cause, to each key once; further events of a key find its work done."""
+        """React to events of one cause, once per key; further events of a key are recorded as duplicates."""
         keys = list(dict.fromkeys(entry.event.key for entry in entries))
         outcomes = await self.reactor.react(app, keys, entries[0].event.cause)
         by_key = {outcome.key: outcome for outcome in outcomes}
@@ -135,11 +135,11 @@ class Burst:
 
     @property
     def due(self) -> bool:
-        """Whether to scan. A scan that has begun makes at least one complete lap, even if no messages wait."""
+        """Whether to scan a slice now. A scan makes at least one complete lap, even if no messages wait."""
         return self.lane.saturated if self._laps is None else time.monotonic() >= self._rest_until_s
 
     async def scan_slice(self, app: App) -> None:
-        """Scan for SLICE_S, or to the end. Redis being away ends the scan: raises nothing."""
+        """Scan for SLICE_S, or to the end of the scan. An error of Redis ends the scan; raises nothing."""
         from redis.exceptions import RedisError
 
         laps = self._laps = self._laps or Laps([self.reactor])

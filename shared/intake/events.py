@@ -1,4 +1,4 @@
-"""A key event, parsed from the JSON text that the Redis extension hands to a pub/sub trigger."""
+"""Parses key events from the JSON text that the Redis extension passes to a pub/sub trigger."""
 
 import json
 
@@ -40,7 +40,7 @@ _CAUSES = {
 
 
 def cause_of(name: str) -> Cause:
-    """The cause for an event by Redis' name of it. An unknown one may bring content."""
+    """The cause for an event name of Redis. An unknown event counts as a write, since it may bring content."""
     return _CAUSES.get(name, Cause.WRITTEN)
 
 
@@ -55,11 +55,10 @@ _decoder = msgspec.json.Decoder(_Message)
 def parse_event(text: str) -> KeyEvent:
     """The key event in a trigger message.
 
-    The key comes back as the bytes it has in Redis as far as the message tells them: lone surrogates, the way that
-    JSON carries bytes which are not UTF-8 without loss, become those bytes again. (The extension itself writes
-    U+FFFD in their place; such a key is found by the sweep, not by its event.)
+    Lone surrogates in the key, which can represent bytes that are not UTF-8 in JSON, are converted back to these bytes.
+    (The extension itself replaces such bytes by U+FFFD; reconciliation finds the key, not its event.)
 
-    Raises MalformedEvent with the reason, which never holds the message.
+    Raises MalformedEvent with a reason that never quotes the message.
     """
     if len(text) > MAX_MESSAGE_CHARS:
         raise MalformedEvent("message is too long")
@@ -81,7 +80,7 @@ def parse_event(text: str) -> KeyEvent:
 
 
 def _decode_leniently(text: str) -> _Message:
-    """Slower: it reads lone surrogates. Raises MalformedEvent."""
+    """Decode with the standard library, which is slower but accepts lone surrogates. Raises MalformedEvent."""
     try:
         return msgspec.convert(json.loads(text), _Message)
     except (ValueError, RecursionError, msgspec.ValidationError) as fault:

@@ -24,6 +24,8 @@ MAX_NAME_CHARS = 128
 MAX_TIME = 2**62
 """Numbers from here on are no time; nanoseconds since 1970 stay below it until 2116."""
 
+_TAKEN: dict[str, float] = {}
+
 type Timestamp = str | int | float | None
 
 _LISTS = ("records", "readings", "data")
@@ -206,9 +208,12 @@ def _columns(records: list[_WideRecord[dict[str, float]]]) -> dict[str, Series]:
     if set(map(len, rows)) != {len(metrics)}:
         return {}
     try:
-        return {name: Series(packed([row[name] for row in rows]), records) for name in metrics}
+        columns = {name: Series(packed([row[name] for row in rows]), records) for name in metrics}
     except KeyError:
         return {}
+    for record in records:  # from here on they are sources only: free the dicts while they are in the cache
+        record.data = _TAKEN
+    return columns
 
 
 def _ragged(records: list[_WideRecord[dict[str, float]]]) -> dict[str, Series]:

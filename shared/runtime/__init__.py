@@ -1,1 +1,1 @@
-"""Tricks of the process: threads, malloc, lazy NumPy, shutdown. Nowhere else."""
+"""Process-level tricks, kept in one place: threads, malloc, lazy NumPy, shutdown."""

@@ -1,4 +1,4 @@
-"""NumPy, loaded when there is enough to do with it: its import takes about 0.1 s, which no cold start should pay."""
+"""NumPy, imported on demand: the import takes about 0.1 s, which a cold start should not pay."""
 
 from types import ModuleType
 
@@ -6,7 +6,7 @@ _numpy: ModuleType | None = None
 
 
 def load() -> None:
-    """Have `loaded` return it from now on. For a thread."""
+    """Import NumPy, so that `loaded` returns it from now on. Call it in a thread: it blocks."""
     import numpy as np
 
     global _numpy  # noqa: PLW0603 (one process, one NumPy)
@@ -14,4 +14,5 @@ def load() -> None:
 
 
 def loaded() -> ModuleType | None:
+    """NumPy, or None before `load` has run."""
     return _numpy

@@ -1,30 +1,33 @@
-"""Memory of the process in a burst, by the means of glibc; with another C library nothing happens."""
+"""Tune glibc's allocator for bursts. With another C library these functions do nothing."""
 
 from typing import Any
 
 KEPT_BYTES = 64 * 1024 * 1024
+"""Freed memory at the top of the heap that glibc keeps (M_TRIM_THRESHOLD)."""
 MAPPED_FROM_BYTES = 8 * 1024 * 1024
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
+"""Allocations from this size on are mapped separately (M_MMAP_THRESHOLD)."""
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # from glibc's malloc.h; see mallopt(3)
 
 
 def keep_freed() -> None:
-    """Have glibc keep up to KEPT_BYTES of freed memory for the next group of payloads.
+    """Make glibc keep up to KEPT_BYTES of freed memory for the next group of payloads.
 
-    Else it gives each group's half a megabyte back to the system and asks for it again, page by page: a tenth of a
-    burst's CPU.
+    By default it returns the half megabyte of each group to the system and requests it again page by page, which takes
+    a tenth of a burst's CPU time.
     """
-    if mallopt := _function_of_c("mallopt"):
+    if mallopt := _libc_function("mallopt"):
         mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES)
         mallopt(_M_MMAP_THRESHOLD, MAPPED_FROM_BYTES)
 
 
 def give_back_freed() -> None:
-    """Have it give back what it kept, when a burst is over. Takes some ms at the most."""
-    if malloc_trim := _function_of_c("malloc_trim"):
+    """Return the kept memory to the system, at the end of a burst. Takes a few ms at most."""
+    if malloc_trim := _libc_function("malloc_trim"):
         malloc_trim(0)
 
 
-def _function_of_c(name: str) -> Any:
+def _libc_function(name: str) -> Any:
+    """A function of the C library; None if it has none of this name."""
     import ctypes
 
     return getattr(ctypes.CDLL(None), name, None)

@@ -1,8 +1,8 @@
-"""One connection setting for the trigger and for this app's own client.
+"""The `Redis` setting: one connection string for the triggers and for this app's own client.
 
-The setting is a StackExchange.Redis configuration string, because that is what the Redis extension of the
-Functions host reads; here the same text becomes a redis-py async client. Where an option has no counterpart in
-redis-py (it tunes the extension's multiplexer) it is accepted and left to the extension.
+The setting is a StackExchange.Redis configuration string, since the Redis extension of the Functions host reads it.
+This module turns the same text into an asynchronous redis-py client. Options without a counterpart in redis-py, which
+tune the extension's multiplexer, are accepted and ignored.
 """
 
 import re
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 DATABASE = 0
-"""The triggers watch `__keyspace@0__`; Azure Managed Redis has no other database."""
+"""The triggers subscribe to `__keyspace@0__`; Azure Managed Redis has no other database."""
 
-_LEFT_TO_THE_EXTENSION = frozenset(
+_ONLY_FOR_THE_EXTENSION = frozenset(
     {
         "abortconnect",
         "allowadmin",
@@ -52,7 +52,7 @@ _NOT_SUPPORTED = {
 
 @dataclass(frozen=True)
 class ConnectionOptions:
-    """What this app needs to know of the `Redis` setting. The password never shows in a repr."""
+    """The parsed `Redis` setting. The repr does not show the password."""
 
     host: str
     port: int
@@ -70,10 +70,10 @@ class ConnectionOptions:
 def parse_connection_string(text: str) -> ConnectionOptions:
     """Parse `host:port,password=...,ssl=True,abortConnect=False,protocol=resp3,user=...`.
 
-    Raises ConfigurationError that names every option that is wrong or unknown, never its value if that is a secret.
+    Raises ConfigurationError, which names every wrong or unknown option and never shows a secret value.
     """
-    if "://" in text:  # not quoted: it may hold the password
-        raise ConfigurationError("Redis: a URL; a connection string is host:port,password=...,ssl=True")
+    if "://" in text:  # not quoted: it may contain the password
+        raise ConfigurationError("Redis: a URL is not supported; expected host:port,password=...,ssl=True")
     faults: list[str] = []
     endpoints: list[str] = []
     values: dict[str, Any] = {}
@@ -93,7 +93,7 @@ def parse_connection_string(text: str) -> ConnectionOptions:
         except ValueError as fault:
             faults.append(str(fault))
     else:
-        faults.append(f"one endpoint host:port expected, {len(endpoints)} found")
+        faults.append(f"expected one endpoint host:port, not {len(endpoints)}")
     if faults:
         raise ConfigurationError("Redis: " + "; ".join(faults))
     return ConnectionOptions(**values)
@@ -128,16 +128,16 @@ def _parse_option(name: str, value: str, seen: Collection[str]) -> dict[str, Any
             return {"protocol": _parse_protocol(name, value)}
         case "defaultdatabase":
             if value != str(DATABASE):
-                raise ValueError(f"{name} has to be {DATABASE}: the triggers watch __keyspace@{DATABASE}__")
+                raise ValueError(f"{name} must be {DATABASE}: the triggers subscribe to __keyspace@{DATABASE}__")
             return {}
         case lowered if lowered in _NOT_SUPPORTED and value:
             raise ValueError(f"{name}: {_NOT_SUPPORTED[lowered]}")
-        case lowered if lowered in _LEFT_TO_THE_EXTENSION:
+        case lowered if lowered in _ONLY_FOR_THE_EXTENSION:
             return {}
-    # A password that holds a comma ends in what looks like an option: only a plain word may be shown.
+    # The part after a comma in a password looks like an option, so only a plain word before any password is shown.
     if re.fullmatch(r"[A-Za-z]{1,30}", name) and "password" not in seen:
         raise ValueError(f"unknown option {name!r}")
-    raise ValueError("an unknown option, not shown since it may be part of a password")
+    raise ValueError("an unknown option (not shown: it may be part of a password)")
 
 
 def _parse_bool(name: str, value: str) -> bool:
@@ -146,12 +146,12 @@ def _parse_bool(name: str, value: str) -> bool:
             return True
         case "false" | "no" | "0":
             return False
-    raise ValueError(f"{name} has to be True or False")
+    raise ValueError(f"{name} must be True or False")
 
 
 def _parse_ms(name: str, value: str) -> int:
     if not (value.isascii() and value.isdigit()) or int(value) == 0:
-        raise ValueError(f"{name} has to be a number of milliseconds above 0")
+        raise ValueError(f"{name} must be a number of milliseconds above 0")
     return int(value)
 
 
@@ -161,13 +161,13 @@ def _parse_protocol(name: str, value: str) -> int:
             return 2
         case "resp3" | "3":
             return 3
-    raise ValueError(f"{name} has to be resp2 or resp3")
+    raise ValueError(f"{name} must be resp2 or resp3")
 
 
 def open_client(options: ConnectionOptions) -> "Redis":
     """A client that connects on first use and returns bytes. The caller closes it with `aclose()`.
 
-    No automatic retry: a command that may have run is decided upon by whoever sent it, not by the client.
+    The client does not retry: only the caller knows whether a command that may have run can be repeated.
     """
     load_redis()
     from redis.asyncio import Redis
@@ -196,15 +196,15 @@ def open_client(options: ConnectionOptions) -> "Redis":
 
 
 def load_redis() -> None:
-    """Import redis-py without OpenTelemetry's SDK, which it loads wherever that is installed, for metrics of its own.
+    """Import redis-py without OpenTelemetry's SDK, which redis-py imports for its own metrics if it is installed.
 
-    The app does not use those, and the SDK takes as long to import as all of redis-py. Where the SDK is loaded already
-    there is nothing to save.
+    The app does not use those metrics, and the SDK takes as long to import as redis-py itself. Does nothing special if
+    the SDK is imported already.
     """
     sdk = "opentelemetry.sdk.metrics"
     if sdk in sys.modules:
         return
-    sys.modules[sdk] = None  # type: ignore[assignment]  # how Python says: cannot be imported
+    sys.modules[sdk] = None  # type: ignore[assignment]  # makes its import fail
     try:
         import redis.asyncio  # noqa: F401
     finally:

@@ -1,10 +1,10 @@
-"""Redis' own glob matching, as PSUBSCRIBE, SCAN and ACLs use it: `*`, `?`, `[a-z]`, `[^a]`, and a backslash before any.
+"""Redis' glob matching, as in PSUBSCRIBE, SCAN and ACLs: `*`, `?`, `[a-z]`, `[^a]`, and backslash escapes.
 
-Python's fnmatch knows no escapes, negates with `!` and reads an open bracket differently.
+Python's fnmatch has no escapes, negates with `!`, and treats an unclosed bracket differently.
 """
 
 MAX_PATTERN_BYTES = 1000
-"""Longest pattern that is matched; Redis gives up on one with more than 1,000 stars."""
+"""Longest pattern that is matched; Redis gives up after 1,000 nested stars."""
 
 _STAR = None
 type _Token = frozenset[int] | None
@@ -12,34 +12,34 @@ _ANY: frozenset[int] = frozenset(range(256))
 
 
 def glob_match(pattern: bytes, text: bytes) -> bool:
-    """Whether Redis' stringmatchlen, with case, matches the whole of `text`.
+    """Whether `pattern` matches the whole of `text`, as Redis' stringmatchlen does (case-sensitive).
 
-    Time is bounded by len(pattern) * len(text), whatever the pattern. Raises ValueError for a pattern of more than
-    MAX_PATTERN_BYTES. As in Redis an empty text is matched by the empty pattern alone, not by `*`.
+    Time is bounded by len(pattern) * len(text) for any pattern. As in Redis, only the empty pattern matches an empty
+    text; `*` does not. Raises ValueError for a pattern longer than MAX_PATTERN_BYTES.
     """
     if len(pattern) > MAX_PATTERN_BYTES:
-        raise ValueError(f"a pattern of {len(pattern)} bytes; at most {MAX_PATTERN_BYTES} are matched")
+        raise ValueError(f"a pattern of {len(pattern)} bytes; the limit is {MAX_PATTERN_BYTES}")
     tokens = _tokens(pattern)
     if not text:
         return not tokens
-    at, start, after_star, retry = 0, 0, -1, 0
-    while start < len(text):  # greedy: only the last star ever needs to take one more byte
-        token = tokens[at] if at < len(tokens) else frozenset()
+    index, position, after_star, star_end = 0, 0, -1, 0
+    while position < len(text):  # greedy: on a mismatch, the last star takes one more byte
+        token = tokens[index] if index < len(tokens) else frozenset()
         if token is _STAR:
-            at += 1
-            after_star, retry = at, start
-        elif text[start] in token:
-            at, start = at + 1, start + 1
+            index += 1
+            after_star, star_end = index, position
+        elif text[position] in token:
+            index, position = index + 1, position + 1
         elif after_star >= 0:
-            retry += 1
-            at, start = after_star, retry
+            star_end += 1
+            index, position = after_star, star_end
         else:
             return False
-    return all(token is _STAR for token in tokens[at:])
+    return all(token is _STAR for token in tokens[index:])
 
 
 def literal_prefix(pattern: bytes) -> bytes:
-    """The bytes that every match begins with."""
+    """The bytes with which every match begins."""
     prefix = bytearray()
     for token in _tokens(pattern):
         if token is _STAR or len(token) != 1:
@@ -49,7 +49,7 @@ def literal_prefix(pattern: bytes) -> bytes:
 
 
 def _tokens(pattern: bytes) -> list[_Token]:
-    """One entry per piece of the pattern: the bytes that it takes, or _STAR for any number of any."""
+    """One token per element of the pattern: the set of bytes that it matches, or _STAR for any number of any bytes."""
     tokens: list[_Token] = []
     at = 0
     while at < len(pattern):
@@ -58,7 +58,7 @@ def _tokens(pattern: bytes) -> list[_Token]:
             members, at = _class(pattern, at + 1)
             tokens.append(members)
             continue
-        if byte == ord("\\") and at + 1 < len(pattern):  # a last one stands for itself
+        if byte == ord("\\") and at + 1 < len(pattern):  # a backslash at the end is literal
             at += 1
             tokens.append(frozenset({pattern[at]}))
         elif byte == ord("*"):
@@ -70,9 +70,9 @@ def _tokens(pattern: bytes) -> list[_Token]:
 
 
 def _class(pattern: bytes, at: int) -> tuple[frozenset[int], int]:
-    """The bytes of the class that begins at `at`, behind its bracket, and where the pattern goes on.
+    """The members of the class that begins at `at`, after its bracket, and the position after the class.
 
-    One that is not closed reaches to the end of the pattern.
+    An unclosed class extends to the end of the pattern.
     """
     negated = pattern[at : at + 1] == b"^"
     at += negated
@@ -91,6 +91,7 @@ def _class(pattern: bytes, at: int) -> tuple[frozenset[int], int]:
 
 
 def _between(first: int, last: int) -> set[int]:
-    """A range in either order. Redis compares `char`s, which have a sign on x86-64: bytes from 128 on come first."""
+    """The bytes of a range, whose ends may come in either order. Redis compares `char`s, signed on x86-64, so bytes
+    from 128 on sort first."""
     low, high = sorted(byte - 256 if byte > 127 else byte for byte in (first, last))
     return {byte % 256 for byte in range(low, high + 1)}

@@ -1,4 +1,4 @@
-"""What Redis' error replies mean."""
+"""Classify error replies of Redis."""
 
 
 def is_wrong_type(error: object) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 class Script:
     """The script NAME.lua in the folder of `module_file`, read on first use.
 
-    Redis is sent the SHA-1 of the source only; `App` loads the source when Redis does not have it.
+    `App` calls it by the SHA-1 of its source and loads the source when Redis does not have it.
     """
 
     def __init__(self, module_file: str, name: str) -> None:

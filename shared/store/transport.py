@@ -1,9 +1,12 @@
-"""Redis connections with little between the socket and hiredis.
+"""Redis connections that feed bytes from the socket straight to hiredis.
 
-Connecting, authenticating, time limits, errors and the pool are redis-py's. Only its streams are replaced: through
-asyncio's own, each byte of an answer is copied three times more, 32 KB and a turn of the event loop at a time.
+    redis-py:     socket -> asyncio transport -> StreamReader buffer -> read() -> hiredis
+    this module:  socket -> READ_BYTES buffer -> hiredis
 
-What is used here of redis-py beyond its documentation, tests/test_wire.py holds against the release that is installed.
+Connecting, authentication, time limits, errors and the pool remain redis-py's. Only its streams are replaced: asyncio's
+copy each byte of a reply three more times, in steps of 32 KB and one turn of the event loop.
+
+This module uses undocumented parts of redis-py; tests/store/test_transport.py checks them in the installed release.
 """
 
 import asyncio
@@ -16,28 +19,28 @@ if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
 READ_BYTES = 64 * 1024
-"""What one read of the socket brings at the most."""
+"""Most bytes that one read of the socket takes."""
 UNREAD_BYTES = 64 * 1024
-"""Bytes that may arrive while nobody waits for an answer; then the socket is left alone."""
+"""Bytes that may arrive while no call waits for a reply, before reading from the socket is paused."""
 
 
 class Stream(asyncio.BufferedProtocol):
-    """What redis-py uses of a StreamReader, of its StreamWriter and of hiredis' Reader, in one.
+    """One object with the parts of StreamReader, StreamWriter and hiredis' Reader that redis-py uses.
 
-    Bytes go from the socket to hiredis as they arrive, and who waits for an answer is woken when it is complete.
+    Bytes go from the socket to hiredis as they arrive; a caller that waits for a reply is woken when it is complete.
     `incomplete` is what `parser.gets()` returns until then.
     """
 
     _buffer = b""
-    """Under this name redis-py looks for what is unread in a StreamReader. Here it is in hiredis already."""
+    """redis-py looks here for the unread bytes of a StreamReader. hiredis has them already."""
 
     def __init__(self, parser: "Reader", incomplete: object) -> None:
         self._parser = parser
         self._incomplete = incomplete
-        self._answer = incomplete
+        self._reply = incomplete
         self._waiting: asyncio.Future[None] | None = None
         self._unread_bytes = 0
-        self._memory = memoryview(bytearray(READ_BYTES))  # a slice of a bytearray, which TLS would fill, is a copy
+        self._memory = memoryview(bytearray(READ_BYTES))  # TLS writes to slices; a slice of a bytearray is a copy
         self._ended = False
         self._error: Exception | None = None
         self._writable = asyncio.Event()
@@ -51,7 +54,7 @@ class Stream(asyncio.BufferedProtocol):
         return self._memory
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._parser.feed(self._memory, 0, nbytes)  # type: ignore[arg-type]  # any buffer will do
+        self._parser.feed(self._memory, 0, nbytes)  # type: ignore[arg-type]  # any buffer is accepted
         if self._waiting is not None:
             self._parse()
             return
@@ -60,7 +63,7 @@ class Stream(asyncio.BufferedProtocol):
             self._transport.pause_reading()
 
     def eof_received(self) -> None:
-        """No answer will come any more, so the transport may close its own side too."""
+        """No more replies can arrive, so the transport may close its own side too."""
         self._end(None)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -75,11 +78,11 @@ class Stream(asyncio.BufferedProtocol):
 
     def _parse(self) -> None:
         try:
-            self._answer = self._parser.gets()
-        except Exception as error:  # not what Redis speaks
+            self._reply = self._parser.gets()
+        except Exception as error:  # not the Redis protocol
             self._end(error)
         else:
-            if self._answer is not self._incomplete:
+            if self._reply is not self._incomplete:
                 self._wake()
 
     def _wake(self) -> None:
@@ -98,20 +101,21 @@ class Stream(asyncio.BufferedProtocol):
             raise self._error or ConnectionResetError("the other side has closed the connection")
 
     def gets(self, decode: bool = True) -> Any:
-        """The next answer, or `incomplete`. Raises redis' InvalidResponse for what is none."""
-        if self._answer is self._incomplete:
+        """The next reply, or `incomplete`. Raises redis.exceptions.InvalidResponse for malformed bytes."""
+        if self._reply is self._incomplete:
             return self._parser.gets(decode)
-        answer, self._answer = self._answer, self._incomplete
-        return answer
+        reply, self._reply = self._reply, self._incomplete
+        return reply
 
     def has_data(self) -> bool:
-        """Whether an answer, or a part of one, is unread."""
-        return self._answer is not self._incomplete or self._parser.has_data()
+        """Whether a reply, or a part of one, is unread."""
+        return self._reply is not self._incomplete or self._parser.has_data()
 
-    async def arrival(self) -> None:
-        """Wait for the next answer, or for the end. For one at a time, when `gets` has no more.
+    async def wait_for_reply(self) -> None:
+        """Wait until the next reply is complete or the connection ends. One caller at a time, after `gets` has returned
+        `incomplete`.
 
-        Raises what broke the connection, ConnectionResetError when it has ended.
+        Raises the error that broke the connection, ConnectionResetError if it has ended.
         """
         self._check()
         self._unread_bytes = 0
@@ -122,15 +126,15 @@ class Stream(asyncio.BufferedProtocol):
     def at_eof(self) -> bool:
         return self._ended
 
-    def flows(self) -> bool:
-        """Whether it may be written to without waiting."""
+    def is_writable(self) -> bool:
+        """Whether the transport takes more bytes without waiting."""
         return self._writable.is_set() and not self._ended
 
     def writelines(self, data: Iterable[bytes]) -> None:
         self._transport.write(b"".join(data))
 
     async def drain(self) -> None:
-        """Wait until it may be written to again. Raises as `arrival` does."""
+        """Wait until the transport takes more bytes. Raises as `wait_for_reply` does."""
         await self._writable.wait()
         self._check()
 
@@ -145,8 +149,8 @@ class Stream(asyncio.BufferedProtocol):
 
 
 def over_streams(connection_class: "type[AbstractConnection]") -> "type[AbstractConnection]":
-    """The same, over a Stream, and with hiredis writing the commands too, where redis-py has it only read the answers:
-    a script call for 64 batches has 400 arguments. For clients that do not decode."""
+    """A subclass of `connection_class` that uses a Stream, and that packs commands with hiredis too: redis-py only
+    parses replies with it, and a script call for 64 batches has 400 arguments. For clients that do not decode."""
     from hiredis import Reader, pack_command
     from redis._parsers.hiredis import NOT_ENOUGH_DATA, _AsyncHiredisParser
     from redis.exceptions import InvalidResponse
@@ -157,7 +161,7 @@ def over_streams(connection_class: "type[AbstractConnection]") -> "type[Abstract
             self._reader = connection._reader
 
         async def read_from_socket(self) -> bool:
-            await cast("Stream", self._stream).arrival()
+            await cast("Stream", self._stream).wait_for_reply()
             return True
 
     class OverStream(connection_class):  # type: ignore[valid-type, misc]
@@ -177,33 +181,40 @@ def over_streams(connection_class: "type[AbstractConnection]") -> "type[Abstract
                 )
             try:
                 if self.socket_keepalive:
-                    connected = transport.get_extra_info("socket")
-                    connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+                    connection_socket = transport.get_extra_info("socket")
+                    connection_socket.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
                     for option, value in self.socket_keepalive_options.items():
-                        connected.setsockopt(socket.IPPROTO_TCP, option, value)
+                        connection_socket.setsockopt(socket.IPPROTO_TCP, option, value)
             except BaseException:
                 transport.close()
                 raise
             self._reader = self._writer = stream
 
         async def can_read(self) -> bool:
-            """Whether something is unread. Raises ConnectionResetError when the connection has ended: with RESP3 the
-            pool passes over a mere True, which may mean a push message, and would hand out what is cut."""
+            """Whether a reply is unread. Raises ConnectionResetError if the connection has ended: with RESP3 the pool
+            ignores True, which may mean a push message, and would hand out a broken connection."""
             if self.is_connected and self._reader.at_eof():
                 raise ConnectionResetError("the connection has ended")
             return await super().can_read()  # type: ignore[no-any-return]
 
         async def send_packed_command(self, command: Any, check_health: bool = True) -> None:
             stream = self._writer
-            if stream is not None and stream.flows() and isinstance(command, list) and not self.health_check_interval:
+            if (
+                stream is not None
+                and stream.is_writable()
+                and isinstance(command, list)
+                and not self.health_check_interval
+            ):
                 stream.writelines(command)
-                if stream.flows():
+                if stream.is_writable():
                     return
-                command = []  # redis-py waits until it flows again, with its time limit and its errors
+                command = []  # redis-py waits until the stream is writable, with its time limit and errors
             await super().send_packed_command(command, check_health)
 
         def pack_command(self, *args: Any) -> list[bytes]:
-            if b" " in self.encoder.encode(args[0]):  # two words are two arguments; the base class tells them apart
+            if b" " in self.encoder.encode(
+                args[0]
+            ):  # such as "CONFIG GET": the base class splits it into two arguments
                 return super().pack_command(*args)  # type: ignore[no-any-return]
             return [pack_command(args)]
 

@@ -1,4 +1,4 @@
-"""What the app says about itself: metrics, spans, a log line per effect, two log lines per outage."""
+"""Metrics, spans, a log line per effect, two log lines per outage."""
 
 from shared.telemetry.export import start_export
 from shared.telemetry.logger import logger

@@ -2,10 +2,10 @@
 
 
 def start_export(connection_string: str, *, by_worker: bool) -> None:
-    """Have metrics and spans sent to Application Insights, unless there is none or the worker library does it.
+    """Start exporting metrics and spans, unless there is no connection string or the worker library exports them.
 
-    Importing what does that takes a second or more, which is why it happens only where a connection string is set.
-    Log lines go through the host, as always: it exports them.
+    The exporter takes a second or more to import, so it is imported only if a connection string is set. The host
+    exports the log lines.
     """
     if not connection_string or by_worker:
         return

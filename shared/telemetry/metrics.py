@@ -1,6 +1,6 @@
-"""Metrics, through the OpenTelemetry API. Without an SDK they cost next to nothing and go nowhere, except `counts`.
+"""Metrics, through the OpenTelemetry API. Without an SDK they cost little and go nowhere, except `counts`.
 
-METRICS lists them; docs/metrics.md is made from it.
+METRICS lists them; docs/metrics.md is generated from it.
 """
 
 from collections import Counter
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Metric:
-    """One metric: what it is called, its kind and unit, its attributes, and what it tells."""
+    """One metric: name, kind, unit, attributes, and meaning."""
 
     name: str
     kind: str
@@ -49,10 +49,10 @@ BACKLOG = Metric(
 METRICS = (OUTCOMES, DURATION, LAG, BACKLOG)
 
 BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
-"""Upper bounds of the histograms' buckets: a duplicate takes less than a ms, a sweep or a backlog minutes."""
+"""Upper bounds of the histograms' buckets: a duplicate takes less than 1 ms, a pass or a backlog minutes."""
 
 counts: Counter[tuple[str, str]] = Counter()
-"""(function, outcome or other event) to its number since this process started."""
+"""Number per (function, outcome or other event) since this process started."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class _Instruments:
 
 @cache
 def _instruments() -> _Instruments:
-    """Created with the first recording: the import takes about 6 ms, which a cold start need not wait for."""
+    """Created with the first recording, because the import takes about 6 ms of a cold start."""
     from opentelemetry import metrics
 
     meter = metrics.get_meter("keyspace_functions")
@@ -96,17 +96,17 @@ def duration(function: str, result: Result, duration_ms: float, n: int = 1) -> N
 
 
 def lag(reactor: str, lag_ms: float) -> None:
-    """Record the time between a write and its effect. A negative one, from clocks that differ, counts as none."""
+    """Record the time between a write and its effect. A negative lag, from clocks that differ, counts as 0."""
     minute_counts.lag(reactor, lag_ms)
     _instruments().lag.record(max(lag_ms, 0.0) / 1000, {"function": reactor})
 
 
 def backlog(what: str, waiting: int) -> None:
-    """Set how many of something wait."""
+    """Set the number of waiting items of a kind, such as `retries`."""
     _instruments().backlog.set(waiting, {"what": what})
 
 
 @cache
 def _attributes(function: str, outcome: str) -> dict[str, str]:
-    """The attributes of a data point, created once: functions and outcomes are few. Callers do not change them."""
+    """The attributes of a data point, cached because functions and outcomes are few. Callers must not change them."""
     return {"function": function, "outcome": str(outcome)}

@@ -1,15 +1,17 @@
-"""What this process has to add to the statistics in Redis: counted here, and carried along by scripts that run anyway.
+"""Counts that this process has to add to the statistics in Redis.
 
-Once a second at the most, the next pipeline of scripts takes what was counted with it (Context.run_many), so the
-statistics cost no round trip; the timer of the retries writes what none took. shared/operations/activity.py reads them.
+At most once a second, the next pipeline of scripts also writes the counts (App.run_many), so the statistics cost no
+round trip; the retry timer writes counts that no pipeline wrote. shared/operations/activity.py reads the statistics.
 
-They are for the eye, not for accounts: a count is written up to a few seconds late, to the minute in which it is
-written (what was counted while Redis was away, to that of its return); a process that dies loses those seconds; when
-the answer to a pipeline is lost, its counts may be written twice; what Redis refuses (it is full) is lost.
+The statistics are approximate. A count is written up to a few seconds late, to the minute of the write (counts from an
+outage of Redis, to the minute of its return). A process that dies loses a few seconds of counts. If the reply to a
+pipeline is lost, its counts may be written twice. Counts that Redis refuses, because it is full, are lost.
 
-Fields of a minute's hash:  `n REACTOR SOURCE OUTCOME` how many reactions ended so,
-`d REACTOR BUCKET` how many reactions to events took so long, `l REACTOR BUCKET` how many effects came so long after
-their write; BUCKET is an index into BUCKETS_MS. SOURCE is event, sweep, retry, schedule or replay.
+Fields of a minute's hash, each a number:
+
+    n REACTOR SOURCE OUTCOME    reactions with this outcome; SOURCE is event, sweep, retry, schedule or replay
+    d REACTOR BUCKET            reactions to events with this duration; BUCKET is an index into BUCKETS_MS
+    l REACTOR BUCKET            effects with this lag after their write
 """
 
 import time
@@ -21,11 +23,12 @@ from shared.reactor import Source
 
 FLUSH_S = 1.0
 BUCKETS_MS: Final = tuple(0.1 * 10 ** (step / 8) for step in range(57))
-"""Upper bounds, eight to a factor of ten, 0.1 ms to 1,000 s: a percentile is exact to 15 %. The last one is open."""
+"""Upper bounds, eight per factor of ten, 0.1 ms to 1,000 s: a percentile has an error of at most 15 %. The last bucket
+is open."""
 _LAST = len(BUCKETS_MS) - 1
 
 _counts: defaultdict[tuple[str | int, ...], int] = defaultdict(int)
-"""By the words of a field: they are put together when they are taken, once a second and not for each."""
+"""By the words of a field, which `take` joins: once a second instead of at every count."""
 _taken_s = 0.0
 
 
@@ -37,7 +40,7 @@ def outcome(reactor: str, source: Source, result: str, duration_ms: float | None
 
 
 def lag(reactor: str, lag_ms: float) -> None:
-    """Count one effect that came `lag_ms` after its write."""
+    """Count an effect that came `lag_ms` after its write."""
     _counts["l", reactor, bucket(lag_ms)] += 1
 
 
@@ -47,9 +50,9 @@ def bucket(value_ms: float) -> int:
 
 
 def take(*, now: bool = False) -> dict[str, int]:
-    """What is due to be written, by field; the caller writes it or gives it back. Nothing within FLUSH_S of the last
-    time, unless `now`."""
-    global _taken_s  # noqa: PLW0603 (one process, one tally)
+    """Remove and return the counts to write, by field; the caller writes them or gives them back. Empty within FLUSH_S
+    of the last call that returned counts, unless `now`."""
+    global _taken_s  # noqa: PLW0603 (state of the process)
     if not _counts or not (now or time.monotonic() - _taken_s >= FLUSH_S):
         return {}
     _taken_s = time.monotonic()
@@ -61,6 +64,6 @@ def take(*, now: bool = False) -> dict[str, int]:
 
 
 def give_back(counts: dict[str, int]) -> None:
-    """It was not written: the next one to `take` has it too."""
+    """Add counts that were not written, for the next `take`."""
     for field, count in counts.items():
         _counts[field,] += count

@@ -1,4 +1,4 @@
-"""Outages of what the app depends on: one log line when one begins, one when it ends."""
+"""Outages of the services that the app depends on: a log line at the start, a log line at the end."""
 
 import time
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ _begun: dict[str, int] = {}
 
 
 def outage(what: str, error: BaseException) -> None:
-    """Record that `what` failed: one warning until `recovered(what)`, however many calls fail meanwhile.
+    """Record that a call of `what` failed. Logs one warning until `recovered(what)`, however many calls fail.
 
-    The line names the error's class only: a client's text may hold an address or a secret.
+    The line names only the error's class: a client's text may hold an address or a secret.
     """
     if current := _current.get(what):
         current.failures += 1
@@ -32,17 +32,17 @@ def outage(what: str, error: BaseException) -> None:
 
 
 def recovered(what: str) -> None:
-    """Record that `what` works again; logs the length of the outage, if there was one. Cheap enough for any call."""
+    """Record that a call of `what` succeeded. Logs the end of an outage, if any. Cheap enough for every call."""
     if ended := _current.pop(what, None):
         length_s = time.monotonic() - ended.started_s
         logger.info("%s is back after %.1f s; failed calls: %d", what, length_s, ended.failures)
 
 
 def outages_begun(what: str) -> int:
-    """How many outages of `what` this process has noticed since its start."""
+    """The number of outages of `what` that this process has noticed since its start."""
     return _begun.get(what, 0)
 
 
 def in_outage() -> bool:
-    """Whether anything is away."""
+    """Whether an outage of any service is in progress."""
     return bool(_current)

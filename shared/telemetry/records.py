@@ -1,8 +1,7 @@
 """A log line, counters and span attributes per outcome.
 
-Log lines name a key only masked and printable. Each record carries its parts as attributes too (function, reactor,
-masked key, ..., and invocation_id), and all of them as `effect`, for whoever renders logs (the local host's console
-does).
+Log lines show keys masked and printable. Each log record also has its parts as attributes (function, reactor, masked
+key, ..., invocation_id), and all of them as `effect`, which the local host's console renders.
 """
 
 import logging
@@ -38,7 +37,7 @@ def record(
 ) -> None:
     """Count one outcome of a reactor, with its duration, and log it.
 
-    `function` is the trigger or timer that ran; `event` is Redis' name of the event, where one was the cause.
+    `function` is the trigger or timer that ran; `event` is Redis' name of the event, if an event was the cause.
     """
     result = outcome.result
     metrics.count(function, result)
@@ -51,7 +50,7 @@ def record(
 def record_group(
     function: str, reactor: str, source: Source, outcomes: Sequence[Outcome], duration_ms: float, audit_key: str
 ) -> None:
-    """As `record` for each of these outcomes, which took `duration_ms` together."""
+    """`record` for a group of outcomes, which together took `duration_ms`."""
     for result, number in Counter([outcome.result for outcome in outcomes]).items():
         metrics.count(function, result, number)
         minute_counts.outcome(reactor, source, result, duration_ms, number)
@@ -63,13 +62,13 @@ def record_group(
 
 
 def malformed(function: str, fault: MalformedEvent) -> None:
-    """Count and log a trigger message that holds no key event. It names no key, since there is none to trust."""
+    """Count and log a trigger message that holds no key event. The line names no key, because none can be trusted."""
     metrics.count(function, "malformed")
     logger.warning("%s dropped a malformed trigger message: %s", function, fault)
 
 
 def _is_visible(result: Result) -> bool:
-    """Whether single outcomes of this kind are logged or traced, which costs more than counting them."""
+    """Whether single outcomes with this result are logged or traced, which costs more than counting them."""
     return tracing.enabled() or logger.isEnabledFor(_level(result))
 
 

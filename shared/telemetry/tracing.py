@@ -1,6 +1,6 @@
-"""Spans and the invocation that they belong to, where somebody collects them.
+"""Spans, if the process has an OpenTelemetry SDK, and the id of the invocation.
 
-Without an OpenTelemetry SDK in the process, a span costs one look into sys.modules, and nothing is imported.
+Without an SDK, a span costs one lookup in sys.modules, and nothing is imported.
 """
 
 import sys
@@ -14,18 +14,18 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
 invocation_id: ContextVar[str] = ContextVar("invocation_id", default="")
-"""The platform's id of the invocation that runs; '' outside of one."""
+"""The platform's id of the present invocation; '' outside of one."""
 
 _NO_SPAN = nullcontext()
 
 
 def enabled() -> bool:
-    """Whether an SDK is there that could collect spans."""
+    """Whether the process has an SDK that may collect spans."""
     return "opentelemetry.sdk.trace" in sys.modules
 
 
 def span(name: str, **attributes: str | int) -> AbstractContextManager[None]:
-    """A span around a block, as the child of whichever is open. Attributes must be fit to be shown."""
+    """A span around a block, as a child of the open span. Attributes must not hold secrets."""
     return _span(name, attributes) if enabled() else _NO_SPAN
 
 
@@ -38,12 +38,12 @@ def annotate(**attributes: str | int | float) -> None:
 
 @contextmanager
 def _span(name: str, attributes: dict[str, Any]) -> Iterator[None]:
-    """What fails in it is told by class: the text of an exception may quote a key or a value."""
+    """Records only the class of an exception: its text may quote a key or a value."""
     from opentelemetry.trace import Status, StatusCode
 
     with _tracer().start_as_current_span(
         name,
-        attributes={f"keyspace.{key}": one for key, one in attributes.items()},
+        attributes={f"keyspace.{key}": value for key, value in attributes.items()},
         record_exception=False,
         set_status_on_exception=False,
     ) as span:

@@ -1,4 +1,4 @@
-"""A real Azurite for the tests of a process, a container of its own for each test, and a writer of stream entries."""
+"""One Azurite per test process, one container per test, and a writer of stream entries."""
 
 import json
 import secrets
@@ -24,9 +24,9 @@ STATE = namespaces.build(namespaces.AUDIT_STATE)
 
 @pytest.fixture(scope="session")
 async def azurite() -> AsyncIterator[servers.Azurite]:
-    async with servers.azurite() as started:
-        assert started is not None, servers.azurite_missing()
-        yield started
+    async with servers.azurite() as emulator:
+        assert emulator is not None, servers.azurite_missing()
+        yield emulator
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def app_settings(app_settings: Settings, azurite: servers.Azurite) -> Settings:
 
 @dataclass
 class Box:
-    """The container of a test: as the exporter sees it, and as somebody who tampers with it does."""
+    """The container of a test: `store` as the exporter sees it, `client` for tampering with it."""
 
     store: Store
     client: ContainerClient
@@ -54,11 +54,11 @@ class Box:
         return (await self.raw(blob)).splitlines(keepends=True)
 
     async def all(self) -> list[dict[str, Any]]:
-        """Every line of every file, in order."""
+        """All lines of all files, in order."""
         return [json.loads(line) for blob in await self.files() for line in await self.lines(blob)]
 
     async def rewrite(self, blob: str, data: bytes) -> None:
-        """Put `data` in the place of a blob, as an append blob."""
+        """Replace a blob by an append blob with the content `data`."""
         client = self.client.get_blob_client(blob)
         await client.delete_blob()
         await client.create_append_blob()
@@ -71,8 +71,8 @@ class Box:
 
 @pytest.fixture
 async def box(app_settings: Settings) -> AsyncIterator[Box]:
-    async with open_box(app_settings, f"test-{secrets.token_hex(8)}") as opened:
-        yield opened
+    async with open_box(app_settings, f"test-{secrets.token_hex(8)}") as box:
+        yield box
 
 
 @asynccontextmanager
@@ -104,7 +104,8 @@ def today(clock: str = "00:00:00.000") -> str:
 
 @dataclass
 class Writer:
-    """Adds entries to the stream as the sessions script does. `n` is the number of the last one."""
+    """Adds entries to the stream as session_transition.lua does. `n` is the running number of the last entry, `written`
+    has the ids of the records."""
 
     app: App
     n: int = 0
@@ -114,9 +115,9 @@ class Writer:
         pipeline = self.app.redis.pipeline(transaction=True)
         for _ in range(count):
             self.n += 1
-            one = record(self.n, time or today(), user)
-            self.written.append(one["id"])
-            pipeline.xadd(STREAM, {"event": json.dumps(one), "n": self.n})
+            event = record(self.n, time or today(), user)
+            self.written.append(event["id"])
+            pipeline.xadd(STREAM, {"event": json.dumps(event), "n": self.n})
         pipeline.hset(STATE, "appended", self.n)
         await pipeline.execute()
 
@@ -130,12 +131,12 @@ def writer(app: App) -> Writer:
 
 
 def ids(lines: list[dict[str, Any]]) -> list[str]:
-    """Ids of the records of sessions among lines."""
+    """Ids of the session records among `lines`."""
     return [line["id"] for line in lines if line["source"] == "urn:keyspace-functions:sessions"]
 
 
 def own(lines: list[dict[str, Any]]) -> list[str]:
-    """Types of the exporter's own records among lines."""
+    """Types of the exporter's own records among `lines`."""
     return [line["type"].rpartition(".")[2] for line in lines if line["source"] == "urn:keyspace-functions:audit"]
 
 

@@ -1,4 +1,4 @@
-"""The format of lines: nothing of a record is lost, no change of a line goes unnoticed."""
+"""The format of lines: a line keeps the whole record, and every change of a line is detected."""
 
 import json
 import re
@@ -31,37 +31,37 @@ RECORDS = st.dictionaries(TEXT.filter(lambda name: name not in chain.LINK_FIELDS
 
 @settings(deadline=None)
 @given(RECORDS)
-def test_a_record_survives_its_line(record: dict[str, Any]) -> None:
+def test_a_line_keeps_every_field_of_its_record(record: dict[str, Any]) -> None:
     line, head = chain.link(record, HEAD, "5-1", 3, KEY)
-    found = chain.follow(line, HEAD, [KEY])
-    assert {name: value for name, value in found.record.items() if name not in chain.LINK_FIELDS} == record
-    assert chain.head_of(found, HEAD.blob, len(line), len(line)) == head
+    parsed = chain.follow(line, HEAD, [KEY])
+    assert {name: value for name, value in parsed.record.items() if name not in chain.LINK_FIELDS} == record
+    assert chain.head_of(parsed, HEAD.blob, len(line), len(line)) == head
     assert (head.seq, head.entry, head.n, head.position) == (1, "5-1", 3, len(line))
     assert line.count(b"\n") == 1
 
 
 @settings(deadline=None)
 @given(RECORDS, st.data())
-def test_a_change_of_a_single_byte_is_noticed(record: dict[str, Any], data: st.DataObject) -> None:
+def test_a_change_of_a_single_byte_is_detected(record: dict[str, Any], data: st.DataObject) -> None:
     line, _ = chain.link(record, HEAD, "5-1", 3, KEY)
     index = data.draw(st.integers(0, len(line) - 1))
-    byte = data.draw(st.integers(0, 255).filter(lambda one: one != line[index]))
+    byte = data.draw(st.integers(0, 255).filter(lambda value: value != line[index]))
     with pytest.raises(BadLine):
         chain.follow(line[:index] + bytes([byte]) + line[index + 1 :], HEAD, [KEY])
 
 
-def test_a_line_is_taken_under_a_key_that_signed_it_only() -> None:
-    other = Keyring("the key after this one")
+def test_a_line_is_authentic_only_under_the_key_that_signed_it() -> None:
+    other = Keyring("the next audit key")
     line, _ = chain.link({"a": 1}, HEAD, "1-0", 1, KEY)
     assert chain.authentic(line, [other, KEY]).seq == 1
-    with pytest.raises(BadLine, match="under a key that was not given"):
+    with pytest.raises(BadLine, match="with an unknown key"):
         chain.authentic(line, [other])
     for forged in (line.replace(KEY.key_id.encode(), other.key_id.encode()), re.sub(rb"(mac.*)\..{64}", rb"\1.", line)):
-        with pytest.raises(BadLine, match="has a wrong signature"):
+        with pytest.raises(BadLine, match="has an invalid signature"):
             chain.authentic(forged, [other, KEY])
 
 
-def test_lines_of_a_chain_name_each_other() -> None:
+def test_each_line_names_the_hash_of_the_previous_line() -> None:
     first, head = chain.link({"a": 1}, HEAD, "1-0", 1, KEY)
     second, head = chain.link({"a": 2}, head, "2-0", 2, KEY)
     assert json.loads(first)["prev"] == "0" * 64
@@ -74,8 +74,8 @@ def test_lines_of_a_chain_name_each_other() -> None:
 @pytest.mark.parametrize(
     "record", [{"a": 2**53}, {"a": float("nan")}, {"a": "\ud800"}, {"\ud800": 1}, {"hash": "x"}, {"a": "x" * 200_000}]
 )
-def test_what_no_line_can_say_is_refused(record: dict[str, Any]) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011  several libraries' own kinds of it
+def test_a_record_without_an_exact_line_is_refused(record: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011  several libraries raise their own subclasses
         chain.link(record, HEAD, "1-0", 1, KEY)
 
 
@@ -84,23 +84,23 @@ def test_a_float_past_2_53_reads_back_as_it_was_written() -> None:
     assert chain.parse(line).record["a"] == 1e20
 
 
-def test_the_name_of_a_blob_reads_back() -> None:
+def test_a_blob_name_parses_back() -> None:
     for part in (1, 2, 17):
         name = BlobName("2026-11-22", NAME, part)
         assert BlobName.parse(str(name)) == name
-    with pytest.raises(ValueError, match="not the name"):
+    with pytest.raises(ValueError, match="not the name of an audit blob"):
         BlobName.parse("sessions/2026/11/22/heads.json")
 
 
-def test_signed_heads_read_back_under_their_key_only() -> None:
-    key, other = Keyring("one key of the tests"), Keyring("another key of the tests")
+def test_signed_heads_are_accepted_only_as_signed_and_under_their_key() -> None:
+    key, other = Keyring("an audit key of the tests"), Keyring("another audit key of the tests")
     head = Head(NAME, HEAD.blob, 7, "ab" * 32, 1234)
     raw = chain.sign_heads("2026-11-22", [head], key)
     assert chain.check_heads(raw, "2026-11-22", [other, key]) == [head]
     for keys, day, text, reason in [
-        ([other], "2026-11-22", raw, "under a key that was not given"),
-        ([key], "2026-11-23", raw, "of another day"),
-        ([key], "2026-11-22", raw.replace(b":1234", b":1235"), "it has a wrong signature"),
+        ([other], "2026-11-22", raw, "with an unknown key"),
+        ([key], "2026-11-23", raw, "signed for another day"),
+        ([key], "2026-11-22", raw.replace(b":1234", b":1235"), "it has an invalid signature"),
         ([key], "2026-11-22", raw.replace(b"{", b'{"day":"2026-11-23",', 1), "not in canonical form"),
         ([key], "2026-11-22", raw.replace(b":1234", b":1e400"), "cannot be read"),
         ([key], "2026-11-22", b"[" * 10_000, "cannot be read"),
@@ -109,7 +109,7 @@ def test_signed_heads_read_back_under_their_key_only() -> None:
             chain.check_heads(text, day, keys)
 
 
-def test_the_line_in_the_documents_is_one() -> None:
+def test_the_line_in_docs_audit_md_is_valid() -> None:
     text = (Path(__file__).parents[2] / "docs" / "audit.md").read_text(encoding="utf-8")
     block = re.search(r"```json\n(.*?)```", text, re.DOTALL)
     assert block

@@ -1,4 +1,4 @@
-"""What the exporter promises: every record once and in order, whatever happens in between."""
+"""The exporter writes every record once and in order, whatever fails in between."""
 
 import asyncio
 import hashlib
@@ -28,9 +28,9 @@ def day(offset: int = 0) -> str:
 async def assert_exactly_once(app: App, box: Box, writer: Writer) -> None:
     lines = await box.all()
     assert ids(lines) == writer.written
-    known = await state.state(app)
-    assert known.pending == 0
-    verification = await verify(box.store, app.keyrings, head=known.head)
+    progress = await state.state(app)
+    assert progress.pending == 0
+    verification = await verify(box.store, app.keyrings, head=progress.head)
     assert verification.fault is None
     assert verification.records == len(lines)
 
@@ -46,14 +46,14 @@ async def test_every_record_is_written_once_and_in_order(app: App, box: Box, wri
     await assert_exactly_once(app, box, writer)
     (blob,) = await box.files()
     assert blob.startswith(f"sessions/{day().replace('-', '/')}/")
-    known = await state.state(app)
-    assert known.head
-    assert (known.head.seq, known.head.n, known.head.blob) == (2503, 2503, blob)
-    assert known.last_success_age_s is not None
-    assert known.last_success_age_s < 30
+    progress = await state.state(app)
+    assert progress.head
+    assert (progress.head.seq, progress.head.n, progress.head.blob) == (2503, 2503, blob)
+    assert progress.last_success_age_s is not None
+    assert progress.last_success_age_s < 30
 
 
-async def test_a_line_is_the_record_and_its_place_in_the_chain(app: App, box: Box, writer: Writer) -> None:
+async def test_a_line_has_the_record_and_its_place_in_the_chain(app: App, box: Box, writer: Writer) -> None:
     await writer.add(2)
     await export(app, box.store)
     first, second = await box.all()
@@ -66,7 +66,9 @@ async def test_a_line_is_the_record_and_its_place_in_the_chain(app: App, box: Bo
     assert second["prev"] == first["hash"]
 
 
-async def test_the_stream_keeps_the_latest_entries_and_all_that_wait(app: App, box: Box, writer: Writer) -> None:
+async def test_the_stream_keeps_the_newest_written_entries_and_all_pending_ones(
+    app: App, box: Box, writer: Writer
+) -> None:
     await writer.add(3500)
     await export(app, box.store)
     await export(app, box.store)
@@ -78,53 +80,49 @@ async def test_the_stream_keeps_the_latest_entries_and_all_that_wait(app: App, b
 
 
 class Killed(BaseException):
-    """The process ends here."""
-
-
-class Lost(Exception):
-    """Stands for a connection that is gone."""
+    """Simulates the end of the process."""
 
 
 class Faulty(Store):
-    """A store that fails once at one call: before it is made, or after it was and its answer is lost."""
+    """A store that raises `error` once, at the `at`-th `call`: `before` it is made, or `after` (its reply is lost)."""
 
     def __init__(self, store: Store, call: str, moment: str, error: BaseException, at: int = 1) -> None:
         super().__init__(store._container)
-        self.call, self.moment, self.error, self.left = call, moment, error, at
+        self.call, self.moment, self.error, self.calls_left = call, moment, error, at
 
-    def _strikes(self, call: str, moment: str) -> None:
+    def _fail_if_due(self, call: str, moment: str) -> None:
         if (call, moment) == (self.call, self.moment):
-            self.left -= 1
-            if self.left == 0:
+            self.calls_left -= 1
+            if self.calls_left == 0:
                 raise self.error
 
     async def append(self, blob: str, data: bytes, position: int) -> int:
-        self._strikes("append", "before")
-        done = await super().append(blob, data, position)
-        self._strikes("append", "after")
-        return done
+        self._fail_if_due("append", "before")
+        blocks = await super().append(blob, data, position)
+        self._fail_if_due("append", "after")
+        return blocks
 
     async def create(self, blob: str, data: bytes) -> bool:
-        self._strikes("create", "before")
-        done = await super().create(blob, data)
-        self._strikes("create", "after")
-        return done
+        self._fail_if_due("create", "before")
+        created = await super().create(blob, data)
+        self._fail_if_due("create", "after")
+        return created
 
 
-def away() -> Exception:
+def connection_lost() -> Exception:
     from azure.core.exceptions import ServiceResponseError
 
-    return ServiceResponseError("the answer is lost")
+    return ServiceResponseError("the reply is lost")
 
 
 @pytest.fixture
 def no_lease(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lease that is over at once: nothing but the blob keeps exporters apart, and a killed one holds up nobody."""
+    """A lease that ends at once: only the blob separates exporters, and a killed one does not block the next."""
     monkeypatch.setattr(export_module, "LEASE_S", 0)
 
 
 @pytest.mark.usefixtures("no_lease")
-@pytest.mark.parametrize("error", [Killed, away])
+@pytest.mark.parametrize("error", [Killed, connection_lost])
 @pytest.mark.parametrize(
     ("call", "moment", "at"),
     [
@@ -152,7 +150,7 @@ async def test_a_run_that_ends_at_any_call_leaves_no_gap_and_no_duplicate(
         assert (await export(app, faulty)).error == "ServiceResponseError"
     except Killed:
         assert (await state.state(app)).error == "Killed"
-    assert faulty.left == 0
+    assert faulty.calls_left == 0
     await writer.add(5)
     assert (await export(app, box.store)).finished
     await assert_exactly_once(app, box, writer)
@@ -160,7 +158,7 @@ async def test_a_run_that_ends_at_any_call_leaves_no_gap_and_no_duplicate(
 
 
 @pytest.mark.usefixtures("no_lease")
-async def test_a_crash_before_the_first_acknowledgement_of_a_chain_starts_no_other(
+async def test_a_crash_before_the_first_line_of_a_chain_begins_no_second_chain(
     app: App, box: Box, writer: Writer
 ) -> None:
     await writer.add(3)
@@ -173,12 +171,12 @@ async def test_a_crash_before_the_first_acknowledgement_of_a_chain_starts_no_oth
 
 
 @pytest.mark.usefixtures("no_lease")
-async def test_exporters_that_race_write_every_record_once(app: App, box: Box, writer: Writer) -> None:
+async def test_concurrent_exporters_write_every_record_once(app: App, box: Box, writer: Writer) -> None:
     others = [open_app(app.settings) for _ in range(2)]
     try:
         for round_ in range(12):
             await writer.add(150, time=f"{day(-12 + round_)}T23:59:59.999Z")
-            await asyncio.gather(*(export(one, box.store) for one in (app, *others)))
+            await asyncio.gather(*(export(instance, box.store) for instance in (app, *others)))
         await export(app, box.store)
     finally:
         for other in others:
@@ -187,15 +185,15 @@ async def test_exporters_that_race_write_every_record_once(app: App, box: Box, w
     assert len({line["chain"] for line in await box.all()}) == 1
 
 
-async def test_one_exporter_at_a_time_works(app: App, box: Box, writer: Writer) -> None:
+async def test_the_lease_lets_one_exporter_run_at_a_time(app: App, box: Box, writer: Writer) -> None:
     await writer.add(1500)
     reports = await asyncio.gather(*(export(app, box.store) for _ in range(3)))
     assert sorted(report.held_by_other for report in reports) == [False, True, True]
     assert not (await export(app, box.store)).held_by_other
 
 
-async def test_a_redis_that_went_back_in_time_is_caught_up_with(app: App, box: Box, writer: Writer) -> None:
-    """As after a failover to a replica that lagged behind, or a restored backup."""
+async def test_a_state_that_went_back_in_time_causes_no_duplicate(app: App, box: Box, writer: Writer) -> None:
+    """As after a failover to a replica that lagged, or a restored backup."""
     await writer.add(5, time=f"{day(-1)}T10:00:00Z")
     await export(app, box.store)
     before = await app.redis.hgetall(STATE)
@@ -208,7 +206,7 @@ async def test_a_redis_that_went_back_in_time_is_caught_up_with(app: App, box: B
     await assert_exactly_once(app, box, writer)
 
 
-async def test_a_state_that_is_gone_is_found_in_the_container(app: App, box: Box, writer: Writer) -> None:
+async def test_a_lost_state_is_recovered_from_the_container(app: App, box: Box, writer: Writer) -> None:
     await writer.add(20)
     await export(app, box.store)
     await app.redis.delete(STATE)
@@ -221,7 +219,7 @@ async def test_a_state_that_is_gone_is_found_in_the_container(app: App, box: Box
 @pytest.mark.usefixtures("no_lease")
 @pytest.mark.parametrize("killed", [None, "before", "after"])
 @pytest.mark.parametrize("lived", ["today", "yesterday"])
-async def test_after_a_flush_the_same_chain_goes_on_with_a_reset(
+async def test_after_a_flush_the_chain_continues_with_a_reset(
     app: App, box: Box, writer: Writer, killed: str | None, lived: str
 ) -> None:
     await writer.add(5, time=today() if lived == "today" else f"{day(-1)}T10:00:00Z")
@@ -236,15 +234,15 @@ async def test_after_a_flush_the_same_chain_goes_on_with_a_reset(
     await export(app, box.store)
     lines = await box.all()
     assert ids(lines) == writer.written
-    (told,) = [line for line in lines if line["type"] == chain.RESET]
-    assert told["data"] == {"last_n": 5, "last_entry": last["entry"], "begins_with_n": 1}
+    (reset,) = [line for line in lines if line["type"] == chain.RESET]
+    assert reset["data"] == {"last_n": 5, "last_entry": last["entry"], "begins_with_n": 1}
     assert len({line["chain"] for line in lines}) == 1
-    known = await state.state(app)
-    assert known.resets == (0 if killed == "after" else 1)
-    assert (await verify(box.store, app.keyrings, head=known.head)).fault is None
+    progress = await state.state(app)
+    assert progress.resets == (0 if killed == "after" else 1)
+    assert (await verify(box.store, app.keyrings, head=progress.head)).fault is None
 
 
-async def test_a_flush_with_nothing_after_it_is_told_once(app: App, box: Box, writer: Writer) -> None:
+async def test_a_flush_is_recorded_once_although_no_record_follows(app: App, box: Box, writer: Writer) -> None:
     await writer.add(5)
     await export(app, box.store)
     await app.redis.flushall()
@@ -258,8 +256,8 @@ async def test_a_flush_with_nothing_after_it_is_told_once(app: App, box: Box, wr
     assert ids(lines) == writer.written
 
 
-async def test_a_stream_that_begins_anew_with_older_ids_is_read(app: App, box: Box, writer: Writer) -> None:
-    """Somebody put an id of the future in, and deleted the stream to heal that."""
+async def test_a_stream_that_starts_again_with_lower_ids_is_read(app: App, box: Box, writer: Writer) -> None:
+    """Somebody added an entry with an id in the future, then deleted the stream to repair that."""
     await app.redis.xadd(STREAM, {"event": json.dumps(record(1, today())), "n": 1}, id="99999999999999-0")
     await export(app, box.store)
     await app.redis.delete(STREAM)
@@ -269,7 +267,9 @@ async def test_a_stream_that_begins_anew_with_older_ids_is_read(app: App, box: B
     assert ids(await box.all()) == [record(1, today())["id"], *writer.written]
 
 
-async def test_records_that_are_gone_before_they_are_written_are_told(app: App, box: Box, writer: Writer) -> None:
+async def test_records_that_were_lost_before_the_export_are_recorded_as_a_gap(
+    app: App, box: Box, writer: Writer
+) -> None:
     await writer.add(5)
     await export(app, box.store)
     await writer.add(100)
@@ -277,8 +277,8 @@ async def test_records_that_are_gone_before_they_are_written_are_told(app: App, 
     await app.redis.xtrim(STREAM, maxlen=10, approximate=False)
     await export(app, box.store)
     lines = await box.all()
-    (told,) = [line for line in lines if line["type"] == chain.GAP]
-    assert told["data"] == {
+    (gap,) = [line for line in lines if line["type"] == chain.GAP]
+    assert gap["data"] == {
         "missing": 90,
         "after_entry": entries[4][0].decode(),
         "before_entry": entries[95][0].decode(),
@@ -290,25 +290,28 @@ async def test_records_that_are_gone_before_they_are_written_are_told(app: App, 
 JUNK: list[tuple[dict[Any, Any], str]] = [
     ({"event": b"secret\xff", "n": "1"}, "not JSON"),
     ({"event": b"[" * 5000, "n": "1"}, "not JSON"),
-    ({"event": b"[]", "n": "1"}, "no JSON object"),
+    ({"event": b"[]", "n": "1"}, "not a JSON object"),
     ({"other": b"secret"}, "no field 'event'"),
-    ({"event": b"{}", "n": "1"}, "an attribute of CloudEvents is missing"),
-    ({"event": json.dumps(record(1, today())), "n": "x"}, "no number"),
-    ({"event": json.dumps(record(1, today(), user="\ud800")), "n": "1"}, "cannot be written exactly"),
-    ({"event": json.dumps(record(1, today(), big=2**60)), "n": "1"}, "cannot be written exactly"),
-    ({"event": json.dumps(record(1, today(), big=float("nan"))), "n": "1"}, "cannot be written exactly"),
+    ({"event": b"{}", "n": "1"}, "a CloudEvents attribute is missing"),
+    ({"event": json.dumps(record(1, today())), "n": "x"}, "no running number"),
+    ({"event": json.dumps(record(1, today(), user="\ud800")), "n": "1"}, "no exact form in canonical JSON"),
+    ({"event": json.dumps(record(1, today(), big=2**60)), "n": "1"}, "no exact form in canonical JSON"),
+    ({"event": json.dumps(record(1, today(), big=float("nan"))), "n": "1"}, "no exact form in canonical JSON"),
     ({"event": json.dumps(record(1, "yesterday")), "n": "1"}, "time is not RFC 3339"),
-    ({"event": json.dumps({**record(1, today()), "hash": "x"}), "n": "1"}, "a field of the chain"),
+    (
+        {"event": json.dumps({**record(1, today()), "hash": "x"}), "n": "1"},
+        "a field name that is reserved for the chain",
+    ),
     (
         {"event": json.dumps({**record(1, today()), "type": chain.FILE_CLOSED}), "n": "1"},
-        "a type that only the exporter writes",
+        "a type that is reserved for the exporter",
     ),
     ({"event": b"secret" * 100_000, "n": "1"}, "too large"),
 ]
 
 
 @pytest.mark.parametrize(("fields", "reason"), JUNK, ids=[f"{at}: {reason}" for at, (_, reason) in enumerate(JUNK)])
-async def test_an_entry_that_is_no_record_blocks_nothing_and_is_told_without_its_content(
+async def test_an_invalid_entry_is_recorded_without_its_content_and_blocks_nothing(
     app: App, box: Box, writer: Writer, fields: dict[Any, Any], reason: str
 ) -> None:
     await writer.junk(fields)
@@ -326,7 +329,7 @@ async def test_an_entry_that_is_no_record_blocks_nothing_and_is_told_without_its
     assert (await verify(box.store, app.keyrings)).fault is None
 
 
-async def test_a_time_in_the_future_opens_no_file_in_it(app: App, box: Box, writer: Writer) -> None:
+async def test_a_record_time_in_the_future_creates_no_file_of_that_day(app: App, box: Box, writer: Writer) -> None:
     await writer.add(1, time="9999-12-31T23:59:59Z")
     await writer.add(1)
     await export(app, box.store)
@@ -334,7 +337,9 @@ async def test_a_time_in_the_future_opens_no_file_in_it(app: App, box: Box, writ
     assert blob.startswith(f"sessions/{day().replace('-', '/')}/")
 
 
-async def test_a_key_that_is_no_stream_or_no_hash_stops_nothing(app: App, box: Box, writer: Writer) -> None:
+async def test_a_stream_or_state_key_of_another_type_does_not_block_the_export(
+    app: App, box: Box, writer: Writer
+) -> None:
     await app.redis.set(STREAM, "x")
     await app.redis.set(STATE, "x")
     assert (await export(app, box.store)).finished
@@ -347,8 +352,8 @@ async def test_a_key_that_is_no_stream_or_no_hash_stops_nothing(app: App, box: B
 async def test_each_day_has_its_file_and_its_signed_heads(app: App, box: Box, writer: Writer) -> None:
     await writer.add(2, time=f"{day(-2)}T23:59:59.999Z")
     await writer.add(2, time=f"{day(-1)}T00:00:00.000Z")
-    await writer.add(1, time=f"{day(-2)}T23:59:59.999Z")  # late: the chain never goes back to an older file
-    await writer.add(1, time=f"{day()}T00:30:00.000+01:00")  # which is yesterday in UTC
+    await writer.add(1, time=f"{day(-2)}T23:59:59.999Z")  # late: the chain never returns to an older file
+    await writer.add(1, time=f"{day()}T00:30:00.000+01:00")  # yesterday in UTC
     await writer.add(1)
     await export(app, box.store)
     names = [name.removeprefix("sessions/").replace("/", "-", 2) for name in await box.names()]
@@ -376,7 +381,7 @@ async def test_each_day_has_its_file_and_its_signed_heads(app: App, box: Box, wr
     assert (verification.chains, verification.unsealed_records, verification.fault) == (1, 1, None)
 
 
-async def test_yesterday_is_sealed_without_any_new_record(app: App, box: Box, writer: Writer) -> None:
+async def test_yesterday_is_sealed_without_a_new_record(app: App, box: Box, writer: Writer) -> None:
     await writer.add(2, time=f"{day(-1)}T10:00:00Z")
     await export(app, box.store)
     assert len(await box.names()) == 2
@@ -386,12 +391,12 @@ async def test_yesterday_is_sealed_without_any_new_record(app: App, box: Box, wr
     assert len(await box.names()) == 2
 
 
-async def test_a_chain_goes_on_after_days_without_records(app: App, box: Box, writer: Writer) -> None:
+async def test_a_chain_continues_after_days_without_records(app: App, box: Box, writer: Writer) -> None:
     await writer.add(2, time=f"{day(-5)}T10:00:00Z")
     await export(app, box.store)
     closed = (await state.state(app)).head
     assert closed
-    # as if it had been closed on the day after
+    # as if the file had been closed on the next day
     (blob,) = await box.files()
     await box.delete(chain.heads_name(day(-5)))
     lines = await box.lines(blob)
@@ -412,7 +417,7 @@ async def test_a_chain_goes_on_after_days_without_records(app: App, box: Box, wr
     await assert_exactly_once(app, box, writer)
 
 
-async def test_a_file_with_too_many_blocks_is_followed_by_another_part(
+async def test_a_file_at_the_block_limit_continues_in_the_next_part(
     app: App, box: Box, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export_module, "MAX_BLOCKS", 2)
@@ -428,7 +433,7 @@ async def test_a_file_with_too_many_blocks_is_followed_by_another_part(
 
 
 @pytest.mark.parametrize("offset", [0, -1])
-async def test_an_altered_end_is_left_alone_and_told_of_in_a_new_chain(
+async def test_an_altered_chain_is_left_as_it_is_and_a_new_chain_records_it(
     app: App, box: Box, writer: Writer, caplog: pytest.LogCaptureFixture, offset: int
 ) -> None:
     await writer.add(5, time=f"{day(offset)}T00:00:00Z")
@@ -448,24 +453,24 @@ async def test_an_altered_end_is_left_alone_and_told_of_in_a_new_chain(
     assert (first["data"]["chain"], first["data"]["blob"]) == (old.chain, old.blob)
     assert (first["data"]["seq"], first["data"]["hash"]) == (old.seq, old.hash)
     assert ids(rest) == writer.written[5:]
-    known = await state.state(app)
-    assert known.broken is not None
-    assert known.broken["chain"] == old.chain
-    fault = (await verify(box.store, app.keyrings, head=known.head)).fault
+    progress = await state.state(app)
+    assert progress.broken is not None
+    assert progress.broken["chain"] == old.chain
+    fault = (await verify(box.store, app.keyrings, head=progress.head)).fault
     assert fault
     assert (fault.kind, fault.blob, fault.line) == ("altered", old.blob, 1)
 
 
 @pytest.mark.usefixtures("no_lease")
-@pytest.mark.parametrize("what", ["cut", "gone"])
-async def test_an_end_that_is_cut_off_or_gone_is_told_even_after_a_crash(
-    app: App, box: Box, writer: Writer, what: str
+@pytest.mark.parametrize("damage", ["truncated", "missing"])
+async def test_a_truncated_or_missing_file_is_recorded_even_after_a_crash(
+    app: App, box: Box, writer: Writer, damage: str
 ) -> None:
     await writer.add(5)
     await export(app, box.store)
     old = (await state.state(app)).head
     assert old
-    if what == "cut":
+    if damage == "truncated":
         await box.rewrite(old.blob, b"".join((await box.lines(old.blob))[:3]))
     else:
         await box.delete(old.blob)
@@ -473,28 +478,28 @@ async def test_an_end_that_is_cut_off_or_gone_is_told_even_after_a_crash(
     with pytest.raises(Killed):
         await export(app, Faulty(box.store, "append", "before", Killed()))
     await export(app, box.store)
-    known = await state.state(app)
-    assert known.head
-    lines = [json.loads(line) for line in await box.lines(known.head.blob)]
+    progress = await state.state(app)
+    assert progress.head
+    lines = [json.loads(line) for line in await box.lines(progress.head.blob)]
     assert own(lines) == ["chain_broken"]
     assert lines[0]["data"]["seq"] == 5
     assert ids(lines) == writer.written[5:]
-    fault = (await verify(box.store, app.keyrings, head=known.head)).fault
+    fault = (await verify(box.store, app.keyrings, head=progress.head)).fault
     assert fault
-    assert (fault.kind, fault.blob) == ("truncated" if what == "cut" else "missing", old.blob)
+    assert (fault.kind, fault.blob) == (damage, old.blob)
 
 
-async def test_without_a_storage_account_nothing_is_done_and_the_state_says_so(app: App, writer: Writer) -> None:
+async def test_without_a_storage_account_nothing_is_exported_and_the_state_says_so(app: App, writer: Writer) -> None:
     import msgspec
 
     bare = replace(app, settings=msgspec.structs.replace(app.settings, storage=""))
     await writer.add(3)
     assert (await export(bare)).configured is False
-    known = await state.state(bare)
-    assert (known.configured, known.pending, known.last_success_age_s) == (False, 3, None)
+    progress = await state.state(bare)
+    assert (progress.configured, progress.pending, progress.last_success_age_s) == (False, 3, None)
 
 
-async def test_a_backlog_is_written_in_bounded_steps(app: App, box: Box, writer: Writer) -> None:
+async def test_a_run_stops_at_the_end_of_its_budget(app: App, box: Box, writer: Writer) -> None:
     await writer.add(3000)
     report = await export(app, box.store, budget_s=0)
     assert (report.written, report.finished) == (1000, False)
@@ -504,7 +509,9 @@ async def test_a_backlog_is_written_in_bounded_steps(app: App, box: Box, writer:
     await assert_exactly_once(app, box, writer)
 
 
-async def test_figures(app: App, box: Box, writer: Writer, measured: Measured) -> None:
+async def test_export_and_verification_speed_is_measured(
+    app: App, box: Box, writer: Writer, measured: Measured
+) -> None:
     import time
 
     await writer.add(4_000)

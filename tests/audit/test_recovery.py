@@ -1,4 +1,4 @@
-"""What the exporter finds damaged, foreign or gone: nothing is written twice, and nothing holds it up."""
+"""A damaged, foreign or missing state, blob or container neither blocks the export nor causes a duplicate."""
 
 import asyncio
 import json
@@ -19,35 +19,35 @@ from shared.audit.verify import verify
 from shared.privacy.keyring import Keyring
 from tests.audit.conftest import STATE, STREAM, Box, Writer, ids, own, record, today
 
-STRANGE = "20260101T000000000Z-0123abcd"
+FOREIGN = "20260101T000000000Z-0123abcd"
 YESTERDAY = f"{(datetime.now(UTC).date() - timedelta(days=1)).isoformat()}T10:00:00Z"
 
 
 async def add_at(app: App, n: int, id_: str) -> str:
-    """A record under a stream id of the test's choice; returns the id of the record."""
-    one = record(n, today(), user=f"u-{id_}")
-    one["id"] += f".{id_}"
-    await app.redis.xadd(STREAM, {"event": json.dumps(one), "n": n}, id=id_)
+    """Add a record under the stream id `id_`; returns the id of the record."""
+    event = record(n, today(), user=f"u-{id_}")
+    event["id"] += f".{id_}"
+    await app.redis.xadd(STREAM, {"event": json.dumps(event), "n": n}, id=id_)
     await app.redis.hset(STATE, "appended", n)
-    return str(one["id"])
+    return str(event["id"])
 
 
 async def assert_new_chain(app: App, box: Box, written: list[str]) -> None:
-    """Redis knows of a chain that took the place of another, and that holds what was `written` since."""
-    known = await state.state(app)
-    assert known.broken is not None
-    assert known.head
-    lines = [json.loads(line) for line in await box.lines(known.head.blob)]
+    """The head in Redis is in a chain that replaced another one and that has the records `written` since."""
+    progress = await state.state(app)
+    assert progress.broken is not None
+    assert progress.head
+    lines = [json.loads(line) for line in await box.lines(progress.head.blob)]
     assert own(lines) == ["chain_broken"]
     assert ids(lines) == written
 
 
 class Halted(BaseException):
-    """The process ends here."""
+    """Simulates the end of the process."""
 
 
 class Dying(Store):
-    """A store whose process ends right after it has appended."""
+    """A store whose process ends right after an append."""
 
     def __init__(self, store: Store) -> None:
         super().__init__(store._container)
@@ -59,18 +59,18 @@ class Dying(Store):
 
 @pytest.mark.parametrize("dies", [False, True])
 @pytest.mark.parametrize("later", [[], ["2000-1"], ["1010-0", "1011-0"], ["1010-0", "2000-1"]], ids=str)
-async def test_redis_that_goes_back_with_its_stream_repeats_and_loses_nothing(
+async def test_after_redis_went_back_in_time_no_record_is_duplicated_or_lost(
     app: App, box: Box, monkeypatch: pytest.MonkeyPatch, later: list[str], *, dies: bool
 ) -> None:
-    """A failover to a replica that lagged behind, whose clock may be behind too, so that new ids are below old ones."""
+    """A failover to a replica that lagged. Its clock may lag too, so new ids can be lower than old ones."""
     monkeypatch.setattr(export_module, "LEASE_S", 0)
     expected = [await add_at(app, n, f"10{n:02}-0") for n in range(1, 6)]
     await export(app, box.store)
     expected += [await add_at(app, n, f"10{n:02}-0") for n in range(6, 9)]
-    old = {key: await app.redis.dump(key) for key in (STATE, STREAM)}  # 8 records, of which it knows 5 to be written
+    backup = {key: await app.redis.dump(key) for key in (STATE, STREAM)}  # 8 records, 5 of them acknowledged
     expected += [await add_at(app, n, f"10{n + 3:02}-0") for n in range(9, 15)]
     await export(app, box.store)
-    for key, value in old.items():
+    for key, value in backup.items():
         assert value is not None
         await app.redis.restore(key, 0, value, replace=True)
     expected += [await add_at(app, 9 + index, id_) for index, id_ in enumerate(later)]
@@ -83,14 +83,12 @@ async def test_redis_that_goes_back_with_its_stream_repeats_and_loses_nothing(
     await export(app, box.store)
     lines = await box.all()
     assert ids(lines) == expected
-    (told,) = [line for line in lines if line["type"].startswith(chain.OWN_TYPES)]
-    assert (told["type"], told["data"]["last_n"]) == (chain.RESET, 14)
+    (reset,) = [line for line in lines if line["type"].startswith(chain.OWN_TYPES)]
+    assert (reset["type"], reset["data"]["last_n"]) == (chain.RESET, 14)
     assert (await verify(box.store, app.keyrings, head=(await state.state(app)).head)).fault is None
 
 
-async def test_a_blob_that_somebody_has_leased_is_an_error_until_the_lease_ends(
-    app: App, box: Box, writer: Writer
-) -> None:
+async def test_a_lease_on_the_blob_is_an_error_until_the_lease_ends(app: App, box: Box, writer: Writer) -> None:
     await writer.add(2)
     await export(app, box.store)
     (blob,) = await box.files()
@@ -100,10 +98,10 @@ async def test_a_blob_that_somebody_has_leased_is_an_error_until_the_lease_ends(
     await app.redis.hset(STATE, "ok_ms", 1)
     report = await export(app, box.store, budget_s=0.5)
     assert report.error is not None
-    known = await state.state(app)
-    assert (known.error, known.pending) == (report.error, 1)
-    assert known.last_success_age_s is not None
-    assert known.last_success_age_s > 600
+    progress = await state.state(app)
+    assert (progress.error, progress.pending) == (report.error, 1)
+    assert progress.last_success_age_s is not None
+    assert progress.last_success_age_s > 600
     await lease.break_lease(0)
     assert (await export(app, box.store)).finished
     assert (await state.state(app)).error is None
@@ -123,7 +121,9 @@ async def test_a_blob_that_somebody_has_leased_is_an_error_until_the_lease_ends(
     ],
     ids=str,
 )
-async def test_a_damaged_state_heals(app: App, box: Box, writer: Writer, damage: dict[str, str | bytes | None]) -> None:
+async def test_a_damaged_state_is_repaired(
+    app: App, box: Box, writer: Writer, damage: dict[str, str | bytes | None]
+) -> None:
     await writer.add(5)
     await export(app, box.store)
     for name, value in damage.items():
@@ -135,19 +135,19 @@ async def test_a_damaged_state_heals(app: App, box: Box, writer: Writer, damage:
     lines = await box.all()
     assert ids(lines) == writer.written
     assert own(lines) == ["gap"]
-    known = await state.state(app)
-    assert (known.pending, known.gaps) == (0, 1)
-    assert (await verify(box.store, app.keyrings, head=known.head)).fault is None
+    progress = await state.state(app)
+    assert (progress.pending, progress.gaps) == (0, 1)
+    assert (await verify(box.store, app.keyrings, head=progress.head)).fault is None
 
 
 @pytest.mark.parametrize("time", [YESTERDAY, today()])
-async def test_a_container_that_was_deleted_is_made_anew_and_the_loss_is_told(
+async def test_a_deleted_container_is_created_again_and_the_loss_is_recorded(
     app: App, box: Box, writer: Writer, time: str
 ) -> None:
     await writer.add(3, time=time)
     await export(app, box.store)
     await box.client.delete_container()
-    await app.redis.hdel(STATE, "sealed")  # as after a crash: yesterday may have to be signed still
+    await app.redis.hdel(STATE, "sealed")  # as after a crash: yesterday may not be sealed yet
     await writer.add(2)
     report = await export(app, box.store)
     assert (report.error, report.finished) == (None, True)
@@ -160,7 +160,7 @@ async def test_a_container_that_was_deleted_is_made_anew_and_the_loss_is_told(
 
 
 @pytest.mark.parametrize("content", [b"", b"x\n"])
-async def test_a_foreign_blob_in_the_place_of_the_next_file_holds_up_nothing(
+async def test_a_foreign_blob_in_place_of_the_next_file_does_not_block_the_export(
     app: App, box: Box, writer: Writer, content: bytes
 ) -> None:
     await writer.add(2, time=YESTERDAY)
@@ -175,15 +175,13 @@ async def test_a_foreign_blob_in_the_place_of_the_next_file_holds_up_nothing(
     await assert_new_chain(app, box, writer.written[2:])
 
 
-async def test_lines_that_somebody_without_the_key_adds_are_not_taken_for_the_exporter_s(
-    app: App, box: Box, writer: Writer
-) -> None:
-    """They follow the last line in every respect but the signature, and claim records that were not written yet."""
+async def test_lines_added_without_the_key_are_not_accepted(app: App, box: Box, writer: Writer) -> None:
+    """They are valid except for the signature, and cover records that were not written yet."""
     await writer.add(2)
     await export(app, box.store)
     head = (await state.state(app)).head
     assert head
-    forged, _ = chain.link(record(9, today()), head, "9999999999999-0", 9, Keyring("a key of somebody else"))
+    forged, _ = chain.link(record(9, today()), head, "9999999999999-0", 9, Keyring("an attacker's key"))
     await box.client.get_blob_client(head.blob).append_block(forged)
     await writer.add(3)
     assert (await export(app, box.store)).finished
@@ -193,13 +191,13 @@ async def test_lines_that_somebody_without_the_key_adds_are_not_taken_for_the_ex
     assert (fault.kind, fault.blob, fault.line) == ("altered", head.blob, 3)
 
 
-async def test_a_file_that_the_exporter_does_not_know_is_not_signed_by_it(app: App, box: Box, writer: Writer) -> None:
-    """Even when its lines are signed: it may come from another container."""
-    blob = str(BlobName(YESTERDAY[:10], STRANGE))
-    line, _ = chain.link(record(1, YESTERDAY), Head(STRANGE, blob), "1-0", 1, app.keyrings[0])
+async def test_the_exporter_does_not_sign_a_file_that_it_did_not_write(app: App, box: Box, writer: Writer) -> None:
+    """Even if the lines are signed: the file may come from another container."""
+    blob = str(BlobName(YESTERDAY[:10], FOREIGN))
+    line, _ = chain.link(record(1, YESTERDAY), Head(FOREIGN, blob), "1-0", 1, app.keyrings[0])
     await box.store.append(blob, line, 0)
     await writer.add(2, time=YESTERDAY)
-    await app.redis.hset(STATE, mapping=begun())
+    await app.redis.hset(STATE, mapping=state_of_empty_chain())
     await export(app, box.store)
     assert b"heads" in await box.raw(chain.heads_name(YESTERDAY[:10]))
     fault = (await verify(box.store, app.keyrings, head=(await state.state(app)).head)).fault
@@ -207,47 +205,47 @@ async def test_a_file_that_the_exporter_does_not_know_is_not_signed_by_it(app: A
     assert (fault.kind, fault.blob) == ("inserted", blob)
 
 
-def begun() -> dict[Any, Any]:
-    """The state of an app that has begun a chain and written nothing yet."""
-    name = STRANGE.replace("abcd", "abce")
+def state_of_empty_chain() -> dict[Any, Any]:
+    """The state after a chain was begun, before its first line was written."""
+    name = FOREIGN.replace("abcd", "abce")
     blob = str(BlobName(YESTERDAY[:10], name))
-    known = {"chain": name, "blob": blob, "hash": chain.GENESIS, "entry": chain.START, "next": ""}
-    return {**known, "seq": 0, "position": 0, "line_bytes": 0, "n": 0}
+    texts = {"chain": name, "blob": blob, "hash": chain.GENESIS, "entry": chain.START, "next": ""}
+    return {**texts, "seq": 0, "position": 0, "line_bytes": 0, "n": 0}
 
 
-async def test_the_heads_of_a_day_are_those_of_the_chain_and_of_those_that_it_replaced(box: Box) -> None:
+async def test_the_heads_of_a_day_include_the_chains_that_were_replaced_on_it(box: Box) -> None:
     key, day = Keyring("an audit key of the tests"), "2026-01-01"
-    former: Head | None = None
+    last: Head | None = None
     expected: list[Head] = []
     for number in range(3):
-        name = STRANGE.replace("abcd", f"abc{number}")
+        name = FOREIGN.replace("abcd", f"abc{number}")
         head = Head(name, str(BlobName(day, name)))
-        data = chain.broken_record(former, "for the test") if former else {}
-        first = chain.own_record(chain.CHAIN_BROKEN, head, today(), data) if former else {"type": "x"}
-        line, former = chain.link(first, head, "1-0", 1, key)
+        data = chain.broken_record(last, "for the test") if last else {}
+        first = chain.own_record(chain.CHAIN_BROKEN, head, today(), data) if last else {"type": "x"}
+        line, last = chain.link(first, head, "1-0", 1, key)
         await box.store.append(head.blob, line, 0)
-        expected.insert(0, former)
-    assert former
-    found = await recovery.heads_of_day(box.store, former, [key])
-    assert [(one.chain, one.seq, one.hash, one.position) for one in found] == [
-        (one.chain, one.seq, one.hash, one.position) for one in expected
+        expected.insert(0, last)
+    assert last
+    heads = await recovery.heads_of_day(box.store, last, [key])
+    assert [(head.chain, head.seq, head.hash, head.position) for head in heads] == [
+        (head.chain, head.seq, head.hash, head.position) for head in expected
     ]
-    assert await recovery.heads_of_day(box.store, Head(STRANGE, str(BlobName(day, STRANGE))), [key]) == []
+    assert await recovery.heads_of_day(box.store, Head(FOREIGN, str(BlobName(day, FOREIGN))), [key]) == []
 
 
-async def test_a_call_to_storage_that_never_ends_ends_the_run(
+async def test_a_run_ends_although_a_call_to_storage_hangs(
     app: App, box: Box, writer: Writer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Stuck(Store):
         async def append(self, blob: str, data: bytes, position: int) -> int:
-            done = await super().append(blob, data, position)
+            blocks = await super().append(blob, data, position)
             await asyncio.Event().wait()
-            return done
+            return blocks
 
     monkeypatch.setattr(export_module, "LAST_CALL_S", 0.5)
     await writer.add(2)
     report = await export(app, Stuck(box.store._container), budget_s=0)
     assert (report.error, report.finished) == ("TimeoutError", False)
-    assert (await state.state(app)).last_success_age_s is not None  # since when it has been trying
+    assert (await state.state(app)).last_success_age_s is not None  # since its first attempt
     assert (await export(app, box.store)).finished
     assert ids(await box.all()) == writer.written

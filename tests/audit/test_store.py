@@ -1,4 +1,4 @@
-"""Storage that is away, refuses or answers too late; settings that name none; secrets that no log may show."""
+"""The store: outages, refusals and lost replies of storage, wrong settings, and secrets that stay out of logs."""
 
 import logging
 import random
@@ -24,13 +24,13 @@ from tests.audit.conftest import Box, Measured, Writer, ids, open_box
 from tests.support.proxy import CUT_ANSWER, TcpProxy
 
 
-async def test_an_append_is_made_only_at_the_end_of_the_blob(box: Box) -> None:
+async def test_a_block_is_appended_only_at_the_expected_end_of_the_blob(box: Box) -> None:
     blob = "sessions/2026/11/22/x.jsonl"
     assert await box.store.append(blob, b"one\n", 0) == 1
     assert await box.store.append(blob, b"two\n", 4) == 2
     for position in (0, 4, 100):
         with pytest.raises(Moved):
-            await box.store.append(blob, b"again\n", position)
+            await box.store.append(blob, b"three\n", position)
     with pytest.raises(Moved):
         await box.store.append("sessions/2026/11/22/gone.jsonl", b"x\n", 4)
     assert await box.raw(blob) == b"one\ntwo\n"
@@ -45,7 +45,7 @@ async def test_a_blob_that_is_written_once_is_never_overwritten(box: Box) -> Non
     assert await box.raw("a") == b"first"
 
 
-async def test_lines_are_read_whole_whatever_the_size_of_a_read(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lines_are_complete_whatever_the_size_of_a_read(box: Box, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store_module, "_READ_BYTES", 7)
     text = b"".join(b"x" * length + b"\n" for length in range(20)) + b"rest"
     await box.store.append("a", text, 0)
@@ -65,29 +65,29 @@ async def test_lines_are_read_whole_whatever_the_size_of_a_read(box: Box, monkey
         "DefaultEndpointsProtocol=https;AccountKey=SECRET",
     ],
 )
-async def test_a_setting_that_is_no_storage_account_is_named_and_not_quoted(
+async def test_an_invalid_storage_setting_is_named_but_not_quoted(
     app: App, app_settings: Settings, writer: Writer, text: str
 ) -> None:
-    wrong = open_app(msgspec.structs.replace(app_settings, storage=text))
+    misconfigured = open_app(msgspec.structs.replace(app_settings, storage=text))
     try:
         await writer.add(1)
         with pytest.raises(ConfigurationError) as raised:
-            await export(wrong)
+            await export(misconfigured)
         assert "AzureWebJobsStorage" in str(raised.value)
         assert "SECRET" not in f"{raised.value!r} {raised.value.__cause__!r}"
         assert (await state.state(app)).error == "ConfigurationError"
     finally:
-        await wrong.redis.aclose()
+        await misconfigured.redis.aclose()
 
 
-async def test_the_emulator_s_short_form_stands_for_its_published_account(app_settings: Settings) -> None:
+async def test_use_development_storage_means_the_emulators_account(app_settings: Settings) -> None:
     settings = msgspec.structs.replace(app_settings, storage="UseDevelopmentStorage=true")
     async with open_store(settings) as store:
         assert store._container.url == "http://127.0.0.1:10000/devstoreaccount1/audit"
 
 
 @pytest.mark.parametrize("client_id", ["", "11111111-2222-3333-4444-555555555555"])
-async def test_a_url_is_opened_with_an_identity(app_settings: Settings, client_id: str) -> None:
+async def test_a_service_url_is_opened_with_a_managed_identity(app_settings: Settings, client_id: str) -> None:
     settings = msgspec.structs.replace(
         app_settings, storage="https://account.blob.core.windows.net", storage_client_id=client_id
     )
@@ -98,7 +98,7 @@ async def test_a_url_is_opened_with_an_identity(app_settings: Settings, client_i
         assert type(store._container.credential).__name__ == expected
 
 
-async def test_the_container_audit_of_the_settings_is_written(app: App, writer: Writer) -> None:
+async def test_export_writes_to_the_container_audit_of_the_account_in_the_settings(app: App, writer: Writer) -> None:
     async with open_box(app.settings, CONTAINER) as box:
         if await box.client.exists():
             for name in await box.names():
@@ -108,7 +108,7 @@ async def test_the_container_audit_of_the_settings_is_written(app: App, writer: 
         assert ids(await box.all()) == writer.written
 
 
-async def test_storage_that_is_away_loses_nothing_and_is_told_once(
+async def test_an_outage_of_storage_loses_no_record_and_is_logged_once(
     app: App, box: Box, app_settings: Settings, writer: Writer, caplog: pytest.LogCaptureFixture
 ) -> None:
     port = servers.free_port()
@@ -121,29 +121,29 @@ async def test_storage_that_is_away_loses_nothing_and_is_told_once(
             for _ in range(2):
                 report = await export(away)
                 assert (report.error, report.finished) == ("ServiceRequestError", False)
-            known = await state.state(app)
-            assert (known.error, known.pending) == ("ServiceRequestError", 3)
+            progress = await state.state(app)
+            assert (progress.error, progress.pending) == ("ServiceRequestError", 3)
             assert (await export(app, box.store)).finished
     finally:
         await away.redis.aclose()
-    said = [one.message for one in caplog.records if one.name == telemetry.logger.name]
-    assert [text.partition(" after")[0] for text in said] == [
+    messages = [record.message for record in caplog.records if record.name == telemetry.logger.name]
+    assert [message.partition(" after")[0] for message in messages] == [
         "storage is away (ServiceRequestError)",
         "storage is back",
     ]
     assert ids(await box.all()) == writer.written
-    known = await state.state(app)
-    assert (known.error, known.pending) == (None, 0)
+    progress = await state.state(app)
+    assert (progress.error, progress.pending) == (None, 0)
 
 
-async def test_an_answer_that_is_lost_on_the_way_leaves_no_duplicate(
+async def test_a_lost_reply_to_an_append_leaves_no_duplicate(
     app: App, box: Box, azurite: servers.Azurite, app_settings: Settings, writer: Writer
 ) -> None:
-    """The block is there, its answer is not; the client tries again and is refused."""
+    """The block was appended but its reply is lost; the retry is refused because the blob has grown."""
     async with TcpProxy(azurite.blob_port, random.Random(1)) as proxy:
         text = azurite.connection_string.replace(str(azurite.blob_port), str(proxy.port))
         settings = msgspec.structs.replace(app_settings, storage=text)
-        async with open_store(settings, box.client.container_name) as through:
+        async with open_store(settings, box.client.container_name) as proxied:
 
             class Cut(Store):
                 async def append(self, blob: str, data: bytes, position: int) -> int:
@@ -161,14 +161,14 @@ async def test_an_answer_that_is_lost_on_the_way_leaves_no_duplicate(
                     return await super().append(blob, data, position)
 
             await writer.add(30)
-            report = await export(app, Cut(through._container))
+            report = await export(app, Cut(proxied._container))
             assert proxy.injected[CUT_ANSWER] >= 1
             assert report.finished
     assert ids(await box.all()) == writer.written
     assert (await verify(box.store, app.keyrings, head=(await state.state(app)).head)).fault is None
 
 
-async def test_no_log_line_and_no_error_holds_a_key_or_a_signature(
+async def test_no_log_line_and_no_error_contains_an_account_key_or_a_signature(
     app: App,
     azurite: servers.Azurite,
     app_settings: Settings,
@@ -189,10 +189,10 @@ async def test_no_log_line_and_no_error_holds_a_key_or_a_signature(
     text = f"BlobEndpoint={parts['BlobEndpoint']};SharedAccessSignature={sas}"
     await writer.add(3)
     with caplog.at_level(logging.DEBUG):
-        assert (await export(app, box.store)).finished  # by the account's key
+        assert (await export(app, box.store)).finished  # with the account key
         await writer.add(1)
         settings = msgspec.structs.replace(app_settings, storage=text)
-        async with open_store(settings, box.client.container_name) as store:  # a signature that may only read
+        async with open_store(settings, box.client.container_name) as store:  # with a read-only signature
             assert (await verify(store, app.keyrings)).records == 3
             report = await export(app, store)
             assert report.error is not None
@@ -202,7 +202,7 @@ async def test_no_log_line_and_no_error_holds_a_key_or_a_signature(
         assert secret not in str(await app.redis.hgetall(b"functions:audit:state"))
 
 
-def test_azure_s_client_is_imported_at_the_first_export_only(measured: Measured) -> None:
+def test_importing_the_export_does_not_import_azures_client(measured: Measured) -> None:
     code = (
         "import sys, time, shared.audit.export, shared.audit.verify\n"
         "assert not any(name.startswith(('azure', 'aiohttp', 'rfc8785')) for name in sys.modules)\n"

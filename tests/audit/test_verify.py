@@ -1,4 +1,4 @@
-"""Every way to tamper with the log is found, and the first place that is wrong is named."""
+"""Tampering is detected, and the fault names the first place that is wrong."""
 
 import json
 from collections.abc import Awaitable, Callable
@@ -17,7 +17,7 @@ from tests.audit.conftest import Box, Writer, today
 
 TODAY = datetime.now(UTC).date()
 KEYS = [Keyring("an audit key of the tests")]
-STRANGE = "20260101T000000000Z-0123abcd"
+FOREIGN = "20260101T000000000Z-0123abcd"
 
 
 def at(offset: int) -> date:
@@ -26,7 +26,10 @@ def at(offset: int) -> date:
 
 @dataclass
 class Log:
-    """Three days with five records each; the first two have a sixth line, which closes them. `head` is Redis'."""
+    """Three days with five records each; the files of the first two days have a sixth line, which closes them.
+
+    `head` is the head in Redis.
+    """
 
     box: Box
     files: list[str]
@@ -52,8 +55,8 @@ async def log(app: App, box: Box, writer: Writer) -> Log:
 
 
 def rehashed(line: bytes, keyring: Keyring = KEYS[0], **changes: object) -> bytes:
-    """The line with other fields, a hash that fits them, and a signature: by default even the right one, so that it is
-    the chain that tells."""
+    """The line with changed fields, a matching hash and a signature, by default a valid one: then only the chain can
+    show the change."""
     fields = {**json.loads(line), **changes}
     del fields["hash"], fields["mac"]
     position = {name: fields.pop(name) for name in ("chain", "seq", "prev", "entry", "n")}
@@ -62,11 +65,11 @@ def rehashed(line: bytes, keyring: Keyring = KEYS[0], **changes: object) -> byte
 
 
 def recomputed(lines: list[bytes], **changes: object) -> list[bytes]:
-    """The lines with other fields in the first one, and everything behind it made to fit."""
-    done = [rehashed(lines[0], KEYS[0], **changes)]
+    """The lines with changed fields in the first one, and all later lines linked to it."""
+    relinked = [rehashed(lines[0], KEYS[0], **changes)]
     for line in lines[1:]:
-        done.append(rehashed(line, prev=json.loads(done[-1])["hash"]))
-    return done
+        relinked.append(rehashed(line, prev=json.loads(relinked[-1])["hash"]))
+    return relinked
 
 
 def with_line(lines: list[bytes], index: int, line: bytes) -> list[bytes]:
@@ -93,7 +96,7 @@ async def emptied(log: Log) -> None:
 
 
 async def all_recomputed(log: Log, keyring: Keyring | None = None) -> None:
-    """By somebody who can write to the container and has no AUDIT_KEY."""
+    """Relink all lines, as somebody can who may write to the container; with `keyring`, sign the heads again too."""
     previous = None
     for file, blob in enumerate(log.files):
         lines = await log.box.lines(blob)
@@ -108,13 +111,13 @@ async def all_recomputed(log: Log, keyring: Keyring | None = None) -> None:
 
 
 async def all_recomputed_and_signed(log: Log) -> None:
-    await all_recomputed(log, Keyring("a key of somebody else"))
+    await all_recomputed(log, Keyring("an attacker's key"))
 
 
 def chain_added(file: int) -> Callable[[Log], Awaitable[None]]:
     async def act(log: Log) -> None:
-        blob = log.files[file].replace(log.head.chain, STRANGE)
-        line, _ = chain.link({"type": "x", "time": today()}, Head(STRANGE, blob), "1-0", 1, KEYS[0])
+        blob = log.files[file].replace(log.head.chain, FOREIGN)
+        line, _ = chain.link({"type": "x", "time": today()}, Head(FOREIGN, blob), "1-0", 1, KEYS[0])
         await log.box.store.append(blob, line, 0)
 
     return act
@@ -132,10 +135,10 @@ async def heads_of_another_day(log: Log) -> None:
 
 
 async def today_recomputed_without_key(log: Log) -> None:
-    """And Redis is not asked: only the signature tells."""
+    """And no head in Redis, so that only the signature shows it."""
     lines = await log.box.lines(log.files[2])
     await log.box.rewrite(
-        log.files[2], b"".join([*lines[:4], rehashed(lines[4], Keyring("a key of somebody else"), type="x")])
+        log.files[2], b"".join([*lines[:4], rehashed(lines[4], Keyring("an attacker's key"), type="x")])
     )
     log.head = replace(log.head, seq=0)
 
@@ -147,12 +150,12 @@ async def today_truncated_and_forged(log: Log) -> None:
     log.head = replace(log.head, seq=0)
 
 
-async def chain_that_vouches_for_itself(log: Log) -> None:
-    blob = log.files[2].replace(log.head.chain, STRANGE)
-    head = Head(STRANGE, blob)
+async def self_replacing_chain(log: Log) -> None:
+    blob = log.files[2].replace(log.head.chain, FOREIGN)
+    head = Head(FOREIGN, blob)
     data = chain.broken_record(replace(head, seq=1), "none")
     line, _ = chain.link(
-        chain.own_record(chain.CHAIN_BROKEN, head, today(), data), head, "1-0", 1, Keyring("another's")
+        chain.own_record(chain.CHAIN_BROKEN, head, today(), data), head, "1-0", 1, Keyring("an attacker's key")
     )
     await log.box.store.append(blob, line, 0)
 
@@ -162,18 +165,18 @@ async def file_of_another_name(log: Log) -> None:
 
 
 type Where = tuple[str, int | str | None, int | None, int | None]
-"""Kind, file (its number, or the number of the day whose heads.json it is with an h), line, seq."""
+"""Kind, file (its number, or `h` and the number of the day of the heads.json), line, seq."""
 
 TAMPERED: dict[str, tuple[Callable[[Log], Awaitable[None]], Where]] = {
     "altered": (
         edited(0, lambda lines: [*lines[:2], lines[2].replace(b"u-1", b"u-2"), *lines[3:]]),
         ("altered", 0, 3, 3),
     ),
-    "altered and hashed anew": (
+    "altered and rehashed": (
         edited(0, lambda lines: [*lines[:2], rehashed(lines[2], type="x"), *lines[3:]]),
         ("altered", 0, 3, 3),
     ),
-    "last line of a file altered and hashed anew": (
+    "last line of a file altered and rehashed": (
         edited(0, lambda lines: [*lines[:5], rehashed(lines[5], time="x")]),
         ("altered", 0, 6, 6),
     ),
@@ -189,7 +192,7 @@ TAMPERED: dict[str, tuple[Callable[[Log], Awaitable[None]], Where]] = {
         edited(0, lambda lines: with_line(lines, 2, rehashed(lines[2], type="x"))),
         ("inserted", 0, 3, 3),
     ),
-    "forged line inserted behind its like": (
+    "forged line inserted after the original": (
         edited(0, lambda lines: with_line(lines, 3, rehashed(lines[2], type="x"))),
         ("inserted", 0, 4, 3),
     ),
@@ -203,7 +206,7 @@ TAMPERED: dict[str, tuple[Callable[[Log], Awaitable[None]], Where]] = {
     "end of the last sealed day cut off": (edited(1, lambda lines: lines[:-1]), ("truncated", 1, 6, 12)),
     "cut within a line": (edited(0, lambda lines: [*lines[:4], lines[4][:50]]), ("truncated", 0, 5, 5)),
     "end of a sealed day cut off, heads.json too": (
-        lambda log: _both(edited(0, lambda lines: lines[:4]), deleted(heads=0), log),
+        lambda log: both(edited(0, lambda lines: lines[:4]), deleted(heads=0), log),
         ("heads missing", "h0", None, None),
     ),
     "end of today cut off": (edited(2, lambda lines: lines[:3]), ("truncated", 2, 4, 16)),
@@ -219,7 +222,7 @@ TAMPERED: dict[str, tuple[Callable[[Log], Awaitable[None]], Where]] = {
     "heads.json altered": (heads_rewritten, ("heads altered", "h1", None, None)),
     "last line recomputed without the key": (today_recomputed_without_key, ("altered", 2, 5, 17)),
     "today cut and forged": (today_truncated_and_forged, ("altered", 2, 4, 16)),
-    "chain added that vouches for itself": (chain_that_vouches_for_itself, ("altered", 2, 1, 1)),
+    "chain added that claims to replace itself": (self_replacing_chain, ("altered", 2, 1, 1)),
     "heads.json of another day": (heads_of_another_day, ("heads altered", "h1", None, None)),
     "heads.json removed": (deleted(heads=1), ("heads missing", "h1", None, None)),
     "all recomputed": (all_recomputed, ("altered", 0, 6, 6)),
@@ -230,13 +233,13 @@ TAMPERED: dict[str, tuple[Callable[[Log], Awaitable[None]], Where]] = {
 }
 
 
-async def _both(first: Callable[[Log], Awaitable[None]], second: Callable[[Log], Awaitable[None]], log: Log) -> None:
+async def both(first: Callable[[Log], Awaitable[None]], second: Callable[[Log], Awaitable[None]], log: Log) -> None:
     await first(log)
     await second(log)
 
 
 @pytest.mark.parametrize("how", TAMPERED)
-async def test_tampering_is_found_and_its_place_named(log: Log, how: str) -> None:
+async def test_tampering_is_detected_and_its_place_named(log: Log, how: str) -> None:
     assert (await verify(log.box.store, KEYS, head=log.head)).fault is None
     tamper, (kind, place, line, seq) = TAMPERED[how]
     await tamper(log)
@@ -244,40 +247,40 @@ async def test_tampering_is_found_and_its_place_named(log: Log, how: str) -> Non
     assert fault, how
     blob = log.files[place] if isinstance(place, int) else log.heads(int(place[1])) if place[0] == "h" else fault.blob
     if "chain added" in how:
-        blob = blob.replace(log.head.chain, STRANGE)
+        blob = blob.replace(log.head.chain, FOREIGN)
     assert (fault.kind, fault.blob, fault.line, fault.seq) == (kind, blob, line, seq), fault.detail
 
 
-async def test_a_sound_log_is_counted(log: Log) -> None:
+async def test_an_intact_log_has_no_fault_and_its_lines_are_counted(log: Log) -> None:
     assert await verify(log.box.store, KEYS, head=log.head) == Verification(17, 1, 3, 2, 5)
     assert await verify(log.box.store, KEYS, since=at(-1)) == Verification(11, 1, 2, 1, 5)
     assert await verify(log.box.store, KEYS, until=at(-1), head=log.head) == Verification(12, 1, 2, 2, 0)
-    assert await verify(log.box.store, [Keyring("the key after this one"), *KEYS], head=log.head) == Verification(
+    assert await verify(log.box.store, [Keyring("the next audit key"), *KEYS], head=log.head) == Verification(
         17, 1, 3, 2, 5
     )
 
 
-async def test_an_empty_container_and_one_that_is_not_there_are_sound(box: Box) -> None:
+async def test_an_empty_or_missing_container_has_no_fault(box: Box) -> None:
     assert await verify(box.store, KEYS) == Verification()
     await box.client.create_container()
     assert await verify(box.store, KEYS) == Verification()
 
 
-async def test_without_the_head_of_redis_a_cut_of_today_cannot_be_seen(log: Log) -> None:
+async def test_a_truncation_of_today_is_not_detected_without_the_head_in_redis(log: Log) -> None:
     await log.edit(2, lambda lines: lines[:3])
     assert await verify(log.box.store, KEYS) == Verification(15, 1, 3, 2, 3)
 
 
-async def test_what_a_user_s_sessions_did_on_a_day_is_found(app: App, box: Box, writer: Writer) -> None:
+async def test_records_are_selected_by_day_and_user(app: App, box: Box, writer: Writer) -> None:
     await writer.add(2, time=f"{at(-2)}T10:00:00Z", user="u-7")
     await writer.add(1, time=f"{at(-2)}T11:00:00Z", user="u-8")
     await writer.add(1, time=f"{at(-1)}T00:00:00Z", user="u-8")
-    await writer.add(1, time=f"{at(-2)}T23:59:59.999Z", user="u-7")  # written late, so in the file of the day after
+    await writer.add(1, time=f"{at(-2)}T23:59:59.999Z", user="u-7")  # written late, so in the file of the next day
     await writer.add(1, time=f"{at(-1)}T12:00:00Z", user="u-7")
     await export(app, box.store)
-    found = [line["id"] async for line in records(box.store, at(-2), user_id="u-7")]
-    assert found == [writer.written[index] for index in (0, 1, 4)]
-    found = [line["id"] async for line in records(box.store, at(-2), at(-1), user_id="u-8")]
-    assert found == [writer.written[index] for index in (2, 3)]
+    selected = [line["id"] async for line in records(box.store, at(-2), user_id="u-7")]
+    assert selected == [writer.written[index] for index in (0, 1, 4)]
+    selected = [line["id"] async for line in records(box.store, at(-2), at(-1), user_id="u-8")]
+    assert selected == [writer.written[index] for index in (2, 3)]
     everything = [line["id"] async for line in records(box.store, at(-2), at(0))]
     assert set(writer.written) <= set(everything)

@@ -1,4 +1,4 @@
-"""The baseline: the same whatever the order, close to the truth, bounded, and robust against foreign fields."""
+"""The baseline: independent of order, accurate, bounded, and robust against other applications' fields."""
 
 import math
 import random
@@ -17,7 +17,7 @@ from shared.batches import baseline
 from shared.batches import reactor as batches
 from shared.batches import sketch as sketches
 from shared.batches.baseline import GENERATION_S, NO_FOLD, decode_model, encode_delta
-from shared.batches.sketch import FINEST_SHIFT, MANY, MAX_BUCKETS, Sketch, centre, merge, sketch
+from shared.batches.sketch import FINEST_SHIFT, MAX_BUCKETS, MIN_NUMPY_VALUES, Sketch, centre, merge, sketch
 from shared.reading.float_arrays import packed
 from shared.reading.readings import Readings, Series
 from shared.runtime import lazy_numpy
@@ -27,62 +27,68 @@ NOW_S = 1_800_000_123
 
 
 @given(batches=st.lists(st.lists(FINITE, max_size=60), max_size=8), seed=st.randoms(use_true_random=False))
-def test_the_order_of_batches_and_of_merging_changes_nothing(batches: list[list[float]], seed: random.Random) -> None:
+def test_the_order_of_batches_and_of_merging_does_not_change_the_sketch(
+    batches: list[list[float]], seed: random.Random
+) -> None:
     at_once = sketch([value for batch in batches for value in batch])
     shuffled = seed.sample(batches, len(batches))
     one_by_one = Sketch()
     for batch in shuffled:
         one_by_one = merge([one_by_one, sketch(batch)])
-    in_pairs = merge([merge([sketch(one) for one in shuffled[:3]]), merge([sketch(one) for one in shuffled[3:]])])
+    in_pairs = merge([merge(map(sketch, shuffled[:3])), merge(map(sketch, shuffled[3:]))])
     for other in (one_by_one, in_pairs):
         assert (other.shift, dict(other.counts)) == (at_once.shift, dict(at_once.counts))
 
 
-def plainly(values: list[float]) -> tuple[int, dict[int, int]]:
-    """Shift and counts of the sketch, by its definition: one bit less until it fits."""
+def by_definition(values: list[float]) -> tuple[int, dict[int, int]]:
+    """Shift and counts by the definition of the sketch: drop one bit at a time until MAX_BUCKETS suffice."""
     for shift in range(FINEST_SHIFT, 64):
         counts = Counter(
             int(math.copysign(int.from_bytes(struct.pack(">d", abs(value))) >> shift, value)) for value in values
         )
         if len(counts) <= MAX_BUCKETS:
             return shift, dict(counts)
-    raise AssertionError("two buckets suffice in the end")
+    raise AssertionError("at the largest shift, two buckets suffice")
 
 
 @pytest.mark.parametrize("count", [1, 127, 128, 129, 256, 257, 258, 5000])
 @pytest.mark.parametrize("spread", [1e-9, 0.3, 1e300])
 @pytest.mark.parametrize("mean", [0.0, 24.1, -5e-324, 1e300])
-def test_a_sketch_of_any_length_is_as_fine_as_it_can_be(mean: float, spread: float, count: int) -> None:
+def test_a_sketch_of_any_length_has_the_smallest_possible_shift(mean: float, spread: float, count: int) -> None:
     chance = random.Random(count)
     values = [chance.gauss(mean, spread) for _ in range(count)]
-    found = sketch(values)
-    assert (found.shift, found.counts) == plainly(values)
+    result = sketch(values)
+    assert (result.shift, result.counts) == by_definition(values)
 
 
 @given(values=st.lists(FINITE, min_size=100, max_size=600))
-def test_a_sketch_of_any_values_is_as_fine_as_it_can_be(values: list[float]) -> None:
-    found = sketch(values)
-    assert (found.shift, found.counts) == plainly(values)
+def test_a_sketch_of_any_values_has_the_smallest_possible_shift(values: list[float]) -> None:
+    result = sketch(values)
+    assert (result.shift, result.counts) == by_definition(values)
 
 
 SPECIAL = [0.0, -0.0, 5e-324, -5e-324, 2.2250738585072014e-308, 1.7976931348623157e308, -1.7976931348623157e308]
-DISTINCT = st.lists(FINITE | st.sampled_from(SPECIAL), min_size=1, max_size=MANY + MAX_BUCKETS)
+DISTINCT = st.lists(FINITE | st.sampled_from(SPECIAL), min_size=1, max_size=MIN_NUMPY_VALUES + MAX_BUCKETS)
 
 
-@given(distinct=DISTINCT, count=st.integers(1, 3 * MANY) | st.sampled_from([MANY - 1, MANY, MANY + 1]))
-@example(distinct=SPECIAL, count=MANY)
-@example(distinct=[-7.5], count=MANY)
+@given(
+    distinct=DISTINCT,
+    count=st.integers(1, 3 * MIN_NUMPY_VALUES)
+    | st.sampled_from([MIN_NUMPY_VALUES - 1, MIN_NUMPY_VALUES, MIN_NUMPY_VALUES + 1]),
+)
+@example(distinct=SPECIAL, count=MIN_NUMPY_VALUES)
+@example(distinct=[-7.5], count=MIN_NUMPY_VALUES)
 @example(distinct=[float(number) for number in range(-MAX_BUCKETS, MAX_BUCKETS)], count=2 * MAX_BUCKETS)
-@example(distinct=[float(number) for number in range(MAX_BUCKETS)], count=MANY)
-@example(distinct=[float(number) for number in range(MAX_BUCKETS + 1)], count=MANY)
-def test_numpy_and_the_loop_make_the_same_sketch_of_any_values(distinct: list[float], count: int) -> None:
+@example(distinct=[float(number) for number in range(MAX_BUCKETS)], count=MIN_NUMPY_VALUES)
+@example(distinct=[float(number) for number in range(MAX_BUCKETS + 1)], count=MIN_NUMPY_VALUES)
+def test_numpy_and_the_loop_return_the_same_sketch(distinct: list[float], count: int) -> None:
     values = (distinct * count)[:count]
     before = list(map(repr, values))
     with patch.object(lazy_numpy, "_numpy", None):
         by_loop = sketch(values)
     for by_numpy in (sketches._sketch_of_many(np, values), with_numpy(values)):
-        assert (by_numpy.shift, by_numpy.counts) == (by_loop.shift, by_loop.counts) == plainly(values)
-        assert {type(number) for number in by_numpy.flat()} == {int}, "NumPy's own do not go through msgpack"
+        assert (by_numpy.shift, by_numpy.counts) == (by_loop.shift, by_loop.counts) == by_definition(values)
+        assert {type(number) for number in by_numpy.flat()} == {int}, "msgpack cannot encode NumPy's integers"
     assert list(map(repr, values)) == before
 
 
@@ -91,59 +97,61 @@ def with_numpy(values: list[float]) -> Sketch:
         return sketch(values)
 
 
-@pytest.mark.parametrize("count", [MANY, 5000])
+@pytest.mark.parametrize("count", [MIN_NUMPY_VALUES, 5000])
 @pytest.mark.parametrize("spread", [1e-9, 0.3, 1e300])
 @pytest.mark.parametrize("mean", [0.0, 24.1, -5e-324, 1e300])
-def test_numpy_s_sketch_of_measurements_is_as_fine_as_it_can_be(mean: float, spread: float, count: int) -> None:
+def test_the_numpy_sketch_of_measurements_has_the_smallest_possible_shift(
+    mean: float, spread: float, count: int
+) -> None:
     chance = random.Random(count)
     values = [chance.gauss(mean, spread) for _ in range(count)]
-    found = with_numpy(values)
-    assert (found.shift, found.counts) == plainly(values)
+    result = with_numpy(values)
+    assert (result.shift, result.counts) == by_definition(values)
 
 
 @given(values=st.lists(FINITE, min_size=1, max_size=2000))
 def test_a_sketch_counts_every_value_in_a_bounded_number_of_buckets(values: list[float]) -> None:
-    found = sketch(values)
-    assert found.samples == len(values)
-    assert len(found.counts) <= MAX_BUCKETS
-    assert Sketch.from_flat(found.flat()) == found
+    result = sketch(values)
+    assert result.samples == len(values)
+    assert len(result.counts) <= MAX_BUCKETS
+    assert Sketch.from_flat(result.flat()) == result
 
 
 @pytest.mark.parametrize(
     ("mean", "sigma"), [(24.1, 0.3), (1013.0, 1.0), (0.0, 1.0), (-50.0, 10.0), (1e-9, 1e-10), (1e12, 1e10)]
 )
-def test_median_and_mad_are_close_to_the_exact_ones(mean: float, sigma: float) -> None:
+def test_median_and_mad_are_close_to_the_exact_values(mean: float, sigma: float) -> None:
     chance = random.Random(7)
     values = [chance.gauss(mean, sigma) for _ in range(5000)]
-    found = centre(sketch(values))
+    estimate = centre(sketch(values))
     median = statistics.median(values)
     mad = statistics.median(abs(value - median) for value in values)
-    assert found.samples == 5000
-    assert found.median == pytest.approx(median, abs=0.03 * sigma)
-    assert found.mad == pytest.approx(mad, rel=0.06)
+    assert estimate.samples == 5000
+    assert estimate.median == pytest.approx(median, abs=0.03 * sigma)
+    assert estimate.mad == pytest.approx(mad, rel=0.06)
 
 
-def test_one_wild_outlier_does_not_cost_the_resolution() -> None:
+def test_extreme_outliers_do_not_reduce_the_resolution() -> None:
     chance = random.Random(7)
     values = [chance.gauss(1013, 1) for _ in range(5000)]
-    found = centre(sketch([*values, 1e9, -1e9, 1e300]))
-    assert found.mad == pytest.approx(0.6745, rel=0.08)
+    estimate = centre(sketch([*values, 1e9, -1e9, 1e300]))
+    assert estimate.mad == pytest.approx(0.6745, rel=0.08)
 
 
-def test_a_metric_that_never_changed_is_centred_on_its_value() -> None:
-    found = centre(sketch([5.0] * 200))
-    assert found.median == pytest.approx(5.0, rel=1e-7)
-    assert found.mad == pytest.approx(0, abs=1e-6)
+def test_the_centre_of_a_constant_metric_is_its_value() -> None:
+    estimate = centre(sketch([5.0] * 200))
+    assert estimate.median == pytest.approx(5.0, rel=1e-7)
+    assert estimate.mad == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("numbers", [[28, 1], [28, 1, 0], [-1, 1, 1], [70, 1, 1], [28, 2**60, 1], [28, 1, -4]], ids=str)
-def test_numbers_that_are_no_sketch_are_refused(numbers: list[int]) -> None:
+def test_numbers_that_are_not_a_sketch_are_refused(numbers: list[int]) -> None:
     with pytest.raises(ValueError, match=r"."):
         Sketch.from_flat(numbers)
 
 
 def model(*batches: dict[str, list[float]], age_s: int = 0) -> list[bytes]:
-    """The model's hash after these batches, none folded in yet."""
+    """The model's hash after these batches, none of them folded."""
     generation = (NOW_S - age_s) // GENERATION_S
     fields: list[bytes] = []
     for number, batch in enumerate(batches):
@@ -153,10 +161,10 @@ def model(*batches: dict[str, list[float]], age_s: int = 0) -> list[bytes]:
 
 
 @pytest.mark.parametrize("count", [0, 1, MAX_BUCKETS - 1, MAX_BUCKETS, MAX_BUCKETS + 1, 1000])
-def test_a_batch_of_any_length_adds_the_sketch_of_its_values(count: int) -> None:
+def test_a_delta_of_any_length_equals_the_sketch_of_its_values(count: int) -> None:
     values = [number * 7919 % 1009 / 7 for number in range(count)]
-    found = decode_model(model({"a": values}, {"a": values[:3]}), NOW_S)
-    assert found.sketches["a"] == sketch([*values, *values[:3]])
+    decoded = decode_model(model({"a": values}, {"a": values[:3]}), NOW_S)
+    assert decoded.sketches["a"] == sketch([*values, *values[:3]])
 
 
 BATCH = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.lists(FINITE, min_size=1, max_size=2 * MAX_BUCKETS))
@@ -164,39 +172,41 @@ BATCH = st.dictionaries(st.sampled_from(["a", "b", "c"]), st.lists(FINITE, min_s
 
 @pytest.mark.parametrize("numpy", [None, np], ids=["loop", "NumPy"])
 @given(group=st.lists(BATCH, max_size=6), repeats=st.sampled_from([1, 1, 40]))
-def test_what_a_group_of_batches_adds_is_what_each_of_them_adds(
+def test_the_delta_of_a_group_equals_the_deltas_of_its_batches(
     numpy: object, group: list[dict[str, list[float]]], repeats: int
 ) -> None:
     group *= repeats
     with patch.object(lazy_numpy, "_numpy", numpy):
-        given = [Readings({metric: Series(packed(values), ()) for metric, values in one.items()}) for one in group]
-        delta = batches.baseline(given)
+        readings = [
+            Readings({metric: Series(packed(values), ()) for metric, values in batch.items()}) for batch in group
+        ]
+        delta = batches.baseline(readings)
         together = decode_model([f"+{NOW_S // GENERATION_S}:1".encode(), delta], NOW_S)
         one_by_one = decode_model(model(*group), NOW_S)
     assert together.sketches == one_by_one.sketches
     assert len(delta) < 4096 * 3
 
 
-def test_what_a_batch_adds_is_bounded() -> None:
+def test_the_size_of_a_delta_is_bounded() -> None:
     values = [number / 7 for number in range(20_000)]
     assert max(len(encode_delta({"a": values[:count]})) for count in (128, 129, 1000, 20_000)) < 2048
 
 
-def test_unfolded_batches_count() -> None:
-    found = decode_model([b"version", b"2", *model({"a": [1.0, 2.0]}, {"a": [3.0], "b": [9.0]})], NOW_S)
-    assert found.version == 2
-    assert {metric: one.samples for metric, one in found.sketches.items()} == {"a": 3, "b": 1}
-    assert found.fold == NO_FOLD
+def test_unfolded_deltas_count() -> None:
+    decoded = decode_model([b"version", b"2", *model({"a": [1.0, 2.0]}, {"a": [3.0], "b": [9.0]})], NOW_S)
+    assert decoded.version == 2
+    assert {metric: merged.samples for metric, merged in decoded.sketches.items()} == {"a": 3, "b": 1}
+    assert decoded.fold == NO_FOLD
 
 
-def test_the_previous_generation_counts_and_older_ones_are_dropped() -> None:
+def test_the_previous_generation_counts_and_older_ones_are_outdated() -> None:
     recent, previous, old = (model({"a": [1.0]}, age_s=age * GENERATION_S) for age in (0, 1, 2))
-    found = decode_model(recent + previous + old, NOW_S)
-    assert found.sketches["a"].samples == 2
-    assert found.fold.outdated == (old[0],)
+    decoded = decode_model(recent + previous + old, NOW_S)
+    assert decoded.sketches["a"].samples == 2
+    assert decoded.fold.outdated == (old[0],)
 
 
-def test_folding_changes_no_baseline() -> None:
+def test_a_fold_does_not_change_the_baseline() -> None:
     chance = random.Random(3)
     fields = model(*({"a": [chance.gauss(5, 1)], "b": [chance.random()]} for _ in range(baseline.FOLD_FROM)))
     before = decode_model(fields, NOW_S)
@@ -204,20 +214,20 @@ def test_folding_changes_no_baseline() -> None:
     folded = [part for pair in before.fold.sketches.items() for part in pair]
     after = decode_model(folded, NOW_S)
     assert after.fold == NO_FOLD
-    assert {name: one.flat() for name, one in after.sketches.items()} == {
-        name: one.flat() for name, one in before.sketches.items()
+    assert {name: folded_sketch.flat() for name, folded_sketch in after.sketches.items()} == {
+        name: folded_sketch.flat() for name, folded_sketch in before.sketches.items()
     }
 
 
-def test_a_fold_that_merged_nothing_replaces_nothing() -> None:
-    """Somebody else may have folded since the model was read, and no merged field is gone that would tell."""
+def test_a_fold_without_merged_fields_stores_no_sketch() -> None:
+    """Another worker may have folded meanwhile; without a merged field, the script cannot detect that."""
     folded = [f"{NOW_S // GENERATION_S}:a".encode(), msgspec.msgpack.encode(sketch([1.0]).flat())]
     old = model({"a": [1.0]}, age_s=2 * GENERATION_S)
-    found = decode_model(folded + old, NOW_S)
-    assert (found.fold.merged, found.fold.outdated, found.fold.sketches) == ((), (old[0],), {})
+    decoded = decode_model(folded + old, NOW_S)
+    assert (decoded.fold.merged, decoded.fold.outdated, decoded.fold.sketches) == ((), (old[0],), {})
 
 
-def test_fields_of_others_are_passed_over() -> None:
+def test_fields_of_other_applications_are_skipped() -> None:
     generation = NOW_S // GENERATION_S
     foreign = [
         *(b"version", b"many"),
@@ -230,19 +240,19 @@ def test_fields_of_others_are_passed_over() -> None:
         *(f"+{generation}:3".encode(), msgspec.msgpack.encode([{"p": [1.0]}, {"q": [28, 1, -5]}])),
         *(f"+{generation}:4".encode(), msgspec.msgpack.encode([["r", [28, 1, 1]]])),
     ]
-    found = decode_model(foreign + model({"a": [1.0]}), NOW_S)
-    assert {metric: one.samples for metric, one in found.sketches.items()} == {"a": 1}
+    decoded = decode_model(foreign + model({"a": [1.0]}), NOW_S)
+    assert {metric: merged.samples for metric, merged in decoded.sketches.items()} == {"a": 1}
 
 
-def test_values_of_others_that_are_not_finite_leave_a_finite_baseline() -> None:
+def test_values_of_other_applications_that_are_not_finite_leave_a_finite_baseline() -> None:
     generation = NOW_S // GENERATION_S
     values = [math.nan, -math.nan, math.inf, -math.inf, 1.0]
-    found = decode_model([f"+{generation}:1".encode(), msgspec.msgpack.encode([{"a": values * 40}, {}])], NOW_S)
-    known = found.centre("a")
-    assert known is not None
-    assert (math.isfinite(known.median), known.samples) == (True, 200)
+    decoded = decode_model([f"+{generation}:1".encode(), msgspec.msgpack.encode([{"a": values * 40}, {}])], NOW_S)
+    estimate = decoded.centre("a")
+    assert estimate is not None
+    assert (math.isfinite(estimate.median), estimate.samples) == (True, 200)
 
 
-def test_the_model_keeps_a_bounded_number_of_metrics() -> None:
-    found = decode_model(model({f"m{number}": [1.0] for number in range(baseline.MAX_METRICS + 10)}), NOW_S)
-    assert len(found.sketches) == baseline.MAX_METRICS
+def test_the_number_of_metrics_in_the_model_is_bounded() -> None:
+    decoded = decode_model(model({f"m{number}": [1.0] for number in range(baseline.MAX_METRICS + 10)}), NOW_S)
+    assert len(decoded.sketches) == baseline.MAX_METRICS

@@ -1,4 +1,4 @@
-"""The batches reactor over a real Redis: a result per content, whatever the shape, and nothing from hostile input."""
+"""The batches reactor on a real Redis: one result per content in any shape, and refusals of hostile input."""
 
 import asyncio
 import json
@@ -50,20 +50,20 @@ async def result(client: redis.asyncio.Redis, key: bytes = RESULT) -> dict[str, 
     return json.loads(raw, parse_constant=lambda name: pytest.fail(f"{name} in a result"))
 
 
-async def test_a_batch_becomes_a_result(app: App, redis_client: redis.asyncio.Redis) -> None:
+async def test_a_batch_is_analysed_into_a_result(app: App, redis_client: redis.asyncio.Redis) -> None:
     await redis_client.set(KEY, BATCH, ex=3600)
     assert (await react(app)).result is Result.PROCESSED
-    found = await result(redis_client)
-    assert found["analysisId"] == found["batchId"] == "b1"
-    assert len(found["inputDigest"]) == 40
-    assert found["processedAt"].endswith("Z")
-    assert found["readings"] == 40
-    assert found["rejected"] == {"count": 0, "reasons": {}}
-    assert set(found["metrics"]) == {"co2", "temp"}
-    assert set(found["metrics"]["co2"]) == {"count", "mean", "std", "min", "max", "p50", "p95", "p99"}
-    assert found["metrics"]["co2"]["mean"] == pytest.approx(1.095)
-    assert found["model"] == {"name": "anomaly-detector", "version": 0, "samples": 0}
-    assert found["anomalies"] == []
+    document = await result(redis_client)
+    assert document["analysisId"] == document["batchId"] == "b1"
+    assert len(document["inputDigest"]) == 40
+    assert document["processedAt"].endswith("Z")
+    assert document["readings"] == 40
+    assert document["rejected"] == {"count": 0, "reasons": {}}
+    assert set(document["metrics"]) == {"co2", "temp"}
+    assert set(document["metrics"]["co2"]) == {"count", "mean", "std", "min", "max", "p50", "p95", "p99"}
+    assert document["metrics"]["co2"]["mean"] == pytest.approx(1.095)
+    assert document["model"] == {"name": "anomaly-detector", "version": 0, "samples": 0}
+    assert document["anomalies"] == []
     assert 86_390 < await redis_client.ttl(RESULT) <= 86_400
 
 
@@ -80,14 +80,16 @@ async def write_hash(client: redis.asyncio.Redis) -> None:
 
 
 async def write_big_hash(client: redis.asyncio.Redis) -> None:
-    await client.hset(KEY, mapping={f"r{number}": json.dumps(one) for number, one in enumerate(LONG)})
+    await client.hset(KEY, mapping={f"r{number}": json.dumps(row) for number, row in enumerate(LONG)})
     await client.config_set("hash-max-ziplist-entries", 4)
-    await client.hset(KEY, "r0", json.dumps(LONG[0]))  # now a hash table, read by cursor
+    await client.hset(
+        KEY, "r0", json.dumps(LONG[0])
+    )  # converts it to a hash table, which HSCAN returns in several pages
     await client.config_set("hash-max-ziplist-entries", 128)
 
 
 async def write_list(client: redis.asyncio.Redis) -> None:
-    await client.rpush(KEY, *(json.dumps(one) for one in RECORDS))
+    await client.rpush(KEY, *(json.dumps(row) for row in RECORDS))
 
 
 async def write_renamed(client: redis.asyncio.Redis) -> None:
@@ -98,7 +100,7 @@ async def write_renamed(client: redis.asyncio.Redis) -> None:
 @pytest.mark.parametrize(
     "write", [write_string, write_bare_list, write_hash, write_big_hash, write_list, write_renamed]
 )
-async def test_every_way_of_writing_a_batch_gives_the_same_figures(
+async def test_every_shape_of_a_batch_has_the_same_statistics(
     app: App, redis_client: redis.asyncio.Redis, write: Any
 ) -> None:
     await redis_client.set(KEY, BATCH)
@@ -111,7 +113,7 @@ async def test_every_way_of_writing_a_batch_gives_the_same_figures(
 
 
 @pytest.mark.parametrize("write", [write_string, write_big_hash, write_list])
-async def test_the_same_content_again_changes_nothing(app: App, redis_client: redis.asyncio.Redis, write: Any) -> None:
+async def test_equal_content_changes_nothing(app: App, redis_client: redis.asyncio.Redis, write: Any) -> None:
     await write(redis_client)
     await react(app)
     before = [await redis_client.dump(RESULT), await redis_client.hgetall(MODEL)]
@@ -133,7 +135,7 @@ async def test_changed_content_replaces_the_result(app: App, redis_client: redis
     assert second["inputDigest"] != first["inputDigest"]
 
 
-async def test_a_result_that_was_deleted_is_made_anew(app: App, redis_client: redis.asyncio.Redis) -> None:
+async def test_a_deleted_result_is_computed_again(app: App, redis_client: redis.asyncio.Redis) -> None:
     await redis_client.set(KEY, BATCH)
     await react(app)
     await redis_client.delete(RESULT)
@@ -141,7 +143,7 @@ async def test_a_result_that_was_deleted_is_made_anew(app: App, redis_client: re
     assert (await result(redis_client))["readings"] == 40
 
 
-async def test_a_result_is_announced(app: App, redis_client: redis.asyncio.Redis) -> None:
+async def test_a_result_is_announced_by_a_message(app: App, redis_client: redis.asyncio.Redis) -> None:
     async with redis_client.pubsub() as channel:
         await channel.subscribe(namespaces.BATCH_EVENTS_CHANNEL)
         await channel.get_message(timeout=5)
@@ -149,9 +151,9 @@ async def test_a_result_is_announced(app: App, redis_client: redis.asyncio.Redis
         await react(app)
         message = await channel.get_message(timeout=5)
     assert message is not None
-    found = json.loads(message["data"])
+    announced = json.loads(message["data"])
     stored = await result(redis_client)
-    assert found == {
+    assert announced == {
         **{name: stored[name] for name in ("analysisId", "batchId", "inputDigest", "processedAt", "readings")},
         "anomalies": 0,
     }
@@ -174,26 +176,26 @@ async def test_a_result_is_announced(app: App, redis_client: redis.asyncio.Redis
         (b'{"batchId":"b1","status":"processing"}', Result.IGNORED, "placeholder"),
     ],
 )
-async def test_hostile_content_is_told_by_its_reason_and_leaves_the_result_alone(
+async def test_unreadable_content_is_refused_with_its_reason_and_leaves_the_result_unchanged(
     app: App, redis_client: redis.asyncio.Redis, value: bytes, outcome: Result, reason: str
 ) -> None:
     await redis_client.set(KEY, BATCH)
     await react(app)
     before = await redis_client.dump(RESULT)
     await redis_client.set(KEY, value)
-    found = await react(app)
-    assert found.result is outcome
-    assert reason in str(found.detail)
+    actual = await react(app)
+    assert actual.result is outcome
+    assert reason in str(actual.detail)
     assert await redis_client.dump(RESULT) == before
 
 
-async def test_other_types_are_rejected(app: App, redis_client: redis.asyncio.Redis) -> None:
+async def test_values_of_other_types_are_rejected(app: App, redis_client: redis.asyncio.Redis) -> None:
     await redis_client.sadd(KEY, "x")
     assert await react(app) == Outcome(KEY, Result.REJECTED, "a set is no batch")
 
 
 @pytest.mark.parametrize("shape", ["string", "list", "hash"])
-async def test_a_batch_past_the_size_limit_is_not_read(
+async def test_a_batch_above_the_size_limit_is_not_read(
     app_settings: Settings, redis_client: redis.asyncio.Redis, shape: str
 ) -> None:
     small = open_app(msgspec.structs.replace(app_settings, max_payload_bytes=2048))
@@ -204,44 +206,44 @@ async def test_a_batch_past_the_size_limit_is_not_read(
             await redis_client.rpush(KEY, *(b"x" * 100 for _ in range(40)))
         case "hash":
             await redis_client.hset(KEY, mapping={f"f{number}": b"x" * 100 for number in range(40)})
-    found = await react(small)
+    outcome = await react(small)
     await small.redis.aclose()
-    assert found.result is Result.REJECTED
-    assert "more than MAX_PAYLOAD_BYTES" in str(found.detail)
+    assert outcome.result is Result.REJECTED
+    assert "more than MAX_PAYLOAD_BYTES" in str(outcome.detail)
 
 
 @pytest.mark.parametrize(
     "batch_id", [b"with space", b"line\nbreak", "emoji 🌋".encode(), b"glob*[a]?", b"\xff\xfe", b"a:b:c", b"x" * 4000]
 )
-async def test_any_batch_id_is_served(app: App, redis_client: redis.asyncio.Redis, batch_id: bytes) -> None:
+async def test_any_batch_id_is_processed(app: App, redis_client: redis.asyncio.Redis, batch_id: bytes) -> None:
     await redis_client.set(b"fastapi:temp:data:" + batch_id, BATCH)
     assert (await react(app, b"fastapi:temp:data:" + batch_id)).result is Result.PROCESSED
-    found = await result(redis_client, b"fastapi:results:analysis:" + batch_id)
-    assert found["batchId"] == batch_id.decode(errors="backslashreplace")
+    document = await result(redis_client, b"fastapi:results:analysis:" + batch_id)
+    assert document["batchId"] == batch_id.decode(errors="backslashreplace")
 
 
 @pytest.mark.parametrize("key", [b"fastapi:temp:data:", b"fastapi:temp:database:1", b"other"])
-async def test_keys_that_are_no_batch_are_ignored(app: App, redis_client: redis.asyncio.Redis, key: bytes) -> None:
+async def test_keys_that_are_not_batches_are_ignored(app: App, redis_client: redis.asyncio.Redis, key: bytes) -> None:
     await redis_client.set(key, BATCH)
     assert (await react(app, key)).result is Result.IGNORED
     assert await redis_client.keys() == [key]
 
 
-async def test_a_batch_that_is_gone_is_ignored(app: App) -> None:
+async def test_a_missing_batch_is_ignored(app: App) -> None:
     assert (await react(app)).result is Result.IGNORED
     assert "mangled" in str((await react(app, "fastapi:temp:data:\ufffd".encode())).detail)
 
 
-async def test_many_keys_are_answered_in_their_order(app: App, redis_client: redis.asyncio.Redis) -> None:
+async def test_outcomes_come_in_the_order_of_the_keys(app: App, redis_client: redis.asyncio.Redis) -> None:
     keys = [f"fastapi:temp:data:{number}".encode() for number in range(150)]
     for key in keys[::2]:
         await redis_client.set(key, BATCH)
-    outcomes = await batches.react(app, [*keys, b"other"], "sweep")
-    assert [one.key for one in outcomes] == [*keys, b"other"]
-    assert [one.result for one in outcomes] == [Result.PROCESSED, Result.IGNORED] * 75 + [Result.IGNORED]
+    outcomes = await batches.react(app, [*keys, b"other"], cause("sweep"))
+    assert [outcome.key for outcome in outcomes] == [*keys, b"other"]
+    assert [outcome.result for outcome in outcomes] == [Result.PROCESSED, Result.IGNORED] * 75 + [Result.IGNORED]
 
 
-async def test_a_reading_is_scored_against_what_other_batches_taught(
+async def test_a_reading_is_scored_against_the_baseline_of_earlier_batches(
     app_settings: Settings, redis_client: redis.asyncio.Redis
 ) -> None:
     app = open_app(msgspec.structs.replace(app_settings, baseline_max_age_s=0))
@@ -252,9 +254,9 @@ async def test_a_reading_is_scored_against_what_other_batches_taught(
     await redis_client.set(KEY, json.dumps([{"metric": "temp", "sensorId": "s9", "ts": 5, "value": 40.0}]))
     await react(app)
     await app.redis.aclose()
-    found = await result(redis_client)
-    assert found["model"] == {"name": "anomaly-detector", "version": 20, "samples": 200}
-    (anomaly,) = found["anomalies"]
+    document = await result(redis_client)
+    assert document["model"] == {"name": "anomaly-detector", "version": 20, "samples": 200}
+    (anomaly,) = document["anomalies"]
     assert (anomaly["metric"], anomaly["sensorId"], anomaly["timestamp"], anomaly["value"]) == ("temp", "s9", 5, 40.0)
     assert anomaly["score"] > 3.5
     assert anomaly["baseline"]["source"] == "model"
@@ -264,20 +266,20 @@ async def test_a_reading_is_scored_against_what_other_batches_taught(
 
 
 @pytest.mark.parametrize("reverse", [False, True])
-async def test_the_stored_baseline_is_the_same_whatever_the_order_and_whoever_folds(
+async def test_the_stored_baseline_does_not_depend_on_order_or_on_who_folds(
     app_settings: Settings, redis_client: redis.asyncio.Redis, reverse: bool
 ) -> None:
-    """Two workers, more batches than are left unfolded, forwards and backwards: the exact sketch of all values."""
+    """Two workers and enough batches for folds, in both orders: the model is the exact sketch of all values."""
     workers = [open_app(msgspec.structs.replace(app_settings, baseline_max_age_s=0)) for _ in range(2)]
     values = [[20 + (row * 13 + number * 5) % 17 / 7 for row in range(8)] for number in range(3 * FOLD_FROM)]
-    for number, some in enumerate(values):
-        rows = [{"metric": "temp", "ts": 1, "value": value} for value in some]
+    for number, batch in enumerate(values):
+        rows = [{"metric": "temp", "ts": 1, "value": value} for value in batch]
         await redis_client.set(f"fastapi:temp:data:{number}", json.dumps(rows))
     order = range(len(values))[:: -1 if reverse else 1]
 
     async def work(worker: App, numbers: range) -> None:
         for number in numbers:
-            await batches.react(worker, [f"fastapi:temp:data:{number}".encode()], "set")
+            await batches.react(worker, [f"fastapi:temp:data:{number}".encode()], cause("set"))
 
     await asyncio.gather(work(workers[0], order[::2]), work(workers[1], order[1::2]))
     fields = [part for pair in (await redis_client.hgetall(MODEL)).items() for part in pair]
@@ -290,7 +292,7 @@ async def test_the_stored_baseline_is_the_same_whatever_the_order_and_whoever_fo
     assert len(unfolded) < len(values), "nothing was folded"
 
 
-async def test_a_model_written_over_by_another_application_costs_the_baseline_not_the_result(
+async def test_an_overwritten_model_loses_the_baseline_but_no_result(
     app: App, redis_client: redis.asyncio.Redis
 ) -> None:
     for wreck in (
@@ -304,7 +306,7 @@ async def test_a_model_written_over_by_another_application_costs_the_baseline_no
         assert (await redis_client.hget(MODEL, "version")) == b"1"
 
 
-async def test_a_batch_costs_two_round_trips(app: App, redis_client: redis.asyncio.Redis) -> None:
+async def test_a_batch_takes_two_round_trips(app: App, redis_client: redis.asyncio.Redis) -> None:
     await redis_client.set(b"fastapi:temp:data:warm", BATCH)
     await react(app, b"fastapi:temp:data:warm")
     await redis_client.set(KEY, BATCH)
@@ -316,7 +318,7 @@ async def test_a_batch_costs_two_round_trips(app: App, redis_client: redis.async
     assert not any(calls.get(f"cmdstat_{name}") for name in ("eval", "script|load", "multi"))
 
 
-async def test_a_large_batch_leaves_the_event_loop_free(app: App, redis_client: redis.asyncio.Redis) -> None:
+async def test_a_large_batch_does_not_block_the_event_loop(app: App, redis_client: redis.asyncio.Redis) -> None:
     rows = [{"sensorId": "s", "metric": f"m{row % 8}", "ts": row, "value": row / 7} for row in range(60_000)]
     await redis_client.set(KEY, json.dumps({"readings": rows}))
     ticks: list[float] = []
@@ -335,19 +337,19 @@ async def test_a_large_batch_leaves_the_event_loop_free(app: App, redis_client: 
     assert longest_s < took_s / 2, f"stalled {longest_s * 1000:.0f} ms of {took_s * 1000:.0f} ms"
 
 
-async def test_an_outage_in_the_middle_of_a_group_costs_one_call_more_and_keeps_no_claim(
+async def test_an_outage_before_the_commit_releases_all_claims_in_one_call(
     app: App, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each call may take a whole timeout: claims that went back one by one would take as many."""
+    """Each call may take a whole timeout, so releasing 64 claims one by one might take 64 timeouts."""
     keys = [f"fastapi:temp:data:{number}".encode() for number in range(64)]
     await redis_client.mset(dict.fromkeys(keys, BATCH))
     calls = 0
     release = claims.release
 
-    async def counted(app: App, held: Sequence[Claim]) -> list[bool]:
+    async def counted(app: App, held_claims: Sequence[Claim]) -> list[bool]:
         nonlocal calls
-        calls += bool(held)
-        return await release(app, held)
+        calls += bool(held_claims)
+        return await release(app, held_claims)
 
     async def away(*_: object) -> list[Any]:
         raise redis.exceptions.TimeoutError
@@ -356,13 +358,13 @@ async def test_an_outage_in_the_middle_of_a_group_costs_one_call_more_and_keeps_
     monkeypatch.setattr(App, "run_many", away)
     outcomes = await batches.react(app, keys, cause("set"))
     monkeypatch.undo()
-    assert {one.result for one in outcomes} == {Result.RETRIED}
+    assert {outcome.result for outcome in outcomes} == {Result.RETRIED}
     assert calls == 1
     assert not await redis_client.keys("fastapi:queue:processing:*")
-    assert {one.result for one in await batches.react(app, keys, cause("sweep"))} == {Result.PROCESSED}
+    assert {outcome.result for outcome in await batches.react(app, keys, cause("sweep"))} == {Result.PROCESSED}
 
 
-async def test_poison_in_a_group_is_dealt_with_when_the_others_have_their_results(
+async def test_unreadable_batches_of_a_group_are_buried_after_the_others_have_their_results(
     app: App, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = [f"fastapi:temp:data:{number}".encode() for number in range(64)]
@@ -370,33 +372,33 @@ async def test_poison_in_a_group_is_dealt_with_when_the_others_have_their_result
     results = []
     bury = dead_letters.bury
 
-    async def noting(*args: Any, **kwargs: Any) -> Any:
+    async def counting_bury(*args: Any, **kwargs: Any) -> Any:
         results.append(len(await redis_client.keys("fastapi:results:analysis:*")))
         return await bury(*args, **kwargs)
 
-    monkeypatch.setattr(dead_letters, "bury", noting)
+    monkeypatch.setattr(dead_letters, "bury", counting_bury)
     outcomes = await batches.react(app, keys, cause("set"))
-    assert [one.result for one in outcomes] == [Result.PROCESSED, Result.REJECTED] * 32
+    assert [outcome.result for outcome in outcomes] == [Result.PROCESSED, Result.REJECTED] * 32
     assert results == [32] * 32
 
 
-async def test_a_batch_of_a_group_that_redis_refuses_to_commit_keeps_none_of_the_others_from_it(
+async def test_a_batch_that_redis_refuses_to_commit_does_not_block_its_group(
     app: App, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever it is that the script stumbles over."""
+    """Any error of the commit script, caused by one batch."""
     keys = [f"fastapi:temp:data:{number}".encode() for number in range(8)]
     await redis_client.mset(dict.fromkeys(keys, BATCH))
     run = failures.run_repeatable
 
-    async def stumbling(app: App, script: str, calls: Sequence[Call]) -> list[Any]:
+    async def failing_for_batch_5(app: App, script: str, calls: Sequence[Call]) -> list[Any]:
         ((call_keys, _),) = calls
         if b"fastapi:results:analysis:5" in call_keys:
-            return [redis.exceptions.ResponseError("stumbled")]
+            return [redis.exceptions.ResponseError("refused")]
         return await run(app, script, calls)
 
-    monkeypatch.setattr(failures, "run_repeatable", stumbling)
+    monkeypatch.setattr(failures, "run_repeatable", failing_for_batch_5)
     outcomes = await batches.react(app, keys, cause("set"))
-    assert [one.result for one in outcomes] == [
+    assert [outcome.result for outcome in outcomes] == [
         Result.RETRIED if number == 5 else Result.PROCESSED for number in range(8)
     ]
     assert await redis_client.exists(*(key.replace(b"temp:data", b"results:analysis") for key in keys)) == 7
@@ -404,18 +406,18 @@ async def test_a_batch_of_a_group_that_redis_refuses_to_commit_keeps_none_of_the
     assert not await redis_client.keys("fastapi:queue:processing:*")
 
 
-async def test_many_large_batches_take_no_longer_in_one_call_than_one_may(
+async def test_a_call_with_many_large_batches_stops_at_the_work_timeout(
     app: App, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is read at once is bounded, so large ones are worked on in turns; the host ends a worker that takes long."""
+    """A call reads a bounded number of bytes, so large batches take several rounds; the host kills slow workers."""
     keys = [f"fastapi:temp:data:{number}".encode() for number in range(64)]
     await redis_client.mset(dict.fromkeys(keys, BATCH))
     hurried = App(msgspec.structs.replace(app.settings, work_timeout_s=0.0), app.redis)
     monkeypatch.setattr(claims, "CLAIM_BYTES", 1)
     outcomes = await batches.react(hurried, keys, cause("set"))
-    assert [(one.key, one.result) for one in outcomes] == [
+    assert [(outcome.key, outcome.result) for outcome in outcomes] == [
         (key, Result.LATER if number else Result.PROCESSED) for number, key in enumerate(keys)
     ]
     assert not await redis_client.keys("fastapi:queue:processing:*")
     outcomes = await batches.react(app, keys, cause("sweep"))
-    assert [one.result for one in outcomes] == [Result.DUPLICATE] + [Result.PROCESSED] * 63
+    assert [outcome.result for outcome in outcomes] == [Result.DUPLICATE] + [Result.PROCESSED] * 63

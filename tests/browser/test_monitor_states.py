@@ -130,9 +130,9 @@ async def test_an_app_that_is_away_is_told_once_asked_ever_more_seldom_and_comes
     await expect(banner).to_contain_text("it cannot be reached")
     await expect(banner).to_contain_text("Next try in 10 s.")
     await expect(page.locator("#letters tbody tr")).to_have_count(5)
-    asked = len(staged.asked)
+    asked = len(staged.requests)
     await page.clock.run_for(9_000)
-    assert len(staged.asked) == asked
+    assert len(staged.requests) == asked
     await page.clock.run_for(1_000)
     await expect(banner).to_contain_text("Next try in 20 s.")
     await expect(page.locator("#updated")).to_contain_text("15 s old")
@@ -180,7 +180,7 @@ async def test_a_paused_page_asks_for_nothing(watched: Watched, staged: Staged) 
     await pause.click()
     await expect(pause).to_have_attribute("aria-pressed", "true")
     await page.clock.run_for(4 * REFRESH_MS)
-    assert len(staged.asked) == 1
+    assert len(staged.requests) == 1
     async with page.expect_response("**/api/monitor/data"):
         await pause.click()
     await updated(page)
@@ -197,10 +197,10 @@ async def test_a_hidden_page_asks_for_nothing_and_catches_up_when_it_is_seen(wat
     }"""
     await page.evaluate(show, True)
     await page.clock.run_for(4 * REFRESH_MS)
-    assert len(staged.asked) == 1
+    assert len(staged.requests) == 1
     async with page.expect_response("**/api/monitor/data"):
         await page.evaluate(show, False)
-    assert len(staged.asked) == 2
+    assert len(staged.requests) == 2
 
 
 async def test_the_theme_follows_the_system_until_it_is_chosen_and_is_remembered(
@@ -251,7 +251,7 @@ async def test_everything_can_be_done_with_the_keyboard(watched: Watched, staged
     await updated(page)
     await expect(page.locator("#letters tbody tr")).to_have_count(6)
     assert (await focused.inner_text()).startswith("Discard"), "an update leaves the focus where it is"
-    assert {method for method, _ in staged.asked} == {"GET"}
+    assert {method for method, _ in staged.requests} == {"GET"}
 
 
 async def test_further_letters_are_shown_when_asked_for_and_stay_through_updates(
@@ -265,7 +265,7 @@ async def test_further_letters_are_shown_when_asked_for_and_stay_through_updates
     more = page.get_by_role("button", name="Show more")
     await more.click()
     await expect(page.locator("#letters tbody tr")).to_have_count(43)
-    assert staged.asked[-1] == ("GET", ADDRESS.removesuffix("monitor") + "events/dead?cursor=1%3Ax&limit=50")
+    assert staged.requests[-1] == ("GET", ADDRESS.removesuffix("monitor") + "events/dead?cursor=1%3Ax&limit=50")
     await expect(more).to_be_hidden()
     await expect(page.get_by_text("38 more letters shown.")).to_be_visible()
     await updated(page)

@@ -1,4 +1,4 @@
-"""The charts reactor on a real Redis: each promise, and each hostile value, by what is stored afterwards."""
+"""The charts reactor on a real Redis: each promise and each hostile value, checked by the keys stored afterwards."""
 
 import asyncio
 import gzip
@@ -29,7 +29,7 @@ GONE = ("del", "evicted", "expired", "move_from", "rename_from")
 
 
 def chart(*values):
-    """The dashboard's own shape, a row a minute."""
+    """The dashboard's shape: one row per minute."""
     return json.dumps(
         [
             {"timestamp": f"2025-01-01T{minute // 60:02}:{minute % 60:02}:00.000Z", "co2Flow": value}
@@ -54,25 +54,25 @@ async def cached(app, key=CACHE):
 
 @pytest.fixture
 async def messages(app):
-    """What is published on the charts' channel: `await messages()` gives it all so far."""
+    """Messages on the charts' channel: `await messages()` returns all published since its last call."""
     async with app.redis.pubsub() as pubsub:
         await pubsub.subscribe(namespaces.CHART_EVENTS_CHANNEL)
         assert (await pubsub.get_message(timeout=5))["type"] == "subscribe"
 
         async def so_far():
             await app.redis.publish(namespaces.CHART_EVENTS_CHANNEL, b"end")
-            found = []
+            received = []
             while (message := (await pubsub.get_message(timeout=5))["data"]) != b"end":
-                found.append(json.loads(message))
-            return found
+                received.append(json.loads(message))
+            return received
 
         yield so_far
 
 
-# A written chart
+# Writes
 
 
-async def test_a_written_chart_becomes_a_cache_ready_to_be_drawn(app):
+async def test_a_written_chart_is_rendered_into_a_cache(app):
     assert await write(app, chart(1.5, 4, 2)) == processed(SOURCE)
     cache = await cached(app)
     updated_at = cache.pop("updatedAt")
@@ -90,7 +90,7 @@ async def test_a_written_chart_becomes_a_cache_ready_to_be_drawn(app):
     assert 590 <= await app.redis.ttl(CACHE) <= 600
 
 
-async def test_a_long_series_is_downsampled_and_its_statistics_are_of_all_its_points(app):
+async def test_a_long_series_is_downsampled_and_its_statistics_cover_all_points(app):
     await write(app, chart(*range(1000)))
     cache = await cached(app)
     assert cache["points"] == 1000
@@ -103,7 +103,7 @@ async def test_the_mean_of_huge_values_does_not_overflow(app):
     assert (await cached(app))["stats"]["co2Flow"]["mean"] == pytest.approx(1.65e308)
 
 
-async def test_a_payload_that_is_worked_on_in_a_thread_gives_the_same(app):
+async def test_a_payload_rendered_in_a_thread_gives_the_same_cache(app):
     small = chart(1, 2, 3)
     large = small + b" " * (1024 * 1024)
     await write(app, small)
@@ -115,7 +115,7 @@ async def test_a_payload_that_is_worked_on_in_a_thread_gives_the_same(app):
     assert cache["sourceDigest"] == sha1(large)
 
 
-async def test_an_update_is_published_with_the_cache_in_place(app, messages):
+async def test_an_update_is_published_when_the_cache_is_written(app, messages):
     await write(app)
     cache = await cached(app)
     assert await messages() == [
@@ -137,15 +137,17 @@ async def test_query_caches_that_depend_on_the_chart_are_deleted_and_others_stay
     app = App(msgspec.structs.replace(app.settings, chart_queries=queries), app.redis)
     await app.redis.mset({f"fabric:cache:query:{query}": "x" for query in queries})
     await write(app)
-    left = {key async for key in app.redis.scan_iter("fabric:cache:query:*")}
-    assert left == {b"fabric:cache:query:" + query for query in (b"other-chart", b"other-type", b"other-case", b"none")}
+    remaining = {key async for key in app.redis.scan_iter("fabric:cache:query:*")}
+    assert remaining == {
+        b"fabric:cache:query:" + query for query in (b"other-chart", b"other-type", b"other-case", b"none")
+    }
 
 
-async def test_all_keys_get_their_outcome_in_their_order(app):
+async def test_outcomes_come_in_the_order_of_the_keys(app):
     other = b"fabric:data:chart:temperature:historical"
     await app.redis.set(other, chart(1))
     await app.redis.set(SOURCE, b"{")
-    assert await charts.react(app, [SOURCE, b"fabric:data:chart:x", other], "set") == [
+    assert await charts.react(app, [SOURCE, b"fabric:data:chart:x", other], cause("set")) == [
         rejected(SOURCE, "JSON is cut short"),
         ignored(b"fabric:data:chart:x", "not the key of a chart"),
         processed(other),
@@ -164,16 +166,16 @@ async def test_all_keys_get_their_outcome_in_their_order(app):
         (b"n" * 4000, "n" * 4000),
     ],
 )
-async def test_odd_chart_ids_are_as_good_as_any(app, messages, chart_id, shown):
+async def test_any_chart_id_is_rendered(app, messages, chart_id, shown):
     assert (await write(app, key=b"fabric:data:chart:" + chart_id + b":realtime")).result is Result.PROCESSED
     assert (await cached(app, b"fabric:cache:chart:" + chart_id + b":realtime"))["chartId"] == shown
     assert [message["chartId"] for message in await messages()] == [shown]
 
 
-# Again
+# Repetitions
 
 
-async def test_an_unchanged_chart_is_a_duplicate_whose_cache_lives_on_and_nothing_else_happens(app, messages):
+async def test_an_unchanged_chart_is_a_duplicate_and_only_renews_the_ttl_of_its_cache(app, messages):
     await write(app)
     before = await app.redis.dump(CACHE)
     await app.redis.expire(CACHE, 100)
@@ -185,11 +187,11 @@ async def test_an_unchanged_chart_is_a_duplicate_whose_cache_lives_on_and_nothin
     assert len(await messages()) == 1
 
 
-async def test_an_unchanged_chart_costs_one_round_trip(app):
+async def test_an_unchanged_chart_takes_one_round_trip(app):
     await write(app)
-    watched = Watched(app.settings, app.redis)
-    assert await write(watched) == duplicate(SOURCE)
-    assert watched.scripts == ["read_chart"]
+    recording = Recording(app.settings, app.redis)
+    assert await write(recording) == duplicate(SOURCE)
+    assert recording.scripts == ["read_chart"]
 
 
 @pytest.mark.parametrize(
@@ -200,31 +202,31 @@ async def test_an_unchanged_chart_costs_one_round_trip(app):
         (b"another application's", b""),
         (b'{"stale":false,"sourceDigest":"%s"' % sha1(chart(2)).encode(), sha1(chart(1)).encode()),
     ],
-    ids=["none", "stale", "foreign", "of other content"],
+    ids=["none", "stale", "foreign", "other content"],
 )
-async def test_redis_takes_no_digest_unless_there_is_one_to_compare_it_with(app, cache, digest):
+async def test_redis_hashes_a_source_only_if_there_is_a_digest_to_compare_with(app, cache, digest):
     await app.redis.set(SOURCE, chart(1), ex=300)
     if cache is not None:
         await app.redis.set(CACHE, cache)
-    found = await app.run(
+    reply = await app.run(
         READ_CHART, keys=[SOURCE, CACHE, b"mark"], args=[1000, b'{"stale":false,"sourceDigest":"', 600, 1000, 600]
     )
-    assert (found[:2], found[3]) == ([b"read", digest], chart(1))
+    assert (reply[:2], reply[3]) == ([b"read", digest], chart(1))
 
 
-async def test_content_that_became_a_dead_letter_is_known_again_by_its_digest(app):
+async def test_content_of_a_dead_letter_is_recognised_by_its_digest(app):
     assert await write(app, b"{") == rejected(SOURCE, "JSON is cut short")
     assert await write(app, b"{") == already(SOURCE, "a dead letter already")
     assert await write(app, b"[") == rejected(SOURCE, "JSON is cut short")
     assert await write(app, chart(1)) == processed(SOURCE)
 
 
-async def test_groups_at_once_have_all_their_charts_drawn(app):
+async def test_concurrent_groups_render_all_their_charts(app):
     groups = [[b"fabric:data:chart:%d-%d:realtime" % (group, number) for number in range(9)] for group in range(4)]
     for keys in groups:
         await app.redis.mset({key: chart(1, number) for number, key in enumerate(keys)} | {keys[4]: b"{"})
-    found = await asyncio.gather(*(charts.react(app, keys, cause("sweep")) for keys in groups))
-    for keys, outcomes in zip(groups, found, strict=True):
+    results = await asyncio.gather(*(charts.react(app, keys, cause("sweep")) for keys in groups))
+    for keys, outcomes in zip(groups, results, strict=True):
         assert outcomes == [
             rejected(key, "JSON is cut short") if number == 4 else processed(key) for number, key in enumerate(keys)
         ]
@@ -237,64 +239,64 @@ async def test_changed_content_replaces_the_cache(app, messages):
     assert len(await messages()) == 2
 
 
-@pytest.mark.parametrize("lost", ["cache expired", "cache of another type", "cache written by someone else"])
-async def test_a_cache_that_is_gone_or_no_cache_is_built_again(app, lost):
+@pytest.mark.parametrize("lost", ["expired", "of another type", "written by another application"])
+async def test_a_lost_or_overwritten_cache_is_rendered_again(app, lost):
     await write(app)
     await app.redis.delete(CACHE)
-    if lost == "cache of another type":
+    if lost == "of another type":
         await app.redis.hset(CACHE, "a", "b")
-    elif lost == "cache written by someone else":
+    elif lost == "written by another application":
         await app.redis.set(CACHE, "x")
     assert await write(app) == processed(SOURCE)
     assert (await cached(app))["points"] == 3
 
 
-async def test_many_reactions_at_once_to_one_content_publish_it_once(app, messages):
+async def test_concurrent_reactions_to_a_content_publish_it_once(app, messages):
     await app.redis.set(SOURCE, chart(1, 2))
     outcomes = await asyncio.gather(*(charts.react(app, [SOURCE], cause("set")) for _ in range(8)))
     assert sorted(outcome.result for [outcome] in outcomes) == [Result.DUPLICATE] * 7 + [Result.PROCESSED]
     assert len(await messages()) == 1
 
 
-# Gone
+# Sources that are gone
 
 
 @pytest.mark.parametrize("operation", GONE)
-async def test_a_chart_that_is_gone_leaves_its_cache_stale_for_the_rest_of_its_time(app, operation):
+async def test_when_a_source_is_gone_its_cache_stays_stale_until_its_ttl(app, operation):
     await write(app)
     fresh = await cached(app)
     await app.redis.delete(SOURCE)
     await app.redis.expire(CACHE, 100)
-    watched = Watched(app.settings, app.redis)
-    assert await charts.react(watched, [SOURCE], cause(operation)) == [
+    recording = Recording(app.settings, app.redis)
+    assert await charts.react(recording, [SOURCE], cause(operation)) == [
         processed(SOURCE, "source gone, cache marked stale")
     ]
-    assert watched.scripts == ["stale_chart"]
+    assert recording.scripts == ["stale_chart"]
     assert await cached(app) == fresh | {"stale": True}
     assert 90 <= await app.redis.ttl(CACHE) <= 100
     assert await charts.react(app, [SOURCE], cause(operation)) == [ignored(SOURCE, "source gone, no fresh cache")]
 
 
-async def test_a_chart_that_is_gone_without_a_cache_is_nothing(app):
+async def test_a_missing_source_without_a_cache_is_ignored_and_writes_nothing(app):
     for operation in (*GONE, "set"):
         assert await charts.react(app, [SOURCE], cause(operation)) == [ignored(SOURCE, "source gone, no fresh cache")]
     assert await app.redis.dbsize() == 0
 
 
 @pytest.mark.parametrize("operation", GONE)
-async def test_a_deletion_of_a_chart_that_lives_again_is_a_write(app, operation):
+async def test_a_deletion_event_of_an_existing_source_renders_it(app, operation):
     assert await write(app, operation=operation) == processed(SOURCE)
     assert (await cached(app))["stale"] is False
 
 
-async def test_a_write_of_a_chart_that_is_gone_by_now_is_a_deletion(app):
+async def test_a_write_event_of_a_missing_source_marks_its_cache_stale(app):
     await write(app)
     await app.redis.delete(SOURCE)
     assert await charts.react(app, [SOURCE], cause("set")) == [processed(SOURCE, "source gone, cache marked stale")]
     assert (await cached(app))["stale"] is True
 
 
-async def test_the_same_content_written_after_it_was_gone_makes_a_stale_cache_fresh(app):
+async def test_equal_content_written_after_a_deletion_makes_a_stale_cache_fresh(app):
     await write(app)
     await app.redis.delete(SOURCE)
     await charts.react(app, [SOURCE], cause("expired"))
@@ -303,21 +305,21 @@ async def test_the_same_content_written_after_it_was_gone_makes_a_stale_cache_fr
 
 
 @pytest.mark.parametrize("operation", ["rename_to", "copy_to", "restore", "setrange", "move_to"])
-async def test_whatever_brings_a_chart_is_a_write(app, operation):
+async def test_every_event_that_brings_content_renders_the_chart(app, operation):
     assert await write(app, operation=operation) == processed(SOURCE)
 
 
-def test_what_changes_no_chart_is_inert():
+def test_events_that_change_no_content_are_inert():
     assert {cause(name) for name in ("keymiss", "new", "expire", "persist")} == set(charts.INERT)
     assert charts.INERT.isdisjoint({cause(name) for name in ("set", "rename_to", "copy_to", "restore", *GONE)})
 
 
-# A source that moves
+# Sources that change during a reaction
 
 
 @dataclass(frozen=True)
-class Watched(App):
-    """A context that notes which scripts are run."""
+class Recording(App):
+    """An app that records the names of the scripts it runs."""
 
     scripts: list[str] = field(default_factory=list)
 
@@ -328,7 +330,7 @@ class Watched(App):
 
 @dataclass(frozen=True)
 class Interleaved(App):
-    """A context in which another client writes before each commit, as often as there are `writes` left."""
+    """An app in which another client writes the next value of `writes` before each commit."""
 
     writes: list[bytes | None] = field(default_factory=list)
 
@@ -339,7 +341,7 @@ class Interleaved(App):
         return await super().run_many(script, calls)
 
 
-async def test_a_source_that_moved_on_is_read_again(app, messages):
+async def test_a_source_that_changed_during_a_reaction_is_read_again(app, messages):
     await app.redis.set(SOURCE, chart(1))
     racing = Interleaved(app.settings, app.redis, writes=[chart(2), chart(3)])
     assert await charts.react(racing, [SOURCE], cause("set")) == [processed(SOURCE)]
@@ -347,7 +349,7 @@ async def test_a_source_that_moved_on_is_read_again(app, messages):
     assert len(await messages()) == 1
 
 
-async def test_a_source_that_moves_every_time_is_tried_again_later(app, messages):
+async def test_a_source_that_changes_at_every_read_is_retried(app, messages):
     await write(app, chart(0))
     await app.redis.set(SOURCE, chart(1))
     racing = Interleaved(app.settings, app.redis, writes=[chart(number) for number in range(2, 20)])
@@ -360,7 +362,7 @@ async def test_a_source_that_moves_every_time_is_tried_again_later(app, messages
     assert len(await messages()) == 1
 
 
-async def test_a_source_that_goes_while_it_is_worked_on_leaves_its_cache_stale(app):
+async def test_a_source_deleted_during_a_reaction_leaves_its_cache_stale(app):
     await write(app, chart(0))
     await app.redis.set(SOURCE, chart(1))
     racing = Interleaved(app.settings, app.redis, writes=[None])
@@ -385,25 +387,25 @@ async def test_an_older_read_cannot_overwrite_a_newer_cache(app, messages):
     assert len(await messages()) == 1
 
 
-async def test_a_commit_whose_answer_was_lost_changes_nothing_when_repeated(app, messages):
+async def test_a_repeated_commit_changes_nothing(app, messages):
     await write(app)
     cache = await app.redis.get(CACHE)
-    again = {
+    repeated = {
         "keys": [SOURCE, CACHE],
         "args": [
             json.loads(cache)["sourceDigest"],
             *(b'{"stale":false,"sourceDigest":"', b"other", 600, "fabric:events:chart", b"{}"),
         ],
     }
-    assert await app.run(COMMIT_CHART, **again) == b"same"
+    assert await app.run(COMMIT_CHART, **repeated) == b"same"
     assert await app.redis.get(CACHE) == cache
     assert len(await messages()) == 1
 
 
-async def test_a_late_deletion_does_not_mark_a_chart_that_lives(app):
+async def test_a_late_deletion_event_does_not_mark_an_existing_chart_stale(app):
     await write(app)
-    answer = await app.run(STALE_CHART, keys=[SOURCE, CACHE], args=[b'{"stale":false', b'{"stale":true '])
-    assert answer == b"live"
+    reply = await app.run(STALE_CHART, keys=[SOURCE, CACHE], args=[b'{"stale":false', b'{"stale":true '])
+    assert reply == b"live"
     assert (await cached(app))["stale"] is False
 
 
@@ -427,7 +429,7 @@ REJECTED = {
 
 
 @pytest.mark.parametrize(("value", "reason"), REJECTED.values(), ids=REJECTED.keys())
-async def test_a_value_that_is_no_chart_is_rejected_and_leaves_everything_as_it_was(app, messages, value, reason):
+async def test_a_value_that_is_not_a_chart_is_rejected_and_changes_nothing(app, messages, value, reason):
     await write(app)
     before = await app.redis.get(CACHE)
     await app.redis.set(QUERY, "rebuilt")
@@ -450,12 +452,12 @@ ACCEPTED = {
 
 
 @pytest.mark.parametrize(("value", "last"), ACCEPTED.values(), ids=ACCEPTED.keys())
-async def test_an_odd_value_that_is_a_chart_is_read(app, value, last):
+async def test_an_unusual_but_valid_chart_is_rendered(app, value, last):
     assert await write(app, value) == processed(SOURCE)
     assert (await cached(app))["stats"]["co2Flow"]["last"] == last
 
 
-async def test_a_chart_over_the_size_limit_is_rejected_with_both_sizes(app):
+async def test_a_chart_above_the_size_limit_is_rejected_with_both_sizes(app):
     await write(app)
     before = await app.redis.get(CACHE)
     app = App(msgspec.structs.replace(app.settings, max_payload_bytes=1024), app.redis)
@@ -466,7 +468,7 @@ async def test_a_chart_over_the_size_limit_is_rejected_with_both_sizes(app):
 
 
 @pytest.mark.parametrize("kind", ["hash", "list", "set", "zset", "stream"])
-async def test_a_value_of_another_type_is_ignored_and_leaves_the_cache(app, kind):
+async def test_a_value_of_another_type_is_ignored_and_its_cache_stays(app, kind):
     await write(app)
     before = await app.redis.get(CACHE)
     await app.redis.delete(SOURCE)
@@ -498,13 +500,13 @@ async def test_a_value_of_another_type_is_ignored_and_leaves_the_cache(app, kind
         b"fabric:data:charts:co2-flow:realtime",
     ],
 )
-async def test_a_key_that_is_no_chart_is_ignored_without_touching_redis(app, key):
-    nowhere = open_app(msgspec.structs.replace(app.settings, redis="127.0.0.1:1"))
+async def test_a_key_that_is_not_a_chart_is_ignored_without_a_call_to_redis(app, key):
+    unreachable = open_app(msgspec.structs.replace(app.settings, redis="127.0.0.1:1"))
     for operation in ("set", "hset", "del"):
-        assert await charts.react(nowhere, [key], cause(operation)) == [ignored(key, "not the key of a chart")]
+        assert await charts.react(unreachable, [key], cause(operation)) == [ignored(key, "not the key of a chart")]
 
 
-async def test_a_flushed_script_cache_is_filled_again(app):
+async def test_scripts_are_loaded_again_after_script_flush(app):
     await write(app, chart(1))
     await app.redis.script_flush()
     assert await write(app, chart(2)) == processed(SOURCE)

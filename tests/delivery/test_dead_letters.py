@@ -1,4 +1,4 @@
-"""Dead letters over a real Redis: one per content, whole, bounded, exact in their totals, whatever others write."""
+"""Dead letters on a real Redis: one per content, bounded, with exact totals, whatever other applications write."""
 
 import asyncio
 import dataclasses
@@ -39,7 +39,7 @@ def with_settings(app: App, **changes: Any) -> App:
 
 
 def content(number: int, size: int = 100) -> Payload:
-    """A payload that does not compress, told by its number."""
+    """A payload that does not compress; different numbers give different payloads."""
     return Payload("string", f"{number:040x}", [random.Random(number).randbytes(size)])
 
 
@@ -48,25 +48,25 @@ async def bury(app: App, number: int, size: int = 100, *, reactor: str = "batche
 
 
 async def ids(client: redis.asyncio.Redis) -> list[str]:
-    """From the oldest to the newest."""
-    return [one.decode() for one in await client.zrange(INDEX, 0, -1)]
+    """The ids of all letters, oldest first."""
+    return [letter_id.decode() for letter_id in await client.zrange(INDEX, 0, -1)]
 
 
 async def walk(app: App, limit: int, reactor: str | None = None) -> list[str]:
-    """The ids of all pages."""
-    found: list[str] = []
+    """The ids of the letters on all pages."""
+    letter_ids: list[str] = []
     cursor = None
     while True:
         page = await dead_letters.list_page(app, limit=limit, cursor=cursor, reactor=reactor)
         assert len(page.letters) <= limit
-        found += [letter.id for letter in page.letters]
+        letter_ids += [letter.id for letter in page.letters]
         cursor = page.next_cursor
         if cursor is None:
-            return found
+            return letter_ids
 
 
 async def true_totals(client: redis.asyncio.Redis) -> tuple[int, int]:
-    """Letters and bytes as they are, after a check that index, letters and payloads belong together."""
+    """The actual number of letters and their bytes; checks that index, letters and payloads are consistent."""
     index = await client.zrange(INDEX, 0, -1)
     letters, payloads = await client.hgetall(LETTERS), await client.hgetall(PAYLOADS)
     assert set(index) == set(letters) >= set(payloads)
@@ -83,7 +83,7 @@ async def true_totals(client: redis.asyncio.Redis) -> tuple[int, int]:
         Payload("list", "d" * 40, [b"x"] * 70_000),
     ],
 )
-async def test_a_letter_has_all_there_is_to_know_and_its_payload_as_it_was(
+async def test_a_letter_stores_the_failure_and_the_payload_unchanged(
     app: App, redis_client: redis.asyncio.Redis, payload: Payload
 ) -> None:
     key = b"fastapi:temp:data:\xff\0\n"
@@ -104,7 +104,7 @@ async def test_a_letter_has_all_there_is_to_know_and_its_payload_as_it_was(
         assert 7 * 86_400 - 60 < await redis_client.ttl(name) <= 7 * 86_400
 
 
-async def test_a_letter_without_payload_says_so(app: App) -> None:
+async def test_a_letter_without_a_payload_has_no_digest(app: App) -> None:
     letter_id = await dead_letters.bury(app, "charts", KEY, FAULT, None)
     letter = await dead_letters.get(app, letter_id)
     assert letter is not None
@@ -112,30 +112,30 @@ async def test_a_letter_without_payload_says_so(app: App) -> None:
     assert await dead_letters.payload(app, letter_id) is None
 
 
-async def test_an_unknown_id_is_none(app: App) -> None:
+async def test_an_unknown_id_has_no_letter(app: App) -> None:
     for unknown in ("0" * 32, "", "x", "\udc80", "0" * 31 + "\n"):
         assert await dead_letters.get(app, unknown) is None
         assert await dead_letters.payload(app, unknown) is None
         assert not await dead_letters.discard(app, unknown)
 
 
-async def test_the_same_content_is_one_letter_however_often_and_by_however_many_it_is_buried(
+async def test_equal_content_is_one_letter_however_often_it_is_buried(
     app: App, redis_client: redis.asyncio.Redis
 ) -> None:
-    found = await asyncio.gather(*(bury(app, 1) for _ in range(10)))
-    assert len(set(found)) == 1
-    first = await dead_letters.get(app, found[0])
+    letter_ids = await asyncio.gather(*(bury(app, 1) for _ in range(10)))
+    assert len(set(letter_ids)) == 1
+    first = await dead_letters.get(app, letter_ids[0])
     while (await redis_client.time())[1] // 1000 == (first.last_ms if first else 0) % 1000:
-        pass  # the next millisecond
-    assert await dead_letters.bury(app, "batches", b"k1", TimeoutError(), content(1), attempts=6) == found[0]
-    again = await dead_letters.get(app, found[0])
+        pass  # until the next millisecond
+    assert await dead_letters.bury(app, "batches", b"k1", TimeoutError(), content(1), attempts=6) == letter_ids[0]
+    updated = await dead_letters.get(app, letter_ids[0])
     assert first is not None
-    assert again is not None
-    assert (first.attempts, again.attempts) == (10, 16)
-    assert again.first_ms == first.first_ms <= first.last_ms < again.last_ms
-    assert again.error == "TimeoutError"
+    assert updated is not None
+    assert (first.attempts, updated.attempts) == (10, 16)
+    assert updated.first_ms == first.first_ms <= first.last_ms < updated.last_ms
+    assert updated.error == "TimeoutError"
     assert (await dead_letters.totals(app)).count == 1
-    assert await dead_letters.payload(app, found[0]) == content(1)
+    assert await dead_letters.payload(app, letter_ids[0]) == content(1)
 
 
 async def test_another_reactor_key_or_content_is_another_letter(app: App) -> None:
@@ -148,7 +148,7 @@ async def test_another_reactor_key_or_content_is_another_letter(app: App) -> Non
     assert (await dead_letters.totals(app)).count == 12
 
 
-async def test_a_burial_ends_the_retries_of_its_key_and_keeps_when_it_first_failed(
+async def test_burying_a_key_ends_its_retries_and_keeps_the_time_of_the_first_failure(
     app: App, redis_client: redis.asyncio.Redis
 ) -> None:
     scheduled = await retries.schedule(app, "batches", KEY, TimeoutError())
@@ -156,18 +156,20 @@ async def test_a_burial_ends_the_retries_of_its_key_and_keeps_when_it_first_fail
     member = b"batches\0" + KEY
     entry = await redis_client.hget("functions:retry:entries", member)
     assert entry is not None
-    early_ms = scheduled.first_ms - 60_000
+    earlier_ms = scheduled.first_ms - 60_000
     await redis_client.hset(
-        "functions:retry:entries", member, entry.replace(b"%d" % scheduled.first_ms, b"%d" % early_ms)
+        "functions:retry:entries", member, entry.replace(b"%d" % scheduled.first_ms, b"%d" % earlier_ms)
     )
     letter = await dead_letters.get(app, await dead_letters.bury(app, "batches", KEY, FAULT, None, attempts=6))
     assert letter is not None
-    assert letter.first_ms == early_ms < letter.last_ms
+    assert letter.first_ms == earlier_ms < letter.last_ms
     assert await redis_client.zrange("functions:retry:due", 0, -1) == [b"batches\0other"]
     assert await redis_client.hkeys("functions:retry:entries") == [b"batches\0other"]
 
 
-async def test_a_mark_names_the_content_that_was_given_up(app: App, redis_client: redis.asyncio.Redis) -> None:
+async def test_the_mark_holds_the_digest_of_the_content_that_was_given_up(
+    app: App, redis_client: redis.asyncio.Redis
+) -> None:
     mark = dead_letters.mark_key("batches", KEY)
     assert namespaces.parts_of(namespaces.DEAD_MARK, mark)
     assert mark not in {dead_letters.mark_key("charts", KEY), dead_letters.mark_key("batches", KEY + b"1")}
@@ -179,50 +181,52 @@ async def test_a_mark_names_the_content_that_was_given_up(app: App, redis_client
     assert await redis_client.get(mark) == content(2).digest.encode(), "the mark of another letter"
     assert await dead_letters.discard(app, newer)
     assert await redis_client.get(mark) is None
-    none = await dead_letters.bury(app, "batches", KEY, FAULT, None)
+    without_payload = await dead_letters.bury(app, "batches", KEY, FAULT, None)
     assert await redis_client.get(mark) == dead_letters.NO_DIGEST
-    assert await dead_letters.discard(app, none)
+    assert await dead_letters.discard(app, without_payload)
     assert await redis_client.keys() == [TOTALS]
 
 
-async def test_a_discarded_letter_is_gone_and_no_other(app: App, redis_client: redis.asyncio.Redis) -> None:
-    gone, left = await bury(app, 1), await bury(app, 2)
-    assert await dead_letters.discard(app, gone)
-    assert not await dead_letters.discard(app, gone)
-    assert await dead_letters.get(app, gone) is None
-    assert await dead_letters.payload(app, left) == content(2)
+async def test_discard_removes_this_letter_only(app: App, redis_client: redis.asyncio.Redis) -> None:
+    discarded, remaining = await bury(app, 1), await bury(app, 2)
+    assert await dead_letters.discard(app, discarded)
+    assert not await dead_letters.discard(app, discarded)
+    assert await dead_letters.get(app, discarded) is None
+    assert await dead_letters.payload(app, remaining) == content(2)
     assert await dead_letters.totals(app) == Totals(*await true_totals(redis_client), dropped=0)
 
 
-async def test_the_oldest_go_first_when_there_are_too_many_and_are_counted(
+async def test_above_the_maximum_number_the_oldest_letters_are_dropped_and_counted(
     app: App, redis_client: redis.asyncio.Redis
 ) -> None:
     app = with_settings(app, dead_letters_max=3)
-    found = []
+    letter_ids = []
     for number in range(5):
-        found.append(await bury(app, number))
-        await redis_client.zadd(INDEX, {found[-1]: int(time.time() * 1000) - 1000 + number})
-    assert await ids(redis_client) == found[2:]
-    await bury(app, 2)  # again: it takes no room, and is the newest now
-    assert await ids(redis_client) == [found[3], found[4], found[2]]
+        letter_ids.append(await bury(app, number))
+        await redis_client.zadd(INDEX, {letter_ids[-1]: int(time.time() * 1000) - 1000 + number})
+    assert await ids(redis_client) == letter_ids[2:]
+    await bury(app, 2)  # the same letter: takes no further space, and is the newest now
+    assert await ids(redis_client) == [letter_ids[3], letter_ids[4], letter_ids[2]]
     newest = await bury(app, 6)
-    assert set(await ids(redis_client)) == {found[4], found[2], newest}
+    assert set(await ids(redis_client)) == {letter_ids[4], letter_ids[2], newest}
     assert await dead_letters.totals(app) == Totals(*await true_totals(redis_client), dropped=3)
 
 
-async def test_the_oldest_go_first_when_there_are_too_many_bytes(app: App, redis_client: redis.asyncio.Redis) -> None:
+async def test_above_the_maximum_bytes_the_oldest_letters_are_dropped(
+    app: App, redis_client: redis.asyncio.Redis
+) -> None:
     app = with_settings(app, dead_letters_max_bytes=10_000)
-    found = []
+    letter_ids = []
     for number in range(8):
-        found.append(await bury(app, number, 2_000))
-        await redis_client.zadd(INDEX, {found[-1]: int(time.time() * 1000) - 1000 + number})
+        letter_ids.append(await bury(app, number, 2_000))
+        await redis_client.zadd(INDEX, {letter_ids[-1]: int(time.time() * 1000) - 1000 + number})
         count, size = await true_totals(redis_client)
         assert size <= 10_000
-    assert await ids(redis_client) == found[4:]
+    assert await ids(redis_client) == letter_ids[4:]
     assert await dead_letters.totals(app) == Totals(count, size, dropped=4)
 
 
-async def test_a_payload_above_the_bound_leaves_its_letter_without_it(
+async def test_a_payload_above_the_maximum_bytes_is_not_stored_with_its_letter(
     app: App, redis_client: redis.asyncio.Redis
 ) -> None:
     app = with_settings(app, dead_letters_max_bytes=10_000)
@@ -235,7 +239,7 @@ async def test_a_payload_above_the_bound_leaves_its_letter_without_it(
     assert await redis_client.get(dead_letters.mark_key("batches", b"k2")) == content(2).digest.encode()
 
 
-async def test_a_store_far_above_its_bounds_gets_there_in_bounded_steps(
+async def test_a_store_far_above_its_bounds_shrinks_in_bounded_steps(
     app: App, redis_client: redis.asyncio.Redis
 ) -> None:
     for start in range(0, 1_200, 100):
@@ -247,7 +251,7 @@ async def test_a_store_far_above_its_bounds_gets_there_in_bounded_steps(
     assert await ids(redis_client) == newest
 
 
-async def test_letters_past_their_week_go_with_each_write_and_each_list_and_are_not_counted_as_dropped(
+async def test_letters_older_than_a_week_are_removed_by_any_call_and_not_counted_as_dropped(
     app: App, redis_client: redis.asyncio.Redis
 ) -> None:
     now_ms = int(time.time() * 1000)
@@ -255,38 +259,38 @@ async def test_letters_past_their_week_go_with_each_write_and_each_list_and_are_
         old, young = await bury(app, 1), await bury(app, 2)
         await redis_client.zadd(INDEX, {old: now_ms - WEEK_MS - 60_000, young: now_ms - WEEK_MS + 60_000})
         await act()
-        left = await ids(redis_client)
-        assert old not in left
-        assert young in left
+        remaining = await ids(redis_client)
+        assert old not in remaining
+        assert young in remaining
         assert await dead_letters.totals(app) == Totals(*await true_totals(redis_client), dropped=0)
 
 
 @pytest.mark.parametrize("limit", [1, 2, 7, 50])
 @pytest.mark.parametrize("same_time", [False, True])
-async def test_pages_show_each_letter_once_newest_first(
+async def test_pages_list_each_letter_once_newest_first(
     app: App, redis_client: redis.asyncio.Redis, limit: int, same_time: bool
 ) -> None:
     now_ms = int(time.time() * 1000)
-    every_second = set()
+    of_charts = set()
     for number in range(14):
         letter_id = await bury(app, number, reactor=("batches", "charts")[number % 2])
         await redis_client.zadd(INDEX, {letter_id: now_ms if same_time else now_ms - 100 + number})
         if number % 2:
-            every_second.add(letter_id)
+            of_charts.add(letter_id)
     newest_first = (await ids(redis_client))[::-1]
     assert await walk(app, limit) == newest_first
-    charts = [one for one in newest_first if one in every_second]
+    charts = [letter_id for letter_id in newest_first if letter_id in of_charts]
     assert len(charts) == 7
     assert await walk(app, limit, "charts") == charts
     assert await walk(app, limit, "sessions") == []
 
 
-async def test_a_walk_sees_what_stays_exactly_once_while_letters_come_and_go(
+async def test_pages_list_remaining_letters_exactly_once_while_others_come_and_go(
     app: App, redis_client: redis.asyncio.Redis
 ) -> None:
     now_ms = int(time.time() * 1000)
-    there = [await bury(app, number) for number in range(20)]
-    for number, letter_id in enumerate(there):
+    letter_ids = [await bury(app, number) for number in range(20)]
+    for number, letter_id in enumerate(letter_ids):
         await redis_client.zadd(INDEX, {letter_id: now_ms - 1_000 + number // 3})
     newest_first = (await ids(redis_client))[::-1]
     seen: list[str] = []
@@ -302,7 +306,7 @@ async def test_a_walk_sees_what_stays_exactly_once_while_letters_come_and_go(
     assert seen == newest_first
 
 
-async def test_a_rare_reactor_is_found_among_more_letters_than_one_look_takes(
+async def test_letters_of_a_rare_reactor_are_listed_among_more_letters_than_a_call_examines(
     app: App, redis_client: redis.asyncio.Redis
 ) -> None:
     rare = await bury(app, 5_000, reactor="charts")
@@ -313,12 +317,14 @@ async def test_a_rare_reactor_is_found_among_more_letters_than_one_look_takes(
     assert [letter.id for letter in page.letters] == [rare]
     assert page.next_cursor is None
     time_and_id = await app.run(LIST_DEAD_LETTERS, keys=[INDEX, LETTERS], args=["+inf", "", 50, "charts"])
-    assert time_and_id[1].decode() == (await ids(redis_client))[-1_000], "1,000 looks and no letter: go on from there"
+    assert time_and_id[1].decode() == (await ids(redis_client))[-1_000], (
+        "1,000 letters examined, none of them matches: continue from there"
+    )
     assert await walk(app, 500) == (await ids(redis_client))[::-1]
 
 
 @pytest.mark.parametrize("cursor", ["", ":", "x:y", "nan:a", "1e5.5:a", "1_0:a", "1:", "1", "1:\u20ac", " 1:a"])
-async def test_a_cursor_that_is_none_is_refused(app: App, cursor: str) -> None:
+async def test_an_invalid_cursor_is_refused(app: App, cursor: str) -> None:
     with pytest.raises(KeyspaceError, match="cursor"):
         await dead_letters.list_page(app, cursor=cursor)
 
@@ -327,31 +333,31 @@ async def test_a_cursor_that_is_none_is_refused(app: App, cursor: str) -> None:
     "garbage",
     [b"", b"garbage", b"1 2 3 batches\n", b"1 2 3 batches\n\xc1", b"1 2 3\n\x90", b"9" * 400 + b" 1 1 b\n\x90"],
 )
-async def test_a_letter_written_over_is_told_skipped_and_can_be_discarded(
+async def test_an_overwritten_letter_is_reported_skipped_and_can_be_discarded(
     app: App, redis_client: redis.asyncio.Redis, garbage: bytes
 ) -> None:
-    wrecked, sound = await bury(app, 1), await bury(app, 2)
-    await redis_client.hset(LETTERS, wrecked, garbage)
+    overwritten, intact = await bury(app, 1), await bury(app, 2)
+    await redis_client.hset(LETTERS, overwritten, garbage)
     for call in (dead_letters.get, dead_letters.payload):
-        with pytest.raises(KeyspaceError, match=wrecked):
-            await call(app, wrecked)
+        with pytest.raises(KeyspaceError, match=overwritten):
+            await call(app, overwritten)
     page = await dead_letters.list_page(app)
-    assert ([letter.id for letter in page.letters], page.unreadable) == ([sound], 1)
-    assert await dead_letters.discard(app, wrecked)
-    assert await ids(redis_client) == [sound]
-    assert await bury(app, 1) == wrecked
-    assert await dead_letters.payload(app, wrecked) == content(1)
+    assert ([letter.id for letter in page.letters], page.unreadable) == ([intact], 1)
+    assert await dead_letters.discard(app, overwritten)
+    assert await ids(redis_client) == [intact]
+    assert await bury(app, 1) == overwritten
+    assert await dead_letters.payload(app, overwritten) == content(1)
 
 
-async def test_a_payload_written_over_is_told_and_never_inflated_past_its_size(
+async def test_an_overwritten_payload_is_reported_and_not_decompressed_past_its_size(
     app: App, redis_client: redis.asyncio.Redis
 ) -> None:
     letter_id = await bury(app, 1)
     packed = await redis_client.hget(PAYLOADS, letter_id)
     assert packed is not None
-    wrecks = (b"", b"garbage", packed[:-9], zlib.compress(b"garbage"), zlib.compress(bytes(50_000_000)))
-    for wreck in wrecks:
-        await redis_client.hset(PAYLOADS, letter_id, wreck)
+    garbage_values = (b"", b"garbage", packed[:-9], zlib.compress(b"garbage"), zlib.compress(bytes(50_000_000)))
+    for garbage in garbage_values:
+        await redis_client.hset(PAYLOADS, letter_id, garbage)
         with pytest.raises(KeyspaceError, match=letter_id):
             await dead_letters.payload(app, letter_id)
     await redis_client.hset(PAYLOADS, letter_id, packed)
@@ -359,7 +365,9 @@ async def test_a_payload_written_over_is_told_and_never_inflated_past_its_size(
 
 
 @pytest.mark.parametrize("key", [*STORE, b"functions:retry:due", b"functions:retry:entries", b"mark"])
-async def test_a_key_of_another_type_stops_nothing(app: App, redis_client: redis.asyncio.Redis, key: bytes) -> None:
+async def test_a_key_of_another_type_does_not_stop_any_call(
+    app: App, redis_client: redis.asyncio.Redis, key: bytes
+) -> None:
     key = dead_letters.mark_key("batches", b"k2") if key == b"mark" else key
     earlier = await bury(app, 1)
     await redis_client.delete(key)
@@ -376,21 +384,21 @@ async def test_a_key_of_another_type_stops_nothing(app: App, redis_client: redis
 
 
 @pytest.mark.parametrize("lost", STORE)
-async def test_when_one_key_is_lost_the_letters_that_are_left_agree_again(
+async def test_after_the_loss_of_a_key_the_others_are_consistent_again(
     app: App, redis_client: redis.asyncio.Redis, lost: bytes
 ) -> None:
-    """Redis evicts single keys where its policy is allkeys-lru."""
-    found = [await bury(app, number) for number in range(5)]
+    """Redis may evict single keys if its policy is allkeys-lru."""
+    letter_ids = [await bury(app, number) for number in range(5)]
     before = await ids(redis_client)
     await redis_client.delete(lost)
     assert await dead_letters.totals(app) == Totals(*await true_totals(redis_client), dropped=0)
     assert await ids(redis_client) == ([] if lost == LETTERS else before)
-    for number, letter_id in enumerate(found):
+    for number, letter_id in enumerate(letter_ids):
         expected = None if lost in {LETTERS, PAYLOADS} else content(number)
         assert await dead_letters.payload(app, letter_id) == expected
 
 
-async def test_a_flush_empties_the_store_and_the_next_letter_makes_it_anew(
+async def test_after_a_flush_the_store_is_empty_and_the_next_letter_is_stored(
     app: App, redis_client: redis.asyncio.Redis
 ) -> None:
     await bury(app, 1)
@@ -398,7 +406,7 @@ async def test_a_flush_empties_the_store_and_the_next_letter_makes_it_anew(
     await redis_client.script_flush()
     assert await dead_letters.totals(app) == Totals(0, 0, 0)
     assert (await dead_letters.list_page(app)).letters == []
-    assert await redis_client.keys() == [], "looking writes nothing"
+    assert await redis_client.keys() == [], "reading writes nothing"
     letter_id = await bury(app, 2)
     assert await dead_letters.payload(app, letter_id) == content(2)
     assert await dead_letters.totals(app) == Totals(*await true_totals(redis_client), dropped=0)
@@ -423,7 +431,7 @@ acts = st.lists(
 @example(acts=[("bury", 1, 200), ("lose", 3, 0), ("discard", 1, 0), ("bury", 2, 200)])
 @example(acts=[("bury", 1, 2_500), ("bury", 2, 200), ("lose", 0, 0), ("bury", 3, 2_500), ("wreck", 2, 0)])
 @hypothesis(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-async def test_totals_are_exact_bounds_hold_and_no_more_than_the_oldest_go_whatever_happens(
+async def test_after_any_operations_totals_are_exact_and_bounds_hold_and_only_the_oldest_are_dropped(
     app: App, redis_client: redis.asyncio.Redis, acts: list[tuple[str, int, int]]
 ) -> None:
     await redis_client.flushall()
@@ -432,7 +440,7 @@ async def test_totals_are_exact_bounds_hold_and_no_more_than_the_oldest_go_whate
     for act, number, size in acts:
         match act:
             case "bury":
-                letter_ids[number] = await bury_and_check_what_went(app, redis_client, number, size)
+                letter_ids[number] = await bury_and_check_dropped(app, redis_client, number, size)
             case "discard":
                 await dead_letters.discard(app, letter_ids.get(number, ""))
             case "age":
@@ -443,30 +451,31 @@ async def test_totals_are_exact_bounds_hold_and_no_more_than_the_oldest_go_whate
                 await redis_client.set(STORE[number], "of another application")
             case _:
                 await redis_client.flushall()
-        found = await dead_letters.totals(app)
-        assert (found.count, found.bytes) == await true_totals(redis_client)
-        assert found.count <= MAX_LETTERS
-        assert found.bytes <= MAX_BYTES
+        totals = await dead_letters.totals(app)
+        assert (totals.count, totals.bytes) == await true_totals(redis_client)
+        assert totals.count <= MAX_LETTERS
+        assert totals.bytes <= MAX_BYTES
 
 
-async def bury_and_check_what_went(app: App, client: redis.asyncio.Redis, number: int, size: int) -> str:
+async def bury_and_check_dropped(app: App, client: redis.asyncio.Redis, number: int, size: int) -> str:
+    """Bury a letter; check that the oldest letters were dropped, and no more than necessary."""
     order = await ids(client)
-    sizes = {one: await client.hstrlen(LETTERS, one) + await client.hstrlen(PAYLOADS, one) for one in order}
-    dropped = (await dead_letters.totals(app)).dropped
+    sizes = {other: await client.hstrlen(LETTERS, other) + await client.hstrlen(PAYLOADS, other) for other in order}
+    dropped_before = (await dead_letters.totals(app)).dropped
     letter_id = await bury(app, number, size)
-    left = await ids(client)
-    others = [one for one in order if one != letter_id]
-    gone = [one for one in others if one not in left]
-    assert letter_id in left
-    assert gone == others[: len(gone)], "the oldest go first"
-    found = await dead_letters.totals(app)
-    assert found.dropped == dropped + len(gone)
-    if gone:
-        assert found.count == MAX_LETTERS or found.bytes + sizes[gone[-1]] > MAX_BYTES, "there was room for it"
+    remaining = await ids(client)
+    others = [other for other in order if other != letter_id]
+    dropped = [other for other in others if other not in remaining]
+    assert letter_id in remaining
+    assert dropped == others[: len(dropped)], "the oldest are dropped first"
+    totals = await dead_letters.totals(app)
+    assert totals.dropped == dropped_before + len(dropped)
+    if dropped:
+        assert totals.count == MAX_LETTERS or totals.bytes + sizes[dropped[-1]] > MAX_BYTES, "dropped without need"
     return letter_id
 
 
-async def test_what_a_library_says_is_not_kept(app: App, redis_client: redis.asyncio.Redis) -> None:
+async def test_the_message_of_a_library_s_error_is_not_stored(app: App, redis_client: redis.asyncio.Redis) -> None:
     fault = ValueError("could not convert string to float: 'secret-in-a-message'")
     letter = await dead_letters.get(app, await dead_letters.bury(app, "batches", KEY, fault, content(1)))
     assert letter is not None
@@ -474,7 +483,7 @@ async def test_what_a_library_says_is_not_kept(app: App, redis_client: redis.asy
     assert b"secret" not in (await redis_client.hvals(LETTERS))[0]
 
 
-async def test_a_large_payload_leaves_the_event_loop_free(app: App) -> None:
+async def test_a_large_payload_does_not_block_the_event_loop(app: App) -> None:
     payload = Payload("string", "e" * 40, [random.Random(1).randbytes(4_000_000).hex().encode()])
     ticks: list[float] = []
 
@@ -493,7 +502,7 @@ async def test_a_large_payload_leaves_the_event_loop_free(app: App) -> None:
     assert await dead_letters.payload(app, letter_id) == payload
 
 
-async def test_a_burial_is_one_round_trip(
+async def test_burying_is_one_round_trip(
     app: App, redis_client: redis.asyncio.Redis, measured: Callable[[str, float, str], None]
 ) -> None:
     await bury(app, 0)
@@ -506,4 +515,4 @@ async def test_a_burial_is_one_round_trip(
     after = await redis_client.info("commandstats")
     assert after["cmdstat_evalsha"]["calls"] - before["cmdstat_evalsha"]["calls"] == 100
     assert after.get("cmdstat_eval") == before.get("cmdstat_eval")
-    measured("burial of 1 kB", statistics.median(took_us), "us")
+    measured("burying 1 kB", statistics.median(took_us), "us")

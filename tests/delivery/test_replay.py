@@ -1,4 +1,4 @@
-"""A dead letter is tried again through the normal path, once, and never at the cost of something newer."""
+"""Replays of dead letters: through claims and commits, once, and never over newer results."""
 
 import asyncio
 import json
@@ -31,14 +31,14 @@ CACHE = b"fabric:cache:chart:c:d"
 GOOD = json.dumps([{"metric": "m", "ts": 1, "value": 2.0}]).encode()
 ROWS = json.dumps([{"t": 1_767_225_600_000, "v": 1.5}]).encode()
 OLD = Payload("string", "d" * 40, [GOOD])
-"""Content that could not be read when it was given up, and can be now."""
+"""Content that is readable now, unlike when it was buried."""
 
 
 @pytest.fixture
 async def other(app_settings: Settings) -> AsyncIterator[App]:
-    context = open_app(app_settings)
-    yield context
-    await context.redis.aclose()
+    instance = open_app(app_settings)
+    yield instance
+    await instance.redis.aclose()
 
 
 async def bury(app: App, key: bytes = KEY, content: Payload = OLD) -> str:
@@ -46,7 +46,7 @@ async def bury(app: App, key: bytes = KEY, content: Payload = OLD) -> str:
     return await dead_letters.bury(app, reactor, key, ValueError(), content)
 
 
-async def test_a_letter_whose_key_is_gone_is_analysed_from_its_payload(app: App) -> None:
+async def test_a_letter_whose_key_is_gone_is_replayed_from_its_payload(app: App) -> None:
     letter_id = await bury(app)
     outcome = await replay(app, REACTORS, letter_id)
     assert outcome.result is Result.PROCESSED
@@ -55,7 +55,7 @@ async def test_a_letter_whose_key_is_gone_is_analysed_from_its_payload(app: App)
     assert not await app.redis.exists(KEY), "the app never writes a key of another application"
 
 
-async def test_lists_and_hashes_are_replayed_as_well(app: App) -> None:
+async def test_lists_and_hashes_are_replayed(app: App) -> None:
     for shape, parts in (("list", [b'{"metric":"m","ts":1,"value":3}']), ("hash", [b"m", b"3", b"n", b"4"])):
         await app.redis.flushall()
         letter_id = await bury(app, content=Payload(shape, "e" * 40, parts))
@@ -63,7 +63,7 @@ async def test_lists_and_hashes_are_replayed_as_well(app: App) -> None:
         assert json.loads(await app.redis.get(RESULT))["metrics"]["m"]["mean"] == 3
 
 
-async def test_where_the_key_lives_what_it_holds_now_is_read(app: App) -> None:
+async def test_if_the_key_exists_its_present_content_is_replayed(app: App) -> None:
     letter_id = await bury(app)
     await app.redis.set(KEY, json.dumps([{"metric": "now", "ts": 1, "value": 9}]))
     assert (await replay(app, REACTORS, letter_id)).result is Result.PROCESSED
@@ -71,7 +71,7 @@ async def test_where_the_key_lives_what_it_holds_now_is_read(app: App) -> None:
     assert await dead_letters.get(app, letter_id) is None
 
 
-async def test_a_newer_result_is_left_alone_and_the_letter_kept(app: App) -> None:
+async def test_a_newer_result_is_not_replaced_and_the_letter_stays(app: App) -> None:
     letter_id = await bury(app)
     await app.redis.set(KEY, json.dumps([{"metric": "now", "ts": 1, "value": 9}]))
     await batches.react(app, [KEY], cause("set"))
@@ -82,17 +82,17 @@ async def test_a_newer_result_is_left_alone_and_the_letter_kept(app: App) -> Non
     assert await dead_letters.get(app, letter_id) is not None
 
 
-async def test_content_that_still_cannot_be_read_stays_a_letter(app: App) -> None:
+async def test_content_that_is_still_unreadable_stays_a_letter(app: App) -> None:
     poison = Payload("string", "f" * 40, [b"\x80\x04."])
     letter_id = await bury(app, content=poison)
     assert (await replay(app, REACTORS, letter_id)).result is Result.REJECTED
     letter = await dead_letters.get(app, letter_id)
     assert letter is not None
     assert (letter.attempts, letter.error) == (2, "Rejected")
-    assert not await app.redis.exists("fastapi:queue:processing:b1"), "the claim was given back"
+    assert not await app.redis.exists("fastapi:queue:processing:b1"), "the claim was released"
 
 
-async def test_a_replay_by_two_at_once_has_one_effect(app: App, other: App) -> None:
+async def test_concurrent_replays_of_a_letter_have_one_effect(app: App, other: App) -> None:
     letter_id = await bury(app)
     async with app.redis.pubsub() as channel:
         await channel.subscribe("fastapi:events:analysis")
@@ -108,18 +108,18 @@ async def test_a_replay_by_two_at_once_has_one_effect(app: App, other: App) -> N
     assert json.loads(await app.redis.get(RESULT))["inputDigest"] == OLD.digest
 
 
-async def test_a_chart_whose_source_is_gone_becomes_a_stale_cache_unless_there_is_one(app: App) -> None:
+async def test_a_chart_whose_source_is_gone_is_rendered_into_a_stale_cache_unless_a_cache_exists(app: App) -> None:
     letter_id = await bury(app, CHART, Payload("string", "c" * 40, [ROWS]))
     assert (await replay(app, REACTORS, letter_id)).result is Result.PROCESSED
     cache = json.loads(await app.redis.get(CACHE))
     assert cache["stale"] is True
     assert cache["stats"]["v"]["last"] == 1.5
-    again = await bury(app, CHART, Payload("string", "b" * 40, [ROWS]))
-    assert (await replay(app, REACTORS, again)).result is Result.DUPLICATE
+    second_id = await bury(app, CHART, Payload("string", "b" * 40, [ROWS]))
+    assert (await replay(app, REACTORS, second_id)).result is Result.DUPLICATE
     assert json.loads(await app.redis.get(CACHE)) == cache
 
 
-async def test_all_letters_of_a_reactor_are_tried_and_no_others(app: App) -> None:
+async def test_all_letters_of_a_reactor_are_replayed_and_no_others(app: App) -> None:
     for number in range(7):
         key = f"fastapi:temp:data:{number}".encode()
         good = msgspec.json.encode([{"metric": "m", "ts": 1, "value": number}])
@@ -132,12 +132,14 @@ async def test_all_letters_of_a_reactor_are_tried_and_no_others(app: App) -> Non
     assert await dead_letters.get(app, chart) is not None
 
 
-async def test_an_unknown_letter_is_an_error_that_says_so(app: App) -> None:
+async def test_an_unknown_id_is_an_error(app: App) -> None:
     with pytest.raises(KeyspaceError, match="no dead letter"):
         await replay(app, REACTORS, "0" * 32)
 
 
-async def test_a_letter_without_a_payload_waits_for_its_key(app: App, redis_client: redis.asyncio.Redis) -> None:
+async def test_a_letter_without_a_payload_is_replayed_when_its_key_exists(
+    app: App, redis_client: redis.asyncio.Redis
+) -> None:
     letter_id = await dead_letters.bury(app, "batches", KEY, ValueError(), None)
     assert "no payload" in str((await replay(app, REACTORS, letter_id)).detail)
     await redis_client.set(KEY, GOOD)

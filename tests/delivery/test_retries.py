@@ -1,4 +1,4 @@
-"""Retries over a real Redis: failures are counted, waits back off, no key that failed is forgotten or taken twice."""
+"""Retries on a real Redis: attempts, backoff, due keys, and keys that other applications overwrote."""
 
 import asyncio
 import dataclasses
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.redis_server
 DUE = b"functions:retry:due"
 ENTRIES = b"functions:retry:entries"
 KEY = b"fastapi:temp:data:b1"
-FAULT = TimeoutError("what a library says")
+FAULT = TimeoutError("a library's message")
 
 
 def with_settings(app: App, **changes: Any) -> App:
@@ -36,43 +36,45 @@ async def make_all_due(client: redis.asyncio.Redis) -> None:
 async def test_failures_are_counted_and_back_off_until_attempts_are_used_up(
     app: App, redis_client: redis.asyncio.Redis
 ) -> None:
-    found = [await retries.schedule(app, "batches", KEY, FAULT) for _ in range(7)]
-    assert [one.attempts for one in found] == [1, 2, 3, 4, 5, 6, 7]
-    assert {one.first_ms for one in found} == {found[0].last_ms}
-    assert [one.delay_s is None for one in found] == [False] * 5 + [True] * 2
-    for failures, one in enumerate(found[:5]):
-        assert 0 <= (one.delay_s or 0) <= 2 * 2**failures
+    schedules = [await retries.schedule(app, "batches", KEY, FAULT) for _ in range(7)]
+    assert [schedule.attempts for schedule in schedules] == [1, 2, 3, 4, 5, 6, 7]
+    assert {schedule.first_ms for schedule in schedules} == {schedules[0].last_ms}
+    assert [schedule.delay_s is None for schedule in schedules] == [False] * 5 + [True] * 2
+    for failures, schedule in enumerate(schedules[:5]):
+        assert 0 <= (schedule.delay_s or 0) <= 2 * 2**failures
     assert await retries.waiting(app) == 1
     for key in (DUE, ENTRIES):
         assert 7 * 86_400 - 60 < await redis_client.ttl(key) <= 7 * 86_400
 
 
-async def test_waits_spread_over_their_whole_range_and_stay_below_the_cap(app: App) -> None:
+async def test_delays_spread_over_their_whole_range_and_stay_below_the_cap(app: App) -> None:
     app = with_settings(app, retry_base_s=100, retry_cap_s=300, retry_attempts=5)
     by_attempt: dict[int, list[float]] = {}
     for number in range(64):
         for _ in range(4):
-            one = await retries.schedule(app, "batches", b"%d" % number, FAULT)
-            assert one.delay_s is not None
-            by_attempt.setdefault(one.attempts, []).append(one.delay_s)
+            schedule = await retries.schedule(app, "batches", b"%d" % number, FAULT)
+            assert schedule.delay_s is not None
+            by_attempt.setdefault(schedule.attempts, []).append(schedule.delay_s)
     for attempt, bound_s in ((1, 100), (2, 200), (3, 300), (4, 300)):
-        waits_s = by_attempt[attempt]
-        assert max(waits_s) <= bound_s
-        assert min(waits_s) < bound_s / 2 < max(waits_s)
+        delays_s = by_attempt[attempt]
+        assert max(delays_s) <= bound_s
+        assert min(delays_s) < bound_s / 2 < max(delays_s)
 
 
-async def test_a_key_is_due_when_its_wait_is_over_by_redis_clock(app: App, redis_client: redis.asyncio.Redis) -> None:
-    one = await retries.schedule(with_settings(app, retry_base_s=300), "batches", KEY, FAULT)
-    assert await redis_client.zscore(DUE, b"batches\0" + KEY) == one.last_ms + round((one.delay_s or 0) * 1000)
+async def test_a_key_is_due_after_its_delay_by_redis_clock(app: App, redis_client: redis.asyncio.Redis) -> None:
+    schedule = await retries.schedule(with_settings(app, retry_base_s=300), "batches", KEY, FAULT)
+    assert await redis_client.zscore(DUE, b"batches\0" + KEY) == schedule.last_ms + round(
+        (schedule.delay_s or 0) * 1000
+    )
     seconds, microseconds = await redis_client.time()
-    assert abs(seconds * 1000 + microseconds // 1000 - one.last_ms) < 10_000
-    await redis_client.zadd(DUE, {b"batches\0" + KEY: one.last_ms + 60_000})
+    assert abs(seconds * 1000 + microseconds // 1000 - schedule.last_ms) < 10_000
+    await redis_client.zadd(DUE, {b"batches\0" + KEY: schedule.last_ms + 60_000})
     assert await retries.take_due(app) == {}
-    await redis_client.zadd(DUE, {b"batches\0" + KEY: one.last_ms})
+    await redis_client.zadd(DUE, {b"batches\0" + KEY: schedule.last_ms})
     assert await retries.take_due(app) == {"batches": [KEY]}
 
 
-async def test_due_keys_come_by_reactor_longest_due_first_and_bounded(
+async def test_due_keys_are_taken_by_reactor_longest_due_first_up_to_the_limit(
     app: App, redis_client: redis.asyncio.Redis
 ) -> None:
     for number in range(6):
@@ -83,16 +85,16 @@ async def test_due_keys_come_by_reactor_longest_due_first_and_bounded(
     assert await retries.waiting(app) == 6
 
 
-async def test_many_takers_take_each_key_once(app: App, redis_client: redis.asyncio.Redis) -> None:
+async def test_concurrent_workers_take_each_key_once(app: App, redis_client: redis.asyncio.Redis) -> None:
     keys = [b"k%d" % number for number in range(200)]
     for key in keys:
         await retries.schedule(app, "batches", key, FAULT)
     await make_all_due(redis_client)
     taken = await asyncio.gather(*(retries.take_due(app, 40) for _ in range(8)))
-    assert sorted(key for one in taken for key in one.get("batches", [])) == sorted(keys)
+    assert sorted(key for due in taken for key in due.get("batches", [])) == sorted(keys)
 
 
-async def test_a_key_that_was_taken_and_not_settled_is_due_again_after_a_lease(
+async def test_a_taken_key_without_a_result_is_due_again_after_a_lease(
     app: App, redis_client: redis.asyncio.Redis
 ) -> None:
     await retries.schedule(app, "batches", KEY, FAULT)
@@ -111,15 +113,15 @@ async def test_a_key_that_was_taken_and_not_settled_is_due_again_after_a_lease(
         assert time.monotonic() < deadline, "never due again"
 
 
-async def test_a_key_without_attempts_left_is_due_after_a_lease_should_nobody_bury_it(
+async def test_a_key_without_attempts_left_is_due_after_a_lease_unless_it_is_buried(
     app: App, redis_client: redis.asyncio.Redis
 ) -> None:
-    one = await retries.schedule(with_settings(app, retry_attempts=1), "batches", KEY, FAULT)
-    assert one.delay_s is None
-    assert await redis_client.zscore(DUE, b"batches\0" + KEY) == one.last_ms + app.settings.lease_ms
+    schedule = await retries.schedule(with_settings(app, retry_attempts=1), "batches", KEY, FAULT)
+    assert schedule.delay_s is None
+    assert await redis_client.zscore(DUE, b"batches\0" + KEY) == schedule.last_ms + app.settings.lease_ms
 
 
-async def test_keys_that_succeeded_are_forgotten_and_no_others(app: App, redis_client: redis.asyncio.Redis) -> None:
+async def test_clear_forgets_these_keys_only(app: App, redis_client: redis.asyncio.Redis) -> None:
     for key in (b"a", b"b", b"c"):
         await retries.schedule(app, "batches", key, FAULT)
         await retries.schedule(app, "charts", key, FAULT)
@@ -133,7 +135,7 @@ async def test_keys_that_succeeded_are_forgotten_and_no_others(app: App, redis_c
 
 @given(keys=st.sets(st.binary(min_size=1, max_size=40) | st.sampled_from([b"\0", b"a\0b", b"\xff\xfe", b"a\nb"])))
 @hypothesis(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-async def test_any_key_comes_back_as_it_was(app: App, redis_client: redis.asyncio.Redis, keys: set[bytes]) -> None:
+async def test_any_key_is_returned_unchanged(app: App, redis_client: redis.asyncio.Redis, keys: set[bytes]) -> None:
     await redis_client.flushall()
     for key in keys:
         assert (await retries.schedule(app, "batches", key, FAULT)).attempts == 1
@@ -148,19 +150,19 @@ async def test_any_key_comes_back_as_it_was(app: App, redis_client: redis.asynci
     "garbage",
     [b"", b"x", b"1", b"1 2\n", b"-1 2 3\n", b"9" * 400 + b" 1 1\n", b"1 " + b"9" * 400 + b" 1\n", b"\x93\xc4"],
 )
-async def test_an_entry_written_over_costs_its_count_and_no_other_key(
+async def test_an_overwritten_entry_loses_its_count_and_affects_no_other_key(
     app: App, redis_client: redis.asyncio.Redis, garbage: bytes
 ) -> None:
     await retries.schedule(app, "batches", b"other", FAULT)
     await redis_client.hset(ENTRIES, b"batches\0" + KEY, garbage)
-    one = await retries.schedule(app, "batches", KEY, FAULT)
-    assert one.attempts in {1, 2}
-    assert one.first_ms <= one.last_ms
-    assert (await retries.schedule(app, "batches", KEY, FAULT)).attempts == one.attempts + 1
+    schedule = await retries.schedule(app, "batches", KEY, FAULT)
+    assert schedule.attempts in {1, 2}
+    assert schedule.first_ms <= schedule.last_ms
+    assert (await retries.schedule(app, "batches", KEY, FAULT)).attempts == schedule.attempts + 1
     assert (await retries.schedule(app, "batches", b"other", FAULT)).attempts == 2
 
 
-async def test_keys_of_another_type_are_nobody_s_and_are_made_ours_by_the_next_failure(
+async def test_keys_of_another_type_hold_no_retries_and_the_next_failure_replaces_them(
     app: App, redis_client: redis.asyncio.Redis
 ) -> None:
     for key in (DUE, ENTRIES):
@@ -173,15 +175,13 @@ async def test_keys_of_another_type_are_nobody_s_and_are_made_ours_by_the_next_f
     assert await retries.take_due(app) == {"batches": [KEY]}
 
 
-async def test_members_that_are_none_of_ours_are_removed(app: App, redis_client: redis.asyncio.Redis) -> None:
+async def test_malformed_members_are_removed(app: App, redis_client: redis.asyncio.Redis) -> None:
     await redis_client.zadd(DUE, {b"": 1, b"no zero byte": 2, b"\0key": 3, b"\xff\0key": 4, b"charts\0key": 5})
     assert await retries.take_due(app) == {"charts": [b"key"]}
     assert await redis_client.zrange(DUE, 0, -1) == [b"charts\0key"]
 
 
-async def test_a_key_whose_entry_was_lost_is_tried_again_all_the_same(
-    app: App, redis_client: redis.asyncio.Redis
-) -> None:
+async def test_a_key_whose_entry_was_lost_is_still_retried(app: App, redis_client: redis.asyncio.Redis) -> None:
     await retries.schedule(app, "batches", KEY, FAULT)
     await redis_client.delete(ENTRIES)
     await make_all_due(redis_client)
@@ -189,19 +189,19 @@ async def test_a_key_whose_entry_was_lost_is_tried_again_all_the_same(
     assert (await retries.schedule(app, "batches", KEY, FAULT)).attempts == 1
 
 
-async def test_keys_whose_due_times_were_lost_are_due_with_the_next_failure(
+async def test_keys_whose_due_times_were_lost_are_due_after_the_next_failure(
     app: App, redis_client: redis.asyncio.Redis
 ) -> None:
     for number in range(5):
         await retries.schedule(app, "batches", b"k%d" % number, FAULT)
     await redis_client.delete(DUE)
     await redis_client.zadd(DUE, {b"charts\0c": 1})
-    one = await retries.schedule(with_settings(app, retry_base_s=300), "charts", b"c", FAULT)
-    assert await redis_client.zscore(DUE, b"charts\0c") == one.last_ms + round((one.delay_s or 0) * 1000)
+    schedule = await retries.schedule(with_settings(app, retry_base_s=300), "charts", b"c", FAULT)
+    assert await redis_client.zscore(DUE, b"charts\0c") == schedule.last_ms + round((schedule.delay_s or 0) * 1000)
     assert sorted((await retries.take_due(app))["batches"]) == [b"k%d" % number for number in range(5)]
 
 
-async def test_a_flush_forgets_and_the_next_failure_begins_anew(app: App, redis_client: redis.asyncio.Redis) -> None:
+async def test_after_a_flush_the_next_failure_is_the_first(app: App, redis_client: redis.asyncio.Redis) -> None:
     await retries.schedule(app, "batches", KEY, FAULT)
     await redis_client.flushall()
     await redis_client.script_flush()
@@ -211,7 +211,7 @@ async def test_a_flush_forgets_and_the_next_failure_begins_anew(app: App, redis_
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "description"),
     [
         (Rejected("JSON is cut short"), ("Rejected", "JSON is cut short")),
         (KeyspaceError("two\nlines \x1b[31m"), ("KeyspaceError", r"two\nlines \x1b[31m")),
@@ -220,27 +220,29 @@ async def test_a_flush_forgets_and_the_next_failure_begins_anew(app: App, redis_
         (KeyError("secret"), ("KeyError", "")),
     ],
 )
-def test_only_our_own_errors_are_quoted_and_on_one_short_line(error: Exception, told: tuple[str, str]) -> None:
-    assert retries.describe(error) == told
+def test_only_messages_of_the_app_s_own_errors_are_stored_on_one_short_line(
+    error: Exception, description: tuple[str, str]
+) -> None:
+    assert retries.describe(error) == description
 
 
-async def test_what_a_library_says_is_not_kept(app: App, redis_client: redis.asyncio.Redis) -> None:
+async def test_the_message_of_a_library_s_error_is_not_stored(app: App, redis_client: redis.asyncio.Redis) -> None:
     await retries.schedule(app, "batches", KEY, ValueError("secret-in-a-message"))
     (entry,) = await redis_client.hvals(ENTRIES)
     assert b"secret" not in entry
     assert b"ValueError" in entry
 
 
-async def test_each_step_is_one_round_trip(app: App, redis_client: redis.asyncio.Redis) -> None:
-    async def steps() -> None:
+async def test_each_call_is_one_round_trip(app: App, redis_client: redis.asyncio.Redis) -> None:
+    async def make_calls() -> None:
         await retries.schedule(app, "batches", KEY, FAULT)
         await retries.take_due(app)
         await retries.clear(app, "batches", [b"%d" % number for number in range(64)])
         await retries.waiting(app)
 
-    await steps()
+    await make_calls()
     before = await redis_client.info("commandstats")
-    await steps()
+    await make_calls()
     after = await redis_client.info("commandstats")
     assert after["cmdstat_evalsha"]["calls"] - before["cmdstat_evalsha"]["calls"] == 4
     assert after.get("cmdstat_eval") == before.get("cmdstat_eval")

@@ -1,4 +1,4 @@
-"""Events that never come, and a database that is emptied."""
+"""Lost events, and a flushed database."""
 
 import asyncio
 import random
@@ -14,21 +14,21 @@ from tests.support.traffic import CommitCounter, Traffic, check_commits
 pytestmark = pytest.mark.timeout(120)
 
 SETTLE_S = 30.0
-SWEEP_AFTER_S = 10
-"""When the one sweep of the test is due: late enough for hosts to have started and everything to be written."""
+PASS_AFTER_S = 10
+"""When the only pass of the test is due: after the start of the host and after all writes."""
 
 
-async def test_what_was_written_while_notifications_were_off_is_caught_up_by_one_sweep(
+async def test_one_pass_processes_everything_written_while_notifications_were_off(
     tmp_path: Path, rng: random.Random, soak: bool, measured: Callable[[str, float, str], None]
 ) -> None:
     keys = 3000 if soak else 300
-    due = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=SWEEP_AFTER_S)
+    due = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=PASS_AFTER_S)
     async with (
         RedisProcess(tmp_path) as server,
         Traffic(server.port) as traffic,
         CommitCounter(server.port) as counter,
     ):
-        # Nothing but that sweep shall find the keys: no burst either, in which a function sweeps for itself.
+        # Only that pass may find the keys: no bulk scan by a function either.
         settings = {"SWEEP_SCHEDULE": f"{due.second} * * * * *", "BURST_SWEEP": "false"}
         async with hosts(1, f"127.0.0.1:{server.port}", tmp_path, **settings):
             await traffic.write(traffic.batch(f"before{n}") for n in range(20))
@@ -39,8 +39,8 @@ async def test_what_was_written_while_notifications_were_off_is_caught_up_by_one
                 await traffic.write(make(traffic, rng.randrange(start + 50)) for _ in range(10))
             await traffic.redis.config_set("notify-keyspace-events", FLAGS)
             missed = await traffic.lagging()
-            assert datetime.now(UTC) < due, "this machine was too slow for the test to tell anything"
-            await traffic.swept(SETTLE_S)
+            assert datetime.now(UTC) < due, "this machine was too slow for the test"
+            await traffic.complete_pass(SETTLE_S)
             assert await traffic.lagging() == []
         await counter.complete()
         check_commits(traffic, counter)
@@ -49,11 +49,11 @@ async def test_what_was_written_while_notifications_were_off_is_caught_up_by_one
 
 
 def make(traffic: Traffic, number: int) -> tuple[bytes, bytes]:
-    """A new content of a key; every third key is a chart."""
+    """New content for a key; every third key is a chart."""
     return traffic.chart(f"k{number}") if number % 3 == 0 else traffic.batch(f"k{number}")
 
 
-async def test_the_app_goes_on_after_everything_was_flushed(
+async def test_the_app_continues_after_flushes(
     tmp_path: Path, rng: random.Random, soak: bool, measured: Callable[[str, float, str], None]
 ) -> None:
     flushes = 20 if soak else 4
@@ -69,14 +69,14 @@ async def test_the_app_goes_on_after_everything_was_flushed(
                 await asyncio.sleep(rng.uniform(0, 0.1))
                 flushed += len(traffic.live)
                 await traffic.flush()
-                # Half of the keys come back with other content, half are gone for good.
+                # Half of the keys are written again with other content, the others stay deleted.
                 await traffic.write(make(traffic, n) for n in range(50, 150))
             await traffic.quiescent(SETTLE_S)
-            await traffic.swept(SETTLE_S)
+            await traffic.complete_pass(SETTLE_S)
         await counter.complete()
         assert await traffic.lagging() == []
-        assert await traffic.effects() == len(traffic.live), "something came back that was flushed"
+        assert await traffic.effects() == len(traffic.live), "an effect of flushed content was written"
         assert await traffic.model_readings() > 0
         check_commits(traffic, counter)
     assert flushed > 0
-    measured("faults: keys that a FLUSHALL took", flushed, "keys")
+    measured("faults: keys removed by FLUSHALL", flushed, "keys")

@@ -1,4 +1,4 @@
-"""Redis that dies and comes back, and connections that break in every way."""
+"""Redis that is killed and restarted, and connections that break in several ways."""
 
 import asyncio
 import random
@@ -15,17 +15,17 @@ pytestmark = pytest.mark.timeout(120)
 
 SETTLE_S = 40.0
 OPTIONS = "connectTimeout=1000,syncTimeout=1000"
-"""A connection that says nothing more is given up after a second."""
+"""A silent connection times out after a second."""
 
 QUEUED = 200
-"""Events that wait in each host when Redis dies: each of them meets the outage."""
+"""Events that wait in each host when Redis is killed: each of them fails because of the outage."""
 LINES_PER_OUTAGE = 40
-"""A host's three subscriptions say that they are lost, that they try again (at growing intervals) and that they are
-back; the app says once that Redis is away."""
+"""Each of a host's three subscriptions logs its loss, its attempts to reconnect (at growing intervals) and its return;
+the app logs once that Redis is away."""
 LINES_PER_FAULT = 5
 
 
-async def test_nothing_is_lost_or_done_twice_when_redis_is_killed_and_comes_back(
+async def test_killing_and_restarting_redis_loses_and_repeats_nothing(
     tmp_path: Path, rng: random.Random, soak: bool, measured: Callable[[str, float, str], None]
 ) -> None:
     restarts, rounds = (8, 60) if soak else (2, 15)
@@ -45,18 +45,18 @@ async def test_nothing_is_lost_or_done_twice_when_redis_is_killed_and_comes_back
                 await server.start()
                 await writing
             await traffic.quiescent(SETTLE_S)
-            await traffic.swept(SETTLE_S)
+            await traffic.complete_pass(SETTLE_S)
         await counter.complete()
         assert await traffic.lagging() == []
         check_commits(traffic, counter)
     assert counter.gaps >= restarts
-    assert traffic.repeated > 0, "no write met a Redis that was away"
-    lines = max(calm(host, LINES_PER_OUTAGE * restarts) for host in running)
-    measured("faults: Redis killed and started again", restarts, "times")
-    measured("faults: lines that a host logged per outage of Redis", lines / restarts, "lines")
+    assert traffic.repeated > 0, "no write failed because Redis was away"
+    lines = max(checked_lines(host, LINES_PER_OUTAGE * restarts) for host in running)
+    measured("faults: Redis killed and restarted", restarts, "times")
+    measured("faults: log lines of a host per outage of Redis", lines / restarts, "lines")
 
 
-async def test_nothing_is_lost_or_done_twice_when_connections_break(
+async def test_broken_connections_lose_and_repeat_nothing(
     tmp_path: Path, rng: random.Random, soak: bool, measured: Callable[[str, float, str], None]
 ) -> None:
     rounds = 600 if soak else 100
@@ -73,7 +73,7 @@ async def test_nothing_is_lost_or_done_twice_when_connections_break(
                 await write_rounds(traffic, 5, rng)
             proxy.chances = {}
             await traffic.quiescent(SETTLE_S)
-            await traffic.swept(SETTLE_S)
+            await traffic.complete_pass(SETTLE_S)
         await counter.complete()
         assert await traffic.lagging() == []
         assert counter.gaps == 0
@@ -82,12 +82,12 @@ async def test_nothing_is_lost_or_done_twice_when_connections_break(
         assert proxy.injected[fault] > 0, f"no connection was {fault}"
         measured(f"faults: connections {fault}", proxy.injected[fault], "times")
     faults = sum(proxy.injected[fault] for fault in FAULTS if fault != DELAY)
-    lines = max(calm(host, LINES_PER_FAULT * faults) for host in running)
-    measured("faults: lines that a host logged per broken connection", lines / faults, "lines")
+    lines = max(checked_lines(host, LINES_PER_FAULT * faults) for host in running)
+    measured("faults: log lines of a host per broken connection", lines / faults, "lines")
 
 
 async def write_rounds(traffic: Traffic, rounds: int, rng: random.Random) -> None:
-    """A few batches and charts at a time, one in five of them a change, with short pauses."""
+    """Up to ten batches and charts at a time, one in five of them a change, with short pauses."""
     for _ in range(rounds):
         written = len(traffic.contents)
         numbers = [*rng.sample(range(written), min(written, 2)), *range(written, written + 8)]
@@ -95,11 +95,11 @@ async def write_rounds(traffic: Traffic, rounds: int, rng: random.Random) -> Non
         await asyncio.sleep(rng.uniform(0, 0.04))
 
 
-def calm(host: HostProcess, most_lines: int) -> int:
-    """The number of lines that a host said, which is bounded; no function failed, nothing was unexpected."""
-    said = host.said()
-    lines = said.splitlines()
-    assert "Traceback" not in said, said[-3000:]
+def checked_lines(host: HostProcess, max_lines: int) -> int:
+    """The number of log lines of a host. Checks that it is bounded, no function failed and nothing was unexpected."""
+    text = host.output_text()
+    lines = text.splitlines()
+    assert "Traceback" not in text, text[-3000:]
     assert [line for line in lines if "(Failed," in line] == []
-    assert len(lines) <= most_lines, f"{len(lines)} lines, the last of them: {lines[-20:]}"
+    assert len(lines) <= max_lines, f"{len(lines)} lines, the last of them: {lines[-20:]}"
     return len(lines)

@@ -1,4 +1,4 @@
-"""Session lives under three hosts that are killed and stand still all the while: one beginning and one end each."""
+"""Session lives while three hosts are killed and paused: one record of the beginning and one of the end per life."""
 
 import asyncio
 import json
@@ -29,12 +29,12 @@ pytestmark = pytest.mark.timeout(120)
 SETTLE_S = 30.0
 SETTINGS = {"EXPIRY_SCHEDULE": "*/1 * * * * *", "AUDIT_SCHEDULE": "*/1 * * * * *", "AUDIT_REFRESH_MIN_S": "2"}
 LOST_SHARE = 0.2
-"""More ends than that cannot fall into the blackouts. Each single one is checked against them."""
+"""Largest share of lives that may end during blackouts. Each such end is also checked against the blackouts."""
 LATE_SHARE = 0.05
-"""A second life that lasts some hundredths of a second, as here, can be over before all hosts know of the first one's
-end. The reason may then be the first one's; the records are right in number."""
+"""A second life of some 10 ms, as here, may end before all hosts know the end of the first. Its record may then have
+the first life's reason; the number of records is right."""
 LOST_AFTER_S = {False: "5", True: "10"}
-"""By whether it is the long run. 10 is the default."""
+"""SESSION_LOST_AFTER_S without and with --soak. 10 is the default."""
 
 
 async def test_every_session_life_is_recorded_with_one_beginning_and_one_end(
@@ -62,58 +62,59 @@ async def test_every_session_life_is_recorded_with_one_beginning_and_one_end(
             finally:
                 over.set()
                 kills, pauses, blackouts = await faults
-            await traffic.swept(SETTLE_S)
+            await traffic.complete_pass(SETTLE_S)
         await stream.complete()
         await check_log(stream, server.port, storage)
-        said = "".join(host.said() for host in running)
-        left = await traffic.redis.exists(namespaces.build(namespaces.SESSIONS_DUE))
+        output = "".join(host.output_text() for host in running)
+        due = await traffic.redis.exists(namespaces.build(namespaces.SESSIONS_DUE))
         counted = await traffic.redis.keys(namespaces.USER_SESSIONS.prefix + b"*")
     check_stream(stream)
-    told = check_lives(stream, sessions.lives, blackouts)
-    assert PLANTED not in said
-    assert not left, "sessions are due that are over"
-    assert not counted, "users have sessions that are over"
-    assert told["created"] == told["ended"] == sessions.begun >= total
-    assert told["ended/lost"] < sessions.begun * LOST_SHARE
-    assert told["ended/with the reason of a life before"] < sessions.begun * LATE_SHARE
-    measured("sessions: hosts killed one by one", kills, "times")
-    measured("sessions: hosts stood still", pauses, "times")
+    counts = check_lives(stream, sessions.lives, blackouts)
+    assert PLANTED not in output
+    assert not due, "ended sessions are still due"
+    assert not counted, "ended sessions still count for their users"
+    assert counts["created"] == counts["ended"] == sessions.begun >= total
+    assert counts["ended/lost"] < sessions.begun * LOST_SHARE
+    assert counts["ended/with the reason of a life before"] < sessions.begun * LATE_SHARE
+    measured("sessions: single hosts killed", kills, "times")
+    measured("sessions: hosts paused", pauses, "times")
     measured("sessions: all hosts killed at once", len(blackouts), "times")
     measured("sessions: lives", sessions.begun, "lives")
     measured("sessions: records", len(stream.entries), "records")
-    measured("sessions: hosts behind their events, at the most", lag_s(stream, sessions.lives), "s")
-    measured("sessions: it all took", time.monotonic() - started_s, "s")
-    for what in sorted(told):
-        if what.startswith(("created/", "ended/")):
-            measured(f"sessions: {what}", told[what], "records")
+    measured("sessions: largest lag of hosts behind their events", lag_s(stream, sessions.lives), "s")
+    measured("sessions: duration", time.monotonic() - started_s, "s")
+    for kind in sorted(counts):
+        if kind.startswith(("created/", "ended/")):
+            measured(f"sessions: {kind}", counts[kind], "records")
 
 
 async def check_log(stream: AuditStream, port: int, storage: Azurite) -> None:
-    """The log in storage, written by hosts that died all the while, verifies and holds each record once, in order."""
+    """The log in storage, written while hosts were killed, verifies and holds each record once, in order."""
     settings = FAST | {"Redis": f"127.0.0.1:{port}", "AzureWebJobsStorage": storage.connection_string}
     app = open_app(parse(settings))
-    async with asyncio.timeout(LEASE_S + SETTLE_S):  # the last one who held it may have been killed
+    async with asyncio.timeout(LEASE_S + SETTLE_S):  # the last holder of the lease may have been killed
         while True:
             if (await export(app)).finished:
                 break
             await asyncio.sleep(0.5)
     async with open_store(app.settings) as store:
-        found = await verify(store, app.keyrings, head=(await state(app)).head)
-        assert found.fault is None
+        verification = await verify(store, app.keyrings, head=(await state(app)).head)
+        assert verification.fault is None
         days = [datetime.fromisoformat(json.loads(event)["time"]).date() for _, event in stream.entries]
         lines = [line async for line in records(store, min(days), max(days))]
     await app.redis.aclose()
-    told = [json.loads(event) for _, event in stream.entries]
+    records_in_redis = [json.loads(event) for _, event in stream.entries]
     logged = [line for line in lines if not line["type"].startswith("functions.audit.")]
     assert [line["n"] for line in logged] == [n for n, _ in stream.entries]
-    assert [{name: line[name] for name in one} for line, one in zip(logged, told, strict=True)] == told
-    assert found.records == len(lines)
+    pairs = zip(logged, records_in_redis, strict=True)
+    assert [{name: line[name] for name in record} for line, record in pairs] == records_in_redis
+    assert verification.records == len(lines)
 
 
 async def disturb(
     running: list[HostProcess], sessions: Sessions, rng: random.Random, over: asyncio.Event, *, blackout_every: int
 ) -> tuple[int, int, list[Window]]:
-    """Kill one, or let one stand still, now and then kill all; how often, and when there was none."""
+    """Kill or pause single hosts, and sometimes kill all. Returns kills, pauses, and the times without any host."""
     kills = pauses = 0
     blackouts: list[Window] = []
     for step in count(1):
@@ -124,9 +125,9 @@ async def disturb(
         if step % blackout_every == 0:
             async with sessions.nothing_fragile():
                 from_s = time.time()
-                await asyncio.gather(*(one.kill() for one in running))
+                await asyncio.gather(*(host_process.kill() for host_process in running))
                 await asyncio.sleep(rng.uniform(0, 1))
-                await asyncio.gather(*(one.start() for one in running))
+                await asyncio.gather(*(host_process.start() for host_process in running))
                 blackouts.append((from_s, time.time()))
         elif rng.random() < 0.4:
             host.pause()

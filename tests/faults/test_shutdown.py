@@ -1,4 +1,4 @@
-"""An app that is told to stop ships what it recorded."""
+"""An app that is stopped exports its audit records."""
 
 import asyncio
 from pathlib import Path
@@ -14,7 +14,7 @@ from tests.support.rig import FAST, RedisProcess, hosts
 ONCE_A_YEAR = "0 0 0 1 1 *"
 
 
-async def test_records_are_in_storage_when_the_app_has_stopped(tmp_path: Path) -> None:
+async def test_records_are_in_storage_after_the_app_was_stopped(tmp_path: Path) -> None:
     async with azurite() as storage, RedisProcess(tmp_path) as server:
         assert storage is not None, "Azurite cannot be started here"
         connection = f"127.0.0.1:{server.port}"
@@ -30,6 +30,6 @@ async def test_records_are_in_storage_when_the_app_has_stopped(tmp_path: Path) -
                     await asyncio.sleep(0.02)
         assert (await state(app)).pending == 0
         async with open_store(settings) as store:
-            found = await verify(store, app.keyrings)
+            verification = await verify(store, app.keyrings)
         await app.redis.aclose()
-    assert (found.records, found.fault) == (1, None)
+    assert (verification.records, verification.fault) == (1, None)

@@ -1,4 +1,4 @@
-"""Before and after every Redis call of the data path, one by one: a fault there loses nothing and doubles nothing."""
+"""A fault before or after any single Redis call of the data path loses no effect and repeats none."""
 
 import asyncio
 import json
@@ -32,93 +32,93 @@ POISON = b"\x80\x04\x95."
 
 
 async def settle(app: App) -> None:
-    """What the timers do, until leases have run out and nothing changes any more."""
+    """Run the timers' work until all leases have ended and nothing changes."""
     for _ in range(3):
         await asyncio.sleep(app.settings.lease_ms / 1000)
         await reconcile(app, (BATCHES, CHARTS), budget_s=10)
 
 
 async def commits(client: redis.asyncio.Redis, listen: redis.asyncio.client.PubSub) -> Counter[str]:
-    """Commit messages so far, by key and digest."""
+    """Number of commit messages so far, by digest."""
     await client.publish("fastapi:events:analysis", "end")
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     while True:
         message = await listen.get_message(timeout=5)
         assert message is not None
         if message["type"] != "message":
             continue
         if message["data"] == b"end":
-            return found
-        about = json.loads(message["data"])
-        found[about.get("inputDigest") or about["sourceDigest"]] += 1
+            return counts
+        body = json.loads(message["data"])
+        counts[body.get("inputDigest") or body["sourceDigest"]] += 1
 
 
-async def a_batch(app: App, client: redis.asyncio.Redis) -> None:
+async def write_batch(app: App, client: redis.asyncio.Redis) -> None:
     await client.set(BATCH, GOOD)
     await batches.react(app, [BATCH], cause("set"))
 
 
-async def a_large_batch(app: App, client: redis.asyncio.Redis) -> None:
+async def write_large_batch(app: App, client: redis.asyncio.Redis) -> None:
     await client.set(BATCH, LARGE)
     await batches.react(app, [BATCH], cause("set"))
 
 
-async def many_batches(app: App, client: redis.asyncio.Redis) -> None:
+async def write_batches(app: App, client: redis.asyncio.Redis) -> None:
     for number in range(5):
         await client.set(BATCH + str(number).encode(), json.dumps([{"metric": "m", "ts": 1, "value": number}]))
     await batches.react(app, [BATCH + str(number).encode() for number in range(5)], cause("sweep"))
 
 
-async def a_chart(app: App, client: redis.asyncio.Redis) -> None:
+async def write_chart(app: App, client: redis.asyncio.Redis) -> None:
     await client.set(CHART, ROWS)
     await charts.react(app, [CHART], cause("set"))
 
 
-async def a_chart_that_goes(app: App, client: redis.asyncio.Redis) -> None:
+async def write_and_delete_chart(app: App, client: redis.asyncio.Redis) -> None:
     await client.set(CHART, ROWS)
     await charts.react(app, [CHART], cause("set"))
     await client.delete(CHART)
     await charts.react(app, [CHART], cause("del"))
 
 
-async def check_results(client: redis.asyncio.Redis, found: Counter[str]) -> None:
+async def check_results(client: redis.asyncio.Redis, counts: Counter[str]) -> None:
     for key in await client.keys("fastapi:temp:data:*"):
         result = json.loads(await client.get(key.replace(b"temp:data", b"results:analysis")))
         digest = await client.eval("return redis.sha1hex(redis.call('GET', KEYS[1]))", 1, key)
         assert result["inputDigest"] == digest.decode()
-        assert found[digest.decode()] == 1
+        assert counts[digest.decode()] == 1
     assert await client.keys("fastapi:queue:processing:*") == []
-    assert sum(found.values()) == len(await client.keys("fastapi:temp:data:*"))
+    assert sum(counts.values()) == len(await client.keys("fastapi:temp:data:*"))
 
 
-async def check_cache(client: redis.asyncio.Redis, found: Counter[str]) -> None:
+async def check_cache(client: redis.asyncio.Redis, counts: Counter[str]) -> None:
     cache = json.loads(await client.get("fabric:cache:chart:c:d"))
     assert cache["stale"] is not bool(await client.exists(CHART))
-    assert found[cache["sourceDigest"]] == 1
+    assert counts[cache["sourceDigest"]] == 1
 
 
 type Write = Callable[[App, redis.asyncio.Redis], Awaitable[None]]
 type Check = Callable[[redis.asyncio.Redis, Counter[str]], Awaitable[None]]
 CASES: dict[str, tuple[Write, Check, int]] = {
-    "a batch": (a_batch, check_results, 2),
-    "a large batch": (a_large_batch, check_results, 2),
-    "many batches": (many_batches, check_results, 2),
-    "a chart": (a_chart, check_cache, 2),
-    "a chart that goes": (a_chart_that_goes, check_cache, 3),
+    "a batch": (write_batch, check_results, 2),
+    "a large batch": (write_large_batch, check_results, 2),
+    "several batches": (write_batches, check_results, 2),
+    "a chart": (write_chart, check_cache, 2),
+    "a deleted chart": (write_and_delete_chart, check_cache, 3),
 }
-"""What is done, what has to hold in the end, and how many calls the data path makes at the least."""
+"""What to write, what to check at the end, and the minimum number of calls that the data path makes."""
 
 
 @pytest.mark.parametrize("moment", Moment)
 @pytest.mark.parametrize("case", CASES)
-async def test_a_fault_at_any_call_leaves_every_effect_once(
+async def test_a_fault_at_any_call_leaves_each_effect_once(
     app_settings: Settings,
     redis_client: redis.asyncio.Redis,
     measured: Callable[[str, float, str], None],
     case: str,
     moment: Moment,
 ) -> None:
-    write, check, fewest = CASES[case]
+    write, check, min_calls = CASES[case]
     settings = msgspec.structs.replace(app_settings, lease_s=0.02, retry_base_s=0.001, retry_cap_s=0.001)
     healthy = open_app(settings)
     injected = 0
@@ -137,12 +137,12 @@ async def test_a_fault_at_any_call_leaves_every_effect_once(
         injected += 1
     await healthy.redis.aclose()
     measured(f"faults injected, {case}, {moment.name.lower()}", injected, "")
-    assert injected >= fewest
+    assert injected >= min_calls
 
 
 @pytest.mark.parametrize("moment", Moment)
 @pytest.mark.parametrize(("reactor", "key"), [(batches, BATCH), (charts, CHART)], ids=["batches", "charts"])
-async def test_a_fault_while_a_poison_key_is_given_up_leaves_one_letter(
+async def test_a_fault_while_a_poison_key_is_buried_leaves_one_letter(
     app_settings: Settings, redis_client: redis.asyncio.Redis, reactor: ModuleType, key: bytes, moment: Moment
 ) -> None:
     settings = msgspec.structs.replace(app_settings, lease_s=0.02)
@@ -178,7 +178,7 @@ async def test_a_fault_while_a_poison_key_is_given_up_leaves_one_letter(
 async def test_a_fault_at_any_call_of_a_replay_leaves_one_result(
     app_settings: Settings, redis_client: redis.asyncio.Redis, moment: Moment
 ) -> None:
-    """The letter's content has become readable (a later version of the app, say), and its source is gone."""
+    """The letter's content is readable now (for example, by a later version of the app), and its key is gone."""
     settings = msgspec.structs.replace(app_settings, lease_s=0.02)
     healthy = open_app(settings)
     content = dead_letters.Payload("string", "d" * 40, [GOOD.encode()])
@@ -198,8 +198,8 @@ async def test_a_fault_at_any_call_of_a_replay_leaves_one_result(
             await asyncio.sleep(settings.lease_s)
             if await dead_letters.get(healthy, letter_id):
                 await replay(healthy, (BATCHES, CHARTS), letter_id)
-            found = await commits(redis_client, listen)
-        assert found == {"d" * 40: 1}
+            counts = await commits(redis_client, listen)
+        assert counts == {"d" * 40: 1}
         assert json.loads(await redis_client.get("fastapi:results:analysis:b"))["readings"] == 1
         assert await dead_letters.get(healthy, letter_id) is None
         if fault.calls < fault.at:

@@ -1,4 +1,4 @@
-"""One bad key delays the others of its reactor by a bounded time: poison, 8 MiB, work that hangs or always fails."""
+"""A bad key delays the other keys of its reactor by a bounded time: poison, 8 MiB, work that hangs or always fails."""
 
 import asyncio
 import json
@@ -28,27 +28,27 @@ BAD = b"fastapi:temp:data:bad"
 GOOD = [f"fastapi:temp:data:good-{number}".encode() for number in range(20)]
 WORK_TIMEOUT_S = 0.3
 QUOTED_INPUT = "5ecret"
-"""What the message of a library's exception may quote."""
+"""Stands for input that the message of a library's exception may quote."""
 FILLER = [{"metric": "m", "ts": number, "value": number / 7} for number in range(2000)]
-"""Enough for the work to leave the event loop."""
+"""Enough readings for a thread to analyse the batch."""
 
 
 @pytest.fixture
 async def app(app_settings: Settings, redis_client: redis.asyncio.Redis) -> AsyncIterator[App]:
-    """A worker with short times, and twenty good batches."""
+    """An app with short timeouts, and twenty valid batches in Redis."""
     settings = msgspec.structs.replace(
         app_settings, work_timeout_s=WORK_TIMEOUT_S, retry_base_s=0.001, retry_cap_s=0.001, retry_attempts=3
     )
     for number, key in enumerate(GOOD):
         await redis_client.set(key, json.dumps([{"metric": "m", "ts": 1, "value": number}]))
-    context = open_app(settings)
-    yield context
-    await context.redis.aclose()
+    instance = open_app(settings)
+    yield instance
+    await instance.redis.aclose()
 
 
 @pytest.fixture
 def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The analysis of a batch with a metric called `hang` does not return before the test ends."""
+    """The analysis of a batch with the metric `hang` does not return before the test ends."""
     end = threading.Event()
 
     analyse = batches.analyse
@@ -64,8 +64,8 @@ def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @asynccontextmanager
-async def good_ones_done(client: redis.asyncio.Redis) -> AsyncIterator[Callable[[], Awaitable[None]]]:
-    """Waits for the messages of all good batches."""
+async def good_batches_committed(client: redis.asyncio.Redis) -> AsyncIterator[Callable[[], Awaitable[None]]]:
+    """Subscribes to commit messages; yields a function that waits for those of all good batches."""
     async with client.pubsub() as channel:
         await channel.subscribe("fastapi:events:analysis")
 
@@ -80,29 +80,29 @@ async def good_ones_done(client: redis.asyncio.Redis) -> AsyncIterator[Callable[
         yield wait
 
 
-async def test_work_that_hangs_ends_at_its_limit_and_the_others_are_done_before(
+async def test_hanging_work_ends_at_the_work_timeout_and_other_batches_are_committed_before(
     app: App, redis_client: redis.asyncio.Redis, hanging: None, measured: Callable[[str, float, str], None]
 ) -> None:
     await redis_client.set(BAD, json.dumps([*FILLER, {"metric": "hang", "ts": 1, "value": 1}]))
-    async with good_ones_done(redis_client) as until_good_ones_are_done:
+    async with good_batches_committed(redis_client) as wait_for_good_batches:
         started_s = time.perf_counter()
         working = asyncio.create_task(batches.react(app, [BAD, *GOOD], cause("sweep")))
-        await until_good_ones_are_done()
+        await wait_for_good_batches()
     others_s = time.perf_counter() - started_s
     assert not working.done()
     outcomes = await working
-    whole_s = time.perf_counter() - started_s
-    measured("good batches beside one that hangs, all done after", others_s * 1000, "ms")
-    measured(f"a batch that hangs holds its lane for (limit {WORK_TIMEOUT_S * 1000:.0f} ms)", whole_s * 1000, "ms")
+    total_s = time.perf_counter() - started_s
+    measured("good batches beside a hanging one, all committed after", others_s * 1000, "ms")
+    measured(f"a hanging batch occupies its lane (limit {WORK_TIMEOUT_S * 1000:.0f} ms)", total_s * 1000, "ms")
     assert outcomes[0].result is Result.RETRIED
     assert "WorkTimeout" in str(outcomes[0].detail)
-    assert whole_s < WORK_TIMEOUT_S + 1
+    assert total_s < WORK_TIMEOUT_S + 1
 
 
-async def test_work_that_hangs_every_time_becomes_a_dead_letter_and_starves_nobody(
+async def test_work_that_always_hangs_becomes_a_dead_letter_and_blocks_no_other_batch(
     app: App, redis_client: redis.asyncio.Redis, hanging: None
 ) -> None:
-    """More hung threads than any pool of threads here would have."""
+    """With more hanging threads than a thread pool would have."""
     bad = [BAD + str(number).encode() for number in range(4)]
     for key in bad:
         await redis_client.set(key, json.dumps([*FILLER, {"metric": "hang", "ts": 1, "value": 1}]))
@@ -118,15 +118,15 @@ async def test_work_that_hangs_every_time_becomes_a_dead_letter_and_starves_nobo
     assert outcome.result is Result.PROCESSED
 
 
-async def test_a_claim_that_gets_no_answer_holds_up_no_other_group(app: App, redis_client: redis.asyncio.Redis) -> None:
+async def test_a_claim_without_a_reply_delays_no_other_group(app: App, redis_client: redis.asyncio.Redis) -> None:
     keys = [f"fastapi:temp:data:many-{number}".encode() for number in range(batches.BURST_BATCHES)]
     await redis_client.mset(dict.fromkeys(keys, json.dumps(FILLER[:3])))
-    async with app.state(batches._claim_turn).taken():  # as long as the claim of another group is under way
+    async with app.state(batches._claim_turn).taken():  # as if the claim of another group were in progress
         outcomes = await batches.react(app, keys, cause("sweep"))
     assert {outcome.result for outcome in outcomes} == {Result.PROCESSED}
 
 
-async def test_a_failure_of_our_own_is_retried_and_then_a_dead_letter_with_its_payload(
+async def test_an_unexpected_error_is_retried_and_then_a_dead_letter_with_its_payload(
     app: App, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(*_: Any, **__: Any) -> Any:
@@ -148,7 +148,7 @@ async def test_a_failure_of_our_own_is_retried_and_then_a_dead_letter_with_its_p
     assert json.loads(content.parts[0]) == FILLER
 
 
-async def test_a_failure_that_passes_is_made_good_by_its_retry(
+async def test_a_retry_after_a_temporary_error_succeeds(
     app: App, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await redis_client.set(BAD, json.dumps(FILLER))
@@ -166,12 +166,12 @@ async def test_a_failure_that_passes_is_made_good_by_its_retry(
 async def test_content_that_kills_its_workers_becomes_a_dead_letter(
     app: App, redis_client: redis.asyncio.Redis
 ) -> None:
-    """Each worker claims it and is gone; the lease runs out; the next one is warned by the count."""
+    """Each worker claims the batch and dies; the lease ends; the attempts show the next worker that others died."""
     await redis_client.set(BAD, json.dumps(FILLER))
     for attempt in range(1, 4):
-        (held,) = await claims.claim(app, [claims.Batch(BAD, b"bad")])
-        assert isinstance(held, claims.Claim)
-        assert held.attempt == attempt
+        (claimed,) = await claims.claim(app, [claims.Batch(BAD, b"bad")])
+        assert isinstance(claimed, claims.Claim)
+        assert claimed.attempt == attempt
         await redis_client.hset("fastapi:queue:processing:bad", "lease_until_ms", 0)
     (outcome,) = await batches.react(app, [BAD], cause("sweep"))
     assert outcome.result is Result.DEAD
@@ -179,7 +179,7 @@ async def test_content_that_kills_its_workers_becomes_a_dead_letter(
     assert letter.error == "WorkerLost"
 
 
-async def test_a_poison_key_and_8_mib_delay_the_others_by_no_more_than_their_own_work(
+async def test_a_poison_key_and_an_8_mib_batch_do_not_delay_other_batches(
     app: App, redis_client: redis.asyncio.Redis, measured: Callable[[str, float, str], None]
 ) -> None:
     large = msgspec.json.encode([{"metric": f"m{n % 5}", "ts": n, "value": n / 7} for n in range(200_000)])[: 8 * MIB]
@@ -189,13 +189,13 @@ async def test_a_poison_key_and_8_mib_delay_the_others_by_no_more_than_their_own
     app = open_app(settings)
     await redis_client.set(BAD, b"\x80\x04\x95.")
     await redis_client.set(BAD + b"-large", large)
-    async with good_ones_done(redis_client) as until_good_ones_are_done:
+    async with good_batches_committed(redis_client) as wait_for_good_batches:
         started_s = time.perf_counter()
-        working = asyncio.create_task(batches.react(app, [BAD, BAD + b"-large", *GOOD], "sweep"))
-        await until_good_ones_are_done()
-    measured("good batches beside poison and 8 MiB, all done after", (time.perf_counter() - started_s) * 1000, "ms")
+        working = asyncio.create_task(batches.react(app, [BAD, BAD + b"-large", *GOOD], cause("sweep")))
+        await wait_for_good_batches()
+    measured("good batches beside poison and 8 MiB, committed after", (time.perf_counter() - started_s) * 1000, "ms")
     assert not working.done()
     outcomes = await working
     measured("8 MiB took", (time.perf_counter() - started_s) * 1000, "ms")
     await app.redis.aclose()
-    assert [one.result for one in outcomes[:2]] == [Result.REJECTED, Result.PROCESSED]
+    assert [outcome.result for outcome in outcomes[:2]] == [Result.REJECTED, Result.PROCESSED]

@@ -1,4 +1,4 @@
-"""A server that refuses rather than fails: full, read-only, forbidden, its clock set back, keys in the way."""
+"""A server that refuses commands: full, read-only, forbidden, with its clock set back, or with keys in the way."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ from tests.support.causes import cause
 pytestmark = pytest.mark.redis_server
 
 KEYS = [f"fastapi:temp:data:{number}".encode() for number in range(100)]
-ONE = Batch(KEYS[0], b"0")
+B0 = Batch(KEYS[0], b"0")
 FILLER = [{"metric": "m", "ts": number, "value": number / 7} for number in range(2000)]
 
 
@@ -49,9 +49,9 @@ async def results(client: redis.asyncio.Redis) -> int:
 
 @pytest.fixture
 async def slow_to_retry(app_settings: Settings, redis_client: redis.asyncio.Redis) -> AsyncIterator[App]:
-    context = open_app(msgspec.structs.replace(app_settings, retry_base_s=200, retry_cap_s=200))
-    yield context
-    await context.redis.aclose()
+    instance = open_app(msgspec.structs.replace(app_settings, retry_base_s=200, retry_cap_s=200))
+    yield instance
+    await instance.redis.aclose()
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ async def slow_to_retry(app_settings: Settings, redis_client: redis.asyncio.Redi
     [("maxmemory", "1", "0"), ("min-replicas-to-write", "3", "0")],
     ids=["full", "no replicas to write to"],
 )
-async def test_a_server_that_refuses_writes_costs_a_line_and_one_sweep_afterwards(
+async def test_a_server_that_refuses_writes_logs_few_lines_and_a_pass_repairs_the_effects(
     app: App,
     redis_client: redis.asyncio.Redis,
     caplog: pytest.LogCaptureFixture,
@@ -69,30 +69,30 @@ async def test_a_server_that_refuses_writes_costs_a_line_and_one_sweep_afterward
     usual: str,
 ) -> None:
     if setting == "min-replicas-to-write" and server_version < (7, 0):
-        pytest.skip("a server before 7.0 does not ask that of scripts")
+        pytest.skip("a server before 7.0 does not apply that to scripts")
     await write_all(redis_client)
     await redis_client.config_set(setting, value)
     refused = 0
     try:
         for operation in ("set", "sweep"):
             outcomes = await batches.react(app, KEYS, cause(operation))
-            assert {one.result for one in outcomes} <= {
+            assert {outcome.result for outcome in outcomes} <= {
                 Result.RETRIED,
                 Result.PROCESSED,
                 Result.DUPLICATE,
                 Result.LATER,
             }
-            refused += sum(one.result is Result.RETRIED for one in outcomes)
+            refused += sum(outcome.result is Result.RETRIED for outcome in outcomes)
     finally:
         await redis_client.config_set(setting, usual)
     assert refused > 0
-    assert len([one for one in caplog.records if one.levelname in {"WARNING", "ERROR"}]) <= 5
+    assert len([record for record in caplog.records if record.levelname in {"WARNING", "ERROR"}]) <= 5
     await redis_client.delete(*await redis_client.keys("fastapi:queue:*"), b"none")
     await reconcile(app, (BATCHES,), budget_s=10)
     assert await results(redis_client) == len(KEYS)
 
 
-async def test_a_refused_message_leaves_no_result_without_one(
+async def test_if_the_message_is_refused_no_result_is_written(
     app_settings: Settings, redis_client: redis.asyncio.Redis, server_version: tuple[int, int]
 ) -> None:
     if server_version < (6, 2):
@@ -107,7 +107,7 @@ async def test_a_refused_message_leaves_no_result_without_one(
     assert await results(redis_client) == 0
 
 
-async def test_one_key_that_cannot_be_claimed_leaves_the_others_their_turn(
+async def test_a_key_that_cannot_be_claimed_does_not_stop_the_others(
     app: App, redis_client: redis.asyncio.Redis
 ) -> None:
     await write_all(redis_client)
@@ -120,98 +120,98 @@ async def test_one_key_that_cannot_be_claimed_leaves_the_others_their_turn(
     assert outcomes[41].result is Result.RETRIED
 
 
-async def test_content_written_while_the_holder_fails_does_not_wait_for_the_sweep(
+async def test_content_written_while_the_holder_fails_does_not_wait_for_the_next_pass(
     app: App, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await redis_client.set(ONE.key, json.dumps([*FILLER, {"metric": "bad", "ts": 1, "value": 1}]))
-    begun, written = threading.Event(), threading.Event()
+    await redis_client.set(B0.key, json.dumps([*FILLER, {"metric": "bad", "ts": 1, "value": 1}]))
+    started, written = threading.Event(), threading.Event()
 
     analyse = batches.analyse
 
     def analyse_or_fail(group: Any, *args: Any) -> Any:
         if any("bad" in readings.series for readings in group):
-            begun.set()
+            started.set()
             written.wait(10)
             raise ZeroDivisionError
         return analyse(group, *args)
 
     monkeypatch.setattr(batches, "analyse", analyse_or_fail)
-    working = asyncio.create_task(batches.react(app, [ONE.key], cause("set")))
-    await asyncio.to_thread(begun.wait, 10)
-    await redis_client.set(ONE.key, batch(2))
-    (turned_away,) = await batches.react(app, [ONE.key], cause("set"))
-    assert turned_away.result is Result.LATER
+    working = asyncio.create_task(batches.react(app, [B0.key], cause("set")))
+    await asyncio.to_thread(started.wait, 10)
+    await redis_client.set(B0.key, batch(2))
+    (outcome,) = await batches.react(app, [B0.key], cause("set"))
+    assert outcome.result is Result.LATER
     written.set()
     await working
     assert await results(redis_client) == 1
 
 
-async def test_a_sweep_leaves_a_backoff_alone(
+async def test_a_pass_does_not_shorten_a_backoff(
     slow_to_retry: App, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await redis_client.set(ONE.key, batch(1))
+    await redis_client.set(B0.key, batch(1))
     with monkeypatch.context() as patch:
         patch.setattr(batches, "analyse_many", lambda *_, **__: 1 / 0)
-        await batches.react(slow_to_retry, [ONE.key], cause("set"))
+        await batches.react(slow_to_retry, [B0.key], cause("set"))
         for _ in range(8):
             report = await reconcile(slow_to_retry, (BATCHES,), budget_s=5)
             assert report.outcomes == {Result.LATER: 1}
     assert (await dead_letters.totals(slow_to_retry)).count == 0
 
 
-async def test_other_content_under_a_key_has_attempts_of_its_own(slow_to_retry: App) -> None:
+async def test_attempts_are_counted_per_content(slow_to_retry: App) -> None:
     for attempt in range(1, 5):
-        found = await retries.schedule(slow_to_retry, "batches", ONE.key, ValueError(), digest="a" * 40)
-        assert found.attempts == attempt
-    assert (await retries.schedule(slow_to_retry, "batches", ONE.key, ValueError())).attempts == 5
-    assert (await retries.schedule(slow_to_retry, "batches", ONE.key, ValueError(), digest="b" * 40)).attempts == 1
+        schedule = await retries.schedule(slow_to_retry, "batches", B0.key, ValueError(), digest="a" * 40)
+        assert schedule.attempts == attempt
+    assert (await retries.schedule(slow_to_retry, "batches", B0.key, ValueError())).attempts == 5
+    assert (await retries.schedule(slow_to_retry, "batches", B0.key, ValueError(), digest="b" * 40)).attempts == 1
 
 
-async def test_a_retry_that_meets_a_live_claim_forgets_no_failure(
+async def test_a_retry_during_a_live_claim_keeps_the_attempts(
     app_settings: Settings, redis_client: redis.asyncio.Redis
 ) -> None:
     app = open_app(msgspec.structs.replace(app_settings, retry_base_s=0.001, retry_cap_s=0.001))
-    await redis_client.set(ONE.key, batch(1))
+    await redis_client.set(B0.key, batch(1))
     for _ in range(3):
-        await retries.schedule(app, "batches", ONE.key, ValueError())
-    (held,) = await claims.claim(app, [ONE])
-    assert isinstance(held, Claim)
-    await redis_client.zadd("functions:retry:due", {retries.member("batches", ONE.key): 0})
+        await retries.schedule(app, "batches", B0.key, ValueError())
+    (claimed,) = await claims.claim(app, [B0])
+    assert isinstance(claimed, Claim)
+    await redis_client.zadd("functions:retry:due", {retries.member("batches", B0.key): 0})
     assert await retry_due(app, (BATCHES,), budget_s=0) == 1
-    assert (await retries.schedule(app, "batches", ONE.key, ValueError())).attempts == 4
+    assert (await retries.schedule(app, "batches", B0.key, ValueError())).attempts == 4
     await app.redis.aclose()
 
 
-async def test_a_lease_from_before_the_clock_was_set_back_blocks_nobody(
+async def test_a_lease_from_before_the_clock_was_set_back_does_not_block(
     app: App, redis_client: redis.asyncio.Redis
 ) -> None:
-    await redis_client.set(ONE.key, batch(1))
-    (held,) = await claims.claim(app, [ONE])
-    assert isinstance(held, Claim)
-    await redis_client.hset(held.claim_key, "lease_until_ms", str(round(time.time() * 1000) + 36_000_000))
-    (outcome,) = await batches.react(app, [ONE.key], cause("sweep"))
+    await redis_client.set(B0.key, batch(1))
+    (claimed,) = await claims.claim(app, [B0])
+    assert isinstance(claimed, Claim)
+    await redis_client.hset(claimed.claim_key, "lease_until_ms", str(round(time.time() * 1000) + 36_000_000))
+    (outcome,) = await batches.react(app, [B0.key], cause("sweep"))
     assert outcome.result is Result.PROCESSED
 
 
 @pytest.mark.parametrize("kind", ["list", "hash"])
 async def test_too_many_elements_are_not_read(app: App, redis_client: redis.asyncio.Redis, kind: str) -> None:
-    many = claims.MAX_PARTS + 1
+    count = claims.MAX_PARTS + 1
     if kind == "list":
-        await redis_client.rpush(ONE.key, *([b""] * many))
+        await redis_client.rpush(B0.key, *([b""] * count))
     else:
-        await redis_client.hset(ONE.key, mapping={str(number): "" for number in range(many)})
+        await redis_client.hset(B0.key, mapping={str(number): "" for number in range(count)})
     before = await redis_client.info("commandstats")
-    (outcome,) = await batches.react(app, [ONE.key], cause("set"))
+    (outcome,) = await batches.react(app, [B0.key], cause("set"))
     after = await redis_client.info("commandstats")
     assert outcome.result is Result.REJECTED
-    assert str(many) in str(outcome.detail)
+    assert str(count) in str(outcome.detail)
     for command in ("cmdstat_lrange", "cmdstat_hscan"):
         assert after.get(command) == before.get(command)
-    (again,) = await batches.react(app, [ONE.key], cause("sweep"))
-    assert again.result is Result.DUPLICATE
+    (repeated,) = await batches.react(app, [B0.key], cause("sweep"))
+    assert repeated.result is Result.DUPLICATE
 
 
-async def test_a_sweep_ends_in_time_beside_work_that_hangs_and_goes_on_with_the_rest(
+async def test_a_pass_with_hanging_batches_ends_in_time_and_processes_the_others(
     app_settings: Settings, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = open_app(msgspec.structs.replace(app_settings, work_timeout_s=0.2))
@@ -236,7 +236,7 @@ async def test_a_sweep_ends_in_time_beside_work_that_hangs_and_goes_on_with_the_
     assert await results(redis_client) >= 40
 
 
-async def test_a_small_chart_does_not_wait_for_large_ones_that_hang(
+async def test_a_small_chart_does_not_wait_for_hanging_large_ones(
     app_settings: Settings, redis_client: redis.asyncio.Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = open_app(msgspec.structs.replace(app_settings, work_timeout_s=0.3))
@@ -268,15 +268,15 @@ async def test_a_small_chart_does_not_wait_for_large_ones_that_hang(
     assert outcomes[5].result is Result.PROCESSED
 
 
-async def test_what_the_data_path_saw_is_counted(app: App, redis_client: redis.asyncio.Redis) -> None:
+async def test_takeovers_and_lost_leases_are_counted(app: App, redis_client: redis.asyncio.Redis) -> None:
     before = telemetry.counts.copy()
-    await redis_client.set(ONE.key, batch(1), ex=3600)
-    (old,) = await claims.claim(app, [ONE])
+    await redis_client.set(B0.key, batch(1), ex=3600)
+    (old,) = await claims.claim(app, [B0])
     assert isinstance(old, Claim)
     await redis_client.hset(old.claim_key, "lease_until_ms", 0)
-    await batches.react(app, [ONE.key], cause("set"))
+    await batches.react(app, [B0.key], cause("set"))
     await redis_client.delete("fastapi:results:analysis:0")
     await batches.commit(app, batches._compute({0: old}, Baseline(), app.settings))
-    seen = telemetry.counts - before
-    assert seen["batches", "taken_over"] == 1
-    assert seen["batches", "lost_lease"] == 1
+    new = telemetry.counts - before
+    assert new["batches", "taken_over"] == 1
+    assert new["batches", "lost_lease"] == 1

@@ -1,8 +1,7 @@
-"""What a reaction costs on the wire: at most 2 round trips for one event, and at most 2 for 64 keys in bulk.
+"""Round trips of a reaction: at most 2 for one event, and at most 2 for 64 keys in bulk.
 
-Counted between the app's connection and the server, by what passes there: everything that is sent before an answer is
-waited for is one round trip, a pipeline of any length too. The instance is warm: it has connected, and Redis has its
-scripts.
+A proxy between the app's connection and the server counts them: everything sent before the client waits for a reply is
+one round trip, including a pipeline of any length. The app is warm: it has connected, and Redis has its scripts.
 """
 
 import asyncio
@@ -32,8 +31,8 @@ from tests.support.causes import cause
 from tests.support.proxy import Proxy
 
 QUIET_S = 0.005
-"""Answers are held back until the client has sent nothing for as long: then it waits for them."""
-BEFORE_A_SWEEP = ("take_due_retries", "info", "sweep_acquire")
+"""Replies are delayed until the client has sent nothing for this time: then it waits for them."""
+BEFORE_A_PASS = ("take_due_retries", "info", "sweep_acquire")
 _SET_UP = {"hello", "client"}
 _SCRIPTS = {
     hashlib.sha1(path.read_bytes(), usedforsecurity=False).hexdigest(): path.stem
@@ -42,10 +41,9 @@ _SCRIPTS = {
 
 
 class Wire(Proxy):
-    """Passes bytes between an app and its Redis and notes what is sent.
+    """Passes bytes between an app and its Redis and records the commands.
 
-    `trips` has, per round trip, the commands that it took there; a script under its own name. A connection's set-up is
-    left out.
+    `trips` has the commands of each round trip; scripts by their names. Set-up of connections is left out.
     """
 
     def __init__(self, redis_port: int) -> None:
@@ -55,16 +53,16 @@ class Wire(Proxy):
     async def _connect(
         self, client_reader: StreamReader, client: StreamWriter, server_reader: StreamReader, server: StreamWriter
     ) -> None:
-        """One round trip after the other: all that the client sends, then all answers to it."""
-        asked, answered = hiredis.Reader(), hiredis.Reader()
+        """Pass one round trip after the other: all commands that the client sends, then all replies to them."""
+        commands, replies = hiredis.Reader(), hiredis.Reader()
         reading = asyncio.ensure_future(client_reader.read(65536))
         while await reading:
             trip: list[str] = []
-            answers = bytearray()
+            reply_bytes = bytearray()
             while reading.done() and (chunk := reading.result()):
                 server.write(chunk)
-                asked.feed(chunk)
-                while (command := asked.gets()) is not False:
+                commands.feed(chunk)
+                while (command := commands.gets()) is not False:
                     trip.append(_name(command))
                 reading = asyncio.ensure_future(client_reader.read(65536))
                 await asyncio.wait([reading], timeout=QUIET_S)
@@ -72,14 +70,14 @@ class Wire(Proxy):
                 self.trips.append(trip)
             waiting = len(trip)
             while waiting:
-                answer = await server_reader.read(65536)
-                if not answer:
+                chunk_of_reply = await server_reader.read(65536)
+                if not chunk_of_reply:
                     return
-                answers += answer
-                answered.feed(answer)
-                while waiting and answered.gets() is not False:
+                reply_bytes += chunk_of_reply
+                replies.feed(chunk_of_reply)
+                while waiting and replies.gets() is not False:
                     waiting -= 1
-            client.write(bytes(answers))
+            client.write(bytes(reply_bytes))
             await client.drain()
 
 
@@ -90,7 +88,7 @@ def _name(command: list[bytes]) -> str:
 
 @dataclass(frozen=True)
 class Kind:
-    """A reactor, and what its clients write: the key of a number, and the content of its `version`."""
+    """A reactor, and its clients' keys by name and contents by version."""
 
     reactor: Reactor
     key: Callable[[str], bytes]
@@ -119,29 +117,29 @@ KINDS = pytest.mark.parametrize("kind", [BATCHES, CHARTS, SESSIONS], ids=lambda 
 
 @pytest.fixture
 async def wire(redis_port: int) -> AsyncIterator[Wire]:
-    async with Wire(redis_port) as passing:
-        yield passing
+    async with Wire(redis_port) as proxy:
+        yield proxy
 
 
 @pytest.fixture
 async def warm(app_settings: Settings, wire: Wire, redis_client: redis.asyncio.Redis) -> AsyncIterator[App]:
-    """An instance behind the wire that has seen every kind of key come and go."""
-    context = open_app(msgspec.structs.replace(app_settings, redis=f"127.0.0.1:{wire.port}"))
-    async with context.redis:
+    """An app behind the proxy that has reacted to writes and deletions of every kind of key."""
+    app = open_app(msgspec.structs.replace(app_settings, redis=f"127.0.0.1:{wire.port}"))
+    async with app.redis:
         for kind in (BATCHES, CHARTS, SESSIONS):
             key = kind.key("warm")
             await redis_client.set(key, kind.content(0))
-            await kind.reactor.react(context, [key], cause("set"))
-            await reconcile(context, [kind.reactor], budget_s=10)
+            await kind.reactor.react(app, [key], cause("set"))
+            await reconcile(app, [kind.reactor], budget_s=10)
             await redis_client.delete(key)
-            await kind.reactor.react(context, [key], cause("del"))
+            await kind.reactor.react(app, [key], cause("del"))
         wire.trips.clear()
-        yield context
+        yield app
 
 
 @KINDS
 @pytest.mark.parametrize("count", [1, GROUP])
-async def test_one_event_and_64_keys_in_bulk_cost_at_most_two_round_trips(
+async def test_one_event_and_64_keys_in_bulk_take_at_most_two_round_trips(
     warm: App, wire: Wire, redis_client: redis.asyncio.Redis, kind: Kind, count: int
 ) -> None:
     keys = [kind.key(f"k{number}") for number in range(count)]
@@ -165,10 +163,10 @@ async def test_one_event_and_64_keys_in_bulk_cost_at_most_two_round_trips(
 
 
 @pytest.mark.parametrize("kind", [BATCHES, CHARTS], ids=["batches", "charts"])
-async def test_large_contents_in_bulk_cost_a_round_trip_each_beside_the_one_that_reads_them(
+async def test_large_contents_in_bulk_take_one_round_trip_each_after_the_one_that_reads_them(
     warm: App, wire: Wire, redis_client: redis.asyncio.Redis, kind: Kind
 ) -> None:
-    """Past THREAD_BYTES: each is worked on alone, in a thread, and committed as soon as it is done."""
+    """A thread computes contents above THREAD_BYTES one by one, and each is committed when it is ready."""
     keys = [kind.key(f"k{number}") for number in range(3)]
     await redis_client.mset(dict.fromkeys(keys, kind.content(1, rows=2400)))
     assert await redis_client.strlen(keys[0]) > charts.THREAD_BYTES >= batches.THREAD_BYTES
@@ -177,15 +175,15 @@ async def test_large_contents_in_bulk_cost_a_round_trip_each_beside_the_one_that
 
 
 @KINDS
-async def test_a_page_of_a_sweep_costs_a_scan_a_look_for_waiting_retries_and_a_save_beside_the_reactions(
+async def test_a_page_of_a_pass_takes_a_scan_a_check_for_retries_a_save_and_the_reactions(
     warm: App, wire: Wire, redis_client: redis.asyncio.Redis, kind: Kind
 ) -> None:
-    """Those take at most 2 for each group of 64; of every page one group may be smaller. Three trips come before."""
+    """Reactions take at most 2 per group of 64; one group of each page may be smaller. 3 trips precede the pages."""
     keys = [kind.key(f"k{number}") for number in range(4 * GROUP)]
     await redis_client.mset(dict.fromkeys(keys, kind.content(1)))
     assert (await reconcile(warm, [kind.reactor], budget_s=10)).outcomes[Result.PROCESSED] == len(keys)
     trips = Counter(trip[0] for trip in wire.trips)
-    assert {name: trips.pop(name) for name in BEFORE_A_SWEEP} == dict.fromkeys(BEFORE_A_SWEEP, 1)
+    assert {name: trips.pop(name) for name in BEFORE_A_PASS} == dict.fromkeys(BEFORE_A_PASS, 1)
     pages = trips.pop("scan")
     assert 1 <= trips.pop("waiting_retries") <= pages
     assert 1 <= trips.pop("sweep_step") <= pages

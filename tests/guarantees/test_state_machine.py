@@ -1,6 +1,7 @@
-"""Any order of writes, events, duplicates, crashes, lapsed leases, failures, retries and sweeps ends as the model says.
+"""Effects are right after any order of writes, events, duplicates, crashes, expired leases, faults, retries, passes.
 
-The model knows what each key holds last, and which contents can be analysed. At quiescence the stored effects equal it.
+The model has the last content of each key, and which contents can be analysed. At quiescence, the stored effects must
+equal the model.
 """
 
 import asyncio
@@ -40,8 +41,8 @@ def key_of(batch_id: str) -> bytes:
     return f"fastapi:temp:data:{batch_id}".encode()
 
 
-class Lives(RuleBasedStateMachine):
-    """Two workers, three batches. `app_settings` and the injected counts are set by the test."""
+class BatchHistories(RuleBasedStateMachine):
+    """Two workers and three batches. The test sets `app_settings` and `injected`, the number of faults by kind."""
 
     app_settings: Settings
     injected: Counter[str]
@@ -77,62 +78,62 @@ class Lives(RuleBasedStateMachine):
         self.written.add(content)
 
     @rule(batch_id=KEYS)
-    def a_client_writes_and_the_event_is_lost(self, batch_id: str) -> None:
+    def write_without_event(self, batch_id: str) -> None:
         self.number += 1
         self.write(batch_id, json.dumps([{"metric": "m", "ts": 1, "value": self.number}]).encode())
         self.injected["lost event"] += 1
 
     @rule(batch_id=KEYS)
-    def a_client_writes_poison(self, batch_id: str) -> None:
+    def write_poison(self, batch_id: str) -> None:
         self.write(batch_id, POISON)
         self.injected["poison"] += 1
 
     @rule(batch_id=KEYS)
-    def a_client_deletes(self, batch_id: str) -> None:
+    def delete(self, batch_id: str) -> None:
         self.run(self.client.delete(key_of(batch_id)))
         self.live.pop(batch_id, None)
 
     @rule(worker=WORKERS, batch_id=KEYS, times=st.integers(1, 3))
-    def an_event_arrives_once_or_more_often(self, worker: int, batch_id: str, times: int) -> None:
+    def deliver_event(self, worker: int, batch_id: str, times: int) -> None:
         for _ in range(times):
             self.run(self.react(worker, batch_id))
         self.injected["duplicate event"] += times - 1
 
     @rule(batch_id=KEYS)
-    def both_workers_get_the_event_at_once(self, batch_id: str) -> None:
+    def deliver_event_to_both_workers(self, batch_id: str) -> None:
         async def both() -> None:
             await asyncio.gather(self.react(0, batch_id), self.react(1, batch_id))
 
         self.run(both())
 
     @rule(worker=WORKERS, batch_id=KEYS)
-    def a_worker_dies_with_a_claim(self, worker: int, batch_id: str) -> None:
+    def crash_with_claim(self, worker: int, batch_id: str) -> None:
         (answer,) = self.run(claims.claim(self.workers[worker], [Batch(key_of(batch_id), batch_id.encode())]))
         if isinstance(answer, Claim):
             self.crashed.append(answer)
             self.injected["crash"] += 1
 
     @rule(batch_id=KEYS)
-    def a_lease_runs_out(self, batch_id: str) -> None:
+    def expire_lease(self, batch_id: str) -> None:
         claim_key = f"fastapi:queue:processing:{batch_id}"
         if self.run(self.client.exists(claim_key)):
             self.run(self.client.hset(claim_key, "lease_until_ms", 0))
-            self.injected["lapsed lease"] += 1
+            self.injected["expired lease"] += 1
 
     @rule(worker=WORKERS)
-    def a_worker_thought_dead_commits_after_all(self, worker: int) -> None:
+    def commit_after_crash(self, worker: int) -> None:
         if self.crashed:
             self.commit_late(worker, self.crashed.pop())
 
     @rule(worker=WORKERS, batch_id=KEYS, newer=st.booleans())
-    def a_slow_worker_is_overtaken(self, worker: int, batch_id: str, newer: bool) -> None:
+    def overtake_slow_worker(self, worker: int, batch_id: str, newer: bool) -> None:
         self.crashed.clear()
-        self.a_lease_runs_out(batch_id)
-        self.a_client_writes_and_the_event_is_lost(batch_id)
-        self.a_worker_dies_with_a_claim(worker, batch_id)
-        self.a_lease_runs_out(batch_id)
+        self.expire_lease(batch_id)
+        self.write_without_event(batch_id)
+        self.crash_with_claim(worker, batch_id)
+        self.expire_lease(batch_id)
         if newer:
-            self.a_client_writes_and_the_event_is_lost(batch_id)
+            self.write_without_event(batch_id)
         self.run(self.react(1 - worker, batch_id))
         if self.crashed:
             self.commit_late(worker, self.crashed.pop())
@@ -141,12 +142,12 @@ class Lives(RuleBasedStateMachine):
         if old.payload.parts[0] == POISON:
             return
         work = batches._compute({0: old}, Baseline(), self.app_settings)
-        held = self.run(self.client.hget(old.claim_key, "token"))
+        present_token = self.run(self.client.hget(old.claim_key, "token"))
         self.run(batches.commit(self.workers[worker], work))
-        self.injected["stale commit"] += held != old.token
+        self.injected["stale commit"] += present_token != old.token
 
     @rule(batch_id=KEYS, at=st.integers(1, 3), moment=st.sampled_from(Moment))
-    def redis_fails_in_the_middle(self, batch_id: str, at: int, moment: Moment) -> None:
+    def inject_fault(self, batch_id: str, at: int, moment: Moment) -> None:
         fault = Fault(at, moment)
 
         async def react() -> None:
@@ -158,15 +159,15 @@ class Lives(RuleBasedStateMachine):
         self.injected["lost connection"] += fault.injected
 
     @rule()
-    def scripts_are_forgotten(self) -> None:
+    def flush_scripts(self) -> None:
         self.run(self.client.script_flush())
 
     @rule(worker=WORKERS)
-    def retries_are_made(self, worker: int) -> None:
+    def make_retries(self, worker: int) -> None:
         self.run(retry_due(self.workers[worker], (BATCHES,), budget_s=5))
 
     @rule(worker=WORKERS)
-    def a_sweep_is_made(self, worker: int) -> None:
+    def make_pass(self, worker: int) -> None:
         self.run(reconcile(self.workers[worker], (BATCHES,), budget_s=5))
 
     async def quiesce(self) -> None:
@@ -180,7 +181,7 @@ class Lives(RuleBasedStateMachine):
     async def check(self) -> None:
         await self.quiesce()
         digests = {content: await digest(self.client, content) for content in self.written}
-        found = await commits(self.client, self.listen)
+        counts = await commits(self.client, self.listen)
         for batch_id, content in self.live.items():
             raw = await self.client.get(f"fastapi:results:analysis:{batch_id}")
             if content == POISON:
@@ -188,8 +189,8 @@ class Lives(RuleBasedStateMachine):
             else:
                 assert raw is not None, f"{batch_id} has no result"
                 assert json.loads(raw)["inputDigest"] == digests[content]
-                assert found[batch_id, digests[content]] == 1
-        assert max(found.values(), default=0) <= 1, "a content was committed twice"
+                assert counts[batch_id, digests[content]] == 1
+        assert max(counts.values(), default=0) <= 1, "a content was committed twice"
         letters = (await dead_letters.list_page(self.workers[0])).letters
         assert len(letters) <= len(IDS), "one letter per key and content"
         assert await self.client.keys("functions:retry:*") == []
@@ -215,27 +216,27 @@ async def digest(client: redis.asyncio.Redis, content: bytes) -> str:
 
 async def commits(client: redis.asyncio.Redis, listen: Any) -> Counter[tuple[str, str]]:
     await client.publish("fastapi:events:analysis", "end")
-    found: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     while (message := await listen.get_message(ignore_subscribe_messages=True, timeout=5)) is None or (
         message["data"] != "end"
     ):
         if message is not None:
-            about = json.loads(message["data"])
-            found[about["batchId"], about["inputDigest"]] += 1
-    return found
+            body = json.loads(message["data"])
+            counts[body["batchId"], body["inputDigest"]] += 1
+    return counts
 
 
-def test_any_history_ends_as_the_model_says(
+def test_any_history_ends_with_the_effects_of_the_model(
     app_settings: Settings, pytestconfig: pytest.Config, record_property: Any
 ) -> None:
-    class Injected(Lives):
+    class Histories(BatchHistories):
         pass
 
-    Injected.app_settings = msgspec.structs.replace(app_settings, retry_base_s=0.001, retry_cap_s=0.001)
-    Injected.injected = Counter()
+    Histories.app_settings = msgspec.structs.replace(app_settings, retry_base_s=0.001, retry_cap_s=0.001)
+    Histories.injected = Counter()
     examples = 1000 if pytestconfig.getoption("--soak", default=False) else 60
     run_state_machine_as_test(
-        Injected,
+        Histories,
         settings=settings(
             max_examples=examples,
             stateful_step_count=25,
@@ -245,6 +246,14 @@ def test_any_history_ends_as_the_model_says(
             print_blob=True,
         ),
     )
-    for name in ("lost event", "poison", "duplicate event", "crash", "lapsed lease", "stale commit", "lost connection"):
-        assert Injected.injected[name] > 0, f"{name} was never injected"
-        record_property("measured", f"state machine, {name}: {Injected.injected[name]}")
+    for name in (
+        "lost event",
+        "poison",
+        "duplicate event",
+        "crash",
+        "expired lease",
+        "stale commit",
+        "lost connection",
+    ):
+        assert Histories.injected[name] > 0, f"{name} was never injected"
+        record_property("measured", f"state machine, {name}: {Histories.injected[name]}")

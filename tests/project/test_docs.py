@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from local.repo.tables import DOCUMENTS, rendered
+from local.repo.tables import DOCUMENTS, update_tables
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
@@ -15,7 +15,7 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob
 def test_tables_are_those_of_the_code(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     assert "<!-- table: " in text
-    assert text == rendered(text), "run: .venv/bin/python -m local.repo.tables"
+    assert text == update_tables(text), "run: .venv/bin/python -m local.repo.tables"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -85,7 +85,7 @@ async def running(tmp_path: Path) -> AsyncIterator[Running]:
         host = HostProcess(connection, tmp_path / "host.log", app_dir=folder, FUNCTIONS_LOCAL_KEY=FUNCTION_KEY)
         await host.start()
         try:
-            url = re.search(r"ready (http\S+)", host.said())
+            url = re.search(r"ready (http\S+)", host.output_text())
             assert url is not None
             async with (
                 redis.asyncio.Redis(port=server.port) as client,

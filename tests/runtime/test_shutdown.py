@@ -1,4 +1,4 @@
-"""What is still to be done when a worker is stopped is done, once, and never keeps it from stopping."""
+"""Registered work runs once when a worker is stopped, and never prevents the stop."""
 
 import asyncio
 import logging
@@ -29,8 +29,8 @@ asyncio.run(main())
 
 
 @pytest.fixture(autouse=True)
-async def nothing_left() -> AsyncIterator[None]:
-    """These tests run in a process whose SIGTERM is nobody's to keep."""
+async def restored_sigterm() -> AsyncIterator[None]:
+    """Restore the SIGTERM handler of the test process."""
     before = signal.getsignal(signal.SIGTERM)
     yield
     asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
@@ -38,7 +38,7 @@ async def nothing_left() -> AsyncIterator[None]:
 
 
 async def stopped_worker(work: str) -> tuple[int, str]:
-    """Exit code and output of a worker that is told to stop; it is told a second time if the first takes too long."""
+    """Exit code and output of a worker that gets SIGTERM; a second SIGTERM if `work` runs forever."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", WORKER.format(work=work)), stdout=asyncio.subprocess.PIPE, cwd=ROOT
     )
@@ -48,24 +48,24 @@ async def stopped_worker(work: str) -> tuple[int, str]:
     if "forever" in work:
         assert await process.stdout.readline() == b"forever\n"
         process.send_signal(signal.SIGTERM)
-    said = (await process.stdout.read()).decode()
-    return await process.wait(), said
+    output = (await process.stdout.read()).decode()
+    return await process.wait(), output
 
 
-async def test_a_worker_that_is_told_to_stop_does_its_work_once_and_stops() -> None:
+async def test_sigterm_runs_the_work_once_and_then_stops_the_worker() -> None:
     assert await stopped_worker("await asyncio.sleep(0); print('done', flush=True)") == (-signal.SIGTERM, "done\n")
 
 
-async def test_work_that_fails_does_not_keep_a_worker_from_stopping() -> None:
+async def test_a_worker_stops_although_its_work_fails() -> None:
     assert await stopped_worker("raise OSError('secret')") == (-signal.SIGTERM, "")
 
 
-async def test_a_second_signal_stops_a_worker_at_once() -> None:
+async def test_a_second_sigterm_stops_the_worker_at_once() -> None:
     code, _ = await stopped_worker("print('forever', flush=True); await asyncio.Event().wait()")
     assert code == -signal.SIGTERM
 
 
-async def test_the_time_for_all_work_is_bounded_and_failures_show_no_text(
+async def test_the_work_has_a_time_limit_and_failures_are_logged_by_class_only(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING)
@@ -84,5 +84,5 @@ async def test_the_time_for_all_work_is_bounded_and_failures_show_no_text(
     await shutdown.run()
     assert [record.getMessage() for record in caplog.records] == [
         "at shutdown: OSError",
-        "at shutdown: not done within 0.05 s",
+        "at shutdown: not finished within 0.05 s",
     ]

@@ -1,4 +1,4 @@
-"""One connection setting for the trigger and the client."""
+"""The `Redis` setting: what it may contain, and the client that is opened from it."""
 
 import pytest
 import redis.asyncio
@@ -7,7 +7,7 @@ from shared.errors import ConfigurationError
 from shared.store.connection import ConnectionOptions, open_client, parse_connection_string
 
 
-def test_a_connection_string_of_the_azure_portal_is_understood() -> None:
+def test_a_connection_string_of_the_azure_portal_is_parsed() -> None:
     text = (
         "plant.redis.cache.windows.net:6380,password=c2VjcmV0PQ==,ssl=True,abortConnect=False,protocol=resp3,user=app"
     )
@@ -31,7 +31,7 @@ def test_a_connection_string_of_the_azure_portal_is_understood() -> None:
         (" localhost:7000 , name=x ", "localhost", 7000),
     ],
 )
-def test_the_endpoint_is_found(text: str, host: str, port: int) -> None:
+def test_the_endpoint_is_parsed(text: str, host: str, port: int) -> None:
     options = parse_connection_string(text)
     assert (options.host, options.port) == (host, port)
 
@@ -50,23 +50,23 @@ def test_options_reach_the_client() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "named"),
+    ("text", "reason"),
     [
         ("h:1,foo=bar", "unknown option 'foo'"),
-        ("h:1,ssl=perhaps", "ssl has to be"),
-        ("h:1,protocol=resp9", "protocol has to be"),
-        ("h:1,connectTimeout=-5", "connectTimeout has to be"),
-        ("h:1,defaultDatabase=3", "defaultDatabase has to be 0"),
+        ("h:1,ssl=perhaps", "ssl must be"),
+        ("h:1,protocol=resp9", "protocol must be"),
+        ("h:1,connectTimeout=-5", "connectTimeout must be"),
+        ("h:1,defaultDatabase=3", "defaultDatabase must be 0"),
         ("h:1,serviceName=mymaster", "serviceName: Sentinel"),
         ("h:1,channelPrefix=x:", "channelPrefix: "),
-        ("h:1,i:2", "2 found"),
-        ("password=x", "0 found"),
+        ("h:1,i:2", "one endpoint host:port, not 2"),
+        ("password=x", "one endpoint host:port, not 0"),
         ("h:port", "not host:port"),
         ("h:70000", "not host:port"),
     ],
 )
-def test_a_wrong_option_is_named(text: str, named: str) -> None:
-    with pytest.raises(ConfigurationError, match=named):
+def test_a_wrong_option_is_named(text: str, reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=reason):
         parse_connection_string(text)
 
 
@@ -86,7 +86,7 @@ def test_a_password_in_the_wrong_place_is_not_shown(text: str) -> None:
     assert "hunter" not in str(caught.value)
 
 
-def test_all_faults_are_named_at_once_and_no_secret() -> None:
+def test_all_faults_are_named_at_once_without_a_secret() -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse_connection_string("h:1,foo=1,bar=2,ssl=hunter2,password=hunter2")
     assert "foo" in str(caught.value)

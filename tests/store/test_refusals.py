@@ -1,4 +1,4 @@
-"""What Redis' error replies mean."""
+"""Classification of Redis' error replies."""
 
 from redis.exceptions import ResponseError
 
@@ -6,7 +6,7 @@ from shared.app import App
 from shared.store.refusals import is_wrong_type
 
 
-async def test_a_command_on_a_key_of_another_type_is_told_from_other_refusals(app: App) -> None:
+async def test_only_a_wrong_type_error_is_recognised_as_one(app: App) -> None:
     await app.redis.set("string", "x")
     pipeline = app.redis.pipeline(transaction=False)
     pipeline.lpush("string", "x")

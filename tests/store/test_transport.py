@@ -1,4 +1,4 @@
-"""Connections over a Stream: what a network or a server may do to them, and what redis-py expects of its streams."""
+"""Connections over a Stream: faults of networks and servers, and what redis-py expects of its streams."""
 
 import asyncio
 import inspect
@@ -21,7 +21,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import InvalidResponse, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from shared.store import transport as wire
+from shared.store import transport
 from shared.store.connection import open_client, parse_connection_string
 from shared.store.transport import Stream
 from tests.support.certificates import self_signed
@@ -32,14 +32,14 @@ PUSH = b">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$5\r\nhello\r\n"
 SUBSCRIBED = b">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"
 SHORT_TIMEOUT_S = 0.2
 
-type Answer = Callable[[list[bytes], StreamWriter], Awaitable[None]]
+type Reply = Callable[[list[bytes], StreamWriter], Awaitable[None]]
 
 
 class Server:
-    """Sets connections up as Redis does, and leaves every other command to `answer`."""
+    """Answers the commands that set up a connection, and calls `reply` for every other command."""
 
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
+    def __init__(self, reply: Reply) -> None:
+        self.reply = reply
         self.connections: list[StreamWriter] = []
 
     async def serve(self, reader: StreamReader, writer: StreamWriter) -> None:
@@ -51,12 +51,13 @@ class Server:
                 if command[0] in {b"HELLO", b"CLIENT"}:
                     writer.write(b"+OK\r\n")
                 else:
-                    await self.answer(command, writer)
+                    await self.reply(command, writer)
 
 
 @asynccontextmanager
-async def serving(answer: Answer, options: str = "") -> AsyncIterator[tuple[Server, redis.asyncio.Redis]]:
-    server = Server(answer)
+async def serving(reply: Reply, options: str = "") -> AsyncIterator[tuple[Server, redis.asyncio.Redis]]:
+    """A Server on a free port, and a client of it."""
+    server = Server(reply)
     listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
     port = listening.sockets[0].getsockname()[1]
     client = open_client(parse_connection_string(f"127.0.0.1:{port}{options}"))
@@ -70,25 +71,25 @@ async def serving(answer: Answer, options: str = "") -> AsyncIterator[tuple[Serv
         await listening.wait_closed()
 
 
-def real(port: int, options: str = "") -> redis.asyncio.Redis:
+def client_of(port: int, options: str = "") -> redis.asyncio.Redis:
     return open_client(parse_connection_string(f"127.0.0.1:{port}{options}"))
 
 
 async def only_connection(client: redis.asyncio.Redis, command: str = "PING") -> Any:
-    """The client's connection, idle in its pool after this command."""
+    """Run `command`; returns the client's only connection, idle in its pool."""
     await client.execute_command(command)
     (connection,) = client.connection_pool._available_connections
     return connection
 
 
-async def turns(until: Callable[[], bool]) -> None:
-    """Let the event loop run until something holds that nobody tells of."""
+async def until(condition: Callable[[], bool]) -> None:
+    """Run the event loop until `condition` holds; for conditions without an event to await."""
     async with asyncio.timeout(10):
-        while not until():  # noqa: ASYNC110
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0)
 
 
-async def test_an_answer_cut_at_every_byte_is_the_same_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_reply_that_arrives_byte_by_byte_is_parsed_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     reads: list[int] = []
     update = Stream.buffer_updated
     monkeypatch.setattr(Stream, "buffer_updated", lambda self, count: (reads.append(count), update(self, count))[1])
@@ -97,7 +98,7 @@ async def test_an_answer_cut_at_every_byte_is_the_same_answer(monkeypatch: pytes
         for byte in PUSH + NESTED:
             seen = len(reads)
             writer.write(bytes([byte]))
-            await turns(lambda seen=seen: len(reads) > seen)
+            await until(lambda seen=seen: len(reads) > seen)
 
     whole = hiredis.Reader()
     whole.feed(NESTED)
@@ -109,7 +110,7 @@ async def test_an_answer_cut_at_every_byte_is_the_same_answer(monkeypatch: pytes
 
 
 @pytest.mark.parametrize("how", ["closed", "half-closed", "reset"])
-async def test_a_connection_cut_at_any_byte_of_an_answer_is_an_error_and_is_not_used_again(how: str) -> None:
+async def test_a_connection_cut_at_any_byte_of_a_reply_is_an_error_and_is_replaced(how: str) -> None:
     async def cut(command: list[bytes], writer: StreamWriter) -> None:
         if command[0] == b"WHOLE":
             writer.write(NESTED)
@@ -122,8 +123,8 @@ async def test_a_connection_cut_at_any_byte_of_an_answer_is_an_error_and_is_not_
                 writer.write_eof()
             case "reset":
                 await writer.drain()
-                linger_not = struct.pack("ii", 1, 0)
-                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_not)
+                no_linger = struct.pack("ii", 1, 0)
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
                 writer.transport.abort()
 
     async with serving(cut) as (server, client):
@@ -135,13 +136,13 @@ async def test_a_connection_cut_at_any_byte_of_an_answer_is_an_error_and_is_not_
 
 
 @pytest.mark.parametrize("garbage", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\0" * 100, b"$-7\r\n", b"*1\r\n?\r\n"])
-async def test_what_is_no_answer_is_an_error_and_its_connection_is_not_used_again(
+async def test_malformed_bytes_are_an_error_and_their_connection_is_replaced(
     garbage: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def answer(command: list[bytes], writer: StreamWriter) -> None:
+    async def reply(command: list[bytes], writer: StreamWriter) -> None:
         writer.write(garbage + b"+OK\r\n" if command[0] == b"GARBAGE" else b"+fine\r\n")
 
-    async with serving(answer) as (server, client):
+    async with serving(reply) as (server, client):
         with pytest.raises(InvalidResponse):
             await client.execute_command("GARBAGE")
         assert await client.execute_command("READ") == b"fine"
@@ -149,19 +150,19 @@ async def test_what_is_no_answer_is_an_error_and_its_connection_is_not_used_agai
     assert not caplog.records
 
 
-async def test_a_server_that_stalls_is_a_timeout_and_its_late_answer_is_nobody_s() -> None:
+async def test_a_server_that_stalls_is_a_timeout_and_its_late_reply_reaches_no_call() -> None:
     stalled: list[StreamWriter] = []
 
-    async def answer(command: list[bytes], writer: StreamWriter) -> None:
+    async def reply(command: list[bytes], writer: StreamWriter) -> None:
         if command[0] == b"STALL":
             writer.write(NESTED[:10])
             stalled.append(writer)
             return
-        for late in stalled:
-            late.write(NESTED[10:] + b"+late\r\n")
+        for stalled_writer in stalled:
+            stalled_writer.write(NESTED[10:] + b"+late\r\n")
         writer.write(b"+in time\r\n")
 
-    async with serving(answer, f",syncTimeout={SHORT_TIMEOUT_S * 1000:.0f}") as (server, client):
+    async with serving(reply, f",syncTimeout={SHORT_TIMEOUT_S * 1000:.0f}") as (server, client):
         with pytest.raises(RedisTimeoutError):
             await client.execute_command("STALL")
         assert await client.execute_command("READ") == b"in time"
@@ -169,14 +170,14 @@ async def test_a_server_that_stalls_is_a_timeout_and_its_late_answer_is_nobody_s
         assert len(server.connections) == 2
 
 
-async def test_a_call_cancelled_in_the_middle_of_its_answer_leaves_nothing_to_the_next_one() -> None:
+async def test_a_call_cancelled_in_the_middle_of_its_reply_leaves_no_bytes_to_the_next_call() -> None:
     begun = asyncio.Event()
 
-    async def answer(command: list[bytes], writer: StreamWriter) -> None:
+    async def reply(command: list[bytes], writer: StreamWriter) -> None:
         writer.write(NESTED[:20] if command[0] == b"CANCEL" else b"+whole\r\n")
         begun.set()
 
-    async with serving(answer) as (server, client):
+    async with serving(reply) as (server, client):
         call = asyncio.create_task(client.execute_command("CANCEL"))
         await begun.wait()
         call.cancel()
@@ -186,16 +187,16 @@ async def test_a_call_cancelled_in_the_middle_of_its_answer_leaves_nothing_to_th
         assert len(server.connections) == 2
 
 
-async def test_a_command_that_the_server_does_not_take_is_a_timeout() -> None:
+async def test_a_command_that_the_server_does_not_read_is_a_timeout() -> None:
     taken = asyncio.Event()
 
-    async def answer(command: list[bytes], writer: StreamWriter) -> None:
+    async def reply(command: list[bytes], writer: StreamWriter) -> None:
         if command[0] == b"STOP":
             writer.write(b"+stopped\r\n")
             await taken.wait()
         writer.write(b"+OK\r\n")
 
-    async with serving(answer, f",syncTimeout={SHORT_TIMEOUT_S * 1000:.0f}") as (server, client):
+    async with serving(reply, f",syncTimeout={SHORT_TIMEOUT_S * 1000:.0f}") as (server, client):
         await client.execute_command("STOP")
         with pytest.raises(RedisTimeoutError, match="writing"):
             await client.set("key", b"x" * 32 * 1024 * 1024)
@@ -207,37 +208,37 @@ async def test_a_command_that_the_server_does_not_take_is_a_timeout() -> None:
 async def test_a_large_command_waits_for_a_slow_server() -> None:
     may_read = asyncio.Event()
 
-    async def answer(command: list[bytes], writer: StreamWriter) -> None:
+    async def reply(command: list[bytes], writer: StreamWriter) -> None:
         if command[0] == b"STOP":
             writer.write(b"+stopped\r\n")
             await may_read.wait()
         else:
             writer.write(b":%d\r\n" % len(command[2]))
 
-    async with serving(answer) as (server, client):
+    async with serving(reply) as (server, client):
         connection = await only_connection(client, "STOP")
         call = asyncio.create_task(client.execute_command("LENGTH", "key", b"x" * 32 * 1024 * 1024))
-        await turns(lambda: not connection._writer.flows())
+        await until(lambda: not connection._writer.is_writable())
         may_read.set()
         assert await call == 32 * 1024 * 1024
         assert len(server.connections) == 1
 
 
 async def test_a_connection_cut_in_the_middle_of_a_command_is_an_error_at_once() -> None:
-    async def answer(_: list[bytes], writer: StreamWriter) -> None:
+    async def reply(_: list[bytes], writer: StreamWriter) -> None:
         writer.write(b"+stopped\r\n")
         await asyncio.Event().wait()
 
-    async with serving(answer) as (server, client):
+    async with serving(reply) as (server, client):
         connection = await only_connection(client, "STOP")
         call = asyncio.create_task(client.set("key", b"x" * 32 * 1024 * 1024))
-        await turns(lambda: not connection._writer.flows())
+        await until(lambda: not connection._writer.is_writable())
         server.connections[0].transport.abort()
         with pytest.raises(RedisConnectionError, match="writing"):
             await call
 
 
-async def test_what_nobody_reads_is_left_to_the_socket() -> None:
+async def test_reading_from_the_socket_pauses_while_no_call_reads_messages() -> None:
     messages = 400
     message = b">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$100000\r\n" + b"x" * 100_000 + b"\r\n"
     sent = asyncio.Event()
@@ -253,18 +254,18 @@ async def test_what_nobody_reads_is_left_to_the_socket() -> None:
         await pubsub.subscribe("c")
         assert (await pubsub.get_message(timeout=5))["type"] == "subscribe"
         stream = pubsub.connection._reader
-        await turns(lambda: not stream._transport.is_reading())
-        held_bytes = stream._unread_bytes
-        assert held_bytes <= wire.UNREAD_BYTES + wire.READ_BYTES
-        await asyncio.sleep(0.05)  # nothing is to happen, so there is nothing to await
-        assert stream._unread_bytes == held_bytes
+        await until(lambda: not stream._transport.is_reading())
+        unread_bytes = stream._unread_bytes
+        assert unread_bytes <= transport.UNREAD_BYTES + transport.READ_BYTES
+        await asyncio.sleep(0.05)  # nothing should happen, so there is no event to await
+        assert stream._unread_bytes == unread_bytes
         assert not sent.is_set()
         for _ in range(messages):
             assert len((await pubsub.get_message(timeout=5))["data"]) == 100_000
         await asyncio.wait_for(sent.wait(), 5)
 
 
-async def test_a_message_half_there_when_the_wait_ends_is_whole_for_the_next_wait() -> None:
+async def test_a_message_that_is_incomplete_when_a_wait_times_out_is_complete_for_the_next_wait() -> None:
     writers: list[StreamWriter] = []
 
     async def subscribe(_: list[bytes], writer: StreamWriter) -> None:
@@ -280,24 +281,24 @@ async def test_a_message_half_there_when_the_wait_ends_is_whole_for_the_next_wai
             assert (await pubsub.get_message(timeout=5))["data"] == b"hello"
 
 
-async def test_a_connection_with_an_answer_that_nobody_read_is_replaced() -> None:
-    """With RESP2. With RESP3 redis-py does not ask: what is unread may be a push message."""
+async def test_a_connection_with_an_unread_reply_is_replaced() -> None:
+    """With RESP2. With RESP3 redis-py keeps the connection: the unread bytes may be a push message."""
 
-    async def answer(command: list[bytes], writer: StreamWriter) -> None:
+    async def reply(command: list[bytes], writer: StreamWriter) -> None:
         writer.write(b"+one\r\n+two\r\n" if command[0] == b"TWO" else b"+own\r\n")
 
-    async with serving(answer, ",protocol=resp2") as (server, client):
+    async with serving(reply, ",protocol=resp2") as (server, client):
         assert await client.execute_command("TWO") == b"one"
         for _ in range(2):
             assert await client.execute_command("READ") == b"own"
         assert len(server.connections) == 2
 
 
-async def test_push_messages_between_answers_are_no_answers() -> None:
-    async def answer(_: list[bytes], writer: StreamWriter) -> None:
+async def test_push_messages_between_replies_are_not_taken_for_replies() -> None:
+    async def reply(_: list[bytes], writer: StreamWriter) -> None:
         writer.write(PUSH + b"+own\r\n" + PUSH)
 
-    async with serving(answer) as (server, client):
+    async with serving(reply) as (server, client):
         for _ in range(3):
             assert await client.execute_command("READ") == b"own"
         assert len(server.connections) == 1
@@ -305,7 +306,7 @@ async def test_push_messages_between_answers_are_no_answers() -> None:
 
 @pytest.mark.parametrize("protocol", ["resp2", "resp3"])
 async def test_a_connection_that_ended_in_the_pool_is_replaced(redis_port: int, protocol: str) -> None:
-    client = real(redis_port, f",protocol={protocol}")
+    client = client_of(redis_port, f",protocol={protocol}")
     connection = await only_connection(client)
     stream = connection._reader
     async with redis.asyncio.Redis(port=redis_port) as other:
@@ -316,12 +317,12 @@ async def test_a_connection_that_ended_in_the_pool_is_replaced(redis_port: int, 
     await client.aclose()
 
 
-async def test_a_command_on_a_connection_that_ended_is_an_error_of_the_connection(redis_port: int) -> None:
-    client = real(redis_port)
+async def test_a_command_on_a_connection_that_ended_is_a_connection_error(redis_port: int) -> None:
+    client = client_of(redis_port)
     connection = await only_connection(client)
-    number = await client.client_id()
+    client_id = await client.client_id()
     async with redis.asyncio.Redis(port=redis_port) as other:
-        await other.client_kill_filter(_id=str(number))
+        await other.client_kill_filter(_id=str(client_id))
     await asyncio.wait_for(connection._reader.wait_closed(), 5)
     with pytest.raises(RedisConnectionError):
         await connection.send_command("PING")
@@ -329,9 +330,9 @@ async def test_a_command_on_a_connection_that_ended_is_an_error_of_the_connectio
     await client.aclose()
 
 
-async def test_values_of_8_mib_go_both_ways(redis_client: redis.asyncio.Redis, redis_port: int) -> None:
+async def test_values_of_8_mib_are_written_and_read(redis_client: redis.asyncio.Redis, redis_port: int) -> None:
     value = bytes(range(256)) * 4096 * 8
-    client = real(redis_port)
+    client = client_of(redis_port)
     await client.set("large", value)
     assert await client.get("large") == value
     assert await client.mget(["large", "none", "large"]) == [value, None, value]
@@ -339,10 +340,10 @@ async def test_values_of_8_mib_go_both_ways(redis_client: redis.asyncio.Redis, r
     await client.aclose()
 
 
-async def test_the_answers_of_a_pipeline_come_in_order_with_errors_in_their_places(
+async def test_the_replies_of_a_pipeline_are_in_order_with_errors_in_their_places(
     redis_client: redis.asyncio.Redis, redis_port: int
 ) -> None:
-    client = real(redis_port)
+    client = client_of(redis_port)
     pipeline = client.pipeline(transaction=False)
     for number in range(3000):
         pipeline.execute_command(
@@ -350,42 +351,42 @@ async def test_the_answers_of_a_pipeline_come_in_order_with_errors_in_their_plac
         )
     pipeline.set("text", "text")
     await redis_client.set("text", "text")
-    answers = await pipeline.execute(raise_on_error=False)
-    for number, answer in enumerate(answers[:-1]):
+    replies = await pipeline.execute(raise_on_error=False)
+    for number, reply in enumerate(replies[:-1]):
         if number % 1000 == 1:
-            assert isinstance(answer, ResponseError)
+            assert isinstance(reply, ResponseError)
         else:
-            assert answer == str(number).encode() * (number % 50 + 1)
-    assert answers[-1] is True
+            assert reply == str(number).encode() * (number % 50 + 1)
+    assert replies[-1] is True
     await client.aclose()
 
 
-async def test_many_calls_at_once_each_get_their_own_answer(redis_client: redis.asyncio.Redis, redis_port: int) -> None:
-    client = real(redis_port)
+async def test_concurrent_calls_each_get_their_own_reply(redis_client: redis.asyncio.Redis, redis_port: int) -> None:
+    client = client_of(redis_port)
     texts = [str(number).encode() * (100 * number + 1) for number in range(90)]
     for _ in range(5):
         assert await asyncio.gather(*(client.echo(text) for text in texts)) == texts
     await client.aclose()
 
 
-async def test_a_name_of_two_words_is_two_arguments(redis_port: int) -> None:
-    client = real(redis_port)
+async def test_a_command_name_of_two_words_is_sent_as_two_arguments(redis_port: int) -> None:
+    client = client_of(redis_port)
     assert await client.execute_command("CONFIG GET", "port") == await client.config_get("port")
     await client.aclose()
 
 
-async def test_an_idle_connection_is_kept_alive(redis_port: int) -> None:
-    client = real(redis_port)
-    connected = (await only_connection(client))._writer.get_extra_info("socket")
-    assert connected.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
-    assert connected.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+async def test_connections_have_tcp_keepalive_and_nodelay(redis_port: int) -> None:
+    client = client_of(redis_port)
+    connection_socket = (await only_connection(client))._writer.get_extra_info("socket")
+    assert connection_socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    assert connection_socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
     for option, value in client.connection_pool.make_connection().socket_keepalive_options.items():
-        assert connected.getsockopt(socket.IPPROTO_TCP, option) == value
+        assert connection_socket.getsockopt(socket.IPPROTO_TCP, option) == value
     await client.aclose()
 
 
 class Tls(Proxy):
-    """Passes on, and speaks TLS to its clients."""
+    """Forwards bytes, and speaks TLS to its clients."""
 
     def __init__(self, target_port: int, folder: Path) -> None:
         super().__init__(target_port)
@@ -403,25 +404,26 @@ class Tls(Proxy):
     ) -> None:
         self.clients.append(client)
 
-        async def pass_on(reader: StreamReader, writer: StreamWriter) -> None:
+        async def forward(reader: StreamReader, writer: StreamWriter) -> None:
             while chunk := await reader.read(65536):
                 writer.write(chunk)
                 await writer.drain()
 
-        ways: Sequence[Any] = [
-            asyncio.ensure_future(way) for way in (pass_on(client_reader, server), pass_on(server_reader, client))
+        directions: Sequence[Any] = [
+            asyncio.ensure_future(direction)
+            for direction in (forward(client_reader, server), forward(server_reader, client))
         ]
         try:
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for way in ways:
-                way.cancel()
-            await asyncio.gather(*ways, return_exceptions=True)
+            for direction in directions:
+                direction.cancel()
+            await asyncio.gather(*directions, return_exceptions=True)
 
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """The folder of a certificate for 127.0.0.1, in cert.pem and key.pem."""
+    """A folder with a certificate for 127.0.0.1: cert.pem and key.pem."""
     return self_signed(tmp_path, "here", "-addext", "subjectAltName=IP:127.0.0.1")
 
 
@@ -431,8 +433,8 @@ async def tls(redis_port: int, certificate: Path) -> AsyncIterator[Tls]:
         yield proxy
 
 
-async def test_tls_carries_the_same_answers(tls: Tls, certificate: Path, redis_client: redis.asyncio.Redis) -> None:
-    client = real(tls.port, ",ssl=True")
+async def test_replies_over_tls_are_the_same(tls: Tls, certificate: Path, redis_client: redis.asyncio.Redis) -> None:
+    client = client_of(tls.port, ",ssl=True")
     with pytest.raises(RedisConnectionError, match="certificate"):
         await client.ping()
     client.connection_pool.connection_kwargs["ssl_ca_certs"] = str(certificate / "cert.pem")
@@ -449,7 +451,7 @@ async def test_tls_carries_the_same_answers(tls: Tls, certificate: Path, redis_c
 
 
 async def test_a_tls_connection_that_ended_in_the_pool_is_replaced(tls: Tls, certificate: Path) -> None:
-    client = real(tls.port, ",ssl=True")
+    client = client_of(tls.port, ",ssl=True")
     client.connection_pool.connection_kwargs["ssl_ca_certs"] = str(certificate / "cert.pem")
     stream = (await only_connection(client))._reader
     tls.clients[0].close()
@@ -459,22 +461,22 @@ async def test_a_tls_connection_that_ended_in_the_pool_is_replaced(tls: Tls, cer
     await client.aclose()
 
 
-async def test_nobody_listening_and_nobody_answering_are_told_apart() -> None:
+async def test_a_refused_connection_and_a_silent_server_raise_different_errors() -> None:
     short = f",syncTimeout={SHORT_TIMEOUT_S * 1000:.0f},connectTimeout={SHORT_TIMEOUT_S * 1000:.0f}"
     with closing(socket.socket()) as silent:
         silent.bind(("127.0.0.1", 0))
         port = silent.getsockname()[1]
         with pytest.raises(RedisConnectionError, match="Connect call failed"):
-            await real(port, short).ping()
+            await client_of(port, short).ping()
         silent.listen()
         with pytest.raises(RedisTimeoutError, match="reading"):
-            await real(port, short).ping()
+            await client_of(port, short).ping()
         with pytest.raises(RedisTimeoutError, match="connecting"):
-            await real(port, f"{short},ssl=True").ping()
+            await client_of(port, f"{short},ssl=True").ping()
 
 
-def test_a_stream_has_all_that_this_redis_py_uses_of_its_streams() -> None:
-    """What redis-py does with them is not documented: where a release does more, this names it."""
+def test_a_stream_has_every_attribute_that_redis_py_uses() -> None:
+    """redis-py does not document its use of streams: this fails when a release uses more attributes."""
     connection = inspect.getsource(redis_connection.AbstractConnection) + inspect.getsource(redis_connection.Connection)
     parser = inspect.getsource(_AsyncHiredisParser)
     assert set(re.findall(r"self\._reader\.(\w+)", connection)) == {"_buffer"}
@@ -489,8 +491,8 @@ def test_a_stream_has_all_that_this_redis_py_uses_of_its_streams() -> None:
         assert hasattr(Stream, name)
 
 
-def test_the_methods_of_redis_py_that_are_replaced_are_still_there() -> None:
-    """Each with the parameters that it is called with; one that is not called any more would be replaced in vain."""
+def test_redis_py_still_has_the_methods_that_are_overridden() -> None:
+    """With the expected parameters; an override that redis-py no longer calls would have no effect."""
     parameters = {
         "_connect": ["self"],
         "_connection_arguments": ["self"],
@@ -499,8 +501,8 @@ def test_the_methods_of_redis_py_that_are_replaced_are_still_there() -> None:
         "pack_command": ["self", "args"],
     }
     for connection_class in (redis.asyncio.Connection, redis.asyncio.SSLConnection):
-        found = {name: list(inspect.signature(getattr(connection_class, name)).parameters) for name in parameters}
-        assert found == parameters
+        actual = {name: list(inspect.signature(getattr(connection_class, name)).parameters) for name in parameters}
+        assert actual == parameters
         assert connection_class._connect is redis.asyncio.Connection._connect
     source = inspect.getsource(redis.asyncio.Connection._connect)
     assert re.findall(r"socket\.([A-Z_]+)", source) == [

@@ -1,4 +1,4 @@
-"""Causes by short names, so that tests read like what happened in Redis."""
+"""Causes by short names: Redis' name of an event, or the source of a call."""
 
 from shared.intake.events import cause_of
 from shared.reactor import Cause
@@ -21,5 +21,5 @@ def cause(name: str) -> Cause:
 
 
 def name_of(cause: Cause) -> str:
-    """The inverse of `cause`, for the most usual events."""
+    """The inverse of `cause`, for the events in _NAMES."""
     return next((name for name, timer in _TIMERS.items() if timer is cause), None) or _NAMES[cause]

@@ -5,7 +5,10 @@ from pathlib import Path
 
 
 def self_signed(folder: Path, name: str, *options: str) -> Path:
-    """Make a certificate for `name` in cert.pem and key.pem; `options` are openssl's. Returns the folder."""
+    """Create a certificate for `name` as cert.pem and key.pem in `folder`; `options` are options of `openssl req`.
+
+    Returns the folder.
+    """
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", f"/CN={name}"),

@@ -1,4 +1,4 @@
-"""The Chromium of this machine, driven by Playwright, whose own builds of browsers are not used."""
+"""The installed Chromium, driven by Playwright; Playwright's own browser builds are not used."""
 
 import shutil
 from collections.abc import AsyncIterator
@@ -10,13 +10,14 @@ MISSING = "Chromium is not installed; on Debian: apt-get install -y chromium"
 
 
 def find() -> str | None:
-    """The path of Chromium or Chrome; None where there is neither."""
+    """The path of Chromium or Chrome; None if neither is installed."""
     names = ("chromium", "chromium-browser", "google-chrome")
     return next((path for name in names if (path := shutil.which(name))), None)
 
 
 @asynccontextmanager
 async def launched(executable: str) -> AsyncIterator[Browser]:
+    """A headless browser, closed after the block."""
     async with async_playwright() as playwright:
         # In a container, root has no sandbox and /dev/shm is small.
         options = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]

@@ -15,12 +15,12 @@ from shared.store.connection import ConnectionOptions, open_client, parse_connec
 
 class Moment(StrEnum):
     BEFORE = "the command is not sent"
-    AFTER = "the command ran, its answer is lost"
+    AFTER = "the command ran, its reply is lost"
 
 
 @dataclass
 class Fault:
-    """Fails the `at`-th call (counted from 1) and no other; `injected` says whether it came to that."""
+    """Fails the `at`-th call (counted from 1) and no other. `injected` is whether it failed a call."""
 
     at: int
     moment: Moment
@@ -28,6 +28,7 @@ class Fault:
     injected: bool = False
 
     def strikes(self, moment: Moment) -> bool:
+        """Whether to fail now: counts the calls, and is True once."""
         if moment is Moment.BEFORE:
             self.calls += 1
         if self.calls != self.at or moment is not self.moment or self.injected:
@@ -38,7 +39,7 @@ class Fault:
 
 def connection_class(fault: Fault) -> type[redis.asyncio.Connection]:
     class Faulty(redis.asyncio.Connection):
-        """Set-up of the connection (HELLO, CLIENT SETINFO) is not counted: the data path has not begun."""
+        """A connection with this fault. Its set-up (HELLO, CLIENT SETINFO) does not count as a call."""
 
         ready = False
 
@@ -65,7 +66,7 @@ def connection_class(fault: Fault) -> type[redis.asyncio.Connection]:
 
 
 def faulty_context(settings: Settings, fault: Fault) -> App:
-    """A worker whose client has this fault; one connection, so that calls are counted in the order of the code."""
+    """An app whose client has this fault, and a single connection, so that calls count in the order of the code."""
     options: ConnectionOptions = parse_connection_string(settings.redis)
     client = open_client(options)
     pool = client.connection_pool

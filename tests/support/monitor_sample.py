@@ -1,4 +1,4 @@
-"""A document of the monitor page with something in every part, as GET /api/monitor/data answers it."""
+"""Sample documents of GET /api/monitor/data for the monitor page, with data in every part, or empty."""
 
 import hashlib
 import math
@@ -20,7 +20,7 @@ REASONS = {
 
 
 def document(now: datetime) -> dict[str, Any]:
-    """What a busy app shows at `now`, the same for the same time."""
+    """The document of a busy app at `now`; equal for equal times."""
     chance = random.Random(7)
     return {
         "time": iso(now),
@@ -42,7 +42,7 @@ def document(now: datetime) -> dict[str, Any]:
 
 
 def empty(now: datetime) -> dict[str, Any]:
-    """What an app shows to which nothing has happened yet."""
+    """The document of an app without any event."""
     start = now.replace(second=0, microsecond=0) - timedelta(minutes=MINUTES - 1)
     minutes = [
         {"minute": iso(start + timedelta(minutes=n)), "outcomes": {}, "latency": {}, "lag": {}} for n in range(MINUTES)
@@ -139,7 +139,7 @@ def letters(now: datetime) -> dict[str, Any]:
         ("sessions", "nextauth:session:~3f9a1c07be52"),
         ("batches", "fastapi:temp:data:import-0093"),
     ]
-    found = [
+    rows = [
         {
             "id": fingerprint(key)[:32],
             "reactor": reactor,
@@ -154,7 +154,7 @@ def letters(now: datetime) -> dict[str, Any]:
         }
         for n, (reactor, key) in enumerate(keys)
     ]
-    return {"letters": found, "nextCursor": "1:x", "totals": {"count": 43, "bytes": 3_984_220, "dropped": 0}}
+    return {"letters": rows, "nextCursor": "1:x", "totals": {"count": 43, "bytes": 3_984_220, "dropped": 0}}
 
 
 def keyspace() -> dict[str, Any]:
@@ -176,7 +176,7 @@ def keyspace() -> dict[str, Any]:
 
 
 def sessions(now: datetime, chance: random.Random) -> dict[str, Any]:
-    told = [
+    transitions = [
         ("created", None, "set"),
         ("ended", "logout", "del"),
         ("refreshed", None, "set"),
@@ -187,7 +187,7 @@ def sessions(now: datetime, chance: random.Random) -> dict[str, Any]:
     ]
     records = []
     for n in range(12):
-        kind, reason, seen = told[n % len(told)]
+        kind, reason, seen = transitions[n % len(transitions)]
         records.append(
             {
                 "time": iso(now - timedelta(seconds=7 + 23 * n + chance.randrange(15))),
@@ -204,13 +204,13 @@ def sessions(now: datetime, chance: random.Random) -> dict[str, Any]:
 
 def charts(chance: random.Random) -> list[dict[str, Any]]:
     names = ["co2-flow", "water-temperature", "ph", "plant-overview", "energy", "brine-density", "compressor-3", "feed"]
-    found = []
+    views = []
     for n, name in enumerate(names):
         level, line = chance.uniform(1, 90), []
         for step in range(60):
             level += chance.gauss(0, 1) + math.sin(step / 6 + n) * 0.7
             line.append(round(level, 3))
-        found.append(
+        views.append(
             {
                 "chartId": name,
                 "dataType": ["realtime", "hourly"][n % 2],
@@ -220,7 +220,7 @@ def charts(chance: random.Random) -> list[dict[str, Any]]:
                 "sparkline": line,
             }
         )
-    return found
+    return views
 
 
 def doctor() -> dict[str, Any]:

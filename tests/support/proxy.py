@@ -1,4 +1,4 @@
-"""A TCP proxy that does to connections what networks do to them."""
+"""TCP proxies, and one that injects the faults of networks."""
 
 import asyncio
 import random
@@ -9,16 +9,16 @@ from contextlib import suppress
 from typing import Self
 
 CUT_COMMAND = "cut in the middle of a command"
-CUT_ANSWER = "cut in the middle of an answer, after the command ran"
+CUT_ANSWER = "cut in the middle of a reply, after the command ran"
 HALF_CLOSE = "half-closed"
-STALL = "stalled for good"
+STALL = "stalled forever"
 DELAY = "delayed"
 FAULTS = (CUT_COMMAND, CUT_ANSWER, HALF_CLOSE, STALL, DELAY)
 LONGEST_DELAY_S = 0.5
 
 
 class Proxy:
-    """Accepts clients on a free port and connects each to `target_port` of this machine; subclasses pass bytes on."""
+    """Accepts clients on a free port and connects each to `target_port` of this machine; subclasses forward bytes."""
 
     def __init__(self, target_port: int) -> None:
         self.port = 0
@@ -62,10 +62,10 @@ class Proxy:
 
 
 class TcpProxy(Proxy):
-    """Passes bytes between its clients and a port of this machine.
+    """Forwards bytes between its clients and a port of this machine, and injects faults.
 
-    `chances` holds the chance of each fault per chunk of bytes; it may be changed at any time, and empty means a
-    proxy that only passes on. `injected` counts what was done.
+    `chances` maps each fault to its probability per chunk of bytes; it may be changed at any time, and an empty one
+    injects nothing. `injected` counts the injected faults.
     """
 
     def __init__(self, port: int, rng: random.Random) -> None:
@@ -78,21 +78,21 @@ class TcpProxy(Proxy):
         self, client_reader: StreamReader, client: StreamWriter, server_reader: StreamReader, server: StreamWriter
     ) -> None:
         stalled = asyncio.Event()
-        there = asyncio.create_task(self._pass_on(client_reader, server, CUT_COMMAND, stalled))
-        back = asyncio.create_task(self._pass_on(server_reader, client, CUT_ANSWER, stalled))
-        pair = {there, back}
+        commands = asyncio.create_task(self._forward(client_reader, server, CUT_COMMAND, stalled))
+        replies = asyncio.create_task(self._forward(server_reader, client, CUT_ANSWER, stalled))
+        running = {commands, replies}
         try:
-            while pair:
-                done, pair = await asyncio.wait(pair, return_when=asyncio.FIRST_COMPLETED)
-                if any(task.exception() or not task.result() for task in done):
-                    return  # both ways end
+            while running:
+                ended, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                if any(task.exception() or not task.result() for task in ended):
+                    return  # the whole connection ends
         finally:
-            for task in (there, back):
+            for task in (commands, replies):
                 task.cancel()
-            await asyncio.gather(there, back, return_exceptions=True)
+            await asyncio.gather(commands, replies, return_exceptions=True)
 
-    async def _pass_on(self, reader: StreamReader, writer: StreamWriter, cut: str, stalled: asyncio.Event) -> bool:
-        """Pass on until the end of `reader`. True when only this way is to end, False when the connection is."""
+    async def _forward(self, reader: StreamReader, writer: StreamWriter, cut: str, stalled: asyncio.Event) -> bool:
+        """Forward until the end of `reader`. True if only this direction ends, False if the connection does."""
         while chunk := await reader.read(65536):
             if stalled.is_set():
                 continue
@@ -114,6 +114,7 @@ class TcpProxy(Proxy):
         return False
 
     def _draw(self, cut: str) -> str | None:
+        """The fault to inject into the next chunk, or None."""
         for fault in (cut, HALF_CLOSE, STALL, DELAY):
             if self._rng.random() < self.chances.get(fault, 0):
                 self.injected[fault] += 1

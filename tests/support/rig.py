@@ -33,14 +33,14 @@ FAST = {
     "RETRY_SCHEDULE": "*/1 * * * * *",
     "SWEEP_SCHEDULE": "*/1 * * * * *",
 }
-"""Settings under which what takes half a minute in production takes a second."""
+"""Settings that shorten intervals of half a minute in production to about a second."""
 
 
 def free_port() -> int:
-    """A free port outside the range that clients' own ends of connections come from.
+    """A free port outside the range of ephemeral ports.
 
-    A server that is down must find its port free when it comes back, and a client that tries a port of that range
-    on its own machine again and again is connected to itself one day.
+    A server that restarts needs its port to be free; and a client that keeps connecting to an ephemeral port of its own
+    machine eventually gets that port as its own and connects to itself.
     """
     while True:
         port = random.randrange(20_000, 32_000)
@@ -50,10 +50,10 @@ def free_port() -> int:
 
 
 class RedisProcess:
-    """A Redis of the test's own, of the make that all tests run on.
+    """A Redis for one test, on the server that all tests use.
 
-    With `append_only` every write is on disk before it is answered, and a server that was killed comes back with all
-    of it, on the same port.
+    With `append_only`, every write is on disk before its reply, and a killed server restarts with all data, on the
+    same port.
     """
 
     def __init__(self, folder: Path, *, append_only: bool = False) -> None:
@@ -71,7 +71,7 @@ class RedisProcess:
         await self._stack.aclose()
 
     async def start(self) -> None:
-        """Return when it answers."""
+        """Start the server and wait until it replies."""
         command = [
             SERVER,
             *("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self._folder), "--save", ""),
@@ -87,7 +87,7 @@ class RedisProcess:
                 await asyncio.sleep(POLL_S)
 
     async def kill(self) -> None:
-        """SIGKILL; what is not on disk is gone."""
+        """SIGKILL: data that is not on disk is lost."""
         assert self._process is not None
         self._process.kill()
         await self._stack.aclose()
@@ -100,7 +100,7 @@ async def _answers(client: redis.asyncio.Redis) -> bool:
 
 
 class HostProcess:
-    """The function app in a local host of its own process. What it says goes to a file, over all its lives."""
+    """The function app in a local host, in its own process. A file collects its output over all restarts."""
 
     def __init__(self, connection: str, output: Path, *, app_dir: Path = ROOT, **settings: str) -> None:
         self._app_dir = app_dir
@@ -110,45 +110,45 @@ class HostProcess:
         self._process: Process | None = None
 
     async def start(self) -> None:
-        """Return when its triggers are live."""
+        """Start the host and wait until its triggers are live."""
         output = self._stack.enter_context(self._output.open("ab"))
-        said_before = output.tell()
+        start_position = output.tell()
         command = [sys.executable, "-m", "local.host", "--app-dir", str(self._app_dir), "--port", "0"]
         self._process = await self._stack.enter_async_context(
             child_process(command, output=output, environment=self._environment, folder=self._app_dir)
         )
         async with asyncio.timeout(START_S):
-            while "ready http" not in (said := self._output.read_text(errors="replace")[said_before:]):
-                assert self._process.returncode is None, f"the host did not start: {said[-2000:]}"
+            while "ready http" not in (text := self._output.read_text(errors="replace")[start_position:]):
+                assert self._process.returncode is None, f"the host did not start: {text[-2000:]}"
                 await asyncio.sleep(POLL_S)
 
     async def kill(self) -> None:
-        """SIGKILL: it gets no chance to finish anything."""
+        """SIGKILL: it finishes nothing."""
         self._signal(signal.SIGKILL)
         await self.end()
 
     def pause(self) -> None:
-        """Stand still in the middle of whatever it does, as on a machine that is starved or suspended."""
+        """SIGSTOP: it pauses anywhere in its work, as on a starved or suspended machine."""
         self._signal(signal.SIGSTOP)
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
 
     async def stop(self) -> None:
-        """SIGTERM: it finishes what runs. Raises AssertionError unless it ends well."""
+        """SIGTERM: it finishes running invocations. Raises AssertionError unless it exits with 0."""
         self._signal(signal.SIGTERM)
         try:
             assert self._process is not None
-            assert await asyncio.wait_for(self._process.wait(), 15) == 0, self.said()[-2000:]
+            assert await asyncio.wait_for(self._process.wait(), 15) == 0, self.output_text()[-2000:]
         finally:
             await self.end()
 
     async def end(self) -> None:
-        """End it if it still runs, however it takes it."""
+        """End the process if it still runs, by force if necessary."""
         await self._stack.aclose()
 
-    def said(self) -> str:
-        """All that it has written so far, tracebacks included."""
+    def output_text(self) -> str:
+        """Its output so far, including tracebacks."""
         return self._output.read_text(errors="replace")
 
     def _signal(self, number: signal.Signals) -> None:
@@ -158,14 +158,14 @@ class HostProcess:
 
 @asynccontextmanager
 async def hosts(count: int, connection: str, folder: Path, **settings: str) -> AsyncIterator[list[HostProcess]]:
-    """So many hosts on one Redis; they are stopped in order when the block ends well, and ended when it does not."""
+    """Run `count` hosts on one Redis. If the block succeeds they are stopped by SIGTERM, otherwise by force."""
     running = [
         HostProcess(connection, folder / f"host-{index}-{secrets.token_hex(4)}.log", **settings)
         for index in range(count)
     ]
     async with AsyncExitStack() as stack:
-        for one in running:
-            stack.push_async_callback(one.end)
-        await asyncio.gather(*(one.start() for one in running))
+        for host in running:
+            stack.push_async_callback(host.end)
+        await asyncio.gather(*(host.start() for host in running))
         yield running
-        await asyncio.gather(*(one.stop() for one in running))
+        await asyncio.gather(*(host.stop() for host in running))

@@ -1,4 +1,4 @@
-"""The page with answers of the test's own making: the files of the app, its policy, and whatever the app is to say."""
+"""The monitor page with simulated responses: the app's files and policy, and data chosen by the test."""
 
 import json
 import mimetypes
@@ -22,27 +22,29 @@ POLICY = (
 
 @dataclass
 class Staged:
-    """What the app says: `data` is asked at every request; `away` and `status` say how the answer is kept back."""
+    """Simulates the app: `data` is called for every response."""
 
     data: Callable[[], dict[str, Any]]
     letters: dict[str, Any] = field(default_factory=dict)
     """A further page of dead letters."""
     away: bool = False
+    """Refuse connections."""
     status: int = 200
-    asked: list[tuple[str, str]] = field(default_factory=list)
+    """HTTP status of responses."""
+    requests: list[tuple[str, str]] = field(default_factory=list)
     """Method and address of each request to the app's functions."""
 
     async def serve(self, page: Page) -> None:
-        await page.route(f"{ORIGIN}/**", self._answer)
+        await page.route(f"{ORIGIN}/**", self._respond)
 
-    async def _answer(self, route: Route) -> None:
+    async def _respond(self, route: Route) -> None:
         path = urlsplit(route.request.url).path
         if path == "/api/monitor":
             await self._file(route, "monitor.html")
         elif path.startswith("/api/monitor/") and path != "/api/monitor/data":
             await self._file(route, path.removeprefix("/api/monitor/"))
         else:
-            self.asked.append((route.request.method, route.request.url))
+            self.requests.append((route.request.method, route.request.url))
             await self._function(route)
 
     async def _file(self, route: Route, name: str) -> None:
@@ -63,6 +65,6 @@ class Staged:
 
 
 async def enter_key(page: Page, key: str = KEY) -> None:
-    """What a person does first."""
+    """Enter the function key, as a user does first."""
     await page.get_by_label("Function key").fill(key)
     await page.get_by_role("button", name="Show data").click()

@@ -1,4 +1,4 @@
-"""What the applications write, what the app must make of it, and how often it did."""
+"""Simulated clients: writes of batches and charts, the expected effects, and the number of commits."""
 
 import asyncio
 import hashlib
@@ -34,15 +34,15 @@ type Write = tuple[bytes, bytes]
 
 
 def open_client(port: int) -> Any:
-    """A client that repeats nothing by itself: it would repeat writes, and hide that a subscription was lost.
+    """A client without retries: retries would repeat writes, and hide that a subscription was lost.
 
-    Any, because redis-py's types know only answers that may be str; this client's are bytes.
+    The type is Any, because redis-py types replies as str or bytes; this client returns bytes.
     """
     return redis.asyncio.Redis(port=port, retry=Retry(NoBackoff(), 0))
 
 
 class Traffic:
-    """Writes batches and charts, no value like another, and remembers every content that a key ever held."""
+    """Writes batches and charts with distinct values, and records every content that a key has had."""
 
     def __init__(self, port: int) -> None:
         self.redis = open_client(port)
@@ -53,7 +53,7 @@ class Traffic:
         self.readings: dict[str, int] = {}
         """Digest of a batch's content to the number of readings in it."""
         self.repeated = 0
-        """Writes that were made again because their answer did not come."""
+        """Writes that were repeated because their reply was lost."""
         self._serial = count()
 
     async def __aenter__(self) -> Self:
@@ -74,10 +74,10 @@ class Traffic:
         return namespaces.build(namespaces.CHART_DATA, name, "realtime"), json.dumps(points).encode()
 
     async def write(self, writes: Iterable[Write]) -> None:
-        """In one pipeline, as the applications do it: with a TTL, so each is two events.
+        """Write in one pipeline, with a TTL as the applications do, so each write causes two events.
 
-        While Redis is away it is done again and again; a key must then not occur twice, or its contents would come
-        back in another order.
+        While Redis is away the pipeline is repeated. A key must then not occur twice in it: a repetition would bring
+        back an older content.
         """
         writes = list(writes)
         for key, value in writes:
@@ -98,19 +98,19 @@ class Traffic:
                 return
 
     async def flush(self) -> None:
-        """Empty Redis, and make it forget its scripts."""
+        """Delete all keys and scripts."""
         await self.redis.flushall()
         await self.redis.script_flush()
         self.live.clear()
 
     async def lagging(self, among: Sequence[bytes] | None = None) -> list[bytes]:
-        """The keys whose effect is not that of their live content."""
+        """The keys whose effect is not that of their present content."""
         keys = list(self.live) if among is None else among
         effects = await self.redis.mget([_effect_key(key) for key in keys]) if keys else []
         return [key for key, effect in zip(keys, effects, strict=True) if _effect_digest(effect) != self.live[key]]
 
     async def quiescent(self, within_s: float) -> None:
-        """Wait until every key's effect is that of its live content. Raises AssertionError that lists what is not."""
+        """Wait until every key has the effect of its present content. Raises AssertionError with the other keys."""
         pending = list(self.live)
         deadline_s = time.monotonic() + within_s
         while True:
@@ -133,20 +133,20 @@ class Traffic:
             claim = await self.redis.hgetall(namespaces.build(namespaces.PROCESSING, batch_id))
         return f"{key!r}: effect of {effect}, {len(contents)} writes, last one live: {live}, claim: {claim}"
 
-    async def swept(self, within_s: float) -> dict[str, Any]:
-        """Wait for a whole sweep that begins after this call; what it found."""
+    async def complete_pass(self, within_s: float) -> dict[str, Any]:
+        """Wait for a complete pass that begins after this call. Returns its counts."""
         seconds, microseconds = await self.redis.time()
         now_ms = seconds * 1000 + microseconds / 1000
         async with asyncio.timeout(within_s):
             while True:
                 state = namespaces.build(namespaces.SWEEP)
-                ended_ms, duration_ms, found = await self.redis.hmget(state, "ended_ms", "duration_ms", "found")
+                ended_ms, duration_ms, counts = await self.redis.hmget(state, "ended_ms", "duration_ms", "found")
                 if ended_ms is not None and int(ended_ms) - int(duration_ms) > now_ms:
-                    return dict(json.loads(found))
+                    return dict(json.loads(counts))
                 await asyncio.sleep(POLL_S)
 
     async def claims(self) -> set[tuple[bytes, ...]]:
-        """The claims that are held: each with its key, fencing token and end of lease, whoever holds it."""
+        """The claims in Redis: key, fencing token and end of lease of each."""
         keys = await self.redis.keys(namespaces.PROCESSING.prefix + b"*")
         pipeline = self.redis.pipeline(transaction=False)
         for key in keys:
@@ -154,7 +154,7 @@ class Traffic:
         return {(key, *values) for key, values in zip(keys, await pipeline.execute(), strict=True) if all(values)}
 
     async def taken_over(self, claims: set[tuple[bytes, ...]], within_s: float) -> None:
-        """Wait until none of these claims is held any more."""
+        """Wait until none of these claims exists unchanged."""
         async with asyncio.timeout(within_s):
             while True:
                 if not claims & await self.claims():
@@ -162,12 +162,12 @@ class Traffic:
                 await asyncio.sleep(POLL_S)
 
     async def effects(self) -> int:
-        """The number of results and chart caches, whoever wrote them."""
+        """The number of results and chart caches."""
         kinds = (namespaces.RESULT, namespaces.CHART_CACHE)
         return sum([len(await self.redis.keys(kind.prefix + b"*")) for kind in kinds])
 
     async def model_readings(self) -> int:
-        """Readings that the baseline holds."""
+        """The number of readings in the baseline."""
         fields = await self.redis.hgetall(namespaces.build(namespaces.MODEL, MODEL_NAME))
         now_s, _ = await self.redis.time()
         model = baseline.decode_model([part for pair in fields.items() for part in pair], now_s)
@@ -175,13 +175,13 @@ class Traffic:
 
 
 class CommitCounter:
-    """Counts what the app announces: how often each content of each key was committed. Straight from Redis."""
+    """Counts the commits of each content of each key, by the app's messages, over a direct connection to Redis."""
 
     def __init__(self, port: int) -> None:
         self.counts: Counter[tuple[bytes, str]] = Counter()
         """(key, digest of its content) to the number of commits."""
         self.gaps = 0
-        """How often the subscription was lost, and with it perhaps some messages."""
+        """How often the subscription was lost; some messages may be lost with it."""
         self._redis = open_client(port)
         self._mark = f"tests:mark:{port}"
         self._marked: asyncio.Queue[None] = asyncio.Queue()
@@ -199,13 +199,15 @@ class CommitCounter:
         await self._redis.aclose()
 
     async def complete(self) -> None:
-        """Return when all that was announced before this call is counted."""
+        """Wait until every message published before this call is counted."""
         await self._redis.publish(self._mark, "")
         async with asyncio.timeout(10):
             await self._marked.get()
 
     def of_batches(self) -> dict[tuple[bytes, str], int]:
-        return {one: times for one, times in self.counts.items() if one[0].startswith(namespaces.BATCH.prefix)}
+        """The counts for batches only."""
+        prefix = namespaces.BATCH.prefix
+        return {content: times for content, times in self.counts.items() if content[0].startswith(prefix)}
 
     async def _subscribe(self) -> Any:
         pubsub = self._redis.pubsub()
@@ -235,25 +237,27 @@ class CommitCounter:
     def _take(self, message: dict[str, Any] | None) -> None:
         match message:
             case {"type": "message", "channel": namespaces.BATCH_EVENTS_CHANNEL, "data": data}:
-                said = json.loads(data)
-                self.counts[namespaces.build(namespaces.BATCH, said["batchId"]), said["inputDigest"]] += 1
+                message_body = json.loads(data)
+                self.counts[
+                    namespaces.build(namespaces.BATCH, message_body["batchId"]), message_body["inputDigest"]
+                ] += 1
             case {"type": "message", "channel": namespaces.CHART_EVENTS_CHANNEL, "data": data}:
-                said = json.loads(data)
-                key = namespaces.build(namespaces.CHART_DATA, said["chartId"], said["dataType"])
-                self.counts[key, said["sourceDigest"]] += 1
+                message_body = json.loads(data)
+                key = namespaces.build(namespaces.CHART_DATA, message_body["chartId"], message_body["dataType"])
+                self.counts[key, message_body["sourceDigest"]] += 1
             case {"type": "message"}:
                 self._marked.put_nowait(None)
 
 
 def check_commits(traffic: Traffic, counter: CommitCounter) -> None:
-    """Every live content was committed exactly once, every other at most once, and nothing else was.
+    """Check that every present content was committed exactly once, every earlier one at most once, and nothing else.
 
-    Where the counter lost its subscription it may have missed commits: then "at most once" is all that can be told.
+    If the counter lost its subscription it may have missed commits: then only "at most once" is checked.
     """
-    known = {(key, digest) for key, digests in traffic.contents.items() for digest in digests}
-    wrong = [(one, times) for one, times in counter.counts.items() if times > 1 or one not in known]
+    written = {(key, digest) for key, digests in traffic.contents.items() for digest in digests}
+    wrong = [(content, times) for content, times in counter.counts.items() if times > 1 or content not in written]
     if not counter.gaps:
-        wrong += [(one, 0) for one in traffic.live.items() if one not in counter.counts]
+        wrong += [(content, 0) for content in traffic.live.items() if content not in counter.counts]
     assert not wrong, f"{len(wrong)} contents were not committed once: {wrong[:10]}"
 
 
@@ -266,7 +270,7 @@ def _records(number: int) -> str:
 
 
 def _digest(value: bytes) -> str:
-    """As `redis.sha1hex` gives it."""
+    """SHA-1 in hex, as the app's scripts compute it."""
     return hashlib.sha1(value, usedforsecurity=False).hexdigest()
 
 
@@ -277,9 +281,9 @@ def _effect_key(key: bytes) -> bytes:
 
 
 def _effect_digest(effect: bytes | None) -> str | None:
-    """The content that a result or a fresh cache was made of."""
-    found = json.loads(effect) if effect else {}
-    if found.get("stale"):
+    """The digest of the content that a result or a fresh cache is for; None for no effect or a stale cache."""
+    document = json.loads(effect) if effect else {}
+    if document.get("stale"):
         return None
-    digest: str | None = found.get("inputDigest") or found.get("sourceDigest")
+    digest: str | None = document.get("inputDigest") or document.get("sourceDigest")
     return digest

@@ -1,4 +1,4 @@
-"""What the app says about itself: every outcome is counted and timed, effects are logged, outages only once."""
+"""Telemetry: every outcome is counted and timed, effects are logged, an outage is logged once."""
 
 import logging
 import subprocess
@@ -24,21 +24,21 @@ AUDIT_KEY = "an audit key of the tests"
 KEY = b"nextauth:session:5e55107ab1e"
 
 type Points = list[Any]
-"""A counter's or a histogram's: the test knows which."""
+"""Data points of a counter or of a histogram, as the test expects."""
 
 
 @pytest.fixture(scope="session")
 def reader() -> InMemoryMetricReader:
-    """What an SDK in this process sees; a process has one for good, and the API finds it only from now on."""
-    telemetry.count("before", "there was an SDK")
-    found = InMemoryMetricReader()
-    otel_metrics.set_meter_provider(MeterProvider([found], shutdown_on_exit=False))
-    return found
+    """The metrics that the SDK of this process collects from now on. A process has one SDK, for its lifetime."""
+    telemetry.count("before", "the SDK")
+    metric_reader = InMemoryMetricReader()
+    otel_metrics.set_meter_provider(MeterProvider([metric_reader], shutdown_on_exit=False))
+    return metric_reader
 
 
 @pytest.fixture
 def function() -> str:
-    """A name of the test's own, since metrics add up over the process."""
+    """A name that only this test uses, because metrics add up over the process."""
     return f"function-{uuid4().hex}"
 
 
@@ -48,20 +48,22 @@ def points(reader: InMemoryMetricReader, function: str) -> Callable[[str], Point
 
     def read(metric: str) -> Points:
         data: Any = reader.get_metrics_data()
-        found = [one for scope in data.resource_metrics[0].scope_metrics for one in scope.metrics if one.name == metric]
-        return [point for one in found for point in one.data.data_points if point.attributes["function"] == function]
+        scopes = data.resource_metrics[0].scope_metrics
+        matching = [candidate for scope in scopes for candidate in scope.metrics if candidate.name == metric]
+        collected = [point for candidate in matching for point in candidate.data.data_points]
+        return [point for point in collected if point.attributes["function"] == function]
 
     return read
 
 
-def an_outcome(result: Result) -> Outcome:
+def outcome_of(result: Result) -> Outcome:
     return Outcome(KEY, result, "a reason")
 
 
 @pytest.mark.parametrize("result", Result)
 def test_every_outcome_is_counted_and_timed(function: str, points: Callable[[str], Points], result: Result) -> None:
     for duration_ms in (2.0, 4.0):
-        telemetry.record(function, "batches", Source.EVENT, an_outcome(result), duration_ms, AUDIT_KEY, event="set")
+        telemetry.record(function, "batches", Source.EVENT, outcome_of(result), duration_ms, AUDIT_KEY, event="set")
     [counter] = points("keyspace_functions.outcomes")
     assert (counter.value, counter.attributes["outcome"]) == (2, result.value)
     [duration] = points("keyspace_functions.duration")
@@ -70,19 +72,19 @@ def test_every_outcome_is_counted_and_timed(function: str, points: Callable[[str
     assert telemetry.counts[function, result] == 2
 
 
-@pytest.mark.parametrize("what", ["taken_over", "lost_lease", "swept", "dropped"])
-def test_an_event_that_is_no_outcome_is_counted_with_its_number(
-    function: str, points: Callable[[str], Points], what: str
+@pytest.mark.parametrize("event_name", ["taken_over", "lost_lease", "swept", "dropped"])
+def test_events_other_than_outcomes_are_counted(
+    function: str, points: Callable[[str], Points], event_name: str
 ) -> None:
-    telemetry.count(function, what)
-    telemetry.count(function, what, 64)
+    telemetry.count(function, event_name)
+    telemetry.count(function, event_name, 64)
     [counter] = points("keyspace_functions.outcomes")
-    assert (counter.value, counter.attributes["outcome"]) == (65, what)
-    assert telemetry.counts[function, what] == 65
+    assert (counter.value, counter.attributes["outcome"]) == (65, event_name)
+    assert telemetry.counts[function, event_name] == 65
     assert points("keyspace_functions.duration") == []
 
 
-def test_the_lag_between_write_and_effect_is_recorded_and_never_negative(
+def test_the_lag_between_write_and_effect_is_recorded_and_not_negative(
     function: str, points: Callable[[str], Points]
 ) -> None:
     for lag_ms in (250.0, 90_000.0, -3.0):
@@ -91,10 +93,12 @@ def test_the_lag_between_write_and_effect_is_recorded_and_never_negative(
     assert (lag.count, lag.min, lag.max) == (3, 0.0, 90.0)
 
 
-def test_buckets_tell_a_cheap_check_from_a_long_backlog(function: str, points: Callable[[str], Points]) -> None:
+def test_buckets_distinguish_durations_from_under_a_millisecond_to_minutes(
+    function: str, points: Callable[[str], Points]
+) -> None:
     for duration_ms in (0.3, 0.7, 40, 240_000):
         telemetry.record(
-            function, "batches", Source.EVENT, an_outcome(Result.PROCESSED), duration_ms, AUDIT_KEY, event="set"
+            function, "batches", Source.EVENT, outcome_of(Result.PROCESSED), duration_ms, AUDIT_KEY, event="set"
         )
     [duration] = points("keyspace_functions.duration")
     assert tuple(duration.explicit_bounds) == metrics.BUCKETS_S
@@ -118,11 +122,11 @@ def test_a_malformed_message_is_counted(function: str, points: Callable[[str], P
         (Result.DEAD, logging.ERROR),
     ],
 )
-def test_an_effect_is_one_line_at_the_level_it_deserves_with_its_key_masked(
+def test_an_effect_is_one_log_line_at_the_level_of_its_result_with_a_masked_key(
     caplog: pytest.LogCaptureFixture, function: str, result: Result, level: int
 ) -> None:
     caplog.set_level(logging.DEBUG, telemetry.logger.name)
-    telemetry.record(function, "batches", Source.EVENT, an_outcome(result), 1.5, AUDIT_KEY, event="set")
+    telemetry.record(function, "batches", Source.EVENT, outcome_of(result), 1.5, AUDIT_KEY, event="set")
     [line] = caplog.records
     assert line.levelno == level
     assert line.__dict__["effect"]["outcome"] == result.value
@@ -130,13 +134,11 @@ def test_an_effect_is_one_line_at_the_level_it_deserves_with_its_key_masked(
     assert "5e55107ab1e" not in f"{line.getMessage()} {line.__dict__}"
 
 
-def test_an_outage_is_one_warning_and_one_line_at_its_end_however_many_calls_fail(
-    caplog: pytest.LogCaptureFixture, function: str
-) -> None:
+def test_an_outage_is_one_warning_and_one_line_at_its_end(caplog: pytest.LogCaptureFixture, function: str) -> None:
     caplog.set_level(logging.INFO, telemetry.logger.name)
     for _ in range(1000):
         telemetry.outage(function, ConnectionError("10.1.2.3:6380 refused user admin, password hunter2"))
-        outcome = outcomes.retried(KEY, "Redis is away; the sweep will do it")
+        outcome = outcomes.retried(KEY, "Redis is away; reconciliation will find the key")
         telemetry.record(function, "batches", Source.EVENT, outcome, 1.0, AUDIT_KEY, event="set")
     for _ in range(1000):
         telemetry.recovered(function)
@@ -148,7 +150,7 @@ def test_an_outage_is_one_warning_and_one_line_at_its_end_however_many_calls_fai
     assert telemetry.counts[function, "retried"] == 1000
 
 
-def test_the_next_outage_is_said_again(caplog: pytest.LogCaptureFixture, function: str) -> None:
+def test_the_next_outage_is_logged_again(caplog: pytest.LogCaptureFixture, function: str) -> None:
     caplog.set_level(logging.INFO, telemetry.logger.name)
     for _ in range(2):
         telemetry.outage(function, TimeoutError())
@@ -156,7 +158,7 @@ def test_the_next_outage_is_said_again(caplog: pytest.LogCaptureFixture, functio
     assert [line.levelno for line in caplog.records] == [logging.WARNING, logging.INFO] * 2
 
 
-def test_a_cold_start_does_not_pay_for_metrics_and_a_run_does_not_need_the_sdk() -> None:
+def test_a_cold_start_imports_no_metrics_and_recording_needs_no_sdk() -> None:
     program = """
 import sys
 import function_app
@@ -169,7 +171,7 @@ assert not any(name.startswith("opentelemetry.sdk") for name in sys.modules), "t
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, timeout=30)
 
 
-def test_recording_costs_little_without_an_sdk(measured: Callable[[str, float, str], None]) -> None:
+def test_recording_without_an_sdk_is_cheap(measured: Callable[[str, float, str], None]) -> None:
     program = """
 import time
 from shared import telemetry
@@ -183,11 +185,11 @@ for _ in range(10_000):
     telemetry.record("function", "batches", Source.EVENT, outcome, 1.0, "an audit key of the tests", event="set")
 print((time.perf_counter() - started_s) * 1e2)
 """
-    found = subprocess.run(
+    completed = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, check=True, timeout=30, capture_output=True, text=True
     )
-    first_ms, each_us = map(float, found.stdout.split())
+    first_ms, each_us = map(float, completed.stdout.split())
     measured("telemetry: first recording, with the import", first_ms, "ms")
     measured("telemetry: one outcome that is not logged", each_us, "us")
-    assert first_ms < 500  # 6 ms on a quiet machine
+    assert first_ms < 500  # 6 ms on an idle machine
     assert each_us < 100

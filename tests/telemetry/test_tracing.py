@@ -1,4 +1,4 @@
-"""Spans from trigger to commit, and telemetry that leaves the process only where somebody asked for it."""
+"""Spans from trigger to commit, and export only if a connection string is set."""
 
 import asyncio
 import gzip
@@ -56,15 +56,15 @@ print(sorted(name for name in sys.modules if name.startswith(("azure.monitor", "
 
 @pytest.fixture(scope="session")
 def spans() -> InMemorySpanExporter:
-    """What an SDK in this process sees; a process has one for good."""
-    found = InMemorySpanExporter()
+    """The spans that the SDK of this process collects. A process has one SDK, for its lifetime."""
+    exporter = InMemorySpanExporter()
     provider = TracerProvider()
-    provider.add_span_processor(SimpleSpanProcessor(found))
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
-    return found
+    return exporter
 
 
-async def test_a_trace_leads_from_the_trigger_to_the_commit(app: App, spans: InMemorySpanExporter) -> None:
+async def test_a_trace_spans_trigger_claim_and_commit(app: App, spans: InMemorySpanExporter) -> None:
     key = b"fastapi:temp:data:traced"
     await app.redis.set(key, '{"records":[{"timestamp":1,"data":{"co2":1.5}}]}')
     spans.clear()
@@ -73,10 +73,10 @@ async def test_a_trace_leads_from_the_trigger_to_the_commit(app: App, spans: InM
         telemetry.record(
             "process_fastapi_data", "batches", Source.EVENT, outcome, 1.0, app.settings.audit_key, event="set"
         )
-    found = {span.name: span for span in spans.get_finished_spans()}
-    root = found.pop("process_fastapi_data")
-    assert set(found) == {"claim_batches", "commit_batches"}
-    assert {span.parent.span_id for span in found.values() if span.parent} == {root.context.span_id}
+    by_name = {span.name: span for span in spans.get_finished_spans()}
+    root = by_name.pop("process_fastapi_data")
+    assert set(by_name) == {"claim_batches", "commit_batches"}
+    assert {span.parent.span_id for span in by_name.values() if span.parent} == {root.context.span_id}
     assert dict(root.attributes or {}) | {"keyspace.duration_ms": 1.0} == {
         "keyspace.function": "process_fastapi_data",
         "keyspace.reactor": "batches",
@@ -88,7 +88,7 @@ async def test_a_trace_leads_from_the_trigger_to_the_commit(app: App, spans: InM
     }
 
 
-async def test_a_span_tells_a_failure_by_its_class_only(app: App, spans: InMemorySpanExporter) -> None:
+async def test_a_span_records_only_the_class_of_a_failure(app: App, spans: InMemorySpanExporter) -> None:
     spans.clear()
     with pytest.raises(ValueError, match="planted"), tracing.span("process_fastapi_data"):
         raise ValueError("planted")
@@ -105,18 +105,18 @@ async def run_app(redis_port: int, **environment: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
     )
-    said, _ = await process.communicate()
-    assert process.returncode == 0, said.decode()
-    return said.decode()
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+    return output.decode()
 
 
-def test_the_host_exports_as_the_worker_does() -> None:
+def test_the_host_exports_by_opentelemetry_like_the_worker() -> None:
     host = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
     assert host["telemetryMode"] == "OpenTelemetry"
-    assert "applicationInsights" not in host["logging"], "the host leaves that out of account in this mode"
+    assert "applicationInsights" not in host["logging"], "the host ignores this section in OpenTelemetry mode"
 
 
-async def test_without_a_connection_string_nothing_is_imported_for_telemetry(app: App, redis_port: int) -> None:
+async def test_without_a_connection_string_no_exporter_is_imported(app: App, redis_port: int) -> None:
     assert (await run_app(redis_port)).endswith("True\n")
 
 
@@ -143,7 +143,7 @@ async def test_with_a_connection_string_metrics_and_spans_are_sent_and_hold_no_s
         APPLICATIONINSIGHTS_CONNECTION_STRING=f"InstrumentationKey={'0' * 8}-{'0' * 4}-{'0' * 4}-{'0' * 4}-{'0' * 12};"
         f"IngestionEndpoint=http://127.0.0.1:{port}/;LiveEndpoint=http://127.0.0.1:{port}/",
         APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL="true",
-        OTEL_TRACES_SAMPLER="always_on",  # by default chance decides, above five traces a second
+        OTEL_TRACES_SAMPLER="always_on",  # the default samples at most five traces a second
     )
     await runner.cleanup()
     text = "".join(received)

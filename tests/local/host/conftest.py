@@ -1,4 +1,4 @@
-"""Small function apps in a folder of the test's own, on this test process's Redis."""
+"""Small function apps in temporary folders, on this test process's Redis."""
 
 import socket
 import sys
@@ -28,7 +28,7 @@ type MakeApp = Callable[..., Path]
 
 @pytest.fixture
 def make_app(tmp_path: Path, redis_port: int, monkeypatch: pytest.MonkeyPatch) -> MakeApp:
-    """Writes an app: the source of its functions, and more files by name. `Redis` is this test's server."""
+    """Writes an app from the source of its functions and other files by name. Its `Redis` is this test process's."""
     monkeypatch.setenv("Redis", f"127.0.0.1:{redis_port},abortConnect=False")
 
     def make(source: str, name: str = "app", files: dict[str, str] | None = None) -> Path:
@@ -44,7 +44,7 @@ def make_app(tmp_path: Path, redis_port: int, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def loaded() -> Callable[[], Any]:
-    """The running app's function_app module, where the app keeps what it saw."""
+    """Returns the running app's function_app module, whose variables record what the functions received."""
     return lambda: sys.modules["function_app"]
 
 

@@ -1,4 +1,4 @@
-"""local.settings.json, as `func` reads it."""
+"""local.settings.json is read as `func` reads it."""
 
 import os
 import re
@@ -8,7 +8,7 @@ import pytest
 from local.host.app_settings import AppSettingsError, apply, load_app_settings
 
 
-def test_the_file_goes_before_the_example(tmp_path):
+def test_the_file_is_preferred_to_the_example(tmp_path):
     (tmp_path / "local.settings.json.example").write_text('{"Values": {"A": "example"}}')
     assert load_app_settings(tmp_path) == {"A": "example"}
     (tmp_path / "local.settings.json").write_text('\ufeff{"IsEncrypted": false, "Values": {"A": "own"}}')
@@ -16,7 +16,7 @@ def test_the_file_goes_before_the_example(tmp_path):
 
 
 @pytest.mark.parametrize("text", ["{}", '{"Values": {}}'])
-def test_a_file_without_values_and_no_file_are_no_settings(tmp_path, text):
+def test_without_a_file_or_without_values_there_are_no_settings(tmp_path, text):
     assert load_app_settings(tmp_path) == {}
     (tmp_path / "local.settings.json").write_text(text)
     assert load_app_settings(tmp_path) == {}
@@ -32,21 +32,21 @@ def test_the_environment_wins_over_the_file(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"),
+    ("text", "reason"),
     [
         (b'{"Values": {"A": "secret",}}', "at line 1 column"),
         (b"\xff{}", "not UTF-8 at byte 0"),
-        (b"[]", "a JSON object is expected"),
-        (b'{"Values": []}', "Values has to be an object"),
+        (b"[]", "expected a JSON object"),
+        (b'{"Values": []}', "Values must be an object"),
         (b'{"IsEncrypted": true, "Values": {"A": "secret"}}', "IsEncrypted is set"),
-        (b'{"Values": {"A": 5, "B": null}}', "the value of 'A' has to be a string, not int; the value of 'B'"),
+        (b'{"Values": {"A": 5, "B": null}}', "the value of 'A' must be a string, not int; the value of 'B'"),
         (b'{"Values": {"A=B": "secret"}}', "'A=B' cannot be an environment variable"),
         (b'{"Values": {"A": "secret\\u0000"}}', "'A' cannot be an environment variable"),
     ],
 )
-def test_a_malformed_file_is_an_error_that_names_file_and_fault_but_no_value(tmp_path, text, fault):
+def test_a_malformed_file_is_an_error_that_names_the_file_and_the_reason_but_no_value(tmp_path, text, reason):
     path = tmp_path / "local.settings.json"
     path.write_bytes(text)
-    with pytest.raises(AppSettingsError, match=re.escape(str(path)) + ".*" + re.escape(fault)) as error:
+    with pytest.raises(AppSettingsError, match=re.escape(str(path)) + ".*" + re.escape(reason)) as error:
         load_app_settings(tmp_path)
     assert "secret" not in str(error.value)

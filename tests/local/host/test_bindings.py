@@ -1,4 +1,4 @@
-"""What the host refuses in a binding, and why."""
+"""A binding that the host refuses is refused with the host's reason."""
 
 import pytest
 
@@ -19,9 +19,9 @@ COMPLETE = {
 SETTINGS = {"Redis": "127.0.0.1:6379", "CHANNEL": "from the setting", "EMPTY": ""}
 
 
-def trigger(kind, *others, **properties):
+def trigger(kind, *other_bindings, **properties):
     binding = {"direction": "IN", "type": kind, "name": "message", **properties}
-    return Function("f", "id", (binding, *others))
+    return Function("f", "id", (binding, *other_bindings))
 
 
 @pytest.mark.parametrize(("kind", "missing"), [(kind, name) for kind in COMPLETE for name in COMPLETE[kind]])
@@ -33,34 +33,39 @@ def test_a_missing_constructor_property_is_refused_with_the_hosts_reason(kind, m
 
 
 @pytest.mark.parametrize("kind", ["redisPubSubTrigger", "timerTrigger"])
-def test_a_complete_binding_is_taken_as_it_is(kind):
+def test_a_complete_binding_is_accepted_unchanged(kind):
     function = trigger(kind, **COMPLETE[kind])
     assert checked_trigger(function, SETTINGS) == function.trigger
 
 
 @pytest.mark.parametrize("kind", ["redisStreamTrigger", "redisListTrigger"])
-def test_a_polling_trigger_is_refused_with_what_runs_here(kind):
-    with pytest.raises(BindingError, match=r"runs redisPubSubTrigger, timerTrigger, httpTrigger; a redis.* real host"):
+def test_a_polling_trigger_is_refused_with_the_triggers_that_run(kind):
+    with pytest.raises(
+        BindingError, match=r"redis.* real host; the local host runs redisPubSubTrigger, timerTrigger, httpTrigger"
+    ):
         checked_trigger(trigger(kind, **COMPLETE[kind]), SETTINGS)
 
 
 @pytest.mark.parametrize(
     ("function", "reason"),
     [
-        (trigger("blobTrigger", path="x"), "'blobTrigger' is not known"),
+        (trigger("blobTrigger", path="x"), "unknown trigger type 'blobTrigger'"),
         (Function("f", "id", ({"direction": "OUT", "type": "http", "name": "$return"},)), "has no trigger"),
-        (trigger("redisPubSubTrigger", connection="Redis", channel="c", pattern="yes"), "pattern has to be"),
-        (trigger("redisPubSubTrigger", connection="Redis", channel="", pattern=True), "channel has to be"),
-        (trigger("redisPubSubTrigger", connection="None", channel="c", pattern=True), "setting 'None' does not exist"),
-        (trigger("redisPubSubTrigger", connection="EMPTY", channel="c", pattern=True), "'EMPTY' does not exist"),
+        (trigger("redisPubSubTrigger", connection="Redis", channel="c", pattern="yes"), "pattern must be"),
+        (trigger("redisPubSubTrigger", connection="Redis", channel="", pattern=True), "channel must be"),
+        (trigger("redisPubSubTrigger", connection="None", channel="c", pattern=True), "setting 'None' is missing"),
+        (
+            trigger("redisPubSubTrigger", connection="EMPTY", channel="c", pattern=True),
+            "setting 'EMPTY' is missing or empty",
+        ),
         (trigger("redisPubSubTrigger", connection="Redis", channel="%NO%", pattern=True), "'%NO%' does not resolve"),
         (
             trigger("timerTrigger", {"direction": "OUT", "type": "queue", "name": "out"}, schedule="0 * * * * *"),
-            "'queue' of 'out' needs the real host",
+            "'out' of type 'queue' needs the real host",
         ),
     ],
 )
-def test_a_binding_that_cannot_run_is_refused_with_its_reason(function, reason):
+def test_a_binding_that_cannot_run_is_refused_with_the_reason(function, reason):
     with pytest.raises(BindingError, match=reason):
         checked_trigger(function, SETTINGS)
 
@@ -76,5 +81,5 @@ def test_a_binding_that_cannot_run_is_refused_with_its_reason(function, reason):
         (5, 5),
     ],
 )
-def test_an_app_setting_is_resolved_where_it_is_the_whole_text(text, resolved):
+def test_an_app_setting_is_resolved_if_it_is_the_whole_text(text, resolved):
     assert resolve(text, SETTINGS) == resolved

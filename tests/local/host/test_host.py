@@ -1,4 +1,4 @@
-"""Starting and stopping: what the host loads, what it refuses, what it leaves behind."""
+"""Start and stop of the host: the app is loaded, faults are reported, and the process is left as it was."""
 
 import asyncio
 import os
@@ -12,18 +12,20 @@ import pytest
 from local.host.host import Host, HostStartError
 from local.repo.bootstrap import ROOT
 
-ONE = """
-seen = []
+RECORDER = """
+received = []
 
-@on("one")
-async def one(message: str) -> None:
-    seen.append(message)
+@on("jobs")
+async def record(message: str) -> None:
+    received.append(message)
 """
 
 
-async def test_a_function_in_error_is_named_with_the_hosts_reason_while_the_others_run(make_app, redis_client, loaded):
+async def test_a_function_in_error_is_reported_with_the_hosts_reason_while_the_others_run(
+    make_app, redis_client, loaded
+):
     folder = make_app(
-        ONE
+        RECORDER
         + """
 @app.generic_trigger(arg_name="message", type="redisPubSubTrigger", connection="Redis", channel="no pattern")
 async def incomplete(message: str) -> None: ...
@@ -34,31 +36,31 @@ async def misconnected(message: str) -> None: ...
         files={"local.settings.json": '{"Values": {"Bad": "localhost:6379,colour=blue"}}'},
     )
     async with Host(folder, http_port=0) as host:
-        assert [function.name for function in host.functions] == ["one", "incomplete", "misconnected"]
+        assert [function.name for function in host.functions] == ["record", "incomplete", "misconnected"]
         assert host.errors == {
             "incomplete": "Can't figure out which ctor to call. redisPubSubTrigger lacks pattern",
             "misconnected": "Redis: unknown option 'colour'",
         }
-        await redis_client.publish("one", "1")
+        await redis_client.publish("jobs", "1")
         await redis_client.publish("no pattern", "1")
         await host.drained()
-        assert len(loaded().seen) == 1
+        assert len(loaded().received) == 1
 
 
 async def test_a_channel_may_be_an_app_setting(make_app, redis_client, loaded):
-    files = {"local.settings.json.example": '{"Values": {"LOCAL_HOST_TEST_CHANNEL": "one of*"}}'}
-    folder = make_app(ONE.replace('"one"', '"%LOCAL_HOST_TEST_CHANNEL%"'), files=files)
+    files = {"local.settings.json.example": '{"Values": {"LOCAL_HOST_TEST_CHANNEL": "jobs of*"}}'}
+    folder = make_app(RECORDER.replace('"jobs"', '"%LOCAL_HOST_TEST_CHANNEL%"'), files=files)
     async with Host(folder, http_port=0) as host:
-        await redis_client.publish("one of many", "1")
+        await redis_client.publish("jobs of one", "1")
         await host.drained()
-        assert loaded().seen == ['{"SubscriptionChannel":"one of*","Channel":"one of many","Message":"1"}']
+        assert loaded().received == ['{"SubscriptionChannel":"jobs of*","Channel":"jobs of one","Message":"1"}']
     assert "LOCAL_HOST_TEST_CHANNEL" not in os.environ
 
 
-async def test_the_environment_wins_over_the_settings_file_for_the_app(make_app, monkeypatch, loaded):
+async def test_the_app_sees_the_environment_before_the_settings_file(make_app, monkeypatch, loaded):
     monkeypatch.setenv("LOCAL_HOST_TEST_A", "environment")
     files = {"local.settings.json": '{"Values": {"LOCAL_HOST_TEST_A": "file", "LOCAL_HOST_TEST_B": "file"}}'}
-    source = ONE + 'import os\nread = {name: os.environ[f"LOCAL_HOST_TEST_{name}"] for name in "AB"}\n'
+    source = RECORDER + 'import os\nread = {name: os.environ[f"LOCAL_HOST_TEST_{name}"] for name in "AB"}\n'
     async with Host(make_app(source, files=files), http_port=0):
         assert loaded().read == {"A": "environment", "B": "file"}
 
@@ -70,51 +72,57 @@ async def test_the_environment_wins_over_the_settings_file_for_the_app(make_app,
         ("import no_such_module", {}, "ModuleNotFoundError: No module named 'no_such_module'"),
         ("def broken(:", {}, "SyntaxError: "),
         ("other = func.FunctionApp()", {}, "ValueError: More than one FunctionApp"),
-        ("", {}, "no function_app.py with a function in it"),
-        (ONE + "@on('two')\nasync def two(message: int): ...", {}, "FunctionLoadError: cannot load the two function"),
-        (ONE, {"host.json": "{"}, "host.json: "),
-        (ONE, {"host.json": '{"extensions": {"http": {"routePrefix": 5}}}'}, "routePrefix"),
-        (ONE, {"local.settings.json": "{"}, "local.settings.json: "),
+        ("", {}, "no function_app.py that defines a function"),
+        (
+            RECORDER + "@on('two')\nasync def two(message: int): ...",
+            {},
+            "FunctionLoadError: cannot load the two function",
+        ),
+        (RECORDER, {"host.json": "{"}, "host.json: "),
+        (RECORDER, {"host.json": '{"extensions": {"http": {"routePrefix": 5}}}'}, "routePrefix"),
+        (RECORDER, {"local.settings.json": "{"}, "local.settings.json: "),
     ],
 )
-async def test_an_app_that_cannot_be_loaded_fails_the_start_with_the_reason(make_app, source, files, reason):
-    path, modules = list(sys.path), set(sys.modules)
+async def test_an_app_that_cannot_be_loaded_fails_the_start_with_the_reason_and_is_removed(
+    make_app, source, files, reason
+):
+    path_before, modules_before = list(sys.path), set(sys.modules)
     with pytest.raises(HostStartError) as error:
         await Host(make_app(source, files=files), http_port=0).__aenter__()
     assert reason in str(error.value)
-    assert sys.path == path
-    assert "function_app" not in set(sys.modules) - modules
+    assert sys.path == path_before
+    assert "function_app" not in set(sys.modules) - modules_before
 
 
 async def test_an_address_in_use_fails_the_start(make_app):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         with pytest.raises(HostStartError, match=f"cannot listen on 127.0.0.1:{port}"):
-            await Host(make_app(ONE), http_port=port).__aenter__()
+            await Host(make_app(RECORDER), http_port=port).__aenter__()
 
 
-async def test_apps_run_one_after_the_other_in_a_process_each_as_if_new(make_app, redis_client, loaded):
-    source = ONE + "import helper\nname = helper.NAME\n"
+async def test_a_process_runs_apps_one_after_the_other_each_freshly_imported(make_app, redis_client, loaded):
+    source = RECORDER + "import helper\nname = helper.NAME\n"
     first = make_app(source, "first", {"helper.py": "NAME = 'first'"})
-    second = make_app(source.replace("def one", "def two"), "second", {"helper.py": "NAME = 'second'"})
-    ran = []
+    second = make_app(source.replace("def record", "def other"), "second", {"helper.py": "NAME = 'second'"})
+    runs = []
     for folder in (first, second, first):
         async with Host(folder, http_port=0) as host:
-            await redis_client.publish("one", "1")
+            await redis_client.publish("jobs", "1")
             await host.drained()
             app = loaded()
-            ran.append((app.name, [function.name for function in host.functions], len(app.seen)))
-    assert ran == [("first", ["one"], 1), ("second", ["two"], 1), ("first", ["one"], 1)]
+            runs.append((app.name, [function.name for function in host.functions], len(app.received)))
+    assert runs == [("first", ["record"], 1), ("second", ["other"], 1), ("first", ["record"], 1)]
 
 
 async def test_two_apps_at_once_in_a_process_are_refused(make_app):
-    async with Host(make_app(ONE, "first"), http_port=0):
-        with pytest.raises(HostStartError, match="runs another app already"):
-            await Host(make_app(ONE, "second"), http_port=0).__aenter__()
+    async with Host(make_app(RECORDER, "first"), http_port=0):
+        with pytest.raises(HostStartError, match="already runs an app"):
+            await Host(make_app(RECORDER, "second"), http_port=0).__aenter__()
 
 
-async def test_a_module_that_was_imported_before_is_back_afterwards(make_app, monkeypatch):
-    folder = make_app(ONE + "import local_host_helper\n", files={"local_host_helper.py": ""})
+async def test_a_module_that_was_imported_before_is_restored(make_app, monkeypatch):
+    folder = make_app(RECORDER + "import local_host_helper\n", files={"local_host_helper.py": ""})
     monkeypatch.syspath_prepend(folder)
     import local_host_helper
 
@@ -133,19 +141,21 @@ async def _start_process(folder: Path) -> asyncio.subprocess.Process:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_the_process_prints_ready_runs_and_ends_with_0_on_a_signal(make_app, redis_client, number):
-    process = await _start_process(make_app(ONE + '    print("saw", message, flush=True)\n'))
+async def test_the_process_prints_ready_and_ends_with_0_on_a_signal(make_app, redis_client, number):
+    process = await _start_process(make_app(RECORDER + '    print("received", message, flush=True)\n'))
     assert process.stdout is not None
     assert (await process.stdout.readline()).startswith(b"ready http://127.0.0.1:")
-    await redis_client.publish("one", "1")
-    assert await process.stdout.readline() == b'saw {"SubscriptionChannel":"one","Channel":"one","Message":"1"}\n'
+    await redis_client.publish("jobs", "1")
+    assert (
+        await process.stdout.readline() == b'received {"SubscriptionChannel":"jobs","Channel":"jobs","Message":"1"}\n'
+    )
     process.send_signal(number)
     output, errors = await process.communicate()
     assert (process.returncode, output) == (0, b"")
     assert b"Traceback" not in errors
 
 
-async def test_the_process_ends_with_1_and_the_reason_where_it_cannot_start(make_app):
+async def test_a_process_that_cannot_start_ends_with_1_and_the_reason(make_app):
     process = await _start_process(make_app("raise LookupError('at import')"))
     output, errors = await process.communicate()
     assert (process.returncode, output) == (1, b"")

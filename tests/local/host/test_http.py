@@ -1,4 +1,4 @@
-"""HTTP triggers: routes, methods, keys, and what goes in and out."""
+"""The HTTP trigger: routes, methods, keys, requests and responses."""
 
 import aiohttp
 import pytest
@@ -68,7 +68,7 @@ async def http_app(make_app):
         yield host, client
 
 
-async def test_a_request_reaches_its_function_whole(http_app):
+async def test_a_request_reaches_its_function_completely(http_app):
     host, client = http_app
     url = URL("/api/Items/a%2Fb/12?q=1&q=2&empty=&sp=%20", encoded=True)
     async with client.post(url, data=b"text \xc3\xa9", headers={"X-Probe": "p"}) as response:
@@ -86,7 +86,7 @@ async def test_a_request_reaches_its_function_whole(http_app):
 @pytest.mark.parametrize(
     ("path", "rest"), [("/api/files", {}), ("/api/files/", {"rest": ""}), ("/api/files/a/b.txt", {"rest": "a/b.txt"})]
 )
-async def test_a_catch_all_takes_what_is_left(http_app, path, rest):
+async def test_a_catch_all_matches_the_rest_of_the_path(http_app, path, rest):
     async with http_app[1].get(path) as response:
         assert (await response.json(content_type=None))["route"] == rest
 
@@ -94,18 +94,18 @@ async def test_a_catch_all_takes_what_is_left(http_app, path, rest):
 @pytest.mark.parametrize(
     ("path", "text"), [("/api/items/special/7", "special"), ("/api/unnamed", "by its function name")]
 )
-async def test_a_literal_route_goes_first_and_a_function_without_a_route_has_its_name(http_app, path, text):
+async def test_a_literal_route_goes_first_and_a_function_s_default_route_is_its_name(http_app, path, text):
     async with http_app[1].get(path) as response:
         assert (response.status, await response.text()) == (200, text)
 
 
 @pytest.mark.parametrize("path", ["/", "/api", "/items/a/1", "/api/items/a/x", "/api/items/a", "/api/only/more"])
-async def test_a_path_of_no_function_is_not_found(http_app, path):
+async def test_an_unknown_path_is_not_found(http_app, path):
     async with http_app[1].get(path) as response:
         assert response.status == 404
 
 
-async def test_a_method_that_a_route_lacks_is_not_found_as_in_azure(http_app):
+async def test_a_method_that_the_route_does_not_accept_is_not_found_as_in_azure(http_app):
     async with http_app[1].delete("/api/only") as response:
         assert response.status == 404
     async with http_app[1].put("/api/only") as response:
@@ -113,7 +113,7 @@ async def test_a_method_that_a_route_lacks_is_not_found_as_in_azure(http_app):
 
 
 @pytest.mark.parametrize("path", ["/api/closed", "/api/master"])
-async def test_a_function_with_a_key_opens_with_it_alone(http_app, path):
+async def test_a_function_with_a_key_accepts_only_that_key(http_app, path):
     host, client = http_app
     statuses = []
     for query, headers in [
@@ -128,7 +128,7 @@ async def test_a_function_with_a_key_opens_with_it_alone(http_app, path):
     assert statuses == [401, 401, 401, 200, 200]
 
 
-async def test_a_key_from_the_environment_is_the_key(make_app, monkeypatch):
+async def test_the_environment_can_set_the_key(make_app, monkeypatch):
     monkeypatch.setenv("FUNCTIONS_LOCAL_KEY", "chosen")
     async with (
         Host(make_app(ECHO), http_port=0) as host,
@@ -144,7 +144,7 @@ async def test_a_failing_function_answers_500_without_details(http_app):
         assert "secret" not in str(response.headers)
 
 
-async def test_a_response_comes_back_whole(http_app):
+async def test_a_response_reaches_the_client_completely(http_app):
     async with http_app[1].get("/api/full") as response:
         assert (response.status, await response.read()) == (202, b"\x00body")
         assert (response.headers["X-Own"], response.headers["Content-Type"]) == ("yes", "image/png")
@@ -181,10 +181,10 @@ async def test_the_route_prefix_comes_from_host_json(make_app):
         ("a+b/ü", "/api/a%2Bb/%C3%BC", {}),
     ],
 )
-def test_a_route_template_takes_its_paths(route, path, params):
-    found = parse_endpoint(Function("f", "id", ()), {"route": route}, "api").path.fullmatch(path)
-    assert found is not None
-    assert found.groupdict() == params
+def test_a_route_template_matches_its_paths(route, path, params):
+    match = parse_endpoint(Function("f", "id", ()), {"route": route}, "api").path.fullmatch(path)
+    assert match is not None
+    assert match.groupdict() == params
 
 
 @pytest.mark.parametrize(

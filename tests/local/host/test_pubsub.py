@@ -1,4 +1,4 @@
-"""The pub/sub trigger's promises, over a real server and the real worker library."""
+"""The pub/sub trigger behaves as in Azure, with a real server and the real worker library."""
 
 import asyncio
 import json
@@ -14,18 +14,18 @@ from hypothesis import strategies as st
 from local.host.host import Host, HostStartError, Invocation
 from local.host.pubsub import message_text
 
-READ_AT_ONCE, TAKEN_AT_ONCE = 300, 40
-"""Messages that may pass without a turn for others: a few ms."""
+MAX_READ_BATCH, MAX_INVOKE_BATCH = 300, 40
+"""How many messages may pass before other tasks run: a few ms."""
 KEEP = """
-seen = []
+received = []
 
 @on("__keyspace@0__:keep:*")
 async def keep(message: str) -> None:
-    seen.append(message)
+    received.append(message)
 """
 
 
-async def test_a_function_takes_one_message_at_a_time_while_other_functions_go_on(make_app, redis_client, loaded):
+async def test_a_function_receives_one_message_at_a_time_while_other_functions_continue(make_app, redis_client, loaded):
     folder = make_app("""
         gate, two_passed = asyncio.Event(), asyncio.Event()
         started, ended, passed = [], [], []
@@ -67,89 +67,90 @@ async def test_a_function_takes_one_message_at_a_time_while_other_functions_go_o
         (b"keep:", "keep:"),
     ],
 )
-async def test_the_message_is_exactly_the_text_that_the_extension_sends(make_app, redis_client, loaded, key, written):
+async def test_the_message_text_is_that_of_the_extension(make_app, redis_client, loaded, key, written):
     async with Host(make_app(KEEP), http_port=0) as host:
         await redis_client.set(key, "value")
         await host.drained()
-        assert loaded().seen == [
+        assert loaded().received == [
             '{"SubscriptionChannel":"__keyspace@0__:keep:*","Channel":"__keyspace@0__:' + written + '","Message":"set"}'
         ]
 
 
 @given(st.text(), st.text(), st.text())
-def test_any_utf8_text_comes_back_from_the_message(subscription, channel, message):
+def test_any_utf8_text_is_restored_from_the_message(subscription, channel, message):
     text = message_text(subscription.encode(), channel.encode(), message.encode())
     assert json.loads(text) == {"SubscriptionChannel": subscription, "Channel": channel, "Message": message}
 
 
 @given(st.binary())
-def test_any_bytes_make_a_message(channel):
+def test_any_bytes_become_a_valid_message(channel):
     assert json.loads(message_text(b"*", channel, b"set"))["Channel"] == channel.decode("utf-8", "replace")
 
 
-async def test_a_function_that_raises_loses_the_message_and_takes_the_next(make_app, redis_client):
+async def test_a_function_that_raises_loses_the_message_and_receives_the_next(make_app, redis_client):
     folder = make_app("""
         @on("numbers")
         async def half(message: str) -> None:
             if '"Message":"bad"' in message:
                 raise LookupError("no such number")
     """)
-    seen: list[Invocation] = []
-    async with Host(folder, http_port=0, on_invocation=seen.append) as host:
+    invocations: list[Invocation] = []
+    async with Host(folder, http_port=0, on_invocation=invocations.append) as host:
         for message in ("1", "bad", "2"):
             await redis_client.publish("numbers", message)
         await host.drained()
-    assert [(one.function, one.trigger, one.ok, one.error) for one in seen] == [
+    results = [(invocation.function, invocation.trigger, invocation.ok, invocation.error) for invocation in invocations]
+    assert results == [
         ("half", "redisPubSubTrigger", True, None),
         ("half", "redisPubSubTrigger", False, "LookupError('no such number')"),
         ("half", "redisPubSubTrigger", True, None),
     ]
-    assert [json.loads(one.message)["Message"] for one in seen] == ["1", "bad", "2"]
-    assert all(one.duration_ms >= 0 for one in seen)
+    assert [json.loads(invocation.message)["Message"] for invocation in invocations] == ["1", "bad", "2"]
+    assert all(invocation.duration_ms >= 0 for invocation in invocations)
 
 
-async def test_a_watcher_that_raises_does_not_end_the_lane(make_app, redis_client, loaded):
+async def test_an_observer_that_raises_does_not_end_the_lane(make_app, redis_client, loaded):
     def fail(_: Invocation) -> None:
-        raise RuntimeError("a fault of the watcher")
+        raise RuntimeError("an error of the observer")
 
     async with Host(make_app(KEEP), http_port=0, on_invocation=fail) as host:
         await redis_client.set("keep:1", "")
         await redis_client.set("keep:2", "")
         await host.drained()
-        assert len(loaded().seen) == 2
+        assert len(loaded().received) == 2
 
 
-async def test_a_sync_function_runs_too(make_app, redis_client, loaded):
+async def test_a_synchronous_function_runs(make_app, redis_client, loaded):
     folder = make_app("""
-        seen = []
+        received = []
 
         @on("sync")
         def sync(message: str) -> None:
-            seen.append(message)
+            received.append(message)
     """)
     async with Host(folder, http_port=0) as host:
         await redis_client.publish("sync", "1")
         await host.drained()
-        assert len(loaded().seen) == 1
+        assert len(loaded().received) == 1
 
 
 async def test_without_pattern_the_channel_is_literal(make_app, redis_client, loaded):
     folder = make_app("""
-        seen = []
+        received = []
 
         @on("__keyspace@0__:literal:*", pattern=False)
         async def literal(message: str) -> None:
-            seen.append(message)
+            received.append(message)
     """)
     async with Host(folder, http_port=0) as host:
         await redis_client.set("literal:1", "")
         await redis_client.set("literal:*", "")
         await host.drained()
         channel = "__keyspace@0__:literal:*"
-        assert loaded().seen == [f'{{"SubscriptionChannel":"{channel}","Channel":"{channel}","Message":"set"}}']
+        assert loaded().received == [f'{{"SubscriptionChannel":"{channel}","Channel":"{channel}","Message":"set"}}']
 
 
-class _Heard(logging.Handler):
+class _LogEvent(logging.Handler):
     """Sets an event when a text is logged."""
 
     def __init__(self, text: str) -> None:
@@ -161,26 +162,26 @@ class _Heard(logging.Handler):
             self.event.set()
 
 
-async def test_a_lost_connection_comes_back_with_its_subscription(make_app, redis_client: redis.asyncio.Redis, loaded):
-    heard = _Heard("keep: subscribed again")
-    logging.getLogger("local.host.pubsub").addHandler(heard)
+async def test_a_lost_connection_is_opened_and_subscribed_again(make_app, redis_client: redis.asyncio.Redis, loaded):
+    subscribed_again = _LogEvent("keep: subscribed again")
+    logging.getLogger("local.host.pubsub").addHandler(subscribed_again)
     try:
         async with Host(make_app(KEEP), http_port=0) as host:
             await redis_client.set("keep:before", "")
             await host.drained()
             await redis_client.client_kill_filter(_type="pubsub")
             await host.drained()
-            await heard.event.wait()
+            await subscribed_again.event.wait()
             await redis_client.set("keep:after", "")
             await host.drained()
-            keys = [json.loads(text)["Channel"].rpartition(":")[2] for text in loaded().seen]
+            keys = [json.loads(text)["Channel"].rpartition(":")[2] for text in loaded().received]
             assert keys == ["before", "after"]
     finally:
-        logging.getLogger("local.host.pubsub").removeHandler(heard)
+        logging.getLogger("local.host.pubsub").removeHandler(subscribed_again)
 
 
 @pytest.mark.parametrize("protocol", ["resp2", "resp3"])
-async def test_drained_waits_for_all_that_redis_sent_on_either_protocol(
+async def test_drained_waits_for_every_message_that_redis_sent(
     make_app, redis_client, loaded, redis_port, monkeypatch, protocol
 ):
     folder = make_app(KEEP)
@@ -191,25 +192,25 @@ async def test_drained_waits_for_all_that_redis_sent_on_either_protocol(
             pipeline.set(f"keep:{number}", "")
         await pipeline.execute()
         await host.drained()
-        assert [json.loads(text)["Channel"].rpartition(":")[2] for text in loaded().seen] == [
+        assert [json.loads(text)["Channel"].rpartition(":")[2] for text in loaded().received] == [
             str(n) for n in range(500)
         ]
 
 
 @pytest.mark.parametrize("protocol", ["resp2", "resp3"])
-async def test_a_long_run_of_messages_leaves_the_loop_to_others_while_it_is_read_and_while_it_is_taken(
+async def test_other_tasks_run_while_many_messages_are_read_and_invoked(
     make_app, redis_client, loaded, redis_port, monkeypatch, protocol
 ):
     folder = make_app("""
         started, gate = asyncio.Event(), asyncio.Event()
-        turn, taken_in = 0, []
+        loop_iteration, invoked_in = 0, []
 
         @on("jobs")
         async def work(message: str) -> None:
-            if not taken_in:
+            if not invoked_in:
                 started.set()
                 await gate.wait()
-            taken_in.append(turn)
+            invoked_in.append(loop_iteration)
     """)
     monkeypatch.setenv("Redis", f"127.0.0.1:{redis_port},protocol={protocol}")
     count = 2000
@@ -218,30 +219,30 @@ async def test_a_long_run_of_messages_leaves_the_loop_to_others_while_it_is_read
         (subscription,) = host._subscriptions
         sizes = [0]
 
-        async def others():
+        async def count_iterations():
             while True:
                 await asyncio.sleep(0)
-                app.turn += 1
+                app.loop_iteration += 1
                 sizes.append(subscription._queue.qsize())
 
-        turning = asyncio.create_task(others())
+        counting = asyncio.create_task(count_iterations())
         await redis_client.publish("jobs", "first")
         await app.started.wait()
         pipeline = redis_client.pipeline(transaction=False)
         for _ in range(count):
             pipeline.publish("jobs", "next")
         await pipeline.execute()
-        while sizes[-1] < count:  # noqa: ASYNC110 (a queue has no event for its size)
+        while sizes[-1] < count:  # noqa: ASYNC110 (a queue has no event that reports its size)
             await asyncio.sleep(0)
         app.gate.set()
         await host.drained()
-        turning.cancel()
-        assert len(app.taken_in) == count + 1
-        assert max(after - before for before, after in pairwise(sizes)) <= READ_AT_ONCE
-        assert max(Counter(app.taken_in).values()) <= TAKEN_AT_ONCE
+        counting.cancel()
+        assert len(app.invoked_in) == count + 1
+        assert max(after - before for before, after in pairwise(sizes)) <= MAX_READ_BATCH
+        assert max(Counter(app.invoked_in).values()) <= MAX_INVOKE_BATCH
 
 
-async def test_leaving_ends_the_running_invocation_and_leaves_nothing(make_app, redis_client, loaded):
+async def test_a_stop_waits_for_the_running_invocation_and_drops_waiting_messages(make_app, redis_client, loaded):
     folder = make_app("""
         started, gate = asyncio.Event(), asyncio.Event()
         ended = []
@@ -258,15 +259,15 @@ async def test_leaving_ends_the_running_invocation_and_leaves_nothing(make_app, 
         await redis_client.publish("jobs", "running")
         await redis_client.publish("jobs", "waiting")
         await app.started.wait()
-        waiting = asyncio.create_task(host.drained())
+        drained = asyncio.create_task(host.drained())
         asyncio.get_running_loop().call_later(0.05, app.gate.set)
     assert [json.loads(text)["Message"] for text in app.ended] == ["running"]
-    await waiting
+    await drained
     assert asyncio.all_tasks() == before
     assert await redis_client.pubsub_numpat() == 0
 
 
-async def test_a_hung_invocation_is_ended_at_the_bound(make_app, redis_client, loaded, monkeypatch):
+async def test_a_stop_cancels_an_invocation_that_hangs(make_app, redis_client, loaded, monkeypatch):
     folder = make_app("""
         started, ended = asyncio.Event(), []
 
@@ -288,7 +289,7 @@ async def test_a_hung_invocation_is_ended_at_the_bound(make_app, redis_client, l
     assert asyncio.all_tasks() == before
 
 
-async def test_a_redis_that_cannot_be_had_fails_the_start_with_the_function_named(make_app, monkeypatch, free_port):
+async def test_an_unreachable_redis_fails_the_start_with_the_function_s_name(make_app, monkeypatch, free_port):
     folder = make_app(KEEP)
     monkeypatch.setenv("Redis", f"127.0.0.1:{free_port}")
     with pytest.raises(HostStartError, match=f"keep cannot subscribe: .*{free_port}"):

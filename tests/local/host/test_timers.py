@@ -1,4 +1,4 @@
-"""Timer triggers: schedules as NCRONTAB and TimeSpan, the TimerRequest, no overlap."""
+"""The timer trigger: NCRONTAB and TimeSpan schedules, the TimerRequest, no overlapping runs."""
 
 import asyncio
 import json
@@ -22,12 +22,12 @@ MOMENT = datetime(2026, 11, 22, 10, 30, 15, 500_000, tzinfo=UTC)
         ("0 */5 * * * *", datetime(2026, 11, 22, 10, 35, tzinfo=UTC)),
         ("0 0 9-17 * * MON-FRI", datetime(2026, 11, 23, 9, tzinfo=UTC)),
         ("0 0 0 1 Jul *", datetime(2027, 7, 1, tzinfo=UTC)),
-        ("0 0 0 13 * 5", datetime(2027, 8, 13, tzinfo=UTC)),  # both day fields have to match: a Friday
+        ("0 0 0 13 * 5", datetime(2027, 8, 13, tzinfo=UTC)),  # both day fields must match: a Friday
         ("00:00:05", MOMENT + timedelta(seconds=5)),
         ("23:59:59", MOMENT + timedelta(hours=23, minutes=59, seconds=59)),
     ],
 )
-def test_a_schedule_is_due_at_the_time_that_ncrontab_or_timespan_mean(schedule, due):
+def test_a_schedule_is_due_at_the_time_that_ncrontab_or_timespan_defines(schedule, due):
     assert parse_schedule(schedule)(MOMENT) == due
 
 
@@ -38,14 +38,14 @@ def test_a_schedule_is_due_at_the_time_that_ncrontab_or_timespan_mean(schedule, 
         *("0 0 0 * * 5#2", "00:00:00", "24:00:00", "00:60:00", "every minute", None, 5),
     ],
 )
-def test_a_schedule_that_the_host_cannot_use_is_refused(schedule):
+def test_an_invalid_schedule_is_refused(schedule):
     with pytest.raises(BindingError, match="schedule"):
         parse_schedule(schedule)
 
 
-async def test_a_run_past_due_times_delays_them_into_one_run_marked_past_due():
+async def test_due_times_that_pass_during_a_run_become_a_single_run_marked_past_due():
     interval = timedelta(milliseconds=10)
-    running, done = 0, asyncio.Event()
+    running, third_run = 0, asyncio.Event()
     requests = []
 
     async def invoke(text: str) -> None:
@@ -56,11 +56,11 @@ async def test_a_run_past_due_times_delays_them_into_one_run_marked_past_due():
         if len(requests) == 1:
             await asyncio.sleep(4 * interval.total_seconds())  # three due times pass
         if len(requests) == 3:
-            done.set()
+            third_run.set()
         running -= 1
 
     async with Timer(lambda moment: moment + interval, invoke, at_start=True):
-        await done.wait()
+        await third_run.wait()
     first, second, third = (request["ScheduleStatus"] for request in requests[:3])
     assert [request["IsPastDue"] for request in requests[:2]] == [False, True]
     assert first["Last"].startswith("0001-01-01T")
@@ -69,7 +69,7 @@ async def test_a_run_past_due_times_delays_them_into_one_run_marked_past_due():
     assert datetime.fromisoformat(second["Next"]) == late + interval
 
 
-async def test_a_timer_function_gets_its_timer_request_each_time_it_is_due(make_app, loaded, monkeypatch):
+async def test_a_timer_function_receives_a_timer_request_at_each_due_time(make_app, loaded, monkeypatch):
     monkeypatch.setenv("TICKS", "00:00:01")
     folder = make_app("""
         requests, twice = [], asyncio.Event()
@@ -92,7 +92,7 @@ async def test_a_timer_function_gets_its_timer_request_each_time_it_is_due(make_
     assert datetime.fromisoformat(second["Next"]) >= run + timedelta(seconds=2)
 
 
-async def test_a_timer_goes_on_after_a_run_that_failed(make_app, loaded):
+async def test_a_timer_continues_after_a_failed_run(make_app, loaded):
     folder = make_app("""
         runs, twice = [], asyncio.Event()
 

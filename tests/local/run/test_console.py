@@ -1,4 +1,4 @@
-"""What ./run shows: whole lines that grep finds, whatever a key holds."""
+"""The output of `./run`: whole lines that grep finds, whatever a key contains."""
 
 import asyncio
 import io
@@ -23,6 +23,7 @@ from local.run.console import (
     show_ready,
     show_summary,
 )
+from local.run.demo import SampleResult
 
 EFFECT = {
     "function": "process_fastapi_data",
@@ -34,8 +35,8 @@ EFFECT = {
 }
 
 
-def shown(level: int, message: str = "", *arguments: object, **attributes: object) -> str:
-    """What the live log prints, into a pipe, of one record."""
+def printed(level: int, message: str = "", *arguments: object, **attributes: object) -> str:
+    """The output of LiveLog for a record, into a pipe."""
     output = io.StringIO()
     record = logging.LogRecord("app", level, "file", 1, message, arguments, attributes.pop("exc_info", None))  # type: ignore[arg-type]
     record.__dict__.update(attributes)
@@ -43,15 +44,15 @@ def shown(level: int, message: str = "", *arguments: object, **attributes: objec
     return output.getvalue()
 
 
-def test_an_event_is_one_line_with_time_function_key_outcome_and_ms() -> None:
-    line = shown(logging.INFO, effect=EFFECT)
+def test_an_effect_is_a_line_with_time_function_key_outcome_and_ms() -> None:
+    line = printed(logging.INFO, effect=EFFECT)
     assert re.fullmatch(
         r"\d\d:\d\d:\d\d\.\d{3}  process_fastapi_data    fastapi:temp:data:batch-1  processed  3\.3 ms\n", line
     )
 
 
-def test_the_reason_of_a_rejection_ends_the_line() -> None:
-    line = shown(logging.WARNING, effect=EFFECT | {"outcome": "rejected", "reason": "not JSON"})
+def test_the_reason_of_a_rejection_is_at_the_end_of_the_line() -> None:
+    line = printed(logging.WARNING, effect=EFFECT | {"outcome": "rejected", "reason": "not JSON"})
     assert line.endswith("fastapi:temp:data:batch-1  rejected   3.3 ms  not JSON\n")
 
 
@@ -70,41 +71,41 @@ def test_the_reason_of_a_rejection_ends_the_line() -> None:
         "",
     ],
 )
-def test_a_hostile_key_stays_on_one_line_and_is_shown_as_it_is(key: str) -> None:
-    line = shown(logging.INFO, effect=EFFECT | {"key": key})
+def test_a_hostile_key_is_printed_on_one_line_without_markup_and_control_characters(key: str) -> None:
+    line = printed(logging.INFO, effect=EFFECT | {"key": key})
     assert f"  {printable(key)}  processed  3.3 ms\n" in line
     assert line.count("\n") == 1
     assert line[:-1].isprintable()
 
 
 @given(st.text())
-def test_whatever_text_is_printed_it_is_one_printable_line(text: str) -> None:
+def test_any_text_is_printed_on_one_line(text: str) -> None:
     assert printable(text).isprintable()
     if text.isprintable():
         assert printable(text) == text
-    assert shown(logging.ERROR, "%s", text).endswith(f"  ERROR      app: {printable(text)}\n")
+    assert printed(logging.ERROR, "%s", text).endswith(f"  ERROR      app: {printable(text)}\n")
 
 
 def test_a_failed_invocation_is_one_line_without_its_traceback() -> None:
-    fault = ValueError("first line\nsecond line")
-    line = shown(logging.ERROR, "Executed 'Functions.x' (Failed)", exc_info=(ValueError, fault, None))
+    error = ValueError("first line\nsecond line")
+    line = printed(logging.ERROR, "Executed 'Functions.x' (Failed)", exc_info=(ValueError, error, None))
     assert line.endswith(
         r"  ERROR      app: Executed 'Functions.x' (Failed) (ValueError: first line\nsecond line)" + "\n"
     )
 
 
-def test_chatter_below_warning_is_left_out() -> None:
-    assert shown(logging.INFO, "chatter") == ""
-    assert shown(logging.WARNING, "not chatter").endswith("WARNING    app: not chatter\n")
+def test_a_record_below_warning_is_not_printed() -> None:
+    assert printed(logging.INFO, "an info") == ""
+    assert printed(logging.WARNING, "a warning").endswith("WARNING    app: a warning\n")
 
 
-def test_a_terminal_gets_colours_and_a_pipe_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "\x1b" not in shown(logging.INFO, effect=EFFECT)
+def test_a_terminal_shows_colours_and_a_pipe_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "\x1b" not in printed(logging.INFO, effect=EFFECT)
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert "\x1b[32mprocessed" in shown(logging.INFO, effect=EFFECT)
+    assert "\x1b[32mprocessed" in printed(logging.INFO, effect=EFFECT)
 
 
-def test_the_banner_names_everything_and_ready_stands_alone() -> None:
+def test_the_banner_lists_everything_and_ready_is_a_line_by_itself() -> None:
     output = io.StringIO()
     console = open_console(output)
     started = Started(
@@ -130,7 +131,7 @@ def test_the_banner_names_everything_and_ready_stands_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("trigger", "words"),
+    ("trigger", "description"),
     [
         ({"type": "redisPubSubTrigger", "channel": "__keyspace@0__:a:*"}, "__keyspace@0__:a:*"),
         ({"type": "timerTrigger", "schedule": "0 */5 * * * *"}, "timer 0 */5 * * * *"),
@@ -138,32 +139,30 @@ def test_the_banner_names_everything_and_ready_stands_alone() -> None:
         ({"type": "blobTrigger"}, "blobTrigger"),
     ],
 )
-def test_a_trigger_is_described_in_a_few_words(trigger: dict[str, object], words: str) -> None:
-    assert describe_trigger(trigger) == words
+def test_a_trigger_has_a_short_description(trigger: dict[str, object], description: str) -> None:
+    assert describe_trigger(trigger) == description
 
 
-async def test_the_first_key_of_the_banner_is_written_by_the_python_command_as_printed(
+async def test_the_python_commands_in_the_banner_write_and_read_the_first_key(
     redis_client: redis.asyncio.Redis, redis_port: int
 ) -> None:
     write, read = first_key_commands("127.0.0.1", redis_port, redis_cli=False)
-    assert await in_a_shell(write) == b""
+    assert await run_in_shell(write) == b""
     assert (await redis_client.get(FIRST_KEY)).decode() == FIRST_VALUE
     assert 3590 < await redis_client.ttl(FIRST_KEY) <= 3600
-    assert await in_a_shell(read) == b"None\n"
+    assert await run_in_shell(read) == b"None\n"
 
 
-async def in_a_shell(command: str) -> bytes:
-    """What a command that a person pastes into a shell prints."""
+async def run_in_shell(command: str) -> bytes:
+    """The output of a command that succeeds."""
     process = await asyncio.create_subprocess_shell(command, stdout=asyncio.subprocess.PIPE)
-    said, _ = await process.communicate()
+    output, _ = await process.communicate()
     assert process.returncode == 0
-    return said
+    return output
 
 
-def test_the_summary_is_a_row_per_sample() -> None:
-    class Row:
-        sample, key, expected, outcome, ms, ok = "batch", "fastapi:[red]k", "a result", "nothing", 12.3, False
-
+def test_the_summary_has_a_row_per_sample() -> None:
+    result = SampleResult("batch", "fastapi:[red]k", "a result", "nothing", ms=12.3, ok=False)
     output = io.StringIO()
-    show_summary(open_console(output), [Row()])
+    show_summary(open_console(output), [result])
     assert re.search(r"^batch +fastapi:\[red\]k +a result +nothing +12 +FAILED *$", output.getvalue(), re.MULTILINE)

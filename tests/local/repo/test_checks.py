@@ -1,0 +1,37 @@
+"""`./test`: every check runs, in order, until the first failure."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from local.repo import checks
+
+
+def test_the_checks_stop_at_the_first_failure_and_name_it(capfd: pytest.CaptureFixture[str]) -> None:
+    code = checks.run_checks([("first", ["true"]), ("second", ["sh", "-c", "exit 3"]), ("third", ["echo", "ran"])])
+    output = capfd.readouterr().out
+    assert code == 3
+    assert "== first: ok" in output
+    assert "== second: FAILED" in output
+    assert "third" not in output
+    assert "ran\n" not in output
+
+
+def test_arguments_reach_pytest_and_every_check_still_runs() -> None:
+    steps = checks.steps(["-k", "x", "--soak"])
+    assert [name for name, _ in steps] == ["format", "lint", "types", "import rules", "tests"]
+    assert steps[-1][1][-3:] == ["-k", "x", "--soak"]
+
+
+def test_the_marked_tests_run_on_an_installed_redis_server_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert checks.steps([])[-1][0] == "tests"
+    server = tmp_path / "redis-server"
+    server.touch(mode=0o755)
+    name, command = checks.steps([])[-1]
+    assert name == "tests on redis-server"
+    assert f"TEST_REDIS_SERVER={server}" in command
+    assert command[-5:] == [sys.executable, "-m", "pytest", "-m", "redis_server"]
+    assert os.access(command[0], os.X_OK)
