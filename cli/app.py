@@ -4,12 +4,12 @@ import typer
 
 from cli import audit, charts, cleanup, dead_letters, doctor, keys, migrate, patterns, sweep, ttl, watch
 
-HELP = """Look at, check and repair the Redis that the app reacts to.
+HELP = """Inspect, check and repair the Redis that the app reacts to.
 
 Works on the Redis and the storage account of the app's settings: environment variables, else local.settings.json, else
-its example. For another one: Redis=HOST:PORT python manage.py ...
+its example. For another server: Redis=HOST:PORT python manage.py ...
 
-Exit codes: 0 done and all is well, 1 done and something needs attention, 2 not done, 130 interrupted.
+Exit codes: 0 success, 1 success and something needs attention, 2 failed, 130 interrupted.
 """
 
 app = typer.Typer(

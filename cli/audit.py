@@ -1,4 +1,4 @@
-"""`audit`: the audit log. What happens, whether the log is whole, what a user's sessions did, how far it is shipped."""
+"""`audit`: the audit log: its latest records, verification, records of a user, export to storage."""
 
 import asyncio
 from datetime import UTC, date, datetime, timedelta
@@ -25,7 +25,7 @@ from cli.audit_display import (
     what,
 )
 from cli.audit_key_check import refuse_other_audit_key
-from cli.audit_user import tell_story
+from cli.audit_user import show_user
 from cli.terminal import DryRun, Exit, Json, Refused, complain, open_console, run, show_json
 from shared import namespaces
 from shared.app import App
@@ -47,12 +47,12 @@ commands = typer.Typer(
 )
 
 
-def parse_day(given: str) -> date:
+def parse_day(argument: str) -> date:
     """Raises typer.BadParameter for anything but YYYY-MM-DD."""
     try:
-        return date.fromisoformat(given)
+        return date.fromisoformat(argument)
     except ValueError:
-        raise typer.BadParameter("a day such as 2026-11-22 is expected") from None
+        raise typer.BadParameter("expected a day such as 2026-11-22") from None
 
 
 Since = Annotated[date | None, typer.Option(parser=parse_day, metavar="DAY", help="First day (UTC).")]
@@ -61,14 +61,14 @@ Until = Annotated[date | None, typer.Option(parser=parse_day, metavar="DAY", hel
 
 @commands.command("tail")
 def tail(
-    count: Annotated[int, typer.Option("-n", min=0, max=MAX_TAIL, help="How many of the latest records.")] = 20,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")] = False,
+    count: Annotated[int, typer.Option("-n", min=0, max=MAX_TAIL, help="Number of latest records.")] = 20,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue with new records, until Ctrl-C.")] = False,
     json: Json = False,
 ) -> None:
-    """Show the latest records, oldest first, from the stream in Redis: also those that are not in storage yet.
+    """Show the latest records, oldest first, from the stream in Redis, also those that are not in storage yet.
 
-    The session is shown as the first 12 digits of its fingerprint, a user id that is an e-mail address as its own.
-    JSON: a line per record, the record as it is, user id included.
+    A session is shown as the first 12 digits of its fingerprint, and so is a user id that is an e-mail address. JSON: a
+    line per record, the record unchanged, with its user id.
 
     Example: python manage.py audit tail -n 50 --follow
     """
@@ -80,23 +80,23 @@ async def _tail(app: App, *, count: int, follow: bool, json: bool) -> Exit:
     raw: list[bytes] = []
     if count:
         raw = await app.run(TAIL_AUDIT, keys=[_STREAM], args=[count, MAX_RECORD_BYTES])
-    for one in reversed(raw):
-        _tell(app, parse(one), json=json)
+    for entry in reversed(raw):
+        _print_record(app, parse(entry), json=json)
     if follow:
-        with interaction.explaining_interruption(lambda: "no more records are shown; the app goes on recording"):
+        with interaction.explaining_interruption(lambda: "the app continues to record"):
             await _follow(app, position, frozenset(raw), json=json)
     return Exit.OK
 
 
-async def _follow(app: App, position: str, told: frozenset[bytes], *, json: bool) -> None:
-    """Tell of each record behind `position` that is not `told`, for ever. Redis may be away, and come back empty."""
+async def _follow(app: App, position: str, shown: frozenset[bytes], *, json: bool) -> None:
+    """Show each record after `position` that is not in `shown`, for ever. Redis may be away, and come back empty."""
     away = False
     while True:
         try:
             page = await state.read(app, position)
-        except (RedisError, OSError) as fault:
+        except (RedisError, OSError) as error:
             if not away:
-                complain(f"Redis is away ({type(fault).__name__}); it goes on when it is back")
+                complain(f"Redis is away ({type(error).__name__}); continues when it is back")
             away = True
             await asyncio.sleep(_AWAY_S)
             continue
@@ -104,21 +104,21 @@ async def _follow(app: App, position: str, told: frozenset[bytes], *, json: bool
             complain("Redis is back")
         away = False
         if state.id_order(page.last_id) < state.id_order(position):
-            complain("the stream began anew: Redis lost its state")
-            position, told = chain.START, frozenset()
+            complain("the stream was restarted: Redis lost its state")
+            position, shown = chain.START, frozenset()
             continue
         for entry in page.entries:
             event = (entry.fields or {}).get(b"event", b"")
-            if event not in told:
-                _tell(app, parse(event), json=json)
+            if event not in shown:
+                _print_record(app, parse(event), json=json)
             position = entry.id
         if not page.entries:
             await asyncio.sleep(_POLL_S)
 
 
-def _tell(app: App, record: dict[str, Any] | None, *, json: bool) -> None:
+def _print_record(app: App, record: dict[str, Any] | None, *, json: bool) -> None:
     if record is None:
-        complain("an entry that is no record")
+        complain("an entry that is not a record")
     elif json:
         print(as_json(record), flush=True)
     else:
@@ -131,14 +131,14 @@ def _tell(app: App, record: dict[str, Any] | None, *, json: bool) -> None:
 
 @commands.command("verify")
 def verify_log(since: Since = None, until: Until = None, json: Json = False) -> None:
-    """Read the log in storage and tell how much of it is as it was written, or the first thing that is not.
+    """Verify the log in storage: show how much of it is unaltered, or the first fault.
 
-    It goes by the signed heads of each day, under AUDIT_KEY or AUDIT_KEY_PREVIOUS, and for today by the end that Redis
-    knows. Days that a retention policy has deleted are left out with --since.
+    Checks the signed heads of each day with AUDIT_KEY or AUDIT_KEY_PREVIOUS, and today against the end that Redis
+    stores. Use --since to leave out days that a retention policy has deleted.
 
-    Ends with 0 when all is as it was written, 1 on a fault or when Redis is away, so that today's end is not known, 2
-    when storage is away. JSON: {"verified", "redis_asked", "records", "chains", "files", "heads", "unsealed_records",
-    "fault": null or {"kind", "blob", "line", "seq", "detail"}}.
+    Exit codes: 0 unaltered, 1 a fault, or Redis is away and today's end could not be checked, 2 storage is away. JSON:
+    {"verified", "redis_asked", "records", "chains", "files", "heads", "unsealed_records", "fault": null or {"kind",
+    "blob", "line", "seq", "detail"}}.
 
     Example: python manage.py audit verify --since 2026-11-01
     """
@@ -147,78 +147,88 @@ def verify_log(since: Since = None, until: Until = None, json: Json = False) -> 
 
 
 async def _verify(app: App, *, since: date | None, until: date | None, json: bool) -> Exit:
-    asked, head = await _known_head(app)
-    with interaction.explaining_interruption(lambda: "nothing was found wrong so far; it has to start anew"):
+    asked, head = await _stored_head(app)
+    with interaction.explaining_interruption(lambda: "no fault so far; run it again from the start"):
         async with storage(app) as store:
             total = await log_bytes(store, since, until)
         with interaction.progress(total, "bytes read") as progress:
             async with storage(app, progress) as store:
-                found = await verify.verify(store, app.keyrings, head=head, since=since, until=until)
+                verification = await verify.verify(store, app.keyrings, head=head, since=since, until=until)
     if json:
-        show_json({"verified": found.fault is None and asked, "redis_asked": asked, **msgspec.to_builtins(found)})
+        show_json(
+            {
+                "verified": verification.fault is None and asked,
+                "redis_asked": asked,
+                **msgspec.to_builtins(verification),
+            }
+        )
     else:
-        _print_verification(found, asked=asked)
-    return Exit.OK if found.fault is None and asked else Exit.ATTENTION
+        _print_verification(verification, asked=asked)
+    return Exit.OK if verification.fault is None and asked else Exit.ATTENTION
 
 
-async def _known_head(app: App) -> tuple[bool, Head | None]:
-    """Whether Redis answered, and the end of the log as it knows it."""
+async def _stored_head(app: App) -> tuple[bool, Head | None]:
+    """Whether Redis answered, and the end of the log that it stores."""
     try:
         return True, (await state.state(app)).head
-    except (RedisError, OSError) as fault:
-        complain(f"Redis is away ({type(fault).__name__}): whether today's end was cut off cannot be told")
+    except (RedisError, OSError) as error:
+        complain(f"Redis is away ({type(error).__name__}): whether today's end was cut off cannot be checked")
         return False, None
 
 
-def _print_verification(found: Verification, *, asked: bool) -> None:
+def _print_verification(verification: Verification, *, asked: bool) -> None:
     read = (
-        f"records {found.records:,}, chains {found.chains:,}, files {found.files:,}, signed heads {found.heads:,}; "
-        f"records of days not sealed yet {found.unsealed_records:,}"
+        f"records {verification.records:,}, chains {verification.chains:,}, files {verification.files:,}, "
+        f"signed heads {verification.heads:,}; "
+        f"unsealed records {verification.unsealed_records:,}"
     )
-    if found.fault is None:
-        print(f"As it was written: {read}" + ("" if asked else ". Whether the end was cut off is not known"))
+    fault = verification.fault
+    if fault is None:
+        print(f"Unaltered: {read}" + ("" if asked else ". Whether the end was cut off is not known"))
         return
-    print(f"NOT as it was written: {found.fault.kind}")
+    print(f"ALTERED: {fault.kind}")
     table = grid()
-    for name, value in (("blob", found.fault.blob), ("line", found.fault.line), ("seq", found.fault.seq)):
+    for name, value in (("blob", fault.blob), ("line", fault.line), ("seq", fault.seq)):
         table.add_row(f"  {name}", "-" if value is None else text(str(value)))
-    table.add_row("  what", text(found.fault.detail))
+    table.add_row("  what", text(fault.detail))
     open_console().print(table)
-    print(f"Read up to there: {read}")
+    print(f"Read up to this fault: {read}")
 
 
 @commands.command("user")
-def tell_user(
-    user_id: Annotated[str, typer.Argument(metavar="USER_ID", help="As the session has it; or - for stdin.")],
+def user_records(
+    user_id: Annotated[str, typer.Argument(metavar="USER_ID", help="As in the session; or - for stdin.")],
     day: Annotated[date | None, typer.Option(parser=parse_day, metavar="DAY", help="Only this day (UTC).")] = None,
     since: Since = None,
     until: Until = None,
     json: Json = False,
 ) -> None:
-    """Tell what a user's sessions did: yesterday and today (UTC), unless --day or --since and --until say otherwise.
+    """Show the records of a user's sessions, of yesterday and today (UTC) unless --day or --since and --until are
+    given.
 
-    From storage, and from Redis what is not shipped yet. Where records name users by pseudonyms, these are computed,
-    under AUDIT_KEY and AUDIT_KEY_PREVIOUS. Ends with 1 when there is nothing, or storage could not be read.
+    Reads storage, and from Redis the records that are not exported yet. Also finds records that name the user by a
+    pseudonym of AUDIT_KEY or AUDIT_KEY_PREVIOUS. Exits with 1 when there are no records, or storage could not be read.
 
     JSON: {"since", "until", "complete", "sessions": [{"life", "records": [{"shipped", "record"}]}], "notes": [record]};
-    a life is one sign-in up to its end; notes are what the log says about itself: gaps, resets.
+    a life is one sign-in up to its end; notes are records about the log itself: gaps, resets.
 
     Example: python manage.py audit user 12345678-1234-1234-1234-123456789abc --day 2026-11-22
     """
     if day and (since or until):
-        raise typer.BadParameter("either --day, or --since and --until")
+        raise typer.BadParameter("expected either --day, or --since and --until")
     _check_days(since, until)
     today = datetime.now(UTC).date()
     last = day or until or today
     first = day or since or min(last, today - timedelta(days=1))
-    run(partial(tell_story, given=user_id, since=first, until=last, json=json))
+    run(partial(show_user, argument=user_id, since=first, until=last, json=json))
 
 
 @commands.command("export")
-def ship(dry_run: DryRun = False, json: Json = False) -> None:
-    """Ship what waits in the stream to storage now, as the app does each minute.
+def export_now(dry_run: DryRun = False, json: Json = False) -> None:
+    """Export the waiting records of the stream to storage now, as the app does every minute.
 
-    Safe at any time: two exporters write nothing twice. Ends with 1 when another one is at it, 2 when storage is away.
+    Safe at any time: two exports never write a record twice. Exits with 1 when another export runs, 2 when storage is
+    away.
     JSON: {"dry_run", "written", "pending", "held_by_other"}.
 
     Example: python manage.py audit export --dry-run
@@ -228,42 +238,42 @@ def ship(dry_run: DryRun = False, json: Json = False) -> None:
 
 async def _export(app: App, *, dry_run: bool, json: bool) -> Exit:
     if not app.settings.storage:
-        raise Refused("AzureWebJobsStorage is not set: there is nowhere to ship to")
+        raise Refused("AzureWebJobsStorage is not set: there is no storage to export to")
     await refuse_other_audit_key(app)
     pending = (await state.state(app)).pending
-    written, held = 0, False
+    written, held_by_other = 0, False
     if not dry_run:
         with (
             interaction.explaining_interruption(
-                lambda: f"{written:,} lines were written; the app or the next export goes on there"
+                lambda: f"{written:,} lines were written; the app or the next export continues from there"
             ),
-            interaction.progress(pending, "records shipped") as progress,
+            interaction.progress(pending, "records exported") as progress,
         ):
             finished = False
-            while not (finished or held):
+            while not (finished or held_by_other):
                 report = await export.export(app)
                 if report.error:
                     raise Refused(f"storage is away: {report.error}; {written:,} lines were written")
-                written, finished, held = written + report.written, report.finished, report.held_by_other
+                written, finished, held_by_other = written + report.written, report.finished, report.held_by_other
                 progress(written)
         pending = (await state.state(app)).pending
     if json:
-        show_json({"dry_run": dry_run, "written": written, "pending": pending, "held_by_other": held})
+        show_json({"dry_run": dry_run, "written": written, "pending": pending, "held_by_other": held_by_other})
     elif dry_run:
-        print(f"{pending:,} records would be shipped")
+        print(f"{pending:,} records would be exported")
     else:
         print(f"{written:,} lines written, {pending:,} records wait")
-    if held:
-        complain("another export is at it, or was broken off within the last 90 s; try again then")
-    return Exit.ATTENTION if held else Exit.OK
+    if held_by_other:
+        complain("another export is running, or was interrupted within the last 90 s; try again after that")
+    return Exit.ATTENTION if held_by_other else Exit.OK
 
 
 @commands.command("state")
 def show_state(json: Json = False) -> None:
-    """Show how far the log is shipped: what waits, when storage last took something, where the chain ends.
+    """Show how far the log is exported: waiting records, last export, end of the chain.
 
-    Ends with 1 when something needs attention: no storage, an error, a chain that was broken, a stream that is nearly
-    full. Counters count since Redis last lost its state. JSON: these fields, with "head" as one object.
+    Exits with 1 when something needs attention: no storage, an error, a broken chain, a stream that is nearly full.
+    Counters start when Redis last lost its state. JSON: these fields, with "head" as one object.
 
     Example: python manage.py audit state
     """
@@ -281,9 +291,9 @@ async def _state(app: App, *, json: bool) -> Exit:
     rows = {
         "storage": "set" if now.configured else "NOT SET: records stay in Redis",
         "waiting": f"{now.pending:,} records (Redis keeps {app.settings.audit_buffer:,})",
-        "last shipped": age,
+        "last export": age,
         "last error": now.error or "none",
-        "end of the log": f"line {now.head.seq:,} of {now.head.blob}" if now.head else "nothing was written yet",
+        "end of the log": f"line {now.head.seq:,} of {now.head.blob}" if now.head else "no record written yet",
         "gaps": f"{now.gaps:,}",
         "resets": f"{now.resets:,}",
         "unreadable": f"{now.unreadable:,}",

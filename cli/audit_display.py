@@ -1,4 +1,4 @@
-"""The audit log as the commands of `audit` read it: storage with progress, records fit to be shown."""
+"""Shared by the commands of `audit`: reading storage with progress, records as text."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -20,20 +20,20 @@ MAX_ESCAPED = 16 * 1024
 
 @asynccontextmanager
 async def storage(app: App, progress: Callable[[int], None] | None = None) -> AsyncIterator[Store]:
-    """The audit container; `progress` is told how many bytes of lines were read. Raises Refused when it is away."""
+    """The audit container; `progress` is called with the bytes of lines read so far. Raises Refused when it is away."""
     if not app.settings.storage:
-        raise Refused("AzureWebJobsStorage is not set: there is no audit log to read but the stream in Redis")
+        raise Refused("AzureWebJobsStorage is not set: the only audit log is the stream in Redis")
     from azure.core.exceptions import AzureError
 
     try:
         async with open_store(app.settings) as store:
-            yield _Told(store, progress) if progress else store
-    except (AzureError, TimeoutError) as fault:
-        raise Refused(f"storage is away: {type(fault).__name__}; see python manage.py doctor") from None
+            yield _Progressing(store, progress) if progress else store
+    except (AzureError, TimeoutError) as error:
+        raise Refused(f"storage is away: {type(error).__name__}; see python manage.py doctor") from None
 
 
-class _Told(Store):
-    """A store that tells how far it was read."""
+class _Progressing(Store):
+    """A store that reports the bytes read so far."""
 
     def __init__(self, store: Store, progress: Callable[[int], None]) -> None:
         self._store, self._progress, self._bytes = store, progress, 0
@@ -48,12 +48,12 @@ class _Told(Store):
             yield line
 
     async def names(self, prefix: str) -> AsyncIterator[tuple[str, int]]:
-        async for one in self._store.names(prefix):
-            yield one
+        async for name in self._store.names(prefix):
+            yield name
 
 
 async def log_bytes(store: Store, since: date | None, until: date | None) -> int:
-    """Bytes of the files of these days."""
+    """Total size of the files of these days, in bytes."""
     total = 0
     async for name, size in store.names(chain.ROOT):
         day = "-".join(name.split("/")[1:4])
@@ -63,32 +63,32 @@ async def log_bytes(store: Store, since: date | None, until: date | None) -> int
 
 
 def parse(raw: bytes) -> dict[str, Any] | None:
-    """The record of a stream entry; None when it is none: anybody can add to a stream."""
+    """The record of a stream entry; None for an invalid one: any client can add to a stream."""
     try:
-        found = json.loads(raw)
+        record = json.loads(raw)
     except (ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) and is_record(found) else None
+    return record if isinstance(record, dict) and is_record(record) else None
 
 
-def is_record(found: Mapping[str, Any]) -> bool:
-    """Whether it has what is read of every record."""
-    return all(isinstance(found.get(name), str) for name in ("id", "time", "type"))
+def is_record(record: Mapping[str, Any]) -> bool:
+    """Whether it has the fields that are read of every record."""
+    return all(isinstance(record.get(name), str) for name in ("id", "time", "type"))
 
 
 def as_json(value: Any) -> str:
-    """One line without a character that a terminal obeys."""
+    """One line of JSON without control characters of terminals."""
     return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
 
 
 def text(value: object, limit: int = MAX_TEXT) -> str:
-    """Something of a record, fit to be shown."""
+    """A value of a record on one line, without control characters."""
     shown = value if isinstance(value, str) else as_json(value)
     return printable(shown.encode(errors="surrogatepass"), limit)
 
 
 def clock(record: Mapping[str, Any]) -> str:
-    """`2026-11-22 20:59:43.420`, in UTC; as it is when it is no such time."""
+    """`2026-11-22 20:59:43.420`, in UTC; unchanged when it is not a time."""
     try:
         time = datetime.fromisoformat(record["time"]).astimezone(UTC)
     except (ValueError, OverflowError):
@@ -97,18 +97,18 @@ def clock(record: Mapping[str, Any]) -> str:
 
 
 def what(record: Mapping[str, Any]) -> str:
-    """The type without what all types begin with."""
+    """The type without the prefix that all types share."""
     return text(record["type"].removeprefix("nextauth.session.").removeprefix("functions.audit."), 40)
 
 
 def user(app: App, value: object) -> str:
-    """A user id fit to be shown; of one that is an e-mail address the fingerprint."""
+    """A user id on one line; an e-mail address is replaced by its fingerprint."""
     shown = text(value, 64)
     return f"~{fingerprint(shown.encode(), app.settings.audit_key)[:12]}" if "@" in shown else shown
 
 
 def details(app: App, record: Mapping[str, Any]) -> str:
-    """The data of a record in words, without the user and what made us look."""
+    """The data of a record as text, without the user and what detected it."""
     data = dict(data_of(record))
     parts = []
     if isinstance(reason := data.pop("reason", None), str):
@@ -134,19 +134,19 @@ def data_of(record: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def escaped(value: Any) -> Any:
-    """The same with every text fit for a terminal."""
+    """The value with every text on one line, without control characters."""
     match value:
         case str():
             return printable(value.encode(errors="surrogatepass"), MAX_ESCAPED)
         case Mapping():
-            return {escaped(name): escaped(one) for name, one in value.items()}
+            return {escaped(name): escaped(item) for name, item in value.items()}
         case list():
-            return [escaped(one) for one in value]
+            return [escaped(item) for item in value]
     return value
 
 
 def grid() -> Table:
-    """Rows of up to four cells, the last one folded."""
+    """A table of up to four columns without a header; the last one wraps."""
     table = Table.grid(padding=(0, 2, 0, 0))
     for _ in range(3):
         table.add_column(no_wrap=True)

@@ -1,4 +1,4 @@
-"""What a user's sessions did: the story of each life, from storage and from what is not shipped yet."""
+"""`audit user`: the records of a user's sessions, from storage and from the stream in Redis."""
 
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
@@ -16,14 +16,14 @@ from shared.audit import chain, state, verify
 from shared.audit.store import Store
 
 MAX_RECORDS = 10_000
-"""Of one user, that are held and shown."""
+"""Records of one user that are kept and shown."""
 NOTES = {chain.GAP, chain.RESET, chain.UNREADABLE, chain.CHAIN_BROKEN}
-"""What the log says about itself that makes a story incomplete."""
+"""Types of records about the log itself that may make the result incomplete."""
 
 
 @dataclass(frozen=True)
-class Told:
-    """A record, and whether it is in storage yet."""
+class StoredRecord:
+    """A record, and whether it is in storage."""
 
     record: Mapping[str, Any]
     shipped: bool
@@ -31,10 +31,10 @@ class Told:
 
 @dataclass
 class Story:
-    """What a user's sessions did: the records of each life by its id, in the order of the log. `notes` are what the log
-    says about itself; `more` records were left out."""
+    """The records of a user's sessions by life (one sign-in to its end), in the order of the log. `notes` are records
+    about the log itself; `more` counts records that were left out."""
 
-    lives: dict[str, list[Told]] = field(default_factory=dict)
+    lives: dict[str, list[StoredRecord]] = field(default_factory=dict)
     notes: list[Mapping[str, Any]] = field(default_factory=list)
     more: int = 0
     _seen: set[str] = field(default_factory=set)
@@ -44,7 +44,7 @@ class Story:
         return sum(map(len, self.lives.values()))
 
     def add(self, record: Mapping[str, Any], users: Collection[str], *, shipped: bool) -> None:
-        """Add a record, if it is of one of these users or a note, and not here yet."""
+        """Add a record that names one of these users, or a note, unless it was added before."""
         note = record["type"] in NOTES
         if record["id"] in self._seen or not (note or names_of(record) & set(users)):
             return
@@ -55,7 +55,7 @@ class Story:
         if note:
             self.notes.append(record)
         else:
-            self.lives.setdefault(record["id"].rpartition(".")[0], []).append(Told(record, shipped))
+            self.lives.setdefault(record["id"].rpartition(".")[0], []).append(StoredRecord(record, shipped))
 
 
 def names_of(record: Mapping[str, Any]) -> set[str]:
@@ -64,13 +64,13 @@ def names_of(record: Mapping[str, Any]) -> set[str]:
     return {value for name in ("userId", "previousUserId") if isinstance(value := data.get(name), str)}
 
 
-def forms_of(app: App, user_id: str) -> set[str]:
-    """How records may name a user: as it is, or as its pseudonym under the present key or the one before."""
+def names_in_records(app: App, user_id: str) -> set[str]:
+    """The names of a user in records: the user id, and its pseudonyms under the current and the previous key."""
     return {user_id, *(ring.pseudonym(user_id) for ring in app.keyrings)}
 
 
 async def unshipped(app: App) -> AsyncIterator[tuple[Mapping[str, Any], bool]]:
-    """The records of the stream, with whether each is in storage: those that are not, and the last ones that are.
+    """The records of the stream, each with whether it is in storage: all that are not, and the last ones that are.
 
     Raises what the Redis client raises.
     """
@@ -91,19 +91,20 @@ async def story(
     since: date,
     until: date,
 ) -> Story:
-    """What this user's sessions did on the days `since` to `until` (UTC). The stream is read before storage: what is
-    shipped meanwhile is then in one of the two, or in both. Raises what the Redis client and the store raise."""
-    users, found, waiting = forms_of(app, user_id), Story(), list[tuple[Mapping[str, Any], bool]]()
+    """The records of this user's sessions on the days `since` to `until` (UTC). Reads the stream before storage, so
+    that records exported meanwhile are found in at least one of them. Raises what the Redis client and the store
+    raise."""
+    users, result, waiting = names_in_records(app, user_id), Story(), list[tuple[Mapping[str, Any], bool]]()
     async for record, shipped in unshipped(app):
         if names_of(record) & users and since <= _day(record) <= until and len(waiting) < MAX_RECORDS:
             waiting.append((record, shipped))
     if store is not None:
         async for record in verify.records(store, since, until):
             if is_record(record):
-                found.add(record, users, shipped=True)
+                result.add(record, users, shipped=True)
     for record, shipped in waiting:
-        found.add(record, users, shipped=shipped)
-    return found
+        result.add(record, users, shipped=shipped)
+    return result
 
 
 def _day(record: Mapping[str, Any]) -> date:
@@ -113,27 +114,27 @@ def _day(record: Mapping[str, Any]) -> date:
         return date.min
 
 
-async def tell_story(app: App, *, given: str, since: date, until: date, json: bool) -> Exit:
-    """`audit user`, with the id as it was `given`."""
-    user_id = (await interaction.read_line()).decode(errors="replace").strip() if given == "-" else given
+async def show_user(app: App, *, argument: str, since: date, until: date, json: bool) -> Exit:
+    """`audit user`; `argument` is the user id, or - for stdin."""
+    user_id = (await interaction.read_line()).decode(errors="replace").strip() if argument == "-" else argument
     if not user_id:
-        raise Refused("a user id is expected")
-    found, complete = await _story(app, user_id, since, until)
+        raise Refused("expected a user id")
+    result, complete = await _story(app, user_id, since, until)
     if json:
-        lives = [{"life": life, "records": records} for life, records in found.lives.items()]
-        answer = {"since": since, "until": until, "complete": complete and not found.more}
+        lives = [{"life": life, "records": records} for life, records in result.lives.items()]
+        answer = {"since": since, "until": until, "complete": complete and not result.more}
         show_json(
-            escaped({**msgspec.to_builtins(answer), "sessions": msgspec.to_builtins(lives), "notes": found.notes})
+            escaped({**msgspec.to_builtins(answer), "sessions": msgspec.to_builtins(lives), "notes": result.notes})
         )
     else:
-        _print_story(app, found)
-    if found.more:
-        complain(f"{found.more:,} more records: ask for fewer days")
-    return Exit.OK if found.lives and complete else Exit.ATTENTION
+        _print_story(app, result)
+    if result.more:
+        complain(f"{result.more:,} more records: select fewer days")
+    return Exit.OK if result.lives and complete else Exit.ATTENTION
 
 
 async def _story(app: App, user_id: str, since: date, until: date) -> tuple[Story, bool]:
-    """The story, and whether storage was read for it."""
+    """The records, and whether storage was read."""
     with interaction.explaining_interruption(lambda: "nothing was changed"):
         try:
             async with storage(app) as store:
@@ -141,30 +142,30 @@ async def _story(app: App, user_id: str, since: date, until: date) -> tuple[Stor
             with interaction.progress(total, "bytes read") as progress:
                 async with storage(app, progress) as store:
                     return await story(app, store, user_id, since, until), True
-        except Refused as fault:
-            complain(f"{fault}. What follows is from Redis alone.")
+        except Refused as error:
+            complain(f"{error}. The records below are from Redis alone.")
             return await story(app, None, user_id, since, until), False
 
 
-def _print_story(app: App, found: Story) -> None:
+def _print_story(app: App, result: Story) -> None:
     console = open_console()
-    for life, records in found.lives.items():
+    for life, records in result.lives.items():
         _print_life(app, console, life, records)
-    for note in found.notes:
+    for note in result.notes:
         console.print(f"{clock(note)}  the log itself: {what(note)}, {details(app, note)}", soft_wrap=True)
-    most = f" (at most {MAX_RECORDS:,} are shown)" if found.more else ""
-    complain(f"records {found.count:,}, sessions {len(found.lives):,}{most}; times are UTC")
+    most = f" (at most {MAX_RECORDS:,} are shown)" if result.more else ""
+    complain(f"records {result.count:,}, sessions {len(result.lives):,}{most}; times are UTC")
 
 
-def _print_life(app: App, console: Console, life: str, records: list[Told]) -> None:
+def _print_life(app: App, console: Console, life: str, records: list[StoredRecord]) -> None:
     last = records[-1].record
     ended = data_of(last).get("reason") if last["type"].endswith(".ended") else None
     state_now = f"ended: {text(ended)}" if ended else "no end recorded"
     console.print(f"session {text(life.partition('.')[0])[:12]}  {state_now}", soft_wrap=True)
     table = grid()
-    for one in records:
-        by = text(data_of(one.record).get("detectedBy") or "-", 10)
-        waits = "" if one.shipped else "  (not shipped yet)"
-        table.add_row(f"  {clock(one.record)}", what(one.record), by, details(app, one.record) + waits)
+    for stored in records:
+        by = text(data_of(stored.record).get("detectedBy") or "-", 10)
+        waits = "" if stored.shipped else "  (not exported yet)"
+        table.add_row(f"  {clock(stored.record)}", what(stored.record), by, details(app, stored.record) + waits)
     console.print(table)
     console.print()

@@ -1,4 +1,4 @@
-"""`charts list`: the chart caches, how old and how large they are."""
+"""`charts list`: the chart caches with age, TTL and size."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -27,7 +27,7 @@ commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Chart 
 
 
 class Row(msgspec.Struct, frozen=True):
-    """One cache, `bytes` as Redis counts them. Of one that is no chart only the key, TTL and size are known."""
+    """One cache; `bytes` as Redis counts them. A value that is not a chart of this app has only key, TTL and size."""
 
     key: str
     age_s: float | None
@@ -45,16 +45,16 @@ def _group() -> None:
 
 @commands.command("list")
 def list_charts(
-    stale: Annotated[bool, typer.Option("--stale", help="Only those whose source is gone.")] = False,
+    stale: Annotated[bool, typer.Option("--stale", help="Only caches whose source is gone.")] = False,
     limit: formatting.Limit = 100,
     cursor: formatting.Cursor = "0",
     json: Json = False,
 ) -> None:
-    """List chart caches, newest first within the page: age, TTL, stale or not, points of the source, size.
+    """List chart caches, newest first within a page: age, TTL, whether stale, points of the source, size.
 
-    A page that is not the last one says with which --cursor to go on. JSON: {"charts": [{"key", "age_s", "ttl_s",
-    "stale", "points", "bytes"}], "cursor"}; what is no chart of this app has null for age_s, stale and points, and
-    cursor is null at the end.
+    All pages but the last end with the --cursor of the next one. JSON: {"charts": [{"key", "age_s", "ttl_s",
+    "stale", "points", "bytes"}], "cursor"}; a value that is not a chart of this app has null for age_s, stale and
+    points; cursor is null at the end.
 
     Example: python manage.py charts list --stale
     """
@@ -76,7 +76,7 @@ async def _list(app: App, *, stale: bool, limit: int, cursor: str, json: bool) -
         table.add_column(header, no_wrap=True)
     table.add_column("Cache", overflow="fold")
     for row in rows:
-        state = "no chart" if row.stale is None else "stale" if row.stale else ""
+        state = "not a chart" if row.stale is None else "stale" if row.stale else ""
         points = "-" if row.points is None else f"{row.points:,}"
         ttl = "-" if row.ttl_s is None else formatting.duration(row.ttl_s)
         age = "-" if row.age_s is None else formatting.duration(row.age_s)
@@ -104,41 +104,41 @@ async def _rows(app: App, keys: Sequence[bytes]) -> list[Row]:
     rows: list[Row] = []
     waiting = await census.look(app, keys, sizes=True)
     while waiting:
-        some, waiting = _distinct(waiting)
-        found = await chart_views.read(app, [one.key for one in some])
-        views: dict[tuple[str, ...], ChartView] = {(one.chart_id, one.data_type): one for one in found}
-        rows += [_row(app, one, views.get(_names(one.key))) for one in some]
+        batch, waiting = _distinct(waiting)
+        read = await chart_views.read(app, [look.key for look in batch])
+        views: dict[tuple[str, ...], ChartView] = {(view.chart_id, view.data_type): view for view in read}
+        rows += [_row(app, look, views.get(_names(look.key))) for look in batch]
     return rows
 
 
 def _distinct(looks: Sequence[Look]) -> tuple[list[Look], list[Look]]:
-    """As many as are read at once, told apart by what a view shows of them; and the others."""
-    named: dict[tuple[str, ...], Look] = {}
-    for one in looks:
-        named.setdefault(_names(one.key), one)
-    some = list(named.values())[: chart_views.SHOWN]
-    keys = {one.key for one in some}
-    return some, [one for one in looks if one.key not in keys]
+    """A batch of caches that one read returns, with distinct names as views show them; and the others."""
+    by_names: dict[tuple[str, ...], Look] = {}
+    for look in looks:
+        by_names.setdefault(_names(look.key), look)
+    batch = list(by_names.values())[: chart_views.SHOWN]
+    keys = {look.key for look in batch}
+    return batch, [look for look in looks if look.key not in keys]
 
 
 def _names(key: bytes) -> tuple[str, ...]:
     return tuple(map(printable, namespaces.parts_of(namespaces.CHART_CACHE, key) or ()))
 
 
-def _row(app: App, one: Look, view: ChartView | None) -> Row:
-    ttl_s = None if one.ttl_ms is None else one.ttl_ms / 1000
+def _row(app: App, look: Look, view: ChartView | None) -> Row:
+    ttl_s = None if look.ttl_ms is None else look.ttl_ms / 1000
     if view is None:
-        return Row(shown(app, one.key), None, ttl_s, None, None, one.size, "")
+        return Row(shown(app, look.key), None, ttl_s, None, None, look.size, "")
     line = _line(view.sparkline or [])
-    return Row(shown(app, one.key), view.age_s, ttl_s, view.stale, view.points, one.size, line)
+    return Row(shown(app, look.key), view.age_s, ttl_s, view.stale, view.points, look.size, line)
 
 
 def _line(values: Sequence[float]) -> str:
-    """The course of a chart in LINE_CHARS characters."""
+    """A sparkline of LINE_CHARS characters."""
     if not values:
         return ""
     low, high = min(values), max(values)
     count = min(LINE_CHARS, len(values))
-    picked = [values[at * (len(values) - 1) // max(1, count - 1)] for at in range(count)]
-    scale = (high / 2 - low / 2) or 1  # halves: the difference of two doubles can overflow
-    return "".join(_LEVELS[round((one / 2 - low / 2) / scale * (len(_LEVELS) - 1))] for one in picked)
+    sampled = [values[at * (len(values) - 1) // max(1, count - 1)] for at in range(count)]
+    scale = (high / 2 - low / 2) or 1  # halves: the difference of two large doubles can overflow
+    return "".join(_LEVELS[round((value / 2 - low / 2) / scale * (len(_LEVELS) - 1))] for value in sampled)

@@ -1,4 +1,4 @@
-"""`cleanup`: remove the keys of a namespace, after asking, a few at a time."""
+"""`cleanup`: remove the keys of a namespace in batches, after confirmation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ UNLINK_KEYS = Script(__file__, "unlink_keys")
 
 RATE_PER_S = 500
 BATCH = 100
-"""Keys that one script removes: well below 1 ms, values are freed in the background."""
+"""Keys that one script removes: well below 1 ms; values are freed in the background."""
 SESSION_KINDS = (namespaces.SESSION, namespaces.SESSION_BY_USER)
 AUDIT_KINDS = (namespaces.AUDIT_STREAM, namespaces.AUDIT_STATE)
 SWEPT_KINDS = frozenset(reactor.kind.name for reactor in REACTORS) | {
@@ -33,32 +33,32 @@ SWEPT_KINDS = frozenset(reactor.kind.name for reactor in REACTORS) | {
 }
 """The app's sweep reads these, so while the app runs they are never idle for longer than a pass."""
 _APP_STATE = """\
-functions is the app's own state. Removed for good: dead letters with their payloads, retries that wait, and what is
-known of sessions (live ones are recorded as created again; the end of one that goes meanwhile is not recorded).
-Statistics, marks and the place of the sweep are made anew."""
+functions is the app's own state. Lost permanently: dead letters with their payloads, waiting retries, the last-known
+state of sessions (live sessions are recorded as created again; the end of sessions that end meanwhile is not recorded).
+The app recreates statistics, marks and the position of the sweep."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to be removed. `idle_min_s` is 0 for everything."""
+    """Which keys to remove. `idle_min_s` is 0 for any idle time."""
 
     selection: Selection
     idle_min_s: int
     include_sessions: bool
     include_audit: bool
 
-    def spares(self, one: Look) -> bool:
-        """Whether a selected key is one that has to be asked for by a flag of its own."""
-        session = one.key.startswith(namespaces.SESSION.prefix)
-        return (session and not self.include_sessions) or (one.kind in AUDIT_KINDS and not self.include_audit)
+    def spares(self, key: Look) -> bool:
+        """Whether a selected key is kept because it needs a flag that is not set."""
+        session = key.key.startswith(namespaces.SESSION.prefix)
+        return (session and not self.include_sessions) or (key.kind in AUDIT_KINDS and not self.include_audit)
 
-    def wants(self, one: Look) -> bool:
-        return self.idle_min_s == 0 or (one.idle_s is not None and one.idle_s >= self.idle_min_s)
+    def is_idle(self, key: Look) -> bool:
+        return self.idle_min_s == 0 or (key.idle_s is not None and key.idle_s >= self.idle_min_s)
 
 
 @dataclass(slots=True)
 class Tally:
-    """Keys by kind that are to be removed, how many were spared, and how many are removed by now."""
+    """Number of keys to remove, by kind; of keys that were spared; and of keys removed so far."""
 
     keys: dict[str, int]
     spared: int = 0
@@ -66,36 +66,38 @@ class Tally:
 
 
 def cleanup(
-    namespace: Annotated[Namespace, typer.Argument(help="`unknown` are the keys in none of the others.")],
+    namespace: Annotated[Namespace, typer.Argument(help="`unknown`: keys in none of the others.")],
     kind: KindNames = None,
     match: Match = None,
     older_than: Annotated[
         int | None,
         typer.Option(
-            parser=formatting.parse_duration, metavar="DURATION", help="Only what nobody read or wrote for so long."
+            parser=formatting.parse_duration, metavar="DURATION", help="Only keys not read or written for this long."
         ),
     ] = None,
     rate: Annotated[
         float | None,
-        typer.Option(parser=formatting.parse_rate, metavar="N/s", help=f"Keys per second, {RATE_PER_S} if not given."),
+        typer.Option(parser=formatting.parse_rate, metavar="N/s", help=f"Keys per second; default {RATE_PER_S}."),
     ] = None,
     include_sessions: Annotated[
         bool, typer.Option("--include-sessions", help="Sessions too: their users are signed out.")
     ] = False,
     include_audit: Annotated[bool, typer.Option("--include-audit", help="The audit stream and its state too.")] = False,
-    confirm: Annotated[str | None, typer.Option(metavar="NAMESPACE", help="Answers the question, for scripts.")] = None,
+    confirm: Annotated[
+        str | None, typer.Option(metavar="NAMESPACE", help="Confirm without a prompt, for scripts.")
+    ] = None,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Remove the keys of a namespace, or some of them, after showing how many and asking for the namespace's name.
+    """Remove keys of a namespace, after showing their number and asking for the name of the namespace.
 
-    The answer may come from a pipe, or as --confirm NAMESPACE. Keys go in batches of 100 (UNLINK, in the background) at
-    --rate, for each raises an event. Interrupted, it goes on when run again. Sessions and their indexes stay without
-    --include-sessions, audit records without --include-audit.
+    The answer may come from a pipe or as --confirm NAMESPACE. Keys are removed in batches of 100 (UNLINK) at --rate,
+    since each removal causes an event. When interrupted, run it again to continue. Sessions and their indexes stay
+    without --include-sessions, audit records without --include-audit.
 
-    --older-than (90s, 15m, 2h, 7d) goes by OBJECT IDLETIME, the time since a key was last read or written: Redis
-    keeps no other age. The app's sweep reads batches, charts and sessions every 30 s; of those it finds something only
-    while the app is stopped. Under an LFU eviction policy Redis keeps no idle times, and it is refused.
+    --older-than (90s, 15m, 2h, 7d) compares OBJECT IDLETIME, the time since a key was last read or written: Redis keeps
+    no other age. The app's sweep reads batches, charts and sessions every 30 s, so these are idle only while the app is
+    stopped. Refused under an LFU eviction policy, where Redis keeps no idle times.
 
     JSON: {"dry_run", "namespace", "keys": {kind: keys to be removed}, "spared", "removed"}.
 
@@ -138,36 +140,36 @@ async def _cleanup(
         interaction.explaining_interruption(lambda: "nothing was removed"),
         interaction.progress(await app.redis.dbsize()) as progress,
     ):
-        found = await count(app, plan, progress=progress)
-    total = sum(found.keys.values())
+        tally = await count(app, plan, progress=progress)
+    total = sum(tally.keys.values())
     if not json:
-        _tell(plan, found)
+        _print_tally(plan, tally)
     if total and not dry_run:
         await _ask(namespace, total, confirm)
         with (
             interaction.explaining_interruption(
-                lambda: f"{found.removed:,} of {total:,} keys were removed; run it again for the others"
+                lambda: f"{tally.removed:,} of {total:,} keys were removed; run it again for the rest"
             ),
             interaction.progress(total, "keys removed") as progress,
         ):
-            await remove(app, plan, found, pace=Pace(rate), progress=progress)
+            await remove(app, plan, tally, pace=Pace(rate), progress=progress)
     if json:
         show_json(
             {
                 "dry_run": dry_run,
                 "namespace": namespace,
-                "keys": found.keys,
-                "spared": found.spared,
-                "removed": found.removed,
+                "keys": tally.keys,
+                "spared": tally.spared,
+                "removed": tally.removed,
             }
         )
     else:
-        print(f"{total:,} keys would be removed" if dry_run else f"{found.removed:,} keys removed")
+        print(f"{total:,} keys would be removed" if dry_run else f"{tally.removed:,} keys removed")
     return Exit.OK
 
 
 async def refuse_plan(app: App, plan: Plan) -> None:
-    """Raises Refused for what cannot be done as asked."""
+    """Raises Refused for a plan that these options or this Redis do not allow."""
     for included, kinds, flag in (
         (plan.include_sessions, SESSION_KINDS, "--include-sessions"),
         (plan.include_audit, AUDIT_KINDS, "--include-audit"),
@@ -180,21 +182,21 @@ async def refuse_plan(app: App, plan: Plan) -> None:
             raise Refused(f"--older-than: under the eviction policy {policy} Redis keeps no idle times")
 
 
-def _tell(plan: Plan, found: Tally) -> None:
-    for name, keys in found.keys.items():
+def _print_tally(plan: Plan, tally: Tally) -> None:
+    for name, keys in tally.keys.items():
         print(f"{keys:>11,}  {name}", flush=True)
     namespace = plan.selection.namespace
-    if found.spared:
+    if tally.spared:
         what, flag = (
             ("audit keys", "--include-audit")
             if namespace is Namespace.FUNCTIONS
-            else ("sessions and indexes of them", "--include-sessions")
+            else ("sessions and indexes of sessions", "--include-sessions")
         )
-        complain(f"{found.spared:,} {what} are left out; see {flag}")
-    if namespace is Namespace.FUNCTIONS and found.keys:
+        complain(f"{tally.spared:,} {what} are not removed without {flag}")
+    if namespace is Namespace.FUNCTIONS and tally.keys:
         complain(_APP_STATE)
     if plan.idle_min_s and (not plan.selection.kinds or plan.selection.kinds & SWEPT_KINDS):
-        complain("while the app runs its sweep reads batches, charts and sessions: none of these is idle for long")
+        complain("while the app runs, its sweep reads batches, charts and sessions: these are never idle for long")
 
 
 async def _ask(namespace: Namespace, total: int, confirm: str | None) -> None:
@@ -202,31 +204,35 @@ async def _ask(namespace: Namespace, total: int, confirm: str | None) -> None:
     with interaction.explaining_interruption(lambda: "nothing was removed"):
         answer = confirm
         if answer is None:
-            line = await interaction.read_line(f"{total:,} keys will be removed. Type {namespace} to go on: ")
+            line = await interaction.read_line(f"{total:,} keys will be removed. Type {namespace} to continue: ")
             answer = line.decode(errors="replace").strip()
     if answer != namespace:
-        raise Refused(f"nothing was removed: the answer was not {namespace}")
+        raise Refused(f"aborted, nothing removed: expected `{namespace}`")
 
 
 async def count(app: App, plan: Plan, *, progress: census.Progress | None = None) -> Tally:
-    """What `plan` would remove now. Raises what the Redis client raises."""
-    found = Tally({})
+    """Count what `plan` would remove now. Raises what the Redis client raises."""
+    tally = Tally({})
     async for keys in census.pages(app, plan.selection, progress=progress):
-        for one in await census.look(app, keys):
-            if plan.spares(one):
-                found.spared += 1
-            elif plan.wants(one):
-                found.keys[one.kind_name] = found.keys.get(one.kind_name, 0) + 1
-    return found
+        for key in await census.look(app, keys):
+            if plan.spares(key):
+                tally.spared += 1
+            elif plan.is_idle(key):
+                tally.keys[key.kind_name] = tally.keys.get(key.kind_name, 0) + 1
+    return tally
 
 
 async def remove(app: App, plan: Plan, tally: Tally, *, pace: Pace, progress: census.Progress | None = None) -> None:
-    """Remove what `plan` says, counting in `tally.removed` as it goes. What is used meanwhile stays, where that
-    matters. Raises what the Redis client raises."""
+    """Remove the keys of `plan`, counting in `tally.removed`. With a minimum idle time, keys that are used meanwhile
+    stay.
+
+    Raises what the Redis client raises.
+    """
     async for keys in census.pages(app, plan.selection):
-        doomed = [one.key for one in await census.look(app, keys) if not plan.spares(one) and plan.wants(one)]
-        for some in batched(doomed, BATCH, strict=False):
-            tally.removed += await app.run(UNLINK_KEYS, keys=some, args=[plan.idle_min_s])
+        looks = await census.look(app, keys)
+        selected = [key.key for key in looks if not plan.spares(key) and plan.is_idle(key)]
+        for batch in batched(selected, BATCH, strict=False):
+            tally.removed += await app.run(UNLINK_KEYS, keys=batch, args=[plan.idle_min_s])
             if progress:
                 progress(tally.removed)
-            await pace.took(len(some))
+            await pace.took(len(batch))

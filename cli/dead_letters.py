@@ -1,4 +1,4 @@
-"""`deadletters`: what was given up; to be read, tried again, or removed."""
+"""`deadletters`: list, show, replay and discard dead letters."""
 
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
@@ -23,16 +23,18 @@ from shared.telemetry import minute_counts
 
 MAX_PARTS = 20
 MAX_CHARS = 4000
-"""Of a payload, all parts together."""
+"""Characters of a payload that are shown, of all parts together."""
 ANSWER = "discard"
 
 
 commands = typer.Typer(
-    no_args_is_help=True, rich_markup_mode=None, help="Dead letters, keys that were given up: list, replay, discard."
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Dead letters, keys that failed permanently: list, show, replay, discard.",
 )
 
 
-def _known_reactor(name: str | None) -> str | None:
+def _checked_reactor(name: str | None) -> str | None:
     if name is not None and name not in NAMES:
         raise typer.BadParameter(f"{name!r} is not one of {', '.join(NAMES)}")
     return name
@@ -40,24 +42,24 @@ def _known_reactor(name: str | None) -> str | None:
 
 OfReactor = Annotated[
     str | None,
-    typer.Option(callback=_known_reactor, metavar=f"[{'|'.join(NAMES)}]", help="Only letters of this reactor."),
+    typer.Option(callback=_checked_reactor, metavar=f"[{'|'.join(NAMES)}]", help="Only letters of this reactor."),
 ]
 LetterId = Annotated[str | None, typer.Argument(metavar="ID", help="As `deadletters list` shows it.")]
-All = Annotated[bool, typer.Option("--all", help="Every letter, or every one of --reactor.")]
+All = Annotated[bool, typer.Option("--all", help="All letters, or all of --reactor.")]
 
 
 @commands.command("list")
 def list_letters(
     reactor: OfReactor = None,
     limit: Annotated[int, typer.Option(min=1, max=dead_letters.MAX_PAGE)] = 50,
-    cursor: Annotated[str | None, typer.Option(help="Where the list before ended.")] = None,
+    cursor: Annotated[str | None, typer.Option(help="The cursor that the previous page ended with.")] = None,
     json: Json = False,
 ) -> None:
-    """List dead letters, newest first: whose, how often tried, when last, which key, why. Keys are masked.
+    """List dead letters, newest first: reactor, attempts, time of the last one, key, reason. Keys are masked.
 
-    Ends with 1 when there are any. JSON: {"letters": [{"id", "reactor", "key", "error", "message", "attempts", "first",
-    "last", "payloadBytes", "payloadKept"}], "nextCursor", "totals": {"count", "bytes", "dropped"}}, as GET
-    /api/events/dead gives it.
+    Exits with 1 when there are any. JSON: {"letters": [{"id", "reactor", "key", "error", "message", "attempts",
+    "first", "last", "payloadBytes", "payloadKept"}], "nextCursor", "totals": {"count", "bytes", "dropped"}}, as GET
+    /api/events/dead returns it.
 
     Example: python manage.py deadletters list --reactor batches --limit 20
     """
@@ -74,14 +76,14 @@ async def _list(app: App, *, reactor: str | None, limit: int, cursor: str | None
         console = open_console()
         between = "\n  " if console.is_terminal else "  "
         table = _table("ID", "Reactor", "Tries", "Last (UTC)", "Key, reason")
-        for one in page.letters:
-            why = f"{one.error}: {one.message}" if one.message else one.error
-            last = one.last[5:16].replace("T", " ")
-            table.add_row(one.id, one.reactor, str(one.attempts), last, f"{one.key}{between}{why}")
+        for letter in page.letters:
+            why = f"{letter.error}: {letter.message}" if letter.message else letter.error
+            last = letter.last[5:16].replace("T", " ")
+            table.add_row(letter.id, letter.reactor, str(letter.attempts), last, f"{letter.key}{between}{why}")
         console.print(table)
-    there = page.totals
-    dropped = f"; {there.dropped:,} older ones were dropped for lack of room" if there.dropped else ""
-    complain(f"{len(page.letters)} listed of {there.count:,} in {formatting.size(there.bytes)}{dropped}")
+    totals = page.totals
+    dropped = f"; {totals.dropped:,} older ones were dropped for lack of room" if totals.dropped else ""
+    complain(f"{len(page.letters)} listed of {totals.count:,} in {formatting.size(totals.bytes)}{dropped}")
     if page.next_cursor:
         complain(f"more with --cursor {page.next_cursor}")
     return code
@@ -90,13 +92,13 @@ async def _list(app: App, *, reactor: str | None, limit: int, cursor: str | None
 @commands.command("show")
 def show_letter(
     letter_id: Annotated[str, typer.Argument(metavar="ID", help="As `deadletters list` shows it.")],
-    payload: Annotated[bool, typer.Option("--payload", help="The beginning of its content too, escaped.")] = False,
+    payload: Annotated[bool, typer.Option("--payload", help="Also the beginning of its content, escaped.")] = False,
     json: Json = False,
 ) -> None:
-    """Show one dead letter; of its content, where it was kept, only the size unless --payload.
+    """Show one dead letter; of its content only the size, unless --payload is given.
 
-    A session's letter never has content. Ends with 1 when there is no such letter. JSON: the letter as `list` gives it,
-    and with --payload "payload": {"shape", "parts", "more_parts", "cut"}, or null.
+    A session's letter never has content. Exits with 1 when there is no such letter. JSON: the letter as in `list`, and
+    with --payload "payload": {"shape", "parts", "more_parts", "cut"}, or null.
 
     Example: python manage.py deadletters show 0123456789abcdef0123456789abcdef --payload
     """
@@ -106,7 +108,7 @@ def show_letter(
 async def _show(app: App, *, letter_id: str, payload: bool, json: bool) -> Exit:
     letter = await dead_letters.get(app, letter_id)
     if letter is None:
-        return _unknown(letter_id)
+        return _no_such_letter(letter_id)
     report: dict[str, Any] = msgspec.to_builtins(monitor_document.shown_letter(app, letter))
     if payload:
         content = await dead_letters.payload(app, letter_id)
@@ -114,7 +116,7 @@ async def _show(app: App, *, letter_id: str, payload: bool, json: bool) -> Exit:
     if json:
         show_json(report)
         return Exit.OK
-    content_shown = report.pop("payload", None)
+    payload_shown = report.pop("payload", None)
     table = _table("", "")
     table.show_header = False
     words = {"payloadBytes": "payload bytes", "payloadKept": "payload kept"}
@@ -122,26 +124,26 @@ async def _show(app: App, *, letter_id: str, payload: bool, json: bool) -> Exit:
         table.add_row(words.get(name, name), str(value))
     open_console().print(table)
     if payload:
-        _print_payload(content_shown)
+        _print_payload(payload_shown)
     return Exit.OK
 
 
 def beginning(content: Payload) -> dict[str, Any]:
-    """What of a payload is shown: MAX_PARTS parts, MAX_CHARS characters in all, each part on one line."""
-    some = content.parts[:MAX_PARTS]
-    limit = MAX_CHARS // max(1, len(some))
-    parts = [printable(part, limit) for part in some]
+    """The beginning of a payload: up to MAX_PARTS parts, MAX_CHARS characters in all, each part on one line."""
+    first_parts = content.parts[:MAX_PARTS]
+    limit = MAX_CHARS // max(1, len(first_parts))
+    parts = [printable(part, limit) for part in first_parts]
     return {
         "shape": content.shape,
         "parts": parts,
-        "more_parts": len(content.parts) - len(some),
-        "cut": any(len(part) > limit for part in some),
+        "more_parts": len(content.parts) - len(first_parts),
+        "cut": any(len(part) > limit for part in first_parts),
     }
 
 
 def _print_payload(content: dict[str, Any] | None) -> None:
     if content is None:
-        complain("it has no content: none was read, it must not be kept, or it was too large")
+        complain("no content: it was not read, must not be stored, or was too large")
         return
     console = open_console()
     console.print(f"content, a {content['shape']}:")
@@ -159,35 +161,35 @@ def replay_letters(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Try letters again: what the key holds now, or the letter's own content where the key is gone.
+    """Replay letters: react to the present content of the key or, where the key is gone, to the letter's content.
 
-    A letter whose effect is there afterwards is removed, any other stays; then it ends with 1. It works with the
-    settings of this machine: have those of the app, CHART_QUERIES and AUDIT_KEY above all. Or let the app do it: POST
-    /api/events/dead/ID/replay. Interrupted, it goes on when run again.
+    Removes a letter when its effect is in place; exits with 1 when letters stay. Works with the settings of this
+    machine, which must be those of the app, especially CHART_QUERIES and AUDIT_KEY. The app itself replays on POST
+    /api/events/dead/ID/replay. When interrupted, run it again to continue.
 
     JSON: {"dry_run", "letters": [{"id", "reactor", "key", "outcome", "reason", "removed"}]}; of a dry run "outcome" is
     null.
 
     Example: python manage.py deadletters replay --all --reactor batches --dry-run
     """
-    _one_or_all(letter_id, every, reactor)
+    _check_target(letter_id, every, reactor)
     run(partial(_replay, letter_id=letter_id, reactor=reactor, dry_run=dry_run, json=json))
 
 
 async def _replay(app: App, *, letter_id: str | None, reactor: str | None, dry_run: bool, json: bool) -> Exit:
     letters = await chosen(app, letter_id, reactor)
     if letter_id is not None and not letters:
-        return _unknown(letter_id)
+        return _no_such_letter(letter_id)
     if dry_run:
-        rows = [_row(app, one) for one in letters]
+        rows = [_row(app, letter) for letter in letters]
     else:
         await refuse_other_audit_key(app)
         rows = []
         with (
             interaction.explaining_interruption(
-                lambda: f"{len(rows):,} of {len(letters):,} were tried; run it again for the others"
+                lambda: f"{len(rows):,} of {len(letters):,} were replayed; run it again for the rest"
             ),
-            interaction.progress(len(letters), "letters tried") as progress,
+            interaction.progress(len(letters), "letters replayed") as progress,
         ):
             async for row in replayed(app, letters):
                 rows.append(row)
@@ -197,22 +199,22 @@ async def _replay(app: App, *, letter_id: str | None, reactor: str | None, dry_r
         show_json({"dry_run": dry_run, "letters": rows})
     elif dry_run:
         _print_rows(rows, "Key")
-        print(f"{len(rows):,} would be tried again")
+        print(f"{len(rows):,} would be replayed")
     else:
-        _print_rows(stayed, "Key and why it stays")
+        _print_rows(stayed, "Key and reason")
         print(f"{len(rows) - len(stayed):,} of {len(rows):,} replayed, {len(stayed):,} stay")
     return Exit.ATTENTION if stayed else Exit.OK
 
 
 async def replayed(app: App, letters: Sequence[Letter]) -> AsyncIterator[dict[str, Any]]:
-    """Try letters again; a row for each that was still there. Raises what the Redis client raises."""
+    """Replay letters; yields a row for each that still existed. Raises what the Redis client raises."""
     for letter in letters:
         try:
             outcome = await replay.replay(app, REACTORS, letter.id)
         except KeyspaceError:
-            if await _gone(app, letter.id):  # somebody was quicker
+            if await _gone(app, letter.id):  # another replay or discard removed it
                 continue
-            yield _row(app, letter, "ignored", "the letter cannot be read, or its reactor does not replay")
+            yield _row(app, letter, "ignored", "the letter is unreadable, or no reactor replays it")
             continue
         minute_counts.outcome(letter.reactor, Source.REPLAY, outcome.result.value)
         removed = await _gone(app, letter.id)
@@ -232,20 +234,20 @@ def discard_letters(
     letter_id: LetterId = None,
     every: All = False,
     reactor: OfReactor = None,
-    confirm: Annotated[bool, typer.Option("--confirm", help="Answers the question, for scripts.")] = False,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Confirm without a prompt, for scripts.")] = False,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Remove letters for good, after asking, with their content; nothing is tried.
+    """Remove letters permanently, with their content, after confirmation.
 
-    Its key may still be there: once the mark is gone the next sweep tries it anew. The answer may come from a pipe, or
-    as --confirm.
+    If the key still exists, the sweep reacts to it again once the mark of the dead content has expired. The answer may
+    come from a pipe or as --confirm.
 
     JSON: {"dry_run", "letters": [{"id", "reactor", "key", "removed"}]}.
 
     Example: python manage.py deadletters discard 0123456789abcdef0123456789abcdef
     """
-    _one_or_all(letter_id, every, reactor)
+    _check_target(letter_id, every, reactor)
     run(partial(_discard, letter_id=letter_id, reactor=reactor, confirm=confirm, dry_run=dry_run, json=json))
 
 
@@ -253,11 +255,11 @@ async def _discard(
     app: App, *, letter_id: str | None, reactor: str | None, confirm: bool, dry_run: bool, json: bool
 ) -> Exit:
     try:
-        rows = [_row(app, one) for one in await chosen(app, letter_id, reactor)]
-    except KeyspaceError:  # somebody wrote over the letter; it can still be removed
+        rows = [_row(app, letter) for letter in await chosen(app, letter_id, reactor)]
+    except KeyspaceError:  # another application wrote over the letter; it can still be removed
         rows = [{"id": letter_id, "reactor": "?", "key": "?", "outcome": None, "removed": False}]
     if letter_id is not None and not rows:
-        return _unknown(letter_id)
+        return _no_such_letter(letter_id)
     if not json:
         _print_rows(rows[:MAX_PARTS], "Key")
         if len(rows) > MAX_PARTS:
@@ -267,7 +269,7 @@ async def _discard(
         await _ask(len(rows), confirm)
         with (
             interaction.explaining_interruption(
-                lambda: f"{done:,} of {len(rows):,} were removed; run it again for the others"
+                lambda: f"{done:,} of {len(rows):,} were removed; run it again for the rest"
             ),
             interaction.progress(len(rows), "letters removed") as progress,
         ):
@@ -288,36 +290,38 @@ async def _ask(count: int, confirmed: bool) -> None:
     if confirmed:
         return
     with interaction.explaining_interruption(lambda: "nothing was removed"):
-        line = await interaction.read_line(f"Dead letters to be removed for good: {count:,}. Type {ANSWER} to go on: ")
+        line = await interaction.read_line(
+            f"Dead letters to remove permanently: {count:,}. Type {ANSWER} to continue: "
+        )
     if line.strip() != ANSWER.encode():
-        raise Refused(f"nothing was removed: the answer was not {ANSWER}")
+        raise Refused(f"aborted, nothing removed: expected `{ANSWER}`")
 
 
 async def chosen(app: App, letter_id: str | None, reactor: str | None) -> list[Letter]:
-    """One letter, or all (DEAD_LETTERS_MAX bounds how many), oldest first. Raises what the Redis client raises."""
+    """One letter, or all (at most DEAD_LETTERS_MAX), oldest first. Raises what the Redis client raises."""
     if letter_id is not None:
-        found = await dead_letters.get(app, letter_id)
-        return [found] if found else []
+        letter = await dead_letters.get(app, letter_id)
+        return [letter] if letter else []
     letters: dict[str, Letter] = {}
     cursor = None
     while True:
         page = await dead_letters.list_page(app, reactor=reactor, cursor=cursor, limit=dead_letters.MAX_PAGE)
-        letters.update({one.id: one for one in page.letters})
+        letters.update({letter.id: letter for letter in page.letters})
         if page.unreadable:
-            complain(f"{page.unreadable} letters cannot be read and are left out")
+            complain(f"{page.unreadable} letters are unreadable and not listed")
         cursor = page.next_cursor
         if cursor is None:
             return list(reversed(letters.values()))
 
 
-def _one_or_all(letter_id: str | None, every: bool, reactor: str | None) -> None:
+def _check_target(letter_id: str | None, every: bool, reactor: str | None) -> None:
     if (letter_id is None) != every:
-        raise typer.BadParameter("either an ID or --all is expected")
+        raise typer.BadParameter("expected either an ID or --all")
     if letter_id is not None and reactor is not None:
-        raise typer.BadParameter("--reactor goes with --all")
+        raise typer.BadParameter("--reactor needs --all")
 
 
-def _unknown(letter_id: str) -> Exit:
+def _no_such_letter(letter_id: str) -> Exit:
     complain(f"there is no dead letter {printable(letter_id.encode(errors='surrogateescape'), 40)}")
     return Exit.ATTENTION
 

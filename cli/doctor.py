@@ -1,4 +1,4 @@
-"""`doctor`: what is wrong, why it matters, what to do."""
+"""`doctor`: what is wrong, why it matters, how to correct it."""
 
 import asyncio
 import json
@@ -32,41 +32,41 @@ _MIN_TEXT_WIDTH = 30
 
 
 def doctor(as_json: Json = False) -> None:
-    """Check Redis, storage, settings and bindings; say what is wrong, why it matters and how to correct it.
+    """Check Redis, storage, settings and bindings; show what is wrong, why it matters and how to correct it.
 
-    Changes nothing: it writes a key functions:doctor:* that is removed again, and publishes a message per pattern that
-    the functions ignore. Takes a few seconds at the most.
+    Changes nothing: writes a key functions:doctor:* and removes it, and publishes a message per pattern, which the
+    functions ignore. Takes at most a few seconds.
 
     Example: Redis=NAME.redis.cache.windows.net:6380,password=...,ssl=True python manage.py doctor
 
-    Exit codes: 0 all is well (ok and info), 1 warnings, 2 errors. With --json: an object with status (the worst
+    Exit codes: 0 no problems (ok and info), 1 warnings, 2 errors. With --json: an object with status (the worst
     severity) and findings, each with id, severity (ok, info, warning, error), found, why, fix, commands.
     """
     try:
         load_settings()
-    except (ConfigurationError, AppSettingsError) as fault:
-        sys.exit(_tell(_faults(fault), as_json=as_json))
+    except (ConfigurationError, AppSettingsError) as settings_error:
+        sys.exit(_print(_faults(settings_error), as_json=as_json))
     run(lambda app: _doctor(app, as_json=as_json))
 
 
-def _faults(fault: Exception) -> list[Finding]:
-    """A finding per fault of the settings: then nothing else can be looked at."""
+def _faults(configuration_error: Exception) -> list[Finding]:
+    """A finding per fault of the settings; with faults nothing else can be checked."""
     return [
         error("settings", text, "The app does not start.", "Correct it; README.md has every setting.")
-        for text in str(fault).split("; ")
+        for text in str(configuration_error).split("; ")
     ]
 
 
 async def _doctor(app: App, *, as_json: bool) -> Exit:
     try:
         bindings = app_bindings()
-    except Exception as fault:  # whatever the app raises at import, the host would meet it too
+    except Exception as import_error:  # whatever the app raises at import, the host would get too
         findings = [
             error(
                 "bindings",
-                f"function_app.py cannot be imported: {type(fault).__name__}",
-                "The host finds no function of the app.",
-                "See what it raises:",
+                f"function_app.py cannot be imported: {type(import_error).__name__}",
+                "The host finds no functions of the app.",
+                "Show the error:",
                 ("python -c 'import function_app'",),
             )
         ]
@@ -76,37 +76,37 @@ async def _doctor(app: App, *, as_json: bool) -> Exit:
         names = [name for name, value in os.environ.items() if value]
         findings += await examine(app, None if findings else bindings, names)
     except asyncio.CancelledError:
-        complain("Interrupted. Nothing was changed; start it again when you like.")
+        complain("Interrupted; nothing was changed.")
         raise
-    return _tell(findings, as_json=as_json)
+    return _print(findings, as_json=as_json)
 
 
 def app_bindings() -> Bindings:
-    """The raw bindings of the app's functions, as the host will see them. Works once in a process: a FunctionApp
-    refuses to be asked twice."""
+    """The raw bindings of the app's functions, as the host sees them. Works once per process: a FunctionApp returns its
+    functions only once."""
     os.environ.setdefault("Redis", load_settings().redis)  # the trigger's connection, read at import
     sys.path.insert(0, str(ROOT))
     import function_app
 
-    found: dict[str, list[dict[str, Any]]] = {}
+    bindings: dict[str, list[dict[str, Any]]] = {}
     for function in function_app.app.get_functions():
-        found[str(function.get_function_name())] = [json.loads(text) for text in function.get_raw_bindings()]
-    return found
+        bindings[str(function.get_function_name())] = [json.loads(text) for text in function.get_raw_bindings()]
+    return bindings
 
 
-def _tell(findings: Sequence[Finding], *, as_json: bool) -> Exit:
+def _print(findings: Sequence[Finding], *, as_json: bool) -> Exit:
     status = worst(findings)
     if as_json:
         show_json({"status": status, "findings": findings})
         return _EXITS[status]
     console = open_console()
     order = list(Severity)
-    for finding in sorted(findings, key=lambda one: -order.index(one.severity)):
+    for finding in sorted(findings, key=lambda finding: -order.index(finding.severity)):
         _show(console, finding)
     counts = [
         f"{count} {severity}"
         for severity in reversed(order)
-        if (count := sum(one.severity is severity for one in findings))
+        if (count := sum(finding.severity is severity for finding in findings))
     ]
     console.print(", ".join(counts))
     return _EXITS[status]
@@ -124,7 +124,7 @@ def _show(console: Console, finding: Finding) -> None:
     for label, text in (("Why: ", finding.why), ("Fix: ", finding.fix)):
         for line in _wrapped(console, f"{label}{text}") if text else ():
             _indented(console, line)
-    for command in finding.commands:  # never wrapped: to be copied
+    for command in finding.commands:  # never wrapped, so that they can be copied
         console.print(f"    {command}", soft_wrap=True)
     console.print()
 

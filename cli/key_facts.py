@@ -1,4 +1,4 @@
-"""What Redis and the app know of one key. Nothing here changes anything, or reads an unbounded amount at once."""
+"""What Redis and the app know about one key. Reads only, and a bounded amount at once."""
 
 import hashlib
 import re
@@ -27,13 +27,14 @@ _UPDATED_AT = re.compile(rb'"updatedAt":"([0-9TZ:.+-]{1,40})"')
 _DIGEST_DIGITS = 40
 _INDEX_BYTES = 8192
 _CACHE_HEAD_BYTES = 32 * 1024
-"""Of a cache: enough for its ids, which stand before the time."""
+"""Bytes read of a chart cache: enough for its ids and the time behind them."""
 
 type Facts = dict[str, Any]
 
 
 async def redis_facts(app: App, key: bytes) -> Facts:
-    """Type, encoding, length, size, TTL and idle time of a key, each where Redis tells; {} when it is not there."""
+    """Type, encoding, length, size, TTL and idle time of a key, as far as Redis shows them; {} when it does not
+    exist."""
     kind, encoding, idle_s, ttl_ms, size = await _ask(
         app,
         ("TYPE", key),
@@ -58,8 +59,8 @@ async def redis_facts(app: App, key: bytes) -> Facts:
 
 
 async def app_facts(app: App, key: bytes, kind: Kind | None) -> Facts:
-    """What the app knows of a key of this kind: its effect, its claim, its failures; {} for kinds that it does not
-    react to. Raises what the Redis client raises."""
+    """What the app knows about a key of this kind: its effect, its claim, its failures; {} for other kinds. Raises what
+    the Redis client raises."""
     parts = namespaces.parts_of(kind, key) if kind else None
     if kind is None or parts is None:
         return {}
@@ -77,12 +78,12 @@ async def app_facts(app: App, key: bytes, kind: Kind | None) -> Facts:
 
 
 async def _ask(app: App, *commands: tuple[Any, ...]) -> list[Any]:
-    """The answers of Redis in one round trip; None for one that it refused, such as for another type."""
+    """The replies of Redis in one round trip; None for an error reply, such as for a wrong type."""
     pipeline = app.redis.pipeline(transaction=False)
     for command in commands:
         pipeline.execute_command(*command)
-    answers = await pipeline.execute(raise_on_error=False)
-    return [None if isinstance(answer, Exception) else answer for answer in answers]
+    replies = await pipeline.execute(raise_on_error=False)
+    return [None if isinstance(reply, Exception) else reply for reply in replies]
 
 
 async def _now_ms(app: App) -> int:
@@ -93,7 +94,7 @@ async def _now_ms(app: App) -> int:
 async def _batch(app: App, key: bytes, batch_id: bytes) -> Facts:
     digest = await content_digest(app, key)
     head = results.head("0" * _DIGEST_DIGITS)
-    result, held, known = await _ask(
+    result, claim, claim_type = await _ask(
         app,
         ("GETRANGE", namespaces.build(namespaces.RESULT, batch_id), 0, len(head) - 1),
         (
@@ -103,21 +104,21 @@ async def _batch(app: App, key: bytes, batch_id: bytes) -> Facts:
         ),
         ("TYPE", namespaces.build(namespaces.PROCESSING, batch_id)),
     )
-    facts: Facts = {"batch": shown(app, key), "batch_content": digest or "gone or not readable", "result": "none"}
+    facts: Facts = {"batch": shown(app, key), "batch_content": digest or "missing or unreadable", "result": "none"}
     if result:
         facts["result"] = "of this content" if digest and result == results.head(digest) else "of other content"
-    if known not in {None, b"none"}:
-        facts |= _claim(held or [None] * 4, await _now_ms(app))
+    if claim_type not in {None, b"none"}:
+        facts |= _claim(claim or [None] * 4, await _now_ms(app))
     return facts | await _failures(app, batches.NAME, key, digest)
 
 
-def _claim(held: list[bytes | None], now_ms: int) -> Facts:
-    owner, attempt, until_ms, token = held
+def _claim(fields: list[bytes | None], now_ms: int) -> Facts:
+    owner, attempt, until_ms, token = fields
     if token is None or owner is None:
         return {"claim": "another application's"}
     left_ms = _int(until_ms) - now_ms
     return {
-        "claim": f"held for another {left_ms / 1000:.1f} s" if left_ms > 0 else "its lease has run out",
+        "claim": f"held, lease ends in {left_ms / 1000:.1f} s" if left_ms > 0 else "lease expired",
         "claim_owner": owner.decode(errors="replace")[:16],
         "claim_attempt": _int(attempt),
     }
@@ -128,12 +129,12 @@ async def _chart(app: App, source: bytes, chart_id: bytes, data_type: bytes) -> 
     cache = namespaces.build(namespaces.CHART_CACHE, chart_id, data_type)
     head_bytes = len(chart_cache.HEAD) + _DIGEST_DIGITS
     head, ttl_ms = await _ask(app, ("GETRANGE", cache, 0, _CACHE_HEAD_BYTES), ("PTTL", cache))
-    facts: Facts = {"source": shown(app, source), "source_content": digest or "gone or not readable", "cache": "none"}
+    facts: Facts = {"source": shown(app, source), "source_content": digest or "missing or unreadable", "cache": "none"}
     if head:
         fresh, stale = head.startswith(chart_cache.FRESH), head.startswith(chart_cache.STALE)
         facts["cache"] = "fresh" if fresh else "stale" if stale else "another application's"
-        of_this = digest is not None and head[len(chart_cache.HEAD) : head_bytes] == digest.encode()
-        facts["cache_of_this_content"] = of_this
+        same_content = digest is not None and head[len(chart_cache.HEAD) : head_bytes] == digest.encode()
+        facts["cache_of_this_content"] = same_content
         if updated := _UPDATED_AT.search(head):
             facts["cache_updated_at"] = updated[1].decode()
         facts["cache_ttl_s"] = None if ttl_ms is None or ttl_ms < 0 else ttl_ms / 1000
@@ -148,16 +149,16 @@ async def _session(app: App, key: bytes) -> Facts:
     sealed = [ring.seal(token).encode() for ring in rings]
     live, now_ms = await app.redis.exists(session_key(token)), await _now_ms(app)
     facts: Facts = {
-        "session": "there" if live else "gone",
+        "session": "exists" if live else "missing",
         "fingerprint": rings[0].fingerprint(token),
         "phantom": "none",
     }
-    for one in sealed:
+    for sealed_token in sealed:
         (life,) = await _ask(
             app,
             (
                 "HMGET",
-                phantom_key(one),
+                phantom_key(sealed_token),
                 *("fingerprint", "first_seen_ms", "sequence", "touches", "user_id"),
                 *("expires_ms", "missing_ms", "ended_ms"),
             ),
@@ -189,16 +190,16 @@ def _phantom(app: App, life: list[bytes | None], now_ms: int) -> Facts:
 
 
 async def _index(app: App, key: bytes) -> Facts:
-    (named,) = await _ask(app, ("GETRANGE", key, 0, _INDEX_BYTES))
-    if not named:
+    (value,) = await _ask(app, ("GETRANGE", key, 0, _INDEX_BYTES))
+    if not value:
         return {"names": "nothing"}
     prefix = namespaces.SESSION.prefix
-    session = named if named.startswith(prefix) else prefix + named
-    return {"names": shown(app, session), "which_is": "there" if await app.redis.exists(session) else "gone"}
+    session = value if value.startswith(prefix) else prefix + value
+    return {"names": shown(app, session), "which_is": "exists" if await app.redis.exists(session) else "missing"}
 
 
 async def _failures(app: App, reactor: str, key: bytes, digest: str | None) -> Facts:
-    """Its retry, its dead letters, and whether what it holds was given up."""
+    """Its retry, its dead letters, and whether its content is a dead letter."""
     facts: Facts = {"retry": "none"}
     member = retries.member(reactor, key)
     due_ms, entry, mark = await _ask(
@@ -209,9 +210,9 @@ async def _failures(app: App, reactor: str, key: bytes, digest: str | None) -> F
     )
     if due_ms is not None:
         facts["retry"] = f"due in {float(due_ms) / 1000 - await _now_ms(app) / 1000:.1f} s"
-    if entry is not None and (found := _ENTRY.fullmatch(entry)):
-        facts["failed_attempts"] = int(found[1])
-        facts["last_error"] = _error(found[4])
+    if entry is not None and (match := _ENTRY.fullmatch(entry)):
+        facts["failed_attempts"] = int(match[1])
+        facts["last_error"] = _error(match[4])
     if mark is not None:
         facts["given_up"] = "this content" if digest and mark == digest.encode() else "a content of it"
     if letters := await _letters(app, reactor, key):
@@ -220,30 +221,32 @@ async def _failures(app: App, reactor: str, key: bytes, digest: str | None) -> F
 
 
 def _error(raw: bytes) -> str:
-    """Class and message, as retries.describe made them: no input in it."""
+    """Class and message, as written by retries.describe, which leaves out input."""
     try:
         name, message = msgspec.msgpack.decode(raw, type=tuple[str, str])
     except msgspec.MsgspecError:
-        return "not readable"
+        return "unreadable"
     return f"{name}: {message}" if message else name
 
 
 async def _letters(app: App, reactor: str, key: bytes) -> list[str]:
-    """Ids and errors of the dead letters of a key; there are DEAD_LETTERS_MAX to look through at the most."""
-    found: list[str] = []
+    """Ids and errors of the dead letters of a key. Reads all letters, at most DEAD_LETTERS_MAX."""
+    letters: list[str] = []
     cursor: str | None = None
     while True:
         page = await dead_letters.list_page(app, reactor=reactor, cursor=cursor, limit=dead_letters.MAX_PAGE)
-        found += [f"{one.id} {one.error}: {one.message}".rstrip(": ") for one in page.letters if one.key == key]
+        letters += [
+            f"{letter.id} {letter.error}: {letter.message}".rstrip(": ") for letter in page.letters if letter.key == key
+        ]
         cursor = page.next_cursor
         if cursor is None:
-            return found
+            return letters
 
 
 async def content_digest(app: App, key: bytes) -> str | None:
     """The digest of a batch or chart as its script computes it (claim_batches.lua), read piece by piece.
 
-    None when it is gone, of another type or larger than what the app reads; wrong when it is written meanwhile.
+    None when the key is missing, of another type or larger than the app reads; wrong when it is written meanwhile.
     """
     kind = (await _ask(app, ("TYPE", key)))[0].decode()
     length, size = await _ask(app, (_LENGTH_OF.get(kind, "EXISTS"), key), ("MEMORY", "USAGE", key))
@@ -274,5 +277,5 @@ async def _hash_parts(app: App, key: bytes) -> list[bytes]:
 
 
 def _int(raw: bytes | None) -> int:
-    """What the app wrote as a number; 0 for what another application left there."""
+    """A number that the app wrote; 0 for anything else."""
     return int(raw) if raw and re.fullmatch(rb"\d{1,15}", raw) else 0

@@ -1,4 +1,4 @@
-"""The value of a key as it may be shown: a beginning of it, or, where it may hold secrets, only its shape."""
+"""The value of a key for display: its beginning, or only its shape where it may hold secrets."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -16,9 +16,9 @@ SHOWN_PARTS = 20
 """Elements of a list or fields of a hash that are shown, and fields of a shape at one depth."""
 MAX_DEPTH = 3
 MAX_SHAPE_BYTES = 256 * 1024
-"""Larger strings are not read to tell their shape."""
+"""Larger strings are not read."""
 MAX_PARTS_BYTES = 8 * 1024 * 1024
-"""Collections that take more are not read: one element could be all of it."""
+"""Larger collections are not read: one element could be almost all of it."""
 OPEN_KINDS = frozenset(
     {
         namespaces.CHART_DATA,
@@ -34,13 +34,13 @@ OPEN_KINDS = frozenset(
         namespaces.DEAD_TOTALS,
     }
 )
-"""Kinds whose values are plant data or counters. Of all others, and of keys of no kind, only the shape is shown."""
+"""Kinds whose values are plant data or counters. For all others, and for keys of no kind, only the shape is shown."""
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}")
 _LONG_RUN = re.compile(r"\d{4,}|[0-9a-fA-F]{16,}")
 
 
 async def describe(app: App, key: bytes, kind: Kind | None, redis_facts: Mapping[str, Any]) -> dict[str, Any]:
-    """What may be shown of the value: {"masked", and "text", "parts" or "shape"}; {} when the key is gone.
+    """The value for display: {"masked", and "text", "parts" or "shape"}; {} when the key does not exist.
 
     `redis_facts` are those of key_facts. Raises what the Redis client raises.
     """
@@ -63,18 +63,19 @@ async def describe(app: App, key: bytes, kind: Kind | None, redis_facts: Mapping
 
 
 async def _fields(app: App, key: bytes, masked: bool) -> list[str]:
-    answer: Any = await app.redis.hscan(key, 0, count=SHOWN_PARTS)
-    page: dict[bytes, bytes] = answer[1]
-    some = sorted(page.items())[:SHOWN_PARTS]
+    reply: Any = await app.redis.hscan(key, 0, count=SHOWN_PARTS)
+    page: dict[bytes, bytes] = reply[1]
+    fields = sorted(page.items())[:SHOWN_PARTS]
     if masked:
-        return [f"{_name(name.decode(errors='replace'))}: {len(value):,} bytes" for name, value in some]
+        return [f"{_name(name.decode(errors='replace'))}: {len(value):,} bytes" for name, value in fields]
     chars = SHOWN_CHARS // SHOWN_PARTS
-    return [f"{printable(name, chars)}: {printable(value, chars)}" for name, value in some]
+    return [f"{printable(name, chars)}: {printable(value, chars)}" for name, value in fields]
 
 
 async def _elements(app: App, key: bytes, masked: bool) -> list[str]:
-    some: list[Any] = await app.redis.lrange(key, 0, SHOWN_PARTS - 1)
-    return [f"{len(one):,} bytes" if masked else printable(one, SHOWN_CHARS // SHOWN_PARTS) for one in some]
+    elements: list[Any] = await app.redis.lrange(key, 0, SHOWN_PARTS - 1)
+    chars = SHOWN_CHARS // SHOWN_PARTS
+    return [f"{len(element):,} bytes" if masked else printable(element, chars) for element in elements]
 
 
 async def _string_shape(app: App, key: bytes, length: int) -> list[str]:
@@ -84,7 +85,7 @@ async def _string_shape(app: App, key: bytes, length: int) -> list[str]:
     try:
         value = decode_json(text)
     except KeyspaceError:
-        return [f"no JSON; length in bytes: {length:,}"]
+        return [f"not JSON; length in bytes: {length:,}"]
     if isinstance(value, dict):
         return list(_shape_of(value, "", 1)) or ["an empty object"]
     return [_type_of(value)]
@@ -102,7 +103,7 @@ def _shape_of(value: Mapping[str, Any], path: str, depth: int) -> Iterable[str]:
 
 
 def _name(name: str) -> str:
-    """A name that is no plain word may itself be a secret, or an id."""
+    """`name`, or ? for one that is not a plain word: it may be a secret or an id."""
     return name if _PLAIN_NAME.fullmatch(name) and not _LONG_RUN.search(name) else "?"
 
 

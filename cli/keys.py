@@ -1,8 +1,8 @@
-"""`keys list`, `keys stats`, `keys show`: what is in Redis, without a secret on the screen."""
+"""`keys list`, `keys stats`, `keys show`: what is in Redis, without showing secrets."""
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -22,23 +22,23 @@ _BAR_CHARS = 8
 _FINGERPRINT = re.compile(rb"@([0-9a-f]{12,32})")
 _GLOB_CHARS = re.compile(rb"[*?\[\]\\]")
 
-commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Look at keys: list, stats, show.")
+commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Inspect keys: list, stats, show.")
 
 InNamespace = Annotated[
-    Namespace | None, typer.Argument(help="Keys of this namespace; `unknown` are those in none of the others.")
+    Namespace | None, typer.Argument(help="Keys of this namespace; `unknown`: of none of the others.")
 ]
 KindNames = Annotated[
     list[str] | None,
     typer.Option(
         "--kind",
-        help="Keys of this kind, as `keys stats` names it; `unknown` fits no row of docs/keys.md. May be repeated.",
+        help="Keys of this kind, as `keys stats` names it; `unknown`: of no row of docs/keys.md. Repeatable.",
     ),
 ]
-Match = Annotated[str | None, typer.Option(help="Keys that match this glob, as Redis' SCAN takes it.")]
+Match = Annotated[str | None, typer.Option(help="Keys that match this glob of Redis' SCAN.")]
 
 
 def selection_of(namespace: Namespace | None, kinds: Sequence[str] | None, match: str | None) -> Selection:
-    """What the options select. Raises KeyspaceError for a kind that there is not."""
+    """The keys that the options select. Raises KeyspaceError for a kind that does not exist."""
     return Selection(namespace, frozenset(kinds or ()), None if match is None else os.fsencode(match))
 
 
@@ -53,8 +53,8 @@ def list_keys(
 ) -> None:
     """List keys, secrets masked, with kind and TTL.
 
-    They come in no order, but each that is there all the time is on one of the pages. A page that is not the last one
-    says with which --cursor to go on.
+    Keys are not sorted; each key that exists the whole time is on one of the pages. All pages but the last end with the
+    --cursor of the next one.
 
     JSON: {"keys": [{"key", "namespace", "kind", "ttl_s"}], "cursor"}; ttl_s is null without a TTL, cursor at the end.
 
@@ -78,19 +78,19 @@ async def _list(
     if json:
         rows = [
             {
-                "key": shown(app, one.key),
-                "namespace": namespace_of(one.key),
-                "kind": one.kind_name,
-                "ttl_s": None if one.ttl_ms is None else one.ttl_ms / 1000,
+                "key": shown(app, look.key),
+                "namespace": namespace_of(look.key),
+                "kind": look.kind_name,
+                "ttl_s": None if look.ttl_ms is None else look.ttl_ms / 1000,
             }
-            for one in looks
+            for look in looks
         ]
         show_json({"keys": rows, "cursor": str(next_cursor) if next_cursor else None})
         return Exit.OK
     table = _plain_table("Kind", "TTL", "Key")
     table.columns[1].justify = "right"
-    for one in looks:
-        table.add_row(one.kind_name, _ttl(one.ttl_ms), shown(app, one.key))
+    for look in looks:
+        table.add_row(look.kind_name, _ttl(look.ttl_ms), shown(app, look.key))
     if looks:
         open_console().print(table)
     formatting.print_page_end(len(looks), next_cursor)
@@ -117,10 +117,10 @@ def _plain_table(*headers: str) -> Table:
 def show_statistics(json: Json = False) -> None:
     """Count keys and bytes per namespace and kind, with their TTLs.
 
-    Sizes are as Redis counts them (MEMORY USAGE): measured of 1,000 keys of a kind, drawn at random, or of all where
-    there are no more; the true sum is within the +- that is given with 95 % confidence. TTL: shortest, median,
-    longest. Idle: the longest time that one was neither read nor written, so the oldest is at least that old; the app's
-    sweep reads batches, charts and sessions, which never idle for long while it runs. Not known under an LFU policy.
+    Sizes are as Redis counts them (MEMORY USAGE), measured for up to 1,000 random keys of a kind; the true sum is
+    within the +- shown with 95 % confidence. TTL: shortest, median, longest. Idle: the longest time that a key was
+    neither read nor written, so the oldest key is at least that old; the app's sweep reads batches, charts and
+    sessions, which are never idle for long while it runs. Unknown under an LFU policy.
 
     JSON: {"kinds": [{"namespace", "kind", "keys", "bytes", "bytes_error", "sampled", "without_ttl", "ttl_min_s",
     "ttl_median_s", "ttl_max_s", "longest_idle_s"}], "keys", "bytes", "bytes_error", "took_s"}.
@@ -132,50 +132,50 @@ def show_statistics(json: Json = False) -> None:
 
 async def _statistics(app: App, *, json: bool) -> Exit:
     with (
-        interaction.explaining_interruption(lambda: "nothing was changed; it has to start anew"),
+        interaction.explaining_interruption(lambda: "nothing was changed; run it again from the start"),
         interaction.progress(await app.redis.dbsize()) as progress,
     ):
-        found = await census.take(app, progress=progress)
+        taken = await census.take(app, progress=progress)
     if json:
-        total, error = census.total_bytes(found.kinds)
+        total, error = census.total_bytes(taken.kinds)
         show_json(
-            {"kinds": found.kinds, "keys": found.keys, "bytes": total, "bytes_error": error, "took_s": found.took_s}
+            {"kinds": taken.kinds, "keys": taken.keys, "bytes": total, "bytes_error": error, "took_s": taken.took_s}
         )
     else:
-        open_console().print(statistics_table(found))
+        open_console().print(statistics_table(taken))
         complain("TTL: shortest, median, longest. Idle: longest time that a key was neither read nor written.")
     return Exit.OK
 
 
-def statistics_table(found: Census) -> Table:
+def statistics_table(taken: Census) -> Table:
     """A row per kind under one per namespace; bars are shares of all bytes."""
-    all_bytes = census.total_bytes(found.kinds)[0]
+    all_bytes = census.total_bytes(taken.kinds)[0]
     table = _plain_table("Kind", "Keys", "Bytes", "+-", "", "TTL", "No TTL", "Idle")
     for number in (1, 2, 3, 6, 7):
         table.columns[number].justify = "right"
     for column in table.columns:
         column.no_wrap = True
     for namespace in Namespace:
-        kinds = [one for one in found.kinds if one.namespace is namespace]
+        kinds = [kind for kind in taken.kinds if kind.namespace is namespace]
         if kinds:
-            count, total = sum(one.keys for one in kinds), census.total_bytes(kinds)[0]
+            count, total = sum(kind.keys for kind in kinds), census.total_bytes(kinds)[0]
             table.add_row(str(namespace), f"{count:,}", formatting.size(total), _error(kinds), style="bold")
-        for one in kinds:
-            table.add_row(f"  {one.kind}", *_cells(one, all_bytes))
-    table.add_row("all", f"{found.keys:,}", formatting.size(all_bytes), _error(found.kinds), style="bold")
+        for kind in kinds:
+            table.add_row(f"  {kind.kind}", *_cells(kind, all_bytes))
+    table.add_row("all", f"{taken.keys:,}", formatting.size(all_bytes), _error(taken.kinds), style="bold")
     return table
 
 
-def _cells(one: KindStatistics, total: int | None) -> tuple[str, ...]:
-    ttls = (one.ttl_min_s, one.ttl_median_s, one.ttl_max_s)
+def _cells(kind: KindStatistics, total: int | None) -> tuple[str, ...]:
+    ttls = (kind.ttl_min_s, kind.ttl_median_s, kind.ttl_max_s)
     return (
-        f"{one.keys:,}",
-        formatting.size(one.bytes),
-        _error([one]),
-        _bar((one.bytes or 0) / total if total else 0.0),
-        " ".join(formatting.duration(ttl) for ttl in ttls) if one.ttl_min_s is not None else "-",
-        f"{one.without_ttl:,}",
-        formatting.duration(one.longest_idle_s) if one.longest_idle_s is not None else "?",
+        f"{kind.keys:,}",
+        formatting.size(kind.bytes),
+        _error([kind]),
+        _bar((kind.bytes or 0) / total if total else 0.0),
+        " ".join(formatting.duration(ttl) for ttl in ttls) if kind.ttl_min_s is not None else "-",
+        f"{kind.without_ttl:,}",
+        formatting.duration(kind.longest_idle_s) if kind.longest_idle_s is not None else "?",
     )
 
 
@@ -183,11 +183,11 @@ def _error(kinds: Sequence[KindStatistics]) -> str:
     total, error = census.total_bytes(kinds)
     if total is None or error is None:
         return ""
-    return f"{100 * error / total:.1f} %" if any(one.sampled < one.keys for one in kinds) else "exact"
+    return f"{100 * error / total:.1f} %" if any(kind.sampled < kind.keys for kind in kinds) else "exact"
 
 
 def _bar(share: float) -> str:
-    """In eighths of a character; whatever is there shows."""
+    """A bar in eighths of a character; a share above 0 has at least one."""
     eighths = max(round(share * _BAR_CHARS * 8), 1 if share else 0)
     return "█" * (eighths // 8) + ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")[eighths % 8]
 
@@ -197,28 +197,28 @@ def show_key(
     key: Annotated[str, typer.Argument(help="The key; its masked form; @FINGERPRINT of a session; or - for stdin.")],
     json: Json = False,
 ) -> None:
-    """Show one key: what Redis says of it, what the app knows of it, its value with secrets masked.
+    """Show one key: what Redis and the app know about it, and its value with secrets masked.
 
-    A key may be given as it is, in the masked form that other commands show (nextauth:session:~0123456789ab), or, for
-    a session, as @ and 12 to 32 digits of the fingerprint that audit records have; the latter two are looked for among
-    all keys. With - it is read from stdin, up to the line feed, so that a token need not stand in the shell's history.
+    KEY is the key itself, its masked form as other commands show it (nextauth:session:~0123456789ab), or, for a
+    session, @ and 12 to 32 digits of the fingerprint in audit records; the latter two are searched among all keys. With
+    - the key is read from stdin, up to the line feed, which keeps a token out of the shell's history.
 
-    Of everything in nextauth, of user tokens, of the app's own state and of keys that fit no row of docs/keys.md only
-    the shape of the value is shown: names of fields, types, lengths. Ends with 1 when there is no such key.
+    For keys in nextauth, user tokens, the app's own state and keys of no row of docs/keys.md only the shape of the
+    value is shown: names of fields, types, lengths. Exits with 1 when the key does not exist.
 
     JSON: {"key", "exists", "namespace", "kind", "owner", "purpose", "table_ttl_s", "redis": {...}, "app": {...},
-    "value": {"masked", ...}}; what is not known is left out of "redis" and "app".
+    "value": {"masked", ...}}; unknown facts are left out of "redis" and "app".
 
     Example: printf %s "$KEY" | python manage.py keys show -
     """
-    run(partial(_show, given=os.fsencode(key), json=json))
+    run(partial(_show, argument=os.fsencode(key), json=json))
 
 
-async def _show(app: App, *, given: bytes, json: bool) -> Exit:
+async def _show(app: App, *, argument: bytes, json: bool) -> Exit:
     with interaction.explaining_interruption(lambda: "nothing was changed"):
-        key = await find(app, await interaction.read_line() if given == b"-" else given)
+        key = await find(app, await interaction.read_line() if argument == b"-" else argument)
         if not key:
-            raise Refused("a key is expected on stdin")
+            raise Refused("expected a key on stdin")
         kind = kind_of(key)
         redis_facts = await key_facts.redis_facts(app, key)
         report: dict[str, Any] = {
@@ -260,7 +260,7 @@ def _rows(name: str, value: Any) -> list[tuple[str, str]]:
     label = name.replace("_", " ")
     match value:
         case list():
-            return [(label if not index else "", str(one)) for index, one in enumerate(value)] or [(label, "none")]
+            return [(label if not index else "", str(item)) for index, item in enumerate(value)] or [(label, "none")]
         case None:
             return [(label, "-")]
         case bool():
@@ -270,27 +270,27 @@ def _rows(name: str, value: Any) -> list[tuple[str, str]]:
     return [(label, str(value))]
 
 
-async def find(app: App, given: bytes) -> bytes:
-    """The key that is meant: `given` itself where it is there, else the one whose masked form or fingerprint it is.
+async def find(app: App, text: bytes) -> bytes:
+    """The key that `text` means: itself where that key exists, else the key whose masked form or fingerprint it is.
 
-    What looks like neither is returned as it is. Raises Refused when nothing, or more than one key, is meant.
+    Text that is neither is returned unchanged. Raises Refused when no key, or more than one, matches.
     """
-    if not given or await app.redis.exists(given):
-        return given
-    if found := _FINGERPRINT.fullmatch(given):
-        digits = found[1].decode()
-        for kind in (namespaces.SESSION, namespaces.PHANTOM):  # of a session that is gone only the phantom is there
+    if not text or await app.redis.exists(text):
+        return text
+    if match := _FINGERPRINT.fullmatch(text):
+        digits = match[1].decode()
+        for kind in (namespaces.SESSION, namespaces.PHANTOM):  # of a deleted session only the phantom is left
             pattern = kind.prefix + b"*"
             if keys := await _matching(app, pattern, lambda key: _has_fingerprint(app, key, digits)):
                 return session_key(token_of(app.keyrings, _only(keys)) or b"")
-        raise Refused("no session has this fingerprint, and none had it lately")
-    if b"~" in given:
-        pattern = _GLOB_CHARS.sub(rb"\\\g<0>", given.partition(b"~")[0]) + b"*"
-        text = os.fsdecode(given)
-        if keys := await _matching(app, pattern, lambda key: shown(app, key) == text):
+        raise Refused("no session, live or ended within 30 days, has this fingerprint")
+    if b"~" in text:
+        pattern = _GLOB_CHARS.sub(rb"\\\g<0>", text.partition(b"~")[0]) + b"*"
+        masked = os.fsdecode(text)
+        if keys := await _matching(app, pattern, lambda key: shown(app, key) == masked):
             return _only(keys)
         raise Refused("no key has this masked form (it depends on AUDIT_KEY)")
-    return given
+    return text
 
 
 def _has_fingerprint(app: App, key: bytes, digits: str) -> bool:
@@ -298,15 +298,15 @@ def _has_fingerprint(app: App, key: bytes, digits: str) -> bool:
     return token is not None and any(ring.fingerprint(token).startswith(digits) for ring in app.keyrings)
 
 
-async def _matching(app: App, pattern: bytes, wanted: Any) -> set[bytes]:
-    found: set[bytes] = set()
+async def _matching(app: App, pattern: bytes, matches: Callable[[bytes], bool]) -> set[bytes]:
+    matching: set[bytes] = set()
     with interaction.progress(await app.redis.dbsize()) as progress:
         async for keys in census.pages(app, Selection(match=pattern), progress=progress):
-            found.update(key for key in keys if wanted(key))
-    return found
+            matching.update(key for key in keys if matches(key))
+    return matching
 
 
 def _only(keys: set[bytes]) -> bytes:
     if len(keys) > 1:
-        raise Refused(f"{len(keys)} keys look like this: give the key itself, or more digits of the fingerprint")
+        raise Refused(f"{len(keys)} keys match: pass the key itself, or more digits of the fingerprint")
     return next(iter(keys))

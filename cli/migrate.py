@@ -1,4 +1,4 @@
-"""`migrate`: keys from before namespacing get their present names, and can have the old ones back."""
+"""`migrate`: rename keys from before namespacing to their present names, and undo it."""
 
 import shlex
 from collections.abc import Iterator
@@ -27,36 +27,36 @@ _WHY = {
 
 def migrate(
     plan: Annotated[Path | None, typer.Option(help="More rules, TOML or JSON: see docs/migration.md.")] = None,
-    apply: Annotated[bool, typer.Option("--apply", help="Do it; otherwise only tell what would be done.")] = False,
-    undo: Annotated[Path | None, typer.Option(metavar="JOURNAL", help="Take back the renames in a journal.")] = None,
+    apply: Annotated[bool, typer.Option("--apply", help="Rename; otherwise only show what would be renamed.")] = False,
+    undo: Annotated[Path | None, typer.Option(metavar="JOURNAL", help="Undo the renames of a journal.")] = None,
     journal: Annotated[
         Path | None,
-        typer.Option(help="Where to write down the renames; one that is there is gone on with.", show_default=False),
+        typer.Option(help="File for the renames; an existing journal is continued.", show_default=False),
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(parser=formatting.parse_rate, metavar="N/s", help="Most keys per second.")
+        float | None, typer.Option(parser=formatting.parse_rate, metavar="N/s", help="Maximum keys per second.")
     ] = None,
     json: Json = False,
 ) -> None:
     """Rename keys from before namespacing: user:{id}:tokens, session:{id}, and those of a plan.
 
-    A dry run without --apply. A key keeps its TTL and never takes the place of another. Every rename is written down
-    first, in migration-TIME.jsonl or --journal; that file holds keys as they are, session tokens too, so only you can
-    read it. Keep it while you may want --undo, then delete it. Interrupted, it goes on when run again.
+    A dry run without --apply. A key keeps its TTL and never overwrites another. Every rename is first written to
+    migration-TIME.jsonl or --journal; that file holds unmasked keys, session tokens too, so only you can read it. Keep
+    it while you may need --undo, then delete it. When interrupted, run it again to continue.
 
-    Exit code 1: some keys were left alone (their new name is taken, or would be of another kind).
+    Exits with 1 when keys were skipped (their new name is taken, or would be of another kind).
 
     JSON: {"applied", "journal", "rules": [{"from", "to", "moved", "gone", "conflict", "same", "unfit"}], "left":
-    [{"from", "key", "why"}]}: without "applied", `moved` are those that would be; `left` has the first 20, masked, the
-    journal all. With --undo: {"applied", "journal", "undone": {"moved", "gone", "conflict", "same", "unreadable"},
-    "left": [{"key", "why"}]}.
+    [{"from", "key", "why"}]}: without "applied", `moved` counts keys that would be renamed; `left` has the first 20
+    skipped keys, masked, the journal has all. With --undo: {"applied", "journal", "undone": {"moved", "gone",
+    "conflict", "same", "unreadable"}, "left": [{"key", "why"}]}.
 
     Example: python manage.py migrate --apply
     """
     if undo and (plan or journal):
-        raise typer.BadParameter("--undo goes by its journal alone, without --plan and --journal")
+        raise typer.BadParameter("--undo takes no --plan or --journal")
     if journal and not apply:
-        raise typer.BadParameter("a dry run writes no journal; --journal goes with --apply")
+        raise typer.BadParameter("a dry run writes no journal; --journal needs --apply")
     if undo:
         run(partial(_undo, path=undo, apply=apply, rate=rate, json=json))
     run(partial(_migrate, plan=plan, apply=apply, path=journal, rate=rate, json=json))
@@ -69,13 +69,13 @@ async def _migrate(
     total = await app.redis.dbsize()
     log = Journal.create(path or _new_path(), _header(app, rules)) if apply else None
     try:
-        _tell_of(log)
+        _print_journal(log)
         with interaction.progress(total) as progress:
             migration = Migration(app, rules, log, rate, progress)
-            again = ["--apply", "--journal", str(log.path)] if log else []
+            arguments = ["--apply", "--journal", str(log.path)] if log else []
             if plan:
-                again += ["--plan", str(plan)]
-            with _telling(migration.report, again + _rate(rate) if log else None):
+                arguments += ["--plan", str(plan)]
+            with _explaining_stop(migration.report, arguments + _rate(rate) if log else None):
                 await migration.run()
     finally:
         if log:
@@ -90,9 +90,9 @@ async def _migrate(
 async def _undo(app: App, *, path: Path, apply: bool, rate: float | None, json: bool) -> Exit:
     log = Journal.open(path, _header(app, ()), write=apply)
     try:
-        with interaction.progress(log.last, "renames looked at") as progress:
+        with interaction.progress(log.last, "renames checked") as progress:
             work = Undo(app, log, apply, rate, progress)
-            with _telling(work.report, ["--undo", str(path), "--apply", *_rate(rate)] if apply else None):
+            with _explaining_stop(work.report, ["--undo", str(path), "--apply", *_rate(rate)] if apply else None):
                 await work.run()
     finally:
         log.close()
@@ -119,24 +119,24 @@ def _rate(per_s: float | None) -> list[str]:
     return [] if per_s is None else ["--rate", f"{per_s:.0f}"]
 
 
-def _tell_of(log: Journal | None) -> None:
+def _print_journal(log: Journal | None) -> None:
     if log:
-        complain(f"journal: {log.path} (holds keys as they are, session tokens too; for your eyes only)")
+        complain(f"journal: {log.path} (holds unmasked keys, session tokens too; keep it private)")
         if log.unreadable:
-            complain(f"{log.unreadable} lines of the journal cannot be read and are passed over")
+            complain(f"{log.unreadable} lines of the journal are unreadable and skipped")
 
 
 @contextmanager
-def _telling(report: Report, again: list[str] | None) -> Iterator[None]:
-    """When it does not come to its end, whatever the reason, say what was done and how to go on."""
+def _explaining_stop(report: Report, arguments: list[str] | None) -> Iterator[None]:
+    """When the block does not finish, whatever the reason, say what was done and how to continue."""
     try:
         yield
     except BaseException:
-        if again is None:
+        if arguments is None:
             complain("stopped; nothing was changed")
         else:
-            command = shlex.join(["python", "manage.py", "migrate", *again])
-            complain(f"stopped; {report.of('moved'):,} keys renamed, all written down. To go on: {command}")
+            command = shlex.join(["python", "manage.py", "migrate", *arguments])
+            complain(f"stopped; {report.of('moved'):,} keys renamed, all in the journal. To continue: {command}")
         raise
 
 
@@ -170,15 +170,15 @@ def _show(app: App, rules: tuple[Rule, ...], report: Report, log: Journal | None
     open_console().print(table)
     _show_left(app, report, [rule.text.source for rule in rules])
     if not log and report.of("moved"):
-        print("A dry run: nothing was changed. To do it: add --apply")
+        print("A dry run: nothing was changed. To rename: add --apply")
     elif log and report.of("moved"):
-        print(f"To take it back: python manage.py migrate --undo {shlex.quote(str(log.path))} --apply")
+        print(f"To undo: python manage.py migrate --undo {shlex.quote(str(log.path))} --apply")
 
 
 def _show_left(app: App, report: Report, sources: list[str]) -> None:
     if not report.left_alone:
         return
-    print(f"{report.left_alone:,} keys are left alone" + (", the first:" if report.left_alone > MAX_LISTED else ":"))
+    print(f"{report.left_alone:,} keys were skipped" + (", the first:" if report.left_alone > MAX_LISTED else ":"))
     for place, key, why in report.listed:
         print(f"  {sources[place]} -> {shown(app, key)}: {_WHY[why]}")
     print()
@@ -187,10 +187,10 @@ def _show_left(app: App, report: Report, sources: list[str]) -> None:
 def _show_undone(app: App, report: Report, log: Journal, *, apply: bool) -> None:
     print(f"{report.of('moved'):>11,}  renamed back" if apply else f"{report.of('moved'):>11,}  to be renamed back")
     print(f"{report.of('gone'):>11,}  gone since")
-    print(f"{report.left_alone:>11,}  left alone: their old name is taken again")
+    print(f"{report.left_alone:>11,}  skipped: their old name is taken again")
     for _, key, _ in report.listed:
         print(f"{'':13}{shown(app, key)}")
     if log.unreadable:
-        complain(f"{log.unreadable} lines of the journal cannot be read; what they told of stays as it is")
+        complain(f"{log.unreadable} lines of the journal are unreadable; their renames stay")
     if not apply and report.of("moved"):
-        print("A dry run: nothing was changed. To do it: add --apply")
+        print("A dry run: nothing was changed. To rename: add --apply")

@@ -1,4 +1,4 @@
-"""`patterns test`: which function a key's events reach, and whether events arrive at all."""
+"""`patterns test`: which function receives the events of a key, and whether events arrive."""
 
 import asyncio
 import re
@@ -23,7 +23,9 @@ DOCUMENT = ROOT / "docs" / "patterns.md"
 WAIT_S = 2.0
 _ROW = re.compile(r"\| `(?P<key>[^`]+)` \| (?:`(?P<function>\w+)`|none) \| (?P<why>.+) \|")
 
-commands = typer.Typer(no_args_is_help=True, help="Patterns: which function hears of which key.", rich_markup_mode=None)
+commands = typer.Typer(
+    no_args_is_help=True, help="Patterns: which function receives events of which key.", rich_markup_mode=None
+)
 
 
 @commands.callback()
@@ -43,21 +45,22 @@ class Row:
 @commands.command("test")
 def try_patterns(
     pattern: Annotated[str | None, typer.Argument(help="A glob as Redis reads it; '*' for any key.")] = None,
-    keys: Annotated[list[str] | None, typer.Argument(metavar="KEY...", help="Keys to try.")] = None,
+    keys: Annotated[list[str] | None, typer.Argument(metavar="KEY...", help="Keys to test.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Tell which function the events of a key reach, and why; without arguments try the table in the docs, and live.
+    """Show which function receives the events of a key, and why; without arguments test the table in the docs, and
+    live.
 
-    With PATTERN and KEY...: whether the pattern matches each key (Redis' rules), which function hears of it, and
-    what its reactor makes of it. No Redis is needed. Without arguments: every row of docs/patterns.md, then
-    live: subscribes as the triggers do, writes canary keys that the functions ignore (TTL 10 s, removed at the
-    end), and tells which events arrived within 2 s.
+    With PATTERN and KEY...: whether the pattern matches each key (Redis' rules), which function receives its events,
+    and what its reactor does. Needs no Redis. Without arguments: every row of docs/patterns.md, then live: subscribes
+    as the triggers do, writes canary keys that the functions ignore (TTL 10 s, removed at the end), and shows which
+    events arrived within 2 s.
 
     Example: python manage.py patterns test 'nextauth:session:*' nextauth:sessions:abc
 
-    Exit codes: 0 as expected, 1 a key does not match PATTERN, a row is wrong or an event did not arrive, 2 not done,
+    Exit codes: 0 as expected, 1 a key does not match PATTERN, a row is wrong or an event did not arrive, 2 failed,
     130 interrupted. With --json: {"keys": [{key, matches, function, reacts, why}]}, or {"table": [{key, function,
-    expected, why, right}], "live": [{function, pattern, event, flag, delayMs}]}, delayMs null where nothing arrived.
+    expected, why, right}], "live": [{function, pattern, event, flag, delayMs}]}, delayMs null where no event arrived.
     """
     if pattern is not None:
         run(lambda app: _try_keys(app, pattern, keys or [], as_json=as_json))
@@ -66,29 +69,30 @@ def try_patterns(
 
 async def _try_keys(app: App, pattern: str, keys: Sequence[str], *, as_json: bool) -> Exit:
     if not keys:
-        raise Refused("patterns test: PATTERN needs a KEY to be tried on; '*' KEY... tells only which function")
+        raise Refused("patterns test: PATTERN needs a KEY; '*' KEY... shows only the function")
     glob = pattern.removeprefix(CHANNEL_PREFIX).encode(errors="surrogateescape")
     answers = [_answer(app, glob, key.encode(errors="surrogateescape")) for key in keys]
     if as_json:
         show_json({"keys": answers})
     else:
         table = _table("Key", "Pattern", "Function", "Why")
-        for one in answers:
-            table.add_row(one["key"], "matches" if one["matches"] else "no", one["function"] or "none", one["why"])
+        for answer in answers:
+            matches = "matches" if answer["matches"] else "no"
+            table.add_row(answer["key"], matches, answer["function"] or "none", answer["why"])
         open_console().print(table)
-    return Exit.OK if all(one["matches"] for one in answers) else Exit.ATTENTION
+    return Exit.OK if all(answer["matches"] for answer in answers) else Exit.ATTENTION
 
 
 def _answer(app: App, glob: bytes, key: bytes) -> dict[str, Any]:
     try:
         matches = glob_match(glob, key)
-    except ValueError as fault:
-        raise Refused(f"patterns test: {fault}") from None
+    except ValueError as error:
+        raise Refused(f"patterns test: {error}") from None
     verdict = routing.explain(key)
     why = verdict.why
     if not matches:
-        alike = routing.common_prefix(glob, key)
-        where = f"after {printable(alike)!r}" if alike else "from the first character on"
+        prefix = routing.common_prefix(glob, key)
+        where = f"after {printable(prefix)!r}" if prefix else "from the first character on"
         why = f"differs from the pattern {where}; {why}"
     name = shown(app, key)
     return {"key": name, "matches": matches, "function": verdict.function, "reacts": verdict.reacts, "why": why}
@@ -103,28 +107,30 @@ async def _try_all(app: App, *, as_json: bool) -> Exit:
     try:
         arrivals = await live_events.try_events(app.redis, wait_s=WAIT_S)
     except asyncio.CancelledError:
-        complain("Interrupted. The canary keys are removed; start again when you like.")
+        complain("Interrupted; the canary keys are removed.")
         raise
     if as_json:
-        show_json({"table": [_row_json(app, *one) for one in table], "live": [_live_json(one) for one in arrivals]})
+        show_json(
+            {"table": [_row_json(app, *one) for one in table], "live": [_live_json(arrival) for arrival in arrivals]}
+        )
     else:
         _show_arrivals(console, arrivals)
-    arrived = all(one.delay_ms is not None for one in arrivals)
+    arrived = all(arrival.delay_ms is not None for arrival in arrivals)
     return Exit.OK if right and arrived else Exit.ATTENTION
 
 
 def read_table(document: Path) -> list[Row]:
-    """The rows of the table in docs/patterns.md: key, function, what becomes of it. Keys have Python's escapes.
+    """The rows of the table in docs/patterns.md: key, function, reason. Keys have Python's escapes.
 
-    Raises Refused when there is none.
+    Raises Refused when there is no such table.
     """
     try:
-        found = [_ROW.fullmatch(line) for line in document.read_text(encoding="utf-8").splitlines()]
+        matches = [_ROW.fullmatch(line) for line in document.read_text(encoding="utf-8").splitlines()]
     except OSError:
-        found = []
-    rows = [Row(_unescaped(row["key"]), row["function"], row["why"]) for row in found if row]
+        matches = []
+    rows = [Row(_unescaped(row["key"]), row["function"], row["why"]) for row in matches if row]
     if not rows:
-        raise Refused(f"{document.relative_to(ROOT)}: there is no table in it")
+        raise Refused(f"{document.relative_to(ROOT)}: no table found")
     return rows
 
 
@@ -142,15 +148,15 @@ def _show_rows(console: Console, app: App, table: Sequence[tuple[Row, routing.Ve
 
 def _show_arrivals(console: Console, arrivals: Sequence[live_events.Arrival]) -> None:
     table = _table("Pattern", "Event", "Flag", "Arrived")
-    for one in arrivals:
-        arrived = "NOT within 2 s" if one.delay_ms is None else f"after {one.delay_ms:.1f} ms"
-        table.add_row(one.reactor.pattern, one.event, one.flag, arrived)
+    for arrival in arrivals:
+        arrived = "NOT within 2 s" if arrival.delay_ms is None else f"after {arrival.delay_ms:.1f} ms"
+        table.add_row(arrival.reactor.pattern, arrival.event, arrival.flag, arrived)
     console.print(table)
-    missing = "".join(sorted({one.flag for one in arrivals if one.delay_ms is None}))
+    missing = "".join(sorted({arrival.flag for arrival in arrivals if arrival.delay_ms is None}))
     if missing:
         console.print(f"Not every event arrives (flags of those missing: {missing}). See: python manage.py doctor")
     else:
-        console.print("Every event arrived. (e, evictions, cannot be tried.)")
+        console.print("Every event arrived. (e, evictions, cannot be tested.)")
 
 
 def _row_json(app: App, row: Row, verdict: routing.Verdict) -> dict[str, Any]:
@@ -164,13 +170,13 @@ def _row_json(app: App, row: Row, verdict: routing.Verdict) -> dict[str, Any]:
     }
 
 
-def _live_json(one: live_events.Arrival) -> dict[str, Any]:
+def _live_json(arrival: live_events.Arrival) -> dict[str, Any]:
     return {
-        "function": one.reactor.function,
-        "pattern": one.reactor.pattern,
-        "event": one.event,
-        "flag": one.flag,
-        "delayMs": one.delay_ms,
+        "function": arrival.reactor.function,
+        "pattern": arrival.reactor.pattern,
+        "event": arrival.event,
+        "flag": arrival.flag,
+        "delayMs": arrival.delay_ms,
     }
 
 

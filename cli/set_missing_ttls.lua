@@ -1,11 +1,11 @@
--- Give keys a TTL that have none.
+-- Set a TTL on keys that have none.
 --
--- KEYS     keys of any type, a hundred or so
+-- KEYS     keys of any type, about a hundred
 -- ARGV[i]  TTL in s for KEYS[i]
 --
--- Returns per key 1 where it was set, 0 where the key has a TTL by now, or is gone.
+-- Returns per key 1 where it was set, 0 where the key has a TTL or does not exist.
 --
--- Invariant: a TTL that is there stays as it is (EXPIRE NX does the same from Redis 7.0 on).
+-- Invariant: an existing TTL is not changed (EXPIRE NX does the same from Redis 7.0 on).
 
 local answer = {}
 for index, key in ipairs(KEYS) do

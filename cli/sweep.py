@@ -1,4 +1,4 @@
-"""`sweep`: one look at every key, now; and what the last one found."""
+"""`sweep`: check every key now, or show the result of the last sweep."""
 
 import logging
 from collections import Counter
@@ -20,140 +20,140 @@ from shared.reactor import Cause, Outcome, Reactor, Result
 from shared.registry import REACTORS
 
 BUDGET_S = 3600
-_TROUBLE = (Result.REJECTED, Result.RETRIED, Result.DEAD)
+_FAILED = (Result.REJECTED, Result.RETRIED, Result.DEAD)
 
 
 @dataclass
 class Counted:
-    """Counts the outcomes of a reactor: `swept` in the pass itself, `retried` among the retries that were due.
+    """Counts the outcomes of a reactor: `swept` in the pass itself, `retried` in the due retries.
 
-    `tell` is called with the number of keys of each call."""
+    `on_keys` is called with the number of keys of each group."""
 
     reactor: Reactor
-    tell: Callable[[int], None]
+    on_keys: Callable[[int], None]
     swept: Counter[Result] = field(default_factory=Counter)
     retried: Counter[Result] = field(default_factory=Counter)
 
     @property
     def counting(self) -> Reactor:
-        """The reactor, with its outcomes counted here."""
+        """The reactor, with its outcomes counted in this object."""
         return replace(self.reactor, react=self._react)
 
     async def _react(self, app: App, keys: Sequence[bytes], cause: Cause) -> list[Outcome]:
         outcomes = await self.reactor.react(app, keys, cause)
         counts = self.retried if cause is Cause.RETRY else self.swept
         counts.update(outcome.result for outcome in outcomes)
-        self.tell(len(keys))
+        self.on_keys(len(keys))
         return outcomes
 
 
 def sweep(
-    now: Annotated[bool, typer.Option("--now", help="Sweep; without it only the last sweep is told of.")] = False,
+    now: Annotated[bool, typer.Option("--now", help="Sweep; otherwise only show the last sweep.")] = False,
     budget: Annotated[
         int | None,
         typer.Option(
-            parser=formatting.parse_duration, metavar="DURATION", help="Longest time, such as 10m; 1h if not given."
+            parser=formatting.parse_duration, metavar="DURATION", help="Longest time, such as 10m; default 1h."
         ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Look at every batch, chart and session, as the app does each 30 s, and repair what no event told of.
+    """Check the keys of all reactors, as the app does every 30 s, and react to those whose events were lost.
 
-    First the retries that are due, then a whole round from the start. It works with the settings of this machine: have
-    those of the app. Without --now it changes nothing and tells of the last round, whoever made it.
+    Runs the due retries, then a complete pass. Works with the settings of this machine, which must be those of the app.
+    Without --now it changes nothing and shows the last complete pass of any instance.
 
-    Ends with 1 when keys failed, another instance holds the lease, or time ran out; without --now when no round is
-    known. JSON: {"finished", "held_by_other", "duration_s", "seen", "reactors": {NAME: {"swept": {RESULT: count},
-    "retried": {RESULT: count}}}}; without --now {"last": {"age_s", "duration_s", "seen", "outcomes"}}, or null.
+    Exits with 1 when keys failed, another instance holds the lease, or time ran out; without --now when no complete
+    pass is recorded. JSON: {"finished", "held_by_other", "duration_s", "seen", "reactors": {NAME: {"swept": {RESULT:
+    count}, "retried": {RESULT: count}}}}; without --now {"last": {"age_s", "duration_s", "seen", "outcomes"}}, or null.
 
     Example: python manage.py sweep --now
     """
     if now:
         run(partial(_sweep, budget_s=float(budget or BUDGET_S), json=json))
     if budget:
-        raise typer.BadParameter("--budget goes with --now")
+        raise typer.BadParameter("--budget needs --now")
     run(partial(_last, json=json))
 
 
 async def _last(app: App, *, json: bool) -> Exit:
-    found = await last_pass(app)
+    last = await last_pass(app)
     if json:
-        show_json({"last": found})
-    elif found is None:
-        complain("no finished sweep is known: the app has not run on this Redis within a day")
+        show_json({"last": last})
+    elif last is None:
+        complain("no complete sweep is recorded: the app has not run on this Redis within a day")
     else:
-        outcomes = ", ".join(f"{count:,} {name}" for name, count in sorted(found.outcomes.items()))
+        outcomes = ", ".join(f"{count:,} {name}" for name, count in sorted(last.outcomes.items()))
         print(
-            f"The last sweep ended {formatting.duration(found.age_s)} ago, took {found.duration_s:.1f} s and saw "
-            f"{found.seen:,} keys" + (f": {outcomes}" if outcomes else "")
+            f"The last sweep ended {formatting.duration(last.age_s)} ago, took {last.duration_s:.1f} s and saw "
+            f"{last.seen:,} keys" + (f": {outcomes}" if outcomes else "")
         )
-        complain("--now sweeps now")
-    return Exit.ATTENTION if found is None else Exit.OK
+        complain("to sweep now: --now")
+    return Exit.ATTENTION if last is None else Exit.OK
 
 
 async def _sweep(app: App, *, budget_s: float, json: bool) -> Exit:
     await refuse_other_audit_key(app)
-    telemetry.logger.setLevel(logging.CRITICAL)  # a line per key that cannot be read is what the counts are for
+    telemetry.logger.setLevel(logging.CRITICAL)  # counts replace a line per unreadable key
     done = 0
 
-    def tell(keys: int) -> None:
+    def add(keys: int) -> None:
         nonlocal done
         done += keys
         progress(done)
 
-    counted = [Counted(reactor, tell) for reactor in REACTORS]
+    counted = [Counted(reactor, add) for reactor in REACTORS]
     lease = formatting.duration(app.settings.lease_ms / 1000)
     with (
         interaction.explaining_interruption(
-            lambda: f"{done:,} keys were looked at; within {lease} the app's own sweep continues from there"
+            lambda: f"{done:,} keys were checked; within {lease} the app's sweep continues from there"
         ),
-        interaction.progress(max(1, await app.redis.dbsize()), "keys looked at") as progress,
+        interaction.progress(max(1, await app.redis.dbsize()), "keys checked") as progress,
     ):
-        report = await reconcile(app, [one.counting for one in counted], budget_s=budget_s, anew=True)
+        report = await reconcile(app, [counts.counting for counts in counted], budget_s=budget_s, anew=True)
         await app.write_minute_counts()
     if json:
         show_json(as_dict(report, counted))
     else:
         _print(report, counted)
-    failed = any((one.swept + one.retried)[result] for one in counted for result in _TROUBLE)
+    failed = any((counts.swept + counts.retried)[result] for counts in counted for result in _FAILED)
     return Exit.OK if report.finished and not failed else Exit.ATTENTION
 
 
 def as_dict(report: PassReport, counted: Sequence[Counted]) -> dict[str, Any]:
-    """What --json prints."""
+    """The report as --json prints it."""
     return {
         "finished": report.finished,
         "held_by_other": report.held_by_other,
         "duration_s": round(report.duration_s, 3),
         "seen": report.seen,
-        "reactors": {one.reactor.name: {"swept": one.swept, "retried": one.retried} for one in counted},
+        "reactors": {counts.reactor.name: {"swept": counts.swept, "retried": counts.retried} for counts in counted},
     }
 
 
 def _print(report: PassReport, counted: Sequence[Counted]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("Reactor", no_wrap=True)
-    for header in ("Seen", "In order", "Repaired", "Not now", "Failed", "Retries made"):
+    for header in ("Seen", "In order", "Repaired", "Later", "Failed", "Retries"):
         table.add_column(header, justify="right", no_wrap=True)
-    for one in counted:
-        counts = one.swept
+    for counts in counted:
+        swept = counts.swept
         table.add_row(
-            one.reactor.name,
-            f"{counts.total():,}",
-            f"{counts[Result.DUPLICATE] + counts[Result.IGNORED]:,}",
-            f"{counts[Result.PROCESSED]:,}",
-            f"{counts[Result.LATER]:,}",
-            f"{sum(counts[result] for result in _TROUBLE):,}",
-            f"{one.retried.total():,}",
+            counts.reactor.name,
+            f"{swept.total():,}",
+            f"{swept[Result.DUPLICATE] + swept[Result.IGNORED]:,}",
+            f"{swept[Result.PROCESSED]:,}",
+            f"{swept[Result.LATER]:,}",
+            f"{sum(swept[result] for result in _FAILED):,}",
+            f"{counts.retried.total():,}",
         )
     open_console().print(table)
-    if waiting := report.seen - sum(one.swept.total() for one in counted):
-        print(f"{waiting:,} keys wait for their retry and were left alone")
+    if waiting := report.seen - sum(counts.swept.total() for counts in counted):
+        print(f"{waiting:,} keys wait for their retry and were skipped")
     if report.held_by_other:
-        complain("another instance holds the lease: it is sweeping now, and finds the same. Or try again in a minute")
+        complain("another instance holds the lease and is sweeping now; if it is not, try again in a minute")
     elif report.finished:
         print(f"Done: {report.seen:,} keys in {report.duration_s:.1f} s")
     else:
-        complain("time ran out; the app's next sweep goes on from there")
-    if any((one.swept + one.retried)[result] for one in counted for result in _TROUBLE):
+        complain("time ran out; the app's next sweep continues from there")
+    if any((counts.swept + counts.retried)[result] for counts in counted for result in _FAILED):
         complain("keys failed: see python manage.py deadletters list")

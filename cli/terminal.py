@@ -1,7 +1,7 @@
-"""What every command shares: the app's settings and Redis, exit codes, output for people and for scripts.
+"""Shared by all commands: the app's settings and Redis, exit codes, output for people and for scripts.
 
-Whatever came from outside (a key, a value, a reason) is shown on one line, without control characters and with secrets
-masked: see `shown`. Results go to stdout, progress and complaints to stderr.
+Keys, values and reasons that came from clients are shown on one line, without control characters and with secrets
+masked: see `shown`. Results go to stdout, progress and messages to stderr.
 """
 
 import asyncio
@@ -34,22 +34,22 @@ class Exit(IntEnum):
 
     OK = 0
     ATTENTION = 1
-    """Done, and something needs attention: a finding, a conflict, a key that is not there."""
+    """Success, and something needs attention: a finding, a conflict, a missing key."""
     FAILED = 2
-    """Not done: wrong arguments or settings, Redis or storage away."""
+    """Failed: invalid arguments or settings, Redis or storage away."""
     INTERRUPTED = 130
 
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only tell what would be done.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would be done.")]
 
 
 class Refused(Exception):
-    """A command that will not do what it was asked to; the text says why and what to do instead."""
+    """A command that refuses to run; the text gives the reason and what to do instead."""
 
 
 def open_console(*, stderr: bool = False) -> Console:
-    """A console as wide as its terminal; elsewhere without a limit, so that grep finds whole lines."""
+    """A console as wide as its terminal; without a limit in a pipe, so that grep sees whole lines."""
     console = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = _PIPED_WIDTH
@@ -78,35 +78,36 @@ async def opened() -> AsyncIterator[App]:
 def run(work: Callable[[App], Awaitable[Exit]]) -> NoReturn:
     """Run a command's work and exit with its code.
 
-    Ctrl-C cancels it: the work sees CancelledError, tells how to go on and lets it pass. A second one ends the process.
+    Ctrl-C cancels it: the work catches CancelledError, says how to continue and raises it again. A second Ctrl-C ends
+    the process.
     """
     sys.exit(asyncio.run(_guarded(work)))
 
 
 async def _guarded(work: Callable[[App], Awaitable[Exit]]) -> int:
     loop = asyncio.get_running_loop()
-    task = asyncio.ensure_future(_with_context(work))
+    task = asyncio.ensure_future(_with_app(work))
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, _interrupt, task, number)
     try:
         return await task
     except asyncio.CancelledError:
         return Exit.INTERRUPTED
-    except BrokenPipeError:  # `| head` has seen enough
+    except BrokenPipeError:  # the reader of the pipe has ended, such as `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.OK
     except (AppSettingsError, KeyspaceError, Refused) as error:
         complain(str(error))
-    except RedisError as error:  # by class only: a client's text may quote what was sent
+    except RedisError as error:  # only the class: the text may quote arguments
         complain(f"Redis: {type(error).__name__}; see python manage.py doctor")
-    except OSError as error:  # a full disk behind stdout, say; redis-py makes its own of those of a connection
-        complain(f"{error.strerror or type(error).__name__}; if it is not the disk, see python manage.py doctor")
+    except OSError as error:  # such as a full disk behind stdout; redis-py converts those of connections
+        complain(f"{error.strerror or type(error).__name__}; if the disk is not full, see python manage.py doctor")
     return Exit.FAILED
 
 
-async def _with_context(work: Callable[[App], Awaitable[Exit]]) -> Exit:
-    async with opened() as context:
-        return await work(context)
+async def _with_app(work: Callable[[App], Awaitable[Exit]]) -> Exit:
+    async with opened() as app:
+        return await work(app)
 
 
 def _interrupt(task: "asyncio.Task[Exit]", number: int) -> None:
@@ -120,10 +121,10 @@ def complain(text: str) -> None:
 
 
 def show_json(value: Any) -> None:
-    """`value`, anything that msgspec encodes, as one JSON document to stdout. Keys have to be `shown` already."""
+    """Print `value`, anything that msgspec encodes, as one JSON document. Keys must already be masked by `shown`."""
     print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
 
 
 def shown(app: App, key: bytes) -> str:
-    """A key fit for a terminal or a log."""
+    """The key, masked and on one line."""
     return mask_key(key, app.settings.audit_key, hide_users=app.settings.audit_pseudonymise_users)

@@ -1,4 +1,4 @@
-"""`ttl check` and `ttl fix`: every key against the table of namespaces."""
+"""`ttl check` and `ttl fix`: the TTLs of all keys against the table of keys."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -23,20 +23,20 @@ from shared.store.script import Script
 SET_MISSING_TTLS = Script(__file__, "set_missing_ttls")
 
 EXAMPLES = 3
-"""Keys that are shown per finding."""
+"""Keys shown per finding."""
 RATE_PER_S = 1000
 BATCH = 100
 """Keys that one script gives a TTL: about 0.2 ms."""
 SLACK_MS = 1000
-"""A TTL of the table, just set, may look that much longer: clients and replicas round."""
-SESSION_NOTE = "NextAuth sets no TTL on sessions: what ends them is the field `expires`."
+"""A TTL may exceed that of the table by this much: clients and replicas round."""
+SESSION_NOTE = "NextAuth sets no TTL on sessions: they end by their field `expires`."
 
 commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Check TTLs against docs/keys.md, and fix.")
 
 
 @dataclass(slots=True)
 class Finding:
-    """Keys of one kind with one fault: `missing` a TTL, `longer` than in the table, or `unknown` to it."""
+    """Keys of one kind with one fault: TTL `missing`, `longer` than in the table, or kind `unknown` to it."""
 
     kind: str
     fault: str
@@ -52,46 +52,46 @@ class Report:
     findings: list[Finding]
 
 
-def fault_of(one: Look) -> str | None:
-    """What is wrong with a key's TTL: missing, longer, unknown; None when nothing is."""
-    if one.kind is None:
+def fault_of(key: Look) -> str | None:
+    """The fault of a key's TTL: missing, longer, unknown; None for a correct TTL."""
+    if key.kind is None:
         return "unknown"
-    if one.kind.ttl_s is None:
+    if key.kind.ttl_s is None:
         return None
-    if one.ttl_ms is None:
+    if key.ttl_ms is None:
         return "missing"
-    return "longer" if one.ttl_ms > one.kind.ttl_s * 1000 + SLACK_MS else None
+    return "longer" if key.ttl_ms > key.kind.ttl_s * 1000 + SLACK_MS else None
 
 
 async def check_ttls(app: App, *, progress: census.Progress | None = None) -> Report:
-    """Every key against the table. Raises what the Redis client raises."""
+    """Compare the TTLs of all keys with the table. Raises what the Redis client raises."""
     findings: dict[tuple[str, str], Finding] = {}
     checked = 0
     async for keys in census.pages(app, Selection(), progress=progress):
-        for one in await census.look(app, keys):
+        for key in await census.look(app, keys):
             checked += 1
-            if fault := fault_of(one):
-                table_ttl_s = one.kind.ttl_s if one.kind else None
-                found = findings.setdefault((one.kind_name, fault), Finding(one.kind_name, fault, table_ttl_s))
-                _add(app, found, one)
+            if fault := fault_of(key):
+                table_ttl_s = key.kind.ttl_s if key.kind else None
+                finding = findings.setdefault((key.kind_name, fault), Finding(key.kind_name, fault, table_ttl_s))
+                _add(app, finding, key)
     order = [*namespaces.BY_NAME, UNKNOWN_KIND]
-    return Report(checked, sorted(findings.values(), key=lambda found: (order.index(found.kind), found.fault)))
+    return Report(checked, sorted(findings.values(), key=lambda finding: (order.index(finding.kind), finding.fault)))
 
 
-def _add(app: App, found: Finding, one: Look) -> None:
-    found.keys += 1
-    if one.ttl_ms is not None:
-        found.longest_s = max(found.longest_s or 0.0, one.ttl_ms / 1000)
-    if len(found.examples) < EXAMPLES:
-        found.examples.append(shown(app, one.key))
+def _add(app: App, finding: Finding, key: Look) -> None:
+    finding.keys += 1
+    if key.ttl_ms is not None:
+        finding.longest_s = max(finding.longest_s or 0.0, key.ttl_ms / 1000)
+    if len(finding.examples) < EXAMPLES:
+        finding.examples.append(shown(app, key.key))
 
 
 @commands.command("check")
 def check(json: Json = False) -> None:
-    """Compare the TTL of every key with the table in docs/keys.md. Ends with 1 when there are findings.
+    """Compare the TTL of every key with the table in docs/keys.md. Exits with 1 when there are findings.
 
-    Findings: missing (the table has a TTL, the key has none), longer (than the table says), unknown (a key that fits no
-    row). A kind without a TTL in the table may have one. Examples are masked.
+    Findings: missing (the table has a TTL, the key has none), longer (than in the table), unknown (the key fits no
+    row). Keys of a kind without a TTL in the table may have one. Examples are masked.
 
     JSON: {"keys", "findings": [{"kind", "fault", "table_ttl_s", "keys", "longest_s", "examples"}]}.
 
@@ -102,7 +102,7 @@ def check(json: Json = False) -> None:
 
 async def _check(app: App, *, json: bool) -> Exit:
     with (
-        interaction.explaining_interruption(lambda: "nothing was changed; it has to start anew"),
+        interaction.explaining_interruption(lambda: "nothing was changed; run it again from the start"),
         interaction.progress(await app.redis.dbsize()) as progress,
     ):
         report = await check_ttls(app, progress=progress)
@@ -112,25 +112,25 @@ async def _check(app: App, *, json: bool) -> Exit:
         open_console().print(_table(report.findings))
         _advise(report.findings)
     if not json:
-        complain(f"{report.keys:,} keys checked, {sum(one.keys for one in report.findings):,} with findings")
+        complain(f"{report.keys:,} keys checked, {sum(finding.keys for finding in report.findings):,} with findings")
     return Exit.ATTENTION if report.findings else Exit.OK
 
 
 def _table(findings: Sequence[Finding]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("Kind", "TTL", "Table", "Longest", "Keys", "For example"):
+    for name in ("Kind", "TTL", "Table", "Longest", "Keys", "Examples"):
         table.add_column(name, overflow="fold", justify="right" if name in {"Table", "Longest", "Keys"} else "left")
-    for one in findings:
-        first, *others = one.examples
-        table_ttl = formatting.duration(one.table_ttl_s) or "-"
-        table.add_row(one.kind, one.fault, table_ttl, formatting.duration(one.longest_s) or "-", f"{one.keys:,}", first)
+    for finding in findings:
+        first, *others = finding.examples
+        ttls = [formatting.duration(ttl_s) or "-" for ttl_s in (finding.table_ttl_s, finding.longest_s)]
+        table.add_row(finding.kind, finding.fault, *ttls, f"{finding.keys:,}", first)
         for key in others:
             table.add_row("", "", "", "", "", key)
     return table
 
 
 def _advise(findings: Sequence[Finding]) -> None:
-    missing = {one.kind for one in findings if one.fault == "missing"}
+    missing = {finding.kind for finding in findings if finding.fault == "missing"}
     if namespaces.SESSION.name in missing:
         complain(SESSION_NOTE)
     if missing - {namespaces.SESSION.name}:
@@ -142,22 +142,20 @@ def fix(
     kind: KindNames = None,
     include_sessions: Annotated[
         bool,
-        typer.Option(
-            "--include-sessions", help="Sessions too. Each then ends after an hour, whatever its `expires` says."
-        ),
+        typer.Option("--include-sessions", help="Sessions too. Each then ends after an hour, whatever its `expires`."),
     ] = False,
     rate: Annotated[
         float | None,
-        typer.Option(parser=formatting.parse_rate, metavar="N/s", help=f"Keys per second, {RATE_PER_S} if not given."),
+        typer.Option(parser=formatting.parse_rate, metavar="N/s", help=f"Keys per second; default {RATE_PER_S}."),
     ] = None,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Give keys the TTL of the table that have none. A TTL that is there is never changed.
+    """Set the TTL of the table on keys that have none. Never changes an existing TTL.
 
-    Sessions are left alone unless --include-sessions is given, for NextAuth sets no TTL and ends them by `expires`.
-    Each TTL that is set raises an `expire` event, which changes nothing for the app: at most it looks at the key once
-    more. Interrupted, it goes on when run again.
+    Skips sessions unless --include-sessions is given: NextAuth sets no TTL and ends them by `expires`. Each TTL that is
+    set causes an `expire` event, which changes nothing for the app: at most it checks the key once more. When
+    interrupted, run it again to continue.
 
     JSON: {"dry_run", "keys": {kind: keys that got a TTL, or would}, "sessions_left_alone"}.
 
@@ -177,12 +175,12 @@ async def _fix(
     refuse_kinds(selection.kinds, include_sessions=include_sessions)
     fixed: dict[str, int] = {}
 
-    def go_on() -> str:
+    def explanation() -> str:
         verb = "would have got" if dry_run else "got"
-        return f"{sum(fixed.values()):,} keys {verb} a TTL so far; run it again for the others"
+        return f"{sum(fixed.values()):,} keys {verb} a TTL so far; run it again for the rest"
 
-    with interaction.explaining_interruption(go_on), interaction.progress(await app.redis.dbsize()) as progress:
-        left = await fix_ttls(
+    with interaction.explaining_interruption(explanation), interaction.progress(await app.redis.dbsize()) as progress:
+        skipped = await fix_ttls(
             app,
             selection,
             fixed,
@@ -192,23 +190,23 @@ async def _fix(
             progress=progress,
         )
     if json:
-        show_json({"dry_run": dry_run, "keys": fixed, "sessions_left_alone": left})
+        show_json({"dry_run": dry_run, "keys": fixed, "sessions_left_alone": skipped})
         return Exit.OK
     for name, count in fixed.items():
         print(f"{count:>11,}  {name}: {formatting.duration(namespaces.BY_NAME[name].ttl_s)}")
     complain(f"{sum(fixed.values()):,} keys {'would get' if dry_run else 'got'} a TTL")
-    if left:
-        complain(f"{left:,} sessions have none and were left alone. {SESSION_NOTE}")
+    if skipped:
+        complain(f"{skipped:,} sessions without a TTL were skipped. {SESSION_NOTE}")
     return Exit.OK
 
 
 def refuse_kinds(kinds: frozenset[str], *, include_sessions: bool) -> None:
-    """Raises Refused for a kind that cannot be fixed as asked."""
+    """Raises Refused for a kind that cannot be fixed with these options."""
     if namespaces.SESSION.name in kinds and not include_sessions:
-        raise Refused(f"{SESSION_NOTE} To give them one all the same: --include-sessions")
-    endless = sorted(name for name in kinds if name == UNKNOWN_KIND or namespaces.BY_NAME[name].ttl_s is None)
-    if endless:
-        raise Refused(f"the table of keys has no TTL for {', '.join(endless)}")
+        raise Refused(f"{SESSION_NOTE} To set one anyway: --include-sessions")
+    without_ttl = sorted(name for name in kinds if name == UNKNOWN_KIND or namespaces.BY_NAME[name].ttl_s is None)
+    if without_ttl:
+        raise Refused(f"the table of keys has no TTL for {', '.join(without_ttl)}")
 
 
 async def fix_ttls(
@@ -221,28 +219,28 @@ async def fix_ttls(
     pace: Pace,
     progress: Callable[[int], None] | None = None,
 ) -> int:
-    """Set missing TTLs, counting in `fixed` by kind as it goes. Returns how many sessions were left alone.
+    """Set missing TTLs, counting in `fixed` by kind. Returns the number of sessions that were skipped.
 
-    Raises what the Redis client raises: what `fixed` counts was done by then.
+    Raises what the Redis client raises; `fixed` then holds what was done.
     """
-    left_alone = 0
+    skipped = 0
     async for keys in census.pages(app, selection, progress=progress):
         missing: list[tuple[bytes, Kind]] = []
-        for one in await census.look(app, keys):
-            if fault_of(one) != "missing" or one.kind is None:
+        for key in await census.look(app, keys):
+            if fault_of(key) != "missing" or key.kind is None:
                 continue
-            if one.kind is namespaces.SESSION and not include_sessions:
-                left_alone += 1
+            if key.kind is namespaces.SESSION and not include_sessions:
+                skipped += 1
             else:
-                missing.append((one.key, one.kind))
-        for some in batched(missing, BATCH, strict=False):
+                missing.append((key.key, key.kind))
+        for batch in batched(missing, BATCH, strict=False):
             if dry_run:
-                done = [1] * len(some)
+                done = [1] * len(batch)
             else:
-                ttls = [kind.ttl_s or 0 for _, kind in some]
-                done = await app.run(SET_MISSING_TTLS, keys=[key for key, _ in some], args=ttls)
-            for (_, kind), count in zip(some, done, strict=True):
+                ttls = [kind.ttl_s or 0 for _, kind in batch]
+                done = await app.run(SET_MISSING_TTLS, keys=[key for key, _ in batch], args=ttls)
+            for (_, kind), count in zip(batch, done, strict=True):
                 if count:
                     fixed[kind.name] = fixed.get(kind.name, 0) + count
-            await pace.took(len(some))
-    return left_alone
+            await pace.took(len(batch))
+    return skipped

@@ -1,11 +1,11 @@
--- Remove keys, unless they are in use.
+-- Remove keys that are not in use.
 --
--- KEYS     keys of any type, a hundred or so: their values are freed in the background
--- ARGV[1]  remove only what was neither read nor written for so many seconds; 0 for all
+-- KEYS     keys of any type, about a hundred; their values are freed in the background
+-- ARGV[1]  remove only keys neither read nor written for this many seconds; 0 for all
 --
--- Returns how many were removed.
+-- Returns the number of removed keys.
 --
--- Invariant: what was used within ARGV[1] stays, however much time passed since somebody listed it.
+-- Invariant: a key used within ARGV[1] stays, however long ago the caller listed it.
 
 local idle_min_s, removed = tonumber(ARGV[1]), 0
 for _, key in ipairs(KEYS) do

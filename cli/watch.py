@@ -1,7 +1,7 @@
-"""`watch`: key events as they come, and what the app makes of them.
+"""`watch`: key events as they arrive, and the outcomes of the app.
 
-One task listens and only counts; what is shown is taken from what it keeps, which is bounded. A terminal that stands
-still holds up a thread, never the task: Redis is always read, and what there was no room for is counted.
+One task receives events, counts them and keeps a bounded number for display. A terminal that blocks holds up a thread,
+never that task: it always reads from Redis, and counts the events that there was no room for.
 """
 
 import asyncio
@@ -36,7 +36,7 @@ from shared.registry import REACTORS
 
 LAST_EVENTS = 15
 MAX_WAITING = 2000
-"""Events that wait to be written; more are counted and not shown."""
+"""Events that may wait to be written; further ones are counted and not shown."""
 RATE_S = 60
 STATISTICS_EVERY_S = 5.0
 _REFRESH_S = 0.5
@@ -47,18 +47,18 @@ _KEY_AT = len(CHANNEL_PREFIX)
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """`time_s` is when it arrived here; `watch` is an index into REACTORS. The key is as it is: only to be shown
-    masked."""
+    """`time_s` is the time of arrival. `key` is not masked."""
 
     time_s: float
-    watch: int
+    reactor: int
+    """Index into REACTORS."""
     key: bytes
     operation: bytes
 
 
 @dataclass
 class Seen:
-    """What was heard so far. `seconds` has the last RATE_S of them: the second, and events per pattern in it."""
+    """What was received so far. `seconds` has the last RATE_S seconds: the second, and its events per reactor."""
 
     began_s: float = field(default_factory=time.monotonic)
     events: list[int] = field(default_factory=lambda: [0] * len(REACTORS))
@@ -69,34 +69,36 @@ class Seen:
     outcomes: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, event: Event) -> None:
-        self.events[event.watch] += 1
+        self.events[event.reactor] += 1
         second = int(time.monotonic())
         if not self.seconds or self.seconds[-1][0] != second:
             self.seconds.append((second, [0] * len(REACTORS)))
-        self.seconds[-1][1][event.watch] += 1
+        self.seconds[-1][1][event.reactor] += 1
         self.last.append(event)
 
     def rates(self) -> list[tuple[int, float]]:
-        """Per pattern: events in the last whole second, and per second over the last minute (or since the start)."""
+        """Per reactor: events in the last full second, and per second over the last minute (or since the start)."""
         now_s = time.monotonic()
-        here = [(second, counts) for second, counts in self.seconds if second > now_s - RATE_S - 1]
+        recent = [(second, counts) for second, counts in self.seconds if second > now_s - RATE_S - 1]
         length_s = max(1.0, min(now_s - self.began_s, RATE_S))
-        last = next((counts for second, counts in here if second == int(now_s) - 1), [0] * len(REACTORS))
+        last = next((counts for second, counts in recent if second == int(now_s) - 1), [0] * len(REACTORS))
         return [
-            (last[index], round(sum(counts[index] for _, counts in here) / length_s, 1))
+            (last[index], round(sum(counts[index] for _, counts in recent) / length_s, 1))
             for index in range(len(REACTORS))
         ]
 
 
 def watch(
-    seconds: Annotated[int | None, typer.Option(min=1, help="End after so long; else at Ctrl-C.")] = None,
+    seconds: Annotated[
+        int | None, typer.Option(min=1, help="Stop after this many seconds; otherwise at Ctrl-C.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Show events of the three patterns as they come (keys masked), their rates, and what came of them.
+    """Show events of all reactors as they arrive (keys masked), their rates, and the outcomes.
 
-    It subscribes itself: what it shows is what Redis publishes, whether or not the app hears it. Outcomes are those of
-    all instances in the present and the last minute, from the statistics in Redis. In a terminal a page that renews
-    itself; in a pipe a line per event. Where a reader is too slow events are counted, not kept.
+    Subscribes by itself: it shows what Redis publishes, whether or not the app receives it. Outcomes are those of all
+    instances in the current and the last minute, from the statistics in Redis. In a terminal a page that refreshes; in
+    a pipe a line per event. When the reader is too slow, events are counted and not shown.
 
     JSON: a line each. {"event": {"time", "function", "key", "operation"}}; every 5 s and at the end {"rates":
     {FUNCTION: {"events", "last_s", "per_s"}}, "dropped", "outages", "outcomes": [{"reactor", "source", "outcome",
@@ -138,39 +140,41 @@ async def _watch(app: App, *, seconds: int | None, json: bool) -> Exit:
 
 
 async def _first(work: Any, tasks: Sequence["asyncio.Task[None]"]) -> None:
-    """Await `work`, or what ends one of the tasks. Raises what they raise."""
+    """Wait until `work` or one of the tasks ends. Raises what they raise."""
     own = asyncio.ensure_future(work)
     try:
         done, _ = await asyncio.wait([own, *tasks], return_when=asyncio.FIRST_COMPLETED)
-        for one in done:
-            one.result()
+        for finished in done:
+            finished.result()
     finally:
         own.cancel()
         await asyncio.gather(own, return_exceptions=True)
 
 
 async def listen(app: App, seen: Seen, put: Callable[[Event], bool], subscribed: asyncio.Event) -> None:
-    """Hear of events, for ever: count each, hand it to `put`, and count what that has no room for. Where Redis goes it
-    subscribes again; events in between are missed. Raises what the Redis client raises when it never was there."""
+    """Receive events for ever: count each, pass it to `put`, and count those that it has no room for. Subscribes again
+    after an outage of Redis; events in between are missed. Raises what the Redis client raises before it ever
+    connected.
+    """
     while True:
         pubsub = app.redis.pubsub()
         try:
-            await pubsub.psubscribe(*(one.channel for one in REACTORS))
-            await _hear(pubsub, seen, put, subscribed)
-        except (RedisError, OSError) as fault:
+            await pubsub.psubscribe(*(reactor.channel for reactor in REACTORS))
+            await _receive(pubsub, seen, put, subscribed)
+        except (RedisError, OSError) as error:
             if not subscribed.is_set():
                 raise
             seen.outages += 1
-            complain(f"Redis is away ({type(fault).__name__}); events meanwhile are missed")
+            complain(f"Redis is away ({type(error).__name__}); events in between are missed")
             await asyncio.sleep(_AWAY_S)
         finally:
             with contextlib.suppress(RedisError, OSError):
                 await pubsub.aclose()  # type: ignore[no-untyped-call]  # redis-py has no annotation here
 
 
-async def _hear(pubsub: Any, seen: Seen, put: Callable[[Event], bool], subscribed: asyncio.Event) -> None:
-    places = {one.channel.encode(): index for index, one in enumerate(REACTORS)}
-    confirmed = heard = 0
+async def _receive(pubsub: Any, seen: Seen, put: Callable[[Event], bool], subscribed: asyncio.Event) -> None:
+    places = {reactor.channel.encode(): index for index, reactor in enumerate(REACTORS)}
+    confirmed = received = 0
     while True:
         message = await pubsub.get_message(timeout=1.0)
         if message is None:
@@ -188,58 +192,58 @@ async def _hear(pubsub: Any, seen: Seen, put: Callable[[Event], bool], subscribe
         event = Event(time.time(), index, message["channel"][_KEY_AT:], message["data"])
         seen.add(event)
         seen.dropped += not put(event)
-        heard += 1
-        if heard % 100 == 0:
-            await asyncio.sleep(0)  # what is read already comes without a wait: let the others have their turn
+        received += 1
+        if received % 100 == 0:
+            await asyncio.sleep(0)  # messages that were read already arrive without a wait: let other tasks run
 
 
 async def _statistics(app: App, seen: Seen) -> None:
-    """Read the outcomes of the present and the last minute, again and again."""
+    """Read the outcomes of the current and the last minute every STATISTICS_EVERY_S."""
     while True:
-        with contextlib.suppress(RedisError, OSError):  # told by the one who listens
+        with contextlib.suppress(RedisError, OSError):  # `listen` reports outages
             seen.outcomes = outcomes_of(await activity.read(app, minutes=2))
         await asyncio.sleep(STATISTICS_EVERY_S)
 
 
-def outcomes_of(read: activity.Stats) -> list[dict[str, Any]]:
-    """Reactor, source, outcome and count, over all minutes of `read`."""
+def outcomes_of(stats: activity.Stats) -> list[dict[str, Any]]:
+    """Reactor, source, outcome and count, over all minutes."""
     counts: Counter[tuple[str, str, str]] = Counter()
-    for minute in read.minutes:
+    for minute in stats.minutes:
         for reactor, sources in minute.outcomes.items():
             for source, outcomes in sources.items():
                 counts.update({(reactor, source, outcome): count for outcome, count in outcomes.items()})
     names = ("reactor", "source", "outcome")
-    return [dict(zip(names, where, strict=True)) | {"count": count} for where, count in sorted(counts.items())]
+    return [dict(zip(names, group, strict=True)) | {"count": count} for group, count in sorted(counts.items())]
 
 
 class Lines:
-    """Writes a line per event to stdout, in a thread that may stand still; at most MAX_WAITING events wait for it."""
+    """Writes a line per event to stdout, in a thread that may block; at most MAX_WAITING events wait for it."""
 
     def __init__(self, render: Callable[[Event | dict[str, Any]], str], descriptor: int | None = None) -> None:
         self._render = render
         self._descriptor = sys.stdout.fileno() if descriptor is None else descriptor
         self._waiting: queue.Queue[Event | dict[str, Any] | None] = queue.Queue(MAX_WAITING)
         self.closed = threading.Event()
-        """Nobody reads any more, as after `| head`."""
+        """Set when the reader of the pipe has gone, as after `| head`."""
         self._thread = threading.Thread(target=self._write, daemon=True)
         self._thread.start()
 
-    def put(self, one: Event | dict[str, Any]) -> bool:
-        """False when there is no room."""
+    def put(self, line: Event | dict[str, Any]) -> bool:
+        """Returns False when there is no room."""
         try:
-            self._waiting.put_nowait(one)
+            self._waiting.put_nowait(line)
         except queue.Full:
             return False
         return True
 
     def unread(self) -> bool:
-        """Whether the reader of the pipe has gone: while nothing is written, nothing else tells."""
+        """Whether the reader of the pipe has gone; while nothing is written, only a poll shows it."""
         poll = select.poll()
         poll.register(self._descriptor, 0)
         return any(event & select.POLLERR for _, event in poll.poll(0))
 
     def close(self, last: dict[str, Any] | None) -> None:
-        """Write what waits, and `last`; as far as that takes _CLOSING_S."""
+        """Write the waiting lines and `last`, within _CLOSING_S."""
         with contextlib.suppress(queue.Full):
             deadline_s = time.monotonic() + _CLOSING_S
             if last:
@@ -248,29 +252,29 @@ class Lines:
             self._thread.join(max(0.01, deadline_s - time.monotonic()))
 
     def _write(self) -> None:
-        while (one := self._waiting.get()) is not None:
-            data = (self._render(one) + "\n").encode(errors="replace")
+        while (line := self._waiting.get()) is not None:
+            data = (self._render(line) + "\n").encode(errors="replace")
             try:
-                while data:  # not print: a thread that holds stdout's lock would keep the process from ending
+                while data:  # not print: a thread that holds the lock of stdout would keep the process from ending
                     data = data[os.write(self._descriptor, data) :]
             except OSError:
                 self.closed.set()
                 return
 
 
-def _line(app: App, one: Event | dict[str, Any], *, json: bool) -> str:
-    if isinstance(one, dict):
-        return as_json(one)
-    told = _told(app, one)
-    return (
-        as_json({"event": told}) if json else "  ".join((told["time"][11:23], f"{told['operation']:<8}", told["key"]))
-    )
+def _line(app: App, line: Event | dict[str, Any], *, json: bool) -> str:
+    if isinstance(line, dict):
+        return as_json(line)
+    event = _as_dict(app, line)
+    if json:
+        return as_json({"event": event})
+    return "  ".join((event["time"][11:23], f"{event['operation']:<8}", event["key"]))
 
 
-def _told(app: App, event: Event) -> dict[str, str]:
+def _as_dict(app: App, event: Event) -> dict[str, str]:
     return {
         "time": iso_utc(event.time_s),
-        "function": REACTORS[event.watch].function,
+        "function": REACTORS[event.reactor].function,
         "key": shown(app, event.key),
         "operation": printable(event.operation, 20),
     }
@@ -278,31 +282,31 @@ def _told(app: App, event: Event) -> dict[str, str]:
 
 def _summary(seen: Seen) -> dict[str, Any]:
     rates = {
-        one.function: {"events": count, "last_s": last, "per_s": per_s}
-        for one, count, (last, per_s) in zip(REACTORS, seen.events, seen.rates(), strict=True)
+        reactor.function: {"events": count, "last_s": last, "per_s": per_s}
+        for reactor, count, (last, per_s) in zip(REACTORS, seen.events, seen.rates(), strict=True)
     }
     return {"rates": rates, "dropped": seen.dropped, "outages": seen.outages, "outcomes": seen.outcomes}
 
 
 def _in_words(seen: Seen) -> str:
-    counts = ", ".join(f"{one.noun} events {count:,}" for one, count in zip(REACTORS, seen.events, strict=True))
-    dropped = f"; {seen.dropped:,} were not shown: the reader is too slow" if seen.dropped else ""
+    counts = ", ".join(f"{reactor.noun} events {count:,}" for reactor, count in zip(REACTORS, seen.events, strict=True))
+    dropped = f"; {seen.dropped:,} not shown: the reader is too slow" if seen.dropped else ""
     outages = f"; Redis was away {seen.outages} times" if seen.outages else ""
     return counts + dropped + outages
 
 
 async def _summaries(seen: Seen, lines: Lines | None, *, json: bool) -> None:
-    """Now and then a summary, for scripts; until nobody reads any more."""
-    told_s = time.monotonic()
+    """A summary every STATISTICS_EVERY_S, for scripts, until the reader has gone."""
+    last_s = time.monotonic()
     while lines and not lines.closed.is_set() and not lines.unread():
         await asyncio.sleep(_REFRESH_S)
-        if json and time.monotonic() - told_s >= STATISTICS_EVERY_S:
-            told_s = time.monotonic()
+        if json and time.monotonic() - last_s >= STATISTICS_EVERY_S:
+            last_s = time.monotonic()
             lines.put(_summary(seen))
 
 
 async def _show(app: App, seen: Seen, console: Any) -> None:
-    """A page that renews itself. It is drawn in a thread, for the terminal may stand still."""
+    """A page that refreshes. It is drawn in a thread, since the terminal may block."""
     with Live(console=console, auto_refresh=False, transient=False) as page:
         while True:
             await asyncio.to_thread(page.update, _page(app, seen), refresh=True)
@@ -311,19 +315,19 @@ async def _show(app: App, seen: Seen, console: Any) -> None:
 
 def _page(app: App, seen: Seen) -> Group:
     patterns = _table("Pattern", "Events", "Last s", "Per s, 1 min")
-    for one, count, (last, per_s) in zip(REACTORS, seen.events, seen.rates(), strict=True):
-        patterns.add_row(one.pattern, f"{count:,}", f"{last:,}", f"{per_s:,}")
+    for reactor, count, (last, per_s) in zip(REACTORS, seen.events, seen.rates(), strict=True):
+        patterns.add_row(reactor.pattern, f"{count:,}", f"{last:,}", f"{per_s:,}")
     outcomes = _table("Last two minutes", "Source", "Outcome", "Count")
     for row in seen.outcomes:
         outcomes.add_row(row["reactor"], row["source"], row["outcome"], f"{row['count']:,}")
     events = _table("Time (UTC)", "Event", "Key")
     for event in reversed(seen.last):
-        told = _told(app, event)
-        events.add_row(told["time"][11:23], told["operation"], told["key"])
-    came: Table | Text = outcomes if seen.outcomes else Text("No outcomes in the last two minutes.")
-    parts: list[Table | Text] = [patterns, Text(), came, Text(), events]
+        row = _as_dict(app, event)
+        events.add_row(row["time"][11:23], row["operation"], row["key"])
+    results: Table | Text = outcomes if seen.outcomes else Text("No outcomes in the last two minutes.")
+    parts: list[Table | Text] = [patterns, Text(), results, Text(), events]
     if seen.outages:
-        parts.append(Text(f"Redis was away {seen.outages} times; events meanwhile were missed."))
+        parts.append(Text(f"Redis was away {seen.outages} times; events in between were missed."))
     return Group(*parts)
 
 

@@ -1,9 +1,9 @@
-"""The journal of a migration: what is about to be renamed, written down before it is.
+"""The journal of a migration, a write-ahead log of renames.
 
-A file of JSON lines that only grows. Each batch of renames is on disk before the first of them is made, and followed by
-a line that tells which were not made after all. After a crash at most the last batch has no such line; `settle` finds
-out from Redis. The keys stand there as they are, session tokens too (each byte as one character, ISO 8859-1), so only
-the owner may read the file; one that others can read, or that is a link, is not used.
+An append-only file of JSON lines. Each batch of renames is on disk before its first rename is made, and is followed by
+a line with the renames that were not made. After a crash at most the last batch lacks this line; `settle` decides by
+what Redis holds. Keys are not masked, session tokens included (each byte as one character, ISO 8859-1), so only the
+owner may read the file; a file that others can read, or a symbolic link, is refused.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ VERSION = 1
 
 
 class Header(msgspec.Struct, frozen=True, tag_field="is", tag="migration journal"):
-    """The first line. A journal is gone on with by the same rules on the same Redis only."""
+    """The first line. A journal can be continued only with the same rules on the same Redis."""
 
     version: int
     redis: str
@@ -32,13 +32,13 @@ class Header(msgspec.Struct, frozen=True, tag_field="is", tag="migration journal
 
 
 class Rename(msgspec.Struct, frozen=True, tag_field="is", tag="rename", omit_defaults=True):
-    """A rename that is about to be made. They are numbered from 1."""
+    """A rename that is about to be made. Renames are numbered from 1."""
 
     n: int
     source: str = msgspec.field(name="from")
     target: str = msgspec.field(name="to")
     expires_ms: int | None = None
-    """When the key shall expire if it has no TTL, in ms since 1970."""
+    """Expiry for a key without a TTL, in ms since 1970."""
 
     @property
     def keys(self) -> tuple[bytes, bytes]:
@@ -47,7 +47,7 @@ class Rename(msgspec.Struct, frozen=True, tag_field="is", tag="rename", omit_def
 
 
 class Outcome(msgspec.Struct, frozen=True, tag_field="is", tag="outcome", omit_defaults=True):
-    """The renames from `first` to `last` were made, but for these."""
+    """The renames from `first` to `last` were made, except `not_made`."""
 
     first: int
     last: int
@@ -55,7 +55,7 @@ class Outcome(msgspec.Struct, frozen=True, tag_field="is", tag="outcome", omit_d
 
 
 class Left(msgspec.Struct, frozen=True, tag_field="is", tag="left alone"):
-    """A key that keeps its old name, and why."""
+    """A key that keeps its old name, and the reason."""
 
     source: str = msgspec.field(name="from")
     target: str = msgspec.field(name="to")
@@ -63,7 +63,7 @@ class Left(msgspec.Struct, frozen=True, tag_field="is", tag="left alone"):
 
 
 class Undone(msgspec.Struct, frozen=True, tag_field="is", tag="undone"):
-    """Renames that were taken back, or whose keys are gone: first and last of each run of numbers."""
+    """Renames that were undone, or whose keys are gone: first and last of each run of numbers."""
 
     runs: list[tuple[int, int]]
 
@@ -74,7 +74,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 class _Marks:
-    """A set of numbers, a bit each."""
+    """A set of numbers, one bit each."""
 
     def __init__(self) -> None:
         self._bits = bytearray()
@@ -89,7 +89,7 @@ class _Marks:
 
 
 class Journal:
-    """An open journal. With `write` it is held against any other run until it is closed."""
+    """An open journal. Opened for writing, it is locked against other runs until it is closed."""
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
@@ -99,18 +99,18 @@ class Journal:
         self.last = 0
         """The number of the last rename."""
         self.unreadable = 0
-        """Lines that are none, after a crash of the machine or someone's edit."""
+        """Invalid lines, after a crash of the machine or an edit."""
 
     @classmethod
     def create(cls, path: Path, header: Header) -> Self:
-        """A new journal, or the one that is there, to go on with. Raises Refused where it must not be used."""
+        """A new journal, or the existing one to continue. Raises Refused where it must not be used."""
         try:
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             descriptor = os.open(path, flags, 0o600)
         except FileExistsError:
             return cls.open(path, header, write=True)
         except OSError as error:
-            raise _refused(path, error.strerror or "cannot be made") from None
+            raise _refused(path, error.strerror or "cannot be created") from None
         journal = cls(path, descriptor)
         journal._lock()
         journal._write([header])
@@ -121,9 +121,9 @@ class Journal:
 
     @classmethod
     def open(cls, path: Path, header: Header, *, write: bool) -> Self:
-        """The journal at `path`, read through once. With no rules in `header` those of the journal are not compared.
+        """The journal at `path`, read once. Without rules in `header`, rules are not compared.
 
-        Raises Refused where it is no journal of this migration, or not safe to use.
+        Raises Refused where it is not a journal of this migration, or not safe to use.
         """
         flags = (os.O_RDWR | os.O_APPEND if write else os.O_RDONLY) | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         try:
@@ -137,7 +137,7 @@ class Journal:
             if write:
                 journal._lock()
                 journal._cut_torn_line()
-            journal._read_through()
+            journal._read_all()
         except BaseException:
             journal.close()
             raise
@@ -146,28 +146,28 @@ class Journal:
     def close(self) -> None:
         os.close(self._descriptor)
 
-    def ahead(self, renames: Sequence[tuple[bytes, bytes]], expires_ms: Sequence[int | None]) -> list[Rename]:
-        """Write down renames that are about to be made; they are on disk when this returns."""
-        found = [
+    def write_ahead(self, renames: Sequence[tuple[bytes, bytes]], expires_ms: Sequence[int | None]) -> list[Rename]:
+        """Write renames that are about to be made; they are on disk when this returns."""
+        new = [
             Rename(number, source.decode("latin-1"), target.decode("latin-1"), expiry)
             for number, ((source, target), expiry) in enumerate(zip(renames, expires_ms, strict=True), self.last + 1)
         ]
-        if found:
-            self.last = found[-1].n
-            self._write(found)
-        return found
+        if new:
+            self.last = new[-1].n
+            self._write(new)
+        return new
 
     def outcome(self, renames: Sequence[Rename], not_made: Iterable[int]) -> None:
-        """Say what became of them. On disk with the next batch; until then `settle` would find it out."""
+        """Write which renames were made. On disk with the next batch; after a crash before that, `settle` decides."""
         if renames:
             self._write([Outcome(renames[0].n, renames[-1].n, list(not_made))], sync=False)
 
     def left(self, keys: Iterable[tuple[bytes, bytes, str]]) -> None:
-        """Note keys that keep their names: old name, new name, why."""
+        """Write keys that keep their names: old name, new name, reason."""
         self._write([Left(old.decode("latin-1"), new.decode("latin-1"), why) for old, new, why in keys], sync=False)
 
     def undone(self, numbers: Iterable[int]) -> None:
-        """Note renames that need not be taken back any more."""
+        """Write renames that need not be undone any more."""
         runs: list[tuple[int, int]] = []
         for number in sorted(numbers):
             if runs and runs[-1][1] == number - 1:
@@ -180,43 +180,44 @@ class Journal:
 
     @property
     def doubtful(self) -> list[Rename]:
-        """Renames of which nobody said whether they were made: the last batch before a crash."""
+        """Renames without an outcome: the last batch before a crash."""
         return self._doubtful
 
     def settle(self, made: Collection[int]) -> None:
-        """Say which of the doubtful ones were made."""
-        self.outcome(self._doubtful, [one.n for one in self._doubtful if one.n not in made])
+        """Write which of the doubtful renames were made."""
+        self.outcome(self._doubtful, [rename.n for rename in self._doubtful if rename.n not in made])
         self._doubtful = []
 
     def made(self) -> Iterator[Rename]:
-        """The renames that were made and not taken back, in their order; holds one batch of them in memory."""
+        """The renames that were made and not undone, in order; keeps one batch in memory."""
         batch: list[Rename] = []
         for line in self._lines():
             if isinstance(line, Rename):
                 batch.append(line)
             elif isinstance(line, Outcome):
                 without = set(line.not_made)
-                for one in batch:
-                    if line.first <= one.n <= line.last and one.n not in without and one.n not in self._undone:
-                        yield one
+                for rename in batch:
+                    made = line.first <= rename.n <= line.last and rename.n not in without
+                    if made and rename.n not in self._undone:
+                        yield rename
                 batch = []
 
-    def _read_through(self) -> None:
-        """Learn the last number, what was undone and what is in doubt."""
+    def _read_all(self) -> None:
+        """Read the last number, the undone and the doubtful renames."""
         size, self.unreadable = os.fstat(self._descriptor).st_size, 0
         for line in self._lines(count=True):
             if isinstance(line, Rename):
                 self.last = line.n
                 self._doubtful.append(line)
             elif isinstance(line, Outcome):
-                self._doubtful = [one for one in self._doubtful if not line.first <= one.n <= line.last]
+                self._doubtful = [rename for rename in self._doubtful if not line.first <= rename.n <= line.last]
             elif isinstance(line, Undone):
                 for first, last in line.runs:
                     if 0 < first <= last < size:
                         self._undone.add(first, last)
 
     def _lines(self, *, count: bool = False) -> Iterator[Line]:
-        """Every whole line behind the first; those that cannot be read are passed over."""
+        """Every complete line after the first; skips unreadable ones."""
         reader = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with os.fdopen(reader, "rb") as file:
             file.readline()
@@ -226,18 +227,18 @@ class Journal:
                 try:
                     line = _decoder.decode(raw)
                     if isinstance(line, Rename):
-                        line.keys  # noqa: B018 (a character that stands for no byte makes it unreadable)
+                        line.keys  # noqa: B018 (raises for a character that is not a byte)
                 except (msgspec.MsgspecError, UnicodeError):
                     self.unreadable += count
                 else:
                     yield line
 
     def _check(self, header: Header) -> None:
-        found = os.fstat(self._descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise _refused(self.path, "is no regular file")
-        if found.st_uid != os.geteuid() or found.st_mode & 0o077:
-            raise _refused(self.path, "can be read by others; it has to be yours alone (mode 600)")
+        status = os.fstat(self._descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise _refused(self.path, "is not a regular file")
+        if status.st_uid != os.geteuid() or status.st_mode & 0o077:
+            raise _refused(self.path, "can be read by others; it must be yours alone (mode 600)")
         with os.fdopen(os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
             first = file.readline()
         try:
@@ -245,11 +246,11 @@ class Journal:
         except msgspec.MsgspecError:
             own = None
         if not isinstance(own, Header) or own.version != VERSION or not first.endswith(b"\n"):
-            raise _refused(self.path, "exists and is no journal of a migration")
+            raise _refused(self.path, "exists and is not a journal of a migration")
         if own.redis != header.redis:
-            raise _refused(self.path, f"is of {printable(own.redis.encode(errors='replace'))}, not of {header.redis}")
+            raise _refused(self.path, f"is for {printable(own.redis.encode(errors='replace'))}, not for {header.redis}")
         if header.rules and own.rules != header.rules:
-            raise _refused(self.path, "is of other rules; give this migration a journal of its own")
+            raise _refused(self.path, "has other rules; use another journal for this migration")
 
     def _lock(self) -> None:
         try:
@@ -258,7 +259,7 @@ class Journal:
             raise _refused(self.path, "is in use by another run") from None
 
     def _cut_torn_line(self) -> None:
-        """Remove a last line that a crash left half-written: nothing that it told of was done."""
+        """Remove a last line that a crash left incomplete: its renames were not made."""
         size = end = os.fstat(self._descriptor).st_size
         while end and not (block := os.pread(self._descriptor, min(end, 65_536), max(0, end - 65_536))).endswith(b"\n"):
             newline = block.rfind(b"\n")

@@ -1,22 +1,22 @@
--- Gives keys other names, or takes that back; never overwrites.
+-- Rename keys, or undo renames; never overwrites.
 --
--- KEYS     pairs: a key under the name it has, the name it shall have
--- ARGV[1]  'look' only tells what 'move' would do; 'move' renames; 'back' takes a 'move' back (its names the other way
---          round); 'compare', for one pair, tells more of a key whose name is taken
--- ARGV[2]  largest key in bytes, and most elements of it, that are compared: 'bytes elements'
--- ARGV[3]  and on, for each pair: when the key shall expire, in ms since 1970; '' for no change. 'move' sets it where the
---          key has no TTL and it is yet to come; 'back' removes the TTL that ends at this very time, and no other
+-- KEYS     pairs: the present name of a key, its new name
+-- ARGV[1]  'look' returns what 'move' would do; 'move' renames; 'back' undoes a 'move' (with the names swapped);
+--          'compare', for one pair, compares a key with the key at its new name
+-- ARGV[2]  maximum size in bytes and number of elements of keys that are compared: 'bytes elements'
+-- ARGV[3]  and following, for each pair: expiry in ms since 1970; '' for no change. 'move' sets it where the key has no
+--          TTL and the time is in the future; 'back' removes a TTL that ends at this time, and no other
 --
--- Returns for each pair: 'moved' ('look': it would be), 'gone': there is no such key, 'taken': there is a key under the
--- new name. 'compare' tells 'same', with this very content, or 'conflict', with another one or one too large to compare.
+-- Returns for each pair: 'moved' ('look': would be), 'gone' (no such key) or 'taken' (the new name exists). 'compare'
+-- returns 'same' for equal content, 'conflict' for different content or content too large to compare.
 --
 -- Invariant: a key is renamed in one step, with its TTL, and only where the new name is free; otherwise nothing is
--- written. 'same' is never said of different contents; of equal ones that are stored differently it may not be said.
+-- written. Different contents are never 'same'; equal contents with different encodings may be 'conflict'.
 
 -- TIME comes before the writes: see session_transition.lua.
 if redis.replicate_commands then redis.replicate_commands() end
 
-local SAME_TIME_MS = 100 -- Redis tells a TTL in what is left of it
+local SAME_TIME_MS = 100 -- Redis returns the remaining TTL, which depends on its clock
 local COUNT = { list = 'LLEN', hash = 'HLEN', set = 'SCARD', zset = 'ZCARD', stream = 'XLEN' }
 
 local mode = ARGV[1]

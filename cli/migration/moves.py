@@ -1,7 +1,7 @@
-"""The renames: every key that a rule takes gets its new name, and can have its old one back.
+"""The renames: every key that matches a rule gets its new name; an undo restores the old one.
 
-Keys are renamed by lua/migrate_key.lua alone, each in one step, and it never overwrites. All else only finds keys, in
-pages of SCAN, and writes down first what it is about to do: see journal.py.
+Only migrate_key.lua renames keys, each in one step, and it never overwrites. This module finds keys with SCAN and
+writes each batch to the journal first: see journal.py.
 """
 
 import asyncio
@@ -24,26 +24,26 @@ from shared.store.script import Script
 MIGRATE_KEY = Script(__file__, "migrate_key")
 
 BATCH = 1000
-"""Keys that are written down, and then renamed, at a time."""
+"""Keys that are written to the journal, and then renamed, at a time."""
 CALL = 25
 """Keys that one script call renames: well under 1 ms."""
 MAX_COMPARED = b"262144 1000"
-"""Bytes and elements of a key up to which it is compared with what holds its new name: a few ms at the most."""
+"""Maximum bytes and elements of a key that is compared with the key at its new name: at most a few ms."""
 MAX_LISTED = 20
 _BATCHES_PER_S = 5
-"""How often at least there is a batch where a rate bounds it."""
+"""Minimum number of batches per second under a rate limit."""
 _GLOB_SPECIAL = b"\\*?[]^-"
 
 
-class _Found(NamedTuple):
-    """A key that a rule takes."""
+class _Match(NamedTuple):
+    """A key that matches a rule."""
 
     place: int
-    """Which rule."""
+    """Index of the rule."""
     source: bytes
     target: bytes
     fits: bool = True
-    """Whether `target` is of the kind of key that the rule makes."""
+    """Whether `target` is of the kind that the rule produces."""
 
     @property
     def keys(self) -> tuple[bytes, bytes]:
@@ -51,7 +51,7 @@ class _Found(NamedTuple):
 
 
 class Left(NamedTuple):
-    """A key that was left alone: the name it has or would have in a namespace, and why."""
+    """A skipped key: its name, or the name it would have, in a namespace, and the reason."""
 
     place: int
     target: bytes
@@ -60,16 +60,16 @@ class Left(NamedTuple):
 
 @dataclass
 class Report:
-    """What was found and done, so far.
+    """The result so far.
 
-    `counts` per rule (its place in the plan) and outcome: `moved` (where nothing is changed: would be), `gone` (while
-    we looked), or why the key was left alone: `conflict`, `same` (see migrate_key.lua), `unfit` (its new name would be
-    of another kind of key). In an undo every rule is 0.
+    `counts` by rule (its index in the plan) and outcome: `moved` (in a dry run: would be), `gone` (deleted meanwhile),
+    or why the key was skipped: `conflict`, `same` (see migrate_key.lua), `unfit` (its new name would be of another
+    kind). In an undo every rule is 0.
     """
 
     counts: Counter[tuple[int, str]] = field(default_factory=Counter)
     listed: list[Left] = field(default_factory=list)
-    """The first that were left alone."""
+    """The first skipped keys."""
 
     def of(self, outcome: str) -> int:
         return sum(count for (_, name), count in self.counts.items() if name == outcome)
@@ -78,30 +78,30 @@ class Report:
     def left_alone(self) -> int:
         return sum(map(self.of, ("conflict", "same", "unfit")))
 
-    def add(self, found: Sequence[_Found], outcomes: Sequence[str]) -> None:
-        for one, outcome in zip(found, outcomes, strict=True):
-            self.counts[one.place, outcome] += 1
+    def add(self, matches: Sequence[_Match], outcomes: Sequence[str]) -> None:
+        for match, outcome in zip(matches, outcomes, strict=True):
+            self.counts[match.place, outcome] += 1
             if outcome not in {"moved", "gone"} and len(self.listed) < MAX_LISTED:
-                self.listed.append(Left(one.place, one.target, outcome))
+                self.listed.append(Left(match.place, match.target, outcome))
 
 
 @dataclass(frozen=True)
 class Migration:
-    """Rules on a Redis. Without a journal it only looks, and changes nothing."""
+    """Rules for a Redis. Without a journal it is a dry run."""
 
     app: App
     rules: Sequence[Rule]
     journal: Journal | None = None
     rate: float | None = None
-    """Most keys per second."""
+    """Maximum keys per second."""
     progress: Progress | None = None
-    """Is told how many keys were scanned."""
+    """Called with the number of keys scanned."""
     report: Report = field(default_factory=Report)
 
     async def run(self) -> None:
-        """Go through all keys once. When it is cancelled, the batch under way is finished first.
+        """Visit all keys once. When cancelled, finishes the current batch first.
 
-        `report` tells how far it came, also then. The same run again goes on, as keys that were renamed match no rule.
+        `report` has the progress, also then. Running it again continues, since renamed keys match no rule.
         Raises Refused when Redis refuses a rename, and what the Redis client and the disk raise.
         """
         if self.journal:
@@ -110,55 +110,56 @@ class Migration:
         ahead_ms = seconds * 1000 + micros // 1000 - time.monotonic_ns() // 1_000_000
         pace = Pace(self.rate)
         async for keys in census.pages(self.app, Selection(match=_glob(self.rules)), progress=self.progress):
-            for found in batched(filter(None, map(self._taken, keys)), _batch(self.rate), strict=False):
-                await _finished(self._batch(found, ahead_ms + time.monotonic_ns() // 1_000_000))
-                await pace.took(len(found))
+            for matches in batched(filter(None, map(self._match, keys)), _batch(self.rate), strict=False):
+                await _finished(self._batch(matches, ahead_ms + time.monotonic_ns() // 1_000_000))
+                await pace.took(len(matches))
 
-    def _taken(self, key: bytes) -> _Found | None:
+    def _match(self, key: bytes) -> _Match | None:
         for place, rule in enumerate(self.rules):
             if key.startswith(rule.source.prefix) and (target := rule.target_of(key)) is not None:
-                return _Found(place, key, target, rule.fits(target))  # overlapping rules are refused
+                return _Match(place, key, target, rule.fits(target))  # overlapping rules are refused
         return None
 
-    async def _batch(self, found: Sequence[_Found], now_ms: int) -> None:
-        fit = [one for one in found if one.fits]
-        looks = iter(await _outcomes(self.app, "look", [one.keys for one in fit], [None] * len(fit)))
-        outcomes = [next(looks) if one.fits else "unfit" for one in found]
+    async def _batch(self, matches: Sequence[_Match], now_ms: int) -> None:
+        fit = [match for match in matches if match.fits]
+        looks = iter(await _outcomes(self.app, "look", [match.keys for match in fit], [None] * len(fit)))
+        outcomes = [next(looks) if match.fits else "unfit" for match in matches]
         if self.journal:
-            free = [one for one, outcome in zip(found, outcomes, strict=True) if outcome == "moved"]
+            free = [match for match, outcome in zip(matches, outcomes, strict=True) if outcome == "moved"]
             moved = iter(await self._move(self.journal, free, now_ms))
             outcomes = [next(moved) if outcome == "moved" else outcome for outcome in outcomes]
             self.journal.left(
-                (*one.keys, outcome)
-                for one, outcome in zip(found, outcomes, strict=True)
+                (*match.keys, outcome)
+                for match, outcome in zip(matches, outcomes, strict=True)
                 if outcome not in {"moved", "gone"}
             )
-        self.report.add(found, outcomes)
+        self.report.add(matches, outcomes)
 
-    async def _move(self, journal: Journal, free: Sequence[_Found], now_ms: int) -> list[str]:
-        ttls_s = [self.rules[one.place].text.ttl_s for one in free]
+    async def _move(self, journal: Journal, free: Sequence[_Match], now_ms: int) -> list[str]:
+        ttls_s = [self.rules[match.place].text.ttl_s for match in free]
         expires_ms = [None if ttl_s is None else now_ms + ttl_s * 1000 for ttl_s in ttls_s]
-        keys = [one.keys for one in free]
-        renames = journal.ahead(keys, expires_ms)
+        keys = [match.keys for match in free]
+        renames = journal.write_ahead(keys, expires_ms)
         outcomes = await _outcomes(self.app, "move", keys, expires_ms)
-        journal.outcome(renames, [one.n for one, outcome in zip(renames, outcomes, strict=True) if outcome != "moved"])
+        not_made = [rename.n for rename, outcome in zip(renames, outcomes, strict=True) if outcome != "moved"]
+        journal.outcome(renames, not_made)
         return outcomes
 
 
 @dataclass(frozen=True)
 class Undo:
-    """The renames in a journal, to be taken back. Without `write` it only looks, and changes nothing."""
+    """Undoes the renames of a journal. Without `write` it is a dry run."""
 
     app: App
     journal: Journal
     write: bool
     rate: float | None = None
     progress: Progress | None = None
-    """Is told how many renames were gone through."""
+    """Called with the number of renames checked."""
     report: Report = field(default_factory=Report)
 
     async def run(self) -> None:
-        """Take back every rename that was made and is not taken back yet; otherwise as Migration.run."""
+        """Undo every rename that was made and is not undone yet; otherwise as Migration.run."""
         doubtful = await _settle(self.app, self.journal, write=self.write)
         pace, done = Pace(self.rate), 0
         for renames in batched(chain(self.journal.made(), doubtful), _batch(self.rate), strict=False):
@@ -169,29 +170,31 @@ class Undo:
             await pace.took(len(renames))
 
     async def _batch(self, renames: Sequence[Rename]) -> None:
-        keys = [one.keys for one in renames]
+        keys = [rename.keys for rename in renames]
         back = [(new, old) for old, new in keys]
-        outcomes = await _outcomes(
-            self.app, "back" if self.write else "look", back, [one.expires_ms for one in renames]
-        )
+        expires_ms = [rename.expires_ms for rename in renames]
+        outcomes = await _outcomes(self.app, "back" if self.write else "look", back, expires_ms)
         if self.write:
-            settled = {"moved", "gone"}
-            self.journal.undone(one.n for one, outcome in zip(renames, outcomes, strict=True) if outcome in settled)
-        self.report.add([_Found(0, *one) for one in keys], outcomes)
+            done = {"moved", "gone"}
+            self.journal.undone(rename.n for rename, outcome in zip(renames, outcomes, strict=True) if outcome in done)
+        self.report.add([_Match(0, *pair) for pair in keys], outcomes)
 
 
 async def _settle(app: App, journal: Journal, *, write: bool = True) -> list[Rename]:
-    """Find out which of the renames before a crash were made: those whose new name is there and whose old one is not.
+    """Decide which doubtful renames of before a crash were made: those whose new name exists and whose old one does
+    not.
 
-    Where nothing is written they are returned, else none.
+    With `write`, writes them to the journal and returns none; otherwise returns them.
     """
-    keys = [one.keys for one in journal.doubtful]
+    keys = [rename.keys for rename in journal.doubtful]
     old = await _exist(app, [source for source, _ in keys])
     new = await _exist(app, [target for _, target in keys])
-    made = [one for one, was, now in zip(journal.doubtful, old, new, strict=True) if now and not was]
+    made = [
+        rename for rename, has_old, has_new in zip(journal.doubtful, old, new, strict=True) if has_new and not has_old
+    ]
     if not write:
         return made
-    journal.settle({one.n for one in made})
+    journal.settle({rename.n for rename in made})
     return []
 
 
@@ -205,16 +208,16 @@ async def _exist(app: App, keys: Sequence[bytes]) -> list[bool]:
 async def _outcomes(
     app: App, mode: str, keys: Sequence[tuple[bytes, bytes]], expires_ms: Sequence[int | None]
 ) -> list[str]:
-    """What lua/migrate_key.lua says of each key and its new name; of a name that is taken, what holds it."""
-    pairs = zip(keys, [b"" if one is None else b"%d" % one for one in expires_ms], strict=True)
+    """The outcome of migrate_key.lua for each key and its new name; a taken name is compared."""
+    pairs = zip(keys, [b"" if expiry is None else b"%d" % expiry for expiry in expires_ms], strict=True)
     calls: list[Call] = [
-        ([key for both, _ in some for key in both], [mode, MAX_COMPARED, *(expiry for _, expiry in some)])
-        for some in batched(pairs, CALL, strict=False)
+        ([key for names, _ in batch for key in names], [mode, MAX_COMPARED, *(expiry for _, expiry in batch)])
+        for batch in batched(pairs, CALL, strict=False)
     ]
     outcomes = await _run(app, calls)
     taken = [place for place, outcome in enumerate(outcomes) if outcome == "taken"]
-    told = await _run(app, [(keys[place], ["compare", MAX_COMPARED, b""]) for place in taken])
-    for place, outcome in zip(taken, told, strict=True):
+    compared = await _run(app, [(keys[place], ["compare", MAX_COMPARED, b""]) for place in taken])
+    for place, outcome in zip(taken, compared, strict=True):
         outcomes[place] = outcome
     return outcomes
 
@@ -227,17 +230,17 @@ async def _run(app: App, calls: Sequence[Call]) -> list[str]:
 
 
 def _checked[Reply](replies: Sequence[Reply | Exception]) -> list[Reply]:
-    """The replies, when none is an error. The first word of an error is its code; the rest may quote keys."""
+    """The replies. Raises Refused with the code of an error reply, its first word; the rest may quote keys."""
     errors = [reply for reply in replies if isinstance(reply, Exception)]
     if errors:
         code = str(errors[0]).partition(" ")[0]
-        known = code if code.isascii() and code.isupper() else type(errors[0]).__name__
-        raise Refused(f"Redis refused {len(errors)} of {len(replies)} calls: {known}")
+        name = code if code.isascii() and code.isupper() else type(errors[0]).__name__
+        raise Refused(f"Redis refused {len(errors)} of {len(replies)} calls: {name}")
     return [reply for reply in replies if not isinstance(reply, Exception)]
 
 
 async def _finished(work: Coroutine[None, None, None]) -> None:
-    """`work` to its end, also when we are cancelled meanwhile: its journal then says what became of it."""
+    """Finish `work` also when cancelled meanwhile, so that the journal has its outcome."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.shield(task)
@@ -251,7 +254,7 @@ def _batch(rate: float | None) -> int:
 
 
 def _glob(rules: Sequence[Rule]) -> bytes:
-    """A pattern for SCAN that every key of the rules matches: what it begins with, of several rules its first byte."""
+    """A glob for SCAN that every key of the rules matches: the prefix of one rule, the first bytes of several."""
     prefixes = [rule.source.prefix for rule in rules]
     if len(prefixes) == 1:
         return _escaped(prefixes[0]) + b"*"

@@ -1,4 +1,5 @@
-"""The rules of a migration: which keys get which names. Built in, and from a plan file; all checked before anything."""
+"""The rules of a migration: which keys get which names. Built-in rules and a plan file, all checked before any
+rename."""
 
 import json
 import os
@@ -31,9 +32,9 @@ class RuleText(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_def
     source: str = msgspec.field(name="from")
     target: str = msgspec.field(name="to")
     ttl_s: Annotated[int, msgspec.Meta(ge=1, le=10 * 365 * 86_400)] | None = None
-    """Time to live for keys that have none; the others keep theirs."""
+    """TTL for keys that have none; other keys keep theirs."""
     outside: bool = False
-    """Whether the target may be a key of no known kind."""
+    """Whether the target may be a key of no row of the table of keys."""
 
 
 class _Plan(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -47,19 +48,19 @@ class Rule:
     source: Pattern
     target: Pattern
     kind: Kind | None
-    """What the keys become; None where the plan allows any key."""
+    """The kind of the new keys; None where the plan allows any key."""
 
     def target_of(self, key: bytes) -> bytes | None:
-        """The name that `key` shall have; None when the rule does not take it."""
+        """The new name of `key`; None when the rule does not match it."""
         match = self.source.regex.fullmatch(key)
         return self.target.fill(match.groupdict()) if match else None
 
     def fits(self, target: bytes) -> bool:
-        """Whether the new name is a key of the kind that the rule makes, not one of another kind or of none."""
+        """Whether the new name is a key of the kind that the rule produces."""
         if self.kind is None:
             return namespaces.parse(target) is None
-        found = namespaces.parse(target)
-        return found is not None and found[0] is self.kind
+        parsed = namespaces.parse(target)
+        return parsed is not None and parsed[0] is self.kind
 
 
 BUILT_IN = (
@@ -72,18 +73,18 @@ BUILT_IN = (
 def read_plan(path: Path | None) -> tuple[Rule, ...]:
     """The rules of a plan file and the built-in ones, checked; without a file the built-in ones.
 
-    Raises Refused that lists every fault.
+    Raises Refused, which lists every fault.
     """
     plan = _Plan([]) if path is None else _decode(path)
     return checked([*(BUILT_IN if plan.built_in else ()), *plan.rule])
 
 
 def checked(texts: Sequence[RuleText]) -> tuple[Rule, ...]:
-    """The rules, when nothing is wrong with any of them or between them. Raises Refused that lists every fault."""
+    """The rules, when nothing is wrong with any of them or between them. Raises Refused, which lists every fault."""
     if not texts:
         raise Refused("the plan has no rules")
     if len(texts) > MAX_RULES:
-        raise Refused(f"the plan has {len(texts)} rules; {MAX_RULES} are the most")
+        raise Refused(f"the plan has {len(texts)} rules; the maximum is {MAX_RULES}")
     faults = [f"rule {_name(text)}: {fault}" for text in texts for fault in _faults(text)]
     if not faults:
         rules = tuple(_rule(text) for text in texts)
@@ -101,8 +102,8 @@ def _decode(path: Path) -> _Plan:
         if len(raw) > MAX_PLAN_BYTES:
             raise Refused(f"{name}: larger than {MAX_PLAN_BYTES} bytes")
         text = raw.decode()
-        found: Any = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
-        return msgspec.convert({"rule": found} if isinstance(found, list) else found, _Plan)
+        plan: Any = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        return msgspec.convert({"rule": plan} if isinstance(plan, list) else plan, _Plan)
     except OSError as error:
         raise Refused(f"{name}: {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # all decoders' errors are ValueErrors
@@ -111,8 +112,8 @@ def _decode(path: Path) -> _Plan:
 
 def _rule(text: RuleText) -> Rule:
     target = Pattern(text.target)
-    found = namespaces.parse(_sample(target))
-    return Rule(text, Pattern(text.source), target, found[0] if found else None)
+    parsed = namespaces.parse(_sample(target))
+    return Rule(text, Pattern(text.source), target, parsed[0] if parsed else None)
 
 
 def _sample(pattern: Pattern) -> bytes:
@@ -120,7 +121,7 @@ def _sample(pattern: Pattern) -> bytes:
 
 
 def _faults(text: RuleText) -> Iterator[str]:
-    """What is wrong with one rule."""
+    """The faults of one rule."""
     malformed = [(side, fault_in(pattern)) for side, pattern in (("from", text.source), ("to", text.target))]
     if any(fault for _, fault in malformed):
         yield from (f"'{side}' {fault}" for side, fault in malformed if fault)
@@ -131,40 +132,40 @@ def _faults(text: RuleText) -> Iterator[str]:
     if lost := sorted(set(source.parts) - set(target.parts)):
         yield f"'to' drops parts, so that two keys could become one: {', '.join(lost)}"
     if not source.prefix:
-        yield "'from' has to begin with plain text"
+        yield "'from' must begin with literal text"
     for namespace in _NAMESPACES:
         if (key := common_key(source.tokens, within(f"{namespace}:"))) is not None:
-            yield f"'from' takes keys that are namespaced already, such as {_shown(key)}"
+            yield f"'from' matches keys that are namespaced already, such as {_shown(key)}"
     yield from _target_faults(text, target)
 
 
 def _target_faults(text: RuleText, target: Pattern) -> Iterator[str]:
-    found = namespaces.parse(_sample(target))
-    if found and found[0].owner is Owner.APP:
-        yield f"'to' makes {found[0].name} keys, which this app writes itself"
+    parsed = namespaces.parse(_sample(target))
+    if parsed and parsed[0].owner is Owner.APP:
+        yield f"'to' makes {parsed[0].name} keys, which only this app writes"
     elif any(common_key(target.tokens, within(f"{namespace}:")) is not None for namespace in _OF_THE_APP):
         yield "'to' is in a namespace that only this app writes"
-    elif not found and not text.outside:
-        yield "'to' makes no key of docs/keys.md; where that is meant, the rule says outside = true"
+    elif not parsed and not text.outside:
+        yield "'to' makes no key of docs/keys.md; if intended, set outside = true in the rule"
 
 
 def _overlaps(rules: Sequence[Rule]) -> Iterator[str]:
-    for one, other in combinations(rules, 2):
-        if (key := _common(one.source, other.source)) is not None:
-            yield f"rules {_name(one.text)} and {_name(other.text)} both take keys such as {_shown(key)}"
+    for first, second in combinations(rules, 2):
+        if (key := _common(first.source, second.source)) is not None:
+            yield f"rules {_name(first.text)} and {_name(second.text)} both match keys such as {_shown(key)}"
 
 
 def _loops(rules: Sequence[Rule]) -> Iterator[str]:
-    for one in rules:
-        for other in rules:
-            if (key := _common(one.target, other.source)) is not None:
-                yield f"rule {_name(one.text)} makes keys that {_name(other.text)} takes again, such as {_shown(key)}"
+    for first in rules:
+        for second in rules:
+            if (key := _common(first.target, second.source)) is not None:
+                yield f"rule {_name(first.text)} makes keys that {_name(second.text)} matches again, such as {_shown(key)}"
 
 
-def _common(one: Pattern, other: Pattern) -> bytes | None:
-    if not (one.prefix.startswith(other.prefix) or other.prefix.startswith(one.prefix)):
-        return None  # the usual case, at once
-    return common_key(one.tokens, other.tokens)
+def _common(first: Pattern, second: Pattern) -> bytes | None:
+    if not (first.prefix.startswith(second.prefix) or second.prefix.startswith(first.prefix)):
+        return None  # the usual case, without a search
+    return common_key(first.tokens, second.tokens)
 
 
 def _name(text: RuleText) -> str:

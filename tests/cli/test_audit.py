@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 import msgspec
 import pytest
 
-from cli import audit_log, audit_user
+from cli import audit_display, audit_user
 from local.run.servers import free_port
 from shared.app import App, open_app
 from shared.audit import chain, state
@@ -123,7 +123,7 @@ async def test_a_log_as_it_was_written_is_verified(manage: Manage, app: App, wri
     await ship_two_days(app, writer)
     code, output, complaint = manage("audit", "verify")
     assert (code, complaint) == (0, "")
-    assert output.startswith("As it was written: records 7, chains 1, files 2, signed heads 1")
+    assert output.startswith("Unaltered: records 7, chains 1, files 2, signed heads 1")
     found = json.loads(manage("audit", "verify", "--json", "--since", str(TODAY))[1])
     assert (found["verified"], found["redis_asked"], found["records"], found["fault"]) == (True, True, 3, None)
 
@@ -145,7 +145,7 @@ async def test_the_first_fault_is_told_with_its_place(manage: Manage, app: App, 
     await box.rewrite(blob, b"".join([lines[0], lines[1].replace(b"u-1", b"u-2"), *lines[2:]]))
     code, output, _ = manage("audit", "verify")
     assert code == 1
-    assert output.splitlines()[0] == "NOT as it was written: altered"
+    assert output.splitlines()[0] == "ALTERED: altered"
     assert [" ".join(line.split()) for line in output.splitlines()[1:4]] == [f"blob {blob}", "line 2", "seq 2"]
     fault = json.loads(manage("audit", "verify", "--json")[1])["fault"]
     assert (fault["kind"], fault["blob"], fault["line"], fault["seq"]) == ("altered", blob, 2, 2)
@@ -200,7 +200,7 @@ async def test_the_story_of_a_user_is_told_by_life_shipped_or_not(manage: Manage
     assert lines[1].split()[1:3] == ["00:00:01.000", "created"]
     assert "logout, after 1.5 s, touches 3" in lines[2]
     assert f"session {'b' * 12}  no end recorded" in lines
-    assert [line.rstrip().endswith("(not shipped yet)") for line in lines if " 00:00:" in line] == [False, False, True]
+    assert [line.rstrip().endswith("(not exported yet)") for line in lines if " 00:00:" in line] == [False, False, True]
     assert "c" * 12 not in output
 
 
@@ -267,14 +267,14 @@ async def test_the_story_is_bounded(app: App, writer: Writer, monkeypatch: pytes
     monkeypatch.setattr(audit_user, "MAX_RECORDS", 5)
     await writer.add(9, user=USER)
     await export(app)
-    async with audit_log.storage(app) as store:
+    async with audit_display.storage(app) as store:
         found = await audit_user.story(app, store, USER, TODAY, TODAY)
     assert (found.count, found.more) == (5, 4)
 
 
 async def test_export_ships_what_waits(manage: Manage, app: App, writer: Writer, box: Box) -> None:
     await writer.add(1500)
-    assert manage("audit", "export", "--dry-run")[:2] == (0, "1,500 records would be shipped\n")
+    assert manage("audit", "export", "--dry-run")[:2] == (0, "1,500 records would be exported\n")
     assert await box.files() == []
     assert manage("audit", "export")[:2] == (0, "1,500 lines written, 0 records wait\n")
     assert audit.ids(await box.all()) == writer.written
@@ -304,8 +304,8 @@ async def test_the_state_tells_what_needs_attention(manage: Manage, app: App, wr
 def test_what_comes_with_a_record_is_never_obeyed(app_settings: Settings) -> None:
     context = open_app(app_settings)
     hostile = {"reason": "\x1b[2J", "\x9bname": {"deep": "\u2028"}, "touches": ["x"], "previousUserId": "a@b"}
-    shown = audit_log.details(context, {"data": hostile})
+    shown = audit_display.details(context, {"data": hostile})
     assert all(char.isprintable() for char in shown)
     assert "a@b" not in shown
-    assert audit_log.clock({"time": "never\n"}) == "never\\n"
-    assert audit_log.what({"type": chain.GAP}) == "gap"
+    assert audit_display.clock({"time": "never\n"}) == "never\\n"
+    assert audit_display.what({"type": chain.GAP}) == "gap"

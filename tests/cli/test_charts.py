@@ -75,7 +75,7 @@ async def test_ids_that_look_alike_keep_their_own_figures(app: App) -> None:
 
 async def test_a_cursor_that_is_none_is_refused(manage: Manage, app: App) -> None:
     code, _, complaint = manage("charts", "list", "--cursor", "x")
-    assert (code, complaint) == (2, "--cursor: not one that a list gave\n")
+    assert (code, complaint) == (2, "--cursor: not a cursor of this command\n")
 
 
 @FEWER

@@ -126,7 +126,7 @@ async def test_without_the_namespace_s_name_nothing_is_removed(app: App, manage:
     await app.redis.set("fabric:cache:query:1", "x")
     code, _, complaints = manage("cleanup", "fabric", input=answer)
     assert code == 2
-    assert "nothing was removed" in complaints
+    assert "nothing removed: expected `fabric`" in complaints
     assert await app.redis.exists("fabric:cache:query:1")
 
 
@@ -155,7 +155,7 @@ async def test_the_app_s_own_state_is_named_before_it_goes(app: App, manage: Man
     code, _, complaints = manage("cleanup", "functions", "--dry-run")
     assert code == 0
     assert "dead letters with their payloads" in complaints
-    assert "1 audit keys are left out; see --include-audit" in complaints
+    assert "1 audit keys are not removed without --include-audit" in complaints
 
 
 async def test_interrupted_it_says_how_far_it_came_and_goes_on_when_run_again(
@@ -195,7 +195,7 @@ async def test_interrupted_at_the_question_it_ends_at_once(app: App, manage_envi
         stderr=subprocess.PIPE,
     )
     assert process.stderr
-    assert b"Type fastapi" in await process.stderr.readuntil(b"go on: ")
+    assert b"Type fastapi" in await process.stderr.readuntil(b"to continue: ")
     process.send_signal(signal.SIGINT)
     async with asyncio.timeout(10):
         assert b"nothing was removed" in await process.stderr.read()

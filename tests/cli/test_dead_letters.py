@@ -16,6 +16,7 @@ from shared.privacy import keyring
 from shared.sessions import reactor as sessions
 from shared.settings import parse
 from tests.cli.conftest import Manage
+from tests.support.causes import cause
 
 KEY = b"fastapi:temp:data:b1"
 GOOD = Payload("string", "d" * 40, [json.dumps([{"metric": "m", "ts": 1, "value": 2.0}]).encode()])
@@ -30,7 +31,7 @@ async def bury(app: App, key: bytes = KEY, payload: Payload | None = GOOD, react
 async def bury_session(app: App) -> None:
     """What a session leaves that cannot be read."""
     await app.redis.set(b"nextauth:session:" + TOKEN, "no object")
-    await sessions.react(app, [b"nextauth:session:" + TOKEN], "set")
+    await sessions.react(app, [b"nextauth:session:" + TOKEN], cause("set"))
 
 
 async def test_letters_are_listed_with_keys_masked(manage: Manage, app: App) -> None:
@@ -183,7 +184,7 @@ async def test_a_letter_that_is_gone_meanwhile_is_left_out(app: App) -> None:
 
 async def test_work_under_another_audit_key_is_refused(manage: Manage, app: App) -> None:
     await app.redis.set(b"nextauth:session:t", '{"userId": "u-1"}', ex=100)
-    await sessions.react(app, [b"nextauth:session:t"], "set")
+    await sessions.react(app, [b"nextauth:session:t"], cause("set"))
     await refuse_other_audit_key(app)
     changed = App(parse({"Redis": app.settings.redis, "AUDIT_KEY": "another key of the tests"}), app.redis)
     with pytest.raises(Refused, match="AUDIT_KEY is not that of the app"):

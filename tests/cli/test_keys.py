@@ -151,7 +151,7 @@ async def test_a_session_that_ended_is_found_by_its_fingerprint(app: App) -> Non
     fingerprint = app.keyrings[0].fingerprint(TOKEN.encode())
     assert await keys.find(app, f"@{fingerprint}".encode()) == SESSION
     found = await facts(app, SESSION)
-    assert (found["session"], found["phantom"], found["fingerprint"]) == ("gone", "alive", fingerprint)
+    assert (found["session"], found["phantom"], found["fingerprint"]) == ("missing", "alive", fingerprint)
     await sessions.react(app, [SESSION], cause("del"))
     assert (await facts(app, SESSION))["phantom"] == "ended"
 
@@ -168,7 +168,7 @@ async def test_two_keys_of_one_masked_form_are_refused(app: App) -> None:
     long = "k" * 300
     for end in ("1", "2"):
         await app.redis.set(f"fastapi:temp:data:~{long}{end}", "x")
-    with pytest.raises(Refused, match="2 keys look like this"):
+    with pytest.raises(Refused, match="2 keys match"):
         await keys.find(app, shown(app, f"fastapi:temp:data:~{long}1".encode()).encode())
 
 
@@ -214,7 +214,7 @@ async def test_a_claim_shows_who_holds_it_for_how_long(app: App) -> None:
     held = {"owner": "0123456789abcdef", "token": "7", "attempt": "2", "lease_until_ms": str((seconds + 60) * 1000)}
     await app.redis.hset(claim, mapping=held)
     found = await facts(app, key)
-    assert re.fullmatch(r"held for another (59|60)\.\d s", str(found["claim"]))
+    assert re.fullmatch(r"held, lease ends in (59|60)\.\d s", str(found["claim"]))
     assert (found["claim_owner"], found["claim_attempt"]) == ("0123456789abcdef", 2)
     await app.redis.hset(claim, "lease_until_ms", "1")
     assert (await facts(app, key))["claim"] == "its lease has run out"
@@ -241,7 +241,7 @@ async def test_an_index_tells_which_session_it_names_without_its_token(app: App)
     await app.redis.set(SESSION, session())
     for named in (SESSION, TOKEN):
         await app.redis.set(index, named)
-        assert await facts(app, index) == {"names": shown(app, SESSION), "which_is": "there"}
+        assert await facts(app, index) == {"names": shown(app, SESSION), "which_is": "exists"}
 
 
 @pytest.mark.parametrize(

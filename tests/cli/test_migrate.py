@@ -99,17 +99,17 @@ def write(path: str, text: str) -> None:
         (RuleText("a:{x}{y}", "fabric:data:chart:{x}:{y}"), "'from' is ambiguous"),
         (RuleText("a:{x}", "fabric:cache:query:{x}:{z}"), "'to' has unknown parts: z"),
         (RuleText("a:{x}:{y}", "fabric:cache:query:{x}"), "'to' drops parts, so that two keys could become one: y"),
-        (RuleText("{x}", "fabric:cache:query:{x}"), "'from' has to begin with plain text"),
-        (RuleText("fabric:{x}:b", "fabric:cache:query:{x}"), "takes keys that are namespaced already"),
-        (RuleText("nextauth:{x}", "nextauth:session:{x}"), "takes keys that are namespaced already"),
+        (RuleText("{x}", "fabric:cache:query:{x}"), "'from' must begin with literal text"),
+        (RuleText("fabric:{x}:b", "fabric:cache:query:{x}"), "matches keys that are namespaced already"),
+        (RuleText("nextauth:{x}", "nextauth:session:{x}"), "matches keys that are namespaced already"),
         (RuleText("n{x}", "nextauth:session:{x}"), "namespaced already, such as nextauth:x"),
         (RuleText("a:{x}", "elsewhere:{x}"), "makes no key of docs/keys.md"),
         (RuleText("a:{x}", "fabric:nothing:{x}"), "makes no key of docs/keys.md"),
-        (RuleText("a:{x}", "fabric:cache:chart:{x}:y"), "which this app writes itself"),
+        (RuleText("a:{x}", "fabric:cache:chart:{x}:y"), "which only this app writes"),
         (RuleText("a:{x}", "functions:mine:{x}", outside=True), "that only this app writes"),
-        (RuleText("session:{x}:y", "fabric:cache:query:{x}"), "both take keys such as session:x:y"),
-        (RuleText("a:{x}", "a:b:{x}", outside=True), "rule a:{x} makes keys that a:{x} takes again"),
-        (RuleText("a:{x}", "session:{x}", outside=True), "makes keys that session:{id} takes again"),
+        (RuleText("session:{x}:y", "fabric:cache:query:{x}"), "both match keys such as session:x:y"),
+        (RuleText("a:{x}", "a:b:{x}", outside=True), "rule a:{x} makes keys that a:{x} matches again"),
+        (RuleText("a:{x}", "session:{x}", outside=True), "makes keys that session:{id} matches again"),
     ],
     ids=lambda value: value.source if isinstance(value, RuleText) else None,
 )
@@ -215,7 +215,7 @@ def test_a_plan_can_stand_for_the_built_in_rules(tmp_path: Path) -> None:
         ("plan.json", b'[{"from":"a"}]', "missing required field `to`"),
         ("plan.json", b'[{"from":"a","to":"b","ttl":3}]', "unknown field `ttl`"),
         ("plan.json", b'[{"from":"a","to":"b","ttl_s":0}]', "ttl_s"),
-        ("plan.json", b'[{"from":"a\\ud800","to":"b"}]', "is no valid text"),
+        ("plan.json", b'[{"from":"a\\ud800","to":"b"}]', "is not valid text"),
         ("plan.json", b"[" + b" " * 1024 * 1024, "larger than"),
         ("plan.json", b'{"built_in":false,"rule":[]}', "no rules"),
     ],
@@ -370,7 +370,7 @@ async def test_a_crash_between_the_journal_and_the_renames_is_settled(app: App, 
     await app.redis.mset({"session:made": "a", "session:not": "b", "session:both": "c", "nextauth:session:both": "d"})
     with opened(tmp_path / "j") as journal:
         names = (b"made", b"not", b"both", b"neither")
-        journal.ahead([(b"session:" + name, b"nextauth:session:" + name) for name in names], [None] * 4)
+        journal.write_ahead([(b"session:" + name, b"nextauth:session:" + name) for name in names], [None] * 4)
     await app.redis.rename("session:made", "nextauth:session:made")
     assert (await undone(app, tmp_path / "j", write=False)).of("moved") == 1
     assert (await undone(app, tmp_path / "j")).counts == {(0, "moved"): 1}
@@ -388,12 +388,12 @@ async def test_a_crash_between_the_journal_and_the_renames_is_settled(app: App, 
 
 def test_a_line_that_a_crash_left_half_written_is_cut_off(tmp_path: Path) -> None:
     with opened(tmp_path / "j") as journal:
-        journal.ahead([(b"session:1", b"nextauth:session:1")], [None])
+        journal.write_ahead([(b"session:1", b"nextauth:session:1")], [None])
     for torn in (b'{"is":"rena', b"{" + b"x" * 200_000):
         with (tmp_path / "j").open("ab") as file:
             file.write(torn)
         with opened(tmp_path / "j") as journal:
-            journal.ahead([(b"session:2", b"nextauth:session:2")], [None])
+            journal.write_ahead([(b"session:2", b"nextauth:session:2")], [None])
             assert journal.unreadable == 0
     with opened(tmp_path / "j") as journal:
         assert [one.n for one in journal.doubtful] == [1, 2, 3]
@@ -401,7 +401,7 @@ def test_a_line_that_a_crash_left_half_written_is_cut_off(tmp_path: Path) -> Non
 
 def test_lines_that_are_none_are_counted_and_passed_over(tmp_path: Path) -> None:
     with opened(tmp_path / "j") as journal:
-        journal.ahead([(b"session:1", b"nextauth:session:1")], [None])
+        journal.write_ahead([(b"session:1", b"nextauth:session:1")], [None])
     with (tmp_path / "j").open("ab") as file:
         file.write(
             b'\x00\x00\n{"is":"rename","n":7,"from":"\xe2\x82\xac","to":"x"}\n{"is":"undone","runs":[[1,99999999999]]}\n'
@@ -418,7 +418,7 @@ def test_lines_that_are_none_are_counted_and_passed_over(tmp_path: Path) -> None
 def test_the_journal_carries_any_bytes(tmp_path: Path, names: list[tuple[bytes, bytes]]) -> None:
     path = tmp_path / uuid.uuid4().hex
     with opened(path) as journal:
-        journal.outcome(journal.ahead(names, [None] * len(names)), [])
+        journal.outcome(journal.write_ahead(names, [None] * len(names)), [])
     with opened(path) as journal:
         assert journal.doubtful == []
         assert [one.keys for one in journal.made()] == names
@@ -476,11 +476,11 @@ def _text(path: Path) -> None:
 UNFIT = {
     "can be read by others": _others_can_read,
     "is a symbolic link": _link,
-    "is no journal": _text,
-    "is no regular file": lambda path: os.mkfifo(path, 0o600),
+    "is not a journal": _text,
+    "is not a regular file": lambda path: os.mkfifo(path, 0o600),
     "Is a directory": lambda path: path.mkdir(mode=0o700),
-    "of other rules": lambda path: Journal.create(path, Header(VERSION, HEADER.redis, [CHARTS])).close(),
-    "is of elsewhere:1": lambda path: Journal.create(path, Header(VERSION, "elsewhere:1", [])).close(),
+    "has other rules": lambda path: Journal.create(path, Header(VERSION, HEADER.redis, [CHARTS])).close(),
+    "is for elsewhere:1": lambda path: Journal.create(path, Header(VERSION, "elsewhere:1", [])).close(),
 }
 
 
@@ -579,7 +579,7 @@ async def test_ctrl_c_leaves_a_journal_that_says_what_was_done(
     process.send_signal(signal.SIGINT)
     _, complaints = await asyncio.to_thread(process.communicate)
     assert process.returncode == 130
-    assert f"To go on: python manage.py migrate --apply --journal {path} --rate 2000\n" in complaints.decode()
+    assert f"To continue: python manage.py migrate --apply --journal {path} --rate 2000\n" in complaints.decode()
     journal = Journal.open(tmp_path / "j", Header(VERSION, f"127.0.0.1:{redis_port}", []), write=False)
     assert journal.doubtful == []
     assert {one.keys[1] for one in journal.made()} == (await strings(redis_client)).keys() - keys.keys()

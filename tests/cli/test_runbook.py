@@ -9,7 +9,7 @@ import pytest
 import typer
 
 from cli.app import app
-from shared.operations.doctor import events, server, standing
+from shared.operations.doctor import app_state, notifications, server
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
@@ -29,7 +29,7 @@ DOCUMENTED = sorted({(page.name, line) for page in PAGES for line in commands(pa
 ADVISED = sorted(
     {
         match[1]
-        for module in (events, server, standing)
+        for module in (notifications, server, app_state)
         for match in re.finditer(r'"python manage\.py ([^"{]*)"', Path(module.__file__).read_text(encoding="utf-8"))
     }
 )

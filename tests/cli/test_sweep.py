@@ -64,7 +64,7 @@ async def test_another_instance_that_sweeps_is_left_to_it(manage: Manage, app: A
 async def test_without_now_it_only_tells_of_the_last_round(manage: Manage, app: App) -> None:
     await write(app)
     code, output, complaint = manage("sweep")
-    assert (code, output, complaint.startswith("no finished sweep is known")) == (1, "", True)
+    assert (code, output, complaint.startswith("no complete sweep is recorded")) == (1, "", True)
     assert not await app.redis.exists("fastapi:results:analysis:b1")
     manage("sweep", "--now")
     code, output, _ = manage("sweep", "--json")
@@ -105,5 +105,5 @@ async def test_ctrl_c_says_who_goes_on_and_the_next_sweep_does(manage_environmen
     _, complaint = await started.communicate()
     assert started.returncode == 130
     assert b"interrupted: " in complaint
-    assert b"the app's own sweep continues" in complaint
+    assert b"the app's sweep continues" in complaint
     assert await reconcile.last_pass(app) is None
