@@ -1,6 +1,7 @@
 """The client under faults of networks and servers: an error at once, and no reply reaches another call."""
 
 import asyncio
+import contextlib
 import inspect
 import socket
 import ssl
@@ -312,8 +313,9 @@ async def test_a_command_on_a_connection_that_ended_is_a_connection_error(redis_
     async with redis.asyncio.Redis(port=redis_port) as other:
         await other.client_kill_filter(_id=str(client_id))
     await until(connection._reader.at_eof)
-    with pytest.raises(RedisConnectionError):
+    with contextlib.suppress(RedisConnectionError):  # a transport may report it with the write or with the read
         await connection.send_command("PING")
+    with pytest.raises(RedisConnectionError):
         await connection.read_response()
     assert not connection.is_connected
     await client.aclose()
