@@ -13,7 +13,6 @@ from redis.exceptions import RedisError
 
 from shared import settings, telemetry
 from shared.app import App, current_app
-from shared.batches import reactor as batches
 from shared.delivery import dead_letters, retries
 from shared.delivery.due import react_to_due, retry_due
 from shared.delivery.reconcile import reconcile, server_id
@@ -21,6 +20,7 @@ from shared.errors import ConfigurationError
 from shared.reactor import Reactor
 from shared.registry import REACTORS
 from shared.runtime import shutdown
+from shared.runtime.bursts import prepare_for_bursts
 
 blueprint = func.Blueprint()
 
@@ -96,7 +96,7 @@ def _budget_s(app: App) -> float:
 async def run_sweep(timer: func.TimerRequest) -> None:
     shutdown.before_exit(_export)  # here because this timer runs at start-up
     await catch_up(current_app(), REACTORS, _watch, due=True)
-    batches.prepare_for_bursts()  # here because the first sweep comes before any burst
+    prepare_for_bursts()  # here because the first sweep comes before any burst
 
 
 @blueprint.function_name("retry")
