@@ -78,7 +78,7 @@ async def _list(app: App, *, reactor: str | None, limit: int, cursor: str | None
         for letter in page.letters:
             why = f"{letter.error}: {letter.message}" if letter.message else letter.error
             last = letter.last[5:16].replace("T", " ")
-            table.addletter_row(letter.id, letter.reactor, str(letter.attempts), last, f"{letter.key}{between}{why}")
+            table.add_row(letter.id, letter.reactor, str(letter.attempts), last, f"{letter.key}{between}{why}")
         console.print(table)
     totals = page.totals
     dropped = f"; {totals.dropped:,} older ones were dropped for lack of room" if totals.dropped else ""
@@ -120,7 +120,7 @@ async def _show(app: App, *, letter_id: str, payload: bool, json: bool) -> Exit:
     table.show_header = False
     words = {"payloadBytes": "payload bytes", "payloadKept": "payload kept"}
     for name, value in report.items():
-        table.addletter_row(words.get(name, name), str(value))
+        table.add_row(words.get(name, name), str(value))
     open_console().print(table)
     if payload:
         _print_payload(payload_shown)
@@ -293,7 +293,7 @@ def _print_rows(rows: Sequence[dict[str, Any]], last_header: str) -> None:
     table = _table("ID", "Reactor", last_header)
     for row in rows:
         why = f"{between}{row['outcome']}: {row['reason'] or 'no reason given'}" if row["outcome"] else ""
-        table.addletter_row(row["id"], row["reactor"], row["key"] + why)
+        table.add_row(row["id"], row["reactor"], row["key"] + why)
     console.print(table)
 
 
