@@ -1,0 +1,1 @@
+"""Reads what people write: bytes -> document -> table -> roles -> named series."""

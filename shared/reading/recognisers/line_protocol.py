@@ -1,0 +1,55 @@
+"""InfluxDB line protocol: `measurement,tag=value field=1.5,other=2i 1772344800000000000`. Pure.
+
+Source: InfluxDB documentation, "Line protocol": unescaped blanks part the three sections; commas, blanks and equals
+signs in names are escaped with a backslash; integers end with i or u, strings stand in double quotes.
+"""
+
+import re
+
+_NAME = r"(?:[^,=\s\\]|\\.)+"
+_FIELD = rf"{_NAME}=(?:\"(?:[^\"\\]|\\.)*\"|[^,\s\"]+)"
+_LINE = re.compile(
+    rf"(?P<measurement>(?:[^,\s\\]|\\.)+)(?P<tags>(?:,{_NAME}={_NAME})*) (?P<fields>{_FIELD}(?:,{_FIELD})*)(?: (?P<time>-?\d{{1,19}}))?"
+)
+_TAG = re.compile(rf",({_NAME})=({_NAME})")
+_PAIR = re.compile(rf"({_NAME})=(\"(?:[^\"\\]|\\.)*\"|[^,\s\"]+)(?:,|$)")
+_NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?[iu]?")
+_ESCAPED = re.compile(r"\\([,= \\\"])")
+
+
+def read(text: str) -> list[object] | None:
+    """A row for each line; None when a line is none. A field that is text or a flag stays one."""
+    first = text.lstrip().split("\n", 1)[0]
+    if "=" not in first or not _LINE.fullmatch(first.strip()):
+        return None
+    rows: list[object] = []
+    for line in text.splitlines():
+        stripped = line.strip()
+        if not stripped or stripped.startswith("#"):
+            continue
+        match = _LINE.fullmatch(stripped)
+        if match is None:
+            return None
+        tags = {_plain(name): _plain(value) for name, value in _TAG.findall(match["tags"])}
+        row: dict[str, object] = {"_measurement": _plain(match["measurement"]), **tags}
+        if match["time"]:
+            row["time"] = int(match["time"])
+        numeric = False
+        for name, value in _PAIR.findall(match["fields"]):
+            number = _number(value)
+            numeric = numeric or number is not None
+            row[_plain(name)] = number if number is not None else value.strip('"')
+        if not numeric and not rows:
+            return None
+        rows.append(row)
+    return rows or None
+
+
+def _number(text: str) -> float | None:
+    if not _NUMBER.fullmatch(text):
+        return None
+    return int(text[:-1]) if text[-1] in "iu" and text[:-1].lstrip("+-").isdigit() else float(text.rstrip("iu"))
+
+
+def _plain(text: str) -> str:
+    return _ESCAPED.sub(r"\1", text)

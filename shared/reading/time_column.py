@@ -1,0 +1,229 @@
+"""Which column is the time. Pure.
+
+Texts that are dates and numbers that are plausible epochs are candidates; the name decides between them: the time of
+measuring before that of creation, before that of arrival. An expiry is never the time.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from shared.errors import Rejected
+from shared.reading import time_formats, times
+from shared.reading.columns import Profile, numbers_of
+from shared.reading.names import NEVER_TIMES, Hint, compact, is_clock
+from shared.reading.overrides import Override
+from shared.reading.safe_text import quoted
+
+_DAY_MS = 86_400_000
+_BY_NAME_ALONE = ("timestamp", "ts", "time")
+"""In batches a column of these names is the time as it stands, even where it cannot be read as one."""
+_UNNAMED_RANK, _ENTRY_RANK = 1.5, 9.0
+
+
+class _Candidate(msgspec.Struct):
+    profile: Profile
+    rank: tuple[float, ...]
+    reason: str
+
+
+def choose(profiles: Sequence[Profile], override: Override, *, chart: bool) -> tuple[Profile | None, Profile | None, str]:
+    """The column of times, one of times of day that belongs to it, and the reason.
+
+    Raises Rejected when two candidates are equally good and differ, or the one that INPUTS names is not there.
+    """
+    if override.time is not None:
+        named = next((found for found in profiles if _is_named(found, override.time)), None)
+        if named is None:
+            raise Rejected(f"no column {quoted(override.time)}, which INPUTS sets as the time")
+        return named, _clock_beside(named, profiles), "set by INPUTS"
+    candidates = [found for profile in profiles if (found := _candidate(profile, chart=chart)) is not None]
+    if not candidates:
+        return None, None, ""
+    best = min(candidates, key=lambda found: found.rank)
+    equal = [found for found in candidates if found.rank == best.rank]
+    if len(equal) > 1:
+        best = _agreed(equal)
+    return best.profile, _clock_beside(best.profile, profiles), best.reason
+
+
+def _is_named(found: Profile, name: str) -> bool:
+    return name in (found.name, found.column.parts[-1], ".".join(found.column.parts))
+
+
+def _candidate(found: Profile, *, chart: bool) -> _Candidate | None:
+    column, hint = found.column, found.hint
+    joined = compact(found.name)
+    if joined in NEVER_TIMES or hint.hint in (Hint.UNIT, Hint.QUALITY):
+        return None
+    named = hint.hint is Hint.TIME
+    if column.origin == "context" and not (named and (hint.rank <= 1 or not _constant(found))):
+        return None
+    if column.origin == "context" and chart and _constant(found) and hint.rank > 0:
+        return None
+    place = float(column.origin == "context")
+    depth = float(min(len(column.parts), 3))
+    if column.origin == "entry":
+        return _Candidate(found, (_ENTRY_RANK, 0.0, 0.0), "the time in the entry's id")
+    if not is_time(found):
+        if not chart and joined in _BY_NAME_ALONE and found.kind in ("number", "text") and column.origin == "cell":
+            return _Candidate(found, (8.0, depth, float(_BY_NAME_ALONE.index(joined))), "called a time")
+        return None
+    if named:
+        return _Candidate(found, (place * 4 + hint.rank, depth, 0.0), "times under the name of a time")
+    if column.origin in ("axis", "index", "key"):
+        return _Candidate(found, (0.5, depth, 0.0), "times along the axis")
+    return _Candidate(found, (_UNNAMED_RANK + place * 4, depth, 0.0), "texts that are times")
+
+
+def is_time(found: Profile) -> bool:
+    """Whether a column's values are times: by a sample of them, and for numbers also by the name."""
+    values = found.column.values
+    if found.kind == "moment":
+        return True
+    named = found.hint.hint is Hint.TIME or found.column.origin in ("axis", "index", "key") or compact(found.name) in NEVER_TIMES
+    sample = _sample(values)
+    if found.kind in ("text", "other"):
+        texts = [value for value in sample if type(value) is str]
+        if not texts:
+            return False
+        if all(map(times.is_date_text, texts)):
+            return True
+        return named and any(times.looks_like_time(value) for value in values[:256] if value is not None)
+    if found.kind != "number" or not sample:
+        return False
+    if not named:
+        return any(type(value) is str for value in sample) and all(map(times.is_date_text, sample))
+    if all(map(_is_epoch, sample)):
+        return True
+    return _are_datekeys(found, sample) or (any(map(times.is_date_text, sample)) and any(map(times.looks_like_time, sample)))
+
+
+def _is_epoch(value: object) -> bool:
+    if type(value) is str:
+        return times.looks_like_time(value) and len(value) > 4
+    return times.looks_like_time(value)
+
+
+def _are_datekeys(found: Profile, sample: Sequence[object]) -> bool:
+    if not found.integral or compact(found.name) in ("t", "x", "value"):
+        return False
+    return all(type(value) in (int, float) and times.datekey_ms(value) == times.datekey_ms(value) for value in sample)  # type: ignore[arg-type]  # numbers
+
+
+def _sample(values: Sequence[object]) -> list[object]:
+    count = len(values)
+    places = (0, 1, count // 3, count // 2, count - 1)
+    sample = [values[place] for place in places if place < count and values[place] is not None]
+    return sample or [value for value in values if value is not None][:3]
+
+
+def _constant(found: Profile) -> bool:
+    values = found.column.values
+    return all(value == values[0] for value in values)
+
+
+def _agreed(equal: list[_Candidate]) -> _Candidate:
+    """One of several equal candidates: any of them where they say the same, else a tie."""
+    first = min(equal, key=lambda found: found.profile.column.parts)
+    values = [list(found.profile.column.values) for found in equal]
+    if all(other == values[0] for other in values[1:]):
+        return first
+    try:
+        ms = [times.parse(found.profile.column.values, datekeys=True).ms for found in equal]
+    except times.Ambiguous:
+        ms = []
+    if ms and all(max(map(abs, map(float.__sub__, one, ms[0])), default=0.0) < _DAY_MS for one in ms[1:]):
+        known = [found for found in equal if compact(found.profile.name) in ("timestamp", "time", "ts", "datetime", "date")]
+        return known[0] if len(known) == 1 else first
+    names = sorted({found.profile.name for found in equal})
+    if len(names) < 2:
+        names = sorted(".".join(found.profile.column.parts) for found in equal)
+    raise Rejected(f"{quoted(names[0])} and {quoted(names[1])} could both be the time; set `time` in INPUTS")
+
+
+def _clock_beside(time: Profile, profiles: Sequence[Profile]) -> Profile | None:
+    """The column with the time of day, where the time's own texts are dates only."""
+    if time.kind == "moment" or time.column.origin not in ("cell", "context"):
+        return None
+    sample = _sample(time.column.values)
+    if not sample or not all(_is_date_only(value) for value in sample):
+        return None
+    for found in profiles:
+        if found is not time and found.kind == "text" and is_clock(found.name):
+            clocks = [value for value in _sample(found.column.values) if type(value) is str]
+            if clocks and all(time_formats.clock(value) is not None for value in clocks):
+                return found
+    return None
+
+
+def _is_date_only(value: object) -> bool:
+    if type(value) in (int, float):
+        return times.datekey_ms(value) == times.datekey_ms(value)  # type: ignore[arg-type]  # a number
+    if not isinstance(value, str):
+        return False
+    text = value.strip()
+    return ":" not in text or text.endswith(("T00:00:00", "T00:00:00Z", " 00:00:00", "T00:00:00.000Z", "T00:00:00.000"))
+
+
+def repeats(found: Profile, time: Profile) -> bool:
+    """Whether numbers are the times once more: each within a day of the time of its row."""
+    values = numbers_of(found).values
+    if not values or not times.is_epoch(values[0]):
+        sample = _sample(found.column.values)
+        if not sample or not all(type(value) in (int, float) and times.datekey_ms(value) == times.datekey_ms(value) for value in sample):  # type: ignore[arg-type]  # numbers
+            return False
+    try:
+        own = times.parse(found.column.values, datekeys=True).ms
+        other = times.parse(time.column.values, datekeys=True).ms
+    except times.Ambiguous:
+        return False
+    return all(left != left or right != right or abs(left - right) <= _DAY_MS for left, right in zip(own, other, strict=True))
+
+
+def times_of(
+    time: Profile, clock: Profile | None, *, zone: "object | None", day_first: bool | None
+) -> times.Times:
+    """The times of the rows in epoch milliseconds. Raises Ambiguous when the day cannot be told from the month."""
+    values: Sequence[object] = raw_times(time, clock)
+    return times.parse(values, zone=zone, day_first=day_first, datekeys=True)  # type: ignore[arg-type]  # a tzinfo
+
+
+def raw_times(time: Profile, clock: Profile | None) -> Sequence[object]:
+    """The times as they were written; a date and a time of day joined by a blank."""
+    if clock is None:
+        return time.column.values
+    joined: list[object] = []
+    for date, hour in zip(time.column.values, clock.column.values, strict=True):
+        if date is None or type(hour) is not str:
+            joined.append(date)
+        else:
+            joined.append(f"{_date_text(date)} {hour.strip()}")
+    return joined
+
+
+def _date_text(date: object) -> str:
+    text = str(int(date)) if isinstance(date, int | float) else str(date).strip()
+    if len(text) == 8 and text.isdecimal():
+        return f"{text[:4]}-{text[4:6]}-{text[6:]}"
+    for mark in ("T00:00:00", " 00:00:00"):
+        text = text.split(mark)[0]
+    return text
+
+
+def is_moment(value: object) -> bool:
+    return isinstance(value, datetime)
+
+
+def own_time(roles: Any, measure: Profile) -> Profile | None:
+    """The time of one measure: a time in the same member as its value, else the table's."""
+    time = roles.time
+    around = measure.column.parts[:-1]
+    if time is None or not around or len(time.column.parts) < 2 or time.column.parts[:-1] == around:
+        return time
+    for entry in roles.assigned:
+        if entry.role == "epoch" and entry.profile.column.parts[:-1] == around and is_time(entry.profile):
+            return entry.profile
+    return time
