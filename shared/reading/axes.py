@@ -50,7 +50,7 @@ def stepped_axis(fragments: list[Fragment]) -> tuple[list[Any] | None, str]:
 
 def _start_and_step(fragment: Fragment) -> tuple[float | None, float | None]:
     start_ms = step_ms = None
-    for _, members in fragment.context:
+    for members in _around(fragment):
         for name, value in members.items():
             key = compact(name)
             if key in _STARTS and times.looks_like_time(value):
@@ -66,6 +66,17 @@ def _start_and_step(fragment: Fragment) -> tuple[float | None, float | None]:
                         continue  # a number of what?
                     step_ms = step * (step_unit_ms if unit is None else unit)
     return start_ms, step_ms
+
+
+def _around(fragment: Fragment) -> list[dict[str, Any]]:
+    """The objects around a fragment and the small ones in them, two levels deep, from the outside in."""
+    found: list[dict[str, Any]] = []
+    for _, members in fragment.context:
+        level = [members]
+        for _ in range(3):
+            found.extend(item for item in level if len(item) <= 64)
+            level = [inner for item in level if len(item) <= 64 for inner in item.values() if type(inner) is dict][:64]
+    return found
 
 
 def _repeated(axis: list[Any], fragments: list[Fragment]) -> list[Any]:

@@ -38,7 +38,9 @@ def _choose(roles: Roles) -> tuple[ColumnRole, str]:
         return min(clock, key=lambda entry: entry.profile.hint.rank), "number"
     names = [entry for entry in entries if _may_be_category(entry, roles)]
     if names:
-        return _best_category(names), "category"
+        best = _best_category(names)
+        _check_places(best.profile, roles)
+        return best, "category"
     indexes = [entry for entry in entries if entry.profile.column.origin == "index" or entry.profile.hint.hint in (Hint.INDEX, Hint.CALENDAR)]
     plain = [entry for entry in entries if entry.role == "measure" and _may_be_axis(entry.profile)]
     if len(plain) == 1 and len(roles.measures) > 1:
@@ -67,6 +69,13 @@ def _best_category(names: list[ColumnRole]) -> ColumnRole:
         names,
         key=lambda entry: (-distinct(entry.profile.column.values), rank_of(entry.profile), entry.profile.column.parts),
     )
+
+
+def _check_places(found: Profile, roles: Roles) -> None:
+    """Raises Rejected where names repeat, and no other label tells the repetitions apart."""
+    columns = [found.column.values, *(label.column.values for label in (*roles.labels, roles.sensor) if label is not None and label is not found)]
+    if len(set(map(str, zip(*columns, strict=True)))) < roles.table.length:
+        raise Rejected(f"rows found at {shown_path(roles.table.path)}, but no column of times, and the names in {quoted(found.name)} repeat")
 
 
 def _may_be_axis(found: Profile) -> bool:

@@ -88,6 +88,8 @@ def names_of_objects(objects: list[dict[str, Any]]) -> tuple[str, ...] | None:
     if len(objects) > 1024 or any(len(item) > 40 for item in objects):
         return None
     names = tuple(name for item in objects if (name := _name_of(item)) is not None)
+    if len(objects) > 1 and len(names) == len(objects) - 1 and _name_of(objects[0]) is None:
+        names = ("x", *names)  # an axis without a name of its own
     return names if len(names) == len(objects) and len(set(names)) == len(names) else None
 
 
@@ -118,7 +120,7 @@ def table_of(
             by_column = ("x", *by_column)
     columnar = _first_list_is_axis(fitting) or (by_row is None and by_column is not None)
     if columnar and by_column is not None:
-        return _named(by_column, fitting), rejected, True
+        return _along(_named(by_column, fitting)), rejected, True
     if by_row is not None and not columnar:
         return _named(by_row, list(zip(*fitting, strict=True))), rejected, True
     columns: list[Sequence[Any]] = list(fitting) if columnar else list(zip(*fitting, strict=True))
@@ -126,7 +128,15 @@ def table_of(
         return _pair(columns), rejected, True
     if len(columns) < 2 or len(columns) > 1024:
         return None
-    return _named([f"column {number}" for number in range(1, len(columns) + 1)], columns), rejected, False
+    found = _named([f"column {number}" for number in range(1, len(columns) + 1)], columns)
+    return _along(found) if columnar else found, rejected, False
+
+
+def _along(columns: list[Column]) -> list[Column]:
+    """Columns of which the first, a list of times, is the axis."""
+    if not any(_is_time(column.values) for column in columns[1:]):
+        columns[0].origin = "axis"
+    return columns
 
 
 def _named(names: Sequence[str], columns: Sequence[Sequence[Any]]) -> list[Column]:

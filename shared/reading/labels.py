@@ -71,14 +71,16 @@ def choose(roles: Roles, *, chart: bool, category: Profile | None = None) -> Nam
         first = _first_label(varying, base, length)
         if first is not None:
             chosen.append(first)
-    unique = _count(base, chosen)
+    counted = _Counted(measures, base)
+    length = counted.length
+    unique = counted.keys(chosen)
     if axis is not None or (generic and not chart):
         for found in varying:
             if unique == length or (len(chosen) >= 4):
                 break
             if found in chosen or (found is sensor and not chart and not generic):
                 continue
-            refined = _count(base, [*chosen, found])
+            refined = counted.keys([*chosen, found])
             if refined > unique:
                 chosen.append(found)
                 unique = refined
@@ -119,6 +121,27 @@ def _first_label(varying: list[Profile], base: Sequence[Sequence[object]], lengt
 
 def _is_row_id(found: Profile, length: int) -> bool:
     return length > 3 and distinct(found.column.values) == length
+
+
+class _Counted:
+    """How many rows there are, and how many of them differ in the axis and some labels.
+
+    Where measures are missing in some rows, each measure is counted on its own: tables that were joined hold different
+    ones, which need no label to be told apart.
+    """
+
+    def __init__(self, measures: Sequence[Profile], base: Sequence[Sequence[object]]) -> None:
+        self.base = base
+        values = [found.column.values for found in measures]
+        sparse = len(values) > 1 and any(None in column for column in values)
+        self.rows = [[row for row, value in enumerate(column) if value is not None] for column in values] if sparse else []
+        self.length = sum(map(len, self.rows)) if sparse else (len(values[0]) if values else 0)
+
+    def keys(self, chosen: Sequence[Profile]) -> int:
+        if not self.rows:
+            return _count(self.base, chosen)
+        columns = [*self.base, *(found.column.values for found in chosen)]
+        return sum(len({str([column[row] for column in columns]) for row in rows}) for rows in self.rows)
 
 
 def _count(base: Sequence[Sequence[object]], chosen: Sequence[Profile]) -> int:

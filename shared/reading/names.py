@@ -45,7 +45,7 @@ _TIME_NAMES: dict[str, int] = {
     name: rank
     for rank, names in enumerate(
         (
-            "timestamp ts time datetime sampletime sampledat measuredat measuretime measurementtime observedat observationtime "
+            "timestamp timestamps times dates datetimes ts time datetime sampletime sampledat measuredat measuretime measurementtime observedat observationtime "
             "observedtime recordedat recordtime recordedtime eventtime eventtimestamp sourcetimestamp sourcetime timegenerated "
             "readingtime readat readtime phenomenontime resulttime timeutc utctime utc datetimeutc timestamputc timems tsms "
             "timestampms timestampns timestampus tsns tsus unixtime unixtimestamp epoch epochms epochtime epochseconds dt "

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from shared.reading.recognisers import kusto, opc_ua, senml
+from shared.reading.recognisers import grafana, kusto, opc_ua, senml
 
 
 def recognise(value: Any) -> tuple[Any, str] | None:
@@ -23,6 +23,10 @@ def recognise(value: Any) -> tuple[Any, str] | None:
                 if rows is not None:
                     return rows, "OPC UA PubSub"
     elif type(value) is dict:
+        if "results" in value or "frames" in value:
+            rows = grafana.read(value)
+            if rows is not None:
+                return rows, "Grafana frames"
         if "Messages" in value or "Payload" in value:
             rows = opc_ua.read([value])
             if rows is not None:

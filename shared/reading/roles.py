@@ -155,6 +155,7 @@ def _text_role(found: Profile) -> tuple[str, str]:
     return "label", "texts"
 
 
+_CALENDAR_WORDS = ("day", "month", "hour")
 _SIMPLE = {Hint.PLAIN: "numbers", Hint.VALUE: "numbers under the name of a value", Hint.AGGREGATE: "numbers"}
 
 
@@ -194,6 +195,8 @@ def _whole_role(found: Profile, roles: Roles) -> tuple[str, str]:
         case Hint.BOOKKEEPING:
             return "bookkeeping", "whole numbers under the name of a version or a count"
         case Hint.CALENDAR if timed:
+            return "calendar", "a part of the date"
+        case Hint.TIME if timed and found.name.lower() in _CALENDAR_WORDS:
             return "calendar", "a part of the date"
         case Hint.TIME if timed or time_column.is_time(found):
             if time_column.is_time(found):

@@ -14,7 +14,7 @@ from shared.errors import Rejected
 from shared.reading import document, grids, rows, times
 from shared.reading.document import BadItem
 from shared.reading.limits import Limits
-from shared.reading.names import Hint, compact, hint, is_aside, is_axis
+from shared.reading.names import Hint, compact, hint, is_aside, is_axis, is_container
 from shared.reading.recognisers import typed_arrays
 from shared.reading.tree import Budget, Column, Grid, Path
 
@@ -264,8 +264,10 @@ class Finder:
         timed = any(rows.may_be_time(column) for column in plain)
         if len(plain) < len(columns):
             self._walk_inside(objects, path, context)
+            # Single objects inside are flattened into the rows around them.
+            self.fragments[before:] = [fragment for fragment in self.fragments[before:] if fragment.shape != "row"]
             inner = [fragment for fragment in self.fragments[before:] if _has_measure(fragment)]
-            if inner and not (measured and timed and all(fragment.shape == "values" for fragment in inner)):
+            if inner and not (measured and timed and not any(_holds_readings(fragment, len(path)) for fragment in inner)):
                 return
             del self.fragments[before:]
         if plain and (measured or timed or names is None):
@@ -288,6 +290,8 @@ class Finder:
         """A list of plain values in one of several objects: the values of a series whose axis stands elsewhere."""
         if rows.is_numeric(values) or all(times.is_date_text(value) for value in values[:3]):
             self.fragments.append(Fragment(path, "values", [Column((str(path[-1]),), values)], len(values), context))
+            if type(values[0]) is str:
+                self.loose.append((path, values))
         else:
             self.loose.append((path, values))
             if set(map(type, values)) == {str}:
@@ -331,6 +335,12 @@ def _mostly_plain(column: Column) -> bool:
     """Whether lists and objects are the exception in a column: they are cells that could not be read."""
     odd = sum(1 for value in column.values if type(value) is list or type(value) is dict)
     return odd * 2 < len(column.values)
+
+
+def _holds_readings(fragment: Fragment, depth: int) -> bool:
+    """Whether the member of a row that a fragment stands in is called after readings or points."""
+    steps = [step for step in fragment.path[depth:] if isinstance(step, str)]
+    return fragment.shape != "values" and bool(steps) and is_container(steps[-1])
 
 
 def _has_measure(fragment: Fragment) -> bool:

@@ -14,6 +14,8 @@ _MAX_CONTEXT = 48
 _MAX_NESTED_CONTEXT = 32
 _MAX_CONTEXT_CHARS = 256
 _SCALARS = (int, float, str, bool)
+_DESCRIBING = ("schema", "meta", "metadata", "info", "header", "context")
+"""Members beside a table that may hold its labels."""
 
 
 def tables_of(finder: Finder) -> list[Table]:
@@ -232,12 +234,13 @@ def _context_columns(fragments: list[Fragment], keys: list[str] | None, present:
         varies = len(fragments) > 1 and any(value != values[0] for value in values)
         role = hint(name[-1])
         useful = role.hint in (Hint.LABEL, Hint.SENSOR, Hint.UNIT, Hint.PLACE) or (role.hint is Hint.TIME and role.rank <= 1)
-        if not (varies or useful or name == ("(member)",)) or name in present:
+        if not (varies or useful or name == ("(member)",)):
             continue
+        shown = name if name not in present else ("(around)", *name)
         cells: list[Any] = []
         for value, fragment in zip(values, fragments, strict=True):
             cells.extend([value] * fragment.length)
-        columns.append(Column(name, cells, "key" if name == ("(member)",) else "context"))
+        columns.append(Column(shown, cells, "key" if name == ("(member)",) else "context"))
     if keys is None:
         own = _own_key(fragments)
         if own is not None:
@@ -263,7 +266,7 @@ def _context_of(fragment: Fragment) -> dict[tuple[str, ...], Any]:
             value = rows.cell(value)  # noqa: PLW2901
             if _is_small(value):
                 flat[(name,)] = value
-            elif type(value) is dict and len(value) <= _MAX_NESTED_CONTEXT and not is_aside(name):
+            elif type(value) is dict and len(value) <= _MAX_NESTED_CONTEXT and (not is_aside(name) or name in _DESCRIBING):
                 if (*path, name) == fragment.path[: len(path) + 1]:
                     continue
                 flat.update({(name, key): inner for key, inner in value.items() if _is_small(inner)})

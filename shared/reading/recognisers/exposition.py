@@ -6,10 +6,17 @@ milliseconds (in OpenMetrics in seconds).
 
 import re
 
+from shared.reading.numbers import is_number_text
+
 _LINE = re.compile(
     r"(?P<name>[A-Za-z_:][A-Za-z0-9_:]*)(?:\{(?P<labels>[^}]*)\})?\s+(?P<value>[+-]?(?:\d[\d.]*(?:[eE][+-]?\d+)?|Inf|NaN))(?:\s+(?P<time>-?\d+(?:\.\d+)?))?"
 )
 _LABEL = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)="((?:[^"\\]|\\.)*)"')
+
+
+def _labels(text: str) -> dict[str, object]:
+    """Labels by name. One that looks like a number carries its name, so that nobody takes it for one."""
+    return {name: f"{name}={value}" if is_number_text(value) else value for name, value in _LABEL.findall(text)}
 
 
 def read(text: str) -> list[object] | None:
@@ -23,7 +30,7 @@ def read(text: str) -> list[object] | None:
         match = _LINE.fullmatch(line)
         if match is None:
             return None
-        row: dict[str, object] = {"__name__": match["name"], **dict(_LABEL.findall(match["labels"] or ""))}
+        row: dict[str, object] = {"__name__": match["name"], **_labels(match["labels"] or "")}
         row["value"] = float(match["value"])
         if match["time"]:
             row["timestamp"] = float(match["time"])

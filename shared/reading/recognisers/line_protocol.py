@@ -30,7 +30,7 @@ def read(text: str) -> list[object] | None:
         match = _LINE.fullmatch(stripped)
         if match is None:
             return None
-        tags = {_plain(name): _plain(value) for name, value in _TAG.findall(match["tags"])}
+        tags = {_plain(name): _tag(name, value) for name, value in _TAG.findall(match["tags"])}
         row: dict[str, object] = {"_measurement": _plain(match["measurement"]), **tags}
         if match["time"]:
             row["time"] = int(match["time"])
@@ -43,6 +43,11 @@ def read(text: str) -> list[object] | None:
             return None
         rows.append(row)
     return rows or None
+
+
+def _tag(name: str, value: str) -> str:
+    """A tag's value. One that looks like a number carries its name, so that nobody takes it for one."""
+    return _plain(f"{name}={value}" if _NUMBER.fullmatch(value) else value)
 
 
 def _number(text: str) -> float | None:

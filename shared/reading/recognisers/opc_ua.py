@@ -29,7 +29,7 @@ def _fields(message: dict[str, Any], network: dict[str, Any]) -> list[Any]:
     writer = message.get("DataSetWriterName", message.get("DataSetWriterId"))
     rows = []
     for name, field in message["Payload"].items():
-        row: dict[str, Any] = {"metric": name, "timestamp": time, "writer": None if writer is None else str(writer)}
+        row: dict[str, Any] = {"metric": name, "timestamp": time, "device": None if writer is None else str(writer)}
         if type(field) is dict:
             row["value"] = field.get("Value", field.get("value"))
             row["timestamp"] = field.get("SourceTimestamp") or field.get("ServerTimestamp") or time
