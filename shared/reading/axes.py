@@ -18,23 +18,31 @@ def axis_of(
     fragments: list[Fragment], keys: list[str] | None, loose: Sequence[tuple[Path, list[Any]]]
 ) -> tuple[list[Fragment], list[str] | None, list[Any] | None, str]:
     """The fragments without the one that is the axis, their keys, and the axis repeated for each of them (or None)."""
-    inside = _inside(fragments, keys)
+    inside = _timed_inside(fragments)
+    best = None if inside is not None else _best(fragments, loose)
+    if inside is None and best is None:
+        inside = _named_inside(fragments, keys)
     if inside is not None:
         axis = list(fragments[inside].columns[0].values)
         rest = [fragment for place, fragment in enumerate(fragments) if place != inside]
         rest_keys = None if keys is None else [key for place, key in enumerate(keys) if place != inside]
         return rest, rest_keys, _repeated(axis, rest), "one of the lists holds the axis"
+    if best is None:
+        return fragments, keys, None, ""
+    return fragments, keys, _repeated(best, fragments), "the axis stands beside the lists"
+
+
+def _best(fragments: list[Fragment], loose: Sequence[tuple[Path, list[Any]]]) -> list[Any] | None:
+    """The list elsewhere that is the best axis: as long as the longest of the fragments."""
     length = max(fragment.length for fragment in fragments)
-    best: tuple[tuple[int, ...], Path, list[Any]] | None = None
+    best: tuple[tuple[int, ...], list[Any]] | None = None
     for place, values in loose:
         if len(values) != length or any(fragment.path == place for fragment in fragments):
             continue
         rank = _rank(place, values, fragments[0].path)
         if rank is not None and (best is None or rank > best[0]):
-            best = rank, place, values
-    if best is None:
-        return fragments, keys, None, ""
-    return fragments, keys, _repeated(best[2], fragments), "the axis stands beside the lists"
+            best = rank, values
+    return None if best is None else best[1]
 
 
 def stepped_axis(fragments: list[Fragment]) -> tuple[list[Any] | None, str]:
@@ -87,13 +95,16 @@ def _repeated(axis: list[Any], fragments: list[Fragment]) -> list[Any]:
     return values
 
 
-def _inside(fragments: list[Fragment], keys: list[str] | None) -> int | None:
-    """Which of several lists is the axis of the others: times, or a list labelled as an axis."""
+def _timed_inside(fragments: list[Fragment]) -> int | None:
+    """Which of several lists holds the times of the others."""
+    timed = [place for place, fragment in enumerate(fragments) if _holds_times(fragment.columns[0].values)]
+    return timed[0] if len(timed) == 1 and len(fragments) > 1 else None
+
+
+def _named_inside(fragments: list[Fragment], keys: list[str] | None) -> int | None:
+    """Which of several lists is labelled as their axis."""
     if len(fragments) < 2:
         return None
-    timed = [place for place, fragment in enumerate(fragments) if _holds_times(fragment.columns[0].values)]
-    if len(timed) == 1:
-        return timed[0]
     labels = [keys[place] if keys else _label(fragment) for place, fragment in enumerate(fragments)]
     named = [place for place, label in enumerate(labels) if label and compact(label) in ("x", "labels", "categories")]
     return named[0] if len(named) == 1 else None

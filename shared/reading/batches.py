@@ -36,7 +36,7 @@ def read_batch(kind: str, parts: Sequence[bytes], override: Override = NONE, lim
     Raises Rejected with the reason when there is nothing to read, NotReady for a placeholder without data.
     """
     if kind == "string" and override is NONE:
-        quick = fast.batch(parts[0])
+        quick = fast.batch(parts[0], limits)
         if quick is not None:
             return quick
     budget = Budget(limits.expanded_bytes, limits.layers, limits.nodes)

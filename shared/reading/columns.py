@@ -10,7 +10,7 @@ import msgspec
 from shared.reading import numbers
 from shared.reading.numbers import Numbers
 from shared.reading.names import Hint, NameHint, hint, is_container
-from shared.reading.tree import Column
+from shared.reading.tree import ENTRY_ID, Column
 
 _BRACKETED = re.compile(r"[^\[\]]*\[([^\[\]]+)\]")
 _NONE = type(None)
@@ -53,6 +53,8 @@ def profile(column: Column, *, decimal_comma: bool = False) -> Profile:
     """Look at a column once; everything later works on the result."""
     name, role = _named(column.parts)
     kinds = set(map(type, column.values))
+    if name == ENTRY_ID:
+        column.origin = "entry"
     found = Profile(column, "other", role, name)
     if kinds <= {int, float, _NONE}:
         if kinds == {_NONE}:
@@ -74,6 +76,7 @@ def profile(column: Column, *, decimal_comma: bool = False) -> Profile:
 def _profile_text(found: Profile, values: Sequence[object], *, decimal_comma: bool) -> None:
     found.kind = "text"
     present = numeric = 0
+    plain = False
     for value in values[:256]:
         kind = type(value)
         if kind is str:
@@ -83,11 +86,12 @@ def _profile_text(found: Profile, values: Sequence[object], *, decimal_comma: bo
         elif kind is int or kind is float:
             present += 1
             numeric += 1
+            plain = True
     if not present:
         found.kind = "empty" if not any(type(value) is str and value.strip() for value in values) else "text"
         if any(type(value) is str and value.strip().lower() in numbers.NOT_FINITE for value in values):
             found.kind = "number"
-    elif numeric * 2 >= present and numeric:
+    elif numeric * 2 > present or (numeric * 2 == present and plain):
         found.numbers = numbers.read(values, decimal_comma=decimal_comma)
         if any(value == value for value in found.numbers.values):
             found.kind = "number"

@@ -8,15 +8,12 @@ from shared.reading import delimited, signatures
 from shared.reading.expansion import compression, decompress, from_base64
 from shared.reading.json_text import decode_json
 from shared.reading.msgpack import decode_msgpack, starts_like_msgpack
-from shared.reading.tree import Budget, Decoded
+from shared.reading.tree import ENTRY_ID, Budget, Decoded
 
 _BOM = b"\xef\xbb\xbf"
 _CALLBACK = re.compile(rb"(?:/\*.{0,40}?\*/\s*)?[A-Za-z_$][\w$.]{0,80}\s*\(\s*(?=[\[{])")
 _GUARD = re.compile(rb"\s*(?:\)\]\}',?|while\(1\);|for\(;;\);)\s*")
 _JSON_STARTS = b'{["-0123456789tfnNI'
-ENTRY_ID = "(entry id)"
-"""The column that holds the time in the ids of a stream's entries."""
-
 
 class OtherFormat(Rejected):
     """A format that is refused by name."""
@@ -71,8 +68,8 @@ def _from_msgpack(raw: bytes, budget: Budget) -> Decoded:
     try:
         value = decode_msgpack(raw)
     except Rejected:
-        if signatures.maybe_cbor(raw):
-            raise OtherFormat("CBOR or damaged MessagePack is not read") from None
+        if signatures.is_cbor(raw):
+            raise OtherFormat("CBOR is not read") from None
         if raw[0] == 0xC3 or raw[0] >= 0xD9:  # may be text in UTF-8
             return _from_text(raw, budget)
         raise
@@ -192,6 +189,8 @@ def _from_delimited(raw: bytes) -> Decoded | None:
     try:
         text = raw.decode()
     except UnicodeDecodeError:
+        if signatures.is_cbor(raw):
+            raise OtherFormat("CBOR is not read") from None
         if b"\x00" in raw or any(byte < 9 for byte in raw[:4096]):
             raise Rejected("neither JSON nor UTF-8 text") from None
         text = raw.decode("cp1252", "replace")

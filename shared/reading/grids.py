@@ -129,12 +129,12 @@ def table_of(
     if len(columns) < 2 or len(columns) > 1024:
         return None
     found = _named([f"column {number}" for number in range(1, len(columns) + 1)], columns)
-    return _along(found) if columnar else found, rejected, False
+    return _along(found), rejected, False
 
 
 def _along(columns: list[Column]) -> list[Column]:
     """Columns of which the first, a list of times, is the axis."""
-    if not any(_is_time(column.values) for column in columns[1:]):
+    if _is_time(columns[0].values) and not any(_is_time(column.values) for column in columns[1:]):
         columns[0].origin = "axis"
     return columns
 

@@ -67,8 +67,14 @@ def choose(roles: Roles, *, chart: bool, category: Profile | None = None) -> Nam
     if not chart and sensor is not None and any(rank_of(found) <= _NAMING_RANK for found in varying if found is not sensor):
         base.append(sensor.column.values)
     chosen: list[Profile] = []
-    if generic and varying:
-        first = _first_label(varying, base, length)
+    if generic:
+        first = _first_label(varying, base, length) if varying else None
+        if first is None or rank_of(first) >= _SENSOR_RANK:
+            named = _constant_metric(candidates, roles)
+            if named is not None:
+                chosen.append(named)
+                base = base if chart or sensor is None else [*base, sensor.column.values]
+                first = None if sensor is first and not chart else first
         if first is not None:
             chosen.append(first)
     counted = _Counted(measures, base)
@@ -86,6 +92,8 @@ def choose(roles: Roles, *, chart: bool, category: Profile | None = None) -> Nam
                 unique = refined
     if chart:
         _part_sensors(chosen, varying, roles)
+    if chosen and not generic and any(found.hint.hint is Hint.VALUE for found in measures):
+        generic = True  # the value itself is called after its label, what stands beside it after both
     constant = None if chosen else _constant_name(candidates, generic=generic)
     reason = "labels that differ" if chosen else ("the name around the rows" if constant else "the columns' own names")
     return Naming(chosen, constant, generic, reason)
@@ -96,7 +104,7 @@ def is_generic(measures: Sequence[Profile], *, ordered_names: bool = True) -> bo
     if not ordered_names:
         return False
     if any(found.hint.hint is Hint.VALUE for found in measures):
-        return len(measures) == 1 or all(found.hint.hint in (Hint.VALUE, Hint.AGGREGATE) for found in measures) or True
+        return all(found.hint.hint in (Hint.VALUE, Hint.AGGREGATE) for found in measures)
     return bool(measures) and all(found.hint.hint is Hint.AGGREGATE for found in measures)
 
 
@@ -109,13 +117,23 @@ def _varies(found: Profile) -> bool:
 def _first_label(varying: list[Profile], base: Sequence[Sequence[object]], length: int) -> Profile | None:
     best = varying[0]
     if rank_of(best) < _PLAIN_RANK:
-        if rank_of(best) > _NAMING_RANK or not _is_row_id(best, length):
+        if rank_of(best) <= 1.0 or rank_of(best) > _NAMING_RANK or not _is_row_id(best, length):
             return best
         others = [found for found in varying if not _is_row_id(found, length)]
         return others[0] if others else (best if _count(base, []) < length or not base else None)
     for found in varying:
         if rank_of(found) < _ID_RANK and (distinct(found.column.values) * 2 <= length or _count(base, []) < length):
             return found
+    return None
+
+
+def _constant_metric(candidates: Sequence[Profile], roles: Roles) -> Profile | None:
+    """A label that says what was measured, the same in all rows: it names the series, with what tells them apart."""
+    del roles
+    for found in candidates:
+        rank = rank_of(found)
+        if found.hint.hint is Hint.LABEL and not _varies(found) and (rank == 0 or (rank <= 1 and found.column.origin == "cell")):
+            return found if label_text(found.column.values[0]) is not None else None
     return None
 
 
@@ -181,7 +199,7 @@ def _constant_name(candidates: Sequence[Profile], *, generic: bool) -> str | Non
 def label_text(value: object) -> str | None:
     """A label as part of a name; None where it is none."""
     if type(value) is str:
-        return bounded(value.strip()) or None
+        return bounded(value) or None
     return str(value) if type(value) is int or type(value) is float else None
 
 

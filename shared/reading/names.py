@@ -74,7 +74,7 @@ _TIME_ENDINGS = ("timestamp", "datetime", "time", "date", "utc")
 _VALUES = frozenset(
     "value val v y reading data numericvalue valuenumeric numvalue measurementvalue measuredvalue measuredval measurement result "
     "payload state scalar number doublevalue floatvalue intvalue longvalue numbervalue decimalvalue integervalue int64value wert "
-    "messwert valeur valor waarde valore sensorvalue tagvalue pointvalue readingvalue processvalue pv rawvalue valuefloat "
+    "messwert valeur valor waarde valore sensorvalue tagvalue pointvalue readingvalue processvalue rawvalue valuefloat "
     "valuedouble valuenum amount metricvalue fieldvalue simplevalue values datapoint observation currentvalue actualvalue".split()
 )
 _AGGREGATES = frozenset(
@@ -155,6 +155,10 @@ _GENERIC_CONTAINERS = frozenset(
     "sensors sensordata params parameters properties attributes source _source doc document record row node item body content "
     "message result results response records rows items points point datapoints datapoint series samples sample observations "
     "main state reported desired json input output measures channels vars variables process processdata state_ uplinkmessage msg".split()
+)
+_MEASUREMENT_CONTAINERS = frozenset(
+    "data values fields measurements readings payload decodedpayload decoded object telemetry metrics sensordata attributes "
+    "properties source".split()
 )
 ASIDES = frozenset(
     "summary stats statistics alerts alert alarms events annotations errors warnings links link meta metadata paging pagination "
@@ -252,6 +256,12 @@ def is_container(name: str) -> bool:
 
 
 @lru_cache(4096)
+def holds_measurements(name: str) -> bool:
+    """Whether numbers beside a member of this name describe the message, not what was measured."""
+    return compact(name) in _MEASUREMENT_CONTAINERS
+
+
+@lru_cache(4096)
 def is_aside(name: str) -> bool:
     """Whether a member of this name usually stands beside the data: summaries, links, layout."""
     return compact(name) in ASIDES
@@ -260,4 +270,4 @@ def is_aside(name: str) -> bool:
 @lru_cache(1024)
 def is_plain_measure(name: str) -> bool:
     """Whether no rule would take a column of numbers with this name for anything but a measurement."""
-    return hint(name).hint in (Hint.PLAIN, Hint.PLACE, Hint.NOTE, Hint.AGGREGATE, Hint.LABEL, Hint.VALUE)
+    return hint(name).hint is Hint.PLAIN and "[" not in name

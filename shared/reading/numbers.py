@@ -12,7 +12,9 @@ from typing import cast
 
 import msgspec
 
-MISSING = frozenset(("", "nan", "null", "none", "na", "n/a", "#n/a", "-", "--", "nil", "nat", "inf", "+inf", "-inf", "infinity", "-infinity"))
+MISSING = frozenset(("", "nan", "null", "none", "na", "n/a", "#n/a", "-", "--", "nil", "nat", "inf", "+inf", "-inf", "infinity", "-infinity",
+                     "unavailable", "unknown", "offline", "invalid", "error", "fault", "bad", "missing", "no data", "nodata", "n.a.", "?",
+                     "timeout", "overflow", "underflow", "#value!", "#ref!", "#div/0!", "undefined", "bad input", "no result", "pt created"))  # fmt: skip
 """Texts that stand for a value that is not there. As in JSON, NaN and infinity are no readings."""
 NOT_FINITE = frozenset(("nan", "inf", "+inf", "-inf", "infinity", "-infinity"))
 MAX_CHARS = 64

@@ -121,10 +121,14 @@ def _without_copies(chosen: list[Candidate]) -> list[Candidate]:
     """Tables that hold the same values as one before them are left out: some services give their rows twice."""
     kept: list[Candidate] = []
     for found in chosen:
-        content = [list(column.values) for column in found.table.columns if column.origin in ("cell", "axis")]
-        if not any([list(column.values) for column in other.table.columns if column.origin in ("cell", "axis")] == content for other in kept):
+        content = _content(found.table)
+        if not any(_content(other.table) == content for other in kept):
             kept.append(found)
     return kept
+
+
+def _content(table: Table) -> list[tuple[tuple[str, ...], list[object]]]:
+    return [(column.parts, list(column.values)) for column in table.columns if column.origin in ("cell", "axis")]
 
 
 def _unreadable(value: Any, candidates: list[Candidate], finder: Finder, *, chart: bool) -> Unreadable:

@@ -12,7 +12,7 @@ import msgspec
 from shared.errors import Rejected
 from shared.reading import time_column
 from shared.reading.columns import Profile, distinct, numbers_of, profile
-from shared.reading.names import Hint, is_container
+from shared.reading.names import Hint, holds_measurements
 from shared.reading.overrides import Override
 from shared.reading.safe_text import quoted
 from shared.reading.tree import Column, Table
@@ -51,6 +51,8 @@ class Roles(msgspec.Struct):
     quality: Profile | None
     assigned: list[ColumnRole]
     time_reason: str = ""
+    has_value: bool = False
+    """Whether there is a column of numbers called value or the like, so that a label's numbers are names."""
 
 
 def assign(table: Table, override: Override, *, chart: bool) -> Roles:
@@ -61,6 +63,7 @@ def assign(table: Table, override: Override, *, chart: bool) -> Roles:
         profiles = _without_ignored(profiles, override, assigned)
     time, clock, time_reason = time_column.choose(profiles, override, chart=chart)
     roles = Roles(table, time, clock, [], [], None, None, None, assigned, time_reason)
+    roles.has_value = any(found.hint.hint is Hint.VALUE and found.kind == "number" for found in profiles)
     taken = {id(time), id(clock)}
     if time is not None:
         assigned.append(ColumnRole(time, "time", time_reason))
@@ -175,6 +178,8 @@ def _number_role(found: Profile, roles: Roles) -> tuple[str, str]:
         if roles.time is not None and time_column.repeats(found, roles.time):
             return "epoch", "the time once more, as a number"
         return "measure", reason
+    if hint is Hint.LABEL and roles.has_value and found.hint.rank == 0:
+        return "label", "numbers under the name of a label, beside a value"
     if not found.integral:
         return "measure", "numbers with fractions"
     return _whole_role(found, roles)
@@ -204,7 +209,7 @@ def _whole_role(found: Profile, roles: Roles) -> tuple[str, str]:
             return "measure", "numbers that are no plausible time"
         case Hint.PLACE if _is_constant(found) or (timed and not _all_different(roles.time)):
             return "label", "whole numbers under the name of a place"
-        case Hint.LABEL if not _all_different(found) and found.column.parts[-1] not in ("n", "series", "point"):
+        case Hint.LABEL if roles.has_value or (not _all_different(found) and found.column.parts[-1] not in ("n", "series", "point")):
             return "label", "whole numbers under the name of a label"
         case Hint.NOTE:
             return "bookkeeping", "whole numbers under the name of a remark"
@@ -251,12 +256,12 @@ def _closer(found: Profile, other: Profile) -> bool:
 
 def _only_measurements(roles: Roles) -> None:
     """Where a member such as `data` holds measurements, numbers beside it are not."""
-    inside = [found for found in roles.measures if any(map(is_container, found.column.parts[:-1]))]
+    if len(roles.measures) < 2 or all(len(found.column.parts) == 1 for found in roles.measures):
+        return
+    inside = [found for found in roles.measures if any(map(holds_measurements, found.column.parts[:-1]))]
     if not inside or len(inside) == len(roles.measures):
         return
-    outside = [found for found in roles.measures if not any(map(is_container, found.column.parts[:-1]))]
-    if any(len(found.column.parts) > 1 for found in outside):
-        return
+    outside = [found for found in roles.measures if not any(map(holds_measurements, found.column.parts[:-1]))]
     for entry in roles.assigned:
         if any(entry.profile is found for found in outside):
             entry.role, entry.reason = "outside", "stands beside the member that holds the measurements"

@@ -109,7 +109,8 @@ def _groups(
         parts = label if len(columns) > 1 else (label,)
         texts = []
         for found, part in zip(naming.labels, parts, strict=True):  # type: ignore[call-overload]  # a tuple
-            text = labels.label_text(part) if type(part) is str or id(found) in whole else None
+            named = type(part) is str or (id(found) in whole and type(part) is int)
+            text = labels.label_text(part) if named else None
             if text is not None and (type(part) is not str or len(part) <= 128 or chart):
                 texts.append(text)
         if texts:

@@ -37,6 +37,7 @@ _TEXTS: tuple[tuple[re.Pattern[bytes], str], ...] = (
     (re.compile(rb"\s*[\[({]+\s*'"), "Python's repr, not JSON"),
     (re.compile(rb"\s*[\[({]+\s*(datetime|Decimal|Timestamp|array|OrderedDict)\("), "Python's repr, not JSON"),
 )
+_MAX_CBOR_ITEMS, _MAX_CBOR_DEPTH = 100_000, 200
 _OLD_PICKLE = re.compile(rb"(\(lp\d|\(dp\d|c[A-Za-z_][\w.]*\n[A-Za-z_]\w*\n|\(c[A-Za-z_][\w.]*\n|\(i[A-Za-z_][\w.]*\n)")
 
 
@@ -67,9 +68,38 @@ def is_pickle(raw: bytes) -> bool:
     return bool(_OLD_PICKLE.match(raw[:256])) and raw.rstrip().endswith(b".")
 
 
-def maybe_cbor(raw: bytes) -> bool:
-    """Whether bytes that are no MessagePack start as a CBOR array, map or text does."""
-    return 0x80 <= raw[0] <= 0xBF or raw[0] in (0x9F, 0xBF, 0x5F, 0x7F)
+def is_cbor(raw: bytes) -> bool:
+    """Whether bytes are well-formed CBOR (RFC 8949): an array or a map from the first byte to the last."""
+    if not raw or raw[0] >> 5 not in (4, 5):
+        return False
+    place, open_items, steps = 0, [1], 0
+    while open_items:
+        if open_items[-1] == 0:
+            open_items.pop()
+            continue
+        if place >= len(raw) or steps > _MAX_CBOR_ITEMS or len(open_items) > _MAX_CBOR_DEPTH:
+            return False
+        steps += 1
+        major, short = raw[place] >> 5, raw[place] & 0x1F
+        place += 1
+        if raw[place - 1] == 0xFF and open_items[-1] < 0:
+            open_items.pop()
+            continue
+        if 28 <= short <= 30 or (short == 31 and major in (0, 1, 6)):
+            return False
+        size = 1 << (short - 24) if 24 <= short < 28 else 0
+        number = int.from_bytes(raw[place : place + size]) if size else short
+        place += size
+        open_items[-1] -= 1 if open_items[-1] > 0 else 0
+        if major in (2, 3) and short != 31:
+            place += number
+        elif major in (2, 3, 4, 5) and short == 31:
+            open_items.append(-1)
+        elif major in (4, 5):
+            open_items.append(number * (major - 3))
+        elif major == 6:
+            open_items.append(1)
+    return place == len(raw)
 
 
 def _is_bson(raw: bytes) -> bool:

@@ -86,7 +86,7 @@ def _lists_with_axis(fragment: Fragment, finder: Finder) -> list[Fragment] | Non
         if place[:-1] != parent or len(values) != width or not place or not isinstance(place[-1], str):
             continue
         if all(times.is_date_text(value) for value in values[:3]) or (
-            place[-1].lower() in ("labels", "categories", "x") and len(lists) != width
+            place[-1].lower() in ("labels", "categories", "x") and (len(lists) != width or fragment.path[-1:] in (("series",), ("datasets",)))
         ):
             return [
                 Fragment(

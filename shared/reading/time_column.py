@@ -13,11 +13,13 @@ import msgspec
 from shared.errors import Rejected
 from shared.reading import time_formats, times
 from shared.reading.columns import Profile, numbers_of
-from shared.reading.names import NEVER_TIMES, Hint, compact, is_clock
+from shared.reading.names import NEVER_TIMES, Hint, compact, is_clock, words
 from shared.reading.overrides import Override
 from shared.reading.safe_text import quoted
 
 _DAY_MS = 86_400_000
+_SECOND_MS = 1_000
+_PLAIN_NAMES = ("timestamp", "time", "ts", "datetime", "date")
 _BY_NAME_ALONE = ("timestamp", "ts", "time")
 """In batches a column of these names is the time as it stands, even where it cannot be read as one."""
 _UNNAMED_RANK, _ENTRY_RANK = 1.5, 9.0
@@ -72,10 +74,16 @@ def _candidate(found: Profile, *, chart: bool) -> _Candidate | None:
             return _Candidate(found, (8.0, depth, float(_BY_NAME_ALONE.index(joined))), "called a time")
         return None
     if named:
-        return _Candidate(found, (place * 4 + hint.rank, depth, 0.0), "times under the name of a time")
+        return _Candidate(found, (place * 4 + hint.rank, depth, _zone_rank(found.name)), "times under the name of a time")
     if column.origin in ("axis", "index", "key"):
         return _Candidate(found, (0.5, depth, 0.0), "times along the axis")
     return _Candidate(found, (_UNNAMED_RANK + place * 4, depth, 0.0), "texts that are times")
+
+
+def _zone_rank(name: str) -> float:
+    """Of a time in UTC and the same in local time, the former."""
+    parts = words(name)
+    return -1.0 if "utc" in parts or "gmt" in parts else float("local" in parts)
 
 
 def is_time(found: Profile) -> bool:
@@ -135,9 +143,13 @@ def _agreed(equal: list[_Candidate]) -> _Candidate:
         ms = [times.parse(found.profile.column.values, datekeys=True).ms for found in equal]
     except times.Ambiguous:
         ms = []
-    if ms and all(max(map(abs, map(float.__sub__, one, ms[0])), default=0.0) < _DAY_MS for one in ms[1:]):
-        known = [found for found in equal if compact(found.profile.name) in ("timestamp", "time", "ts", "datetime", "date")]
-        return known[0] if len(known) == 1 else first
+    if ms and all(max(map(abs, map(float.__sub__, one, ms[0])), default=0.0) < _SECOND_MS for one in ms[1:]):
+        return first
+    known = [found for found in equal if compact(found.profile.name) in _PLAIN_NAMES]
+    if len(known) == 1:
+        return known[0]
+    if len({found.profile.column.parts[:-1] for found in equal}) == len(equal) and len({found.profile.name for found in equal}) == 1:
+        return first  # each measure has a time of its own
     names = sorted({found.profile.name for found in equal})
     if len(names) < 2:
         names = sorted(".".join(found.profile.column.parts) for found in equal)

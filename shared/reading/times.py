@@ -99,7 +99,7 @@ def parse(
     """
     kinds = set(map(type, values))
     if kinds == {str}:
-        fast = _javascript(cast("Sequence[str]", values))
+        fast = javascript(cast("Sequence[str]", values))
         if fast is not None:
             return Times(fast, "ISO 8601", len(fast))
     if kinds <= {int, float}:
@@ -211,17 +211,17 @@ def _day_first(values: Sequence[object]) -> bool | None:
     first_is_day = any(first > 12 for first, _, _ in pairs)
     second_is_day = any(second > 12 for _, second, _ in pairs)
     if first_is_day and second_is_day:
-        raise Ambiguous("dates with the day first and with the month first in one column")
+        raise Ambiguous("dates with the day first and others with the month first")
     if first_is_day or second_is_day:
         return first_is_day
     if any(has_meridiem for _, _, has_meridiem in pairs):
         return False
     if all(first == second for first, second, _ in pairs):
         return True  # the same date either way
-    raise Ambiguous("dates could be month first or day first")
+    raise Ambiguous("dates that could start with the month or with the day")
 
 
-def _javascript(values: Sequence[str]) -> "array[float] | None":
+def javascript(values: Sequence[str]) -> "array[float] | None":
     """The times where every item is as JavaScript's `toISOString` writes it, with or without milliseconds; else None."""
     if len(values) < 64:
         return _javascript_few(values)

@@ -9,6 +9,9 @@ from shared.errors import Rejected
 
 type Path = tuple[str | int, ...]
 
+ENTRY_ID = "(entry id)"
+"""The column that holds the time in the ids of a stream's entries."""
+
 
 class Grid(msgspec.Struct, frozen=True):
     """A table that was text: `columns[i]` holds the cells under `names[i]`, None where a cell is empty."""
