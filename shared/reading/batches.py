@@ -11,6 +11,7 @@ from shared.reading.columns import Profile
 from shared.reading.limits import LIMITS, Limits
 from shared.reading.names import Hint, compact
 from shared.reading.overrides import NONE, Override
+from shared.reading.roles import left_out
 from shared.reading.safe_text import bounded
 from shared.reading.series import Reading, Series, Time
 from shared.reading.tree import Budget, Decoded
@@ -82,13 +83,12 @@ def read_document(decoded: Decoded, budget: Budget, override: Override, limits: 
 
 def read_found(found: reader.Found, override: Override, limits: Limits) -> Reading:
     """The readings of the chosen tables. Raises Rejected where none of them has a usable value."""
-    rejected: Counter[str] = Counter(found.rejected)
+    rejected: Counter[str] = found.rejected.copy()
     gathered: dict[str, list[Series]] = {}
     for candidate in found.chosen:
-        table_rejected = Counter(candidate.table.rejected) - found.rejected
-        for item in _series_of(candidate, override, limits, table_rejected):
+        rejected.update(candidate.table.rejected)
+        for item in _series_of(candidate, limits, rejected):
             gathered.setdefault(item.name, []).append(item)
-        rejected += table_rejected
     if not gathered:
         reason = rejected.most_common(1)[0][0] if rejected else ""
         raise Rejected(f"no usable reading: {reason}" if reason else "no readings")
@@ -98,14 +98,12 @@ def read_found(found: reader.Found, override: Override, limits: Limits) -> Readi
     return Reading({name: _joined(gathered[name]) for name in sorted(gathered)}, dict(rejected))
 
 
-def _series_of(candidate: reader.Candidate, override: Override, limits: Limits, rejected: Counter[str]) -> list[Series]:
+def _series_of(candidate: reader.Candidate, limits: Limits, rejected: Counter[str]) -> list[Series]:
     roles = candidate.roles
     if roles is None:
         return []
     naming = labels.choose(roles, chart=False)
     selections = series.select(roles, naming, rejected, limits, chart=False)
-    from shared.reading.roles import left_out
-
     rejected.update(left_out(roles))
     times_of = _TimeColumns(roles)
     sensors = _sensors(roles.sensor, candidate.table.length)
@@ -118,7 +116,6 @@ def _series_of(candidate: reader.Candidate, override: Override, limits: Limits, 
             row_times = [times[row] for row in selection.rows]
             row_sensors = [sensors[row] for row in selection.rows]
         found.append(Series(selection.name, selection.unit, selection.values, (), row_times, row_sensors))
-    del override
     return found
 
 

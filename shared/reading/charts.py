@@ -38,7 +38,8 @@ def read_found(found: reader.Found, override: Override, limits: Limits) -> Readi
     roles = candidate.roles
     if roles is None:
         raise Rejected(candidate.fault)
-    rejected = Counter(candidate.table.rejected)
+    rejected = found.rejected.copy()
+    rejected.update(candidate.table.rejected)
     category = candidate.axis[0] if candidate.axis is not None else None
     naming = labels.choose(roles, chart=True, category=category)
     selections = series.select(roles, naming, rejected, limits, chart=True)

@@ -14,6 +14,8 @@ from shared.reading.tree import ENTRY_ID, Column
 
 _BRACKETED = re.compile(r"[^\[\]]*\[([^\[\]]+)\]")
 _NONE = type(None)
+_SAMPLE = 8
+_WORDS = re.compile(r"\s*(?:[A-Za-z_][A-Za-z_ -]{0,40}[A-Za-z_]|\d{4}-\d{2}-\d{2}.*)")
 
 
 class Profile(msgspec.Struct):
@@ -77,6 +79,12 @@ def _profile_text(found: Profile, values: Sequence[object], *, decimal_comma: bo
     found.kind = "text"
     present = numeric = 0
     plain = False
+    if len(values) > 2 * _SAMPLE:
+        sample = values[:: len(values) // _SAMPLE]
+        if all(map(_is_plain_text, sample)):
+            return
+    elif len(values) > 2 and all(map(_is_plain_text, values)):
+        return
     for value in values[:256]:
         kind = type(value)
         if kind is str:
@@ -99,6 +107,11 @@ def _profile_text(found: Profile, values: Sequence[object], *, decimal_comma: bo
             found.integral = found.integral and not any(type(value) is str and "." in value for value in values[:64])
         else:
             found.numbers = None
+
+
+def _is_plain_text(value: object) -> bool:
+    """Whether a value is a word or an ISO date: surely neither a number nor one that is missing."""
+    return type(value) is str and _WORDS.match(value) is not None and value.strip().lower() not in numbers.MISSING
 
 
 def _whole(values: Sequence[object]) -> bool:

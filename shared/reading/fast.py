@@ -23,8 +23,7 @@ _MAX_TIME = 2**62
 _MAX_NAME_CHARS = 128
 _MAX_PLAIN_VALUE = 20_010_101.0
 """Numbers from here on could be a date or a time once more."""
-_LAYOUTS = 32
-_MAX_LAYOUT_METRICS = 64
+_TIME_NAMES = ("timestamp", "time", "ts")
 
 # Without gc: text and numbers make no cycles, and batches have many of these.
 _Label = Annotated[str, msgspec.Meta(max_length=_MAX_NAME_CHARS)]
@@ -67,6 +66,8 @@ def batch(raw: bytes, limits: Limits) -> Reading | None:
     elif raw[:1] == b"[":
         wide = _decoded(_wide_list.decode, raw) or []
         long = [] if wide else (_decoded(_long_list.decode, raw) or [])
+        if not wide and not long:
+            return _flat(raw, limits)
     else:
         return None
     if wide:
@@ -99,6 +100,30 @@ def _wide(records: list[_WideRecord], limits: Limits) -> Reading | None:
             series[name] = Series(name, None, values, (), times_, sensors)
     except KeyError:
         return None
+    return Reading(series)
+
+
+def _flat(raw: bytes, limits: Limits) -> Reading | None:
+    """Rows without nesting that are all alike: a time, which is text, and numbers."""
+    rows = fast_rows.decode(raw)
+    if rows is None:
+        return None
+    numbers, others = rows
+    if len(others) != 1 or not 0 < len(numbers) <= limits.metrics or not all(map(_is_plain, numbers)):
+        return None
+    ((time_name, stamps),) = others.items()
+    if time_name not in _TIME_NAMES or set(map(type, stamps)) != {str} or max(map(len, stamps)) > _MAX_NAME_CHARS:  # type: ignore[arg-type]  # texts
+        return None
+    sensors: list[str | None] = [None] * len(stamps)
+    series: dict[str, Series] = {}
+    for name in sorted(numbers):
+        try:
+            values = packed(numbers[name])  # type: ignore[arg-type]  # None is refused
+        except (struct_error, OverflowError):
+            return None
+        if max(values) >= _MAX_PLAIN_VALUE:
+            return None
+        series[name] = Series(name, None, values, (), stamps, sensors)  # type: ignore[arg-type]  # texts
     return Reading(series)
 
 
@@ -141,7 +166,7 @@ def chart(raw: bytes, limits: Limits) -> Reading | None:
     if len(others) != 1 or not numbers or len(numbers) > limits.series:
         return None
     ((time_name, stamps),) = others.items()
-    if time_name not in ("timestamp", "time", "ts") or not all(map(is_plain_measure, numbers)):
+    if time_name not in _TIME_NAMES or not all(map(is_plain_measure, numbers)):
         return None
     count = len(stamps)
     if count * len(numbers) > limits.points or set(map(type, stamps)) != {str}:

@@ -10,6 +10,7 @@ from shared.reading.tree import Column
 
 _ROW_WRAPPERS = frozenset("c f data values cells row r columns fields".split())
 _NAME_KEYS = ("name", "columnname", "colname", "columnlabel", "label", "displayname", "fieldname", "field", "datafield", "title", "text", "id", "key", "accessor", "header")
+_NAME_RANKS = {name: rank for rank, name in enumerate(_NAME_KEYS)}
 _NAME_LISTS = frozenset("columns cols fields schema header headers names labels dimensions keys rowtype meta columninfo columnmetadata column heading headings".split())
 _CELL_KEYS = ("v", "value", "Value", "scalarValue", "ScalarValue", "VarCharValue")
 
@@ -79,18 +80,28 @@ def named_cells(lists: list[list[Any]]) -> list[dict[str, Any]] | None:
 
 
 def _name_of(described: dict[str, Any]) -> str | None:
-    by_key = {compact(key): value for key, value in described.items() if type(value) is str and value}
-    return next((by_key[key] for key in _NAME_KEYS if key in by_key), None)
+    best, place = None, len(_NAME_KEYS)
+    for key, value in described.items():
+        if type(value) is str and value:
+            rank = _NAME_RANKS.get(compact(key))
+            if rank is not None and rank < place:
+                best, place = value, rank
+    return best
 
 
 def names_of_objects(objects: list[dict[str, Any]]) -> tuple[str, ...] | None:
     """The names that a list of column descriptions gives, all of them different; None if it describes no columns."""
     if len(objects) > 1024 or any(len(item) > 40 for item in objects):
         return None
-    names = tuple(name for item in objects if (name := _name_of(item)) is not None)
-    if len(objects) > 1 and len(names) == len(objects) - 1 and _name_of(objects[0]) is None:
-        names = ("x", *names)  # an axis without a name of its own
-    return names if len(names) == len(objects) and len(set(names)) == len(names) else None
+    names: dict[str, None] = {}
+    for place, item in enumerate(objects):
+        name = _name_of(item)
+        if name is None and place == 0 and len(objects) > 1:
+            name = "x"  # an axis without a name of its own
+        if name is None or name in names:
+            return None
+        names[name] = None
+    return tuple(names)
 
 
 def table_of(

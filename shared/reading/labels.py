@@ -206,6 +206,8 @@ def label_text(value: object) -> str | None:
 def measure_names(roles: Roles) -> list[str]:
     """The names of the measures, each different: the last part, with those around it where that is needed."""
     plain = [found.name for found in roles.measures]
+    if all(len(found.column.parts) == 1 for found in roles.measures) and len(set(plain)) == len(plain):
+        return plain
     carriers = {_carrier(found) for found in roles.measures}
     names = []
     for found, name in zip(roles.measures, plain, strict=True):

@@ -167,9 +167,10 @@ def _table(fragments: list[Fragment], keys: list[str] | None, finder: Finder) ->
     length = sum(fragment.length for fragment in fragments)
     columns = axis_columns + _joined(fragments, length)
     columns += _context_columns(fragments, keys, {column.parts for column in columns})
-    rejected: Counter[str] = Counter(finder.rejected)
+    rejected: Counter[str] = Counter()
     for fragment in fragments:
-        rejected += fragment.rejected
+        if fragment.rejected:
+            rejected.update(fragment.rejected)
     table = Table(
         first.path if keys is None else _common(fragments), first.shape, length, columns, rejected, notes,
         decimal_comma=first.decimal_comma, ordered_names=first.shape != "rows of lists without names",
@@ -279,6 +280,8 @@ def _is_small(value: Any) -> bool:
 
 def _units_of(fragment: Fragment) -> dict[str, str]:
     """Units that an object around the table gives for its columns by name."""
+    if not fragment.context:
+        return {}
     names = {column.parts[-1] for column in fragment.columns}
     for _, members in reversed(fragment.context):
         for key, value in members.items():

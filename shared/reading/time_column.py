@@ -4,7 +4,7 @@ Texts that are dates and numbers that are plausible epochs are candidates; the n
 measuring before that of creation, before that of arrival. An expiry is never the time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +19,8 @@ from shared.reading.safe_text import quoted
 
 _DAY_MS = 86_400_000
 _SECOND_MS = 1_000
+_LEAST_TIME = 20_010_101.0
+"""The smallest number that can be a date or a time."""
 _PLAIN_NAMES = ("timestamp", "time", "ts", "datetime", "date")
 _BY_NAME_ALONE = ("timestamp", "ts", "time")
 """In batches a column of these names is the time as it stands, even where it cannot be read as one."""
@@ -57,6 +59,8 @@ def _is_named(found: Profile, name: str) -> bool:
 
 def _candidate(found: Profile, *, chart: bool) -> _Candidate | None:
     column, hint = found.column, found.hint
+    if found.kind == "number" and hint.hint is Hint.PLAIN and column.origin == "cell" and type(column.values[0]) is not str:
+        return None
     joined = compact(found.name)
     if joined in NEVER_TIMES or hint.hint in (Hint.UNIT, Hint.QUALITY):
         return None
@@ -99,7 +103,7 @@ def is_time(found: Profile) -> bool:
             return False
         if all(map(times.is_date_text, texts)):
             return True
-        return named and any(times.looks_like_time(value) for value in values[:256] if value is not None)
+        return named and any(map(times.looks_like_time, _different(values[:256])))
     if found.kind != "number" or not sample:
         return False
     if not named:
@@ -107,6 +111,13 @@ def is_time(found: Profile) -> bool:
     if all(map(_is_epoch, sample)):
         return True
     return _are_datekeys(found, sample) or (any(map(times.is_date_text, sample)) and any(map(times.looks_like_time, sample)))
+
+
+def _different(values: Sequence[object]) -> Iterable[object]:
+    try:
+        return dict.fromkeys(values)
+    except TypeError:
+        return values
 
 
 def _is_epoch(value: object) -> bool:
@@ -183,7 +194,9 @@ def _is_date_only(value: object) -> bool:
 def repeats(found: Profile, time: Profile) -> bool:
     """Whether numbers are the times once more: each within a day of the time of its row."""
     values = numbers_of(found).values
-    if not values or not times.is_epoch(values[0]):
+    if not values or max(values) < _LEAST_TIME:
+        return False
+    if not times.is_epoch(values[0]):
         sample = _sample(found.column.values)
         if not sample or not all(type(value) in (int, float) and times.datekey_ms(value) == times.datekey_ms(value) for value in sample):  # type: ignore[arg-type]  # numbers
             return False

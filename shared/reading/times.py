@@ -31,6 +31,7 @@ _TICKS_FROM, _TICKS_TO = 631_139_040_000_000_000, 662_695_776_000_000_000
 """2001 and 2101 in .NET ticks: 100 ns since the year 1."""
 _TICKS_AT_EPOCH = 621_355_968_000_000_000
 _NUMBER_TEXT = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{0,20})?|[0-9](\.[0-9]+)?[eE]\+?[0-9]{1,2}")
+_DIGITS = re.compile(r"\d\D*\d\D*\d\D*\d")
 _JAVASCRIPT_LINE = b"0000-00-00T00:00:00.000Z\n"
 _SECONDS_LINE = b"0000-00-00T00:00:00Z\n"
 _DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"000000000")
@@ -158,7 +159,7 @@ def _notation(values: Sequence[object], kinds: set[type], day_first: bool | None
 
 def _text_ms(text: str, zone: tzinfo | None, *, day_first: bool | None) -> float:
     """NaN where the text is no time of 1970 to 9999."""
-    if not 4 <= len(text) <= MAX_TEXT_CHARS:
+    if not 4 <= len(text) <= MAX_TEXT_CHARS or _DIGITS.search(text) is None:
         return _NAN
     if text[4:5] == "-" and text[10:11] in ("T", " ", ""):
         try:
