@@ -76,13 +76,14 @@ def read_document(decoded: Decoded, budget: Budget, override: Override, limits: 
         if fault.placeholder:
             raise NotReady("a placeholder without data") from None
         raise
+    return read_chosen(found, limits)
+
+
+def read_chosen(found: reader.Found, limits: Limits) -> Reading:
+    """The readings of the chosen tables. Raises Rejected where none of them has a usable value, NotReady for a
+    placeholder."""
     if all(_is_placeholder(candidate) for candidate in found.chosen):
         raise NotReady("a placeholder without data")
-    return read_found(found, override, limits)
-
-
-def read_found(found: reader.Found, override: Override, limits: Limits) -> Reading:
-    """The readings of the chosen tables. Raises Rejected where none of them has a usable value."""
     rejected: Counter[str] = found.rejected.copy()
     gathered: dict[str, list[Series]] = {}
     for candidate in found.chosen:

@@ -70,19 +70,30 @@ def read(values: Sequence[object], *, decimal_comma: bool = False) -> Numbers:
         quick = _quick(cast("Sequence[str]", values))
         if quick is not None:
             return Numbers(quick, _all_finite(quick))
+    if style == "comma" and kinds == {str}:
+        quick = _quick_commas(cast("Sequence[str]", values))
+        if quick is not None:
+            return Numbers(quick, _all_finite(quick))
     doubles = array("d", [_value(value, style) for value in values])
     return Numbers(doubles, _all_finite(doubles), unit)
 
 
 def _quick(values: Sequence[str]) -> "array[float] | None":
-    joined = ",".join(values)
-    if not joined.isascii() or joined.strip("0123456789+-.,eE") or "_" in joined:
-        if re.fullmatch(r"[0-9eE+\-.,]*", joined) is None:
-            return None
-    elif re.fullmatch(r"[0-9eE+\-.,]*", joined) is None:
+    if re.fullmatch(r"[0-9eE+\-.,]*", ",".join(values)) is None:
         return None
     try:
         return array("d", map(float, values))
+    except ValueError:
+        return None
+
+
+def _quick_commas(values: Sequence[str]) -> "array[float] | None":
+    """The same for decimal commas without thousands."""
+    joined = "\n".join(values)
+    if re.fullmatch(r"[0-9eE+\-,\n]*", joined) is None:
+        return None
+    try:
+        return array("d", map(float, joined.replace(",", ".").split("\n")))
     except ValueError:
         return None
 

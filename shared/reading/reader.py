@@ -9,6 +9,7 @@ import msgspec
 from shared.errors import Rejected
 from shared.reading import charts_axis, recognisers_chain, roles, tables
 from shared.reading.columns import Profile
+from shared.reading.document import decode_member
 from shared.reading.limits import Limits
 from shared.reading.names import Hint, hint, is_aside
 from shared.reading.overrides import Override, rows_of
@@ -52,7 +53,9 @@ class Unreadable(Rejected):
 
 def find(document: Decoded, budget: Budget, limits: Limits, override: Override, *, chart: bool) -> Found:
     """The table of a document with its roles. Raises Rejected (Unreadable, where the document has none)."""
-    value = rows_of(override, document.value)
+    value = document.value
+    if override.rows is not None:
+        value = rows_of(override, _expanded(value, budget))
     recognised = recognisers_chain.recognise(value)
     notes = ""
     if recognised is not None:
@@ -72,6 +75,19 @@ def find(document: Decoded, budget: Budget, limits: Limits, override: Override, 
             first, second = (shown_path(found.table.path) for found in chosen[:2])
             raise Unreadable(f"tables found at {first} and at {second}; set `rows` in INPUTS", candidates)
     return Found(chosen, candidates, finder.rejected, notes, document)
+
+
+def _expanded(value: Any, budget: Budget) -> Any:
+    """A document with the texts in it that are documents decoded, so that an expression can look into them."""
+    budget.visit()
+    if isinstance(value, str):
+        found = decode_member(value, budget)
+        return value if found is None else _expanded(found.value, budget)
+    if isinstance(value, dict):
+        return {name: _expanded(item, budget) if isinstance(item, str | dict | list) else item for name, item in value.items()}
+    if isinstance(value, list) and not set(map(type, value)) <= {int, float, bool}:
+        return [_expanded(item, budget) if isinstance(item, str | dict | list) else item for item in value]
+    return value
 
 
 def _candidate(table: Table, override: Override, *, chart: bool) -> Candidate:

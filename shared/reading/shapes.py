@@ -6,6 +6,7 @@ elsewhere and axes shared by several lists are joined later, by shared.reading.t
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import chain, repeat
 from typing import Any
 
 import msgspec
@@ -21,6 +22,7 @@ from shared.reading.tree import Budget, Column, Grid, Path
 NO_ROW = "neither a record nor a reading"
 _SCALARS = frozenset((int, float, str, bool, type(None)))
 _MAX_WALK_DEPTH = 40
+_MANY_OBJECTS = 100
 
 
 class Fragment(msgspec.Struct):
@@ -262,7 +264,7 @@ class Finder:
         before = len(self.fragments)
         measured = any(rows.may_be_measure(column) for column in plain)
         timed = any(rows.may_be_time(column) for column in plain)
-        if len(plain) < len(columns):
+        if len(plain) < len(columns) and not self._exploded(objects, columns, plain, path, context):
             self._walk_inside(objects, path, context)
             # Single objects inside are flattened into the rows around them.
             self.fragments[before:] = [fragment for fragment in self.fragments[before:] if fragment.shape != "row"]
@@ -272,6 +274,33 @@ class Finder:
             del self.fragments[before:]
         if plain and (measured or timed or names is None):
             self.fragments.append(Fragment(path, "rows", plain, len(objects), context))
+
+    def _exploded(
+        self,
+        objects: list[dict[str, Any]],
+        columns: list[Column],
+        plain: list[Column],
+        path: Path,
+        context: tuple[tuple[Path, dict[str, Any]], ...],
+    ) -> bool:
+        """Many objects that each hold a list of readings, read at once: what stands around a list is repeated."""
+        nested = [column for column in columns if not _is_plain(column)]
+        if len(objects) < _MANY_OBJECTS or len(nested) != 1 or len(nested[0].parts) != 1 or not is_container(nested[0].parts[0]):
+            return False
+        lists = nested[0].values
+        if set(map(type, lists)) != {list} or {type(item) for inner in lists for item in inner} != {dict}:  # type: ignore[attr-defined]  # lists
+            return False
+        inner = rows.columns_of(list(chain.from_iterable(lists)), self.budget, self.limits)  # type: ignore[arg-type]  # lists
+        if not all(set(map(type, column.values)) <= _SCALARS and None not in column.values for column in inner):
+            return False
+        counts = list(map(len, lists))  # type: ignore[arg-type]  # lists
+        names = {column.parts for column in inner}
+        for column in plain:
+            values = list(chain.from_iterable(map(repeat, column.values, counts)))
+            parts = column.parts if column.parts not in names else ("(around)", *column.parts)
+            inner.append(Column(parts, values, "context"))
+        self.fragments.append(Fragment((*path, 0, nested[0].parts[0]), "rows", inner, sum(counts), context))
+        return True
 
     def _walk_inside(self, objects: list[dict[str, Any]], path: Path, context: tuple[tuple[Path, dict[str, Any]], ...]) -> None:
         for place, item in enumerate(objects):

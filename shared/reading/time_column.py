@@ -74,7 +74,7 @@ def _candidate(found: Profile, *, chart: bool) -> _Candidate | None:
     if column.origin == "entry":
         return _Candidate(found, (_ENTRY_RANK, 0.0, 0.0), "the time in the entry's id")
     if not is_time(found):
-        if not chart and joined in _BY_NAME_ALONE and found.kind in ("number", "text") and column.origin == "cell":
+        if not chart and joined in _BY_NAME_ALONE and found.kind in ("number", "text", "empty") and column.origin == "cell":
             return _Candidate(found, (8.0, depth, float(_BY_NAME_ALONE.index(joined))), "called a time")
         return None
     if named:
@@ -155,7 +155,8 @@ def _agreed(equal: list[_Candidate]) -> _Candidate:
     except times.Ambiguous:
         ms = []
     if ms and all(max(map(abs, map(float.__sub__, one, ms[0])), default=0.0) < _SECOND_MS for one in ms[1:]):
-        return first
+        named = [found for found in equal if compact(found.profile.name) in _PLAIN_NAMES]
+        return named[0] if named else first
     known = [found for found in equal if compact(found.profile.name) in _PLAIN_NAMES]
     if len(known) == 1:
         return known[0]

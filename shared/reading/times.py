@@ -32,6 +32,7 @@ _TICKS_FROM, _TICKS_TO = 631_139_040_000_000_000, 662_695_776_000_000_000
 _TICKS_AT_EPOCH = 621_355_968_000_000_000
 _NUMBER_TEXT = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{0,20})?|[0-9](\.[0-9]+)?[eE]\+?[0-9]{1,2}")
 _DIGITS = re.compile(r"\d\D*\d\D*\d\D*\d")
+_CLOCK = re.compile(r"([^:]{6,40}[ T])(\d{1,2}):([0-5]\d):([0-5]\d)(\s?[AaPp][Mm])?(\s?(?:GMT|UTC|Z|[+-]\d\d:?\d\d)?)", re.ASCII)
 _JAVASCRIPT_LINE = b"0000-00-00T00:00:00.000Z\n"
 _SECONDS_LINE = b"0000-00-00T00:00:00Z\n"
 _DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"000000000")
@@ -107,20 +108,48 @@ def parse(
         return _numbers(cast("Sequence[float]", values), datekeys=datekeys)
     if str in kinds and day_first is None:
         day_first = _day_first(values)
-    cache: dict[str, float] = {}
+    texts = _Texts(zone, day_first)
     ms = array("d", bytes(8 * len(values)))
     for index, value in enumerate(values):
         if type(value) is str:
-            found = cache.get(value)
-            if found is None:
-                found = cache[value] = _text_ms(value, zone, day_first=day_first)
-            ms[index] = found
+            ms[index] = texts.ms(value)
         elif type(value) is int or type(value) is float:
             ms[index] = _rounded(_any_number(value, datekeys=datekeys))
         else:
             ms[index] = _moment_ms(value, zone) if isinstance(value, datetime) else _NAN
     read = sum(1 for item in ms if item == item)
     return Times(ms, _notation(values, kinds, day_first), read)
+
+
+class _Texts:
+    """The texts of one column. Those that differ only in their clock share the date, which is read once."""
+
+    def __init__(self, zone: tzinfo | None, day_first: bool | None) -> None:
+        self.zone, self.day_first = zone, day_first
+        self.whole: dict[str, float] = {}
+        self.dates: dict[tuple[str, str, str], float] = {}
+
+    def ms(self, text: str) -> float:
+        match = _CLOCK.fullmatch(text) if self.zone is None and len(text) <= MAX_TEXT_CHARS else None
+        if match is None:
+            found = self.whole.get(text)
+            if found is None:
+                found = self.whole[text] = _text_ms(text, self.zone, day_first=self.day_first)
+            return found
+        date, hour_text, minute, second, meridiem, rest = match.groups(default="")
+        hour = int(hour_text)
+        if meridiem:
+            if not 1 <= hour <= 12:
+                return _NAN
+            hour %= 12
+        key = date, meridiem, rest
+        start = self.dates.get(key)
+        if start is None:
+            midnight = f"12:00:00{meridiem}" if meridiem else "00:00:00"
+            start = self.dates[key] = _text_ms(f"{date}{midnight}{rest}", None, day_first=self.day_first)
+        if hour > 23 or start != start:
+            return _text_ms(text, None, day_first=self.day_first)
+        return start + ((hour * 60 + int(minute)) * 60 + int(second)) * 1000
 
 
 def _numbers(values: Sequence[float], *, datekeys: bool) -> Times:

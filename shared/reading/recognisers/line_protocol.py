@@ -22,6 +22,8 @@ def read(text: str) -> list[object] | None:
     first = text.lstrip().split("\n", 1)[0]
     if "=" not in first or not _LINE.fullmatch(first.strip()):
         return None
+    if "\\" not in text and '"' not in text:
+        return _read_plain(text)
     rows: list[object] = []
     for line in text.splitlines():
         stripped = line.strip()
@@ -45,12 +47,47 @@ def read(text: str) -> list[object] | None:
     return rows or None
 
 
+def _read_plain(text: str) -> list[object] | None:
+    """The same for a text without escapes and quotes, which can be split."""
+    rows: list[object] = []
+    for line in text.splitlines():
+        if not line or line.isspace() or line.startswith("#"):
+            continue
+        sections = line.split()
+        if not 2 <= len(sections) <= 3:
+            return None
+        measurement, *tags = sections[0].split(",")
+        row: dict[str, object] = {"_measurement": measurement}
+        for tag in tags:
+            name, mark, value = tag.partition("=")
+            if not (name and mark and value):
+                return None
+            row[name] = _tag(name, value)
+        if len(sections) == 3:
+            if not sections[2].lstrip("-").isdecimal():
+                return None
+            row["time"] = int(sections[2])
+        for field in sections[1].split(","):
+            name, mark, value = field.partition("=")
+            if not (name and mark and value):
+                return None
+            number = _number(value)
+            row[name] = value if number is None else number
+        rows.append(row)
+    return rows if any(type(value) in (int, float) for name, value in rows[0].items() if name != "time") else None  # type: ignore[attr-defined]  # a dict
+
+
 def _tag(name: str, value: str) -> str:
     """A tag's value. One that looks like a number carries its name, so that nobody takes it for one."""
     return _plain(f"{name}={value}" if _NUMBER.fullmatch(value) else value)
 
 
 def _number(text: str) -> float | None:
+    if text[-1].isdecimal() and text[0] in "+-.0123456789" and text.isascii() and "_" not in text:
+        try:
+            return float(text)
+        except ValueError:
+            return None
     if not _NUMBER.fullmatch(text):
         return None
     return int(text[:-1]) if text[-1] in "iu" and text[:-1].lstrip("+-").isdigit() else float(text.rstrip("iu"))
