@@ -5,17 +5,20 @@ and only where it says more than `value`. A label that is the same everywhere is
 other name.
 """
 
+import re
 from collections.abc import Sequence
 
 import msgspec
 
 from shared.reading.columns import Profile, distinct, own_name
-from shared.reading.names import Hint, is_container
+from shared.reading.names import Hint, compact, is_container
 from shared.reading.roles import Roles
 from shared.reading.safe_text import bounded
 
 SEPARATOR = "."
 _KEY_RANK, _SENSOR_RANK, _PLACE_RANK, _PLAIN_RANK, _ID_RANK = 0.5, 3.0, 4.0, 6.0, 7.0
+_SPEAKING_ID = re.compile(r"(?![0-9a-f-]*$)[A-Za-z][\w .:/-]{0,40}")
+"""An id that reads as a name, as chart libraries use it."""
 _NAMING_RANK = 2.0
 """Labels up to this rank name what was measured."""
 
@@ -189,7 +192,10 @@ def _constant_name(candidates: Sequence[Profile], *, generic: bool) -> str | Non
         return None
     for found in candidates:
         rank = rank_of(found)
-        if rank <= 1.0 or _SENSOR_RANK <= rank < _PLACE_RANK:
+        speaking = compact(found.name) == "id" and found.kind == "text" and found.column.origin == "context"
+        if speaking and not _SPEAKING_ID.fullmatch(str(found.column.values[0])):
+            continue
+        if rank <= 1.0 or _SENSOR_RANK <= rank < _PLACE_RANK or speaking:
             text = label_text(found.column.values[0])
             if text is not None:
                 return text

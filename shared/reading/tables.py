@@ -130,8 +130,10 @@ def _merged(groups: list[list[Fragment]]) -> list[tuple[list[Fragment], list[str
     merged: dict[int, tuple[list[Fragment], list[str] | None]] = {}
     for (place, _, _), numbers in sorted(buckets.items(), key=lambda item: -len(item[1])):
         free = [number for number in numbers if number not in taken]
-        if len(free) < 2 or _are_copies([groups[number] for number in free]):
+        if len(free) < 2:
             continue
+        if all(is_container(str(groups[number][0].path[place])) for number in free) and _are_copies([groups[number] for number in free]):
+            continue  # the same rows under two general names
         taken.update(free)
         fragments = [fragment for number in free for fragment in groups[number]]
         keys = [str(fragment.path[place]) for fragment in fragments]
@@ -234,7 +236,7 @@ def _context_columns(fragments: list[Fragment], keys: list[str] | None, present:
         values = [members.get(name) for members in flat]
         varies = len(fragments) > 1 and any(value != values[0] for value in values)
         role = hint(name[-1])
-        useful = role.hint in (Hint.LABEL, Hint.SENSOR, Hint.UNIT, Hint.PLACE) or (role.hint is Hint.TIME and role.rank <= 1)
+        useful = (name[-1].lower() == "id" and type(values[-1]) is str) or role.hint in (Hint.LABEL, Hint.SENSOR, Hint.UNIT, Hint.PLACE) or (role.hint is Hint.TIME and role.rank <= 1)
         if not (varies or useful or name == ("(member)",)):
             continue
         shown = name if name not in present else ("(around)", *name)

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.reading import batches, charts, fast
@@ -44,6 +44,7 @@ def same(raw: bytes) -> bool:
     return quick is not None or line is not None
 
 
+@settings(deadline=None)
 @given(
     names=st.lists(NAMES, min_size=1, max_size=4, unique=True),
     rows=st.integers(1, 5),
@@ -63,6 +64,7 @@ def test_wide_records(names: list[str], rows: int, envelope: str, data: st.DataO
     same(json.dumps({"records": records, "sensorId": "around"} if envelope == "more" else value).encode())
 
 
+@settings(deadline=None)
 @given(rows=st.lists(st.tuples(NAMES, NUMBERS, TIMES, SENSORS), min_size=1, max_size=8), bare=st.booleans())
 def test_long_readings(rows: list[tuple[str, float, Any, str | None]], bare: bool) -> None:
     readings = [{"metric": name, "value": value, "ts": time, "sensorId": sensor} for name, value, time, sensor in rows]
