@@ -112,7 +112,9 @@ def _named_inside(fragments: list[Fragment], keys: list[str] | None) -> int | No
 
 def _label(fragment: Fragment) -> str | None:
     members = fragment.context[-1][1] if fragment.context else {}
-    return next((value for name, value in members.items() if type(value) is str and hint(name).hint is Hint.LABEL), None)
+    return next(
+        (value for name, value in members.items() if type(value) is str and hint(name).hint is Hint.LABEL), None
+    )
 
 
 def _holds_times(values: Sequence[Any]) -> bool:
@@ -125,7 +127,9 @@ def _rank(place: Path, values: list[Any], target: Path) -> tuple[int, ...] | Non
     timed = _holds_times(values)
     names = [step for step in place if isinstance(step, str)]
     last = names[-1] if names else ""
-    named = any(is_axis(name) or hint(name).hint is Hint.TIME or compact(name) in ("xaxis", "categories") for name in names[-2:])
+    named = any(
+        is_axis(name) or hint(name).hint is Hint.TIME or compact(name) in ("xaxis", "categories") for name in names[-2:]
+    )
     if any(compact(name) in ("yaxis", "series", "datasets", "colors") for name in names[-2:]):
         return None
     if not timed and not named:

@@ -119,7 +119,11 @@ def _over_numbers(axis: Profile, selections: list[Selection], rejected: Counter[
             x, values = x[usable], values[usable]
         if len(values):
             order = np.argsort(x, kind="stable")
-            lines.append(Series(selection.name, selection.unit, array("d", values[order].tobytes()), array("d", x[order].tobytes())))
+            lines.append(
+                Series(
+                    selection.name, selection.unit, array("d", values[order].tobytes()), array("d", x[order].tobytes())
+                )
+            )
     return lines
 
 
@@ -128,7 +132,9 @@ def _over_names(axis: Profile, selections: list[Selection], rejected: Counter[st
     lines = []
     for selection in selections:
         rows: Sequence[int] = range(len(names)) if selection.rows is None else selection.rows
-        kept = [(names[row], value) for row, value in zip(rows, selection.values, strict=True) if names[row] is not None]
+        kept = [
+            (names[row], value) for row, value in zip(rows, selection.values, strict=True) if names[row] is not None
+        ]
         if len(kept) < len(rows):
             rejected[NO_PLACE] += len(rows) - len(kept)
         if kept:

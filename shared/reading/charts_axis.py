@@ -41,14 +41,20 @@ def _choose(roles: Roles) -> tuple[ColumnRole, str]:
         best = _best_category(names)
         _check_places(best.profile, roles)
         return best, "category"
-    indexes = [entry for entry in entries if entry.profile.column.origin == "index" or entry.profile.hint.hint in (Hint.INDEX, Hint.CALENDAR)]
+    indexes = [
+        entry
+        for entry in entries
+        if entry.profile.column.origin == "index" or entry.profile.hint.hint in (Hint.INDEX, Hint.CALENDAR)
+    ]
     plain = [entry for entry in entries if entry.role == "measure" and _may_be_axis(entry.profile)]
     if len(plain) == 1 and len(roles.measures) > 1:
         return plain[0], "number"
     if len(plain) > 1:
         first, second = sorted(entry.profile.name for entry in plain)[:2]
         raise Rejected(f"{quoted(first)} and {quoted(second)} could both be the axis; set `time` in INPUTS")
-    numbered = [entry for entry in indexes if entry.profile.kind in ("number", "text") and _all_different(entry.profile)]
+    numbered = [
+        entry for entry in indexes if entry.profile.kind in ("number", "text") and _all_different(entry.profile)
+    ]
     if numbered and roles.table.length > 1 and any(measure is not numbered[0].profile for measure in roles.measures):
         return numbered[0], "number" if numbered[0].profile.kind == "number" else "category"
     raise Rejected(f"rows found at {shown_path(roles.table.path)}, but no column of times and no axis")
@@ -56,7 +62,11 @@ def _choose(roles: Roles) -> tuple[ColumnRole, str]:
 
 def _may_be_category(entry: ColumnRole, roles: Roles) -> bool:
     found = entry.profile
-    if found.kind != "text" or entry.role not in ("label", "sensor", "note", "index") or found.column.origin == "context":
+    if (
+        found.kind != "text"
+        or entry.role not in ("label", "sensor", "note", "index")
+        or found.column.origin == "context"
+    ):
         return False
     if found.column.origin == "key" and distinct(found.column.values) < 2:
         return False
@@ -73,13 +83,23 @@ def _best_category(names: list[ColumnRole]) -> ColumnRole:
 
 def _check_places(found: Profile, roles: Roles) -> None:
     """Raises Rejected where names repeat, and no other label tells the repetitions apart."""
-    columns = [found.column.values, *(label.column.values for label in (*roles.labels, roles.sensor) if label is not None and label is not found)]
+    columns = [
+        found.column.values,
+        *(label.column.values for label in (*roles.labels, roles.sensor) if label is not None and label is not found),
+    ]
     if len(set(map(str, zip(*columns, strict=True)))) < roles.table.length:
-        raise Rejected(f"rows found at {shown_path(roles.table.path)}, but no column of times, and the names in {quoted(found.name)} repeat")
+        raise Rejected(
+            f"rows found at {shown_path(roles.table.path)}, but no column of times, and the names in {quoted(found.name)} repeat"
+        )
 
 
 def _may_be_axis(found: Profile) -> bool:
-    return is_axis(found.name) and found.hint.hint not in (Hint.VALUE, Hint.AGGREGATE) and _all_different(found) and not time_column.is_time(found)
+    return (
+        is_axis(found.name)
+        and found.hint.hint not in (Hint.VALUE, Hint.AGGREGATE)
+        and _all_different(found)
+        and not time_column.is_time(found)
+    )
 
 
 def _all_different(found: Profile) -> bool:

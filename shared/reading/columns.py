@@ -103,7 +103,9 @@ def _profile_text(found: Profile, values: Sequence[object], *, decimal_comma: bo
         found.numbers = numbers.read(values, decimal_comma=decimal_comma)
         if any(value == value for value in found.numbers.values):
             found.kind = "number"
-            found.integral = all(value != value or value == int(value) for value in found.numbers.values if abs(value) < 1e300)
+            found.integral = all(
+                value != value or value == int(value) for value in found.numbers.values if abs(value) < 1e300
+            )
             found.integral = found.integral and not any(type(value) is str and "." in value for value in values[:64])
         else:
             found.numbers = None

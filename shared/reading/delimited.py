@@ -59,7 +59,9 @@ def _is_header(line: str, rest: str) -> bool:
     for mark in _DELIMITERS:
         fields = following.split(mark)
         if len(fields) > 1 and line.count(mark) == following.count(mark):
-            return any(numbers.is_number_text(field) or times.is_date_text(field.strip().strip('"')) for field in fields)
+            return any(
+                numbers.is_number_text(field) or times.is_date_text(field.strip().strip('"')) for field in fields
+            )
     return False
 
 
@@ -106,4 +108,6 @@ def _looks_like_data(header: list[str]) -> bool:
 
 
 def _has_decimal_comma(columns: tuple[list[str | None], ...]) -> bool:
-    return any(cell is not None and _DECIMAL_COMMA.fullmatch(cell) for column in columns for cell in column[:_SAMPLE_ROWS])
+    return any(
+        cell is not None and _DECIMAL_COMMA.fullmatch(cell) for column in columns for cell in column[:_SAMPLE_ROWS]
+    )

@@ -15,6 +15,7 @@ _CALLBACK = re.compile(rb"(?:/\*.{0,40}?\*/\s*)?[A-Za-z_$][\w$.]{0,80}\s*\(\s*(?
 _GUARD = re.compile(rb"\s*(?:\)\]\}',?|while\(1\);|for\(;;\);)\s*")
 _JSON_STARTS = b'{["-0123456789tfnNI'
 
+
 class OtherFormat(Rejected):
     """A format that is refused by name."""
 
@@ -145,7 +146,9 @@ def _from_base64(raw: bytes, budget: Budget) -> Decoded | None:
         if compression(inner_raw) is not None or str(caught).startswith(("more than", "encoded")):
             raise
         return None
-    return Decoded(inner.value, ("base64", *inner.chain)) if isinstance(inner.value, dict | list) or inner.chain else None
+    return (
+        Decoded(inner.value, ("base64", *inner.chain)) if isinstance(inner.value, dict | list) or inner.chain else None
+    )
 
 
 def _from_lines(raw: bytes, budget: Budget) -> Decoded | None:
@@ -178,7 +181,10 @@ def _from_recognised_text(raw: bytes, budget: Budget) -> Decoded | None:
         text = raw.decode()
     except UnicodeDecodeError:
         return None
-    for recogniser, name in ((line_protocol.read, "InfluxDB line protocol"), (exposition.read, "Prometheus exposition")):
+    for recogniser, name in (
+        (line_protocol.read, "InfluxDB line protocol"),
+        (exposition.read, "Prometheus exposition"),
+    ):
         value = recogniser(text)
         if value is not None:
             return Decoded(value, (name,))
@@ -224,7 +230,11 @@ def decode_member(text: str, budget: Budget) -> Decoded | None:
         first = text[:1]
     if first not in '{["' and len(text) < MIN_MEMBER_CHARS:
         return None
-    if first not in '{["' and "\n" not in text and not (_MEMBER_BASE64.fullmatch(text) or text.startswith(("data:", ":base64:"))):
+    if (
+        first not in '{["'
+        and "\n" not in text
+        and not (_MEMBER_BASE64.fullmatch(text) or text.startswith(("data:", ":base64:")))
+    ):
         return None
     if first == '"' and not text.endswith('"'):
         return None

@@ -104,7 +104,9 @@ def _failed_chain(kind: str) -> list[str]:
     return [] if kind == "string" else [kind]
 
 
-def _explained(kind: str, decoded: Decoded, budget: Budget, override: Override, limits: Limits, size: int) -> Explanation:
+def _explained(
+    kind: str, decoded: Decoded, budget: Budget, override: Override, limits: Limits, size: int
+) -> Explanation:
     chart = kind == "chart"
     chain = list(decoded.chain)
     try:
@@ -152,7 +154,8 @@ def _columns(roles: Roles | None) -> list[ColumnNote]:
     if roles is None:
         return []
     notes = [
-        ColumnNote(_column_name(entry.profile), entry.role, entry.reason, _present(entry.profile)) for entry in roles.assigned[:MAX_COLUMNS]
+        ColumnNote(_column_name(entry.profile), entry.role, entry.reason, _present(entry.profile))
+        for entry in roles.assigned[:MAX_COLUMNS]
     ]
     return sorted(notes, key=lambda note: (note.role not in ("time", "axis"), note.role != "measure"))
 
@@ -215,7 +218,11 @@ def _inputs(candidate: reader.Candidate, override: Override) -> dict[str, object
         entry["time"] = shown(roles.time.name)
     elif candidate.axis is not None:
         entry["time"] = shown(candidate.axis[0].name)
-    series = [entry_.profile for entry_ in roles.assigned if entry_.role in ("label", "sensor") and entry_.profile.column.origin != "key"]
+    series = [
+        entry_.profile
+        for entry_ in roles.assigned
+        if entry_.role in ("label", "sensor") and entry_.profile.column.origin != "key"
+    ]
     if series and len(roles.measures) == 1:
         entry["series"] = [shown(found.name) for found in series[:4]]
     if roles.sensor is not None:
@@ -247,10 +254,15 @@ def to_text(explanation: Explanation, key: str = "") -> str:
     if explanation.series_omitted:
         lines.append(f"  and {explanation.series_omitted} more")
     lines += _section("Left out", [f"{count:,} x {reason}" for reason, count in explanation.rejected.items()])
-    lines += _section("Other tables", [f"{note.path}, {note.rows:,} rows: {note.reason}" for note in explanation.tables])
+    lines += _section(
+        "Other tables", [f"{note.path}, {note.rows:,} rows: {note.reason}" for note in explanation.tables]
+    )
     if explanation.inputs:
         entry = json.dumps({key or "<glob over keys>": explanation.inputs}, ensure_ascii=False)
-        lines += ["To overrule it, INPUTS:", *textwrap.wrap(entry, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)]
+        lines += [
+            "To overrule it, INPUTS:",
+            *textwrap.wrap(entry, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False),
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -136,7 +136,9 @@ def _long(readings: list[_LongReading], limits: Limits) -> Reading | None:
     series: dict[str, Series] = {}
     for name, group in sorted(groups.items()):
         values = packed([reading.value for reading in group])
-        series[name] = Series(name, None, values, (), [reading.time for reading in group], [reading.sensor for reading in group])
+        series[name] = Series(
+            name, None, values, (), [reading.time for reading in group], [reading.sensor for reading in group]
+        )
         if max(values) >= _MAX_PLAIN_VALUE:
             return None
     return Reading(series)
@@ -195,5 +197,3 @@ def _lines(numbers: dict[str, Sequence[float | None]], ms: "array[float]") -> Re
             return None
         series[name] = Series(name, None, values, x)
     return Reading(series)
-
-

@@ -9,9 +9,27 @@ from shared.reading.names import Hint, compact, hint
 from shared.reading.tree import Column
 
 _ROW_WRAPPERS = frozenset("c f data values cells row r columns fields".split())
-_NAME_KEYS = ("name", "columnname", "colname", "columnlabel", "label", "displayname", "fieldname", "field", "datafield", "title", "text", "id", "key", "accessor", "header")
+_NAME_KEYS = (
+    "name",
+    "columnname",
+    "colname",
+    "columnlabel",
+    "label",
+    "displayname",
+    "fieldname",
+    "field",
+    "datafield",
+    "title",
+    "text",
+    "id",
+    "key",
+    "accessor",
+    "header",
+)
 _NAME_RANKS = {name: rank for rank, name in enumerate(_NAME_KEYS)}
-_NAME_LISTS = frozenset("columns cols fields schema header headers names labels dimensions keys rowtype meta columninfo columnmetadata column heading headings".split())
+_NAME_LISTS = frozenset(
+    "columns cols fields schema header headers names labels dimensions keys rowtype meta columninfo columnmetadata column heading headings".split()
+)
 _CELL_KEYS = ("v", "value", "Value", "scalarValue", "ScalarValue", "VarCharValue")
 
 
@@ -24,7 +42,9 @@ def wrapped_rows(objects: list[dict[str, Any]]) -> list[list[Any]] | None:
     cells = [cell for cell in first[key] if cell is not None]
     if not cells or any(type(cell) is list for cell in cells):
         return None
-    if any(type(cell) is dict for cell in cells) and not all(type(cell) is dict and is_cell_wrapper(cell) for cell in cells):
+    if any(type(cell) is dict for cell in cells) and not all(
+        type(cell) is dict and is_cell_wrapper(cell) for cell in cells
+    ):
         return None
     if type(cells[0]) is not dict and len(objects) < 2:
         return None
@@ -185,7 +205,10 @@ def _names_in_first_cells(lists: list[list[Any]]) -> bool:
     if len(lists) < 2 or len(lists[0]) < 2 or len(lists) > 1024:
         return False
     firsts = [inner[0] for inner in lists]
-    if not all(type(name) is str and name and not times.is_date_text(name) and not numbers.is_number_text(name) for name in firsts):
+    if not all(
+        type(name) is str and name and not times.is_date_text(name) and not numbers.is_number_text(name)
+        for name in firsts
+    ):
         return False
     if len(set(firsts)) != len(firsts):
         return False
@@ -215,7 +238,11 @@ def _closest(
     """The list of `width` names nearest to `path`; the name of the list itself decides between equals."""
     best: tuple[tuple[int, int], tuple[str, ...]] | None = None
     for place, candidate in names:
-        if len(candidate) != width or any(times.is_date_text(name) for name in candidate) or len(set(candidate)) != width:
+        if (
+            len(candidate) != width
+            or any(times.is_date_text(name) for name in candidate)
+            or len(set(candidate)) != width
+        ):
             continue
         common = 0
         for left, right in zip(place, path, strict=False):

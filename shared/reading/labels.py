@@ -55,10 +55,17 @@ def choose(roles: Roles, *, chart: bool, category: Profile | None = None) -> Nam
     generic = is_generic(measures, ordered_names=roles.table.ordered_names)
     labels = [found for found in roles.labels if found is not category]
     sensor = roles.sensor if roles.sensor is not category else None
-    set_by_hand = [found for entry in roles.assigned if entry.reason == "set by INPUTS" and entry.role == "label" for found in [entry.profile]]
+    set_by_hand = [
+        found
+        for entry in roles.assigned
+        if entry.reason == "set by INPUTS" and entry.role == "label"
+        for found in [entry.profile]
+    ]
     if set_by_hand:
         return Naming(set_by_hand, None, generic, "set by INPUTS")
-    candidates = sorted(labels + ([sensor] if sensor is not None else []), key=lambda found: (rank_of(found), found.column.parts))
+    candidates = sorted(
+        labels + ([sensor] if sensor is not None else []), key=lambda found: (rank_of(found), found.column.parts)
+    )
     if not candidates:
         return Naming([], None, generic, "no labels")
     axis = category if category is not None else roles.time
@@ -67,7 +74,11 @@ def choose(roles: Roles, *, chart: bool, category: Profile | None = None) -> Nam
     base: list[Sequence[object]] = [] if axis is None else [axis.column.values]
     if not chart and sensor is not None and not generic:
         base.append(sensor.column.values)
-    if not chart and sensor is not None and any(rank_of(found) <= _NAMING_RANK for found in varying if found is not sensor):
+    if (
+        not chart
+        and sensor is not None
+        and any(rank_of(found) <= _NAMING_RANK for found in varying if found is not sensor)
+    ):
         base.append(sensor.column.values)
     chosen: list[Profile] = []
     if generic:
@@ -135,7 +146,11 @@ def _constant_metric(candidates: Sequence[Profile], roles: Roles) -> Profile | N
     del roles
     for found in candidates:
         rank = rank_of(found)
-        if found.hint.hint is Hint.LABEL and not _varies(found) and (rank == 0 or (rank <= 1 and found.column.origin == "cell")):
+        if (
+            found.hint.hint is Hint.LABEL
+            and not _varies(found)
+            and (rank == 0 or (rank <= 1 and found.column.origin == "cell"))
+        ):
             return found if label_text(found.column.values[0]) is not None else None
     return None
 
@@ -155,7 +170,9 @@ class _Counted:
         self.base = base
         values = [found.column.values for found in measures]
         sparse = len(values) > 1 and any(None in column for column in values)
-        self.rows = [[row for row, value in enumerate(column) if value is not None] for column in values] if sparse else []
+        self.rows = (
+            [[row for row, value in enumerate(column) if value is not None] for column in values] if sparse else []
+        )
         self.length = sum(map(len, self.rows)) if sparse else (len(values[0]) if values else 0)
 
     def keys(self, chosen: Sequence[Profile]) -> int:

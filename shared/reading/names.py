@@ -77,9 +77,7 @@ _VALUES = frozenset(
     "messwert valeur valor waarde valore sensorvalue tagvalue pointvalue readingvalue processvalue rawvalue valuefloat "
     "valuedouble valuenum amount metricvalue fieldvalue simplevalue values datapoint observation currentvalue actualvalue".split()
 )
-_AGGREGATES = frozenset(
-    "average avg mean total sum minimum min maximum max count last latest first median".split()
-)
+_AGGREGATES = frozenset("average avg mean total sum minimum min maximum max count last latest first median".split())
 _QUALITIES = frozenset(
     "quality qual q qc qualitycode qualityflag qcflag dataquality status statuscode good questionable substituted annotated valid "
     "isvalid isgood reliability confidence validity flag flags opcquality statusflag badquality sensorstatus devicestatus alarm "
@@ -149,7 +147,9 @@ _AXES = frozenset(
     "x depth distance position index frequency freq wavelength step elapsed elapsedtime seconds minutes hours days offset length "
     "angle cycle iteration epoch year age bin sample row n i idx key label labels categories category".split()
 )
-_CLOCKS = frozenset("time clock hour hours uhrzeit zeit heure hora tijd tod timeofday localtime timeutc utctime ora".split())
+_CLOCKS = frozenset(
+    "time clock hour hours uhrzeit zeit heure hora tijd tod timeofday localtime timeutc utctime ora".split()
+)
 _GENERIC_CONTAINERS = frozenset(
     "data values value measurements measurement fields readings payload payloads decodedpayload decoded object telemetry metrics "
     "sensors sensordata params parameters properties attributes source _source doc document record row node item body content "

@@ -12,7 +12,9 @@ from shared.reading.roles import Roles
 
 BAD = "quality is bad"
 _OPC_UA_BAD = 0x8000_0000
-_BAD_TEXTS = frozenset(("bad", "invalid", "faulty", "failed", "failure", "sensor_failure", "sensor failure", "comm_fail"))
+_BAD_TEXTS = frozenset(
+    ("bad", "invalid", "faulty", "failed", "failure", "sensor_failure", "sensor failure", "comm_fail")
+)
 _SUFFIXES = ("quality", "status", "statuscode", "flag", "valid", "qc", "good", "qualitycode")
 
 
@@ -72,9 +74,21 @@ def _beside(roles: Roles, measure: Profile, role: str) -> Profile | None:
     name = compact(measure.name)
     for column in found:
         other = compact(column.name)
-        if other != name and other.startswith(name) and other.removeprefix(name) in (*_SUFFIXES, "unit", "units", "uom"):
+        if (
+            other != name
+            and other.startswith(name)
+            and other.removeprefix(name) in (*_SUFFIXES, "unit", "units", "uom")
+        ):
             return column
-    plain = [column for column in found if column.hint.rank == 0 and len(column.column.parts) <= max(1, len(measure.column.parts))]
-    if role == "unit" and len(roles.measures) > 1 and not any(other.hint.hint is Hint.VALUE for other in roles.measures):
+    plain = [
+        column
+        for column in found
+        if column.hint.rank == 0 and len(column.column.parts) <= max(1, len(measure.column.parts))
+    ]
+    if (
+        role == "unit"
+        and len(roles.measures) > 1
+        and not any(other.hint.hint is Hint.VALUE for other in roles.measures)
+    ):
         return None
     return plain[0] if plain else None

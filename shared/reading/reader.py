@@ -69,7 +69,9 @@ def find(document: Decoded, budget: Budget, limits: Limits, override: Override, 
     best = max(found.rank for found in readable)
     chosen = _without_copies([found for found in readable if found.rank == best])
     if len(chosen) > 1:
-        if not chart and all(len(found.table.path) == 1 and found.table.path[0] in DOCUMENTED_LISTS for found in readable):
+        if not chart and all(
+            len(found.table.path) == 1 and found.table.path[0] in DOCUMENTED_LISTS for found in readable
+        ):
             chosen = readable
         else:
             first, second = (shown_path(found.table.path) for found in chosen[:2])
@@ -84,7 +86,10 @@ def _expanded(value: Any, budget: Budget) -> Any:
         found = decode_member(value, budget)
         return value if found is None else _expanded(found.value, budget)
     if isinstance(value, dict):
-        return {name: _expanded(item, budget) if isinstance(item, str | dict | list) else item for name, item in value.items()}
+        return {
+            name: _expanded(item, budget) if isinstance(item, str | dict | list) else item
+            for name, item in value.items()
+        }
     if isinstance(value, list) and not set(map(type, value)) <= {int, float, bool}:
         return [_expanded(item, budget) if isinstance(item, str | dict | list) else item for item in value]
     return value
@@ -119,8 +124,16 @@ def _candidate(table: Table, override: Override, *, chart: bool) -> Candidate:
 
 def _no_measures(found: Roles) -> str:
     where = shown_path(found.table.path)
-    texts = [entry.profile.name for entry in found.assigned if entry.role in ("label", "note", "sensor") and entry.profile.column.origin == "cell"]
-    numbers = [(entry.profile.name, entry.role) for entry in found.assigned if entry.profile.kind == "number" and entry.role != "time"]
+    texts = [
+        entry.profile.name
+        for entry in found.assigned
+        if entry.role in ("label", "note", "sensor") and entry.profile.column.origin == "cell"
+    ]
+    numbers = [
+        (entry.profile.name, entry.role)
+        for entry in found.assigned
+        if entry.profile.kind == "number" and entry.role != "time"
+    ]
     if numbers:
         name, role = numbers[0]
         return f"rows found at {where}, but no column of measurements: {quoted(name)} is taken for {_article(role)}"
@@ -167,7 +180,9 @@ def _unreadable(value: Any, candidates: list[Candidate], finder: Finder, *, char
         return Unreadable("a list, but not of rows", candidates)
     if finder.loose:
         place, values = max(finder.loose, key=lambda item: len(item[1]))
-        return Unreadable(f"a list of {len(values)} values at {shown_path(place)}, but no axis and no names for it", candidates)
+        return Unreadable(
+            f"a list of {len(values)} values at {shown_path(place)}, but no axis and no names for it", candidates
+        )
     return Unreadable("an object without a table", candidates, placeholder=True)
 
 

@@ -116,7 +116,11 @@ def _role(found: Profile, roles: Roles, override: Override) -> tuple[str, str]:
     if found.kind == "empty":
         return "empty", "holds no values"
     if found.kind == "flag":
-        return ("quality", "flags of quality") if found.hint.hint is Hint.QUALITY else ("flag", "true and false are no numbers")
+        return (
+            ("quality", "flags of quality")
+            if found.hint.hint is Hint.QUALITY
+            else ("flag", "true and false are no numbers")
+        )
     if found.kind == "moment":
         return "epoch", "another time"
     if found.kind == "text":
@@ -209,7 +213,9 @@ def _whole_role(found: Profile, roles: Roles) -> tuple[str, str]:
             return "measure", "numbers that are no plausible time"
         case Hint.PLACE if _is_constant(found) or (timed and not _all_different(roles.time)):
             return "label", "whole numbers under the name of a place"
-        case Hint.LABEL if roles.has_value or (not _all_different(found) and found.column.parts[-1] not in ("n", "series", "point")):
+        case Hint.LABEL if roles.has_value or (
+            not _all_different(found) and found.column.parts[-1] not in ("n", "series", "point")
+        ):
             return "label", "whole numbers under the name of a label"
         case Hint.NOTE:
             return "bookkeeping", "whole numbers under the name of a remark"

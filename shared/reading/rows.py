@@ -17,7 +17,9 @@ _TYPED_CELLS = frozenset(("S", "N", "BOOL", "NULL", "ScalarValue", "VarCharValue
 _BARE = frozenset((int, float, str, bool, type(None)))
 
 
-def columns_of(rows: Sequence[dict[str, Any]], budget: Budget, limits: Limits, prefix: tuple[str, ...] = ()) -> list[Column]:
+def columns_of(
+    rows: Sequence[dict[str, Any]], budget: Budget, limits: Limits, prefix: tuple[str, ...] = ()
+) -> list[Column]:
     """The columns of rows, in the order in which they first appear. Lists, and objects keyed by time, stay cells.
 
     Raises Rejected for more cells or columns than `limits` allow.
@@ -112,7 +114,9 @@ def _holds_documents(values: Sequence[Any]) -> bool:
     if type(first) is not str or len(first) < 2:
         return False
     head = first.lstrip()[:3]
-    return (head[:1] in ("{", "[") and first.rstrip()[-1:] in ("}", "]")) or (len(first) >= 16 and head in ("eyJ", "ewo", "eyA", "W3s", "H4s", "KLU"))
+    return (head[:1] in ("{", "[") and first.rstrip()[-1:] in ("}", "]")) or (
+        len(first) >= 16 and head in ("eyJ", "ewo", "eyA", "W3s", "H4s", "KLU")
+    )
 
 
 def _decoded(values: Sequence[Any], budget: Budget) -> list[Any]:
@@ -132,7 +136,11 @@ def expand_points(columns: list[Column]) -> list[Column]:
             expanded.append(column)
             continue
         if all(_is_date_list(value) for value in lists):
-            expanded.append(Column(column.parts, [None if value is None else _date(value) for value in column.values], column.origin))
+            expanded.append(
+                Column(
+                    column.parts, [None if value is None else _date(value) for value in column.values], column.origin
+                )
+            )
         elif set(map(len, lists)) == {2} and any(times.looks_like_time(value) for value in lists[0]):
             for place, name in enumerate(("x", "value")):
                 values = [None if value is None else value[place] for value in column.values]
@@ -176,7 +184,17 @@ def is_numeric(values: Sequence[Any]) -> bool:
 def may_be_measure(column: Column) -> bool:
     """Whether a column of numbers is not clearly something else by its name."""
     name = hint(column.parts[-1]).hint
-    if name in (Hint.IDENTIFIER, Hint.INDEX, Hint.BOOKKEEPING, Hint.UNIT, Hint.CALENDAR, Hint.TIME, Hint.SENSOR, Hint.QUALITY, Hint.NOTE):
+    if name in (
+        Hint.IDENTIFIER,
+        Hint.INDEX,
+        Hint.BOOKKEEPING,
+        Hint.UNIT,
+        Hint.CALENDAR,
+        Hint.TIME,
+        Hint.SENSOR,
+        Hint.QUALITY,
+        Hint.NOTE,
+    ):
         return False
     return is_numeric(column.values)
 

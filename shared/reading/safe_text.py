@@ -6,7 +6,9 @@ NAME_CHARS = 128
 SHOWN_CHARS = 48
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_TOKEN = re.compile(r"(?=[^\s]*\d)(?=[^\s]*[A-Za-z])[A-Za-z0-9+/=_.~-]{24,}|[0-9a-fA-F]{24,}|.*@.*\..*|eyJ[A-Za-z0-9_-]{10,}.*")
+_TOKEN = re.compile(
+    r"(?=[^\s]*\d)(?=[^\s]*[A-Za-z])[A-Za-z0-9+/=_.~-]{24,}|[0-9a-fA-F]{24,}|.*@.*\..*|eyJ[A-Za-z0-9_-]{10,}.*"
+)
 
 
 def bounded(text: str, limit: int = NAME_CHARS) -> str:

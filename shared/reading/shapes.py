@@ -83,7 +83,9 @@ class Finder:
 
     # Objects
 
-    def _walk_object(self, members: dict[str, Any], path: Path, context: tuple[tuple[Path, dict[str, Any]], ...]) -> None:
+    def _walk_object(
+        self, members: dict[str, Any], path: Path, context: tuple[tuple[Path, dict[str, Any]], ...]
+    ) -> None:
         members = self._expanded(members, path)
         raw = typed_arrays.buffer_of(members)
         if raw is not None:
@@ -124,7 +126,9 @@ class Finder:
         del path
         return {**members, **changed} if changed else members
 
-    def _time_keyed(self, members: dict[str, Any], path: Path, context: tuple[tuple[Path, dict[str, Any]], ...]) -> bool:
+    def _time_keyed(
+        self, members: dict[str, Any], path: Path, context: tuple[tuple[Path, dict[str, Any]], ...]
+    ) -> bool:
         """`{time: number, ...}`: the members are points."""
         if not rows.keys_are_times(members) or not set(map(type, members.values())) <= _SCALARS:
             return False
@@ -135,9 +139,15 @@ class Finder:
         self.fragments.append(Fragment(path, "points", columns, len(values), context))
         return True
 
-    def _keyed_rows(self, members: dict[str, Any], path: Path, context: tuple[tuple[Path, dict[str, Any]], ...]) -> bool:
+    def _keyed_rows(
+        self, members: dict[str, Any], path: Path, context: tuple[tuple[Path, dict[str, Any]], ...]
+    ) -> bool:
         """`{row: {column: cell}}` or `{column: {row: cell}}`: an object of objects with the same members."""
-        if not members or set(map(type, members.values())) != {dict} or (len(members) > 1 and is_aside(next(iter(members)))):
+        if (
+            not members
+            or set(map(type, members.values())) != {dict}
+            or (len(members) > 1 and is_aside(next(iter(members))))
+        ):
             return False
         inner = list(members.values())
         keys = inner[0].keys()
@@ -166,7 +176,9 @@ class Finder:
     def _columns(self, members: dict[str, Any], path: Path, context: tuple[tuple[Path, dict[str, Any]], ...]) -> bool:
         """Lists beside each other that share an axis: times, or a list with the name of an axis."""
         lists = {
-            name: value for name, value in members.items() if type(value) is list and value and set(map(type, value)) <= _SCALARS
+            name: value
+            for name, value in members.items()
+            if type(value) is list and value and set(map(type, value)) <= _SCALARS
         }
         if not lists or len(lists) > self.limits.columns:
             return False
@@ -195,7 +207,10 @@ class Finder:
         self, members: dict[str, Any], path: Path, context: tuple[tuple[Path, dict[str, Any]], ...], before: int
     ) -> None:
         """One object as one row, unless a part of it was found to be one that has a time of its own."""
-        if any(fragment.shape == "row" and any(map(rows.may_be_time, fragment.columns)) for fragment in self.fragments[before:]):
+        if any(
+            fragment.shape == "row" and any(map(rows.may_be_time, fragment.columns))
+            for fragment in self.fragments[before:]
+        ):
             return
         flat = {name: value for name, value in members.items() if not (type(value) is dict and is_aside(name))}
         if not flat:
@@ -250,7 +265,9 @@ class Finder:
             return items
         return [item if decoded is None else decoded.value for item, decoded in zip(items, found, strict=True)]
 
-    def _walk_objects(self, objects: list[dict[str, Any]], path: Path, context: tuple[tuple[Path, dict[str, Any]], ...]) -> None:
+    def _walk_objects(
+        self, objects: list[dict[str, Any]], path: Path, context: tuple[tuple[Path, dict[str, Any]], ...]
+    ) -> None:
         objects = _unwrapped_items(objects)
         cells = grids.wrapped_rows(objects)
         if cells is not None:
@@ -269,7 +286,9 @@ class Finder:
             # Single objects inside are flattened into the rows around them.
             self.fragments[before:] = [fragment for fragment in self.fragments[before:] if fragment.shape != "row"]
             inner = [fragment for fragment in self.fragments[before:] if _has_measure(fragment)]
-            if inner and not (measured and timed and not any(_holds_readings(fragment, len(path)) for fragment in inner)):
+            if inner and not (
+                measured and timed and not any(_holds_readings(fragment, len(path)) for fragment in inner)
+            ):
                 return
             del self.fragments[before:]
         if plain and (measured or timed or names is None):
@@ -285,7 +304,12 @@ class Finder:
     ) -> bool:
         """Many objects that each hold a list of readings, read at once: what stands around a list is repeated."""
         nested = [column for column in columns if not _is_plain(column)]
-        if len(objects) < _MANY_OBJECTS or len(nested) != 1 or len(nested[0].parts) != 1 or not is_container(nested[0].parts[0]):
+        if (
+            len(objects) < _MANY_OBJECTS
+            or len(nested) != 1
+            or len(nested[0].parts) != 1
+            or not is_container(nested[0].parts[0])
+        ):
             return False
         lists = nested[0].values
         if set(map(type, lists)) != {list} or {type(item) for inner in lists for item in inner} != {dict}:  # type: ignore[attr-defined]  # lists
@@ -302,7 +326,9 @@ class Finder:
         self.fragments.append(Fragment((*path, 0, nested[0].parts[0]), "rows", inner, sum(counts), context))
         return True
 
-    def _walk_inside(self, objects: list[dict[str, Any]], path: Path, context: tuple[tuple[Path, dict[str, Any]], ...]) -> None:
+    def _walk_inside(
+        self, objects: list[dict[str, Any]], path: Path, context: tuple[tuple[Path, dict[str, Any]], ...]
+    ) -> None:
         for place, item in enumerate(objects):
             members = self._expanded(item, path)
             here = (*path, place)
@@ -357,7 +383,9 @@ def context_with(
 
 
 def _is_plain(column: Column) -> bool:
-    return not any(kind is list or kind is dict for kind in set(map(type, column.values)) - _SCALARS) or _mostly_plain(column)
+    return not any(kind is list or kind is dict for kind in set(map(type, column.values)) - _SCALARS) or _mostly_plain(
+        column
+    )
 
 
 def _mostly_plain(column: Column) -> bool:

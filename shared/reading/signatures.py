@@ -103,4 +103,9 @@ def is_cbor(raw: bytes) -> bool:
 
 
 def _is_bson(raw: bytes) -> bool:
-    return len(raw) >= 5 and raw.endswith(b"\x00") and int.from_bytes(raw[:4], "little") == len(raw) and 1 <= raw[4] <= 0x13
+    return (
+        len(raw) >= 5
+        and raw.endswith(b"\x00")
+        and int.from_bytes(raw[:4], "little") == len(raw)
+        and 1 <= raw[4] <= 0x13
+    )

@@ -86,7 +86,8 @@ def _lists_with_axis(fragment: Fragment, finder: Finder) -> list[Fragment] | Non
         if place[:-1] != parent or len(values) != width or not place or not isinstance(place[-1], str):
             continue
         if all(times.is_date_text(value) for value in values[:3]) or (
-            place[-1].lower() in ("labels", "categories", "x") and (len(lists) != width or fragment.path[-1:] in (("series",), ("datasets",)))
+            place[-1].lower() in ("labels", "categories", "x")
+            and (len(lists) != width or fragment.path[-1:] in (("series",), ("datasets",)))
         ):
             return [
                 Fragment(
@@ -132,13 +133,19 @@ def _merged(groups: list[list[Fragment]]) -> list[tuple[list[Fragment], list[str
         free = [number for number in numbers if number not in taken]
         if len(free) < 2:
             continue
-        if all(is_container(str(groups[number][0].path[place])) for number in free) and _are_copies([groups[number] for number in free]):
+        if all(is_container(str(groups[number][0].path[place])) for number in free) and _are_copies(
+            [groups[number] for number in free]
+        ):
             continue  # the same rows under two general names
         taken.update(free)
         fragments = [fragment for number in free for fragment in groups[number]]
         keys = [str(fragment.path[place]) for fragment in fragments]
         merged[free[0]] = fragments, keys
-    return [merged.get(number, (group, None)) for number, group in enumerate(groups) if number in merged or number not in taken]
+    return [
+        merged.get(number, (group, None))
+        for number, group in enumerate(groups)
+        if number in merged or number not in taken
+    ]
 
 
 def _are_copies(groups: list[list[Fragment]]) -> bool:
@@ -217,7 +224,11 @@ def _joined(fragments: list[Fragment], length: int) -> list[Column]:
 def _filled_down(column: Column, length: int) -> Sequence[Any]:
     """A label that only the first of several rows has holds for all of them."""
     values = column.values
-    if length > 1 and type(values[0]) is str and hint(column.parts[-1]).hint in (Hint.LABEL, Hint.SENSOR, Hint.IDENTIFIER):
+    if (
+        length > 1
+        and type(values[0]) is str
+        and hint(column.parts[-1]).hint in (Hint.LABEL, Hint.SENSOR, Hint.IDENTIFIER)
+    ):
         kinds = set(map(type, values[1:]))
         if kinds == {type(None)}:
             return [values[0]] * length
@@ -236,7 +247,11 @@ def _context_columns(fragments: list[Fragment], keys: list[str] | None, present:
         values = [members.get(name) for members in flat]
         varies = len(fragments) > 1 and any(value != values[0] for value in values)
         role = hint(name[-1])
-        useful = (name[-1].lower() == "id" and type(values[-1]) is str) or role.hint in (Hint.LABEL, Hint.SENSOR, Hint.UNIT, Hint.PLACE) or (role.hint is Hint.TIME and role.rank <= 1)
+        useful = (
+            (name[-1].lower() == "id" and type(values[-1]) is str)
+            or role.hint in (Hint.LABEL, Hint.SENSOR, Hint.UNIT, Hint.PLACE)
+            or (role.hint is Hint.TIME and role.rank <= 1)
+        )
         if not (varies or useful or name == ("(member)",)):
             continue
         shown = name if name not in present else ("(around)", *name)
@@ -269,7 +284,11 @@ def _context_of(fragment: Fragment) -> dict[tuple[str, ...], Any]:
             value = rows.cell(value)  # noqa: PLW2901
             if _is_small(value):
                 flat[(name,)] = value
-            elif type(value) is dict and len(value) <= _MAX_NESTED_CONTEXT and (not is_aside(name) or name in _DESCRIBING):
+            elif (
+                type(value) is dict
+                and len(value) <= _MAX_NESTED_CONTEXT
+                and (not is_aside(name) or name in _DESCRIBING)
+            ):
                 if (*path, name) == fragment.path[: len(path) + 1]:
                     continue
                 flat.update({(name, key): inner for key, inner in value.items() if _is_small(inner)})

@@ -33,7 +33,9 @@ class _Candidate(msgspec.Struct):
     reason: str
 
 
-def choose(profiles: Sequence[Profile], override: Override, *, chart: bool) -> tuple[Profile | None, Profile | None, str]:
+def choose(
+    profiles: Sequence[Profile], override: Override, *, chart: bool
+) -> tuple[Profile | None, Profile | None, str]:
     """The column of times, one of times of day that belongs to it, and the reason.
 
     Raises Rejected when two candidates are equally good and differ, or the one that INPUTS names is not there.
@@ -59,7 +61,12 @@ def _is_named(found: Profile, name: str) -> bool:
 
 def _candidate(found: Profile, *, chart: bool) -> _Candidate | None:
     column, hint = found.column, found.hint
-    if found.kind == "number" and hint.hint is Hint.PLAIN and column.origin == "cell" and type(column.values[0]) is not str:
+    if (
+        found.kind == "number"
+        and hint.hint is Hint.PLAIN
+        and column.origin == "cell"
+        and type(column.values[0]) is not str
+    ):
         return None
     joined = compact(found.name)
     if joined in NEVER_TIMES or hint.hint in (Hint.UNIT, Hint.QUALITY):
@@ -74,11 +81,18 @@ def _candidate(found: Profile, *, chart: bool) -> _Candidate | None:
     if column.origin == "entry":
         return _Candidate(found, (_ENTRY_RANK, 0.0, 0.0), "the time in the entry's id")
     if not is_time(found):
-        if not chart and joined in _BY_NAME_ALONE and found.kind in ("number", "text", "empty") and column.origin == "cell":
+        if (
+            not chart
+            and joined in _BY_NAME_ALONE
+            and found.kind in ("number", "text", "empty")
+            and column.origin == "cell"
+        ):
             return _Candidate(found, (8.0, depth, float(_BY_NAME_ALONE.index(joined))), "called a time")
         return None
     if named:
-        return _Candidate(found, (place * 4 + hint.rank, depth, _zone_rank(found.name)), "times under the name of a time")
+        return _Candidate(
+            found, (place * 4 + hint.rank, depth, _zone_rank(found.name)), "times under the name of a time"
+        )
     if column.origin in ("axis", "index", "key"):
         return _Candidate(found, (0.5, depth, 0.0), "times along the axis")
     return _Candidate(found, (_UNNAMED_RANK + place * 4, depth, 0.0), "texts that are times")
@@ -95,7 +109,11 @@ def is_time(found: Profile) -> bool:
     values = found.column.values
     if found.kind == "moment":
         return True
-    named = found.hint.hint is Hint.TIME or found.column.origin in ("axis", "index", "key") or compact(found.name) in NEVER_TIMES
+    named = (
+        found.hint.hint is Hint.TIME
+        or found.column.origin in ("axis", "index", "key")
+        or compact(found.name) in NEVER_TIMES
+    )
     sample = _sample(values)
     if found.kind in ("text", "other"):
         texts = [value for value in sample if type(value) is str]
@@ -110,7 +128,9 @@ def is_time(found: Profile) -> bool:
         return any(type(value) is str for value in sample) and all(map(times.is_date_text, sample))
     if all(map(_is_epoch, sample)):
         return True
-    return _are_datekeys(found, sample) or (any(map(times.is_date_text, sample)) and any(map(times.looks_like_time, sample)))
+    return _are_datekeys(found, sample) or (
+        any(map(times.is_date_text, sample)) and any(map(times.looks_like_time, sample))
+    )
 
 
 def _different(values: Sequence[object]) -> Iterable[object]:
@@ -160,7 +180,10 @@ def _agreed(equal: list[_Candidate]) -> _Candidate:
     known = [found for found in equal if compact(found.profile.name) in _PLAIN_NAMES]
     if len(known) == 1:
         return known[0]
-    if len({found.profile.column.parts[:-1] for found in equal}) == len(equal) and len({found.profile.name for found in equal}) == 1:
+    if (
+        len({found.profile.column.parts[:-1] for found in equal}) == len(equal)
+        and len({found.profile.name for found in equal}) == 1
+    ):
         return first  # each measure has a time of its own
     names = sorted({found.profile.name for found in equal})
     if len(names) < 2:
@@ -199,19 +222,21 @@ def repeats(found: Profile, time: Profile) -> bool:
         return False
     if not times.is_epoch(values[0]):
         sample = _sample(found.column.values)
-        if not sample or not all(type(value) in (int, float) and times.datekey_ms(value) == times.datekey_ms(value) for value in sample):  # type: ignore[arg-type]  # numbers
+        if not sample or not all(
+            type(value) in (int, float) and times.datekey_ms(value) == times.datekey_ms(value) for value in sample
+        ):  # type: ignore[arg-type]  # numbers
             return False
     try:
         own = times.parse(found.column.values, datekeys=True).ms
         other = times.parse(time.column.values, datekeys=True).ms
     except times.Ambiguous:
         return False
-    return all(left != left or right != right or abs(left - right) <= _DAY_MS for left, right in zip(own, other, strict=True))
+    return all(
+        left != left or right != right or abs(left - right) <= _DAY_MS for left, right in zip(own, other, strict=True)
+    )
 
 
-def times_of(
-    time: Profile, clock: Profile | None, *, zone: "object | None", day_first: bool | None
-) -> times.Times:
+def times_of(time: Profile, clock: Profile | None, *, zone: "object | None", day_first: bool | None) -> times.Times:
     """The times of the rows in epoch milliseconds. Raises Ambiguous when the day cannot be told from the month."""
     values: Sequence[object] = raw_times(time, clock)
     return times.parse(values, zone=zone, day_first=day_first, datekeys=True)  # type: ignore[arg-type]  # a tzinfo

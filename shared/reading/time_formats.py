@@ -53,12 +53,16 @@ _CTIME = re.compile(
 )
 _COMMON_LOG = re.compile(rf"(?P<d>\d{{1,2}})/(?P<m>[A-Za-z]{{3}})/(?P<y>\d{{4}}){_TAIL}")
 _MICROSOFT = re.compile(r"\\?/?Date\((?P<ms>-?\d{1,17})(?P<z>[+-]\d{4})?\)\\?/?")
-_GOOGLE = re.compile(r"(?:new\s)?Date\((\d{4}),\s?(\d{1,2})(?:,\s?(\d{1,2}))?(?:,\s?(\d{1,2}),\s?(\d{1,2}),\s?(\d{1,2})(?:,\s?(\d{1,3}))?)?\)")
+_GOOGLE = re.compile(
+    r"(?:new\s)?Date\((\d{4}),\s?(\d{1,2})(?:,\s?(\d{1,2}))?(?:,\s?(\d{1,2}),\s?(\d{1,2}),\s?(\d{1,2})(?:,\s?(\d{1,3}))?)?\)"
+)
 _ORDINAL = re.compile(r"(?P<y>\d{4})-?(?P<n>\d{3})(?:[Tt ](?P<rest>.+))?")
 _YEAR_MONTH = re.compile(r"(?P<y>\d{4})(?:[-/](?P<m>\d{2}))?")
 _DIGITS = re.compile(r"\d{8}|\d{10}|\d{12}|\d{14}")
 _ISO_FRACTION = re.compile(r"(.*[Tt ]\d{2}:?\d{2}(?::?\d{2})?)[.,](\d{1,12})(.*)")
-_ISO_ZONE = re.compile(r"(.*\d)\s*(?:(Z|z)|\s(?:UTC|GMT|Z)|\s?(?:UTC|GMT)?([+-]\d{1,2}(?::?\d{2})?))?(?:\[[^\]]{1,40}\])?")
+_ISO_ZONE = re.compile(
+    r"(.*\d)\s*(?:(Z|z)|\s(?:UTC|GMT|Z)|\s?(?:UTC|GMT)?([+-]\d{1,2}(?::?\d{2})?))?(?:\[[^\]]{1,40}\])?"
+)
 _RATIO_12 = 12
 
 
@@ -104,7 +108,9 @@ def clock(text: str) -> timedelta | None:
     if match is None:
         return None
     parts = _clock_parts(match)
-    return None if parts is None else timedelta(hours=parts[0], minutes=parts[1], seconds=parts[2], microseconds=parts[3])
+    return (
+        None if parts is None else timedelta(hours=parts[0], minutes=parts[1], seconds=parts[2], microseconds=parts[3])
+    )
 
 
 def notation(text: str, *, day_first: bool | None) -> str:

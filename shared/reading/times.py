@@ -32,7 +32,9 @@ _TICKS_FROM, _TICKS_TO = 631_139_040_000_000_000, 662_695_776_000_000_000
 _TICKS_AT_EPOCH = 621_355_968_000_000_000
 _NUMBER_TEXT = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{0,20})?|[0-9](\.[0-9]+)?[eE]\+?[0-9]{1,2}")
 _DIGITS = re.compile(r"\d\D*\d\D*\d\D*\d")
-_CLOCK = re.compile(r"([^:]{6,40}[ T])(\d{1,2}):([0-5]\d):([0-5]\d)(\s?[AaPp][Mm])?(\s?(?:GMT|UTC|Z|[+-]\d\d:?\d\d)?)", re.ASCII)
+_CLOCK = re.compile(
+    r"([^:]{6,40}[ T])(\d{1,2}):([0-5]\d):([0-5]\d)(\s?[AaPp][Mm])?(\s?(?:GMT|UTC|Z|[+-]\d\d:?\d\d)?)", re.ASCII
+)
 _JAVASCRIPT_LINE = b"0000-00-00T00:00:00.000Z\n"
 _SECONDS_LINE = b"0000-00-00T00:00:00Z\n"
 _DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"000000000")

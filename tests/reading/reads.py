@@ -44,7 +44,11 @@ def outcome(read: Any, *arguments: Any) -> Any:
         reading = read(*arguments)
     except (Rejected, NotReady) as fault:
         return type(fault).__name__, str(fault)
-    return [
-        (name, series.unit, list(series.values), list(series.x), list(series.raw_times), list(series.sensors))
-        for name, series in reading.series.items()
-    ], dict(reading.rejected), reading.x
+    return (
+        [
+            (name, series.unit, list(series.values), list(series.x), list(series.raw_times), list(series.sensors))
+            for name, series in reading.series.items()
+        ],
+        dict(reading.rejected),
+        reading.x,
+    )

@@ -31,11 +31,18 @@ def test_a_given_payload_is_read_right(case: dict[str, Any]) -> None:
     raw = base64.b64decode(case["b64"])
     reading = read_batch("string", [raw]) if case["kind"] == "batch" else read_chart(raw)
     found = figures(case["kind"], reading)
-    assert any(found == {name: pytest.approx(figure) for name, figure in right.items()} for right in [case["expect"], *case["alt"]])
+    assert any(
+        found == {name: pytest.approx(figure) for name, figure in right.items()}
+        for right in [case["expect"], *case["alt"]]
+    )
 
 
-@pytest.mark.parametrize(("kinds", "raw", "names"), [(k, r, n) for k, _, r, n in ENTRIES], ids=[entry[1] for entry in ENTRIES])
-def test_a_payload_of_the_gallery_is_read_right(request: pytest.FixtureRequest, kinds: str, raw: bytes, names: tuple[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("kinds", "raw", "names"), [(k, r, n) for k, _, r, n in ENTRIES], ids=[entry[1] for entry in ENTRIES]
+)
+def test_a_payload_of_the_gallery_is_read_right(
+    request: pytest.FixtureRequest, kinds: str, raw: bytes, names: tuple[str, str]
+) -> None:
     days = [int(day.timestamp() * 1000) for day in DAYS]
     times = days if "proven" in request.node.name else MS
     if "b" in kinds:

@@ -13,11 +13,46 @@ from shared.reading.overrides import NONE
 from shared.reading.tree import Budget
 from tests.reading.reads import outcome
 
-TIMES = st.sampled_from(["2026-03-01T06:00:00Z", "2026-03-01T06:01:00.000Z", "t", "", "x" * 128, 5, 0, 1772344800000, 1772344800.5, 2**62 - 1, -3])
-NUMBERS = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**53), 2**53) | st.floats(-100, 100) | st.integers(0, 50)
-NAMES = st.sampled_from(["co2", "temp", "pH", "seq", "id", "device_id", "value", "time", "level", "a b", "R[x]", "état", "quality", "line", "status"]) | st.text(
-    st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8
+TIMES = st.sampled_from(
+    [
+        "2026-03-01T06:00:00Z",
+        "2026-03-01T06:01:00.000Z",
+        "t",
+        "",
+        "x" * 128,
+        5,
+        0,
+        1772344800000,
+        1772344800.5,
+        2**62 - 1,
+        -3,
+    ]
 )
+NUMBERS = (
+    st.floats(allow_nan=False, allow_infinity=False)
+    | st.integers(-(2**53), 2**53)
+    | st.floats(-100, 100)
+    | st.integers(0, 50)
+)
+NAMES = st.sampled_from(
+    [
+        "co2",
+        "temp",
+        "pH",
+        "seq",
+        "id",
+        "device_id",
+        "value",
+        "time",
+        "level",
+        "a b",
+        "R[x]",
+        "état",
+        "quality",
+        "line",
+        "status",
+    ]
+) | st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=8)
 SENSORS = st.none() | st.sampled_from(["s1", "s2", "x" * 128])
 
 

@@ -28,7 +28,11 @@ FIRST_MS = 1_772_344_800_000
 def iso(ms: int) -> str:
     import datetime
 
-    return datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return (
+        datetime.datetime.fromtimestamp(ms / 1000, datetime.UTC)
+        .isoformat(timespec="milliseconds")
+        .replace("+00:00", "Z")
+    )
 
 
 @st.composite
@@ -55,7 +59,9 @@ def as_csv(rows: Rows, mark: str) -> bytes:
     writer = csv.writer(out, delimiter=mark, lineterminator="\n")
     writer.writerow(list(rows[0]))
     for row in rows:
-        cells = [str(cell).replace(".", ",") if mark == ";" and isinstance(cell, float) else cell for cell in row.values()]
+        cells = [
+            str(cell).replace(".", ",") if mark == ";" and isinstance(cell, float) else cell for cell in row.values()
+        ]
         writer.writerow(cells)
     return out.getvalue().encode()
 
@@ -72,7 +78,9 @@ SHAPES: dict[str, Callable[[Rows, str], Any]] = {
     "columns by row number": lambda rows, time: {
         name: {str(number): row[name] for number, row in enumerate(rows)} for name in rows[0]
     },
-    "nested": lambda rows, time: [{time: row[time], "data": {k: v for k, v in row.items() if k != time}} for row in rows],
+    "nested": lambda rows, time: [
+        {time: row[time], "data": {k: v for k, v in row.items() if k != time}} for row in rows
+    ],
     "named pairs": lambda rows, time: [
         {"name": name, "data": [[row[time], row[name]] for row in rows]} for name in rows[0] if name != time
     ],
@@ -100,7 +108,9 @@ ENVELOPES: dict[str, Callable[[Any], Any]] = {
     "cache": lambda value: {"value": value, "expires": 1_772_344_900_000},
     "deep": lambda value: {"data": {"page": {"number": 1}, "readings": {"items": value, "hasNextPage": False}}},
     "text": lambda value: {"value": json.dumps(value), "expires": None},
-    "list": lambda value: {"results": [{"tables": [{"rows": value}]}]} if isinstance(value, list) else {"results": value},
+    "list": lambda value: (
+        {"results": [{"tables": [{"rows": value}]}]} if isinstance(value, list) else {"results": value}
+    ),
 }
 ENCODINGS: dict[str, Callable[[Any], bytes]] = {
     "JSON": lambda value: json.dumps(value).encode(),
@@ -129,7 +139,9 @@ def expected(table: dict[str, list[Any]]) -> dict[str, list[Any]]:
     envelope=st.sampled_from(sorted(ENVELOPES)),
     encoding=st.sampled_from(sorted(ENCODINGS)),
 )
-def test_a_table_reads_back(table: dict[str, list[Any]], time: str, written: str, shape: str, envelope: str, encoding: str) -> None:
+def test_a_table_reads_back(
+    table: dict[str, list[Any]], time: str, written: str, shape: str, envelope: str, encoding: str
+) -> None:
     rows = rows_of(table, time, TIMES[written])
     raw = ENCODINGS[encoding](ENVELOPES[envelope](SHAPES[shape](rows, time)))
     right = expected(table)
@@ -138,11 +150,17 @@ def test_a_table_reads_back(table: dict[str, list[Any]], time: str, written: str
 
 
 @settings(deadline=None)
-@given(table=tables(), mark=st.sampled_from([",", ";", "\t", "|"]), pack=st.sampled_from([bytes, gzip.compress, base64.b64encode, zstd.compress]))
+@given(
+    table=tables(),
+    mark=st.sampled_from([",", ";", "\t", "|"]),
+    pack=st.sampled_from([bytes, gzip.compress, base64.b64encode, zstd.compress]),
+)
 def test_delimited_text_reads_back(table: dict[str, list[Any]], mark: str, pack: Callable[[bytes], bytes]) -> None:
     raw = pack(as_csv(rows_of(table, "time", TIMES["SQL"]), mark))
     assert values(batch(raw)) == expected(table)
-    assert points(chart(raw)) == {name: list(zip(table["ms"], column, strict=True)) for name, column in expected(table).items()}
+    assert points(chart(raw)) == {
+        name: list(zip(table["ms"], column, strict=True)) for name, column in expected(table).items()
+    }
 
 
 MORE: dict[str, Callable[[int], Any]] = {

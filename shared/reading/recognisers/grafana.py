@@ -13,12 +13,21 @@ def read(answer: dict[str, Any]) -> list[Any] | None:
     """An object of lists for each frame; None if there is no frame."""
     results = answer.get("results")
     holders = list(results.values()) if type(results) is dict else [answer]
-    frames = [frame for holder in holders if type(holder) is dict and type(holder.get("frames")) is list for frame in holder["frames"]]
+    frames = [
+        frame
+        for holder in holders
+        if type(holder) is dict and type(holder.get("frames")) is list
+        for frame in holder["frames"]
+    ]
     tables = []
     for frame in frames:
         match frame:
-            case {"schema": {"fields": list(fields)} as schema, "data": {"values": list(values)}} if len(fields) == len(values):
-                if not all(type(field) is dict for field in fields) or not all(type(column) is list for column in values):
+            case {"schema": {"fields": list(fields)} as schema, "data": {"values": list(values)}} if len(fields) == len(
+                values
+            ):
+                if not all(type(field) is dict for field in fields) or not all(
+                    type(column) is list for column in values
+                ):
                     return None
                 if not values or not values[0]:
                     continue

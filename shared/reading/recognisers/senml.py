@@ -17,7 +17,9 @@ def read(records: list[Any]) -> list[Any] | None:
         return None
     if not any("v" in record or "s" in record for record in records):
         return None
-    if not any(record.keys() & {"bn", "bt", "bver", "bu"} for record in records) and not all("n" in record for record in records):
+    if not any(record.keys() & {"bn", "bt", "bver", "bu"} for record in records) and not all(
+        "n" in record for record in records
+    ):
         return None
     base: dict[str, Any] = {}
     rows: list[Any] = []
