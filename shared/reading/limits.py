@@ -11,7 +11,7 @@ class Limits(msgspec.Struct, frozen=True):
     layers: int = 8
     """Encodings within each other, such as base64 of gzip of JSON."""
     depth: int = 64
-    nodes: int = 200_000
+    nodes: int = 50_000
     """Objects and lists that are looked into in search of the table."""
     cells: int = 8_000_000
     """Rows times columns."""

@@ -281,10 +281,15 @@ class Finder:
         before = len(self.fragments)
         measured = any(rows.may_be_measure(column) for column in plain)
         timed = any(rows.may_be_time(column) for column in plain)
-        if len(plain) < len(columns) and not self._exploded(objects, columns, plain, path, context):
-            self._walk_inside(objects, path, context)
+        nested = {column.parts for column in columns if not _is_plain(column)}
+        # Lists beside measurements with a time, such as the gateways that heard a message, hold no readings.
+        if measured and timed:
+            nested = {parts for parts in nested if is_container(parts[-1])}
+        if nested and not self._exploded(objects, columns, plain, path, context):
+            self._walk_inside(objects, {parts[0] for parts in nested}, path, context)
             # Single objects inside are flattened into the rows around them.
             self.fragments[before:] = [fragment for fragment in self.fragments[before:] if fragment.shape != "row"]
+        if nested:
             inner = [fragment for fragment in self.fragments[before:] if _has_measure(fragment)]
             if inner and not (
                 measured and timed and not any(_holds_readings(fragment, len(path)) for fragment in inner)
@@ -327,8 +332,9 @@ class Finder:
         return True
 
     def _walk_inside(
-        self, objects: list[dict[str, Any]], path: Path, context: tuple[tuple[Path, dict[str, Any]], ...]
+        self, objects: list[dict[str, Any]], names: set[str], path: Path, context: tuple[tuple[Path, dict[str, Any]], ...]
     ) -> None:
+        """Look into the members with these names of each object."""
         for place, item in enumerate(objects):
             members = self._expanded(item, path)
             here = (*path, place)
@@ -336,6 +342,8 @@ class Finder:
             if self._columns(members, here, context):
                 continue
             for name, value in members.items():
+                if name not in names:
+                    continue
                 if type(value) is list and value and set(map(type, value)) <= _SCALARS:
                     self._walk_values(value, (*here, name), inside)
                 elif type(value) in (dict, list, Grid):
