@@ -20,12 +20,10 @@ MAX_TIME = 2**62
 """Numbers from here on are no time; nanoseconds since 1970 stay below it until 2116."""
 
 _UNFINISHED = frozenset(
-    "processing pending queued running started inprogress created accepted waiting scheduled new loading uploading received "
-    "open init initializing initialising initialized submitted progress collecting building".split()
+    ["processing", "pending", "queued", "running", "started", "inprogress", "created", "accepted", "waiting", "scheduled", "new", "loading", "uploading", "received", "open", "init", "initializing", "initialising", "initialized", "submitted", "progress", "collecting", "building"]
 )
 _PROGRESS = frozenset(
-    "progress percent percentage percentcomplete eta total processed remaining count size expected expectedcount recordcount "
-    "rowcount queued position priority retries attempts duration elapsed step steps workers estimatedseconds records".split()
+    ["progress", "percent", "percentage", "percentcomplete", "eta", "total", "processed", "remaining", "count", "size", "expected", "expectedcount", "recordcount", "rowcount", "queued", "position", "priority", "retries", "attempts", "duration", "elapsed", "step", "steps", "workers", "estimatedseconds", "records"]
 )
 
 

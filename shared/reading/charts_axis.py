@@ -34,7 +34,7 @@ def _choose(roles: Roles) -> tuple[ColumnRole, str]:
     if called_x and len(roles.measures) > 1:
         return called_x[0], "number"
     clock = [entry for entry in entries if entry.profile.hint.hint is Hint.TIME and entry.profile.kind == "number"]
-    if clock and len(roles.measures) > 1 and roles.table.length > 1:
+    if clock and len(roles.measures) > 1:
         return min(clock, key=lambda entry: entry.profile.hint.rank), "number"
     names = [entry for entry in entries if _may_be_category(entry, roles)]
     if names:

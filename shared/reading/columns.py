@@ -8,13 +8,14 @@ from functools import lru_cache
 import msgspec
 
 from shared.reading import numbers
-from shared.reading.numbers import Numbers
 from shared.reading.names import Hint, NameHint, hint, is_container
+from shared.reading.numbers import Numbers
 from shared.reading.tree import ENTRY_ID, Column
 
 _BRACKETED = re.compile(r"[^\[\]]*\[([^\[\]]+)\]")
 _NONE = type(None)
 _SAMPLE = 8
+_NAMING = (Hint.LABEL, Hint.SENSOR, Hint.IDENTIFIER, Hint.NOTE, Hint.PLACE)
 _WORDS = re.compile(r"\s*(?:[A-Za-z_][A-Za-z_ -]{0,40}[A-Za-z_]|\d{4}-\d{2}-\d{2}.*)")
 
 
@@ -95,10 +96,14 @@ def _profile_text(found: Profile, values: Sequence[object], *, decimal_comma: bo
             present += 1
             numeric += 1
             plain = True
+    if not present and found.hint.hint in _NAMING and any(type(value) is str and value for value in values):
+        return
     if not present:
         found.kind = "empty" if not any(type(value) is str and value.strip() for value in values) else "text"
         if any(type(value) is str and value.strip().lower() in numbers.NOT_FINITE for value in values):
             found.kind = "number"
+    elif numeric < present and found.hint.hint in _NAMING:
+        return
     elif numeric * 2 > present or (numeric * 2 == present and plain):
         found.numbers = numbers.read(values, decimal_comma=decimal_comma)
         if any(value == value for value in found.numbers.values):

@@ -71,7 +71,7 @@ def _from_msgpack(raw: bytes, budget: Budget) -> Decoded:
     except Rejected:
         if signatures.is_cbor(raw):
             raise OtherFormat("CBOR is not read") from None
-        if raw[0] == 0xC3 or raw[0] >= 0xD9:  # may be text in UTF-8
+        if raw[0] >= 0xC2:  # may be text in UTF-8
             return _from_text(raw, budget)
         raise
     if isinstance(value, str | bytes):
@@ -111,7 +111,12 @@ def _from_json(raw: bytes, budget: Budget) -> Decoded:
     if isinstance(value, str):
         if not value.strip():
             raise Rejected("empty")
-        inner = decode(value.encode("utf-8", "surrogatepass"), budget)
+        try:
+            inner = decode(value.encode("utf-8", "surrogatepass"), budget)
+        except Rejected as caught:
+            if str(caught) == "not JSON":
+                raise Rejected("neither an object nor a list") from None
+            raise
         return Decoded(inner.value, ("JSON", *inner.chain))
     return Decoded(value, ("JSON",))
 

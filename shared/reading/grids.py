@@ -8,7 +8,7 @@ from shared.reading import numbers, rows, times
 from shared.reading.names import Hint, compact, hint
 from shared.reading.tree import Column
 
-_ROW_WRAPPERS = frozenset("c f data values cells row r columns fields".split())
+_ROW_WRAPPERS = frozenset(["c", "f", "data", "values", "cells", "row", "r", "columns", "fields"])
 _NAME_KEYS = (
     "name",
     "columnname",
@@ -28,7 +28,7 @@ _NAME_KEYS = (
 )
 _NAME_RANKS = {name: rank for rank, name in enumerate(_NAME_KEYS)}
 _NAME_LISTS = frozenset(
-    "columns cols fields schema header headers names labels dimensions keys rowtype meta columninfo columnmetadata column heading headings".split()
+    ["columns", "cols", "fields", "schema", "header", "headers", "names", "labels", "dimensions", "keys", "rowtype", "meta", "columninfo", "columnmetadata", "column", "heading", "headings"]
 )
 _CELL_KEYS = ("v", "value", "Value", "scalarValue", "ScalarValue", "VarCharValue")
 

@@ -81,6 +81,9 @@ def choose(roles: Roles, *, chart: bool, category: Profile | None = None) -> Nam
     ):
         base.append(sensor.column.values)
     chosen: list[Profile] = []
+    if not generic and any(found.hint.hint is Hint.VALUE for found in measures):
+        strong = [found for found in varying if found.hint.hint is Hint.LABEL and found.hint.rank == 0]
+        chosen.extend(strong[:1])
     if generic:
         first = _first_label(varying, base, length) if varying else None
         if first is None or rank_of(first) >= _SENSOR_RANK:
@@ -104,6 +107,9 @@ def choose(roles: Roles, *, chart: bool, category: Profile | None = None) -> Nam
             if refined > unique:
                 chosen.append(found)
                 unique = refined
+    if unique < length and axis is not None:
+        parts = [found for found in roles.parts if counted.keys([*chosen, found]) > unique]
+        chosen.extend(parts[:1])
     if chart:
         _part_sensors(chosen, varying, roles)
     if chosen and not generic and any(found.hint.hint is Hint.VALUE for found in measures):
@@ -197,7 +203,7 @@ def _part_sensors(chosen: list[Profile], varying: Sequence[Profile], roles: Role
     for found in varying:
         if found in chosen or found.hint.hint not in (Hint.SENSOR, Hint.PLACE) or len(chosen) >= 4:
             continue
-        if _is_row_id(found, roles.table.length):
+        if _is_row_id(found, roles.table.length) or distinct(found.column.values) < 2:
             continue
         if _count([], [*chosen, found]) > (_count([], chosen) if chosen else 1):
             chosen.append(found)

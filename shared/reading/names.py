@@ -66,36 +66,27 @@ _TIME_NAMES: dict[str, int] = {
     for name in names.split()
 }
 NEVER_TIMES = frozenset(
-    "expires expire expiry expiresat expiration expirationtime validuntil validto due dueat duedate nextupdate deleted deletedat "
-    "ttl nextcalibration calibratedat lastcalibration calibrationdate installedat installdate birthday revalidate staleat".split()
+    ["expires", "expire", "expiry", "expiresat", "expiration", "expirationtime", "validuntil", "validto", "due", "dueat", "duedate", "nextupdate", "deleted", "deletedat", "ttl", "nextcalibration", "calibratedat", "lastcalibration", "calibrationdate", "installedat", "installdate", "birthday", "revalidate", "staleat"]
 )
 _TIME_ENDINGS = ("timestamp", "datetime", "time", "date", "utc")
 
 _VALUES = frozenset(
-    "value val v y reading data numericvalue valuenumeric numvalue measurementvalue measuredvalue measuredval measurement result "
-    "payload state scalar number doublevalue floatvalue intvalue longvalue numbervalue decimalvalue integervalue int64value wert "
-    "messwert valeur valor waarde valore sensorvalue tagvalue pointvalue readingvalue processvalue rawvalue valuefloat "
-    "valuedouble valuenum amount metricvalue fieldvalue simplevalue values datapoint observation currentvalue actualvalue".split()
+    ["value", "val", "v", "y", "reading", "data", "numericvalue", "valuenumeric", "numvalue", "measurementvalue", "measuredvalue", "measuredval", "measurement", "result", "payload", "state", "scalar", "number", "doublevalue", "floatvalue", "intvalue", "longvalue", "numbervalue", "decimalvalue", "integervalue", "int64value", "wert", "messwert", "valeur", "valor", "waarde", "valore", "sensorvalue", "tagvalue", "pointvalue", "readingvalue", "processvalue", "rawvalue", "valuefloat", "valuedouble", "valuenum", "amount", "metricvalue", "fieldvalue", "simplevalue", "values", "datapoint", "observation", "currentvalue", "actualvalue"]
 )
-_AGGREGATES = frozenset("average avg mean total sum minimum min maximum max count last latest first median".split())
+_AGGREGATES = frozenset(["average", "avg", "mean", "total", "sum", "minimum", "min", "maximum", "max", "count", "last", "latest", "first", "median"])
 _QUALITIES = frozenset(
-    "quality qual q qc qualitycode qualityflag qcflag dataquality status statuscode good questionable substituted annotated valid "
-    "isvalid isgood reliability confidence validity flag flags opcquality statusflag badquality sensorstatus devicestatus alarm "
-    "alarmstate isalarm anomaly isanomaly outlier error errorcode haserror severity state_class".split()
+    ["quality", "qual", "q", "qc", "qualitycode", "qualityflag", "qcflag", "dataquality", "status", "statuscode", "good", "questionable", "substituted", "annotated", "valid", "isvalid", "isgood", "reliability", "confidence", "validity", "flag", "flags", "opcquality", "statusflag", "badquality", "sensorstatus", "devicestatus", "alarm", "alarmstate", "isalarm", "anomaly", "isanomaly", "outlier", "error", "errorcode", "haserror", "severity", "state_class"]
 )
 _UNITS = frozenset(
-    "unit units uom unitcode unitofmeasurement unitofmeasure unitsabbreviation unitabbreviation unitname unitsymbol einheit u "
-    "engineeringunit engineeringunits engunits eu measureunit measurementunit bu".split()
+    ["unit", "units", "uom", "unitcode", "unitofmeasurement", "unitofmeasure", "unitsabbreviation", "unitabbreviation", "unitname", "unitsymbol", "einheit", "u", "engineeringunit", "engineeringunits", "engunits", "eu", "measureunit", "measurementunit", "bu"]
 )
 _SENSOR_WORDS = frozenset(
-    "sensor device station meter probe node asset equipment machine gateway instrument logger thing entity host instance dev "
-    "transmitter analyser analyzer detector geraet gerät serial eui imei".split()
+    ["sensor", "device", "station", "meter", "probe", "node", "asset", "equipment", "machine", "gateway", "instrument", "logger", "thing", "entity", "host", "instance", "dev", "transmitter", "analyser", "analyzer", "detector", "geraet", "gerät", "serial", "eui", "imei"]
 )
 _PLACE_WORDS = frozenset(
-    "site location plant area zone room building tank well reactor vessel pump column line stage cell unit field region city "
-    "country farm floor rack lane stack source channel feed stream pipeline facility loop pile segment customer tenant".split()
+    ["site", "location", "plant", "area", "zone", "room", "building", "tank", "well", "reactor", "vessel", "pump", "column", "line", "stage", "cell", "unit", "field", "region", "city", "country", "farm", "floor", "rack", "lane", "stack", "source", "channel", "feed", "stream", "pipeline", "facility", "loop", "pile", "segment", "customer", "tenant"]
 )
-_QUALIFIERS = frozenset("id name no nr code number num key ref uuid guid label tag".split())
+_QUALIFIERS = frozenset(["id", "name", "no", "nr", "code", "number", "num", "key", "ref", "uuid", "guid", "label", "tag"])
 _LABELS: dict[str, int] = {
     name: rank
     for rank, names in enumerate(
@@ -113,13 +104,10 @@ _LABELS: dict[str, int] = {
     for name in names.split()
 }
 _NOTES = frozenset(
-    "comment comments note notes remark remarks message msg description text operator user username author url href link color "
-    "colour bordercolor backgroundcolor style format mode event eventtype shift weekday dayname monthname batch batchid job "
-    "version schema contenttype encoding language timezone tz zone license source_ file filename".split()
+    ["comment", "comments", "note", "notes", "remark", "remarks", "message", "msg", "description", "text", "operator", "user", "username", "author", "url", "href", "link", "color", "colour", "bordercolor", "backgroundcolor", "style", "format", "mode", "event", "eventtype", "shift", "weekday", "dayname", "monthname", "batch", "batchid", "job", "version", "schema", "contenttype", "encoding", "language", "timezone", "tz", "zone", "license", "source_", "file", "filename"]
 )
 _IDENTIFIERS = frozenset(
-    "id uid uuid guid oid pk rowid objectid webid etag hash checksum digest crc _id sn serial serialnumber serialno imei mac eui "
-    "deveui ip barcode pid tid applicationuri subscriptionid transactionid correlationid partitionkey rowkey ref msgid".split()
+    ["id", "uid", "uuid", "guid", "oid", "pk", "rowid", "objectid", "webid", "etag", "hash", "checksum", "digest", "crc", "_id", "sn", "serial", "serialnumber", "serialno", "imei", "mac", "eui", "deveui", "ip", "barcode", "pid", "tid", "applicationuri", "subscriptionid", "transactionid", "correlationid", "partitionkey", "rowkey", "ref", "msgid"]
 )
 _ID_ENDINGS = ("id", "uuid", "guid", "uid", "pk")
 _JOINED_ID = re.compile(
@@ -129,44 +117,28 @@ _JOINED_ID = re.compile(
     r"_?(id|uid|uuid|guid|pk)"
 )
 _INDEXES = frozenset(
-    "index idx row rownum rownumber rowno rowindex rn seq seqno seqnr seqnum sequence sequencenumber sequenceno sequenceid ordinal "
-    "nr no num unnamed0 level0 recordnumber recordno recno lineno linenumber i idx0 lfdnr samplenumber samplenr sampleno "
-    "packetnumber packetno messagenumber messageno msgno readingnumber number_ counterno fcnt framecount framecounter # "
-    "table offset cursor position_ pos_ step_ autoincrement".split()
+    ["index", "idx", "row", "rownum", "rownumber", "rowno", "rowindex", "rn", "seq", "seqno", "seqnr", "seqnum", "sequence", "sequencenumber", "sequenceno", "sequenceid", "ordinal", "nr", "no", "num", "unnamed0", "level0", "recordnumber", "recordno", "recno", "lineno", "linenumber", "i", "idx0", "lfdnr", "samplenumber", "samplenr", "sampleno", "packetnumber", "packetno", "messagenumber", "messageno", "msgno", "readingnumber", "number_", "counterno", "fcnt", "framecount", "framecounter", "#", "table", "offset", "cursor", "position_", "pos_", "step_", "autoincrement"]
 )
 _CALENDAR = frozenset(
-    "year month day hour minute second weekday dayofweek dow dayofmonth dayofyear doy week weekofyear isoweek quarter millisecond "
-    "jahr monat tag_ stunde hourofday minuteofhour minuteofday yearmonth isoyear epochday".split()
+    ["year", "month", "day", "hour", "minute", "second", "weekday", "dayofweek", "dow", "dayofmonth", "dayofyear", "doy", "week", "weekofyear", "isoweek", "quarter", "millisecond", "jahr", "monat", "tag_", "stunde", "hourofday", "minuteofhour", "minuteofday", "yearmonth", "isoyear", "epochday"]
 )
 _BOOKKEEPING = frozenset(
-    "version ver revision rev schemaversion ttl partition fport port attempt attempts retry retries tries httpstatus rowcount "
-    "page pagesize perpage limit expiresin maxage doccount shard flagsraw datarate spreadingfactor channelindex recordcount "
-    "samplecount numsamples metadataversion majorversion minorversion yaxis xaxis zindex code lastmodified revalidate".split()
+    ["version", "ver", "revision", "rev", "schemaversion", "ttl", "partition", "fport", "port", "attempt", "attempts", "retry", "retries", "tries", "httpstatus", "rowcount", "page", "pagesize", "perpage", "limit", "expiresin", "maxage", "doccount", "shard", "flagsraw", "datarate", "spreadingfactor", "channelindex", "recordcount", "samplecount", "numsamples", "metadataversion", "majorversion", "minorversion", "yaxis", "xaxis", "zindex", "code", "lastmodified", "revalidate"]
 )
 _AXES = frozenset(
-    "x depth distance position index frequency freq wavelength step elapsed elapsedtime seconds minutes hours days offset length "
-    "angle cycle iteration epoch year age bin sample row n i idx key label labels categories category".split()
+    ["x", "depth", "distance", "position", "index", "frequency", "freq", "wavelength", "step", "elapsed", "elapsedtime", "seconds", "minutes", "hours", "days", "offset", "length", "angle", "cycle", "iteration", "epoch", "year", "age", "bin", "sample", "row", "n", "i", "idx", "key", "label", "labels", "categories", "category"]
 )
 _CLOCKS = frozenset(
-    "time clock hour hours uhrzeit zeit heure hora tijd tod timeofday localtime timeutc utctime ora".split()
+    ["time", "clock", "hour", "hours", "uhrzeit", "zeit", "heure", "hora", "tijd", "tod", "timeofday", "localtime", "timeutc", "utctime", "ora"]
 )
 _GENERIC_CONTAINERS = frozenset(
-    "data values value measurements measurement fields readings payload payloads decodedpayload decoded object telemetry metrics "
-    "sensors sensordata params parameters properties attributes source _source doc document record row node item body content "
-    "message result results response records rows items points point datapoints datapoint series samples sample observations "
-    "main state reported desired json input output measures channels vars variables process processdata state_ uplinkmessage msg".split()
+    ["data", "values", "value", "measurements", "measurement", "fields", "readings", "payload", "payloads", "decodedpayload", "decoded", "object", "telemetry", "metrics", "sensors", "sensordata", "params", "parameters", "properties", "attributes", "source", "_source", "doc", "document", "record", "row", "node", "item", "body", "content", "message", "result", "results", "response", "records", "rows", "items", "points", "point", "datapoints", "datapoint", "series", "samples", "sample", "observations", "main", "state", "reported", "desired", "json", "input", "output", "measures", "channels", "vars", "variables", "process", "processdata", "state_", "uplinkmessage", "msg"]
 )
 _MEASUREMENT_CONTAINERS = frozenset(
-    "data values fields measurements readings payload decodedpayload decoded object telemetry metrics sensordata attributes "
-    "properties source".split()
+    ["data", "values", "fields", "measurements", "readings", "payload", "decodedpayload", "decoded", "object", "telemetry", "metrics", "sensordata", "attributes", "properties", "source"]
 )
 ASIDES = frozenset(
-    "summary stats statistics alerts alert alarms events annotations errors warnings links link meta metadata paging pagination "
-    "layout template options config configuration settings schema thresholds limits limit axes colors colours latest current "
-    "currentunits units hourlyunits dailyunits info extensions debug query querystatus total totals aggregates aggregations header "
-    "headers context profile marker line style legend tooltip plugins scales plotoptions colorscale baseline forecastmeta "
-    "encoding domain range ticks shapes domains env request requests logs log history_ outputs output rowsaffected geo "
-    "tableofcontents extendedproperties errorx errory customdata hovertemplate transform".split()
+    ["summary", "stats", "statistics", "alerts", "alert", "alarms", "events", "annotations", "errors", "warnings", "links", "link", "meta", "metadata", "paging", "pagination", "layout", "template", "options", "config", "configuration", "settings", "schema", "thresholds", "limits", "limit", "axes", "colors", "colours", "latest", "current", "currentunits", "units", "hourlyunits", "dailyunits", "info", "extensions", "debug", "query", "querystatus", "total", "totals", "aggregates", "aggregations", "header", "headers", "context", "profile", "marker", "line", "style", "legend", "tooltip", "plugins", "scales", "plotoptions", "colorscale", "baseline", "forecastmeta", "encoding", "domain", "range", "ticks", "shapes", "domains", "env", "request", "requests", "logs", "log", "history_", "outputs", "output", "rowsaffected", "geo", "tableofcontents", "extendedproperties", "errorx", "errory", "customdata", "hovertemplate", "transform"]
 )
 
 
@@ -186,7 +158,7 @@ def compact(name: str) -> str:
 def hint(name: str) -> NameHint:
     """What a name suggests when nothing is known about the values."""
     joined, parts = compact(name), words(name)
-    lowered = name.strip().lower()
+    lowered = name.lower()
     if not parts:
         return NameHint(Hint.INDEX) if lowered in ("", "#", "№") else NameHint(Hint.PLAIN)
     if lowered in ("_measurement", "_field", "__name__"):

@@ -12,7 +12,7 @@ import msgspec
 from shared.errors import Rejected
 from shared.reading import time_column
 from shared.reading.columns import Profile, distinct, numbers_of, profile
-from shared.reading.names import Hint, holds_measurements
+from shared.reading.names import Hint, compact, holds_measurements
 from shared.reading.overrides import Override
 from shared.reading.safe_text import quoted
 from shared.reading.tree import Column, Table
@@ -51,6 +51,8 @@ class Roles(msgspec.Struct):
     quality: Profile | None
     assigned: list[ColumnRole]
     time_reason: str = ""
+    parts: list[Profile] = []
+    """The number of the list that each row stood in, where there are several."""
     has_value: bool = False
     """Whether there is a column of numbers called value or the like, so that a label's numbers are names."""
 
@@ -59,10 +61,13 @@ def assign(table: Table, override: Override, *, chart: bool) -> Roles:
     """The roles of a table's columns. Raises Rejected when two columns could equally be the time."""
     profiles = [profile(column, decimal_comma=table.decimal_comma) for column in table.columns]
     assigned: list[ColumnRole] = []
+    parts = [found for found in profiles if found.column.origin == "part"]
+    profiles = [found for found in profiles if found.column.origin != "part"]
     if override is not _NO_OVERRIDE:
         profiles = _without_ignored(profiles, override, assigned)
     time, clock, time_reason = time_column.choose(profiles, override, chart=chart)
     roles = Roles(table, time, clock, [], [], None, None, None, assigned, time_reason)
+    roles.parts = parts
     roles.has_value = any(found.hint.hint is Hint.VALUE and found.kind == "number" for found in profiles)
     taken = {id(time), id(clock)}
     if time is not None:
@@ -114,6 +119,8 @@ def _role(found: Profile, roles: Roles, override: Override) -> tuple[str, str]:
         if role is not None:
             return role
     if found.kind == "empty":
+        if found.hint.hint is Hint.SENSOR and found.column.origin == "cell":
+            return "sensor", "the name of a sensor"
         return "empty", "holds no values"
     if found.kind == "flag":
         return (
@@ -162,6 +169,7 @@ def _text_role(found: Profile) -> tuple[str, str]:
     return "label", "texts"
 
 
+_YES_OR_NO = ("good", "valid", "isgood", "isvalid", "questionable", "substituted", "annotated", "haserror", "isalarm")
 _CALENDAR_WORDS = ("day", "month", "hour")
 _SIMPLE = {Hint.PLAIN: "numbers", Hint.VALUE: "numbers under the name of a value", Hint.AGGREGATE: "numbers"}
 
@@ -184,6 +192,8 @@ def _number_role(found: Profile, roles: Roles) -> tuple[str, str]:
         return "measure", reason
     if hint is Hint.LABEL and roles.has_value and found.hint.rank == 0:
         return "label", "numbers under the name of a label, beside a value"
+    if hint is Hint.TIME and time_column.is_time(found):
+        return "epoch", "another time"
     if not found.integral:
         return "measure", "numbers with fractions"
     return _whole_role(found, roles)
@@ -199,6 +209,8 @@ def _whole_role(found: Profile, roles: Roles) -> tuple[str, str]:
             return "index", "whole numbers under the name of an index"
         case Hint.SENSOR:
             return "sensor", "whole numbers under the name of a sensor"
+        case Hint.QUALITY if compact(found.name) in _YES_OR_NO and max(numbers_of(found).values) > 1:
+            return "measure", "numbers"
         case Hint.QUALITY:
             return "quality", "whole numbers under the name of a quality"
         case Hint.BOOKKEEPING:
@@ -267,11 +279,20 @@ def _only_measurements(roles: Roles) -> None:
     inside = [found for found in roles.measures if any(map(holds_measurements, found.column.parts[:-1]))]
     if not inside or len(inside) == len(roles.measures):
         return
-    outside = [found for found in roles.measures if not any(map(holds_measurements, found.column.parts[:-1]))]
+    held = [
+        any(value is not None for value in row) for row in zip(*(found.column.values for found in inside), strict=True)
+    ]
+    # A measure of rows that have no such member is one of rows of another kind.
+    outside = [
+        found
+        for found in roles.measures
+        if not any(map(holds_measurements, found.column.parts[:-1]))
+        and any(value is not None and inner for value, inner in zip(found.column.values, held, strict=True))
+    ]
     for entry in roles.assigned:
         if any(entry.profile is found for found in outside):
             entry.role, entry.reason = "outside", "stands beside the member that holds the measurements"
-    roles.measures = inside
+    roles.measures = [found for found in roles.measures if not any(found is other for other in outside)]
 
 
 def first_values(values: Sequence[object], count: int = 3) -> list[object]:

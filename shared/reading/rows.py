@@ -74,7 +74,11 @@ def cell(value: Any) -> Any:
             return value
         if len(value) == 1:
             ((key, inner),) = value.items()
-            if not (key.startswith("$") or key in _TYPED_CELLS or (key.endswith("Value") and len(key) > 5)):
+            if not (
+                (key.startswith("$") and key[1:].isalpha())
+                or key in _TYPED_CELLS
+                or (key.endswith("Value") and len(key) > 5)
+            ):
                 return value
             value = None if key in ("NULL", "NullValue", "nullValue", "isNull") else inner
         else:
@@ -102,7 +106,7 @@ def _keyed_by_time(values: Sequence[Any]) -> bool:
 def keys_are_times(value: Mapping[str, object]) -> bool:
     """Whether an object's first and last members are named by times."""
     first = next(iter(value), "")
-    if not isinstance(first, str) or not first[:1].isdigit() and not first[:3].isalpha():
+    if not isinstance(first, str) or (not first[:1].isdigit() and not first[:3].isalpha()):
         return False
     last = next(reversed(value), "")  # type: ignore[call-overload]  # a dict has an order
     return all(len(key) >= 7 and times.looks_like_time(key) and not key.isalpha() for key in (first, last))

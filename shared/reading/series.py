@@ -12,6 +12,7 @@ from shared.reading import labels, quality
 from shared.reading.columns import Profile, numbers_of
 from shared.reading.labels import Naming
 from shared.reading.limits import Limits
+from shared.reading.names import Hint
 from shared.reading.roles import Roles
 
 NO_NUMBER = "value is not a number"
@@ -66,26 +67,37 @@ class Selection(msgspec.Struct):
 
 def select(roles: Roles, naming: Naming, rejected: Counter[str], limits: Limits, *, chart: bool) -> list[Selection]:
     """The series of a table before they get their axis. `rejected` is added to. Raises Rejected for too many of a chart."""
-    groups = _groups(roles, naming, rejected, chart=chart)
+    groups = _groups(naming, chart=chart)
     names = labels.measure_names(roles)
     selections: list[Selection] = []
     for measure, name in zip(roles.measures, names, strict=True):
         bad_rows = quality.bad_rows(roles, measure)
         for parts, rows in groups:
+            if not parts and rows is not None and measure.hint.hint is Hint.VALUE and not chart:
+                unnamed = sum(1 for row in rows if measure.column.values[row] is not None)
+                if unnamed:
+                    rejected[NO_NAME] += unnamed
+                continue
             full = labels.series_name(parts, name, measure, naming, len(roles.measures))
             if not full or (not chart and not 0 < len(full) <= limits.name_chars):
                 rejected[NO_NAME] += len(rows) if rows is not None else len(measure.column.values)
                 continue
             unit = quality.unit_of(roles, measure, rows)
-            selection = _selection(full, unit, measure, rows, bad_rows, rejected, strict=naming.generic and not chart)
+            selection = _selection(
+                full,
+                unit,
+                measure,
+                rows,
+                bad_rows,
+                rejected,
+                strict=naming.generic and len(roles.measures) == 1 and not chart,
+            )
             if selection is not None:
                 selections.append(selection)
     return _bounded(selections, rejected, limits, chart=chart)
 
 
-def _groups(
-    roles: Roles, naming: Naming, rejected: Counter[str], *, chart: bool
-) -> list[tuple[list[str], Sequence[int] | None]]:
+def _groups(naming: Naming, *, chart: bool) -> list[tuple[list[str], Sequence[int] | None]]:
     """The labels of each series and its rows."""
     if not naming.labels:
         return [([], None)]
@@ -109,17 +121,15 @@ def _groups(
         parts = label if len(columns) > 1 else (label,)
         texts = []
         for found, part in zip(naming.labels, parts, strict=True):  # type: ignore[call-overload]  # a tuple
+            if found.column.origin == "part":
+                if not texts and chart:
+                    texts.append(f"series {part}")
+                continue  # tells series apart, but is no name
             named = type(part) is str or (id(found) in whole and type(part) is int)
             text = labels.label_text(part) if named else None
             if text is not None and (type(part) is not str or len(part) <= 128 or chart):
                 texts.append(text)
-        if texts:
-            groups.append((texts, rows))
-        elif chart:
-            groups.append(([], rows))
-        else:
-            rejected[NO_NAME] += len(rows)
-    del roles
+        groups.append((texts, rows))
     return groups
 
 

@@ -105,7 +105,7 @@ class Finder:
             kind = type(value)
             if kind in (dict, list, Grid, bytes) or (kind is str and len(value) > 1):
                 self.walk(value, (*path, name), inside)
-        if not any(_has_measure(fragment) for fragment in self.fragments[before:]):
+        if not any(fragment.shape != "row" and _has_measure(fragment) for fragment in self.fragments[before:]):
             self._single_row(members, path, context, before)
 
     def _expanded(self, members: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -223,7 +223,7 @@ class Finder:
         measures = [column for column in columns if rows.may_be_measure(column)]
         if not measures:
             return
-        timed = any(rows.may_be_time(column) for column in columns)
+        timed = any(rows.may_be_time(column) or column.parts[-1] in ("timestamp", "ts", "time") for column in columns)
         if not timed and not any(len(column.parts) == 1 for column in measures):
             return
         del self.fragments[before:]
@@ -332,7 +332,11 @@ class Finder:
         return True
 
     def _walk_inside(
-        self, objects: list[dict[str, Any]], names: set[str], path: Path, context: tuple[tuple[Path, dict[str, Any]], ...]
+        self,
+        objects: list[dict[str, Any]],
+        names: set[str],
+        path: Path,
+        context: tuple[tuple[Path, dict[str, Any]], ...],
     ) -> None:
         """Look into the members with these names of each object."""
         for place, item in enumerate(objects):
@@ -397,7 +401,9 @@ def _is_plain(column: Column) -> bool:
 
 
 def _mostly_plain(column: Column) -> bool:
-    """Whether lists and objects are the exception in a column: they are cells that could not be read."""
+    """Whether lists and objects are the exception in a column, or stand among numbers: cells that could not be read."""
+    if any(type(value) is int or type(value) is float for value in column.values):
+        return True
     odd = sum(1 for value in column.values if type(value) is list or type(value) is dict)
     return odd * 2 < len(column.values)
 

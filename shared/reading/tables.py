@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import chain, repeat
 from typing import Any
 
 from shared.reading import grids, rows, times
@@ -12,7 +13,7 @@ from shared.reading.tree import Column, Path, Table
 
 _MAX_CONTEXT = 48
 _MAX_NESTED_CONTEXT = 32
-_MAX_CONTEXT_CHARS = 256
+_MAX_CONTEXT_CHARS = 1024
 _SCALARS = (int, float, str, bool)
 _DESCRIBING = ("schema", "meta", "metadata", "info", "header", "context")
 """Members beside a table that may hold its labels."""
@@ -176,6 +177,9 @@ def _table(fragments: list[Fragment], keys: list[str] | None, finder: Finder) ->
     length = sum(fragment.length for fragment in fragments)
     columns = axis_columns + _joined(fragments, length)
     columns += _context_columns(fragments, keys, {column.parts for column in columns})
+    if len(fragments) > 1:
+        numbers = chain.from_iterable(repeat(number, fragment.length) for number, fragment in enumerate(fragments, 1))
+        columns.append(Column(("(part)",), list(numbers), "part"))
     rejected: Counter[str] = Counter()
     for fragment in fragments:
         if fragment.rejected:

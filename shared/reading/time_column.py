@@ -84,7 +84,7 @@ def _candidate(found: Profile, *, chart: bool) -> _Candidate | None:
         if (
             not chart
             and joined in _BY_NAME_ALONE
-            and found.kind in ("number", "text", "empty")
+            and (found.kind in ("number", "text") or _has_text(found))
             and column.origin == "cell"
         ):
             return _Candidate(found, (8.0, depth, float(_BY_NAME_ALONE.index(joined))), "called a time")
@@ -96,6 +96,11 @@ def _candidate(found: Profile, *, chart: bool) -> _Candidate | None:
     if column.origin in ("axis", "index", "key"):
         return _Candidate(found, (0.5, depth, 0.0), "times along the axis")
     return _Candidate(found, (_UNNAMED_RANK + place * 4, depth, 0.0), "texts that are times")
+
+
+def _has_text(found: Profile) -> bool:
+    """Whether a column that holds no values at least has empty texts."""
+    return found.kind == "empty" and any(type(value) is str for value in found.column.values)
 
 
 def _zone_rank(name: str) -> float:
@@ -168,6 +173,8 @@ def _agreed(equal: list[_Candidate]) -> _Candidate:
     """One of several equal candidates: any of them where they say the same, else a tie."""
     first = min(equal, key=lambda found: found.profile.column.parts)
     values = [list(found.profile.column.values) for found in equal]
+    if all(sum(value is not None for value in row) <= 1 for row in zip(*values, strict=True)):
+        return _coalesced(first, equal)
     if all(other == values[0] for other in values[1:]):
         return first
     try:
@@ -189,6 +196,16 @@ def _agreed(equal: list[_Candidate]) -> _Candidate:
     if len(names) < 2:
         names = sorted(".".join(found.profile.column.parts) for found in equal)
     raise Rejected(f"{quoted(names[0])} and {quoted(names[1])} could both be the time; set `time` in INPUTS")
+
+
+def _coalesced(first: _Candidate, equal: list[_Candidate]) -> _Candidate:
+    """Rows of two kinds, each with its own name for the time: one column with the time of every row."""
+    rows = zip(*(found.profile.column.values for found in equal), strict=True)
+    first.profile.column.values = [next((value for value in row if value is not None), None) for row in rows]
+    first.profile.kind = (
+        "text" if any(type(value) is str for value in first.profile.column.values) else first.profile.kind
+    )
+    return first
 
 
 def _clock_beside(time: Profile, profiles: Sequence[Profile]) -> Profile | None:
@@ -231,9 +248,8 @@ def repeats(found: Profile, time: Profile) -> bool:
         other = times.parse(time.column.values, datekeys=True).ms
     except times.Ambiguous:
         return False
-    return all(
-        left != left or right != right or abs(left - right) <= _DAY_MS for left, right in zip(own, other, strict=True)
-    )
+    pairs = [(left, right) for left, right in zip(own, other, strict=True) if left == left and right == right]
+    return bool(pairs) and all(abs(left - right) <= _DAY_MS for left, right in pairs)
 
 
 def times_of(time: Profile, clock: Profile | None, *, zone: "object | None", day_first: bool | None) -> times.Times:

@@ -142,7 +142,7 @@ def _iso(text: str) -> datetime | None:
     body, suffix = zone[1], ""
     offset = zone[3]
     if len(body) <= 10 and offset:  # `2026-03-01` is no `2026-03` with an offset
-        body, offset = text.split("[")[0], None
+        body, offset = text.split("[", maxsplit=1)[0], None
     elif len(text) > len(body):
         suffix = _iso_offset(offset) if offset else "+00:00"
     match = _ISO_FRACTION.fullmatch(body)

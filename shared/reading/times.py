@@ -282,4 +282,4 @@ def _javascript_few(values: Sequence[str]) -> "array[float] | None":
         ms = array("d", [float(round(moment.timestamp() * 1e3)) for moment in map(read, values)])
     except (ValueError, OverflowError):
         return None
-    return ms if 0 <= min(ms) and max(ms) <= MAX_TIME_MS else None
+    return ms if min(ms) >= 0 and max(ms) <= MAX_TIME_MS else None

@@ -7,7 +7,7 @@ value = bv + v, sum = bs + s, unit = u or bu. Base fields hold until they are gi
 from typing import Any
 
 MARKS = frozenset(("bn", "bt", "bu", "bver", "n"))
-_LABELS = frozenset("bn bt bu bv bs bver n u v vs vb vd s t ut".split())
+_LABELS = frozenset(["bn", "bt", "bu", "bv", "bs", "bver", "n", "u", "v", "vs", "vb", "vd", "s", "t", "ut"])
 _RELATIVE_BELOW = 2**28
 
 
