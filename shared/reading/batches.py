@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import chain
 
 from shared.errors import NotReady, Rejected
-from shared.reading import document, fast, labels, reader, series, time_column
+from shared.reading import document, fast, labels, reader, series, time_column, vocabulary
 from shared.reading.columns import Profile
 from shared.reading.limits import LIMITS, Limits
 from shared.reading.names import Hint, compact
@@ -18,13 +18,6 @@ from shared.reading.tree import Budget, Decoded
 
 MAX_TIME = 2**62
 """Numbers from here on are no time; nanoseconds since 1970 stay below it until 2116."""
-
-_UNFINISHED = frozenset(
-    ["processing", "pending", "queued", "running", "started", "inprogress", "created", "accepted", "waiting", "scheduled", "new", "loading", "uploading", "received", "open", "init", "initializing", "initialising", "initialized", "submitted", "progress", "collecting", "building"]
-)
-_PROGRESS = frozenset(
-    ["progress", "percent", "percentage", "percentcomplete", "eta", "total", "processed", "remaining", "count", "size", "expected", "expectedcount", "recordcount", "rowcount", "queued", "position", "priority", "retries", "attempts", "duration", "elapsed", "step", "steps", "workers", "estimatedseconds", "records"]
-)
 
 
 def read_batch(kind: str, parts: Sequence[bytes], override: Override = NONE, limits: Limits = LIMITS) -> Reading:
@@ -182,8 +175,8 @@ def _is_placeholder(candidate: reader.Candidate) -> bool:
     if candidate.table.shape != "row" or candidate.roles is None:
         return False
     status = reader.status_of(candidate.table)
-    if status is None or compact(status) not in _UNFINISHED:
+    if status is None or compact(status) not in vocabulary.UNFINISHED:
         return False
     roles = candidate.roles
     timed = roles.time is not None and roles.time.hint.hint is Hint.TIME and roles.time.hint.rank <= 1
-    return not timed or all(compact(measure.name) in _PROGRESS for measure in roles.measures)
+    return not timed or all(compact(measure.name) in vocabulary.PROGRESS for measure in roles.measures)

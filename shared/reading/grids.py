@@ -4,11 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from shared.reading import numbers, rows, times
+from shared.reading import numbers, rows, times, vocabulary
 from shared.reading.names import Hint, compact, hint
 from shared.reading.tree import Column
 
-_ROW_WRAPPERS = frozenset(["c", "f", "data", "values", "cells", "row", "r", "columns", "fields"])
 _NAME_KEYS = (
     "name",
     "columnname",
@@ -27,16 +26,16 @@ _NAME_KEYS = (
     "header",
 )
 _NAME_RANKS = {name: rank for rank, name in enumerate(_NAME_KEYS)}
-_NAME_LISTS = frozenset(
-    ["columns", "cols", "fields", "schema", "header", "headers", "names", "labels", "dimensions", "keys", "rowtype", "meta", "columninfo", "columnmetadata", "column", "heading", "headings"]
-)
 _CELL_KEYS = ("v", "value", "Value", "scalarValue", "ScalarValue", "VarCharValue")
 
 
 def wrapped_rows(objects: list[dict[str, Any]]) -> list[list[Any]] | None:
     """The lists inside rows such as `{"c": [...]}` or `{"Data": [...]}`; None if they are no wrappers around cells."""
     first = objects[0]
-    key = next((name for name, value in first.items() if type(value) is list and compact(name) in _ROW_WRAPPERS), None)
+    key = next(
+        (name for name, value in first.items() if type(value) is list and compact(name) in vocabulary.ROW_WRAPPERS),
+        None,
+    )
     if key is None or not all(type(item.get(key)) is list and len(item) == 1 + ("p" in item) for item in objects):
         return None
     cells = [cell for cell in first[key] if cell is not None]
@@ -252,7 +251,7 @@ def _closest(
         if common == len(place):
             continue  # the objects that hold the grid do not name its columns
         keys = [step for step in place if type(step) is str]
-        named = bool(keys) and (compact(keys[-1]) in _NAME_LISTS or hint(keys[-1]).hint is Hint.LABEL)
+        named = bool(keys) and (compact(keys[-1]) in vocabulary.NAME_LISTS or hint(keys[-1]).hint is Hint.LABEL)
         rank = (common, int(named))
         if best is None or rank > best[0]:
             best = (rank, candidate)
