@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.reading import times
+from shared.reading.fragments import Fragment
 from shared.reading.names import Hint, compact, hint, is_axis
-from shared.reading.shapes import Fragment
 from shared.reading.tree import Path
 
 _STARTS = ("pointstart", "start", "starttime", "from", "x0", "begin", "start_ts", "startts", "startms")

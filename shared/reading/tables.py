@@ -7,8 +7,9 @@ from typing import Any
 
 from shared.reading import grids, rows, times
 from shared.reading.axes import axis_of, stepped_axis
+from shared.reading.fragments import Fragment
 from shared.reading.names import Hint, hint, is_aside, is_container, words
-from shared.reading.shapes import Finder, Fragment
+from shared.reading.shapes import Finder
 from shared.reading.tree import Column, Path, Table
 
 _MAX_CONTEXT = 48

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -36,7 +37,7 @@ class Column(msgspec.Struct):
     """
 
     parts: tuple[str, ...]
-    values: Sequence[object]
+    values: Sequence[Any]
     origin: str = "cell"
     name: str = ""
 
