@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
+from typing import Any
 
 from shared.errors import NotReady, Rejected
 from shared.reading import document, fast, labels, reader, series, time_column, vocabulary
@@ -11,7 +12,7 @@ from shared.reading.columns import Profile
 from shared.reading.limits import LIMITS, Limits
 from shared.reading.names import Hint, compact
 from shared.reading.overrides import NONE, Override
-from shared.reading.roles import left_out
+from shared.reading.roles import Roles, left_out
 from shared.reading.safe_text import bounded
 from shared.reading.series import Reading, Series, Time
 from shared.reading.tree import Budget, Decoded
@@ -114,24 +115,24 @@ def _series_of(candidate: reader.Candidate, limits: Limits, rejected: Counter[st
 class _TimeColumns:
     """The raw times of each measure: its own where one stands in the same member, else the table's."""
 
-    def __init__(self, roles: reader.Roles) -> None:
+    def __init__(self, roles: Roles) -> None:
         self.roles = roles
         self.cache: dict[int, Sequence[Time]] = {}
 
     def of(self, measure: Profile) -> Sequence[Time]:
-        column = time_column.own_time(self.roles, measure)
+        column = time_column.own_time(self.roles.time, self.roles.other_times(), measure)
         found = self.cache.get(id(column))
         if found is None:
-            if column is None:
-                found = [None] * self.roles.table.length
-            else:
-                clock = self.roles.clock if column is self.roles.time else None
-                raw = time_column.raw_times(column, clock)
-                kinds = set(map(type, raw))
-                plain = kinds == {str} and max(map(len, raw)) <= LIMITS.name_chars and all(map(str.isascii, raw))  # type: ignore[arg-type]  # texts
-                found = raw if plain else [raw_time(value) for value in raw]  # type: ignore[assignment]  # texts
-            self.cache[id(column)] = found
+            found = self.cache[id(column)] = self._raw(column)
         return found
+
+    def _raw(self, column: Profile | None) -> Sequence[Time]:
+        if column is None:
+            return [None] * self.roles.table.length
+        raw: Sequence[Any] = time_column.raw_times(column, self.roles.clock if column is self.roles.time else None)
+        if set(map(type, raw)) == {str} and max(map(len, raw)) <= LIMITS.name_chars and all(map(str.isascii, raw)):
+            return raw
+        return [raw_time(value) for value in raw]
 
 
 def raw_time(value: object) -> Time:
@@ -147,7 +148,7 @@ def _sensors(found: Profile | None, length: int) -> Sequence[str | None]:
     if found is None:
         return [None] * length
     cache: dict[object, str | None] = {}
-    sensors = []
+    sensors: list[str | None] = []
     for value in found.column.values:
         if type(value) is not str and type(value) is not int and type(value) is not float:
             sensors.append(None)

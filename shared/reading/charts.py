@@ -60,7 +60,7 @@ def _over_time(roles: Roles, selections: list[Selection], override: Override, re
     cache: dict[int, times.Times] = {}
     lines = []
     for selection in selections:
-        column = time_column.own_time(roles, selection.measure) or roles.time
+        column = time_column.own_time(roles.time, roles.other_times(), selection.measure) or roles.time
         if column is None:
             continue
         found = cache.get(id(column))

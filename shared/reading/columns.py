@@ -1,5 +1,6 @@
 """What the values of a column are: numbers, texts, flags or nothing. Pure."""
 
+import math
 import re
 from collections.abc import Sequence
 from datetime import datetime
@@ -106,10 +107,10 @@ def _profile_text(found: Profile, values: Sequence[object], *, decimal_comma: bo
         return
     elif numeric * 2 > present or (numeric * 2 == present and plain):
         found.numbers = numbers.read(values, decimal_comma=decimal_comma)
-        if any(value == value for value in found.numbers.values):
+        if not all(math.isnan(value) for value in found.numbers.values):
             found.kind = "number"
             found.integral = all(
-                value != value or value == int(value) for value in found.numbers.values if abs(value) < 1e300
+                math.isnan(value) or value == int(value) for value in found.numbers.values if abs(value) < 1e300
             )
             found.integral = found.integral and not any(type(value) is str and "." in value for value in values[:64])
         else:

@@ -230,7 +230,7 @@ def decode_member(text: str, budget: Budget) -> Decoded | None:
     if len(text) < 2:
         return None
     first = text[0]
-    if first.isspace() or first in "\ufeff":
+    if first.isspace() or first == "\ufeff":
         text = text.lstrip("\ufeff \t\r\n")
         first = text[:1]
     if first not in '{["' and len(text) < MIN_MEMBER_CHARS:

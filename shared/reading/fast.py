@@ -6,7 +6,7 @@ not take, such as one odd value, a member more or a name that could be anything 
 
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from struct import Struct
 from struct import error as struct_error
@@ -123,7 +123,7 @@ def _flat(raw: bytes, limits: Limits) -> Reading | None:
             return None
         if max(values) >= _MAX_PLAIN_VALUE:
             return None
-        series[name] = Series(name, None, values, (), stamps, sensors)  # type: ignore[arg-type]  # texts
+        series[name] = Series(name, None, values, (), stamps, sensors)
     return Reading(series)
 
 
@@ -179,7 +179,7 @@ def chart(raw: bytes, limits: Limits) -> Reading | None:
     return _lines(numbers, ms)
 
 
-def _lines(numbers: dict[str, Sequence[float | None]], ms: "array[float]") -> Reading | None:
+def _lines(numbers: Mapping[str, Sequence[float | None]], ms: "array[float]") -> Reading | None:
     import numpy as np
 
     stamps = np.frombuffer(ms).astype(np.int64)

@@ -89,8 +89,8 @@ def named_cells(lists: list[list[Any]]) -> list[dict[str, Any]] | None:
         for cell in inner:
             if type(cell) is not dict or "value" not in cell:
                 return None
-            described = cell.get("metadata") if type(cell.get("metadata")) is dict else cell
-            name = _name_of(described)
+            described = cell.get("metadata")
+            name = _name_of(described if type(described) is dict else cell)
             if name is None or name in row:
                 return None
             row[name] = cell["value"]

@@ -10,7 +10,6 @@ from functools import lru_cache
 import msgspec
 
 from shared.reading import vocabulary
-from shared.reading.vocabulary import NEVER_TIMES as NEVER_TIMES
 
 
 class Hint(IntEnum):

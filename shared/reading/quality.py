@@ -27,7 +27,7 @@ def bad_rows(roles: Roles, measure: Profile) -> frozenset[int]:
         return frozenset()
     values = column.column.values
     positive = compact(column.name) in ("good", "isgood", "valid", "isvalid")
-    if set(map(type, values)) <= {str} and len(distinct := set(values)) < 16 and not any(map(_is_bad_text, distinct)):  # type: ignore[arg-type]  # texts
+    if set(map(type, values)) <= {str} and len(distinct := set(values)) < 16 and not any(map(_is_bad_text, distinct)):
         return frozenset()
     return frozenset(row for row, value in enumerate(values) if _is_bad(value, positive=positive))
 

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from shared.errors import Rejected
-from shared.reading import charts_axis, recognisers_chain, roles, tables
+from shared.reading import charts_axis, roles, tables
 from shared.reading.columns import Profile
 from shared.reading.document import decode_member
 from shared.reading.limits import Limits
@@ -56,10 +56,6 @@ def find(document: Decoded, budget: Budget, limits: Limits, override: Override, 
     value = document.value
     if override.rows is not None:
         value = rows_of(override, _expanded(value, budget))
-    recognised = recognisers_chain.recognise(value)
-    notes = ""
-    if recognised is not None:
-        value, notes = recognised
     finder = Finder(budget, limits)
     finder.walk(value)
     candidates = [_candidate(table, override, chart=chart) for table in tables.tables_of(finder)]
@@ -76,7 +72,7 @@ def find(document: Decoded, budget: Budget, limits: Limits, override: Override, 
         else:
             first, second = (shown_path(found.table.path) for found in chosen[:2])
             raise Unreadable(f"tables found at {first} and at {second}; set `rows` in INPUTS", candidates)
-    return Found(chosen, candidates, finder.rejected, notes, document)
+    return Found(chosen, candidates, finder.rejected, ", ".join(finder.notes), document)
 
 
 def _expanded(value: Any, budget: Budget) -> Any:

@@ -56,6 +56,10 @@ class Roles(msgspec.Struct):
     has_value: bool = False
     """Whether there is a column of numbers called value or the like, so that a label's numbers are names."""
 
+    def other_times(self) -> list[Profile]:
+        """The columns of times that are not the table's time."""
+        return [entry.profile for entry in self.assigned if entry.role == "epoch"]
+
 
 def assign(table: Table, override: Override, *, chart: bool) -> Roles:
     """The roles of a table's columns. Raises Rejected when two columns could equally be the time."""

@@ -1,6 +1,6 @@
 """Rows of objects made into columns: nested members flattened, wrapped cells unwrapped. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import chain
 from operator import itemgetter
@@ -25,7 +25,8 @@ def columns_of(
     Raises Rejected for more cells or columns than `limits` allow.
     """
     columns: list[Column] = []
-    for name, values in _raw_columns(rows, limits):
+    for name, cells in _raw_columns(rows, limits):
+        values = cells
         kinds = set(map(type, values))
         if kinds <= _BARE:
             if str in kinds and _holds_documents(values):
@@ -103,12 +104,12 @@ def _keyed_by_time(values: Sequence[Any]) -> bool:
     return first is not None and keys_are_times(first)
 
 
-def keys_are_times(value: Mapping[str, object]) -> bool:
+def keys_are_times(value: dict[str, Any]) -> bool:
     """Whether an object's first and last members are named by times."""
     first = next(iter(value), "")
     if not isinstance(first, str) or (not first[:1].isdigit() and not first[:3].isalpha()):
         return False
-    last = next(reversed(value), "")  # type: ignore[call-overload]  # a dict has an order
+    last = next(reversed(value), "")
     return all(len(key) >= 7 and times.looks_like_time(key) and not key.isalpha() for key in (first, last))
 
 
@@ -169,7 +170,8 @@ def _date(parts: Sequence[int]) -> str | None:
     seconds = parts[5] if len(parts) > 5 else 0
     nanos = parts[6] if len(parts) > 6 else 0
     try:
-        moment = datetime(*parts[:5], seconds, nanos // 1000)  # type: ignore[misc,arg-type]  # noqa: DTZ001  # written without a zone
+        year, month, day, hour, minute = parts[:5]
+        moment = datetime(year, month, day, hour, minute, seconds, nanos // 1000)  # noqa: DTZ001  # written without a zone
     except ValueError:
         return None
     return moment.isoformat()
@@ -208,6 +210,6 @@ def may_be_time(column: Column) -> bool:
     first = next((value for value in column.values if value is not None), None)
     if type(first) is str:
         return times.is_date_text(first) or (hint(column.parts[-1]).hint is Hint.TIME and times.looks_like_time(first))
-    if type(first) in (int, float):
+    if type(first) is int or type(first) is float:
         return hint(column.parts[-1]).hint is Hint.TIME and times.is_epoch(first)
     return isinstance(first, datetime)

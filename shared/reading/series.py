@@ -119,7 +119,7 @@ def _groups(naming: Naming, *, chart: bool) -> list[tuple[list[str], Sequence[in
     whole = {id(found) for found in naming.labels if found.kind == "number"}
     for label, rows in by_label.items():
         parts = label if len(columns) > 1 else (label,)
-        texts = []
+        texts: list[str] = []
         for found, part in zip(naming.labels, parts, strict=True):  # type: ignore[call-overload]  # a tuple
             if found.column.origin == "part":
                 if not texts and chart:
@@ -156,7 +156,7 @@ def _selection(
         if cell is None:
             if strict:
                 rejected[NO_NUMBER] += 1
-        elif value != value and not _is_nan(cell):
+        elif math.isnan(value) and not _is_nan(cell):
             rejected[NO_NUMBER] += 1
         elif not math.isfinite(value):
             rejected[NOT_FINITE] += 1
@@ -170,7 +170,7 @@ def _selection(
 
 
 def _is_nan(cell: object) -> bool:
-    return type(cell) is float and cell != cell
+    return type(cell) is float and math.isnan(cell)
 
 
 def _bounded(selections: list[Selection], rejected: Counter[str], limits: Limits, *, chart: bool) -> list[Selection]:

@@ -15,6 +15,7 @@ from shared.reading.fragments import SCALARS, Context, Fragment, has_measure, is
 from shared.reading.limits import Limits
 from shared.reading.names import is_aside, is_container
 from shared.reading.recognisers import typed_arrays
+from shared.reading.recognisers_chain import recognise
 from shared.reading.tree import Budget, Column, Grid, Path
 
 NO_ROW = "neither a record nor a reading"
@@ -32,12 +33,19 @@ class Finder:
         self.loose: list[tuple[Path, list[Any]]] = []
         self.names: list[tuple[Path, tuple[str, ...]]] = []
         self.rejected: Counter[str] = Counter()
+        self.notes: list[str] = []
+        """Names of the formats that a recogniser knew."""
 
     def walk(self, value: Any, path: Path = (), context: Context = ()) -> None:
         """Look for fragments in `value`. Raises Rejected when the document is too large to search."""
         self.budget.visit()
         if len(path) > _MAX_WALK_DEPTH:
             return
+        recognised = recognise(value)
+        if recognised is not None:
+            value, name = recognised
+            if name not in self.notes:
+                self.notes.append(name)
         kind = type(value)
         if kind is dict:
             self._walk_object(value, path, context)
@@ -201,12 +209,12 @@ class Finder:
         ):
             return False
         lists = nested[0].values
-        if set(map(type, lists)) != {list} or {type(item) for inner in lists for item in inner} != {dict}:  # type: ignore[attr-defined]  # lists
+        if set(map(type, lists)) != {list} or {type(item) for inner in lists for item in inner} != {dict}:
             return False
-        inner = rows.columns_of(list(chain.from_iterable(lists)), self.budget, self.limits)  # type: ignore[arg-type]  # lists
+        inner = rows.columns_of(list(chain.from_iterable(lists)), self.budget, self.limits)
         if not all(set(map(type, column.values)) <= SCALARS and None not in column.values for column in inner):
             return False
-        counts = list(map(len, lists))  # type: ignore[arg-type]  # lists
+        counts = list(map(len, lists))
         names = {column.parts for column in inner}
         for column in plain:
             values = list(chain.from_iterable(map(repeat, column.values, counts)))

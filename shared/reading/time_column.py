@@ -5,15 +5,15 @@ measuring before that of creation, before that of arrival. An expiry is never th
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
-from typing import Any
+from datetime import tzinfo
+from math import isnan
 
 import msgspec
 
 from shared.errors import Rejected
-from shared.reading import time_formats, times
+from shared.reading import time_formats, times, vocabulary
 from shared.reading.columns import Profile, numbers_of
-from shared.reading.names import NEVER_TIMES, Hint, compact, is_clock, words
+from shared.reading.names import Hint, compact, is_clock, words
 from shared.reading.overrides import Override
 from shared.reading.safe_text import quoted
 
@@ -69,7 +69,7 @@ def _candidate(found: Profile, *, chart: bool) -> _Candidate | None:
     ):
         return None
     joined = compact(found.name)
-    if joined in NEVER_TIMES or hint.hint in (Hint.UNIT, Hint.QUALITY):
+    if joined in vocabulary.NEVER_TIMES or hint.hint in (Hint.UNIT, Hint.QUALITY):
         return None
     named = hint.hint is Hint.TIME
     if column.origin == "context" and not (named and (hint.rank <= 1 or not _constant(found))):
@@ -117,7 +117,7 @@ def is_time(found: Profile) -> bool:
     named = (
         found.hint.hint is Hint.TIME
         or found.column.origin in ("axis", "index", "key")
-        or compact(found.name) in NEVER_TIMES
+        or compact(found.name) in vocabulary.NEVER_TIMES
     )
     sample = _sample(values)
     if found.kind in ("text", "other"):
@@ -154,7 +154,12 @@ def _is_epoch(value: object) -> bool:
 def _are_datekeys(found: Profile, sample: Sequence[object]) -> bool:
     if not found.integral or compact(found.name) in ("t", "x", "value"):
         return False
-    return all(type(value) in (int, float) and times.datekey_ms(value) == times.datekey_ms(value) for value in sample)  # type: ignore[arg-type]  # numbers
+    return all(map(_is_datekey, sample))
+
+
+def _is_datekey(value: object) -> bool:
+    """Whether a number is a date such as 20260301."""
+    return isinstance(value, int | float) and not isnan(times.datekey_ms(value))
 
 
 def _sample(values: Sequence[object]) -> list[object]:
@@ -224,8 +229,8 @@ def _clock_beside(time: Profile, profiles: Sequence[Profile]) -> Profile | None:
 
 
 def _is_date_only(value: object) -> bool:
-    if type(value) in (int, float):
-        return times.datekey_ms(value) == times.datekey_ms(value)  # type: ignore[arg-type]  # a number
+    if _is_datekey(value):
+        return True
     if not isinstance(value, str):
         return False
     text = value.strip()
@@ -239,23 +244,21 @@ def repeats(found: Profile, time: Profile) -> bool:
         return False
     if not times.is_epoch(values[0]):
         sample = _sample(found.column.values)
-        if not sample or not all(
-            type(value) in (int, float) and times.datekey_ms(value) == times.datekey_ms(value) for value in sample
-        ):  # type: ignore[arg-type]  # numbers
+        if not sample or not all(map(_is_datekey, sample)):
             return False
     try:
         own = times.parse(found.column.values, datekeys=True).ms
         other = times.parse(time.column.values, datekeys=True).ms
     except times.Ambiguous:
         return False
-    pairs = [(left, right) for left, right in zip(own, other, strict=True) if left == left and right == right]
+    pairs = [(left, right) for left, right in zip(own, other, strict=True) if not (isnan(left) or isnan(right))]
     return bool(pairs) and all(abs(left - right) <= _DAY_MS for left, right in pairs)
 
 
-def times_of(time: Profile, clock: Profile | None, *, zone: "object | None", day_first: bool | None) -> times.Times:
+def times_of(time: Profile, clock: Profile | None, *, zone: tzinfo | None, day_first: bool | None) -> times.Times:
     """The times of the rows in epoch milliseconds. Raises Ambiguous when the day cannot be told from the month."""
     values: Sequence[object] = raw_times(time, clock)
-    return times.parse(values, zone=zone, day_first=day_first, datekeys=True)  # type: ignore[arg-type]  # a tzinfo
+    return times.parse(values, zone=zone, day_first=day_first, datekeys=True)
 
 
 def raw_times(time: Profile, clock: Profile | None) -> Sequence[object]:
@@ -280,17 +283,9 @@ def _date_text(date: object) -> str:
     return text
 
 
-def is_moment(value: object) -> bool:
-    return isinstance(value, datetime)
-
-
-def own_time(roles: Any, measure: Profile) -> Profile | None:
+def own_time(time: Profile | None, others: Sequence[Profile], measure: Profile) -> Profile | None:
     """The time of one measure: a time in the same member as its value, else the table's."""
-    time = roles.time
     around = measure.column.parts[:-1]
     if time is None or not around or len(time.column.parts) < 2 or time.column.parts[:-1] == around:
         return time
-    for entry in roles.assigned:
-        if entry.role == "epoch" and entry.profile.column.parts[:-1] == around and is_time(entry.profile):
-            return entry.profile
-    return time
+    return next((other for other in others if other.column.parts[:-1] == around and is_time(other)), time)

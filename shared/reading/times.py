@@ -70,7 +70,7 @@ def is_epoch(number: float) -> bool:
 
 def datekey_ms(number: float) -> float:
     """Epoch milliseconds of a number such as 20260301, 202603010600 or 20260301060000; NaN for any other."""
-    if number != number or number in (math.inf, -math.inf) or number != int(number):
+    if not math.isfinite(number) or number != int(number):
         return _NAN
     text = str(int(number))
     if len(text) not in (8, 10, 12, 14) or not "2001" <= text[:4] <= "2100":
@@ -119,7 +119,7 @@ def parse(
             ms[index] = _rounded(_any_number(value, datekeys=datekeys))
         else:
             ms[index] = _moment_ms(value, zone) if isinstance(value, datetime) else _NAN
-    read = sum(1 for item in ms if item == item)
+    read = sum(1 for item in ms if not math.isnan(item))
     return Times(ms, _notation(values, kinds, day_first), read)
 
 
@@ -149,7 +149,7 @@ class _Texts:
         if start is None:
             midnight = f"12:00:00{meridiem}" if meridiem else "00:00:00"
             start = self.dates[key] = _text_ms(f"{date}{midnight}{rest}", None, day_first=self.day_first)
-        if hour > 23 or start != start:
+        if hour > 23 or math.isnan(start):
             return _text_ms(text, None, day_first=self.day_first)
         return start + ((hour * 60 + int(minute)) * 60 + int(second)) * 1000
 
@@ -164,7 +164,7 @@ def _numbers(values: Sequence[float], *, datekeys: bool) -> Times:
             unit = {1: "s", 1_000: "ms", 1_000_000: "us", 1_000_000_000: "ns"}[per_second]
             return Times(ms, f"epoch {unit}", len(ms))
     ms = array("d", [_rounded(_any_number(value, datekeys=datekeys)) for value in values])
-    read = sum(1 for item in ms if item == item)
+    read = sum(1 for item in ms if not math.isnan(item))
     return Times(ms, "dates as numbers" if not is_epoch(first) and read else "epoch", read)
 
 
@@ -178,7 +178,7 @@ def _any_number(value: float, *, datekeys: bool) -> float:
 
 
 def _rounded(ms: float) -> float:
-    return float(round(ms)) if ms == ms else ms
+    return float(round(ms)) if not math.isnan(ms) else ms
 
 
 def _notation(values: Sequence[object], kinds: set[type], day_first: bool | None) -> str:
@@ -204,7 +204,7 @@ def _text_ms(text: str, zone: tzinfo | None, *, day_first: bool | None) -> float
         return _rounded(number_ms(_exact(text)))
     if _NUMBER_TEXT.fullmatch(text):
         ms = _rounded(number_ms(_exact(text)))
-        if ms == ms:
+        if not math.isnan(ms):
             return ms
     moment_or_ms = time_formats.read(text, day_first=day_first)
     if moment_or_ms is None:

@@ -61,8 +61,8 @@ def _shown(field: dict[str, Any], name: str, frame_name: object) -> str:
         for key in ("displayName", "displayNameFromDS"):
             if type(config.get(key)) is str and config[key]:
                 return str(config[key])
-    labels = field.get("labels")
-    parts = [str(value) for value in labels.values()] if type(labels) is dict else []
+    labels: dict[str, Any] = field["labels"] if type(field.get("labels")) is dict else {}
+    parts = [str(value) for value in labels.values()]
     if name.lower() in _GENERIC:
         if len(parts) > 1 and "__name__" in labels:
             parts = [str(labels["__name__"]), *(str(value) for key, value in labels.items() if key != "__name__")]

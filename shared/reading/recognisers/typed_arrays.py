@@ -7,7 +7,6 @@ import base64
 import binascii
 import sys
 from array import array
-from collections.abc import Sequence
 
 _CODES = {
     "f8": "d", "f4": "f", "i1": "b", "u1": "B", "uint8c": "B", "u1c": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q",
@@ -38,18 +37,12 @@ def buffer_of(value: dict[str, object]) -> bytes | None:
             return base64.b64decode(data, validate=True)
         except (binascii.Error, ValueError):
             return None
-    if not isinstance(data, list):
+    if not isinstance(data, list) or set(map(type, data)) - {int}:
         return None
     try:
-        return bytes(_octets(data))
+        return bytes(data)
     except (ValueError, TypeError):
         return None
-
-
-def _octets(data: Sequence[object]) -> list[int]:
-    if set(map(type, data)) - {int}:
-        raise TypeError
-    return data  # type: ignore[return-value]  # checked above
 
 
 def _unpacked(dtype: str, data: str, shape: str) -> list[float] | None:
@@ -58,9 +51,9 @@ def _unpacked(dtype: str, data: str, shape: str) -> list[float] | None:
         return None
     try:
         raw = base64.b64decode(data, validate=True)
-        numbers = array(code, raw)
+        numbers: array[float] = array(code, raw)
     except (binascii.Error, ValueError):
         return None
     if sys.byteorder == "big":
         numbers.byteswap()
-    return numbers.tolist()
+    return list(numbers)
