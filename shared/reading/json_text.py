@@ -1,4 +1,4 @@
-"""JSON as other applications left it in Redis: decoded fast where it is sound, else rejected with a reason."""
+"""JSON as other applications wrote it: decoded fast where it is sound, else rejected with a reason. Pure."""
 
 import json
 from functools import cache
@@ -11,30 +11,26 @@ from shared.errors import Rejected
 MAX_DEPTH = 64
 """Levels of arrays and objects; real payloads have fewer than ten."""
 
-_BOM = b"\xef\xbb\xbf"
 _SHALLOW = 8
 """Levels of nearly all payloads."""
 
 
 def decode_json(raw: bytes) -> object:
-    """The value of a JSON text: dict, list, str, float, int, bool or None.
+    """The value of a JSON text in UTF-8: dict, list, str, float, int, bool or None.
 
-    Takes what clients write beyond the standard: a byte order mark, NaN and Infinity (as such floats), lone
-    surrogates (as such characters, which do not encode as UTF-8 again), duplicate fields (the last one wins).
-    Integers are exact up to Python's 4,300 digits, so that `float()` of one can raise OverflowError; a float past the
-    range of a double is infinite.
+    Takes what clients write beyond the standard: NaN and Infinity (as such floats), lone surrogates (as such
+    characters, which do not encode as UTF-8 again), duplicate fields (the last one wins). Integers are exact up to
+    Python's 4,300 digits, so that `float()` of one can raise OverflowError; a float past the range of a double is infinite.
 
-    Raises Rejected with a few words, which never hold input, for everything else: empty, cut short, deeper than
-    MAX_DEPTH, another format than JSON. Nothing but JSON is ever unpacked.
+    Raises Rejected with a few words, which never hold input, for everything else: cut short, deeper than MAX_DEPTH.
     """
-    raw = raw.removeprefix(_BOM)
     try:
         return _decode_strictly(raw)
     except RecursionError:
-        raise _too_deep() from None
+        raise too_deep() from None
     except ValueError:  # msgspec's own errors are ValueErrors too
         value = _decode_leniently(raw)
-    _check_depth(value)
+    check_depth(value)
     return value
 
 
@@ -46,7 +42,7 @@ def _decode_strictly(raw: bytes) -> object:
         return _shallow_decoder().decode(raw)
     except msgspec.ValidationError:  # it may only be deeper
         value: object = msgspec.json.decode(raw)
-    _check_depth(value)
+    check_depth(value)
     return value
 
 
@@ -61,10 +57,6 @@ def _shallow_decoder() -> msgspec.json.Decoder[object]:
 
 
 def _decode_leniently(raw: bytes) -> object:
-    if not raw.strip():
-        raise Rejected("empty")
-    if other_format := _other_format(raw):
-        raise Rejected(f"{other_format}, not JSON")
     try:
         text = raw.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
@@ -72,7 +64,7 @@ def _decode_leniently(raw: bytes) -> object:
     try:
         return json.loads(text)
     except RecursionError:
-        raise _too_deep() from None
+        raise too_deep() from None
     except json.JSONDecodeError as fault:
         cut_short = fault.pos >= len(text.rstrip()) or fault.msg.startswith("Unterminated string")
         raise Rejected("JSON is cut short" if cut_short else "not JSON") from None
@@ -80,19 +72,8 @@ def _decode_leniently(raw: bytes) -> object:
         raise Rejected("a number has too many digits") from None
 
 
-def _other_format(raw: bytes) -> str | None:
-    """The name of a binary format that clients are known to write, by its first bytes."""
-    if raw.startswith(b"\x1f\x8b"):
-        return "gzip"
-    if raw[0] == 0x80 and raw[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05") and raw.endswith(b"."):
-        return "pickle"
-    if 0x80 <= raw[0] <= 0x9F or 0xDC <= raw[0] <= 0xDF:  # maps and arrays, of all sizes
-        return "msgpack"
-    return None
-
-
-def _check_depth(value: object) -> None:
-    """Level by level, so that no input can exhaust the stack."""
+def check_depth(value: object) -> None:
+    """Raises Rejected for a value deeper than MAX_DEPTH. Level by level, so that no input can exhaust the stack."""
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(MAX_DEPTH):
         level = [
@@ -103,8 +84,8 @@ def _check_depth(value: object) -> None:
         ]
         if not level:
             return
-    raise _too_deep()
+    raise too_deep()
 
 
-def _too_deep() -> Rejected:
+def too_deep() -> Rejected:
     return Rejected(f"more than {MAX_DEPTH} levels deep")

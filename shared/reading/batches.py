@@ -1,0 +1,183 @@
+"""Batches: bytes -> readings per metric. Pure."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from itertools import chain
+from typing import Any
+
+from shared.errors import NotReady, Rejected
+from shared.reading import document, fast, labels, reader, series, time_column, vocabulary
+from shared.reading.columns import Profile
+from shared.reading.limits import LIMITS, Limits
+from shared.reading.names import Hint, compact
+from shared.reading.overrides import NONE, Override
+from shared.reading.roles import Roles, left_out
+from shared.reading.safe_text import bounded
+from shared.reading.series import Reading, Series, Time
+from shared.reading.tree import Budget, Decoded
+
+MAX_TIME = 2**62
+"""Numbers from here on are no time; nanoseconds since 1970 stay below it until 2116."""
+
+
+def read_batch(kind: str, parts: Sequence[bytes], override: Override = NONE, limits: Limits = LIMITS) -> Reading:
+    """The readings of a batch.
+
+    kind: the type of the Redis key. parts: "string": the value; "list": the elements; "hash": fields and values in
+    turn; "stream": for each entry its id, the number of its fields, and fields and values in turn.
+    Raises Rejected with the reason when there is nothing to read, NotReady for a placeholder without data.
+    """
+    if kind == "string" and override is NONE:
+        quick = fast.batch(parts[0], limits)
+        if quick is not None:
+            return quick
+    budget = Budget(limits.expanded_bytes, limits.layers, limits.nodes)
+    return read_document(decode(kind, parts, budget), budget, override, limits)
+
+
+def decode(kind: str, parts: Sequence[bytes], budget: Budget) -> Decoded:
+    """The document in a key of any type."""
+    match kind:
+        case "string":
+            return document.decode(parts[0], budget)
+        case "list":
+            return document.decode_list(parts, budget)
+        case "hash":
+            return document.decode_hash(dict(zip(parts[::2], parts[1::2], strict=True)), budget)
+        case "stream":
+            return document.decode_stream(list(entries(parts)), budget)
+    raise Rejected(f"a key of type {kind} is not read")
+
+
+def entries(parts: Sequence[bytes]) -> Iterator[tuple[bytes, Mapping[bytes, bytes]]]:
+    """The entries of a stream from their flat form: id, number of fields, field, value, field, value, ..."""
+    place = 0
+    while place < len(parts):
+        entry_id, count = parts[place], int(parts[place + 1])
+        fields = parts[place + 2 : place + 2 + 2 * count]
+        yield entry_id, dict(zip(fields[::2], fields[1::2], strict=True))
+        place += 2 + 2 * count
+
+
+def read_document(decoded: Decoded, budget: Budget, override: Override, limits: Limits) -> Reading:
+    """The readings in a document. Raises Rejected or NotReady."""
+    try:
+        found = reader.find(decoded, budget, limits, override, chart=False)
+    except reader.Unreadable as fault:
+        if fault.placeholder:
+            raise NotReady("a placeholder without data") from None
+        raise
+    return read_chosen(found, limits)
+
+
+def read_chosen(found: reader.Found, limits: Limits) -> Reading:
+    """The readings of the chosen tables. Raises Rejected where none of them has a usable value, NotReady for a
+    placeholder."""
+    if all(_is_placeholder(candidate) for candidate in found.chosen):
+        raise NotReady("a placeholder without data")
+    rejected: Counter[str] = found.rejected.copy()
+    gathered: dict[str, list[Series]] = {}
+    for candidate in found.chosen:
+        rejected.update(candidate.table.rejected)
+        for item in _series_of(candidate, limits, rejected):
+            gathered.setdefault(item.name, []).append(item)
+    if not gathered:
+        reason = rejected.most_common(1)[0][0] if rejected else ""
+        raise Rejected(f"no usable reading: {reason}" if reason else "no readings")
+    if len(gathered) > limits.metrics:
+        for name in list(gathered)[limits.metrics :]:
+            rejected[series.TOO_MANY] += sum(len(item.values) for item in gathered.pop(name))
+    return Reading({name: _joined(gathered[name]) for name in sorted(gathered)}, dict(rejected))
+
+
+def _series_of(candidate: reader.Candidate, limits: Limits, rejected: Counter[str]) -> list[Series]:
+    roles = candidate.roles
+    if roles is None:
+        return []
+    naming = labels.choose(roles, chart=False)
+    selections = series.select(roles, naming, rejected, limits, chart=False)
+    rejected.update(left_out(roles))
+    times_of = _TimeColumns(roles)
+    sensors = _sensors(roles.sensor, candidate.table.length)
+    found = []
+    for selection in selections:
+        times = times_of.of(selection.measure)
+        if selection.rows is None:
+            row_times, row_sensors = times, sensors
+        else:
+            row_times = [times[row] for row in selection.rows]
+            row_sensors = [sensors[row] for row in selection.rows]
+        found.append(Series(selection.name, selection.unit, selection.values, (), row_times, row_sensors))
+    return found
+
+
+class _TimeColumns:
+    """The raw times of each measure: its own where one stands in the same member, else the table's."""
+
+    def __init__(self, roles: Roles) -> None:
+        self.roles = roles
+        self.cache: dict[int, Sequence[Time]] = {}
+
+    def of(self, measure: Profile) -> Sequence[Time]:
+        column = time_column.own_time(self.roles.time, self.roles.other_times(), measure)
+        found = self.cache.get(id(column))
+        if found is None:
+            found = self.cache[id(column)] = self._raw(column)
+        return found
+
+    def _raw(self, column: Profile | None) -> Sequence[Time]:
+        if column is None:
+            return [None] * self.roles.table.length
+        raw: Sequence[Any] = time_column.raw_times(column, self.roles.clock if column is self.roles.time else None)
+        if set(map(type, raw)) == {str} and max(map(len, raw)) <= LIMITS.name_chars and all(map(str.isascii, raw)):
+            return raw
+        return [raw_time(value) for value in raw]
+
+
+def raw_time(value: object) -> Time:
+    """A time as it is repeated in results: text or a number within bounds; None for anything else."""
+    if type(value) is str:
+        return bounded(value)
+    if type(value) is int or type(value) is float:
+        return value if abs(value) < MAX_TIME else None  # NaN and infinities are not below it
+    return value.isoformat() if isinstance(value, datetime) else None
+
+
+def _sensors(found: Profile | None, length: int) -> Sequence[str | None]:
+    if found is None:
+        return [None] * length
+    cache: dict[object, str | None] = {}
+    sensors: list[str | None] = []
+    for value in found.column.values:
+        if type(value) is not str and type(value) is not int and type(value) is not float:
+            sensors.append(None)
+            continue
+        text = cache.get(value)
+        if text is None:
+            text = cache[value] = bounded(str(value))
+        sensors.append(text)
+    return sensors
+
+
+def _joined(found: list[Series]) -> Series:
+    if len(found) == 1:
+        return found[0]
+    values = found[0].values[:]
+    for item in found[1:]:
+        values.extend(item.values)
+    times = list(chain.from_iterable(item.raw_times for item in found))
+    sensors = list(chain.from_iterable(item.sensors for item in found))
+    return Series(found[0].name, found[0].unit, values, (), times, sensors)
+
+
+def _is_placeholder(candidate: reader.Candidate) -> bool:
+    """Whether a single object announces data: it says that work goes on, and its numbers only count that work."""
+    if candidate.table.shape != "row" or candidate.roles is None:
+        return False
+    status = reader.status_of(candidate.table)
+    if status is None or compact(status) not in vocabulary.UNFINISHED:
+        return False
+    roles = candidate.roles
+    timed = roles.time is not None and roles.time.hint.hint is Hint.TIME and roles.time.hint.rank <= 1
+    return not timed or all(compact(measure.name) in vocabulary.PROGRESS for measure in roles.measures)

@@ -1,0 +1,170 @@
+"""Charts: bytes -> named series along an axis of times, numbers or names. Pure."""
+
+from array import array
+from collections import Counter
+from collections.abc import Sequence
+
+from shared.errors import Rejected
+from shared.reading import document, fast, labels, reader, series, time_column, times
+from shared.reading.columns import Profile, numbers_of
+from shared.reading.limits import LIMITS, Limits
+from shared.reading.overrides import NONE, Override, zone_of
+from shared.reading.roles import Roles, left_out
+from shared.reading.safe_text import bounded, quoted
+from shared.reading.series import NO_PLACE, Reading, Selection, Series
+from shared.reading.tree import Budget, Decoded
+
+NO_TIME = "value without a time"
+
+
+def read_chart(raw: bytes, override: Override = NONE, limits: Limits = LIMITS) -> Reading:
+    """The chart in a string's value. Raises Rejected with the reason, which holds no values of the input."""
+    if override is NONE:
+        quick = fast.chart(raw, limits)
+        if quick is not None:
+            return quick
+    budget = Budget(limits.expanded_bytes, limits.layers, limits.nodes)
+    return read_document(document.decode(raw, budget), budget, override, limits)
+
+
+def read_document(decoded: Decoded, budget: Budget, override: Override, limits: Limits) -> Reading:
+    found = reader.find(decoded, budget, limits, override, chart=True)
+    return read_found(found, override, limits)
+
+
+def read_found(found: reader.Found, override: Override, limits: Limits) -> Reading:
+    """The series of the chosen table. Raises Rejected where none has a point."""
+    candidate = found.chosen[0]
+    roles = candidate.roles
+    if roles is None:
+        raise Rejected(candidate.fault)
+    rejected = found.rejected.copy()
+    rejected.update(candidate.table.rejected)
+    category = candidate.axis[0] if candidate.axis is not None else None
+    naming = labels.choose(roles, chart=True, category=category)
+    selections = series.select(roles, naming, rejected, limits, chart=True)
+    rejected.update(left_out(roles))
+    if candidate.axis is None:
+        kind, lines = "time", _over_time(roles, selections, override, rejected)
+    elif candidate.axis[1] == "number":
+        kind, lines = "number", _over_numbers(candidate.axis[0], selections, rejected)
+    else:
+        kind, lines = "category", _over_names(candidate.axis[0], selections, rejected)
+    if not lines:
+        reason = rejected.most_common(1)[0][0] if rejected else ""
+        raise Rejected(f"no points: {reason}" if reason else "no points")
+    return Reading(named_apart(lines, limits), dict(rejected), kind)
+
+
+def _over_time(roles: Roles, selections: list[Selection], override: Override, rejected: Counter[str]) -> list[Series]:
+    cache: dict[int, times.Times] = {}
+    lines = []
+    for selection in selections:
+        column = time_column.own_time(roles.time, roles.other_times(), selection.measure) or roles.time
+        if column is None:
+            continue
+        found = cache.get(id(column))
+        if found is None:
+            found = cache[id(column)] = _times(column, roles, override)
+        line = in_order(selection, found.ms, rejected)
+        if line is not None:
+            lines.append(line)
+    if not lines and not any(found.read for found in cache.values()) and roles.time is not None:
+        raise Rejected(f"no value of {quoted(roles.time.name)} is a time")
+    return lines
+
+
+def _times(column: Profile, roles: Roles, override: Override) -> times.Times:
+    clock = roles.clock if column is roles.time else None
+    try:
+        return time_column.times_of(column, clock, zone=zone_of(override), day_first=override.day_first)
+    except times.Ambiguous as fault:
+        raise Rejected(f"{quoted(column.name)} holds {fault}; set `dayFirst` in INPUTS") from None
+
+
+def in_order(selection: Selection, ms: "array[float]", rejected: Counter[str]) -> Series | None:
+    """A line in order of time, the last value where a time repeats; None without any point."""
+    import numpy as np
+
+    stamps = np.frombuffer(ms)
+    if selection.rows is not None:
+        stamps = stamps[np.asarray(selection.rows, dtype=np.intp)]
+    values = np.frombuffer(selection.values)
+    usable = (stamps >= 0) & (stamps <= times.MAX_TIME_MS)
+    count = int(usable.sum())
+    if count < len(values):
+        rejected[NO_TIME] += len(values) - count
+        stamps, values = stamps[usable], values[usable]
+    if not count:
+        return None
+    whole_ms = stamps.astype(np.int64)
+    if (whole_ms[1:] <= whole_ms[:-1]).any():
+        order = np.argsort(whole_ms, kind="stable")
+        last_of_its_time = order[np.append(np.diff(whole_ms[order]) > 0, True)]
+        whole_ms, values = whole_ms[last_of_its_time], values[last_of_its_time]
+    return Series(selection.name, selection.unit, array("d", values.tobytes()), array("q", whole_ms.tobytes()))
+
+
+def _over_numbers(axis: Profile, selections: list[Selection], rejected: Counter[str]) -> list[Series]:
+    import numpy as np
+
+    places = np.frombuffer(numbers_of(axis).values)
+    lines = []
+    for selection in selections:
+        x = places if selection.rows is None else places[np.asarray(selection.rows, dtype=np.intp)]
+        values = np.frombuffer(selection.values)
+        usable = np.isfinite(x)
+        if not usable.all():
+            rejected[NO_PLACE] += int((~usable).sum())
+            x, values = x[usable], values[usable]
+        if len(values):
+            order = np.argsort(x, kind="stable")
+            lines.append(
+                Series(
+                    selection.name, selection.unit, array("d", values[order].tobytes()), array("d", x[order].tobytes())
+                )
+            )
+    return lines
+
+
+def _over_names(axis: Profile, selections: list[Selection], rejected: Counter[str]) -> list[Series]:
+    names = [None if value is None else bounded(str(value)) for value in axis.column.values]
+    lines = []
+    for selection in selections:
+        rows: Sequence[int] = range(len(names)) if selection.rows is None else selection.rows
+        kept = [
+            (names[row], value) for row, value in zip(rows, selection.values, strict=True) if names[row] is not None
+        ]
+        if len(kept) < len(rows):
+            rejected[NO_PLACE] += len(rows) - len(kept)
+        if kept:
+            x = tuple(str(name) for name, _ in kept)
+            lines.append(Series(selection.name, selection.unit, array("d", [value for _, value in kept]), x))
+    return lines
+
+
+def named_apart(lines: Sequence[Series], limits: Limits) -> dict[str, Series]:
+    """The series with names that are bounded, can be written as UTF-8 and differ from each other."""
+    by_name: dict[str, Series] = {}
+    for line in lines:
+        stem = name = bounded(line.name, limits.name_chars)
+        number = 1
+        while name in by_name:
+            number += 1
+            suffix = f" ({number})"
+            name = stem[: limits.name_chars - len(suffix)] + suffix
+        unit = None if line.unit is None else bounded(line.unit)
+        by_name[name] = line if name == line.name and unit == line.unit else Series(name, unit, line.values, line.x)
+    return by_name
+
+
+def points(reading: Reading) -> int:
+    """How many different places along the axis have a value in any series."""
+    import numpy as np
+
+    if reading.x == "category":
+        return len({name for line in reading.series.values() for name in line.x})
+    first, *others = (np.asarray(line.x) for line in reading.series.values())
+    if all(np.array_equal(first, other) for other in others):
+        return len(np.unique(first))
+    return len(np.unique(np.concatenate([first, *others])))

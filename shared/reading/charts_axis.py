@@ -1,0 +1,107 @@
+"""The axis of a chart without times: numbers or names. Pure."""
+
+from shared.errors import Rejected
+from shared.reading import time_column
+from shared.reading.columns import Profile, distinct, numbers_of
+from shared.reading.labels import rank_of
+from shared.reading.names import Hint, compact, is_axis
+from shared.reading.roles import ColumnRole, Roles
+from shared.reading.safe_text import quoted, shown_path
+
+
+def choose(roles: Roles) -> tuple[Profile, str]:
+    """The column along the axis and its kind, "number" or "category". It is a measure no longer.
+
+    Raises Rejected where no column can be the axis, or two could equally be.
+    """
+    entry, kind = _choose(roles)
+    found = entry.profile
+    roles.measures = [measure for measure in roles.measures if measure is not found]
+    roles.labels = [label for label in roles.labels if label is not found]
+    if roles.sensor is found:
+        roles.sensor = None
+    entry.role = "axis"
+    entry.reason = "numbers along the axis" if kind == "number" else "names along the axis"
+    return found, kind
+
+
+def _choose(roles: Roles) -> tuple[ColumnRole, str]:
+    entries = [entry for entry in roles.assigned if entry.role not in ("empty", "ignored", "flag")]
+    given = [entry for entry in entries if entry.profile.column.origin == "axis"]
+    if given:
+        return given[0], "number" if given[0].profile.kind == "number" else "category"
+    called_x = [entry for entry in entries if compact(entry.profile.name) == "x" and entry.profile.kind == "number"]
+    if called_x and len(roles.measures) > 1:
+        return called_x[0], "number"
+    clock = [entry for entry in entries if entry.profile.hint.hint is Hint.TIME and entry.profile.kind == "number"]
+    if clock and len(roles.measures) > 1:
+        return min(clock, key=lambda entry: entry.profile.hint.rank), "number"
+    names = [entry for entry in entries if _may_be_category(entry, roles)]
+    if names:
+        best = _best_category(names)
+        _check_places(best.profile, roles)
+        return best, "category"
+    indexes = [
+        entry
+        for entry in entries
+        if entry.profile.column.origin == "index" or entry.profile.hint.hint in (Hint.INDEX, Hint.CALENDAR)
+    ]
+    plain = [entry for entry in entries if entry.role == "measure" and _may_be_axis(entry.profile)]
+    if len(plain) == 1 and len(roles.measures) > 1:
+        return plain[0], "number"
+    if len(plain) > 1:
+        first, second = sorted(entry.profile.name for entry in plain)[:2]
+        raise Rejected(f"{quoted(first)} and {quoted(second)} could both be the axis; set `time` in INPUTS")
+    numbered = [
+        entry for entry in indexes if entry.profile.kind in ("number", "text") and _all_different(entry.profile)
+    ]
+    if numbered and roles.table.length > 1 and any(measure is not numbered[0].profile for measure in roles.measures):
+        return numbered[0], "number" if numbered[0].profile.kind == "number" else "category"
+    raise Rejected(f"rows found at {shown_path(roles.table.path)}, but no column of times and no axis")
+
+
+def _may_be_category(entry: ColumnRole, roles: Roles) -> bool:
+    found = entry.profile
+    if (
+        found.kind != "text"
+        or entry.role not in ("label", "sensor", "note", "index")
+        or found.column.origin == "context"
+    ):
+        return False
+    if found.column.origin == "key" and distinct(found.column.values) < 2:
+        return False
+    return found.hint.hint is not Hint.IDENTIFIER and bool(roles.measures)
+
+
+def _best_category(names: list[ColumnRole]) -> ColumnRole:
+    """The names that differ most from row to row; of several, the better label."""
+    return min(
+        names,
+        key=lambda entry: (-distinct(entry.profile.column.values), rank_of(entry.profile), entry.profile.column.parts),
+    )
+
+
+def _check_places(found: Profile, roles: Roles) -> None:
+    """Raises Rejected where names repeat, and no other label tells the repetitions apart."""
+    columns = [
+        found.column.values,
+        *(label.column.values for label in (*roles.labels, roles.sensor) if label is not None and label is not found),
+    ]
+    if len(set(map(str, zip(*columns, strict=True)))) < roles.table.length:
+        raise Rejected(
+            f"rows found at {shown_path(roles.table.path)}, but no column of times, and the names in {quoted(found.name)} repeat"
+        )
+
+
+def _may_be_axis(found: Profile) -> bool:
+    return (
+        is_axis(found.name)
+        and found.hint.hint not in (Hint.VALUE, Hint.AGGREGATE)
+        and _all_different(found)
+        and not time_column.is_time(found)
+    )
+
+
+def _all_different(found: Profile) -> bool:
+    values = numbers_of(found).values if found.kind == "number" else found.column.values
+    return len(set(values)) == len(values)

@@ -1,0 +1,293 @@
+"""What the reader made of a payload, and why: plain data, for the command line, the monitor page and JSON. Pure.
+
+Called for one key at a time, never on the path of a batch. Names are bounded and masked where they look like a token;
+values are abbreviated to a few digits and texts are never shown but as names of series and columns.
+"""
+
+import json
+import textwrap
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from shared.errors import NotReady, Rejected
+from shared.reading import batches, charts, document, labels, reader
+from shared.reading.columns import Profile
+from shared.reading.limits import LIMITS, Limits
+from shared.reading.overrides import NONE, Override
+from shared.reading.roles import Roles
+from shared.reading.safe_text import shown, shown_path
+from shared.reading.series import Reading, Series
+from shared.reading.tree import Budget, Decoded
+
+MAX_COLUMNS, MAX_SERIES, MAX_TABLES, FIRST_POINTS = 64, 64, 16, 3
+_WIDTH = 80
+
+
+class ColumnNote(msgspec.Struct, frozen=True):
+    """A column, its role and the reason for it."""
+
+    name: str
+    role: str
+    reason: str
+    values: int
+
+
+class SeriesNote(msgspec.Struct, frozen=True):
+    """A series, how many values it has and the first of them, each as its place on the axis and its value."""
+
+    name: str
+    unit: str | None
+    count: int
+    first: list[tuple[str, str]]
+
+
+class TableNote(msgspec.Struct, frozen=True):
+    """Another place where rows were found, and why they were not read."""
+
+    path: str
+    shape: str
+    rows: int
+    reason: str
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """outcome: read, rejected or not ready. reason: of a rejection. encoding: from the outside in.
+
+    members: encodings of texts inside. path, shape, rows: of the table that is read. x: time, number or category.
+    rejected: values left out, by reason. inputs: an entry of the setting INPUTS that says what was decided here; change
+    it to overrule that.
+    """
+
+    kind: str
+    outcome: str
+    reason: str = ""
+    bytes: int = 0
+    encoding: list[str] = []
+    members: list[str] = []
+    path: str = ""
+    shape: str = ""
+    rows: int = 0
+    notes: list[str] = []
+    x: str = ""
+    columns: list[ColumnNote] = []
+    series: list[SeriesNote] = []
+    series_omitted: int = 0
+    rejected: Mapping[str, int] = {}
+    tables: list[TableNote] = []
+    inputs: Mapping[str, object] = {}
+
+
+def explain_batch(kind: str, parts: Sequence[bytes], override: Override = NONE, limits: Limits = LIMITS) -> Explanation:
+    """What read_batch makes of the same arguments. Raises nothing for what a client wrote."""
+    budget = Budget(limits.expanded_bytes, limits.layers, limits.nodes)
+    size = sum(map(len, parts))
+    try:
+        decoded = batches.decode(kind, parts, budget)
+    except Rejected as fault:
+        return Explanation("batch", "rejected", str(fault), size, _failed_chain(kind), inputs={})
+    return _explained("batch", decoded, budget, override, limits, size)
+
+
+def explain_chart(raw: bytes, override: Override = NONE, limits: Limits = LIMITS) -> Explanation:
+    """What read_chart makes of the same arguments. Raises nothing for what a client wrote."""
+    budget = Budget(limits.expanded_bytes, limits.layers, limits.nodes)
+    try:
+        decoded = document.decode(raw, budget)
+    except Rejected as fault:
+        return Explanation("chart", "rejected", str(fault), len(raw), inputs={})
+    return _explained("chart", decoded, budget, override, limits, len(raw))
+
+
+def _failed_chain(kind: str) -> list[str]:
+    return [] if kind == "string" else [kind]
+
+
+def _explained(
+    kind: str, decoded: Decoded, budget: Budget, override: Override, limits: Limits, size: int
+) -> Explanation:
+    chart = kind == "chart"
+    chain = list(decoded.chain)
+    try:
+        found = reader.find(decoded, budget, limits, override, chart=chart)
+    except reader.Unreadable as fault:
+        outcome = "not ready" if fault.placeholder and not chart else "rejected"
+        reason = "a placeholder without data" if outcome == "not ready" else str(fault)
+        best = max(fault.candidates, key=lambda item: item.table.length, default=None)
+        return Explanation(
+            kind, outcome, reason, size, chain, _members(budget), tables=_tables(fault.candidates, []),
+            columns=_columns(best.roles) if best is not None and best.roles is not None else [],
+            inputs={"rows": "<JMESPath to the rows>", "time": "<column>", "measures": ["<column>"]},
+        )  # fmt: skip
+    except Rejected as fault:
+        return Explanation(kind, "rejected", str(fault), size, chain, _members(budget))
+    candidate = found.chosen[0]
+    reading, outcome, reason = _read(found, override, limits, chart=chart)
+    shown_series, omitted = _series(reading)
+    return Explanation(
+        kind, outcome, reason, size, chain, _members(budget), shown_path(candidate.table.path), candidate.table.shape,
+        candidate.table.length, [note for note in (found.note, *candidate.table.notes) if note],
+        reading.x if reading is not None else "", _columns(candidate.roles), shown_series, omitted,
+        dict(reading.rejected) if reading is not None else dict(found.rejected), _tables(found.candidates, found.chosen),
+        _inputs(candidate, override),
+    )  # fmt: skip
+
+
+def _read(found: reader.Found, override: Override, limits: Limits, *, chart: bool) -> tuple[Reading | None, str, str]:
+    try:
+        if chart:
+            return charts.read_found(found, override, limits), "read", ""
+        return batches.read_chosen(found, limits), "read", ""
+    except NotReady as fault:
+        return None, "not ready", str(fault)
+    except Rejected as fault:
+        return None, "rejected", str(fault)
+
+
+def _members(budget: Budget) -> list[str]:
+    """The encodings of members, each once."""
+    return list(dict.fromkeys(" > ".join(chain) for chain in budget.steps))[:16]
+
+
+def _columns(roles: Roles | None) -> list[ColumnNote]:
+    if roles is None:
+        return []
+    notes = [
+        ColumnNote(_column_name(entry.profile), entry.role, entry.reason, _present(entry.profile))
+        for entry in roles.assigned[:MAX_COLUMNS]
+    ]
+    return sorted(notes, key=lambda note: (note.role not in ("time", "axis"), note.role != "measure"))
+
+
+def _present(found: Profile) -> int:
+    values = found.column.values
+    return len(values) - sum(1 for value in values if value is None)
+
+
+def _column_name(found: Profile) -> str:
+    return labels.SEPARATOR.join(shown(part) for part in found.column.parts[-4:])
+
+
+def _series(reading: Reading | None) -> tuple[list[SeriesNote], int]:
+    if reading is None:
+        return [], 0
+    notes = [_series_note(line, reading.x) for line in list(reading.series.values())[:MAX_SERIES]]
+    return notes, len(reading.series) - len(notes)
+
+
+def _series_note(line: Series, x: str) -> SeriesNote:
+    places = line.x if len(line.x) else line.raw_times
+    first = [
+        (_place(place, x if len(line.x) else "raw"), f"{value:.6g}")
+        for place, value in zip(places[:FIRST_POINTS], line.values[:FIRST_POINTS], strict=False)
+    ]
+    return SeriesNote(shown(line.name), None if line.unit is None else shown(line.unit), len(line.values), first)
+
+
+def _place(place: object, x: str) -> str:
+    if place is None:
+        return "no time"
+    if x == "time" and isinstance(place, int):
+        return datetime.fromtimestamp(place / 1e3, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return f"{place:.10g}" if isinstance(place, float) else shown(str(place))
+
+
+def _tables(candidates: Sequence[reader.Candidate], chosen: Sequence[reader.Candidate]) -> list[TableNote]:
+    notes = []
+    for found in candidates[:MAX_TABLES]:
+        if any(found is other for other in chosen):
+            continue
+        reason = found.fault or ("as good as another table" if not chosen else "another table is the better one")
+        notes.append(TableNote(shown_path(found.table.path), found.table.shape, found.table.length, reason))
+    return notes
+
+
+def _inputs(candidate: reader.Candidate, override: Override) -> dict[str, object]:
+    """The entry of INPUTS that says what was decided."""
+    roles = candidate.roles
+    entry: dict[str, object] = {}
+    steps = [step for step in candidate.table.path if isinstance(step, str)]
+    if override.rows is not None:
+        entry["rows"] = override.rows
+    elif steps and len(steps) == len(candidate.table.path):
+        entry["rows"] = ".".join(f'"{shown(step)}"' if not step.isidentifier() else shown(step) for step in steps)
+    if roles is None:
+        return entry
+    if roles.time is not None:
+        entry["time"] = shown(roles.time.name)
+    elif candidate.axis is not None:
+        entry["time"] = shown(candidate.axis[0].name)
+    series = [
+        entry_.profile
+        for entry_ in roles.assigned
+        if entry_.role in ("label", "sensor") and entry_.profile.column.origin != "key"
+    ]
+    if series and len(roles.measures) == 1:
+        entry["series"] = [shown(found.name) for found in series[:4]]
+    if roles.sensor is not None:
+        entry["sensor"] = shown(roles.sensor.name)
+    if roles.unit is not None:
+        entry["unit"] = shown(roles.unit.name)
+    entry["measures"] = [shown(found.name) for found in roles.measures[:16]]
+    return entry
+
+
+def to_json(explanation: Explanation) -> bytes:
+    return msgspec.json.encode(explanation)
+
+
+def to_text(explanation: Explanation, key: str = "") -> str:
+    """The explanation as lines of at most 80 columns. `key`: the glob for the entry of INPUTS."""
+    lines = [_outcome(explanation)]
+    lines += _wrapped("Encoding", " > ".join(explanation.encoding) or "unknown")
+    if explanation.members:
+        lines += _wrapped("Members", ", ".join(explanation.members))
+    if explanation.path:
+        lines += _wrapped("Table", f"{explanation.shape}, {explanation.rows:,} rows at {explanation.path}")
+    for note in explanation.notes:
+        lines += _wrapped("Note", note)
+    if explanation.x:
+        lines += _wrapped("Axis", explanation.x)
+    lines += _section("Columns", [f"{note.name}: {note.role} ({note.reason})" for note in explanation.columns])
+    lines += _section("Series", [_series_line(note) for note in explanation.series])
+    if explanation.series_omitted:
+        lines.append(f"  and {explanation.series_omitted} more")
+    lines += _section("Left out", [f"{count:,} x {reason}" for reason, count in explanation.rejected.items()])
+    lines += _section(
+        "Other tables", [f"{note.path}, {note.rows:,} rows: {note.reason}" for note in explanation.tables]
+    )
+    if explanation.inputs:
+        entry = json.dumps({key or "<glob over keys>": explanation.inputs}, ensure_ascii=False)
+        lines += [
+            "To overrule it, INPUTS:",
+            *textwrap.wrap(entry, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False),
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _outcome(explanation: Explanation) -> str:
+    if explanation.outcome == "read":
+        count = sum(note.count for note in explanation.series)
+        return f"{explanation.kind.capitalize()}: read, {len(explanation.series)} series, {count:,} values"
+    text = f"{explanation.kind.capitalize()}: {explanation.outcome}: {explanation.reason}"
+    return "\n  ".join(textwrap.wrap(text, _WIDTH - 2))
+
+
+def _series_line(note: SeriesNote) -> str:
+    points = ", ".join(f"{place} = {value}" for place, value in note.first)
+    unit = f" [{note.unit}]" if note.unit else ""
+    return f"{note.name}{unit}: {note.count:,} values; {points}"
+
+
+def _wrapped(title: str, text: str) -> list[str]:
+    return textwrap.wrap(f"{title}: {text}", _WIDTH, subsequent_indent="  ")
+
+
+def _section(title: str, items: Sequence[str]) -> list[str]:
+    if not items:
+        return []
+    lines = [f"{title}:"]
+    for item in items:
+        lines += textwrap.wrap(item, _WIDTH - 2, initial_indent="  ", subsequent_indent="    ")
+    return lines

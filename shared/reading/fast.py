@@ -1,0 +1,199 @@
+"""The two documented shapes of a batch and the dashboard's rows of a chart, decoded straight into structs. Pure.
+
+What is read here is read the same way by the general steps: a test compares both. Whatever these decoders or checks do
+not take, such as one odd value, a member more or a name that could be anything but a measurement, is left to those.
+"""
+
+from array import array
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from struct import Struct
+from struct import error as struct_error
+from typing import Annotated, Any
+
+import msgspec
+
+from shared.reading import fast_rows, times
+from shared.reading.limits import Limits
+from shared.reading.names import is_plain_measure
+from shared.reading.series import Reading, Series, Time
+
+_MAX_TIME = 2**62
+_MAX_NAME_CHARS = 128
+_MAX_PLAIN_VALUE = 20_010_101.0
+"""Numbers from here on could be a date or a time once more."""
+_TIME_NAMES = ("timestamp", "time", "ts")
+
+# Without gc: text and numbers make no cycles, and batches have many of these.
+_Label = Annotated[str, msgspec.Meta(max_length=_MAX_NAME_CHARS)]
+_Number = msgspec.Meta(gt=-_MAX_TIME, lt=_MAX_TIME)
+_Time = _Label | Annotated[int, _Number] | Annotated[float, _Number]
+
+
+class _LongReading(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    metric: _Label
+    value: float
+    time: _Time = msgspec.field(name="ts")
+    sensor: _Label | None = msgspec.field(default=None, name="sensorId")
+
+
+class _WideRecord(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    data: dict[str, float]
+    time: _Time = msgspec.field(name="timestamp")
+    sensor: _Label | None = msgspec.field(default=None, name="sensorId")
+
+
+class _Envelope(msgspec.Struct, gc=False, forbid_unknown_fields=True):
+    records: list[_WideRecord] = []
+    readings: list[_LongReading] = []
+    batch: str | None = msgspec.field(default=None, name="batchId")
+    status: str | None = None
+
+
+_envelope = msgspec.json.Decoder(_Envelope)
+_wide_list = msgspec.json.Decoder(list[_WideRecord])
+_long_list = msgspec.json.Decoder(list[_LongReading])
+
+
+def batch(raw: bytes, limits: Limits) -> Reading | None:
+    """The readings of a documented shape when every one of them is clean; None to look closer."""
+    if raw[:1] == b"{":
+        found = _decoded(_envelope.decode, raw)
+        if found is None or (found.records and found.readings):
+            return None
+        wide, long = found.records, found.readings
+    elif raw[:1] == b"[":
+        wide = _decoded(_wide_list.decode, raw) or []
+        long = [] if wide else (_decoded(_long_list.decode, raw) or [])
+        if not wide and not long:
+            return _flat(raw, limits)
+    else:
+        return None
+    if wide:
+        return _wide(wide, limits)
+    return _long(long, limits) if long else None
+
+
+def _decoded(decode: Callable[[bytes], Any], raw: bytes) -> Any:
+    try:
+        return decode(raw)
+    except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors too
+        return None
+
+
+def _wide(records: list[_WideRecord], limits: Limits) -> Reading | None:
+    times_: list[Time] = [record.time for record in records]
+    sensors = [record.sensor for record in records]
+    rows = [record.data for record in records]
+    names = sorted(rows[0])
+    if not 0 < len(names) <= limits.metrics or not all(map(_is_plain, names)):
+        return None
+    series: dict[str, Series] = {}
+    try:
+        if set(map(len, rows)) != {len(names)}:
+            return None
+        for name in names:
+            values = packed([row[name] for row in rows])
+            if max(values) >= _MAX_PLAIN_VALUE:
+                return None
+            series[name] = Series(name, None, values, (), times_, sensors)
+    except KeyError:
+        return None
+    return Reading(series)
+
+
+def _flat(raw: bytes, limits: Limits) -> Reading | None:
+    """Rows without nesting that are all alike: a time, which is text, and numbers."""
+    rows = fast_rows.decode(raw)
+    if rows is None:
+        return None
+    numbers, others = rows
+    if len(others) != 1 or not 0 < len(numbers) <= limits.metrics or not all(map(_is_plain, numbers)):
+        return None
+    ((time_name, stamps),) = others.items()
+    if time_name not in _TIME_NAMES or set(map(type, stamps)) != {str} or max(map(len, stamps)) > _MAX_NAME_CHARS:  # type: ignore[arg-type]  # texts
+        return None
+    sensors: list[str | None] = [None] * len(stamps)
+    series: dict[str, Series] = {}
+    for name in sorted(numbers):
+        try:
+            values = packed(numbers[name])  # type: ignore[arg-type]  # None is refused
+        except (struct_error, OverflowError):
+            return None
+        if max(values) >= _MAX_PLAIN_VALUE:
+            return None
+        series[name] = Series(name, None, values, (), stamps, sensors)
+    return Reading(series)
+
+
+def _long(readings: list[_LongReading], limits: Limits) -> Reading | None:
+    groups: defaultdict[str, list[_LongReading]] = defaultdict(list)
+    for reading in readings:
+        groups[reading.metric].append(reading)
+    if len(groups) > limits.metrics or "" in groups:
+        return None
+    series: dict[str, Series] = {}
+    for name, group in sorted(groups.items()):
+        values = packed([reading.value for reading in group])
+        series[name] = Series(
+            name, None, values, (), [reading.time for reading in group], [reading.sensor for reading in group]
+        )
+        if max(values) >= _MAX_PLAIN_VALUE:
+            return None
+    return Reading(series)
+
+
+@lru_cache(1024)
+def _is_plain(name: str) -> bool:
+    return 0 < len(name) <= _MAX_NAME_CHARS and is_plain_measure(name)
+
+
+def packed(values: Sequence[float]) -> "array[float]":
+    """These values; `array` itself would take four times as long."""
+    return array("d", _packer(len(values))(*values))
+
+
+@lru_cache
+def _packer(count: int) -> Callable[..., bytes]:
+    return Struct(f"{count}d").pack
+
+
+def chart(raw: bytes, limits: Limits) -> Reading | None:
+    """The chart in rows that are all alike, with times as JavaScript writes them; None to look closer."""
+    rows = fast_rows.decode(raw)
+    if rows is None:
+        return None
+    numbers, others = rows
+    if len(others) != 1 or not numbers or len(numbers) > limits.series:
+        return None
+    ((time_name, stamps),) = others.items()
+    if time_name not in _TIME_NAMES or not all(map(is_plain_measure, numbers)):
+        return None
+    count = len(stamps)
+    if count * len(numbers) > limits.points or set(map(type, stamps)) != {str}:
+        return None
+    ms = times.javascript(stamps)  # type: ignore[arg-type]  # texts
+    if ms is None:
+        return None
+    return _lines(numbers, ms)
+
+
+def _lines(numbers: Mapping[str, Sequence[float | None]], ms: "array[float]") -> Reading | None:
+    import numpy as np
+
+    stamps = np.frombuffer(ms).astype(np.int64)
+    if not len(stamps) or (stamps[1:] <= stamps[:-1]).any():
+        return None
+    x = array("q", stamps.tobytes())
+    series: dict[str, Series] = {}
+    for name, cells in numbers.items():
+        try:
+            values = packed(cells)  # type: ignore[arg-type]  # None is refused
+        except (struct_error, OverflowError):  # None, or an integer past the range of a double
+            return None
+        doubles = np.frombuffer(values)
+        if not np.isfinite(doubles).all() or doubles.max() >= _MAX_PLAIN_VALUE:
+            return None
+        series[name] = Series(name, None, values, x)
+    return Reading(series)

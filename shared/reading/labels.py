@@ -1,0 +1,274 @@
+"""Which columns tell the series of long rows apart, and what the series are called. Pure.
+
+A series is called after its labels, joined by SEPARATOR: the wider one first (`north.temp`), the measure's own name last
+and only where it says more than `value`. A label that is the same everywhere is no part of a name, unless there is no
+other name.
+"""
+
+import re
+from collections.abc import Sequence
+
+import msgspec
+
+from shared.reading.columns import Profile, distinct, own_name
+from shared.reading.names import Hint, compact, is_container
+from shared.reading.roles import Roles
+from shared.reading.safe_text import bounded
+
+SEPARATOR = "."
+_KEY_RANK, _SENSOR_RANK, _PLACE_RANK, _PLAIN_RANK, _ID_RANK = 0.5, 3.0, 4.0, 6.0, 7.0
+_SPEAKING_ID = re.compile(r"(?![0-9a-f-]*$)[A-Za-z][\w .:/-]{0,40}")
+"""An id that reads as a name, as chart libraries use it."""
+_NAMING_RANK = 2.0
+"""Labels up to this rank name what was measured."""
+
+
+class Naming(msgspec.Struct):
+    """`labels`, the best first, part the rows into series. `constant` is the name that all rows share; `generic`: the
+    only measure is called value or the like, so that a label takes the place of its name."""
+
+    labels: list[Profile]
+    constant: str | None
+    generic: bool
+    reason: str
+
+
+def rank_of(found: Profile) -> float:
+    """How well a label names what was measured: the lower the better."""
+    if found.column.origin == "key":
+        return _KEY_RANK
+    match found.hint.hint:
+        case Hint.LABEL:
+            return float(found.hint.rank)
+        case Hint.SENSOR:
+            return _SENSOR_RANK + found.hint.rank / 10
+        case Hint.PLACE:
+            return _PLACE_RANK + found.hint.rank / 10
+        case Hint.IDENTIFIER:
+            return _ID_RANK
+    return _PLAIN_RANK + (0.5 if found.column.origin == "context" else 0.0)
+
+
+def choose(roles: Roles, *, chart: bool, category: Profile | None = None) -> Naming:
+    """The labels of a table. `category` is an axis of names, which is no label."""
+    measures = roles.measures
+    generic = is_generic(measures, ordered_names=roles.table.ordered_names)
+    labels = [found for found in roles.labels if found is not category]
+    sensor = roles.sensor if roles.sensor is not category else None
+    set_by_hand = [
+        found
+        for entry in roles.assigned
+        if entry.reason == "set by INPUTS" and entry.role == "label"
+        for found in [entry.profile]
+    ]
+    if set_by_hand:
+        return Naming(set_by_hand, None, generic, "set by INPUTS")
+    candidates = sorted(
+        labels + ([sensor] if sensor is not None else []), key=lambda found: (rank_of(found), found.column.parts)
+    )
+    if not candidates:
+        return Naming([], None, generic, "no labels")
+    axis = category if category is not None else roles.time
+    length = roles.table.length
+    varying = [found for found in candidates if _varies(found)]
+    base: list[Sequence[object]] = [] if axis is None else [axis.column.values]
+    if not chart and sensor is not None and not generic:
+        base.append(sensor.column.values)
+    if (
+        not chart
+        and sensor is not None
+        and any(rank_of(found) <= _NAMING_RANK for found in varying if found is not sensor)
+    ):
+        base.append(sensor.column.values)
+    chosen: list[Profile] = []
+    if not generic and any(found.hint.hint is Hint.VALUE for found in measures):
+        strong = [found for found in varying if found.hint.hint is Hint.LABEL and found.hint.rank == 0]
+        chosen.extend(strong[:1])
+    if generic:
+        first = _first_label(varying, base, length) if varying else None
+        if first is None or rank_of(first) >= _SENSOR_RANK:
+            named = _constant_metric(candidates, roles)
+            if named is not None:
+                chosen.append(named)
+                base = base if chart or sensor is None else [*base, sensor.column.values]
+                first = None if sensor is first and not chart else first
+        if first is not None:
+            chosen.append(first)
+    counted = _Counted(measures, base)
+    length = counted.length
+    unique = counted.keys(chosen)
+    if axis is not None or (generic and not chart):
+        for found in varying:
+            if unique == length or (len(chosen) >= 4):
+                break
+            if found in chosen or (found is sensor and not chart and not generic):
+                continue
+            refined = counted.keys([*chosen, found])
+            if refined > unique:
+                chosen.append(found)
+                unique = refined
+    if unique < length and axis is not None:
+        parts = [found for found in roles.parts if counted.keys([*chosen, found]) > unique]
+        chosen.extend(parts[:1])
+    if chart:
+        _part_sensors(chosen, varying, roles)
+    if chosen and not generic and any(found.hint.hint is Hint.VALUE for found in measures):
+        generic = True  # the value itself is called after its label, what stands beside it after both
+    constant = None if chosen else _constant_name(candidates, generic=generic)
+    reason = "labels that differ" if chosen else ("the name around the rows" if constant else "the columns' own names")
+    return Naming(chosen, constant, generic, reason)
+
+
+def is_generic(measures: Sequence[Profile], *, ordered_names: bool = True) -> bool:
+    """Whether the measures' names say nothing: there is one called value, or only one and it is an aggregate."""
+    if not ordered_names:
+        return False
+    if any(found.hint.hint is Hint.VALUE for found in measures):
+        return all(found.hint.hint in (Hint.VALUE, Hint.AGGREGATE) for found in measures)
+    return bool(measures) and all(found.hint.hint is Hint.AGGREGATE for found in measures)
+
+
+def _varies(found: Profile) -> bool:
+    values = found.column.values
+    first = values[0]
+    return any(value != first for value in values)
+
+
+def _first_label(varying: list[Profile], base: Sequence[Sequence[object]], length: int) -> Profile | None:
+    best = varying[0]
+    if rank_of(best) < _PLAIN_RANK:
+        if rank_of(best) <= 1.0 or rank_of(best) > _NAMING_RANK or not _is_row_id(best, length):
+            return best
+        others = [found for found in varying if not _is_row_id(found, length)]
+        return others[0] if others else (best if _count(base, []) < length or not base else None)
+    for found in varying:
+        if rank_of(found) < _ID_RANK and (distinct(found.column.values) * 2 <= length or _count(base, []) < length):
+            return found
+    return None
+
+
+def _constant_metric(candidates: Sequence[Profile], roles: Roles) -> Profile | None:
+    """A label that says what was measured, the same in all rows: it names the series, with what tells them apart."""
+    del roles
+    for found in candidates:
+        rank = rank_of(found)
+        if (
+            found.hint.hint is Hint.LABEL
+            and not _varies(found)
+            and (rank == 0 or (rank <= 1 and found.column.origin == "cell"))
+        ):
+            return found if label_text(found.column.values[0]) is not None else None
+    return None
+
+
+def _is_row_id(found: Profile, length: int) -> bool:
+    return length > 3 and distinct(found.column.values) == length
+
+
+class _Counted:
+    """How many rows there are, and how many of them differ in the axis and some labels.
+
+    Where measures are missing in some rows, each measure is counted on its own: tables that were joined hold different
+    ones, which need no label to be told apart.
+    """
+
+    def __init__(self, measures: Sequence[Profile], base: Sequence[Sequence[object]]) -> None:
+        self.base = base
+        values = [found.column.values for found in measures]
+        sparse = len(values) > 1 and any(None in column for column in values)
+        self.rows = (
+            [[row for row, value in enumerate(column) if value is not None] for column in values] if sparse else []
+        )
+        self.length = sum(map(len, self.rows)) if sparse else (len(values[0]) if values else 0)
+
+    def keys(self, chosen: Sequence[Profile]) -> int:
+        if not self.rows:
+            return _count(self.base, chosen)
+        columns = [*self.base, *(found.column.values for found in chosen)]
+        return sum(len({str([column[row] for column in columns]) for row in rows}) for rows in self.rows)
+
+
+def _count(base: Sequence[Sequence[object]], chosen: Sequence[Profile]) -> int:
+    columns = [*base, *(found.column.values for found in chosen)]
+    if not columns:
+        return 1
+    try:
+        return len(set(columns[0])) if len(columns) == 1 else len(set(zip(*columns, strict=True)))
+    except TypeError:
+        return len({str(row) for row in zip(*columns, strict=True)})
+
+
+def _part_sensors(chosen: list[Profile], varying: Sequence[Profile], roles: Roles) -> None:
+    """In charts, two sensors or places are two lines, even where their times never meet."""
+    for found in varying:
+        if found in chosen or found.hint.hint not in (Hint.SENSOR, Hint.PLACE) or len(chosen) >= 4:
+            continue
+        if _is_row_id(found, roles.table.length) or distinct(found.column.values) < 2:
+            continue
+        if _count([], [*chosen, found]) > (_count([], chosen) if chosen else 1):
+            chosen.append(found)
+
+
+def _constant_name(candidates: Sequence[Profile], *, generic: bool) -> str | None:
+    """The name of all rows, where their measure has none."""
+    if not generic:
+        return None
+    for found in candidates:
+        rank = rank_of(found)
+        speaking = compact(found.name) == "id" and found.kind == "text" and found.column.origin == "context"
+        if speaking and not _SPEAKING_ID.fullmatch(str(found.column.values[0])):
+            continue
+        if rank <= 1.0 or _SENSOR_RANK <= rank < _PLACE_RANK or speaking:
+            text = label_text(found.column.values[0])
+            if text is not None:
+                return text
+    return None
+
+
+def label_text(value: object) -> str | None:
+    """A label as part of a name; None where it is none."""
+    if type(value) is str:
+        return bounded(value) or None
+    return str(value) if type(value) is int or type(value) is float else None
+
+
+def measure_names(roles: Roles) -> list[str]:
+    """The names of the measures, each different: the last part, with those around it where that is needed."""
+    plain = [found.name for found in roles.measures]
+    if all(len(found.column.parts) == 1 for found in roles.measures) and len(set(plain)) == len(plain):
+        return plain
+    carriers = {_carrier(found) for found in roles.measures}
+    names = []
+    for found, name in zip(roles.measures, plain, strict=True):
+        carrier = _carrier(found)
+        if carrier and (len(carriers) > 1 or plain.count(name) > 1):
+            names.append(SEPARATOR.join((*carrier, name)))
+        elif plain.count(name) > 1 and len(found.column.parts) > 1:
+            names.append(SEPARATOR.join(map(own_name, found.column.parts)))
+        else:
+            names.append(name)
+    if len(set(names)) < len(names):
+        names = [SEPARATOR.join(found.column.parts) for found in roles.measures]
+    return names
+
+
+def _carrier(found: Profile) -> tuple[str, ...]:
+    """The members around a measure that could be a part of its name: not those that only wrap measurements."""
+    parts = found.column.parts[:-1]
+    if parts and found.name != own_name(found.column.parts[-1]):
+        parts = parts[:-1]
+    return tuple(own_name(part) for part in parts if not is_container(part))
+
+
+def series_name(labels: Sequence[str], measure: str, found: Profile, naming: Naming, count: int) -> str:
+    """The name of a series from its labels (the best first), its measure and how many measures there are."""
+    if not labels:
+        if naming.constant is not None and (found.hint.hint is Hint.VALUE or count == 1):
+            return naming.constant
+        if naming.constant is not None and naming.generic:
+            return bounded(f"{naming.constant}{SEPARATOR}{measure}")
+        return bounded(measure)
+    joined = SEPARATOR.join(reversed(labels))
+    if naming.generic and (found.hint.hint is Hint.VALUE or count == 1):
+        return bounded(joined)
+    return bounded(f"{joined}{SEPARATOR}{measure}")

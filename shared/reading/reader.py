@@ -1,0 +1,199 @@
+"""The steps of reading in their order: document -> tables -> roles, and the choice of the table. Pure."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from shared.errors import Rejected
+from shared.reading import charts_axis, roles, tables
+from shared.reading.columns import Profile
+from shared.reading.document import decode_member
+from shared.reading.limits import Limits
+from shared.reading.names import Hint, hint, is_aside
+from shared.reading.overrides import Override, rows_of
+from shared.reading.roles import Roles
+from shared.reading.safe_text import quoted, shown_path
+from shared.reading.shapes import Finder
+from shared.reading.tree import Budget, Decoded, Table
+
+DOCUMENTED_LISTS = ("records", "readings", "data")
+"""Lists of a batch that all count, wherever several of them stand beside each other."""
+
+
+class Candidate(msgspec.Struct):
+    """A table with its roles, or with the reason why it has none. `axis`: of a chart without times."""
+
+    table: Table
+    roles: Roles | None
+    fault: str = ""
+    rank: tuple[int, ...] = ()
+    axis: tuple[Profile, str] | None = None
+
+
+class Found(msgspec.Struct):
+    """The tables that are read, all candidates, what was left out on the way, and the note of the choice."""
+
+    chosen: list[Candidate]
+    candidates: list[Candidate]
+    rejected: Counter[str]
+    note: str
+    document: Decoded
+
+
+class Unreadable(Rejected):
+    """A document without a readable table. `candidates`: what was looked at; `placeholder`: it holds no table at all."""
+
+    def __init__(self, reason: str, candidates: Sequence[Candidate] = (), *, placeholder: bool = False) -> None:
+        super().__init__(reason)
+        self.candidates = candidates
+        self.placeholder = placeholder
+
+
+def find(document: Decoded, budget: Budget, limits: Limits, override: Override, *, chart: bool) -> Found:
+    """The table of a document with its roles. Raises Rejected (Unreadable, where the document has none)."""
+    value = document.value
+    if override.rows is not None:
+        value = rows_of(override, _expanded(value, budget))
+    finder = Finder(budget, limits)
+    finder.walk(value)
+    candidates = [_candidate(table, override, chart=chart) for table in tables.tables_of(finder)]
+    readable = [found for found in candidates if found.roles is not None and found.rank]
+    if not readable:
+        raise _unreadable(value, candidates, finder, chart=chart)
+    best = max(found.rank for found in readable)
+    chosen = _without_copies([found for found in readable if found.rank == best])
+    if len(chosen) > 1:
+        if not chart and all(
+            len(found.table.path) == 1 and found.table.path[0] in DOCUMENTED_LISTS for found in readable
+        ):
+            chosen = readable
+        else:
+            first, second = (shown_path(found.table.path) for found in chosen[:2])
+            raise Unreadable(f"tables found at {first} and at {second}; set `rows` in INPUTS", candidates)
+    return Found(chosen, candidates, finder.rejected, ", ".join(finder.notes), document)
+
+
+def _expanded(value: Any, budget: Budget) -> Any:
+    """A document with the texts in it that are documents decoded, so that an expression can look into them."""
+    budget.visit()
+    if isinstance(value, str):
+        found = decode_member(value, budget)
+        return value if found is None else _expanded(found.value, budget)
+    if isinstance(value, dict):
+        return {
+            name: _expanded(item, budget) if isinstance(item, str | dict | list) else item
+            for name, item in value.items()
+        }
+    if isinstance(value, list) and not set(map(type, value)) <= {int, float, bool}:
+        return [_expanded(item, budget) if isinstance(item, str | dict | list) else item for item in value]
+    return value
+
+
+def _candidate(table: Table, override: Override, *, chart: bool) -> Candidate:
+    try:
+        found = roles.assign(table, override, chart=chart)
+    except Rejected as fault:
+        return Candidate(table, None, str(fault))
+    candidate = Candidate(table, found)
+    if not found.measures:
+        candidate.fault = _no_measures(found)
+        return candidate
+    timed = found.time is not None
+    if chart and not timed:
+        try:
+            candidate.axis = charts_axis.choose(found)
+        except Rejected as fault:
+            candidate.fault = str(fault)
+            return candidate
+        if not found.measures:
+            candidate.fault = _no_measures(found)
+            return candidate
+    if not chart and not table.ordered_names:
+        candidate.fault = f"rows of lists at {shown_path(table.path)} without names for their columns"
+        return candidate
+    aside = any(isinstance(step, str) and is_aside(step) for step in table.path)
+    candidate.rank = (int(not aside), int(timed), int(table.shape != "row"), int(table.length > 1))
+    return candidate
+
+
+def _no_measures(found: Roles) -> str:
+    where = shown_path(found.table.path)
+    texts = [
+        entry.profile.name
+        for entry in found.assigned
+        if entry.role in ("label", "note", "sensor") and entry.profile.column.origin == "cell"
+    ]
+    numbers = [
+        (entry.profile.name, entry.role)
+        for entry in found.assigned
+        if entry.profile.kind == "number" and entry.role != "time"
+    ]
+    if numbers:
+        name, role = numbers[0]
+        return f"rows found at {where}, but no column of measurements: {quoted(name)} is taken for {_article(role)}"
+    if texts:
+        return f"rows found at {where}, but no column of numbers: {quoted(texts[0])} holds text"
+    return f"rows found at {where}, but no column of numbers"
+
+
+def _article(role: str) -> str:
+    return f"{'an' if role[0] in 'aeiou' else 'a'} {role}"
+
+
+def _without_copies(chosen: list[Candidate]) -> list[Candidate]:
+    """Tables that hold the same values as one before them are left out: some services give their rows twice."""
+    kept: list[Candidate] = []
+    for found in chosen:
+        content = _content(found.table)
+        if not any(_content(other.table) == content for other in kept):
+            kept.append(found)
+    return kept
+
+
+def _content(table: Table) -> list[tuple[tuple[str, ...], list[object]]]:
+    return [(column.parts, list(column.values)) for column in table.columns if column.origin in ("cell", "axis")]
+
+
+def _unreadable(value: Any, candidates: list[Candidate], finder: Finder, *, chart: bool) -> Unreadable:
+    faults = [found.fault for found in candidates if found.fault]
+    ordered = sorted(candidates, key=lambda found: -found.table.length)
+    if finder.rejected and not candidates:
+        reason, _ = finder.rejected.most_common(1)[0]
+        return Unreadable(f"no usable reading: {reason}", candidates)
+    if faults:
+        fault = next(found.fault for found in ordered if found.fault)
+        return Unreadable(fault, candidates, placeholder=isinstance(value, dict) and not _has_rows(value))
+    if not isinstance(value, dict | list):
+        return Unreadable("neither an object nor a list", candidates)
+    empty = "no points" if chart else "no readings"
+    if not value or (isinstance(value, dict) and not any(value.values())):
+        return Unreadable(empty, candidates)
+    if isinstance(value, list):
+        if set(map(type, value)) <= {int, float, bool}:
+            return Unreadable("numbers alone, without names or times", candidates)
+        return Unreadable("a list, but not of rows", candidates)
+    if finder.loose:
+        place, values = max(finder.loose, key=lambda item: len(item[1]))
+        return Unreadable(
+            f"a list of {len(values)} values at {shown_path(place)}, but no axis and no names for it", candidates
+        )
+    return Unreadable("an object without a table", candidates, placeholder=True)
+
+
+def _has_rows(value: Any, depth: int = 0) -> bool:
+    """Whether a document holds any list with something in it."""
+    if depth > 8:
+        return True
+    if isinstance(value, list):
+        return bool(value)
+    return isinstance(value, dict) and any(_has_rows(inner, depth + 1) for inner in value.values())
+
+
+def status_of(table: Table) -> str | None:
+    """The text of a member called status or state around or in a single row."""
+    for column in table.columns:
+        if hint(column.parts[-1]).hint in (Hint.QUALITY, Hint.VALUE) and type(column.values[0]) is str:
+            return str(column.values[0])
+    return None

@@ -1,0 +1,315 @@
+"""Step 3 of reading: the role of each column, by what its values are first and by what it is called second. Pure.
+
+Roles: time, axis, measure, label, sensor, unit, quality, identifier, index, epoch, calendar, bookkeeping, flag, note,
+empty, ignored. Each comes with its reason. A column of numbers that is no measure is counted as left out.
+"""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+import msgspec
+
+from shared.errors import Rejected
+from shared.reading import time_column
+from shared.reading.columns import Profile, distinct, numbers_of, profile
+from shared.reading.names import Hint, compact, holds_measurements
+from shared.reading.overrides import Override
+from shared.reading.safe_text import quoted
+from shared.reading.tree import Column, Table
+
+_LEFT_OUT = {
+    "identifier": "an identifier is no measurement",
+    "index": "an index is no measurement",
+    "epoch": "a time is no measurement",
+    "calendar": "a time is no measurement",
+    "bookkeeping": "a number of the envelope is no measurement",
+    "quality": "a quality is no measurement",
+    "ignored": "ignored by INPUTS",
+    "outside": "a number outside the measurements",
+}
+"""Reasons under which the numbers of columns that are no measures are counted."""
+
+
+class ColumnRole(msgspec.Struct):
+    """`role` of a column and the reason for it, both a few words."""
+
+    profile: Profile
+    role: str
+    reason: str
+
+
+class Roles(msgspec.Struct):
+    """The columns of a table by role. `time` may be None; `clock` is a time of day that `time` lacks."""
+
+    table: Table
+    time: Profile | None
+    clock: Profile | None
+    measures: list[Profile]
+    labels: list[Profile]
+    sensor: Profile | None
+    unit: Profile | None
+    quality: Profile | None
+    assigned: list[ColumnRole]
+    time_reason: str = ""
+    parts: list[Profile] = []
+    """The number of the list that each row stood in, where there are several."""
+    has_value: bool = False
+    """Whether there is a column of numbers called value or the like, so that a label's numbers are names."""
+
+    def other_times(self) -> list[Profile]:
+        """The columns of times that are not the table's time."""
+        return [entry.profile for entry in self.assigned if entry.role == "epoch"]
+
+
+def assign(table: Table, override: Override, *, chart: bool) -> Roles:
+    """The roles of a table's columns. Raises Rejected when two columns could equally be the time."""
+    profiles = [profile(column, decimal_comma=table.decimal_comma) for column in table.columns]
+    assigned: list[ColumnRole] = []
+    parts = [found for found in profiles if found.column.origin == "part"]
+    profiles = [found for found in profiles if found.column.origin != "part"]
+    if override is not _NO_OVERRIDE:
+        profiles = _without_ignored(profiles, override, assigned)
+    time, clock, time_reason = time_column.choose(profiles, override, chart=chart)
+    roles = Roles(table, time, clock, [], [], None, None, None, assigned, time_reason)
+    roles.parts = parts
+    roles.has_value = any(found.hint.hint is Hint.VALUE and found.kind == "number" for found in profiles)
+    taken = {id(time), id(clock)}
+    if time is not None:
+        assigned.append(ColumnRole(time, "time", time_reason))
+    if clock is not None:
+        assigned.append(ColumnRole(clock, "time", "a time of day beside the date"))
+    for found in profiles:
+        if id(found) in taken:
+            continue
+        role, reason = _role(found, roles, override)
+        assigned.append(ColumnRole(found, role, reason))
+        _place(roles, found, role)
+    _only_measurements(roles)
+    return roles
+
+
+def left_out(roles: Roles) -> dict[str, int]:
+    """How many numbers stand in columns that are no measures, by reason."""
+    counts: dict[str, int] = {}
+    for entry in roles.assigned:
+        reason = _LEFT_OUT.get(entry.role)
+        if reason is None or entry.profile.column.origin in ("context", "index", "entry", "key"):
+            continue
+        if entry.profile.kind == "number":
+            values = entry.profile.column.values
+            counts[reason] = counts.get(reason, 0) + len(values) - values.count(None)
+    return counts
+
+
+def _without_ignored(profiles: list[Profile], override: Override, assigned: list[ColumnRole]) -> list[Profile]:
+    kept = []
+    for found in profiles:
+        names = (found.name, ".".join(found.column.parts), found.column.parts[-1])
+        if any(fnmatchcase(name, glob) for glob in override.ignore for name in names):
+            assigned.append(ColumnRole(found, "ignored", "INPUTS ignores it"))
+        else:
+            kept.append(found)
+    return kept
+
+
+def is_named(found: Profile, name: str | None) -> bool:
+    """Whether a setting means this column: by its own name or with those around it."""
+    return name is not None and name in (found.name, found.column.parts[-1], ".".join(found.column.parts))
+
+
+def _role(found: Profile, roles: Roles, override: Override) -> tuple[str, str]:
+    if override is not _NO_OVERRIDE:
+        role = _overridden(found, override)
+        if role is not None:
+            return role
+    if found.kind == "empty":
+        if found.hint.hint is Hint.SENSOR and found.column.origin == "cell":
+            return "sensor", "the name of a sensor"
+        return "empty", "holds no values"
+    if found.kind == "flag":
+        return (
+            ("quality", "flags of quality")
+            if found.hint.hint is Hint.QUALITY
+            else ("flag", "true and false are no numbers")
+        )
+    if found.kind == "moment":
+        return "epoch", "another time"
+    if found.kind == "text":
+        return _text_role(found)
+    if found.kind == "number":
+        return _number_role(found, roles)
+    return "note", "holds neither numbers nor texts"
+
+
+def _overridden(found: Profile, override: Override) -> tuple[str, str] | None:
+    if is_named(found, override.sensor):
+        return "sensor", "set by INPUTS"
+    if is_named(found, override.unit):
+        return "unit", "set by INPUTS"
+    if any(is_named(found, name) for name in override.series):
+        return "label", "set by INPUTS"
+    wanted = override.measures or ((override.value,) if override.value else ())
+    if any(is_named(found, name) for name in wanted):
+        if found.kind != "number":
+            raise Rejected(f"{quoted(found.name)}, which INPUTS sets as a measure, holds no numbers")
+        return "measure", "set by INPUTS"
+    if wanted and found.kind == "number":
+        return "ignored", "INPUTS names other measures"
+    return None
+
+
+def _text_role(found: Profile) -> tuple[str, str]:
+    hint = found.hint.hint
+    if hint is Hint.UNIT:
+        return "unit", "texts under the name of a unit"
+    if hint is Hint.QUALITY:
+        return "quality", "texts under the name of a quality"
+    if time_column.is_time(found):
+        return "epoch", "another time"
+    if hint is Hint.SENSOR:
+        return "sensor", "texts under the name of a sensor"
+    if hint is Hint.NOTE:
+        return "note", "texts under the name of a remark"
+    return "label", "texts"
+
+
+_YES_OR_NO = ("good", "valid", "isgood", "isvalid", "questionable", "substituted", "annotated", "haserror", "isalarm")
+_CALENDAR_WORDS = ("day", "month", "hour")
+_SIMPLE = {Hint.PLAIN: "numbers", Hint.VALUE: "numbers under the name of a value", Hint.AGGREGATE: "numbers"}
+
+
+def _number_role(found: Profile, roles: Roles) -> tuple[str, str]:
+    hint = found.hint.hint
+    column = found.column
+    if column.origin == "context":
+        return ("sensor", "the name of a sensor") if hint is Hint.SENSOR else ("label", "stands beside the rows")
+    if column.origin == "index":
+        return "index", "the index of the rows"
+    if column.origin == "entry":
+        return "epoch", "the time in the entry's id"
+    if column.origin == "key":
+        return "label", "the name of a member"
+    reason = _SIMPLE.get(hint)
+    if reason is not None:
+        if roles.time is not None and time_column.repeats(found, roles.time):
+            return "epoch", "the time once more, as a number"
+        return "measure", reason
+    if hint is Hint.LABEL and roles.has_value and found.hint.rank == 0:
+        return "label", "numbers under the name of a label, beside a value"
+    if hint is Hint.TIME and time_column.is_time(found):
+        return "epoch", "another time"
+    if not found.integral:
+        return "measure", "numbers with fractions"
+    return _whole_role(found, roles)
+
+
+def _whole_role(found: Profile, roles: Roles) -> tuple[str, str]:
+    """The role of whole numbers whose name says more than that they are numbers."""
+    hint, timed = found.hint.hint, roles.time is not None
+    match hint:
+        case Hint.IDENTIFIER:
+            return "identifier", "whole numbers under the name of an id"
+        case Hint.INDEX:
+            return "index", "whole numbers under the name of an index"
+        case Hint.SENSOR:
+            return "sensor", "whole numbers under the name of a sensor"
+        case Hint.QUALITY if compact(found.name) in _YES_OR_NO and max(numbers_of(found).values) > 1:
+            return "measure", "numbers"
+        case Hint.QUALITY:
+            return "quality", "whole numbers under the name of a quality"
+        case Hint.BOOKKEEPING:
+            return "bookkeeping", "whole numbers under the name of a version or a count"
+        case Hint.CALENDAR if timed:
+            return "calendar", "a part of the date"
+        case Hint.TIME if timed and found.name.lower() in _CALENDAR_WORDS:
+            return "calendar", "a part of the date"
+        case Hint.TIME if timed or time_column.is_time(found):
+            if time_column.is_time(found):
+                return "epoch", "another time"
+            return "measure", "numbers that are no plausible time"
+        case Hint.PLACE if _is_constant(found) or (timed and not _all_different(roles.time)):
+            return "label", "whole numbers under the name of a place"
+        case Hint.LABEL if roles.has_value or (
+            not _all_different(found) and found.column.parts[-1] not in ("n", "series", "point")
+        ):
+            return "label", "whole numbers under the name of a label"
+        case Hint.NOTE:
+            return "bookkeeping", "whole numbers under the name of a remark"
+    return "measure", "numbers"
+
+
+def _is_constant(found: Profile) -> bool:
+    return distinct(found.column.values) == 1 and len(found.column.values) > 1
+
+
+def _all_different(found: Profile | None) -> bool:
+    return found is None or distinct(found.column.values) == len(found.column.values)
+
+
+def _place(roles: Roles, found: Profile, role: str) -> None:
+    match role:
+        case "measure":
+            roles.measures.append(found)
+        case "label":
+            roles.labels.append(found)
+        case "sensor":
+            if roles.sensor is None or _closer(found, roles.sensor):
+                if roles.sensor is not None:
+                    roles.labels.append(roles.sensor)
+                roles.sensor = found
+            else:
+                roles.labels.append(found)
+        case "unit":
+            if roles.unit is None or (roles.unit.column.origin == "context" and found.column.origin != "context"):
+                roles.unit = found
+        case "quality":
+            if roles.quality is None or found.hint.rank < roles.quality.hint.rank:
+                roles.quality = found
+
+
+def _closer(found: Profile, other: Profile) -> bool:
+    """Whether a column is the better sensor: beside the readings rather than around them, an id rather than a type."""
+    return (found.column.origin == "context", found.hint.rank, found.name) < (
+        other.column.origin == "context",
+        other.hint.rank,
+        other.name,
+    )
+
+
+def _only_measurements(roles: Roles) -> None:
+    """Where a member such as `data` holds measurements, numbers beside it are not."""
+    if len(roles.measures) < 2 or all(len(found.column.parts) == 1 for found in roles.measures):
+        return
+    inside = [found for found in roles.measures if any(map(holds_measurements, found.column.parts[:-1]))]
+    if not inside or len(inside) == len(roles.measures):
+        return
+    held = [
+        any(value is not None for value in row) for row in zip(*(found.column.values for found in inside), strict=True)
+    ]
+    # A measure of rows that have no such member is one of rows of another kind.
+    outside = [
+        found
+        for found in roles.measures
+        if not any(map(holds_measurements, found.column.parts[:-1]))
+        and any(value is not None and inner for value, inner in zip(found.column.values, held, strict=True))
+    ]
+    for entry in roles.assigned:
+        if any(entry.profile is found for found in outside):
+            entry.role, entry.reason = "outside", "stands beside the member that holds the measurements"
+    roles.measures = [found for found in roles.measures if not any(found is other for other in outside)]
+
+
+def first_values(values: Sequence[object], count: int = 3) -> list[object]:
+    """The first values that are there."""
+    return [value for value in values[:64] if value is not None][:count]
+
+
+def column_values(column: Column) -> Sequence[object]:
+    return column.values
+
+
+def used_numbers(roles: Roles) -> int:
+    return sum(len(numbers_of(found).values) for found in roles.measures)
+
+
+_NO_OVERRIDE = Override()

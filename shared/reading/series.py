@@ -1,0 +1,185 @@
+"""Step 4 of reading: roles -> named series. One model for batches and charts. Pure."""
+
+import math
+from array import array
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from shared.errors import Rejected
+from shared.reading import labels, quality
+from shared.reading.columns import Profile, numbers_of
+from shared.reading.labels import Naming
+from shared.reading.limits import Limits
+from shared.reading.names import Hint
+from shared.reading.roles import Roles
+
+NO_NUMBER = "value is not a number"
+NOT_FINITE = "value is not finite"
+NO_NAME = "metric is no name"
+TOO_MANY = "too many metrics"
+NO_PLACE = "value without a place on the axis"
+
+type Time = str | int | float | None
+"""A time as it was written."""
+
+
+class Series(msgspec.Struct, frozen=True, gc=False):
+    """The readings of one name. All values are finite.
+
+    x: of a chart, where each value stands: epoch ms (array of int64), numbers (array of doubles) or names; () in batches.
+    raw_times, sensors: of a batch, what each value came with; () in charts.
+    """
+
+    name: str
+    unit: str | None
+    values: array[float]
+    x: array[int] | array[float] | Sequence[str] = ()
+    raw_times: Sequence[Time] = ()
+    sensors: Sequence[str | None] = ()
+
+
+class Reading(msgspec.Struct, frozen=True, gc=False):
+    """What a payload holds. `series` by name, those of a batch sorted by it.
+
+    x: "time", "number" or "category". rejected: how many values were left out, by reason.
+    """
+
+    series: Mapping[str, Series]
+    rejected: Mapping[str, int] = {}
+    x: str = "time"
+
+    @property
+    def count(self) -> int:
+        return sum(len(series.values) for series in self.series.values())
+
+
+class Selection(msgspec.Struct):
+    """Values of one series and the rows they stand in; None for all rows of the table."""
+
+    name: str
+    unit: str | None
+    values: array[float]
+    rows: Sequence[int] | None
+    measure: Profile
+
+
+def select(roles: Roles, naming: Naming, rejected: Counter[str], limits: Limits, *, chart: bool) -> list[Selection]:
+    """The series of a table before they get their axis. `rejected` is added to. Raises Rejected for too many of a chart."""
+    groups = _groups(naming, chart=chart)
+    names = labels.measure_names(roles)
+    selections: list[Selection] = []
+    for measure, name in zip(roles.measures, names, strict=True):
+        bad_rows = quality.bad_rows(roles, measure)
+        for parts, rows in groups:
+            if not parts and rows is not None and measure.hint.hint is Hint.VALUE and not chart:
+                unnamed = sum(1 for row in rows if measure.column.values[row] is not None)
+                if unnamed:
+                    rejected[NO_NAME] += unnamed
+                continue
+            full = labels.series_name(parts, name, measure, naming, len(roles.measures))
+            if not full or (not chart and not 0 < len(full) <= limits.name_chars):
+                rejected[NO_NAME] += len(rows) if rows is not None else len(measure.column.values)
+                continue
+            unit = quality.unit_of(roles, measure, rows)
+            selection = _selection(
+                full,
+                unit,
+                measure,
+                rows,
+                bad_rows,
+                rejected,
+                strict=naming.generic and len(roles.measures) == 1 and not chart,
+            )
+            if selection is not None:
+                selections.append(selection)
+    return _bounded(selections, rejected, limits, chart=chart)
+
+
+def _groups(naming: Naming, *, chart: bool) -> list[tuple[list[str], Sequence[int] | None]]:
+    """The labels of each series and its rows."""
+    if not naming.labels:
+        return [([], None)]
+    columns = [found.column.values for found in naming.labels]
+    first = columns[0]
+    by_label: dict[object, list[int]] = {}
+    if len(columns) == 1:
+        for row, value in enumerate(first):
+            try:
+                by_label[value].append(row)
+            except KeyError:
+                by_label[value] = [row]
+            except TypeError:
+                by_label.setdefault(None, []).append(row)
+    else:
+        for row, key in enumerate(zip(*columns, strict=True)):
+            by_label.setdefault(key, []).append(row)
+    groups: list[tuple[list[str], Sequence[int] | None]] = []
+    whole = {id(found) for found in naming.labels if found.kind == "number"}
+    for label, rows in by_label.items():
+        parts = label if len(columns) > 1 else (label,)
+        texts: list[str] = []
+        for found, part in zip(naming.labels, parts, strict=True):  # type: ignore[call-overload]  # a tuple
+            if found.column.origin == "part":
+                if not texts and chart:
+                    texts.append(f"series {part}")
+                continue  # tells series apart, but is no name
+            named = type(part) is str or (id(found) in whole and type(part) is int)
+            text = labels.label_text(part) if named else None
+            if text is not None and (type(part) is not str or len(part) <= 128 or chart):
+                texts.append(text)
+        groups.append((texts, rows))
+    return groups
+
+
+def _selection(
+    name: str,
+    unit: str | None,
+    measure: Profile,
+    rows: Sequence[int] | None,
+    bad_rows: frozenset[int],
+    rejected: Counter[str],
+    *,
+    strict: bool,
+) -> Selection | None:
+    """Its finite values. `strict`: a value that is not there counts as one that is no number."""
+    numbers = numbers_of(measure)
+    if numbers.clean and not bad_rows:
+        values = numbers.values if rows is None else array("d", [numbers.values[row] for row in rows])
+        return Selection(name, unit, values, rows, measure) if len(values) else None
+    kept: list[int] = []
+    cells = measure.column.values
+    for row in range(len(cells)) if rows is None else rows:
+        value = numbers.values[row]
+        cell = cells[row]
+        if cell is None:
+            if strict:
+                rejected[NO_NUMBER] += 1
+        elif math.isnan(value) and not _is_nan(cell):
+            rejected[NO_NUMBER] += 1
+        elif not math.isfinite(value):
+            rejected[NOT_FINITE] += 1
+        elif row in bad_rows:
+            rejected[quality.BAD] += 1
+        else:
+            kept.append(row)
+    if not kept:
+        return None
+    return Selection(name, unit, array("d", [numbers.values[row] for row in kept]), kept, measure)
+
+
+def _is_nan(cell: object) -> bool:
+    return type(cell) is float and math.isnan(cell)
+
+
+def _bounded(selections: list[Selection], rejected: Counter[str], limits: Limits, *, chart: bool) -> list[Selection]:
+    if chart:
+        if len(selections) > limits.series:
+            raise Rejected(f"more than {limits.series} series")
+        if sum(len(selection.values) for selection in selections) > limits.points:
+            raise Rejected(f"more than {limits.points:,} points")
+        return selections
+    for surplus in selections[limits.metrics :]:
+        rejected[TOO_MANY] += len(surplus.values)
+    return selections[: limits.metrics]

@@ -1,0 +1,291 @@
+"""Which column is the time. Pure.
+
+Texts that are dates and numbers that are plausible epochs are candidates; the name decides between them: the time of
+measuring before that of creation, before that of arrival. An expiry is never the time.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import tzinfo
+from math import isnan
+
+import msgspec
+
+from shared.errors import Rejected
+from shared.reading import time_formats, times, vocabulary
+from shared.reading.columns import Profile, numbers_of
+from shared.reading.names import Hint, compact, is_clock, words
+from shared.reading.overrides import Override
+from shared.reading.safe_text import quoted
+
+_DAY_MS = 86_400_000
+_SECOND_MS = 1_000
+_LEAST_TIME = 20_010_101.0
+"""The smallest number that can be a date or a time."""
+_PLAIN_NAMES = ("timestamp", "time", "ts", "datetime", "date")
+_BY_NAME_ALONE = ("timestamp", "ts", "time")
+"""In batches a column of these names is the time as it stands, even where it cannot be read as one."""
+_UNNAMED_RANK, _ENTRY_RANK = 1.5, 9.0
+
+
+class _Candidate(msgspec.Struct):
+    profile: Profile
+    rank: tuple[float, ...]
+    reason: str
+
+
+def choose(
+    profiles: Sequence[Profile], override: Override, *, chart: bool
+) -> tuple[Profile | None, Profile | None, str]:
+    """The column of times, one of times of day that belongs to it, and the reason.
+
+    Raises Rejected when two candidates are equally good and differ, or the one that INPUTS names is not there.
+    """
+    if override.time is not None:
+        named = next((found for found in profiles if _is_named(found, override.time)), None)
+        if named is None:
+            raise Rejected(f"no column {quoted(override.time)}, which INPUTS sets as the time")
+        return named, _clock_beside(named, profiles), "set by INPUTS"
+    candidates = [found for profile in profiles if (found := _candidate(profile, chart=chart)) is not None]
+    if not candidates:
+        return None, None, ""
+    best = min(candidates, key=lambda found: found.rank)
+    equal = [found for found in candidates if found.rank == best.rank]
+    if len(equal) > 1:
+        best = _agreed(equal)
+    return best.profile, _clock_beside(best.profile, profiles), best.reason
+
+
+def _is_named(found: Profile, name: str) -> bool:
+    return name in (found.name, found.column.parts[-1], ".".join(found.column.parts))
+
+
+def _candidate(found: Profile, *, chart: bool) -> _Candidate | None:
+    column, hint = found.column, found.hint
+    if (
+        found.kind == "number"
+        and hint.hint is Hint.PLAIN
+        and column.origin == "cell"
+        and type(column.values[0]) is not str
+    ):
+        return None
+    joined = compact(found.name)
+    if joined in vocabulary.NEVER_TIMES or hint.hint in (Hint.UNIT, Hint.QUALITY):
+        return None
+    named = hint.hint is Hint.TIME
+    if column.origin == "context" and not (named and (hint.rank <= 1 or not _constant(found))):
+        return None
+    if column.origin == "context" and chart and _constant(found) and hint.rank > 0:
+        return None
+    place = float(column.origin == "context")
+    depth = float(min(len(column.parts), 3))
+    if column.origin == "entry":
+        return _Candidate(found, (_ENTRY_RANK, 0.0, 0.0), "the time in the entry's id")
+    if not is_time(found):
+        if (
+            not chart
+            and joined in _BY_NAME_ALONE
+            and (found.kind in ("number", "text") or _has_text(found))
+            and column.origin == "cell"
+        ):
+            return _Candidate(found, (8.0, depth, float(_BY_NAME_ALONE.index(joined))), "called a time")
+        return None
+    if named:
+        return _Candidate(
+            found, (place * 4 + hint.rank, depth, _zone_rank(found.name)), "times under the name of a time"
+        )
+    if column.origin in ("axis", "index", "key"):
+        return _Candidate(found, (0.5, depth, 0.0), "times along the axis")
+    return _Candidate(found, (_UNNAMED_RANK + place * 4, depth, 0.0), "texts that are times")
+
+
+def _has_text(found: Profile) -> bool:
+    """Whether a column that holds no values at least has empty texts."""
+    return found.kind == "empty" and any(type(value) is str for value in found.column.values)
+
+
+def _zone_rank(name: str) -> float:
+    """Of a time in UTC and the same in local time, the former."""
+    parts = words(name)
+    return -1.0 if "utc" in parts or "gmt" in parts else float("local" in parts)
+
+
+def is_time(found: Profile) -> bool:
+    """Whether a column's values are times: by a sample of them, and for numbers also by the name."""
+    values = found.column.values
+    if found.kind == "moment":
+        return True
+    named = (
+        found.hint.hint is Hint.TIME
+        or found.column.origin in ("axis", "index", "key")
+        or compact(found.name) in vocabulary.NEVER_TIMES
+    )
+    sample = _sample(values)
+    if found.kind in ("text", "other"):
+        texts = [value for value in sample if type(value) is str]
+        if not texts:
+            return False
+        if all(map(times.is_date_text, texts)):
+            return True
+        return named and any(map(times.looks_like_time, _different(values[:256])))
+    if found.kind != "number" or not sample:
+        return False
+    if not named:
+        return any(type(value) is str for value in sample) and all(map(times.is_date_text, sample))
+    if all(map(_is_epoch, sample)):
+        return True
+    return _are_datekeys(found, sample) or (
+        any(map(times.is_date_text, sample)) and any(map(times.looks_like_time, sample))
+    )
+
+
+def _different(values: Sequence[object]) -> Iterable[object]:
+    try:
+        return dict.fromkeys(values)
+    except TypeError:
+        return values
+
+
+def _is_epoch(value: object) -> bool:
+    if type(value) is str:
+        return times.looks_like_time(value) and len(value) > 4
+    return times.looks_like_time(value)
+
+
+def _are_datekeys(found: Profile, sample: Sequence[object]) -> bool:
+    if not found.integral or compact(found.name) in ("t", "x", "value"):
+        return False
+    return all(map(_is_datekey, sample))
+
+
+def _is_datekey(value: object) -> bool:
+    """Whether a number is a date such as 20260301."""
+    return isinstance(value, int | float) and not isnan(times.datekey_ms(value))
+
+
+def _sample(values: Sequence[object]) -> list[object]:
+    count = len(values)
+    places = (0, 1, count // 3, count // 2, count - 1)
+    sample = [values[place] for place in places if place < count and values[place] is not None]
+    return sample or [value for value in values if value is not None][:3]
+
+
+def _constant(found: Profile) -> bool:
+    values = found.column.values
+    return all(value == values[0] for value in values)
+
+
+def _agreed(equal: list[_Candidate]) -> _Candidate:
+    """One of several equal candidates: any of them where they say the same, else a tie."""
+    first = min(equal, key=lambda found: found.profile.column.parts)
+    values = [list(found.profile.column.values) for found in equal]
+    if all(sum(value is not None for value in row) <= 1 for row in zip(*values, strict=True)):
+        return _coalesced(first, equal)
+    if all(other == values[0] for other in values[1:]):
+        return first
+    try:
+        ms = [times.parse(found.profile.column.values, datekeys=True).ms for found in equal]
+    except times.Ambiguous:
+        ms = []
+    if ms and all(max(map(abs, map(float.__sub__, one, ms[0])), default=0.0) < _SECOND_MS for one in ms[1:]):
+        named = [found for found in equal if compact(found.profile.name) in _PLAIN_NAMES]
+        return named[0] if named else first
+    known = [found for found in equal if compact(found.profile.name) in _PLAIN_NAMES]
+    if len(known) == 1:
+        return known[0]
+    if (
+        len({found.profile.column.parts[:-1] for found in equal}) == len(equal)
+        and len({found.profile.name for found in equal}) == 1
+    ):
+        return first  # each measure has a time of its own
+    names = sorted({found.profile.name for found in equal})
+    if len(names) < 2:
+        names = sorted(".".join(found.profile.column.parts) for found in equal)
+    raise Rejected(f"{quoted(names[0])} and {quoted(names[1])} could both be the time; set `time` in INPUTS")
+
+
+def _coalesced(first: _Candidate, equal: list[_Candidate]) -> _Candidate:
+    """Rows of two kinds, each with its own name for the time: one column with the time of every row."""
+    rows = zip(*(found.profile.column.values for found in equal), strict=True)
+    first.profile.column.values = [next((value for value in row if value is not None), None) for row in rows]
+    first.profile.kind = (
+        "text" if any(type(value) is str for value in first.profile.column.values) else first.profile.kind
+    )
+    return first
+
+
+def _clock_beside(time: Profile, profiles: Sequence[Profile]) -> Profile | None:
+    """The column with the time of day, where the time's own texts are dates only."""
+    if time.kind == "moment" or time.column.origin not in ("cell", "context"):
+        return None
+    sample = _sample(time.column.values)
+    if not sample or not all(_is_date_only(value) for value in sample):
+        return None
+    for found in profiles:
+        if found is not time and found.kind == "text" and is_clock(found.name):
+            clocks = [value for value in _sample(found.column.values) if type(value) is str]
+            if clocks and all(time_formats.clock(value) is not None for value in clocks):
+                return found
+    return None
+
+
+def _is_date_only(value: object) -> bool:
+    if _is_datekey(value):
+        return True
+    if not isinstance(value, str):
+        return False
+    text = value.strip()
+    return ":" not in text or text.endswith(("T00:00:00", "T00:00:00Z", " 00:00:00", "T00:00:00.000Z", "T00:00:00.000"))
+
+
+def repeats(found: Profile, time: Profile) -> bool:
+    """Whether numbers are the times once more: each within a day of the time of its row."""
+    values = numbers_of(found).values
+    if not values or max(values) < _LEAST_TIME:
+        return False
+    if not times.is_epoch(values[0]):
+        sample = _sample(found.column.values)
+        if not sample or not all(map(_is_datekey, sample)):
+            return False
+    try:
+        own = times.parse(found.column.values, datekeys=True).ms
+        other = times.parse(time.column.values, datekeys=True).ms
+    except times.Ambiguous:
+        return False
+    pairs = [(left, right) for left, right in zip(own, other, strict=True) if not (isnan(left) or isnan(right))]
+    return bool(pairs) and all(abs(left - right) <= _DAY_MS for left, right in pairs)
+
+
+def times_of(time: Profile, clock: Profile | None, *, zone: tzinfo | None, day_first: bool | None) -> times.Times:
+    """The times of the rows in epoch milliseconds. Raises Ambiguous when the day cannot be told from the month."""
+    values: Sequence[object] = raw_times(time, clock)
+    return times.parse(values, zone=zone, day_first=day_first, datekeys=True)
+
+
+def raw_times(time: Profile, clock: Profile | None) -> Sequence[object]:
+    """The times as they were written; a date and a time of day joined by a blank."""
+    if clock is None:
+        return time.column.values
+    joined: list[object] = []
+    for date, hour in zip(time.column.values, clock.column.values, strict=True):
+        if date is None or type(hour) is not str:
+            joined.append(date)
+        else:
+            joined.append(f"{_date_text(date)} {hour.strip()}")
+    return joined
+
+
+def _date_text(date: object) -> str:
+    text = str(int(date)) if isinstance(date, int | float) else str(date).strip()
+    if len(text) == 8 and text.isdecimal():
+        return f"{text[:4]}-{text[4:6]}-{text[6:]}"
+    for mark in ("T00:00:00", " 00:00:00"):
+        text = text.split(mark)[0]
+    return text
+
+
+def own_time(time: Profile | None, others: Sequence[Profile], measure: Profile) -> Profile | None:
+    """The time of one measure: a time in the same member as its value, else the table's."""
+    around = measure.column.parts[:-1]
+    if time is None or not around or len(time.column.parts) < 2 or time.column.parts[:-1] == around:
+        return time
+    return next((other for other in others if other.column.parts[:-1] == around and is_time(other)), time)

@@ -1,0 +1,237 @@
+"""Names that people give to columns and members, by role: compact (without separators) and in lower case. Data only.
+
+Short words are English, with the German, French, Spanish, Italian, Dutch and Danish for time and value.
+"""
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+def _ranked(*texts: str) -> dict[str, int]:
+    """The place of each name in the order of the texts: the lowest is the best evidence."""
+    return {name: rank for rank, text in enumerate(texts) for name in text.split()}
+
+
+TIMES = _ranked(
+    """
+    at collectedat dateandtime dateheure datelocal dates datetime datetimes datetimeutc datumuhrzeit datumzeit
+    devicetime devicetimestamp dt epoch epochms epochseconds epochtime eventtime eventtimestamp fechahora
+    horodatage instant localtime localtimestamp measuredat measurementtime measuretime observationtime
+    observedat observedtime phenomenontime readat readingtime readtime recordedat recordedtime recordtime
+    resulttime sampledat sampletime sensortime sourcetime sourcetimestamp takenat tijdstip time timegenerated
+    timelocal timems times timestamp timestampms timestampns timestamps timestampus timestamputc timeutc ts tsms
+    tsns tsus unixtime unixtimestamp utc utctime when zeit zeitpunkt zeitstempel
+    """,
+    """
+    bucket d dag date datekey datum day fecha giorno hour interval jour key keyasstring moment month period
+    samplingtime t timebucket timeinterval timekey windowstart x
+    """,
+    """
+    begin created createdat createdate createdon createdtime creationdate creationtime dato from gatewaytime
+    intervalstart lastchanged lasttime loggedat logtime occurredat periodstart published publishedat sent sentat
+    senttime servertime servertimestamp start startat startdate startedat startsat starttime timefrom
+    """,
+    """
+    arrival arrivedat brokertime enqueuedat enqueuedtime eventenqueuedutctime eventprocessedutctime hosttime
+    ingested ingestedat ingestiontime ingesttime inserted insertedat iothubenqueuedtime lastmodified lastupdate
+    lastupdated modified modifiedat modifiedon processed processedat received receivedat receivedtime stored
+    storedat synced syncedat systemtime updated updatedat updatedon updatetime
+    """,
+    """
+    end endat enddate endedat endtime finishedat intervalend periodend stop till timeto to until windowend
+    """,
+)
+"""When a value was measured; then other starts; creation; arrival; ends."""
+LABELS = _ranked(
+    """
+    __name__ _field analyte bn channelname component datapointname datatype_ displayname fieldname measurand
+    measure measurementname measurementtype measurename metric metrickey metricname metrictype n name__
+    observable observedproperty param parameter parametername paramname point pointname pollutant property
+    propertyname quantity readingtype sensortype series seriesname signal signalname species tag tagname target
+    topic variable variablename
+    """,
+    """
+    attribute attributename caption counter countername dataset field friendlyname item itemname key label
+    legend name objectname symbol text title
+    """,
+    """
+    _measurement alias category channelid class description entityid group kind measurement metricid nodeid
+    parameterid path pointid seriesid signalid subject tagid type variableid webid
+    """,
+)
+"""What names the measured quantity; then any name; then kinds and addresses."""
+NEVER_TIMES = _names(
+    """
+    birthday calibratedat calibrationdate deleted deletedat due dueat duedate expiration expirationtime expire
+    expires expiresat expiry installdate installedat lastcalibration nextcalibration nextupdate revalidate
+    staleat ttl validto validuntil
+    """
+)
+"""Times that say when something ends or was done to the device, never when a value was measured."""
+VALUES = _names(
+    """
+    actualvalue amount currentvalue data datapoint decimalvalue doublevalue fieldvalue floatvalue int64value
+    integervalue intvalue longvalue measuredval measuredvalue measurement measurementvalue messwert metricvalue
+    number numbervalue numericvalue numvalue observation payload pointvalue processvalue rawvalue reading
+    readingvalue result scalar sensorvalue simplevalue state tagvalue v val valeur valor valore value
+    valuedouble valuefloat valuenum valuenumeric values waarde wert y
+    """
+)
+"""Names that say only that something is a value."""
+AGGREGATES = _names(
+    """
+    average avg count first last latest max maximum mean median min minimum sum total
+    """
+)
+"""Statistics of a value, which name nothing by themselves."""
+QUALITIES = _names(
+    """
+    alarm alarmstate annotated anomaly badquality confidence dataquality devicestatus error errorcode flag flags
+    good haserror isalarm isanomaly isgood isvalid opcquality outlier q qc qcflag qual quality qualitycode
+    qualityflag questionable reliability sensorstatus severity state_class status statuscode statusflag
+    substituted valid validity
+    """
+)
+"""Flags and codes that say how good a value is."""
+UNITS = _names(
+    """
+    bu einheit engineeringunit engineeringunits engunits eu measurementunit measureunit u unit unitabbreviation
+    unitcode unitname unitofmeasure unitofmeasurement units unitsabbreviation unitsymbol uom
+    """
+)
+"""Units of a value."""
+SENSOR_WORDS = _names(
+    """
+    analyser analyzer asset detector dev device entity equipment eui gateway geraet gerät host imei instance
+    instrument logger machine meter node probe sensor serial station thing transmitter
+    """
+)
+"""What measures: alone or with a qualifier, a sensor."""
+PLACE_WORDS = _names(
+    """
+    area building cell channel city column country customer facility farm feed field floor lane line location
+    loop pile pipeline plant pump rack reactor region room segment site source stack stage stream tank tenant
+    unit vessel well zone
+    """
+)
+"""Where something is measured."""
+QUALIFIERS = _names(
+    """
+    code guid id key label name no nr num number ref tag uuid
+    """
+)
+"""What may stand behind the word for a sensor or a place."""
+NOTES = _names(
+    """
+    author backgroundcolor batch batchid bordercolor color colour comment comments contenttype dayname
+    description encoding event eventtype file filename format href job language license link message mode
+    monthname msg note notes operator remark remarks schema shift source_ style text timezone tz url user
+    username version weekday zone
+    """
+)
+"""Remarks and attributes of a row that are no label."""
+IDENTIFIERS = _names(
+    """
+    _id applicationuri barcode checksum correlationid crc deveui digest etag eui guid hash id imei ip mac msgid
+    objectid oid partitionkey pid pk ref rowid rowkey serial serialno serialnumber sn subscriptionid tid
+    transactionid uid uuid webid
+    """
+)
+"""Ids of rows, devices and messages."""
+INDEXES = _names(
+    """
+    # autoincrement counterno cursor fcnt framecount framecounter i idx idx0 index level0 lfdnr lineno
+    linenumber messageno messagenumber msgno no nr num number_ offset ordinal packetno packetnumber pos_
+    position_ readingnumber recno recordno recordnumber rn row rowindex rowno rownum rownumber sampleno samplenr
+    samplenumber seq seqno seqnr seqnum sequence sequenceid sequenceno sequencenumber step_ table unnamed0
+    """
+)
+"""Row numbers and sequence numbers."""
+CALENDAR = _names(
+    """
+    day dayofmonth dayofweek dayofyear dow doy epochday hour hourofday isoweek isoyear jahr millisecond minute
+    minuteofday minuteofhour monat month quarter second stunde tag_ week weekday weekofyear year yearmonth
+    """
+)
+"""Parts of a date."""
+BOOKKEEPING = _names(
+    """
+    attempt attempts channelindex code datarate doccount expiresin flagsraw fport httpstatus lastmodified limit
+    majorversion maxage metadataversion minorversion numsamples page pagesize partition perpage port recordcount
+    retries retry rev revalidate revision rowcount samplecount schemaversion shard spreadingfactor tries ttl ver
+    version xaxis yaxis zindex
+    """
+)
+"""Numbers about the message, the page or the code."""
+AXES = _names(
+    """
+    age angle bin categories category cycle days depth distance elapsed elapsedtime epoch freq frequency hours i
+    idx index iteration key label labels length minutes n offset position row sample seconds step wavelength x
+    year
+    """
+)
+"""What can be along an axis without times."""
+CLOCKS = _names(
+    """
+    clock heure hora hour hours localtime ora tijd time timeofday timeutc tod uhrzeit utctime zeit
+    """
+)
+"""Times of day."""
+GENERIC_CONTAINERS = _names(
+    """
+    _source attributes body channels content data datapoint datapoints decoded decodedpayload desired doc
+    document fields input item items json main measurement measurements measures message metrics msg node object
+    observations output parameters params payload payloads point points process processdata properties readings
+    record records reported response result results row rows sample samples sensordata sensors series source
+    state state_ telemetry uplinkmessage value values variables vars
+    """
+)
+"""Members that only wrap, so that they add nothing to a name."""
+MEASUREMENT_CONTAINERS = _names(
+    """
+    attributes data decoded decodedpayload fields measurements metrics object payload properties readings
+    sensordata source telemetry values
+    """
+)
+"""Members that hold what was measured, so that numbers beside them do not."""
+ASIDES = _names(
+    """
+    aggregates aggregations alarms alert alerts annotations axes baseline colors colorscale colours config
+    configuration context current currentunits customdata dailyunits debug domain domains encoding env errors
+    errorx errory events extendedproperties extensions forecastmeta geo header headers history_ hourlyunits
+    hovertemplate info latest layout legend limit limits line link links log logs marker meta metadata options
+    output outputs pagination paging plotoptions plugins profile query querystatus range request requests
+    rowsaffected scales schema settings shapes statistics stats style summary tableofcontents template
+    thresholds ticks tooltip total totals transform units warnings
+    """
+)
+"""Members that stand beside the data: summaries, links, layout."""
+UNFINISHED = _names(
+    """
+    accepted building collecting created init initialising initialized initializing inprogress loading new open
+    pending processing progress queued received running scheduled started submitted uploading waiting
+    """
+)
+"""States of a batch that is not complete."""
+PROGRESS = _names(
+    """
+    attempts count duration elapsed estimatedseconds eta expected expectedcount percent percentage
+    percentcomplete position priority processed progress queued recordcount records remaining retries rowcount
+    size step steps total workers
+    """
+)
+"""Numbers that count the work on a batch."""
+ROW_WRAPPERS = _names(
+    """
+    c cells columns data f fields r row values
+    """
+)
+"""Members that hold the cells of one row."""
+NAME_LISTS = _names(
+    """
+    cols column columninfo columnmetadata columns dimensions fields header headers heading headings keys labels
+    meta names rowtype schema
+    """
+)
+"""Members that hold the names of columns."""
