@@ -23,7 +23,7 @@ from bench.trial import Figures, Size, Trial
 from shared.batches.analysis import analyse
 from shared.batches.baseline import Baseline
 from shared.batches.results import Findings, findings
-from shared.reading import readings
+from shared.reading.batches import read_batch
 
 OVERHEAD = ("--invocation-overhead", "0.5ms")
 SEVERAL_PROCESSES = ("app", "handwritten", "raw", "faststream", "faststream-bulk", "faststream-bridge")
@@ -100,7 +100,7 @@ async def analysis(count: int) -> Figures:
 
 
 def _result(content: bytes) -> Findings:
-    decoded = readings.from_json(content)
+    decoded = read_batch("string", [content])
     return findings(decoded, analyse(decoded, Baseline(), threshold=3.5, min_samples=100))
 
 

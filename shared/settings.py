@@ -22,6 +22,8 @@ import msgspec
 from msgspec import Meta
 
 from shared.errors import ConfigurationError
+from shared.reading.overrides import Inputs
+from shared.reading.overrides import parse as parse_inputs
 from shared.store.connection import parse_connection_string
 
 DEVELOPMENT_AUDIT_KEY = "development-only-audit-key"
@@ -101,6 +103,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     """Query caches that depend on charts, as JSON: query id to globs over the chart id, or over chartId:dataType where
     the glob has a ':'. A refreshed chart deletes them."""
+    inputs: str = ""
+    """What overrules the reader of batches and charts, as JSON: a glob over keys to `rows`, `time`, `zone`, `series`,
+    `value`, `unit`, `sensor`, `measures`, `ignore`, `dayFirst`. See docs/inputs.md."""
     debug_endpoint_enabled: bool = False
     """Whether `GET /api/debug/session` answers: counts and masked keys; for a user, when sessions and tokens end, never
     their content."""
@@ -118,6 +123,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the worker library sends telemetry itself (PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY)."""
 
     @property
+    def overrides(self) -> Inputs:
+        """The setting INPUTS, parsed."""
+        return _parsed_inputs(self.inputs)
+
+    @property
     def lease_ms(self) -> int:
         return round((self.lease_s or self.function_timeout_s / 4) * 1000)
 
@@ -128,6 +138,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 SECRET = frozenset({"redis", "audit_key", "audit_key_previous", "storage", "application_insights"})
 _OF_THE_PLATFORM = ("function_timeout_s", "storage", "storage_client_id", "application_insights", "worker_exports")
+
+_parsed_inputs = cache(parse_inputs)
 
 _HOST_JSON = Path(__file__).parent.parent / "host.json"
 _FUNCTION_TIMEOUT_OVERRIDE = "AzureFunctionsJobHost__functionTimeout"
@@ -165,6 +177,10 @@ def parse(environ: Mapping[str, str]) -> Settings:
                 values[field.encode_name] = msgspec.convert(text, type=field.type, strict=False)
         except msgspec.MsgspecError as fault:
             faults.append(f"{name}: {fault}")
+    try:
+        _parsed_inputs(environ.get("INPUTS", ""))
+    except ConfigurationError as fault:
+        faults.append(str(fault))
     try:
         values["function_timeout_s"] = _function_timeout_s(environ)
     except ConfigurationError as fault:

@@ -16,7 +16,7 @@ from shared.batches.baseline import Baseline
 from shared.batches.results import findings
 from shared.charts import cache as chart_cache
 from shared.privacy.keyring import keyring
-from shared.reading import readings
+from shared.reading.batches import read_batch
 from shared.settings import DEVELOPMENT_AUDIT_KEY
 
 app = func.FunctionApp()
@@ -46,7 +46,7 @@ async def batches(message: str) -> None:
     raw = await _redis.get(key)
     if not isinstance(raw, bytes):
         return
-    decoded = readings.from_json(raw)
+    decoded = read_batch("string", [raw])
     analysis = analyse(decoded, _BASELINE, threshold=3.5, min_samples=100)
     result = namespaces.build(namespaces.RESULT, key.rpartition(":")[2])
     await _redis.set(result, msgspec.json.encode(findings(decoded, analysis)), ex=namespaces.RESULTS_TTL_S)

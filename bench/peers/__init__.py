@@ -26,7 +26,7 @@ from shared.batches.analysis import analyse, analyse_many
 from shared.batches.baseline import Baseline
 from shared.batches.results import findings
 from shared.namespaces import RESULTS_TTL_S
-from shared.reading import readings
+from shared.reading.batches import read_batch
 from shared.runtime import lazy_numpy
 
 __all__ = [
@@ -78,14 +78,14 @@ def written(share: Share, channel: bytes, event: bytes) -> bytes | None:
 
 def result(key: bytes, content: bytes) -> tuple[bytes, bytes]:
     """The unit of work: key and content of the result for a batch."""
-    decoded = readings.from_json(content)
+    decoded = read_batch("string", [content])
     analysis = analyse(decoded, _BASELINE, threshold=3.5, min_samples=100)
     return namespaces.RESULT.prefix + key[_IDS_FROM:], msgspec.json.encode(findings(decoded, analysis))
 
 
 def results(pairs: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     """Keys and contents of the results for a group of batches, analysed together as in the app."""
-    group = [readings.from_json(content) for _, content in pairs]
+    group = [read_batch("string", [content]) for _, content in pairs]
     analyses = analyse_many(group, _BASELINE, threshold=3.5, min_samples=100)
     return [
         (namespaces.RESULT.prefix + key[_IDS_FROM:], msgspec.json.encode(findings(decoded, analysis)))

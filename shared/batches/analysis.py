@@ -20,7 +20,7 @@ import msgspec
 
 from shared.batches.baseline import Baseline
 from shared.reading.float_arrays import joined
-from shared.reading.readings import Readings, Series, Timestamp
+from shared.reading.series import Reading, Series, Time
 from shared.runtime import lazy_numpy
 
 MIN_SAMPLES_OF_A_BATCH = 10
@@ -53,7 +53,7 @@ class Anomaly(msgspec.Struct, frozen=True, rename="camel"):
 
     metric: str
     sensor_id: str | None
-    timestamp: Timestamp
+    timestamp: Time
     value: float
     score: float
     baseline: Reference
@@ -101,7 +101,7 @@ class References:
         return sum([centre.samples for metric in metrics if (centre := self._baseline.centre(metric)) is not None])
 
 
-def analyse(readings: Readings, baseline: Baseline, *, threshold: float, min_samples: int) -> Analysis:
+def analyse(readings: Reading, baseline: Baseline, *, threshold: float, min_samples: int) -> Analysis:
     """Analyse a batch: each metric is scored against its baseline if that has `min_samples`, else against the batch.
 
     `threshold` is the modified z-score above which a reading is an anomaly.
@@ -109,12 +109,10 @@ def analyse(readings: Readings, baseline: Baseline, *, threshold: float, min_sam
     return _analyse(readings, References(baseline, threshold, min_samples))
 
 
-def analyse_many(
-    group: Sequence[Readings], baseline: Baseline, *, threshold: float, min_samples: int
-) -> list[Analysis]:
+def analyse_many(group: Sequence[Reading], baseline: Baseline, *, threshold: float, min_samples: int) -> list[Analysis]:
     """Analyse each batch of a group: one `Analysis` per batch, in order."""
     references = References(baseline, threshold, min_samples)
-    by_shape: defaultdict[tuple[object, ...], list[Readings]] = defaultdict(list)
+    by_shape: defaultdict[tuple[object, ...], list[Reading]] = defaultdict(list)
     shapes = [(*readings.series, *{len(series.values) for series in readings.series.values()}) for readings in group]
     for shape, readings in zip(shapes, group, strict=True):
         by_shape[shape].append(readings)
@@ -122,7 +120,7 @@ def analyse_many(
     return [next(analyses[shape]) for shape in shapes]
 
 
-def _analyse(readings: Readings, references: References) -> Analysis:
+def _analyse(readings: Reading, references: References) -> Analysis:
     metrics: dict[str, Statistics] = {}
     anomalies: list[Anomaly] = []
     for metric, series in readings.series.items():
@@ -137,7 +135,7 @@ def _analysis(metrics: Mapping[str, Statistics], anomalies: list[Anomaly], sampl
     return Analysis(metrics, anomalies[:MAX_ANOMALIES], max(0, len(anomalies) - MAX_ANOMALIES), samples)
 
 
-def _analyse_same_shape(group: Sequence[Readings], references: References) -> Iterable[Analysis]:
+def _analyse_same_shape(group: Sequence[Reading], references: References) -> Iterable[Analysis]:
     """Analyse batches with the same metrics. If each metric has the same number of readings, they form one array:
     batch x metric x value."""
     np = lazy_numpy.loaded()
@@ -243,8 +241,8 @@ def _anomalies(metric: str, series: Series, ordered: Sequence[float], references
     if max(ordered[-1] - median, median - ordered[0]) <= limit:
         return []
     return [
-        Anomaly(metric, source.sensor, source.time, value, _score(value - median, mad), reference)
-        for value, source in zip(series.values, series.sources, strict=True)
+        Anomaly(metric, sensor, time, value, _score(value - median, mad), reference)
+        for value, time, sensor in zip(series.values, series.raw_times, series.sensors, strict=True)
         if abs(value - median) > limit
     ]
 

@@ -31,9 +31,9 @@ from shared.delivery import failures
 from shared.delivery.rounds import Breather, Look, Turn, in_rounds, one_by_one, parts_by_size
 from shared.errors import NotReady, WorkerLost
 from shared.reactor import Cause, Outcome, Payload, Scanned, duplicate, ignored, later, processed
-from shared.reading import readings as readings_module
+from shared.reading.batches import read_batch
 from shared.reading.float_arrays import joined
-from shared.reading.readings import Readings
+from shared.reading.series import Reading
 from shared.runtime.bursts import prepare_for_bursts
 from shared.runtime.threads import off_loop
 from shared.settings import Settings
@@ -65,7 +65,7 @@ class Computed(msgspec.Struct, frozen=True):
     """A claimed batch with the result to commit."""
 
     claim: Claim
-    readings: Readings
+    readings: Reading
     result: BatchResult
 
 
@@ -109,7 +109,7 @@ async def claim(app: App, batches: Sequence[Batch], *, new_only: bool = False) -
         return await claims.claim(app, batches, new_only=new_only)
 
 
-def decode(claim: Claim, settings: Settings) -> Readings:
+def decode(claim: Claim, settings: Settings) -> Reading:
     """The readings of a claimed batch.
 
     Raises Rejected if it cannot be read, NotReady for a placeholder, WorkerLost if too many workers died on this
@@ -118,21 +118,15 @@ def decode(claim: Claim, settings: Settings) -> Readings:
     if claim.attempt > settings.retry_attempts:
         raise WorkerLost(f"{claim.attempt - 1} workers claimed this content and did not finish")
     payload = claim.payload
-    match payload.shape:
-        case "string":
-            return readings_module.from_json(payload.parts[0])
-        case "list":
-            return readings_module.from_list(payload.parts)
-        case _:
-            return readings_module.from_hash(dict(zip(payload.parts[::2], payload.parts[1::2], strict=True)))
+    return read_batch(payload.shape, payload.parts, settings.overrides.override(claim.batch.key))
 
 
-def analyse(group: Sequence[Readings], model: Baseline, settings: Settings) -> list[Analysis]:
+def analyse(group: Sequence[Reading], model: Baseline, settings: Settings) -> list[Analysis]:
     """The analysis of each batch of a group, in order."""
     return analyse_many(group, model, threshold=settings.anomaly_threshold, min_samples=settings.baseline_min_samples)
 
 
-def result(claim: Claim, readings: Readings, analysis: Analysis, model: Baseline, processed_at: str) -> Computed:
+def result(claim: Claim, readings: Reading, analysis: Analysis, model: Baseline, processed_at: str) -> Computed:
     """The result to write for a batch; `processed_at` is ISO-8601 in UTC."""
     return Computed(
         claim,
@@ -154,7 +148,7 @@ def encode(computed: Computed) -> Commit:
     return Commit(computed.claim, msgspec.json.encode(computed.result), msgspec.json.encode(message))
 
 
-def baseline(group: Iterable[Readings]) -> bytes:
+def baseline(group: Iterable[Reading]) -> bytes:
     """The delta that a group of batches adds to the model; see shared/batches/baseline.py."""
     values: defaultdict[str, list[Any]] = defaultdict(list)
     for readings in group:
@@ -248,7 +242,7 @@ async def _compute_small(app: App, claimed: Mapping[int, Claim]) -> tuple[dict[i
     breather = Breather()
     model, settings = baseline_copy(app).value, app.settings
     for part in parts_by_size(claimed, Claim.payload_bytes, PART_BYTES):
-        readings: dict[int, Readings] = {}
+        readings: dict[int, Reading] = {}
         for index, claim in part.items():
             await breather.breathe()
             try:
@@ -273,7 +267,7 @@ def _compute(claimed: Mapping[int, Claim], model: Baseline, settings: Settings) 
 
 
 def _compute_decoded(
-    claimed: Mapping[int, Claim], readings: Mapping[int, Readings], model: Baseline, settings: Settings
+    claimed: Mapping[int, Claim], readings: Mapping[int, Reading], model: Baseline, settings: Settings
 ) -> dict[int, Computed]:
     analyses = analyse(list(readings.values()), model, settings)
     processed_at = now_iso()

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from shared.batches.analysis import Analysis, Anomaly, Statistics
-from shared.reading.readings import Readings
+from shared.reading.series import Reading
 
 MODEL_NAME = "anomaly-detector"
 _HEAD = '{{"inputDigest":"{}"'
@@ -69,13 +69,13 @@ def head(digest: str) -> bytes:
     return _HEAD.format(digest).encode()
 
 
-def findings(readings: Readings, analysis: Analysis) -> Findings:
+def findings(readings: Reading, analysis: Analysis) -> Findings:
     rejected = RejectedReadings(sum(readings.rejected.values()), dict(readings.rejected))
     return Findings(readings.count, rejected, analysis.metrics, analysis.anomalies, analysis.anomalies_omitted)
 
 
 def batch_result(
-    batch_id: bytes, digest: str, readings: Readings, analysis: Analysis, *, model_version: int, processed_at: str
+    batch_id: bytes, digest: str, readings: Reading, analysis: Analysis, *, model_version: int, processed_at: str
 ) -> BatchResult:
     """The result of a batch. `processed_at` is ISO-8601 in UTC. In an id that is not UTF-8, invalid bytes are
     escaped."""

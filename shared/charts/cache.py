@@ -1,13 +1,15 @@
 """The document at `fabric:cache:chart:{chartId}:{dataType}`: a chart ready to draw."""
 
 import math
+from collections.abc import Mapping
 
 import msgspec
 
 from shared.charts.downsampling import downsample
 from shared.clock import now_iso
-from shared.reading import chart_input
-from shared.reading.chart_input import Series
+from shared.reading.charts import points, read_chart
+from shared.reading.overrides import NONE, Override
+from shared.reading.series import Reading, Series
 
 # The scripts compare the first bytes of a cache (`stale`, then the digest) instead of parsing it. FRESH and STALE have
 # the same length, so that a script can overwrite the mark in place.
@@ -29,7 +31,7 @@ class Update(msgspec.Struct, frozen=True, rename="camel"):
 class _Line(msgspec.Struct, frozen=True):
     name: str
     unit: str | None
-    points: list[tuple[int, float]]
+    points: list[tuple[int | float | str, float]]
 
 
 class _Statistics(msgspec.Struct, frozen=True):
@@ -41,7 +43,9 @@ class _Statistics(msgspec.Struct, frozen=True):
 
 
 class _Document(msgspec.Struct, frozen=True, rename="camel"):
-    """`stale` and `source_digest` come first: see HEAD."""
+    """`stale` and `source_digest` come first: see HEAD. `x` is the kind of the axis: time (points are at epoch ms), number
+    or category. `points` counts the distinct places that have a value. `rejected` counts the values left out, by
+    reason."""
 
     stale: bool
     source_digest: str
@@ -51,6 +55,8 @@ class _Document(msgspec.Struct, frozen=True, rename="camel"):
     points: int
     series: list[_Line]
     stats: dict[str, _Statistics]
+    x: str
+    rejected: Mapping[str, int]
 
 
 def describe_update(chart_id: bytes, data_type: bytes, source_digest: str) -> Update:
@@ -63,13 +69,13 @@ def describe_update(chart_id: bytes, data_type: bytes, source_digest: str) -> Up
     )
 
 
-def render(payload: bytes, update: Update, max_points: int) -> bytes:
+def render(payload: bytes, update: Update, max_points: int, override: Override = NONE) -> bytes:
     """The document of a chart. Statistics cover all points of the source; the points are downsampled to `max_points`
-    per series.
+    per series, categories cut off after as many.
 
     Raises Rejected if the payload is not a chart.
     """
-    chart = chart_input.parse(payload)
+    chart = read_chart(payload, override)
     return msgspec.json.encode(
         _Document(
             stale=False,
@@ -77,21 +83,36 @@ def render(payload: bytes, update: Update, max_points: int) -> bytes:
             chart_id=update.chart_id,
             data_type=update.data_type,
             updated_at=update.updated_at,
-            points=chart.points,
-            series=[_line(downsample(series, max_points)) for series in chart.series],
-            stats={series.name: _statistics(series) for series in chart.series},
+            points=points(chart),
+            series=[_line(_shortened(chart, series, max_points)) for series in chart.series.values()],
+            stats={name: _statistics(series) for name, series in chart.series.items()},
+            x=chart.x,
+            rejected=_rejected(chart, max_points),
         )
     )
 
 
+def _shortened(chart: Reading, series: Series, max_points: int) -> Series:
+    if chart.x != "category":
+        return downsample(series, max_points)
+    return msgspec.structs.replace(series, x=series.x[:max_points], values=series.values[:max_points])
+
+
+def _rejected(chart: Reading, max_points: int) -> Mapping[str, int]:
+    if chart.x != "category":
+        return chart.rejected
+    surplus = sum(max(0, len(series.values) - max_points) for series in chart.series.values())
+    return {**chart.rejected, f"more than {max_points} categories": surplus} if surplus else chart.rejected
+
+
 def _line(series: Series) -> _Line:
-    return _Line(series.name, series.unit, list(zip(series.times_ms.tolist(), series.values.tolist(), strict=True)))
+    return _Line(series.name, series.unit, list(zip(series.x, series.values, strict=True)))
 
 
 def _statistics(series: Series) -> _Statistics:
     import numpy as np
 
-    values = series.values
+    values = np.asarray(series.values)
     low, high = float(values.min()), float(values.max())
     with np.errstate(over="ignore", invalid="ignore"):
         mean = float(values.mean())

@@ -261,14 +261,16 @@ async def _marked(app: App, chart: _Chart, reply: Any) -> Outcome | None:
 async def _render(app: App, source: _Source) -> _Rendered:
     """Render a chart, in a thread if it is large. Raises Rejected, WorkTimeout, or what rendering raises."""
     if len(source.payload.parts[0]) > THREAD_BYTES:
-        return await off_loop(app.settings.work_timeout_s, _render_now, source, app.settings.chart_max_points)
+        return await off_loop(app.settings.work_timeout_s, _render_now, source, app.settings)
     await asyncio.sleep(0)  # let other functions run
-    return _render_now(source, app.settings.chart_max_points)
+    return _render_now(source, app.settings)
 
 
-def _render_now(source: _Source, max_points: int) -> _Rendered:
+def _render_now(source: _Source, settings: Settings) -> _Rendered:
     update = cache.describe_update(source.chart.chart_id, source.chart.data_type, source.payload.digest)
-    return _Rendered(source, update, cache.render(source.payload.parts[0], update, max_points))
+    override = settings.overrides.override(source.chart.source)
+    document = cache.render(source.payload.parts[0], update, settings.chart_max_points, override)
+    return _Rendered(source, update, document)
 
 
 async def _committed(app: App, rendered: _Rendered, reply: Any) -> Outcome | None:

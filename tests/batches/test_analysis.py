@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from shared.reading.readings import Readings, from_json
 
 from shared.batches import analysis
 from shared.batches.analysis import Analysis, Statistics, analyse, analyse_many
 from shared.batches.baseline import Baseline, encode_delta
 from shared.batches.results import findings
 from shared.batches.sketch import Sketch, sketch
-from shared.reading.readings import Readings, from_json
 from shared.runtime import lazy_numpy
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from shared.reading.readings import Readings, Series
 
 from shared.batches import baseline
 from shared.batches import reactor as batches
@@ -19,7 +20,6 @@ from shared.batches import sketch as sketches
 from shared.batches.baseline import GENERATION_S, NO_FOLD, decode_model, encode_delta
 from shared.batches.sketch import FINEST_SHIFT, MAX_BUCKETS, MIN_NUMPY_VALUES, Sketch, centre, merge, sketch
 from shared.reading.float_arrays import packed
-from shared.reading.readings import Readings, Series
 from shared.runtime import lazy_numpy
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shared.reading.chart_input import Series
 from tsdownsample import LTTBDownsampler
 
 from shared.charts.downsampling import downsample
-from shared.reading.chart_input import Series
 
 
 def series(values):

@@ -12,7 +12,7 @@ import zlib
 
 import msgspec
 
-from tests.reading.table import CO2, COUNT, DAYS, ISO, LONG, MOMENTS, MS, ROWS, SQL, TEMP, wide
+from tests.reading.table import CO2, DAYS, ISO, LONG, MOMENTS, MS, ROWS, SQL, TEMP, wide
 
 PAIRS = [list(map(list, zip(MS, values, strict=True))) for values in (TEMP, CO2)]
 POINTS = [[{"x": x, "y": y} for x, y in zip(MS, values, strict=True)] for values in (TEMP, CO2)]
