@@ -14,32 +14,30 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from shared.reading.readings import Readings, from_json
 
 from shared.batches import analysis
 from shared.batches.analysis import Analysis, Statistics, analyse, analyse_many
 from shared.batches.baseline import Baseline, encode_delta
 from shared.batches.results import findings
 from shared.batches.sketch import Sketch, sketch
+from shared.reading.batches import read_batch
+from shared.reading.series import Reading
 from shared.runtime import lazy_numpy
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
 HOSTILE = FINITE | st.sampled_from([0.0, -0.0, 5e-324, -5e-324, 2.3e-308, 1.5e308, -1.5e308, 1.0, 1.0 + 2**-52])
 
 
-def batch(**series: Iterable[float]) -> Readings:
-    return from_json(
-        json.dumps(
-            [
-                {"metric": metric, "sensorId": f"{metric}-{number}", "ts": number, "value": value}
-                for metric, values in series.items()
-                for number, value in enumerate(values)
-            ]
-        ).encode()
-    )
+def batch(**series: Iterable[float]) -> Reading:
+    rows = [
+        {"metric": metric, "sensorId": f"{metric}-{number}", "ts": number, "value": value}
+        for metric, values in series.items()
+        for number, value in enumerate(values)
+    ]
+    return read_batch("string", [json.dumps(rows).encode()])
 
 
-def analysed(readings: Readings, baseline: Baseline | None = None, min_samples: int = 100) -> Analysis:
+def analysed(readings: Reading, baseline: Baseline | None = None, min_samples: int = 100) -> Analysis:
     return analyse(readings, baseline or Baseline(), threshold=3.5, min_samples=min_samples)
 
 
@@ -166,7 +164,7 @@ def numpy_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(analysis, "_MIN_NUMPY_ROWS", 1)
 
 
-def assert_same(grouped: Analysis, alone: Analysis, readings: Readings) -> None:
+def assert_same(grouped: Analysis, alone: Analysis, readings: Reading) -> None:
     """Anomalies and percentiles are equal; mean and std agree within the tolerance that analysis.py states."""
     assert grouped.anomalies == alone.anomalies
     assert grouped.baseline_samples == alone.baseline_samples
@@ -226,10 +224,10 @@ def test_analysing_a_single_batch_does_not_import_numpy() -> None:
     code = """
 import json, sys
 from shared.batches import analysis, baseline
-from shared.reading import readings
+from shared.reading.batches import read_batch
 for count in (25, 20_000):
     rows = [{"metric": "m", "ts": row, "value": row * 7919 % 1009 / 7} for row in range(count)]
-    batch = readings.from_json(json.dumps(rows).encode())
+    batch = read_batch("string", [json.dumps(rows).encode()])
     result = analysis.analyse(batch, baseline.Baseline(), threshold=3.5, min_samples=100)
     delta = baseline.encode_delta({metric: series.values for metric, series in batch.series.items()})
     model = baseline.decode_model([b"+1000000:1", delta], 1000000 * baseline.GENERATION_S)
@@ -263,7 +261,7 @@ def test_a_hundred_readings_take_well_under_a_millisecond(
     raw = json.dumps(shape).encode()
 
     def work() -> bytes:
-        readings = from_json(raw)
+        readings = read_batch("string", [raw])
         result = msgspec.json.encode(findings(readings, analysed(readings)))
         return result + encode_delta({metric: series.values for metric, series in readings.series.items()})
 

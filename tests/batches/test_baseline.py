@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from shared.reading.readings import Readings, Series
 
 from shared.batches import baseline
 from shared.batches import reactor as batches
@@ -20,6 +19,7 @@ from shared.batches import sketch as sketches
 from shared.batches.baseline import GENERATION_S, NO_FOLD, decode_model, encode_delta
 from shared.batches.sketch import FINEST_SHIFT, MAX_BUCKETS, MIN_NUMPY_VALUES, Sketch, centre, merge, sketch
 from shared.reading.float_arrays import packed
+from shared.reading.series import Reading, Series
 from shared.runtime import lazy_numpy
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -178,7 +178,8 @@ def test_the_delta_of_a_group_equals_the_deltas_of_its_batches(
     group *= repeats
     with patch.object(lazy_numpy, "_numpy", numpy):
         readings = [
-            Readings({metric: Series(packed(values), ()) for metric, values in batch.items()}) for batch in group
+            Reading({metric: Series(metric, None, packed(values)) for metric, values in batch.items()})
+            for batch in group
         ]
         delta = batches.baseline(readings)
         together = decode_model([f"+{NOW_S // GENERATION_S}:1".encode(), delta], NOW_S)

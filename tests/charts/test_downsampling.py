@@ -1,21 +1,23 @@
 """Downsampling: the number of points, and which points."""
 
+from array import array
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from shared.reading.chart_input import Series
 from tsdownsample import LTTBDownsampler
 
 from shared.charts.downsampling import downsample
+from shared.reading.series import Series
 
 
 def series(values):
-    return Series("co2Flow", "kg/h", np.arange(len(values), dtype=np.int64) * 1000, np.array(values, dtype=np.float64))
+    return Series("co2Flow", "kg/h", array("d", values), array("q", range(0, len(values) * 1000, 1000)))
 
 
 def points(of):
-    return list(zip(of.times_ms.tolist(), of.values.tolist(), strict=True))
+    return list(zip(of.x, of.values, strict=True))
 
 
 @pytest.mark.parametrize("count", [1, 499, 500])
@@ -26,7 +28,7 @@ def test_a_series_within_the_limit_is_returned_unchanged(count):
 
 def test_a_long_series_is_reduced_to_the_limit_and_keeps_name_and_unit():
     short = downsample(series(np.sin(np.arange(10_000))), 500)
-    assert (len(short.values), len(short.times_ms), short.name, short.unit) == (500, 500, "co2Flow", "kg/h")
+    assert (len(short.values), len(short.x), short.name, short.unit) == (500, 500, "co2Flow", "kg/h")
 
 
 def test_a_single_peak_is_kept():
@@ -37,8 +39,8 @@ def test_a_single_peak_is_kept():
 
 def test_the_points_are_those_of_the_library_s_public_method():
     long = series(np.sin(np.arange(5_000)) * np.arange(5_000))
-    chosen = LTTBDownsampler().downsample(long.times_ms, long.values, n_out=321)
-    assert downsample(long, 321).times_ms.tolist() == long.times_ms[chosen].tolist()
+    chosen = LTTBDownsampler().downsample(np.asarray(long.x), np.asarray(long.values), n_out=321)
+    assert list(downsample(long, 321).x) == np.asarray(long.x)[chosen].tolist()
 
 
 finite = st.floats(allow_nan=False, allow_infinity=False)

@@ -1,6 +1,7 @@
 """The charts reactor on a real Redis: each promise and each hostile value, checked by the keys stored afterwards."""
 
 import asyncio
+import base64
 import gzip
 import hashlib
 import json
@@ -86,6 +87,8 @@ async def test_a_written_chart_is_rendered_into_a_cache(app):
         "points": 3,
         "series": [{"name": "co2Flow", "unit": None, "points": [[T0, 1.5], [T0 + 60_000, 4.0], [T0 + 120_000, 2.0]]}],
         "stats": {"co2Flow": {"count": 3, "last": 2.0, "min": 1.5, "max": 4.0, "mean": 2.5}},
+        "x": "time",
+        "rejected": {},
     }
     assert 590 <= await app.redis.ttl(CACHE) <= 600
 
@@ -409,22 +412,50 @@ async def test_a_late_deletion_event_does_not_mark_an_existing_chart_stale(app):
     assert (await cached(app))["stale"] is False
 
 
+@pytest.mark.parametrize(
+    "encoded",
+    [gzip.compress(chart(1, 2)), msgspec.msgpack.encode(json.loads(chart(1, 2))), base64.b64encode(chart(1, 2))],
+    ids=["gzip", "MessagePack", "base64"],
+)
+async def test_a_chart_in_another_encoding_gets_the_same_series(app, encoded):
+    await write(app, chart(1, 2))
+    expected = (await cached(app))["series"]
+    assert await write(app, encoded) == processed(SOURCE)
+    assert (await cached(app))["series"] == expected
+
+
+async def test_a_chart_over_names_keeps_its_order_and_is_cut_off_after_the_limit(app):
+    names = [f"Tank {number}" for number in range(600, 0, -1)]
+    bars = {"labels": names, "datasets": [{"label": "level", "data": list(range(600))}]}
+    await write(app, json.dumps(bars).encode())
+    cache = await cached(app)
+    assert (cache["x"], cache["points"], cache["rejected"]) == ("category", 600, {"more than 500 categories": 100})
+    assert cache["series"][0]["points"] == [[name, value] for name, value in zip(names, range(500), strict=False)]
+
+
+async def test_an_entry_of_inputs_overrules_the_reader(app):
+    inputs = {"fabric:data:chart:co2-*": {"rows": "samples", "time": "measured", "ignore": ["raw"]}}
+    chosen = App(msgspec.structs.replace(app.settings, inputs=json.dumps(inputs)), app.redis)
+    rows = [{"measured": T0 + number, "received": T0 + 5, "co2": number, "raw": 9} for number in range(3)]
+    assert await write(chosen, json.dumps({"samples": rows, "others": rows}).encode()) == processed(SOURCE)
+    (series,) = (await cached(app))["series"]
+    assert (series["name"], series["points"][0]) == ("co2", [T0, 0.0])
+
+
 # Hostile input
 
 REJECTED = {
     "empty": (b"", "empty"),
-    "null": (b"null", "no shape of a chart that is known"),
-    "a number": (b"7", "no shape of a chart that is known"),
+    "null": (b"null", "neither an object nor a list"),
+    "a number": (b"7", "neither an object nor a list"),
     "truncated": (chart(1, 2)[:-9], "JSON is cut short"),
     "2,000 levels deep": (b"[" * 2000 + b"]" * 2000, "more than 64 levels deep"),
     "raw bytes": (b"\xff\x00\xfe", "neither JSON nor UTF-8 text"),
-    "gzip": (gzip.compress(chart(1)), "gzip, not JSON"),
-    "pickle": (pickle.dumps([{"t": 0, "a": 1}]), "pickle, not JSON"),
-    "msgpack": (msgspec.msgpack.encode([{"t": 0, "a": 1}]), "msgpack, not JSON"),
-    "only NaN": (b'[{"t": 0, "a": NaN}]', "no points"),
-    "placeholder": (b'{"status": "processing"}', "no shape of a chart that is known"),
+    "pickle": (pickle.dumps([{"t": 0, "a": 1}]), "pickle is not read"),
+    "only NaN": (b'[{"t": 0, "a": NaN}]', "no points: value is not finite"),
+    "placeholder": (b'{"status": "processing"}', "an object without a table"),
     "a session key": (b"nextauth:session:abc", "not JSON"),
-    "1 MiB of text": (b'"' + b"a" * 2**20 + b'"', "not JSON"),
+    "1 MiB of text": (b'"' + b"a" * 2**20 + b'"', "neither an object nor a list"),
 }
 
 
