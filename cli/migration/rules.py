@@ -159,7 +159,8 @@ def _loops(rules: Sequence[Rule]) -> Iterator[str]:
     for first in rules:
         for second in rules:
             if (key := _common(first.target, second.source)) is not None:
-                yield f"rule {_name(first.text)} makes keys that {_name(second.text)} matches again, such as {_shown(key)}"
+                names = _name(first.text), _name(second.text)
+                yield f"rule {names[0]} makes keys that {names[1]} matches again, such as {_shown(key)}"
 
 
 def _common(first: Pattern, second: Pattern) -> bytes | None:
