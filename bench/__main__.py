@@ -1,4 +1,4 @@
-"""The benchmark: `bench/run [EXPERIMENT ...]`. Makes the chosen trials in turns and tells what came of them."""
+"""The benchmark: `bench/run [EXPERIMENT ...]`. Runs the chosen trials alternately and prints their figures."""
 
 import asyncio
 import importlib
@@ -18,7 +18,7 @@ from bench.results import ROOT, Row, Series, Setting
 from bench.trial import Figures, Size, Trial
 
 EXPERIMENTS = ("bursts", "stages", "steady", "charts", "sessions", "growth", "footprint")
-"""The modules whose `trials(size)` there are."""
+"""Modules with a function `trials(size)`."""
 PEERS = ROOT / ".venv-bench"
 RUNS = 5
 INTERRUPTED = 130
@@ -29,7 +29,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one run of one trial: figures, or the reason why there are none."""
+    """The result of one run of a trial: figures, or the reason of its failure."""
 
     run: int
     trial: Trial
@@ -40,58 +40,59 @@ class Outcome:
 @app.command()
 def main(
     experiments: Annotated[
-        list[str] | None, typer.Argument(metavar="[EXPERIMENT]...", help="Only these; all without.", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="[EXPERIMENT]...", help="Default: all.", show_default=False),
     ] = None,
     consumer: Annotated[
         list[str] | None,
-        typer.Option(metavar="ID", help="Only this consumer (repeatable). Not saved: ratios need all in one run."),
+        typer.Option(metavar="ID", help="Only this consumer (repeatable). Not saved: ratios need all consumers."),
     ] = None,
     runs: Annotated[
         int | None, typer.Option(min=1, help=f"Runs of each trial ({RUNS}; with --quick 1).", show_default=False)
     ] = None,
     quick: Annotated[
-        bool, typer.Option("--quick", help="Small and once, to see that all of it runs. Not saved.")
+        bool, typer.Option("--quick", help="Run every trial once at small size, to check that it works. Not saved.")
     ] = False,
     no_save: Annotated[
-        bool, typer.Option("--no-save", help="Leave bench/results.csv and docs/performance.md as they are.")
+        bool, typer.Option("--no-save", help="Do not change bench/results.csv and docs/performance.md.")
     ] = False,
 ) -> None:
-    """Measure the app beside what else one could use: medians, spread, ratios, and which goals are met.
+    """Measure the app and its alternatives: medians, spread, ratios, and which goals are met.
 
-    The figures are appended to bench/results.csv, the tables and plots of docs/performance.md drawn anew.
+    Appends the figures to bench/results.csv, and updates the tables and plots of docs/performance.md.
     """
     size = Size.QUICK if quick else Size.FULL
     chosen = choose(all_trials(size), experiments or (), consumer or ())
     console = Console(highlight=False, markup=False)
     setting = asyncio.run(facts.setting())
-    told = (setting.machine, setting.kernel, f"Python {setting.python}", setting.server, setting.commit)
-    console.print("; ".join(told), soft_wrap=True)
-    found: list[Outcome] = []
+    facts_of_set = (setting.machine, setting.kernel, f"Python {setting.python}", setting.server, setting.commit)
+    console.print("; ".join(facts_of_set), soft_wrap=True)
+    measured: list[Outcome] = []
     interrupted = False
     try:
         for outcome in outcomes(chosen, runs or (1 if quick else RUNS)):
             console.print(line_of(outcome), soft_wrap=True)
-            found.append(outcome)
+            measured.append(outcome)
     except KeyboardInterrupt:
         interrupted = True
-    rows = rows_of(found, setting, facts.packages(PEERS))
+    rows = rows_of(measured, setting, facts.packages(PEERS))
     show(console, rows)
     if interrupted:
         sys.exit(INTERRUPTED)
     if rows and not (quick or no_save or consumer):
         results.append(rows, results.RESULTS)
         draw()
-    sys.exit(any(outcome.failure for outcome in found))
+    sys.exit(any(outcome.failure for outcome in measured))
 
 
 def all_trials(size: Size) -> list[Trial]:
-    """Every trial of every experiment. Not before they are asked for: what they import takes its time."""
+    """Every trial of every experiment. Imports the modules of the experiments, which takes some time."""
     modules = [importlib.import_module(f"bench.{name}") for name in EXPERIMENTS]
     return [trial for module in modules for trial in module.trials(size)]
 
 
 def choose(trials: Sequence[Trial], experiments: Collection[str], consumers: Collection[str]) -> list[Trial]:
-    """The trials of these experiments and consumers, of all where none are named. Raises BadParameter."""
+    """The trials of these experiments and consumers; an empty collection means all. Raises BadParameter."""
     _check(experiments, [trial.experiment for trial in trials])
     _check(consumers, [trial.consumer for trial in trials])
     chosen = [
@@ -104,14 +105,14 @@ def choose(trials: Sequence[Trial], experiments: Collection[str], consumers: Col
     return chosen
 
 
-def _check(names: Collection[str], known: Sequence[str]) -> None:
+def _check(names: Collection[str], available: Sequence[str]) -> None:
     for name in names:
-        if name not in known:
-            raise typer.BadParameter(f"{name!r} is none of {', '.join(dict.fromkeys(known))}")
+        if name not in available:
+            raise typer.BadParameter(f"{name!r} is none of {', '.join(dict.fromkeys(available))}")
 
 
 def outcomes(trials: Sequence[Trial], runs: int) -> Iterator[Outcome]:
-    """Makes the trials in turns, so that whatever drifts on the machine meets all of them alike."""
+    """Run the trials alternately, so that a drift of the machine's speed affects all of them equally."""
     for run in range(1, runs + 1):
         for trial in trials:
             if run == 1 or not trial.once:
@@ -124,17 +125,17 @@ def _outcome(trial: Trial, run: int) -> Outcome:
 
     try:
         return Outcome(run, trial, asyncio.run(measured()))
-    except Exception as error:  # whatever it is, the other trials are to be made
+    except Exception as error:  # any error: the other trials still run
         return Outcome(run, trial, {}, f"{type(error).__name__}: {error}")
 
 
 def line_of(outcome: Outcome) -> str:
     trial = outcome.trial
-    told = outcome.failure or "  ".join(f"{name} {tables.text_of(value)}" for name, value in outcome.figures.items())
-    return f"run {outcome.run}  {trial.experiment:<14} {trial.consumer:<17} {trial.parameter:<12} {told}"
+    text = outcome.failure or "  ".join(f"{name} {tables.text_of(value)}" for name, value in outcome.figures.items())
+    return f"run {outcome.run}  {trial.experiment:<14} {trial.consumer:<17} {trial.parameter:<12} {text}"
 
 
-def rows_of(found: Iterable[Outcome], setting: Setting, packages: dict[str, str]) -> list[Row]:
+def rows_of(measured: Iterable[Outcome], setting: Setting, packages: dict[str, str]) -> list[Row]:
     return [
         results.row(
             setting,
@@ -143,7 +144,7 @@ def rows_of(found: Iterable[Outcome], setting: Setting, packages: dict[str, str]
             value=value,
             packages=packages.get(outcome.trial.consumer, ""),
         )
-        for outcome in found
+        for outcome in measured
         for name, value in outcome.figures.items()
     ]
 
@@ -161,7 +162,7 @@ def show(console: Console, rows: Sequence[Row]) -> None:
 
 
 def draw() -> None:
-    """Draw docs/performance.md anew, in the environment that can."""
+    """Update docs/performance.md, in the environment that has matplotlib."""
     subprocess.run([PEERS / "bin" / "python", "-m", "bench.plots"], cwd=ROOT, check=True)
 
 

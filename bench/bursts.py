@@ -1,8 +1,8 @@
-"""Bursts: how many events a second a consumer gets through when they come faster than it can.
+"""Bursts: throughput of a consumer when events come faster than it can process them.
 
-burst            10,000 batches are written at once; the clock runs from the first write to the last result
-burst-overhead   the same where every invocation costs 0.5 ms more, about what the platform adds
-drain            the batches were written before the host started; the clock runs from `ready` to the last result
+burst            10,000 batches are written at once; time from the first write to the last result
+burst-overhead   burst, with 0.5 ms more per invocation, which is about what the platform adds
+drain            the batches were written before the host started; time from `ready` to the last result
 """
 
 import asyncio
@@ -27,38 +27,38 @@ from shared.reading import readings
 
 OVERHEAD = ("--invocation-overhead", "0.5ms")
 SEVERAL_PROCESSES = ("app", "handwritten", "raw", "faststream", "faststream-bulk", "faststream-bridge")
-"""Those whose work two processes share. Two hosts with the naive function would each do all of it."""
+"""Consumers whose work two processes can share. Two hosts with the naive function would each do all of it."""
 _SAMPLE = 20
 
 
 class WrongResultError(Exception):
-    """A consumer that did other work than the rest: its figures would mean nothing."""
+    """A consumer computed another result than the app: its figures are not comparable."""
 
 
 def trials(size: Size) -> list[Trial]:
     count = 10_000 if size is Size.FULL else 1_000
-    found = [_burst_trial(one, 1, count) for one in CONSUMERS.values()]
-    found += [_burst_trial(CONSUMERS[name], 2, count) for name in SEVERAL_PROCESSES]
+    listed = [_burst_trial(consumer, 1, count) for consumer in CONSUMERS.values()]
+    listed += [_burst_trial(CONSUMERS[name], 2, count) for name in SEVERAL_PROCESSES]
     for name in ("app", "naive"):
         measure = partial(burst, CONSUMERS[name], 1, count, OVERHEAD)
-        found.append(Trial("burst-overhead", name, "processes=1", measure))
+        listed.append(Trial("burst-overhead", name, "processes=1", measure))
     for hosts in (1, 2):
-        found.append(Trial("drain", "app", f"processes={hosts}", partial(drain, hosts, count)))
-    found.append(Trial("drain", "analysis", "processes=1", partial(analysis, count)))
-    return found
+        listed.append(Trial("drain", "app", f"processes={hosts}", partial(drain, hosts, count)))
+    listed.append(Trial("drain", "analysis", "processes=1", partial(analysis, count)))
+    return listed
 
 
-def _burst_trial(one: Consumer, processes: int, count: int) -> Trial:
-    measure = partial(burst, one, processes, min(count, one.batches))
-    return Trial("burst", one.id, f"processes={processes}", measure)
+def _burst_trial(consumer: Consumer, processes: int, count: int) -> Trial:
+    measure = partial(burst, consumer, processes, min(count, consumer.batches))
+    return Trial("burst", consumer.id, f"processes={processes}", measure)
 
 
-async def burst(one: Consumer, processes: int, count: int, arguments: Sequence[str] = ()) -> Figures:
-    """`count` batches for a consumer that is up and idle. Raises ChildError, TimeoutError and WrongResultError."""
+async def burst(consumer: Consumer, processes: int, count: int, arguments: Sequence[str] = ()) -> Figures:
+    """A burst for a consumer that is ready and idle. Raises ChildError, TimeoutError and WrongResultError."""
     async with (
         fresh_redis() as (server, client),
-        producing(one, server, count) as producer,
-        consuming(one, server, processes, arguments=arguments) as children,
+        producing(consumer, server, count) as producer,
+        consuming(consumer, server, processes, arguments=arguments) as children,
     ):
         await asyncio.gather(producer.ready(), *(child.ready() for child in children))
         await still(children)
@@ -71,7 +71,7 @@ async def burst(one: Consumer, processes: int, count: int, arguments: Sequence[s
 
 
 async def drain(hosts: int, count: int) -> Figures:
-    """`count` batches that are there when the app starts: its sweep finds them. Raises as `burst` does."""
+    """`count` batches that exist when the app starts, found by its first pass. Raises the errors of `burst`."""
     app = CONSUMERS["app"]
     async with fresh_redis() as (server, client):
         async with producing(app, server, count) as producer:
@@ -81,7 +81,7 @@ async def drain(hosts: int, count: int) -> Figures:
         async with consuming(app, server, hosts, environment={}) as children:
             redis_s = await redis_cpu_s(client)
             ready = await asyncio.gather(*(child.ready() for child in children))
-            # A host begins at once, the first before the others are up.
+            # A host starts to work at once, the first before the others are ready.
             meter = Meter(client, children, min(at_s for at_s, _ in ready), sum(used_s for _, used_s in ready), redis_s)
             await results(client, count, children)
             figures = await meter.read(count)
@@ -90,7 +90,7 @@ async def drain(hosts: int, count: int) -> Figures:
 
 
 async def analysis(count: int) -> Figures:
-    """The pure part of the work in a loop, without Redis: decode, analyse, encode."""
+    """The computation in a loop, without Redis: decode, analyse, encode."""
     contents = [work.batch(number) for number in range(count)]
     started_s, started_cpu_s = time.perf_counter(), time.process_time()
     for content in contents:
@@ -100,26 +100,26 @@ async def analysis(count: int) -> Figures:
 
 
 def _result(content: bytes) -> Findings:
-    given = readings.from_json(content)
-    return findings(given, analyse(given, Baseline(), threshold=3.5, min_samples=100))
+    decoded = readings.from_json(content)
+    return findings(decoded, analyse(decoded, Baseline(), threshold=3.5, min_samples=100))
 
 
 async def results(client: Redis, count: int, processes: Sequence[Child]) -> None:
-    """Wait until there are the results of batches 0 to `count`. Raises as hosts.until_all_exist does."""
+    """Wait until the results of batches 0 to `count` - 1 exist. Raises the errors of hosts.until_all_exist."""
     await until_all_exist(client, [work.result_key(number) for number in range(count)], processes, total=2 * count)
 
 
 async def check(client: Redis, count: int) -> None:
-    """Look at some results. The app scores against what came before, so what all have in common are the statistics."""
+    """Check the statistics of some results (anomalies differ: the app has a rolling baseline)."""
     for number in random.sample(range(count), min(count, _SAMPLE)):
-        found = msgspec.json.decode(await client.get(work.result_key(number)) or b"{}")
+        document = msgspec.json.decode(await client.get(work.result_key(number)) or b"{}")
         expected = msgspec.json.decode(msgspec.json.encode(_result(work.batch(number))))
-        if not _same_metrics(found.get("metrics"), expected["metrics"]):
-            raise WrongResultError(f"the result of batch {number} is {found}")
+        if not _same_metrics(document.get("metrics"), expected["metrics"]):
+            raise WrongResultError(f"the result of batch {number} is {document}")
 
 
 def _same_metrics(metrics: object, expected: dict[str, dict[str, float]]) -> bool:
-    """Within a tolerance: alone and in a group, values are added in another order (shared/batches/analysis.py)."""
+    """Whether statistics agree within a tolerance: groups add values in another order (shared/batches/analysis.py)."""
     if not isinstance(metrics, dict) or metrics.keys() != expected.keys():
         return False
     return all(

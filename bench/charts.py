@@ -1,7 +1,7 @@
-"""Charts: every update becomes a cache that is ready to be drawn.
+"""Charts: every update is rendered into a cache.
 
-Twice 5,000 updates: of 5,000 charts, where whoever reacts has to draw each; and of 500 charts in ten rounds, as a
-dashboard's own data comes, where an update that is overwritten before its turn need not be drawn.
+5,000 updates in two ways: one of each of 5,000 charts, all of which must be rendered; and ten rounds of 500 charts,
+like a dashboard's data, where an update that is overwritten before its turn need not be rendered.
 """
 
 import json
@@ -33,12 +33,12 @@ def trials(size: Size) -> list[Trial]:
 
 
 async def refresh(consumer: str, count: int, rounds: int) -> Figures:
-    """With one host: from the first write to the last cache, or until it is idle where there are several rounds."""
-    given = [one for edition in range(rounds) for one in charts(count, POINTS, edition)]
+    """One host: from the first write to the last cache; with several rounds, until the host is idle."""
+    writes = [item for edition in range(rounds) for item in charts(count, POINTS, edition)]
     async with fresh_redis() as (server, client), ready_hosts(consumer, server) as hosts:
         await still(hosts)
         meter = await Meter.start(client, hosts)
-        await write(client, given, ttl_s=namespaces.CHART_DATA_TTL_S)
+        await write(client, writes, ttl_s=namespaces.CHART_DATA_TTL_S)
         caches = [namespaces.build(namespaces.CHART_CACHE, *_names(number)) for number in range(count)]
         await until_all_exist(client, caches, hosts, total=2 * count)
         if rounds == 1:
@@ -48,8 +48,8 @@ async def refresh(consumer: str, count: int, rounds: int) -> Figures:
 
 
 def charts(count: int, points: int, edition: int = 0) -> Iterator[Write]:
-    """Keys and contents as the dashboard writes them: wide rows of three lines, a second apart; 98 KB for 1,000 points.
-    No two are alike in their first row, nor two editions of one."""
+    """Keys and contents as the dashboard writes them: rows of three values, one per second; 98 KB for 1,000 points. The
+    first row differs between charts and between editions."""
     bodies = [_rows(random.Random(number), points) for number in range(_BODIES)]
     for number in range(count):
         first, others = bodies[number % _BODIES]
@@ -58,7 +58,7 @@ def charts(count: int, points: int, edition: int = 0) -> Iterator[Write]:
 
 
 def _rows(chance: random.Random, points: int) -> tuple[dict[str, float | str], bytes]:
-    """The first row, and the text of those behind it."""
+    """The first row, and the text of the others."""
     start = datetime(2026, 1, 1, tzinfo=UTC)
     times = (start + timedelta(seconds=second) for second in range(points))
     first, *others = (
@@ -70,7 +70,7 @@ def _rows(chance: random.Random, points: int) -> tuple[dict[str, float | str], b
 
 
 def _json(value: object) -> bytes:
-    """As JavaScript writes it."""
+    """JSON as JavaScript writes it, without spaces."""
     return json.dumps(value, separators=(",", ":")).encode()
 
 

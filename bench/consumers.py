@@ -1,4 +1,4 @@
-"""What is compared: the app, the naive handlers, and what one could use instead (bench/peers)."""
+"""The consumers to compare: the app, the naive handlers, and the alternatives in bench/peers."""
 
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -12,19 +12,19 @@ from local.run.servers import RedisServer
 PEERS_PYTHON = str(ROOT / ".venv-bench" / "bin" / "python")
 KEY_EVENTS = "key events alone"
 NO_SWEEP = {"SWEEP_SCHEDULE": "0 0 3 1 1 *"}
-"""Puts the app's sweep by schedule far away: what is measured are its triggers."""
+"""Turns scheduled passes off, so that only the app's triggers are measured."""
 
 
 @dataclass(frozen=True)
 class Consumer:
     id: str
     title: str
-    """As docs/performance.md calls it."""
+    """Its name in docs/performance.md."""
     fed_by: str
-    """What its producer has to do."""
+    """What its producer does."""
     guarantee: str
     batches: int = 10_000
-    """Of a burst: fewer for those that would take minutes."""
+    """Batches of a burst; fewer for slow consumers."""
 
     @property
     def on_host(self) -> bool:
@@ -32,7 +32,7 @@ class Consumer:
         return self.id in {"app", "naive"}
 
     def command(self, index: int, processes: int) -> Sequence[str]:
-        """Starts number `index` of `processes` that share the work."""
+        """The command of process `index` of `processes` that share the work."""
         if self.on_host:
             folder = ROOT if self.id == "app" else ROOT / "bench" / "naive"
             return [sys.executable, "-m", "local.host", "--app-dir", str(folder), "--port", "0"]
@@ -40,7 +40,7 @@ class Consumer:
 
     @property
     def producer(self) -> Sequence[str]:
-        """To be followed by HOST:PORT COUNT [PER_S]."""
+        """The command of its producer, without the arguments HOST:PORT COUNT [PER_S]."""
         if self.fed_by == KEY_EVENTS:
             return [sys.executable, "-m", "bench.produce"]
         return [PEERS_PYTHON, "-m", self._module, "produce"]
@@ -52,8 +52,8 @@ class Consumer:
 
 _ENQUEUE = "SET, then enqueue"
 CONSUMERS = {
-    one.id: one
-    for one in (
+    listed.id: listed
+    for listed in (
         Consumer("app", "this app", KEY_EVENTS, "nothing lost, nothing twice"),
         Consumer("naive", "naive function, one event at a time", KEY_EVENTS, "none"),
         Consumer("handwritten", "hand-written, redis-py asyncio, micro-batches of 64", KEY_EVENTS, "none"),
@@ -78,18 +78,18 @@ CONSUMERS = {
 
 @asynccontextmanager
 async def consuming(
-    one: Consumer,
+    chosen: Consumer,
     server: RedisServer,
     processes: int = 1,
     *,
     arguments: Sequence[str] = (),
     environment: dict[str, str] = NO_SWEEP,
 ) -> AsyncIterator[Sequence[Child]]:
-    """Start the processes that share the work of `one`, which then say `ready`. `arguments` are for local.host."""
+    """Start the processes of a consumer, which print `ready` when they consume. `arguments` are for local.host."""
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(
-                consumer([*one.command(index, processes), *arguments], _environment(server) | environment)
+                consumer([*chosen.command(index, processes), *arguments], _environment(server) | environment)
             )
             for index in range(processes)
         ]
@@ -97,11 +97,11 @@ async def consuming(
 
 @asynccontextmanager
 async def producing(
-    one: Consumer, server: RedisServer, count: int, *, per_s: float | None = None
+    chosen: Consumer, server: RedisServer, count: int, *, per_s: float | None = None
 ) -> AsyncIterator[Child]:
-    """Start what feeds `one`: it says `ready`, writes when it is told to `go`, and says `done`."""
+    """Start the producer of a consumer: it prints `ready`, writes after `go`, and prints `done`."""
     address = f"{server.host}:{server.port}"
-    command = [*one.producer, address, str(count), *([] if per_s is None else [str(per_s)])]
+    command = [*chosen.producer, address, str(count), *([] if per_s is None else [str(per_s)])]
     async with producer(command, _environment(server)) as child:
         yield child
 

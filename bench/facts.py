@@ -1,4 +1,4 @@
-"""What figures depend on: the machine, the versions, the code."""
+"""The setting of a set of figures: machine, versions, commit."""
 
 import os
 import platform
@@ -27,13 +27,13 @@ PACKAGES = {
     "celery": ("celery", "kombu", *_CLIENT),
     "rq": ("rq", *_CLIENT),
 }
-"""What a consumer of bench/peers is made of. The others use what requirements.txt pins."""
+"""The packages of each consumer in bench/peers. The others use those of requirements.txt."""
 
 _WRITTEN_HERE = ("bench/results.csv", "docs/performance.md", "docs/images/performance-*.svg")
 
 
 async def setting() -> Setting:
-    """Starts a server for a moment, to ask it. Raises ServerError."""
+    """The present setting. Starts a server for a moment to read its version. Raises ServerError."""
     async with redis_server(REQUIRED) as server:
         version = server.version
     return Setting(
@@ -47,17 +47,17 @@ async def setting() -> Setting:
 
 
 def commit(root: Path) -> str:
-    """The commit of `root`, with `-dirty` where anything but what the benchmark writes itself differs from it."""
+    """The commit of `root`, with `-dirty` if files other than the benchmark's own outputs differ from it."""
     git = shutil.which("git")
     if git is None:
         return "unknown"
 
-    def said(*arguments: str) -> str:
+    def output_of(*arguments: str) -> str:
         done = subprocess.run([git, *arguments], cwd=root, capture_output=True, text=True, check=False)
         return done.stdout.strip()
 
-    short = said("rev-parse", "--short", "HEAD")
-    changed = said("status", "--porcelain", "--", ".", *(f":(exclude){path}" for path in _WRITTEN_HERE))
+    short = output_of("rev-parse", "--short", "HEAD")
+    changed = output_of("status", "--porcelain", "--", ".", *(f":(exclude){path}" for path in _WRITTEN_HERE))
     return (short + "-dirty" if changed else short) or "unknown"
 
 
@@ -77,9 +77,9 @@ def _processor() -> str:
 
 
 def packages(environment: Path) -> dict[str, str]:
-    """For each consumer of PACKAGES the versions in this virtual environment, as in `saq 0.26.2, redis 7.1.0`."""
+    """The package versions of each consumer of PACKAGES in a virtual environment, as in `saq 0.26.2, redis 7.1.0`."""
     folders = [str(folder) for folder in environment.glob("lib/python3*/site-packages")]
-    versions = {one.name.lower(): one.version for one in distributions(path=folders)}
+    versions = {package.name.lower(): package.version for package in distributions(path=folders)}
     return {consumer: _joined(names, versions) for consumer, names in PACKAGES.items()}
 
 

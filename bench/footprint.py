@@ -1,4 +1,4 @@
-"""What the app costs when it starts, and when nothing happens."""
+"""Cold start, and CPU and memory of an idle host."""
 
 import asyncio
 import os
@@ -37,11 +37,11 @@ def trials(size: Size) -> list[Trial]:
 
 
 async def start_cold(consumer: str, size: Size) -> Figures:
-    """The import of function_app in processes that did nothing else, after one that left compiled modules behind; and
-    in hosts that have only just become ready, the time from the first write to its result."""
+    """Import time of function_app in new processes, after one that compiled the modules; and time from the first write
+    to its result in hosts that have just become ready."""
     async with fresh_redis() as (server, client):
         imports_ms = [await asyncio.to_thread(_import_ms, consumer, server) for _ in range(IMPORTS[size] + 1)][1:]
-        answers_ms = []
+        first_events_ms = []
         for number in range(STARTS[size]):
             content = work.batch(number)
             async with (
@@ -50,8 +50,8 @@ async def start_cold(consumer: str, size: Size) -> Figures:
             ):
                 began_s = perf_counter()
                 await client.set(work.batch_key(number), content, ex=namespaces.TEMP_DATA_TTL_S)
-                answers_ms.append((await result() - began_s) * 1000)
-    return {"import_ms": statistics.median(imports_ms), "first_event_ms": statistics.median(answers_ms)}
+                first_events_ms.append((await result() - began_s) * 1000)
+    return {"import_ms": statistics.median(imports_ms), "first_event_ms": statistics.median(first_events_ms)}
 
 
 def _import_ms(consumer: str, server: RedisServer) -> float:
@@ -68,8 +68,8 @@ def _import_ms(consumer: str, server: RedisServer) -> float:
 
 
 async def stay_idle(consumer: str, seconds: float) -> Figures:
-    """A host that is ready, under its default schedules, while nothing happens; and its memory after an event of each
-    kind, by which it has loaded all that it needs."""
+    """CPU and memory of a host without events, with its default schedules; and its memory after an event of each kind,
+    which loads all modules."""
     async with fresh_redis() as (server, client), ready_hosts(consumer, server, environment={}) as hosts:
         await still(hosts)
         before_s, began_s = cpu_s(hosts), perf_counter()

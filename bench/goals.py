@@ -1,4 +1,4 @@
-"""What the figures have to be, and whether they are: each goal a value of the medians of one set, and its bound."""
+"""Goals: each has a value computed from the medians of a set, and a bound; and whether they are met."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from bench.results import Series
 
 type Medians = Mapping[Series, float]
 type Value = Callable[[Medians], float]
-"""Raises KeyError where one of its figures was not measured."""
+"""Computes a value. Raises KeyError if one of its figures was not measured."""
 
 
 class Verdict(StrEnum):
@@ -30,14 +30,14 @@ class Goal:
     direction: Bound
     bound: float
     unit: str = ""
-    """Of value and bound; empty for a ratio."""
+    """Unit of value and bound; empty for a ratio."""
 
 
 @dataclass(frozen=True)
 class Judged:
     goal: Goal
     value: float | None
-    """None where it was not measured."""
+    """None if it was not measured."""
     verdict: Verdict
 
 

@@ -1,4 +1,4 @@
-"""How the app takes growth: of the keyspace, of a batch, of the number of hosts, of all that it has ever seen."""
+"""How figures grow with the keyspace, the size of a batch, the number of hosts, and the number of events."""
 
 import hashlib
 import json
@@ -35,17 +35,17 @@ from shared.store.connection import ConnectionOptions
 FOREIGN_KEYS = {Size.FULL: (10_000, 100_000, 1_000_000), Size.QUICK: (10_000,)}
 BATCHES_BESIDE = 1000
 PAYLOAD_BYTES = (1024, 8192, 65_536, 524_288, 8_388_608)
-"""The last one is MAX_PAYLOAD_BYTES."""
+"""The largest is MAX_PAYLOAD_BYTES."""
 PAYLOADS_BYTES = {Size.FULL: 40_000_000, Size.QUICK: 2_000_000}
-"""What the batches of one size have together."""
-LEAST_PAYLOADS = {Size.FULL: 5, Size.QUICK: 2}
+"""Total bytes of the batches of one size."""
+MIN_PAYLOADS = {Size.FULL: 5, Size.QUICK: 2}
 ALONE = 20
 HOSTS = (1, 2, 3, 4)
 BURST = {Size.FULL: 5000, Size.QUICK: 300}
 EVENTS = {Size.FULL: 1_000_000, Size.QUICK: 20_000}
 KEYS_REWRITTEN = 10_000
-LOOKS = 20
-"""How often memory is looked at while those events pass."""
+MEMORY_READINGS = 20
+"""Number of memory readings during the events."""
 _SWEEP = namespaces.build(namespaces.SWEEP)
 _SLOW_US = 100
 _LOGGED = 1_000_000
@@ -55,19 +55,19 @@ for number = tonumber(ARGV[1]), tonumber(ARGV[2]) - 1 do
   redis.call('SET', 'nextauth:user:bench-' .. number, '{"name":"bench","email":"bench@example.com"}')
 end
 """
-_ASKED_AT_ONCE = 500
+_KEYS_AT_ONCE = 500
 _HEAD_BYTES = 80
-"""Of a result: the digest of its input stands there."""
+"""Bytes of a result that contain its input digest."""
 
 
 def trials(size: Size) -> list[Trial]:
-    found = [_trial("growth-keys", f"keys={keys}", partial(grow_keys, keys)) for keys in FOREIGN_KEYS[size]]
+    listed = [_trial("growth-keys", f"keys={keys}", partial(grow_keys, keys)) for keys in FOREIGN_KEYS[size]]
     for payload_bytes in PAYLOAD_BYTES:
-        number = max(LEAST_PAYLOADS[size], PAYLOADS_BYTES[size] // payload_bytes)
-        found.append(_trial("growth-payload", f"bytes={payload_bytes}", partial(grow_payload, payload_bytes, number)))
+        number = max(MIN_PAYLOADS[size], PAYLOADS_BYTES[size] // payload_bytes)
+        listed.append(_trial("growth-payload", f"bytes={payload_bytes}", partial(grow_payload, payload_bytes, number)))
     app = CONSUMERS["app"]
-    found += [_trial("growth-hosts", f"hosts={hosts}", partial(burst, app, hosts, BURST[size])) for hosts in HOSTS]
-    return [*found, _trial("growth-events", f"events={EVENTS[size]}", partial(grow_events, EVENTS[size]))]
+    listed += [_trial("growth-hosts", f"hosts={hosts}", partial(burst, app, hosts, BURST[size])) for hosts in HOSTS]
+    return [*listed, _trial("growth-events", f"events={EVENTS[size]}", partial(grow_events, EVENTS[size]))]
 
 
 def _trial(experiment: str, parameter: str, measure: Callable[[], Awaitable[Figures]]) -> Trial:
@@ -75,10 +75,10 @@ def _trial(experiment: str, parameter: str, measure: Callable[[], Awaitable[Figu
 
 
 async def grow_keys(foreign: int) -> Figures:
-    """The first sweep of a host that finds BATCHES_BESIDE batches beside `foreign` keys that are nobody's business.
+    """The first pass of a host, with BATCHES_BESIDE batches among `foreign` keys of other applications.
 
-    Seconds are from the start of the sweep's round, by Redis' clock; `longest_command_ms` is the longest that the app
-    kept Redis from serving others.
+    Seconds are from the start of the pass, by Redis' clock; `longest_command_ms` is the longest time that a command of
+    the app blocked Redis.
     """
     async with fresh_redis() as (server, client):
         for start in range(0, foreign, _FOREIGN_AT_ONCE):
@@ -96,7 +96,8 @@ async def grow_keys(foreign: int) -> Figures:
             state: dict[Any, Any] = await client.hgetall(_SWEEP)
             slow: list[dict[str, Any]] = await client.slowlog_get(_LOGGED)
     ended_ms, duration_ms = int(state[b"ended_ms"]), int(state[b"duration_ms"])
-    by_app = [one["duration"] for one in slow if one["client_name"] == ConnectionOptions.client_name.encode()]
+    client_name = ConnectionOptions.client_name.encode()
+    by_app = [command["duration"] for command in slow if command["client_name"] == client_name]
     return {
         "sweep_s": duration_ms / 1000,
         "last_result_s": seconds + micros / 1e6 - (ended_ms - duration_ms) / 1000,
@@ -106,22 +107,22 @@ async def grow_keys(foreign: int) -> Figures:
 
 
 async def grow_payload(payload_bytes: int, number: int) -> Figures:
-    """A burst of `number` batches of at most `payload_bytes` each, and then some of them one at a time."""
+    """A burst of `number` batches of at most `payload_bytes` each, then ALONE further batches one at a time."""
     rows = _rows_in(payload_bytes)
-    given = [(work.batch_key(one), work.batch(one, rows=rows)) for one in range(number)]
-    mb = sum(len(content) for _, content in given) / 1e6
+    writes = [(work.batch_key(index), work.batch(index, rows=rows)) for index in range(number)]
+    mb = sum(len(content) for _, content in writes) / 1e6
     async with fresh_redis() as (server, client), ready_hosts("app", server) as hosts:
         await still(hosts)
         meter = await Meter.start(client, hosts)
-        await write(client, given, ttl_s=TEMP_DATA_TTL_S)
-        await until_all_exist(client, [work.result_key(one) for one in range(number)], hosts, total=2 * number)
+        await write(client, writes, ttl_s=TEMP_DATA_TTL_S)
+        await until_all_exist(client, [work.result_key(index) for index in range(number)], hosts, total=2 * number)
         figures = await figures_of(meter, number, hosts)
         took_ms: list[float] = []
         async with watched(client, namespaces.RESULT.prefix) as result:
-            for _, one in zip(range(min(ALONE, number)), count(number), strict=False):
-                content = work.batch(one, rows=rows)
+            for _, index in zip(range(min(ALONE, number)), count(number), strict=False):
+                content = work.batch(index, rows=rows)
                 began_s = perf_counter()
-                await client.set(work.batch_key(one), content, ex=TEMP_DATA_TTL_S)
+                await client.set(work.batch_key(index), content, ex=TEMP_DATA_TTL_S)
                 took_ms.append((await result() - began_s) * 1000)
     return {
         **figures,
@@ -131,32 +132,31 @@ async def grow_payload(payload_bytes: int, number: int) -> Figures:
 
 
 def _rows_in(payload_bytes: int) -> int:
-    """How many rows a batch of at most so many bytes has; numbers differ in length, so a few bytes are left."""
-    one, many = len(work.batch(0, rows=1)), len(work.batch(0, rows=101))
-    return 1 + int((payload_bytes - 50 - one) / ((many - one) / 100 + 1))
+    """The number of rows of a batch of at most `payload_bytes`, with a reserve because numbers differ in length."""
+    of_1_row, of_101_rows = len(work.batch(0, rows=1)), len(work.batch(0, rows=101))
+    return 1 + int((payload_bytes - 50 - of_1_row) / ((of_101_rows - of_1_row) / 100 + 1))
 
 
 async def grow_events(events: int) -> Figures:
-    """Memory of one host while the same KEYS_REWRITTEN batches get new contents again and again.
+    """Memory of one host while the same KEYS_REWRITTEN batches are rewritten with new contents.
 
-    It is looked at when the host has handled every message of a round, so that what waits in queues does not count.
-    The slope is that of a line through all looks but those in the first tenth. Events per second are those of this
-    way of driving it, with all its pauses.
+    It is read when the host has handled every message of a round, so queued messages do not count. The slope is that of
+    a line through all readings but those in the first tenth. Events per second include the pauses of this experiment.
     """
-    per_round = min(KEYS_REWRITTEN, events // LOOKS)
-    looks: list[tuple[int, float]] = []
+    per_round = min(KEYS_REWRITTEN, events // MEMORY_READINGS)
+    memory: list[tuple[int, float]] = []
     async with fresh_redis() as (server, client), ready_hosts("app", server) as hosts:
         began_s = perf_counter()
         for done in range(per_round, events + 1, per_round):
-            given = [(work.batch_key(one), _small_batch(done + one)) for one in range(per_round)]
-            # One message each, from the second round on.
-            await write(client, given, ttl_s=TEMP_DATA_TTL_S if done == per_round else None)
-            await _until_all_are_of(client, given, hosts)
+            writes = [(work.batch_key(index), _small_batch(done + index)) for index in range(per_round)]
+            # From the second round on, a write keeps the TTL, and so causes one message instead of two.
+            await write(client, writes, ttl_s=TEMP_DATA_TTL_S if done == per_round else None)
+            await _until_all_are_of(client, writes, hosts)
             await still(hosts)
-            if done * LOOKS // events > len(looks):
-                looks.append((done, rss_mb(hosts[0])))
+            if done * MEMORY_READINGS // events > len(memory):
+                memory.append((done, rss_mb(hosts[0])))
         took_s = perf_counter() - began_s
-    settled = [(done / 1e6, mb) for done, mb in looks if done * 10 >= events]
+    settled = [(done / 1e6, mb) for done, mb in memory if done * 10 >= events]
     slope, _ = statistics.linear_regression(*zip(*settled, strict=True))
     return {
         "rss_mb_at_tenth": settled[0][1],
@@ -167,30 +167,30 @@ async def grow_events(events: int) -> Figures:
 
 
 def _small_batch(number: int) -> bytes:
-    """Four readings, unlike those of any other number."""
+    """A batch with four readings, which differ between numbers."""
     data = {name: round(mean + number % 1000 * spread / 1000, 4) for name, (mean, spread) in work.METRICS.items()}
     row = {"timestamp": "2026-01-01T00:00:00.000Z", "data": data}
     return json.dumps({"batchId": f"bench-{number}", "records": [row]}).encode()
 
 
-async def _until_all_are_of(client: Redis, given: Sequence[Write], hosts: Sequence[Child]) -> None:
-    """Return when the result of each batch is of its present content."""
+async def _until_all_are_of(client: Redis, writes: Sequence[Write], hosts: Sequence[Child]) -> None:
+    """Wait until the result of each batch is for its content in `writes`."""
     pending = [
         (
             namespaces.RESULT.prefix + key.removeprefix(namespaces.BATCH.prefix),
             hashlib.sha1(content, usedforsecurity=False).hexdigest().encode(),
         )
-        for key, content in given
+        for key, content in writes
     ]
 
     async def none_pending() -> bool:
         nonlocal pending
-        some, others = pending[:_ASKED_AT_ONCE], pending[_ASKED_AT_ONCE:]
+        page, others = pending[:_KEYS_AT_ONCE], pending[_KEYS_AT_ONCE:]
         pipeline = client.pipeline(transaction=False)
-        for key, _ in some:
+        for key, _ in page:
             pipeline.getrange(key, 0, _HEAD_BYTES)
         heads: list[bytes] = await pipeline.execute()
-        pending = [one for one, head in zip(some, heads, strict=True) if one[1] not in head] + others
+        pending = [expected for expected, head in zip(page, heads, strict=True) if expected[1] not in head] + others
         return not pending
 
     await until(none_pending, hosts)

@@ -1,4 +1,4 @@
-"""What the experiments on function apps share, beside bench.consumers and bench.processes."""
+"""Helpers of the experiments on function apps: Redis, hosts, writes, time and CPU."""
 
 import asyncio
 import os
@@ -25,12 +25,12 @@ _KEYS_AT_ONCE = 500
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 type Write = tuple[bytes, bytes]
-"""A key and what is set there."""
+"""A key and its new value."""
 
 
 @dataclass
 class Meter:
-    """Time and CPU from a moment on: what the clock showed then, and the CPU time that had been used, all in s."""
+    """Measures time and CPU from its start on. Its fields are the clock and the CPU times at the start, in s."""
 
     _client: Redis
     _children: Sequence[Child]
@@ -45,11 +45,11 @@ class Meter:
 
     @property
     def cpu_us(self) -> float:
-        """Of the processes so far."""
+        """CPU time of the processes since the start."""
         return (cpu_s(self._children) - self._cpu_s) * 1e6
 
     async def read(self, events: int, ended_s: float | None = None) -> dict[str, float]:
-        """The figures of so many events, by now, or by `ended_s` of the monotonic clock."""
+        """The figures of `events` events until now, or until `ended_s` of the monotonic clock."""
         took_s, cpu_us = (ended_s or monotonic()) - self._started_s, self.cpu_us
         redis_s = await redis_cpu_s(self._client) - self._redis_s
         return {
@@ -60,13 +60,14 @@ class Meter:
 
 
 async def redis_cpu_s(client: Redis) -> float:
+    """CPU time of the Redis server since its start."""
     info = await client.info("cpu")
     return float(info["used_cpu_user"] + info["used_cpu_sys"])
 
 
 @asynccontextmanager
 async def fresh_redis() -> AsyncIterator[tuple[RedisServer, Redis]]:
-    """An empty Redis that notifies, and a client of it."""
+    """An empty Redis with notifications, and a client."""
     async with redis_server(REQUIRED) as server, Redis(host=server.host, port=server.port) as client:
         yield server, client
 
@@ -75,16 +76,16 @@ async def fresh_redis() -> AsyncIterator[tuple[RedisServer, Redis]]:
 async def ready_hosts(
     consumer: str, server: RedisServer, number: int = 1, environment: dict[str, str] = NO_SWEEP
 ) -> AsyncIterator[Sequence[Child]]:
-    """Hosts of the app or of the naive functions that wait for events. Raises ChildError."""
+    """Hosts of the app or of the naive functions, ready for events. Raises ChildError."""
     async with consuming(CONSUMERS[consumer], server, number, environment=environment) as children:
         await asyncio.gather(*(child.ready() for child in children))
         yield children
 
 
-async def write(client: Redis, given: Iterable[Write], *, ttl_s: int | None) -> None:
-    """Write as clients do, in pipelines of about 1 MB; without a TTL, that of the value before is kept."""
+async def write(client: Redis, writes: Iterable[Write], *, ttl_s: int | None) -> None:
+    """Write as clients do, in pipelines of about 1 MB. Without `ttl_s`, a key keeps its TTL."""
     pipeline, waiting_bytes = client.pipeline(transaction=False), 0
-    for key, content in given:
+    for key, content in writes:
         pipeline.set(key, content, ex=ttl_s, keepttl=ttl_s is None)
         waiting_bytes += len(content)
         if waiting_bytes >= _WRITE_BYTES:
@@ -94,7 +95,7 @@ async def write(client: Redis, given: Iterable[Write], *, ttl_s: int | None) -> 
 
 
 async def until(done: Callable[[], Awaitable[object]], hosts: Sequence[Child], *, poll_s: float = POLL_S) -> None:
-    """Return when `done` gives something true. Raises TimeoutError, and ChildError for a host that ended."""
+    """Wait until `done` returns something true. Raises TimeoutError, and ChildError for a host that ended."""
     async with asyncio.timeout(TIMEOUT_S):
         while not await done():
             for host in hosts:
@@ -103,22 +104,22 @@ async def until(done: Callable[[], Awaitable[object]], hosts: Sequence[Child], *
 
 
 async def until_all_exist(client: Redis, keys: Sequence[bytes], hosts: Sequence[Child], *, total: int) -> None:
-    """Return when all of `keys` exist. They are looked for only once there are `total` keys, which is quick to ask,
-    and each but once or so: asking costs Redis time."""
+    """Wait until all of `keys` exist. Checks each about once, and only when the database has `total` keys, which is a
+    cheap command: EXISTS takes time of Redis."""
 
     async def enough() -> bool:
         return int(await client.dbsize()) >= total
 
-    async def exist(some: Sequence[bytes]) -> bool:
-        return int(await client.exists(*some)) == len(some)
+    async def exist(page: Sequence[bytes]) -> bool:
+        return int(await client.exists(*page)) == len(page)
 
     await until(enough, hosts)
-    for some in batched(keys, _KEYS_AT_ONCE, strict=False):
-        await until(partial(exist, some), hosts)
+    for page in batched(keys, _KEYS_AT_ONCE, strict=False):
+        await until(partial(exist, page), hosts)
 
 
 async def figures_of(meter: Meter, events: int, hosts: Sequence[Child]) -> Figures:
-    """What `events` took until now, when the last one has its effect, and until the hosts are idle again."""
+    """The figures until now, when the last event has its effect, and the CPU time until the hosts are idle."""
     figures = await meter.read(events)
     await still(hosts)
     return {**figures, "cpu_us_per_event_drained": meter.cpu_us / events}
@@ -126,22 +127,22 @@ async def figures_of(meter: Meter, events: int, hosts: Sequence[Child]) -> Figur
 
 @asynccontextmanager
 async def watched(client: Redis, prefix: bytes) -> AsyncIterator[Callable[[], Awaitable[float]]]:
-    """A function that waits for the next `set` of a key that begins so, and says when that was heard (perf_counter)."""
+    """A function that waits for the next `set` event of a key with this prefix, and returns its time (perf_counter)."""
     async with client.pubsub() as channel:
         await channel.psubscribe(b"__keyspace@0__:" + prefix + b"*")
         await channel.get_message(timeout=TIMEOUT_S)
 
-        async def heard() -> float:
+        async def next_event() -> float:
             async with asyncio.timeout(TIMEOUT_S):
                 while True:
                     message = await channel.get_message(ignore_subscribe_messages=True, timeout=None)
                     if message is not None and message["data"] == b"set":
                         return perf_counter()
 
-        yield heard
+        yield next_event
 
 
 def rss_mb(host: Child) -> float:
-    """Memory of a host that is in RAM, in 10^6 bytes."""
+    """Resident memory of a host, in 10^6 bytes."""
     pages = Path(f"/proc/{host.pid}/statm").read_text(encoding="ascii").split()[1]
     return int(pages) * _PAGE_BYTES / 1e6

@@ -1,7 +1,7 @@
 """Draws the plots of docs/performance.md and writes its tables: `.venv-bench/bin/python -m bench.plots`.
 
-From the latest set of each experiment in bench/results.csv. The same figures give the same files, to the byte, as long
-as the versions of bench/requirements.txt stay: what changes in them is what was measured.
+It uses the latest set of each experiment in bench/results.csv. Equal figures give byte-equal files with the versions of
+bench/requirements.txt, so a diff of the files shows changed figures only.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from bench import results, tables
 from bench.results import Series
 
 STYLE = {
-    "svg.fonttype": "none",  # text stays text: it can be searched, read aloud, and takes the reader's font
+    "svg.fonttype": "none",  # text stays text: searchable, accessible, in the reader's font
     "svg.hashsalt": "keyspace-functions",
     "font.family": "sans-serif",
     "font.size": 10,
@@ -29,7 +29,7 @@ STYLE = {
     "xtick.color": "#30343b",
     "ytick.color": "#30343b",
     "grid.color": "#e3e5e9",
-    "figure.facecolor": "white",  # of its own, so that it is readable on a dark page too
+    "figure.facecolor": "white",  # explicit, so that it is readable on a dark page too
     "legend.frameon": False,
 }
 APP, NAIVE, OTHER, SPREAD = "#1f5fbf", "#5b616b", "#b4bfd0", "#30343b"
@@ -45,16 +45,16 @@ def main() -> None:
     with mpl.rc_context(STYLE):
         for name in tables.plots_of(rows):
             figure = DRAWN[name](results.values(rows))
-            # No date and no version of the program, or every drawing would be a change.
+            # Without date and version of the program, which would change in every drawing.
             figure.savefig(tables.plot_file(name), metadata={"Date": None, "Creator": None})
     text = tables.DOCUMENT.read_text(encoding="utf-8")
     tables.DOCUMENT.write_text(tables.rendered(text, rows), encoding="utf-8")
 
 
 def burst(values: Values) -> Figure:
-    found = _of(values, "burst", "events_per_s")
-    naive = median(next(of_runs for series, of_runs in found.items() if series.consumer == "naive"))
-    ratios = {series: [value / naive for value in of_runs] for series, of_runs in found.items()}
+    speeds = _of(values, "burst", "events_per_s")
+    naive = median(next(of_runs for series, of_runs in speeds.items() if series.consumer == "naive"))
+    ratios = {series: [value / naive for value in of_runs] for series, of_runs in speeds.items()}
     figure, axes = _bars(ratios, "events/s in a burst, as a ratio to naive; line: least to most of all runs", "{:.2f}")
     axes.axvline(1, color=NAIVE, linewidth=0.8)
     return figure
@@ -68,7 +68,7 @@ def drain(values: Values) -> Figure:
 
 
 def _bars(values: Values, label: str, text: str) -> tuple[Figure, Axes]:
-    """A bar per series, the longest on top, with its median at its end and a line from least to most."""
+    """A bar per series, the longest on top, with its median at its end and a line from minimum to maximum."""
     ordered = sorted(values.items(), key=lambda item: median(item[1]))
     figure, axes = _axes(len(ordered), label)
     for place, (series, of_runs) in enumerate(ordered):
@@ -87,7 +87,7 @@ def _bars(values: Values, label: str, text: str) -> tuple[Figure, Axes]:
 def steady(values: Values) -> Figure:
     """Two points per consumer, p50 and p99, the quickest on top."""
     shades = {"p50_ms": 1.0, "p99_ms": 0.45}
-    medians = {one: median(of_runs) for one, of_runs in _of(values, "steady", "p50_ms").items()}
+    medians = {series: median(of_runs) for series, of_runs in _of(values, "steady", "p50_ms").items()}
     ordered = sorted(medians, key=medians.__getitem__, reverse=True)
     figure, axes = _axes(
         len(ordered), "ms from the write to the result, at 200 events/s; line: least to most of all runs"
@@ -125,21 +125,21 @@ def _of(values: Values, experiment: str, figure: str) -> Values:
 
 
 def _name(series: Series) -> str:
-    """As in `app, 2 processes`; one process needs no word."""
+    """The label of a series, as in `app, 2 processes`; one process is not mentioned."""
     name, _, value = series.parameter.partition("=")
     return f"{series.consumer}, {value} {name}" if name == "processes" and value != "1" else series.consumer
 
 
 class Panel(NamedTuple):
-    """One figure of the app over what is varied."""
+    """One figure of the app over the varied parameter."""
 
     experiment: str
     figure: str
     title: str
     label: str
-    """Of the x axis."""
+    """Label of the x axis."""
     logarithmic: tuple[bool, bool]
-    """Of x and y."""
+    """Whether the x axis and the y axis are logarithmic."""
 
 
 PANELS = (
@@ -155,7 +155,7 @@ PANELS = (
 
 
 def growth(values: Values) -> Figure:
-    """Six small plots of what docs/performance.md has as tables."""
+    """Six small plots of the growth tables in docs/performance.md."""
     figure = Figure(figsize=(WIDTH_IN, 7.2), layout="constrained")
     for panel, axes in zip(PANELS, figure.subplots(3, 2).flat, strict=True):
         points = _points(values, panel)
@@ -179,15 +179,17 @@ def growth(values: Values) -> Figure:
 
 
 def _points(values: Values, panel: Panel) -> list[tuple[float, float]]:
-    """What is varied and the figure's median. Memory was looked at after a tenth of the events, and at the end."""
-    found = [
+    """Parameter and median of the figure. Memory has a point after a tenth of the events, and one at the end."""
+    points = [
         (float(series.parameter.partition("=")[2]), median(of_runs))
         for series, of_runs in _of(values, panel.experiment, panel.figure).items()
     ]
     if panel.figure == "rss_mb":
         at_tenth = _of(values, panel.experiment, "rss_mb_at_tenth")
-        found += [(float(series.parameter.partition("=")[2]) / 10, median(one)) for series, one in at_tenth.items()]
-    return sorted(found)
+        points += [
+            (float(series.parameter.partition("=")[2]) / 10, median(of_runs)) for series, of_runs in at_tenth.items()
+        ]
+    return sorted(points)
 
 
 DRAWN: dict[str, Callable[[Values], Figure]] = {"burst": burst, "steady": steady, "drain": drain, "growth": growth}

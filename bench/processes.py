@@ -1,4 +1,4 @@
-"""The processes of a trial: those that are measured and those that feed them. Linux: CPU time is read from /proc."""
+"""The processes of a trial: consumers and producers. Linux only: CPU time is read from /proc."""
 
 import asyncio
 import os
@@ -13,9 +13,9 @@ from bench.results import ROOT
 from local.run.processes import child_process
 
 START_S = 60.0
-"""Producers make thousands of batches before they are ready."""
+"""Producers create thousands of batches before they are ready."""
 _OUTPUT_BYTES = 16 * 1024 * 1024
-"""What a child says is kept until somebody reads it."""
+"""Buffer for the unread output of a child."""
 _STILL_S = 0.3
 _STILL_CPU_S = 0.02
 _STILL_LIMIT_S = 60.0
@@ -23,11 +23,11 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class ChildError(Exception):
-    """A process ended, or did not say what it was waited for. The text holds its last lines."""
+    """A process ended, or did not print an expected line. The text holds its last lines."""
 
 
 class Child:
-    """A process that talks in lines."""
+    """A process that communicates by lines."""
 
     def __init__(self, process: Process, output: asyncio.StreamReader) -> None:
         self._process = process
@@ -38,8 +38,8 @@ class Child:
         return self._process.pid
 
     async def says(self, word: str) -> str:
-        """Wait for the line that begins with `word`, and return the rest of it. Raises ChildError."""
-        said: list[str] = []
+        """Wait for a line that begins with `word`, and return the rest of it. Raises ChildError."""
+        lines: list[str] = []
         with suppress(TimeoutError):
             async with asyncio.timeout(START_S):
                 while raw := await self._output.readline():
@@ -47,17 +47,17 @@ class Child:
                     first, _, rest = line.partition(" ")
                     if first == word:
                         return rest
-                    said.append(line)
-        raise ChildError(f"process {self.pid} did not say {word!r}, but: " + " | ".join(said[-20:]))
+                    lines.append(line)
+        raise ChildError(f"process {self.pid} did not say {word!r}, but: " + " | ".join(lines[-20:]))
 
     async def ready(self) -> tuple[float, float]:
-        """Wait until it says so. When that was, in seconds of the monotonic clock, and what CPU time it had used by
-        then, in s. Raises ChildError."""
+        """Wait for its line `ready`. Returns the time (monotonic) and the CPU time used until then, both in s. Raises
+        ChildError."""
         await self.says("ready")
         return time.monotonic(), cpu_s([self])
 
     async def must_run(self) -> None:
-        """Raises ChildError if it has ended with an error."""
+        """Raise ChildError if the process has ended with an error."""
         if self._process.returncode:
             rest = await self._output.read()
             raise ChildError(
@@ -65,13 +65,13 @@ class Child:
             )
 
     def go(self) -> None:
-        """What a producer waits for."""
+        """Let a producer write."""
         cast("asyncio.StreamWriter", self._process.stdin).write(b"\n")
 
 
 @asynccontextmanager
 async def consumer(command: Sequence[str], environment: Mapping[str, str]) -> AsyncIterator[Child]:
-    """A process that never outlives this one. What it says, on stdout and stderr, is the child's output."""
+    """A process that never outlives this one. Its stdout and stderr are the child's output."""
     reading, writing = map(os.fdopen, os.pipe(), ("rb", "wb"))
     output = asyncio.StreamReader(limit=_OUTPUT_BYTES)
     protocol = asyncio.StreamReaderProtocol(output)
@@ -84,7 +84,7 @@ async def consumer(command: Sequence[str], environment: Mapping[str, str]) -> As
 
 @asynccontextmanager
 async def producer(command: Sequence[str], environment: Mapping[str, str]) -> AsyncIterator[Child]:
-    """A process that waits for a line on stdin, and so ends when this one does."""
+    """A process that waits for a line on stdin, and so ends with this one."""
     process = await asyncio.create_subprocess_exec(
         *command, stdin=PIPE, stdout=PIPE, env=os.environ | environment, cwd=ROOT, limit=_OUTPUT_BYTES
     )
@@ -97,13 +97,13 @@ async def producer(command: Sequence[str], environment: Mapping[str, str]) -> As
 
 
 def cpu_s(children: Iterable[Child]) -> float:
-    """CPU time of these processes and all that they started, user and system. In steps of 10 ms, as Linux tells it."""
+    """User and system CPU time of these processes and their descendants, in Linux' resolution of 10 ms."""
     return sum(_cpu_s(child.pid) for child in children)
 
 
 def _cpu_s(pid: int) -> float:
     process = Path("/proc") / str(pid)
-    # After the name, which may hold anything: fields 14 to 17 of proc(5) are utime, stime and those of ended children.
+    # Fields 14 to 17 of proc(5): utime, stime, and those of ended children. The name before may hold any character.
     fields = (process / "stat").read_text(encoding="utf-8").rpartition(")")[2].split()
     started: list[int] = []
     for task in (process / "task").glob("*/children"):
@@ -113,8 +113,8 @@ def _cpu_s(pid: int) -> float:
 
 
 async def still(children: Sequence[Child]) -> float:
-    """Wait until these processes have nothing left to do: hardly any CPU time in 0.3 s. At most 60 s, for those that
-    are never quite idle. Since when, in seconds of the monotonic clock."""
+    """Wait until these processes are idle: less than 20 ms of CPU time in 0.3 s; at most 60 s, for processes that are
+    never idle. Returns since when, in seconds of the monotonic clock."""
     before_s = cpu_s(children)
     with suppress(TimeoutError):
         async with asyncio.timeout(_STILL_LIMIT_S):

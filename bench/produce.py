@@ -1,11 +1,11 @@
 """The producer of batches, a process of its own: `python -m bench.produce HOST:PORT COUNT [PER_S]`.
 
 It prints `ready` when all contents are in memory, waits for a line on stdin, writes the batches and prints `done`.
-Without PER_S it writes in pipelines, as fast as Redis takes them. With it, one by one and evenly, that many a second;
-then `done` is followed by a JSON list: when each was about to be sent, in seconds of the monotonic clock.
+Without PER_S it writes in pipelines, as fast as Redis accepts them. With PER_S it writes one by one, evenly, at that
+rate; then `done` is followed by a JSON list of the times before each write, in seconds of the monotonic clock.
 
-What reacts to key events needs no more than that. Task queues and streams have to be told: their modules in
-bench/peers run this with what that takes.
+Consumers of key events need no more. For task queues and streams, the modules in bench/peers run this with functions
+that enqueue the keys.
 """
 
 import asyncio
@@ -26,9 +26,9 @@ CHUNK = 200
 """Batches per pipeline."""
 
 type Beside = Callable[[Pipeline, bytes], object]
-"""Adds what a key's consumer needs to the pipeline of its SET."""
+"""Adds further commands for a key to the pipeline of its SET."""
 type Enqueue = Callable[[Sequence[bytes]], Awaitable[None]]
-"""Tells the consumer of keys that were just SET."""
+"""Enqueues keys that were just SET."""
 
 
 class Producer:
@@ -40,7 +40,7 @@ class Producer:
         self._enqueue = enqueue
 
     async def write(self, batches: Sequence[tuple[bytes, bytes]]) -> None:
-        """Write batches, given as keys and contents, in one round trip."""
+        """Write batches (keys and contents) in one round trip."""
         pipeline = self._redis.pipeline(transaction=False)
         for key, content in batches:
             pipeline.set(key, content, ex=TEMP_DATA_TTL_S)
@@ -51,17 +51,18 @@ class Producer:
             await self._enqueue([key for key, _ in batches])
 
     async def burst(self, batches: Sequence[tuple[bytes, bytes]]) -> None:
-        for some in batched(batches, CHUNK, strict=False):
-            await self.write(some)
+        """Write batches as fast as possible, in pipelines."""
+        for chunk in batched(batches, CHUNK, strict=False):
+            await self.write(chunk)
 
     async def evenly(self, batches: Sequence[tuple[bytes, bytes]], per_s: float) -> list[float]:
-        """When each was sent. A late one does not delay those after it."""
+        """Write batches at a steady rate. Returns the time of each write; a late write does not delay later ones."""
         times_s = []
         start_s = time.monotonic()
-        for number, one in enumerate(batches):
+        for number, batch in enumerate(batches):
             await asyncio.sleep(max(0.0, start_s + number / per_s - time.monotonic()))
             times_s.append(time.monotonic())
-            await self.write([one])
+            await self.write([batch])
         return times_s
 
 
@@ -70,7 +71,7 @@ async def produce(producer: Producer, count: int, per_s: float | None) -> None:
     gc.freeze()
     print("ready", flush=True)
     if not sys.stdin.readline():
-        return  # who started us is gone
+        return  # the parent process has ended
     if per_s is None:
         await producer.burst(batches)
         print("done", flush=True)
@@ -79,7 +80,7 @@ async def produce(producer: Producer, count: int, per_s: float | None) -> None:
 
 
 def main(arguments: Sequence[str], *, beside: Beside | None = None, enqueue: Enqueue | None = None) -> None:
-    """With arguments as on the command line."""
+    """Run with the arguments of the command line."""
     address, count, *per_s = arguments
     asyncio.run(produce(Producer(address, beside, enqueue), int(count), float(per_s[0]) if per_s else None))
 

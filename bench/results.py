@@ -1,16 +1,16 @@
-"""What was measured, kept in bench/results.csv: a row per figure of each run, with what it was measured on.
+"""The file bench/results.csv: a row per figure of each run, with its setting.
 
 Columns:
 
-    time        UTC, ISO 8601: when the command began, so the same for all rows of one set
-    commit      short, `-dirty` where the tree held other code
-    run         from 1 on; run n of all trials was made before run n + 1 of any
+    time        UTC, ISO 8601: start of the command, so equal for all rows of a set
+    commit      short; with `-dirty` if the work tree differed
+    run         from 1 on; run n of all trials comes before run n + 1 of any
     experiment, consumer, parameter     the trial
     figure      with its unit, as in `events_per_s`
     value
-    python      of every process but the servers
-    server      the Redis, product and version
-    packages    versions of what the consumer is made of, where that is not the app
+    python      version, for every process but the servers
+    server      product and version of the Redis
+    packages    versions of the consumer's packages, for consumers other than the app
     machine     processor, cores, memory
     kernel
 """
@@ -28,7 +28,7 @@ RESULTS = ROOT / "bench" / "results.csv"
 
 @dataclass(frozen=True)
 class Setting:
-    """What the rows of one set have in common."""
+    """The columns that are equal for all rows of a set."""
 
     time: str
     commit: str
@@ -39,7 +39,7 @@ class Setting:
 
 
 class Series(NamedTuple):
-    """What the runs of one set repeat: one figure of one trial."""
+    """A figure of a trial, which the runs of a set repeat."""
 
     experiment: str
     consumer: str
@@ -72,12 +72,12 @@ HEADER = tuple(field.name for field in fields(Row))
 
 
 def row(setting: Setting, series: Series, *, run: int, value: float, packages: str) -> Row:
-    """The value is kept with six digits, which is more than any clock here gives."""
+    """A row. The value is rounded to six digits, which exceeds the precision of the clocks."""
     return Row(run=run, value=float(f"{value:.6g}"), packages=packages, **asdict(setting), **series._asdict())
 
 
 def read(path: Path = RESULTS) -> list[Row]:
-    """All rows, in the order in which they were written. Raises ValueError for a file with other columns."""
+    """All rows in the order of the file. Raises ValueError for a file with other columns."""
     with path.open(encoding="utf-8", newline="") as file:
         lines = csv.DictReader(file, strict=True)
         if tuple(lines.fieldnames or ()) != HEADER:
@@ -91,36 +91,36 @@ def _parsed(line: dict[str, str]) -> Row:
 
 
 def append(rows: Iterable[Row], path: Path = RESULTS) -> None:
-    """Add rows at the end, below a header where the file is new."""
+    """Append rows; a new file gets a header first."""
     with path.open("a", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, HEADER, lineterminator="\n")
         if file.tell() == 0:
             writer.writeheader()
-        writer.writerows(asdict(one) for one in rows)
+        writer.writerows(asdict(new_row) for new_row in rows)
 
 
 def latest(rows: Sequence[Row]) -> list[Row]:
-    """Of each experiment the rows of its latest set: only figures of one set are compared."""
+    """The rows of the latest set of each experiment: only figures of the same set are compared."""
     newest: dict[str, str] = {}
-    for one in rows:
-        newest[one.experiment] = max(one.time, newest.get(one.experiment, ""))
-    return [one for one in rows if one.time == newest[one.experiment]]
+    for measured in rows:
+        newest[measured.experiment] = max(measured.time, newest.get(measured.experiment, ""))
+    return [measured for measured in rows if measured.time == newest[measured.experiment]]
 
 
 def values(rows: Iterable[Row]) -> dict[Series, list[float]]:
-    """The values of every series, a value per run, in the order in which the series were first measured."""
-    found: dict[Series, list[float]] = {}
-    for one in rows:
-        found.setdefault(one.series, []).append(one.value)
-    return found
+    """The values of every series, one per run; series in the order of their first measurement."""
+    by_series: dict[Series, list[float]] = {}
+    for measured in rows:
+        by_series.setdefault(measured.series, []).append(measured.value)
+    return by_series
 
 
 def medians(rows: Iterable[Row]) -> Mapping[Series, float]:
     return {series: median(of_runs) for series, of_runs in values(rows).items()}
 
 
-def naive_of(series: Series, found: Collection[Series]) -> Series | None:
-    """What a figure is compared with: naive's under the same parameter, else the first that naive has."""
+def naive_of(series: Series, available: Collection[Series]) -> Series | None:
+    """The series of `naive` to compare with: that with the same parameter, else its first; None if there is none."""
     same = series._replace(consumer="naive")
-    others = (one for one in found if one._replace(parameter=same.parameter) == same)
-    return same if same in found else next(others, None)
+    others = (other for other in available if other._replace(parameter=same.parameter) == same)
+    return same if same in available else next(others, None)

@@ -1,7 +1,7 @@
-"""Sessions: every one that is created becomes an audit record.
+"""Sessions: every created session gets an audit record.
 
-They are created as NextAuth's Redis adapters do it: the session with no TTL, and the index of its user, whose key the
-triggers' pattern matches too. An event is one session.
+Sessions are created as by NextAuth's Redis adapters: the session without a TTL, and the index of its user, whose key
+also matches the trigger's pattern. One session counts as one event.
 """
 
 import json
@@ -21,9 +21,9 @@ from shared.clock import iso_utc
 
 SESSIONS = {Size.FULL: 10_000, Size.QUICK: 500}
 STREAMS = {"app": namespaces.build(namespaces.AUDIT_STREAM), "naive": b"naive:audit:sessions"}
-"""Where each consumer's audit records go."""
+"""The stream of each consumer's audit records."""
 _COMMANDS = {"app": ("evalsha",), "naive": ("get", "xadd")}
-"""What each consumer sends for an event. (Redis counts what its scripts call too, but no script calls a script.)"""
+"""The commands that each consumer sends per event. Redis also counts commands in scripts, which never call these."""
 
 
 def trials(size: Size) -> list[Trial]:
@@ -33,7 +33,7 @@ def trials(size: Size) -> list[Trial]:
 async def audit(consumer: str, sessions: int) -> Figures:
     """From the first write to the last audit record, with one host.
 
-    Of the commands that the host sends, those of a pipeline share their round trip.
+    Commands of a pipeline share a round trip.
     """
     async with fresh_redis() as (server, client), ready_hosts(consumer, server) as hosts:
 
@@ -57,13 +57,13 @@ async def audit(consumer: str, sessions: int) -> Figures:
 
 
 async def _calls(client: Redis, commands: tuple[str, ...]) -> int:
-    """How often Redis ran these commands since its statistics were reset."""
+    """The number of calls of these commands since the statistics of Redis were reset."""
     stats = await client.info("commandstats")
     return sum(int(stats[f"cmdstat_{name}"]["calls"]) for name in commands)
 
 
 def created(count: int) -> Iterator[Write]:
-    """Keys and contents of `count` sessions, each of a user of its own, and of the indices to them."""
+    """Keys and contents of `count` sessions of different users, and of their indexes."""
     chance = Random(1)
     expires = iso_utc(time.time() + 30 * 86_400)
     for _ in range(count):

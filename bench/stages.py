@@ -1,7 +1,7 @@
 """CPU time of each step of a bulk reaction to batches (shared/batches/reactor.py), one after the other.
 
-In this process, so that nothing else is in the figures: CPU time of the stages, and Redis' CPU time of the two scripts.
-Together they are what a group costs without the event loop's and the sweep's own work.
+All stages run in this process without other work: their CPU time, and Redis' CPU time of the two scripts. Together they
+are the cost of a group without the event loop and the scan.
 """
 
 import time
@@ -32,7 +32,7 @@ def trials(size: Size) -> list[Trial]:
 
 
 async def stages(count: int) -> Figures:
-    """CPU time in us per batch, of each stage; of Redis for claim and commit."""
+    """CPU time of each stage, and of Redis for claim and commit, in us per batch."""
     lazy_numpy.load()
     async with fresh_redis() as (server, client):
         await write(client, work.batches(count), ttl_s=namespaces.TEMP_DATA_TTL_S)
@@ -42,9 +42,9 @@ async def stages(count: int) -> Figures:
             for numbers in batched(range(count), GROUP, strict=False):
                 group = [Batch(work.batch_key(number), f"bench-{number}".encode()) for number in numbers]
                 before_s = await redis_cpu_s(client)
-                held = await _claimed(app, group, spent_s)
+                claimed = await _claimed(app, group, spent_s)
                 spent_s["claim_redis_us"] += await redis_cpu_s(client) - before_s
-                call = _computed(app, held, spent_s)
+                call = _computed(app, claimed, spent_s)
                 before_s = await redis_cpu_s(client)
                 started_s = time.process_time()
                 await failures.run_repeatable(app, COMMIT_BATCHES, [call])

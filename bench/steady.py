@@ -1,7 +1,7 @@
-"""A steady load: 200 batches a second, evenly. How long one takes, and what it costs when there is nothing to bundle.
+"""A steady load of 200 batches per second: latency, and CPU per event without grouping.
 
-Latency is from just before the SET is sent to when the key event of the result reaches the measuring process: the same
-for all. Task queues are told after the SET.
+Latency is the time from before the SET to the key event of the result in the measuring process, for every consumer.
+Task queues are enqueued after the SET.
 """
 
 import asyncio
@@ -37,13 +37,13 @@ def trials(size: Size) -> list[Trial]:
     ]
 
 
-async def steady(one: Consumer, measured_s: int) -> Figures:
-    """Raises ChildError, and TimeoutError when results are missing."""
+async def steady(consumer: Consumer, measured_s: int) -> Figures:
+    """Latency percentiles and CPU time. Raises ChildError, and TimeoutError if results are missing."""
     first, count = WARM_UP_S * PER_S, (WARM_UP_S + measured_s) * PER_S
     async with (
         redis_server(REQUIRED) as server,
-        producing(one, server, count, per_s=PER_S) as producer,
-        consuming(one, server) as children,
+        producing(consumer, server, count, per_s=PER_S) as producer,
+        consuming(consumer, server) as children,
     ):
         await asyncio.gather(producer.ready(), *(child.ready() for child in children))
         await still(children)
@@ -65,9 +65,9 @@ async def steady(one: Consumer, measured_s: int) -> Figures:
 
 
 class Arrivals(asyncio.Protocol):
-    """When each result was there: its first `set` event, in seconds of the monotonic clock.
+    """The arrival time of each result: its first `set` event, in seconds of the monotonic clock.
 
-    Without a client library in between, so that what is measured is the consumer. `cpu_s` is what `children` used from
+    It uses no client library, to keep the overhead of measuring small. `cpu_s` is the CPU time of `children` from
     result number `first` to the last of `count`.
     """
 
@@ -91,14 +91,14 @@ class Arrivals(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         now_s = time.monotonic()
         self._reader.feed(data)
-        while (answer := self._reader.gets()) is not False:
-            self._on_answer(answer, now_s)
+        while (reply := self._reader.gets()) is not False:
+            self._on_reply(reply, now_s)
 
-    def _on_answer(self, answer: Any, now_s: float) -> None:
-        if answer[0] != b"pmessage":
+    def _on_reply(self, reply: Any, now_s: float) -> None:
+        if reply[0] != b"pmessage":
             self._subscribed.set()
-        elif answer[3] == b"set":
-            self.times_s.setdefault(answer[2].removeprefix(_CHANNEL), now_s)
+        elif reply[3] == b"set":
+            self.times_s.setdefault(reply[2].removeprefix(_CHANNEL), now_s)
             if len(self.times_s) == self._first:
                 self.cpu_s -= cpu_s(self._children)
             elif len(self.times_s) == self._count and not self.complete.is_set():

@@ -1,8 +1,8 @@
 """The tables of a set of figures, for the terminal and for docs/performance.md.
 
-In the document a table stands between `<!-- table: NAME -->` and `<!-- end -->`, where NAME is `measured`, `goals`,
-`consumers` or an experiment; a plot, as soon as its figures are measured, between `<!-- plot: NAME -->` and
-`<!-- end -->`. Standard library only: both virtual environments run this.
+In the document, a table stands between `<!-- table: NAME -->` and `<!-- end -->`, where NAME is `measured`, `goals`,
+`consumers` or an experiment; a plot whose figures are measured stands between `<!-- plot: NAME -->` and `<!-- end -->`.
+Standard library only: both virtual environments run this.
 """
 
 import re
@@ -21,7 +21,7 @@ NOT_MEASURED = "Not measured yet."
 
 class Plot(NamedTuple):
     experiments: Sequence[str]
-    """Any of them is enough to draw it."""
+    """Experiments whose figures it shows; it is drawn if one of them was measured."""
     text: str
 
 
@@ -46,8 +46,8 @@ def experiments(rows: Sequence[Row]) -> list[str]:
 
 
 def experiment_table(experiment: str, rows: Sequence[Row]) -> Table:
-    """A row per trial: for every figure median and spread, and its ratio to naive's where naive has it."""
-    values = {series: found for series, found in results.values(rows).items() if series.experiment == experiment}
+    """A row per trial: median and spread of every figure, and its ratio to that of naive if there is one."""
+    values = {series: of_runs for series, of_runs in results.values(rows).items() if series.experiment == experiment}
     medians = results.medians(row for row in rows if row.experiment == experiment)
     figures = list(dict.fromkeys(series.figure for series in values))
     compared = {series.figure for series in values if series.consumer == "naive"}
@@ -68,46 +68,46 @@ def experiment_table(experiment: str, rows: Sequence[Row]) -> Table:
 
 def goals_table(rows: Sequence[Row]) -> Table:
     lines = []
-    for one in goals.judged(results.medians(rows)):
-        goal = one.goal
-        value = "" if one.value is None else text_of(one.value, goal.unit)
-        lines.append(
-            (goal.name, goal.text, f"{goal.direction} {goal.bound:g} {goal.unit}".rstrip(), value, one.verdict.value)
-        )
+    for judged in goals.judged(results.medians(rows)):
+        goal = judged.goal
+        bound = f"{goal.direction} {goal.bound:g} {goal.unit}".rstrip()
+        value = "" if judged.value is None else text_of(judged.value, goal.unit)
+        lines.append((goal.name, goal.text, bound, value, judged.verdict.value))
     return Table(("goal", "what", "bound", "measured", ""), lines)
 
 
 def measured_table(rows: Sequence[Row]) -> Table:
-    """A row per set: when and on what which experiments were measured."""
+    """A row per set: its experiments, time and setting."""
     lines = []
     for time in sorted({row.time for row in rows}):
         of_set = [row for row in rows if row.time == time]
-        one = of_set[0]
+        first = of_set[0]
         lines.append(
             (
                 ", ".join(experiments(of_set)),
                 f"{time[:16].replace('T', ' ')} UTC",
-                one.commit,
+                first.commit,
                 str(max(row.run for row in of_set)),
-                one.python,
-                one.server,
-                f"{one.machine}, {one.kernel}",
+                first.python,
+                first.server,
+                f"{first.machine}, {first.kernel}",
             )
         )
     return Table(("experiments", "when", "commit", "runs", "Python", "server", "machine"), lines)
 
 
 def consumers_table(rows: Sequence[Row]) -> Table:
-    """What is compared, with the packages that it was measured with."""
+    """The consumers, with the packages that were measured."""
     packages = {row.consumer: row.packages for row in rows}
     lines = [
-        (f"`{one.id}`", one.title, one.fed_by, one.guarantee, packages.get(one.id, "")) for one in CONSUMERS.values()
+        (f"`{consumer.id}`", consumer.title, consumer.fed_by, consumer.guarantee, packages.get(consumer.id, ""))
+        for consumer in CONSUMERS.values()
     ]
     return Table(("id", "consumer", "its producer's part", "guarantee", "packages"), lines)
 
 
 def text_of(value: float, unit: str = "") -> str:
-    """Three digits at the least, and no more decimals than they need."""
+    """A number with at least three significant digits, and no more decimals than these need."""
     size = abs(value)
     text = (
         f"{value:,.0f}"
@@ -135,7 +135,7 @@ def _ratio(series: Series, medians: goals.Medians) -> str:
 
 
 def rendered(text: str, rows: Sequence[Row]) -> str:
-    """A document with its tables and plots as these rows say: of each experiment those of its latest set."""
+    """The document with tables and plots updated from the latest set of each experiment in `rows`."""
     rows = results.latest(rows)
     return _BLOCK.sub(lambda match: f"{match[1]}{_block(match[2], match[3], rows)}\n{match[4]}", text)
 

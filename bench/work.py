@@ -1,4 +1,4 @@
-"""The work that every consumer is given: batches, charts and sessions as clients write them, none like another."""
+"""Batches as clients write them, all with different contents: the work for every consumer."""
 
 import json
 import random
@@ -12,7 +12,7 @@ ROWS = 25
 
 
 def batch(number: int, *, rows: int = ROWS) -> bytes:
-    """The JSON text of batch `number`: normal readings, so that hardly one is an anomaly."""
+    """The JSON text of batch `number`: normally distributed readings, with hardly any anomaly."""
     chance = random.Random(number)
     records = [
         {
@@ -35,5 +35,5 @@ def result_key(number: int) -> bytes:
 
 
 def batches(count: int, first: int = 0) -> Iterator[tuple[bytes, bytes]]:
-    """Keys and contents."""
+    """Keys and contents of `count` batches."""
     return ((batch_key(number), batch(number)) for number in range(first, first + count))

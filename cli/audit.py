@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
+from redis.exceptions import RedisError
 
 from cli import formatting, interaction
 from cli.audit_display import (
@@ -89,8 +90,6 @@ async def _tail(app: App, *, count: int, follow: bool, json: bool) -> Exit:
 
 async def _follow(app: App, position: str, shown: frozenset[bytes], *, json: bool) -> None:
     """Show each record after `position` that is not in `shown`, for ever. Redis may be away, and come back empty."""
-    from redis.exceptions import RedisError
-
     away = False
     while True:
         try:
@@ -170,8 +169,6 @@ async def _verify(app: App, *, since: date | None, until: date | None, json: boo
 
 async def _stored_head(app: App) -> tuple[bool, Head | None]:
     """Whether Redis answered, and the end of the log that it stores."""
-    from redis.exceptions import RedisError
-
     try:
         return True, (await state.state(app)).head
     except (RedisError, OSError) as error:

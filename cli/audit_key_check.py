@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from cli.terminal import Refused
 from shared import namespaces
 from shared.app import App
@@ -21,8 +23,6 @@ async def refuse_other_audit_key(app: App) -> None:
 
     Decides by the sealed tokens of sessions that are due. Raises what the Redis client raises.
     """
-    from redis.exceptions import ResponseError
-
     try:
         sealed: list[Any] = await app.redis.zrange(_DUE, 0, _SAMPLE - 1)
     except ResponseError as error:

@@ -1,6 +1,6 @@
 """`deadletters`: list, show, replay and discard dead letters."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -10,16 +10,15 @@ from rich.table import Table
 
 from cli import formatting, interaction
 from cli.audit_key_check import refuse_other_audit_key
-from cli.terminal import DryRun, Exit, Json, Refused, complain, open_console, run, show_json, shown
+from cli.letter_selection import chosen, letter_row, replayed
+from cli.terminal import DryRun, Exit, Json, Refused, complain, open_console, run, show_json
 from shared.app import App
-from shared.delivery import dead_letters, replay
-from shared.delivery.dead_letters import Letter
+from shared.delivery import dead_letters
 from shared.errors import KeyspaceError
 from shared.operations import monitor_document
 from shared.privacy.masking import printable
-from shared.reactor import Payload, Source
-from shared.registry import NAMES, REACTORS
-from shared.telemetry import minute_counts
+from shared.reactor import Payload
+from shared.registry import NAMES
 
 MAX_PARTS = 20
 MAX_CHARS = 4000
@@ -181,7 +180,7 @@ async def _replay(app: App, *, letter_id: str | None, reactor: str | None, dry_r
     if letter_id is not None and not letters:
         return _no_such_letter(letter_id)
     if dry_run:
-        rows = [_row(app, letter) for letter in letters]
+        rows = [letter_row(app, letter) for letter in letters]
     else:
         await refuse_other_audit_key(app)
         rows = []
@@ -204,29 +203,6 @@ async def _replay(app: App, *, letter_id: str | None, reactor: str | None, dry_r
         _print_rows(stayed, "Key and reason")
         print(f"{len(rows) - len(stayed):,} of {len(rows):,} replayed, {len(stayed):,} stay")
     return Exit.ATTENTION if stayed else Exit.OK
-
-
-async def replayed(app: App, letters: Sequence[Letter]) -> AsyncIterator[dict[str, Any]]:
-    """Replay letters; yields a row for each that still existed. Raises what the Redis client raises."""
-    for letter in letters:
-        try:
-            outcome = await replay.replay(app, REACTORS, letter.id)
-        except KeyspaceError:
-            if await _gone(app, letter.id):  # another replay or discard removed it
-                continue
-            yield _row(app, letter, "ignored", "the letter is unreadable, or no reactor replays it")
-            continue
-        minute_counts.outcome(letter.reactor, Source.REPLAY, outcome.result.value)
-        removed = await _gone(app, letter.id)
-        yield _row(app, letter, outcome.result.value, outcome.detail, removed=removed)
-    await app.write_minute_counts()
-
-
-async def _gone(app: App, letter_id: str) -> bool:
-    try:
-        return await dead_letters.get(app, letter_id) is None
-    except KeyspaceError:
-        return False
 
 
 @commands.command("discard")
@@ -255,7 +231,7 @@ async def _discard(
     app: App, *, letter_id: str | None, reactor: str | None, confirm: bool, dry_run: bool, json: bool
 ) -> Exit:
     try:
-        rows = [_row(app, letter) for letter in await chosen(app, letter_id, reactor)]
+        rows = [letter_row(app, letter) for letter in await chosen(app, letter_id, reactor)]
     except KeyspaceError:  # another application wrote over the letter; it can still be removed
         rows = [{"id": letter_id, "reactor": "?", "key": "?", "outcome": None, "removed": False}]
     if letter_id is not None and not rows:
@@ -297,23 +273,6 @@ async def _ask(count: int, confirmed: bool) -> None:
         raise Refused(f"aborted, nothing removed: expected `{ANSWER}`")
 
 
-async def chosen(app: App, letter_id: str | None, reactor: str | None) -> list[Letter]:
-    """One letter, or all (at most DEAD_LETTERS_MAX), oldest first. Raises what the Redis client raises."""
-    if letter_id is not None:
-        letter = await dead_letters.get(app, letter_id)
-        return [letter] if letter else []
-    letters: dict[str, Letter] = {}
-    cursor = None
-    while True:
-        page = await dead_letters.list_page(app, reactor=reactor, cursor=cursor, limit=dead_letters.MAX_PAGE)
-        letters.update({letter.id: letter for letter in page.letters})
-        if page.unreadable:
-            complain(f"{page.unreadable} letters are unreadable and not listed")
-        cursor = page.next_cursor
-        if cursor is None:
-            return list(reversed(letters.values()))
-
-
 def _check_target(letter_id: str | None, every: bool, reactor: str | None) -> None:
     if (letter_id is None) != every:
         raise typer.BadParameter("expected either an ID or --all")
@@ -324,19 +283,6 @@ def _check_target(letter_id: str | None, every: bool, reactor: str | None) -> No
 def _no_such_letter(letter_id: str) -> Exit:
     complain(f"there is no dead letter {printable(letter_id.encode(errors='surrogateescape'), 40)}")
     return Exit.ATTENTION
-
-
-def _row(
-    app: App, letter: Letter, outcome: str | None = None, reason: str | None = None, *, removed: bool = False
-) -> dict[str, Any]:
-    return {
-        "id": letter.id,
-        "reactor": printable(letter.reactor.encode()),
-        "key": shown(app, letter.key),
-        "outcome": outcome,
-        "reason": reason,
-        "removed": removed,
-    }
 
 
 def _print_rows(rows: Sequence[dict[str, Any]], last_header: str) -> None:

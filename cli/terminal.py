@@ -15,6 +15,7 @@ from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
+from redis.exceptions import RedisError
 from rich.console import Console
 
 from local.host.app_settings import AppSettingsError, apply, load_app_settings
@@ -24,7 +25,6 @@ from shared.app import App, open_app
 from shared.errors import KeyspaceError
 from shared.privacy.masking import mask_key
 from shared.settings import Settings
-from shared.store.connection import load_redis
 
 _PIPED_WIDTH = 10_000
 
@@ -85,9 +85,6 @@ def run(work: Callable[[App], Awaitable[Exit]]) -> NoReturn:
 
 
 async def _guarded(work: Callable[[App], Awaitable[Exit]]) -> int:
-    load_redis()
-    from redis.exceptions import RedisError
-
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(_with_app(work))
     for number in (signal.SIGINT, signal.SIGTERM):

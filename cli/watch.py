@@ -19,6 +19,7 @@ from functools import partial
 from typing import Annotated, Any
 
 import typer
+from redis.exceptions import RedisError
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table
@@ -155,8 +156,6 @@ async def listen(app: App, seen: Seen, put: Callable[[Event], bool], subscribed:
     after an outage of Redis; events in between are missed. Raises what the Redis client raises before it ever
     connected.
     """
-    from redis.exceptions import RedisError
-
     while True:
         pubsub = app.redis.pubsub()
         try:
@@ -200,8 +199,6 @@ async def _receive(pubsub: Any, seen: Seen, put: Callable[[Event], bool], subscr
 
 async def _statistics(app: App, seen: Seen) -> None:
     """Read the outcomes of the current and the last minute every STATISTICS_EVERY_S."""
-    from redis.exceptions import RedisError
-
     while True:
         with contextlib.suppress(RedisError, OSError):  # `listen` reports outages
             seen.outcomes = outcomes_of(await activity.read(app, minutes=2))

@@ -12,7 +12,7 @@ app.py          settings, Redis client and scripts of this process; no state of 
 settings.py     every setting
 telemetry/      log records, metrics, spans, counts per minute
 reading/        from a client's bytes to named series
-store/          Redis: connection, transport, scripts, glob matching
+store/          Redis: connection, scripts, refusals, glob matching
 privacy/        keyed fingerprints, sealed tokens, masking
 runtime/        threads, malloc, lazy NumPy, shutdown
 reactor.py      THE contract: Cause, Outcome, Scanned, Reactor
@@ -20,3 +20,5 @@ namespaces.py   every key: pattern, owner, TTL
 errors.py       the tree of errors
 clock.py        times as text
 """
+
+from shared.runtime import redis_import  # noqa: F401  # before any module imports redis

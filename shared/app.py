@@ -5,7 +5,11 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.client import Pipeline
+from redis.exceptions import NoScriptError
 
 from shared import namespaces
 from shared import settings as settings_module
@@ -15,10 +19,6 @@ from shared.store.connection import open_client, parse_connection_string
 from shared.store.script import Script
 from shared.telemetry import minute_counts, tracing
 
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
-    from redis.asyncio.client import Pipeline
-
 type Call = tuple[Sequence[bytes], Sequence[bytes | str | int | float]]
 """KEYS and ARGV of one call of a script."""
 
@@ -26,7 +26,7 @@ type Call = tuple[Sequence[bytes], Sequence[bytes | str | int | float]]
 @dataclass(frozen=True, eq=False)
 class App:
     settings: Settings
-    redis: "Redis"
+    redis: Redis
     owner: str = field(default_factory=lambda: secrets.token_hex(8))
     """Identifies this process in claims and leases; a restarted process has a new owner."""
     _states: dict[Callable[[], Any], Any] = field(default_factory=dict, repr=False)
@@ -60,8 +60,6 @@ class App:
         Raises only if the round trip itself fails; then it is unknown which calls ran. The pipeline must not raise the
         errors of single calls: redis-py would quote their keys, which may hold secrets.
         """
-        from redis.exceptions import NoScriptError
-
         with tracing.span(script.name, calls=len(calls)):
             replies = await self._pipeline(script, calls)
         missing = [index for index, reply in enumerate(replies) if isinstance(reply, NoScriptError)]

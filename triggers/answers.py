@@ -9,6 +9,7 @@ from typing import Any
 
 import azure.functions as func
 import msgspec
+from redis.exceptions import RedisError, ResponseError
 
 from shared import telemetry
 
@@ -40,8 +41,6 @@ def answering(handler: Handler) -> Handler:
 
     @functools.wraps(handler)
     async def answer(req: func.HttpRequest) -> func.HttpResponse:
-        from redis.exceptions import RedisError, ResponseError
-
         try:
             return await handler(req)
         except Refusal as refusal:

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import azure.functions as func
+from redis.exceptions import RedisError
 
 from shared import settings, telemetry
 from shared.app import App, current_app
-from shared.batches import reactor as batches
 from shared.delivery import dead_letters, retries
 from shared.delivery.due import react_to_due, retry_due
 from shared.delivery.reconcile import reconcile, server_id
@@ -20,6 +20,7 @@ from shared.errors import ConfigurationError
 from shared.reactor import Reactor
 from shared.registry import REACTORS
 from shared.runtime import shutdown
+from shared.runtime.bursts import prepare_for_bursts
 
 blueprint = func.Blueprint()
 
@@ -55,8 +56,6 @@ async def catch_up(app: App, reactors: Sequence[Reactor], watch: Watch, *, due: 
 
     Raises nothing when Redis is away: the outage is logged once, and the first run that reaches Redis again sweeps.
     """
-    from redis.exceptions import RedisError
-
     budget_s = _budget_s(app)
     try:
         watch.reached(await server_id(app), telemetry.outages_begun("Redis"))
@@ -97,7 +96,7 @@ def _budget_s(app: App) -> float:
 async def run_sweep(timer: func.TimerRequest) -> None:
     shutdown.before_exit(_export)  # here because this timer runs at start-up
     await catch_up(current_app(), REACTORS, _watch, due=True)
-    batches.prepare_for_bursts()  # here because the first sweep comes before any burst
+    prepare_for_bursts()  # here because the first sweep comes before any burst
 
 
 @blueprint.function_name("retry")
@@ -110,8 +109,6 @@ async def run_retry(timer: func.TimerRequest) -> None:
 @blueprint.timer_trigger(arg_name="timer", schedule=settings.current().expiry_schedule, use_monitor=False)
 async def run_session_expiry(timer: func.TimerRequest) -> None:
     app = current_app()
-    from redis.exceptions import RedisError  # redis is loaded with the context
-
     try:
         for reactor in REACTORS:
             await react_to_due(app, reactor, budget_s=_budget_s(app))
@@ -127,8 +124,6 @@ async def run_audit_export(timer: func.TimerRequest) -> None:
 
 async def _export() -> None:
     app = current_app()
-    from redis.exceptions import RedisError  # redis is loaded with the context
-
     from shared.audit import export
 
     try:

@@ -1,6 +1,6 @@
-"""The baseline: the handlers that one would write first. One event at a time, and no guarantee at all.
+"""The naive baseline: simple handlers, one event at a time, without guarantees.
 
-They call the app's own pure computations, so what is compared is everything else.
+They use the app's pure computations, so only the rest is compared.
 """
 
 import json
@@ -46,10 +46,10 @@ async def batches(message: str) -> None:
     raw = await _redis.get(key)
     if not isinstance(raw, bytes):
         return
-    given = readings.from_json(raw)
-    found = analyse(given, _BASELINE, threshold=3.5, min_samples=100)
+    decoded = readings.from_json(raw)
+    analysis = analyse(decoded, _BASELINE, threshold=3.5, min_samples=100)
     result = namespaces.build(namespaces.RESULT, key.rpartition(":")[2])
-    await _redis.set(result, msgspec.json.encode(findings(given, found)), ex=namespaces.RESULTS_TTL_S)
+    await _redis.set(result, msgspec.json.encode(findings(decoded, analysis)), ex=namespaces.RESULTS_TTL_S)
 
 
 @app.function_name("charts")

@@ -1,7 +1,7 @@
-"""What one could use instead of this app: each module one consumer, in the fastest of its usual settings.
+"""Alternatives to this app: each module is one consumer, with the fastest of its usual settings.
 
-    python -m bench.peers.NAME [INDEX PROCESSES]                  consume, and print `ready` as soon as it does
-    python -m bench.peers.NAME produce HOST:PORT COUNT [PER_S]    feed it, as bench/produce.py says
+    python -m bench.peers.NAME [INDEX PROCESSES]                  consume; print `ready` when consuming
+    python -m bench.peers.NAME produce HOST:PORT COUNT [PER_S]    produce for it, see bench/produce.py
 
 with REDIS=HOST:PORT for both, in the virtual environment of bench/requirements.txt. The work of an event is the same
 for all: decode the batch, analyse it, encode the result.
@@ -51,7 +51,7 @@ PORT = int(_port)
 URL = f"redis://{HOST}:{PORT}/0"
 EVENTS = b"__keyspace@0__:" + namespaces.BATCH.prefix + b"*"
 AT_ONCE = 64
-"""Batches in bulk, as many as the app takes."""
+"""Batches per group, as in the app."""
 _KEYS_FROM = len(b"__keyspace@0__:")
 _IDS_FROM = len(namespaces.BATCH.prefix)
 _BASELINE = Baseline()
@@ -59,7 +59,7 @@ _BASELINE = Baseline()
 
 @dataclass(frozen=True)
 class Share:
-    """Which keys are this process', where each event reaches every process."""
+    """The share of the keys of this process, if every event reaches every process."""
 
     index: int = 0
     processes: int = 1
@@ -69,7 +69,7 @@ class Share:
 
 
 def written(share: Share, channel: bytes, event: bytes) -> bytes | None:
-    """The key of an event that this process has to react to."""
+    """The key, if this process has to react to the event; else None."""
     if event != b"set":
         return None
     key = channel[_KEYS_FROM:]
@@ -78,35 +78,37 @@ def written(share: Share, channel: bytes, event: bytes) -> bytes | None:
 
 def result(key: bytes, content: bytes) -> tuple[bytes, bytes]:
     """The unit of work: key and content of the result for a batch."""
-    given = readings.from_json(content)
-    found = analyse(given, _BASELINE, threshold=3.5, min_samples=100)
-    return namespaces.RESULT.prefix + key[_IDS_FROM:], msgspec.json.encode(findings(given, found))
+    decoded = readings.from_json(content)
+    analysis = analyse(decoded, _BASELINE, threshold=3.5, min_samples=100)
+    return namespaces.RESULT.prefix + key[_IDS_FROM:], msgspec.json.encode(findings(decoded, analysis))
 
 
 def results(pairs: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The same for a bulk of keys and contents, analysed together as the app does."""
-    given = [readings.from_json(content) for _, content in pairs]
-    found = analyse_many(given, _BASELINE, threshold=3.5, min_samples=100)
+    """Keys and contents of the results for a group of batches, analysed together as in the app."""
+    group = [readings.from_json(content) for _, content in pairs]
+    analyses = analyse_many(group, _BASELINE, threshold=3.5, min_samples=100)
     return [
-        (namespaces.RESULT.prefix + key[_IDS_FROM:], msgspec.json.encode(findings(*one)))
-        for (key, _), one in zip(pairs, zip(given, found, strict=True), strict=True)
+        (namespaces.RESULT.prefix + key[_IDS_FROM:], msgspec.json.encode(findings(decoded, analysis)))
+        for (key, _), decoded, analysis in zip(pairs, group, analyses, strict=True)
     ]
 
 
 async def react_to(client: Redis, key: bytes) -> None:
-    """A task of one batch."""
+    """Process one batch."""
     if content := await client.get(key):
         await client.set(*result(key, content), ex=RESULTS_TTL_S)
 
 
 def react_to_blocking(client: BlockingRedis, key: bytes) -> None:
+    """Process one batch with a blocking client."""
     if content := client.get(key):
         client.set(*result(key, content), ex=RESULTS_TTL_S)
 
 
 def ready() -> None:
+    """Report that this process consumes."""
     lazy_numpy.load()
-    gc.freeze()  # what was imported is not looked through again
+    gc.freeze()  # the garbage collector skips imported objects
     print("ready", flush=True)
 
 
@@ -117,7 +119,7 @@ def main(
     enqueue: produce.Enqueue | None = None,
     run: Callable[[Coroutine[Any, Any, None]], None] = asyncio.run,
 ) -> None:
-    """Consume, or produce with what `consume` needs beside the SETs or after them."""
+    """Consume, or produce: `beside` adds to the pipelines of SETs, `enqueue` is called after them."""
     if sys.argv[1:2] == ["produce"]:
         produce.main(sys.argv[2:], beside=beside, enqueue=enqueue)
     elif running := consume(Share(*map(int, sys.argv[1:]))):

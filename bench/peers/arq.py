@@ -1,4 +1,4 @@
-"""arq: a task per batch. A task whose worker died is run again."""
+"""arq: a task per batch. A task whose worker died runs again."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from bench.peers import HOST, PORT, Share, main, react_to, ready
 
 CONCURRENCY = 100
 POLL_S = 0.01
-"""arq looks for new tasks in intervals; 0.5 s unless told otherwise."""
+"""arq polls for new tasks; its default is 0.5 s."""
 
 
 async def consume(_: Share) -> None:
@@ -25,7 +25,7 @@ async def consume(_: Share) -> None:
         ready()
 
     worker = Worker(
-        # keep_result: nobody waits for what a task returns
+        # keep_result: no client waits for the result of a task
         [func(analyse, name="analyse", keep_result=0)],
         redis_pool=ArqRedis(host=HOST, port=PORT),
         on_startup=started,

@@ -1,5 +1,5 @@
-"""Celery: a task per batch, in the worker's own process (pool `solo`). A task that was taken when its worker died is
-lost: that is Celery's default.
+"""Celery: a task per batch, in the worker's own process (pool `solo`). If a worker dies, its task is lost, which is
+Celery's default.
 """
 
 from collections.abc import Sequence

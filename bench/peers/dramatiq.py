@@ -1,4 +1,4 @@
-"""dramatiq: a task per batch, in threads. A task that fails or whose worker died is run again."""
+"""dramatiq: a task per batch, in threads. A task that fails or whose worker died runs again."""
 
 from collections.abc import Sequence
 from threading import Event

@@ -1,6 +1,6 @@
 """FastStream: a stream read by a consumer group, in batches. At least once.
 
-The producer adds each key to the stream beside its SET.
+The producer adds each key to the stream, in the pipeline of its SET.
 """
 
 import asyncio
@@ -24,19 +24,19 @@ def message(key: bytes) -> dict[str, bytes]:
 
 def broker(share: Share, work: Work = one_by_one) -> RedisBroker:
     client = Redis(host=HOST, port=PORT)
-    made = RedisBroker(URL, logger=None, apply_types=False)
+    redis_broker = RedisBroker(URL, logger=None, apply_types=False)
     stream = StreamSub(STREAM, group="bench", consumer=str(share.index), batch=True, max_records=AT_ONCE)
 
-    @made.subscriber(stream=stream, ack_policy=AckPolicy.NACK_ON_ERROR)
+    @redis_broker.subscriber(stream=stream, ack_policy=AckPolicy.NACK_ON_ERROR)
     async def analyse(texts: list[str]) -> None:
         await react(client, [text.encode() for text in texts], work)
 
-    return made
+    return redis_broker
 
 
 async def consume(share: Share, work: Work = one_by_one) -> None:
-    async with broker(share, work) as made:
-        await made.start()
+    async with broker(share, work) as redis_broker:
+        await redis_broker.start()
         ready()
         await asyncio.Event().wait()
 

@@ -1,5 +1,5 @@
-"""FastStream as in faststream.py, for producers that only SET: a task in the same process listens to the key events
-and adds the keys to the stream. What is in the stream is done at least once; an event that the bridge misses is lost.
+"""FastStream as in faststream.py, for producers that only SET: a task in the same process listens to the key events and
+adds the keys to the stream. Keys in the stream are processed at least once; an event that the bridge misses is lost.
 """
 
 import asyncio
@@ -15,8 +15,8 @@ from bench.peers.handwritten import in_batches, listen
 async def consume(share: Share) -> None:
     client = Redis(host=HOST, port=PORT)
     arrived: asyncio.Queue[bytes] = asyncio.Queue()
-    async with broker(share) as made, listen(client, share, arrived):
-        await made.start()
+    async with broker(share) as redis_broker, listen(client, share, arrived):
+        await redis_broker.start()
         ready()
         async for keys in in_batches(arrived):
             pipeline = client.pipeline(transaction=False)

@@ -1,4 +1,4 @@
-"""Hand-written with redis-py's asyncio client: key events in micro-batches. Nothing is guaranteed."""
+"""Hand-written with redis-py's asyncio client: key events in micro-batches, without guarantees."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -16,10 +16,10 @@ type Work = Callable[[Sequence[Pair]], Iterable[Pair]]
 
 @asynccontextmanager
 async def listen(client: Redis, share: Share, arrived: asyncio.Queue[bytes]) -> AsyncIterator[None]:
-    """Keys that were written are put into `arrived` from now on."""
+    """Put the keys of write events into `arrived` during the block."""
     events = client.pubsub()
     await events.psubscribe(EVENTS)
-    await anext(events.listen())  # that it is subscribed
+    await anext(events.listen())  # the confirmation of the subscription
 
     async def forward() -> None:
         async for message in events.listen():
@@ -32,7 +32,7 @@ async def listen(client: Redis, share: Share, arrived: asyncio.Queue[bytes]) -> 
 
 
 async def in_batches(arrived: asyncio.Queue[bytes]) -> AsyncIterator[list[bytes]]:
-    """What has arrived, as soon as there is anything, at most AT_ONCE keys."""
+    """Groups of up to AT_ONCE keys: all that have arrived, at least one."""
     while True:
         keys = [await arrived.get()]
         while len(keys) < AT_ONCE and not arrived.empty():
@@ -45,11 +45,11 @@ def one_by_one(pairs: Sequence[Pair]) -> Iterable[Pair]:
 
 
 async def react(client: Redis, keys: Sequence[bytes], work: Work = one_by_one) -> None:
-    """Two round trips."""
+    """Process a group in two round trips."""
     pipeline = client.pipeline(transaction=False)
     contents = await client.mget(keys)
-    for key, made in work([pair for pair in zip(keys, contents, strict=True) if pair[1] is not None]):
-        pipeline.set(key, made, ex=RESULTS_TTL_S)
+    for key, document in work([pair for pair in zip(keys, contents, strict=True) if pair[1] is not None]):
+        pipeline.set(key, document, ex=RESULTS_TTL_S)
     await pipeline.execute()
 
 

@@ -1,6 +1,6 @@
-"""The practical limit: key events and commands over raw sockets, with hiredis and uvloop. Nothing is guaranteed.
+"""The practical limit: key events and commands over raw sockets, with hiredis and uvloop, without guarantees.
 
-A bulk is analysed together, as the app does it. Meanwhile Redis is already asked for the next, and takes the results of
+A group is analysed together, as in the app. During the analysis, Redis reads the next group and writes the results of
 the last.
 """
 
@@ -15,15 +15,15 @@ import uvloop
 from bench.peers import AT_ONCE, EVENTS, HOST, PORT, RESULTS_TTL_S, Share, main, ready, results, written
 
 IN_FLIGHT = 2
-"""Bulks that are asked for at once: one to work on, one on its way."""
+"""Groups requested at once: one to analyse, one in transit."""
 _TTL = str(RESULTS_TTL_S)
 
 
 class Connection(asyncio.Protocol):
-    """A socket to Redis; `answered` is called with the answers that came in one piece."""
+    """A socket to Redis; calls `on_replies` with the replies in each chunk of data."""
 
-    def __init__(self, answered: Callable[[list[Any]], None]) -> None:
-        self._answered = answered
+    def __init__(self, on_replies: Callable[[list[Any]], None]) -> None:
+        self._on_replies = on_replies
         self._reader = hiredis.Reader()
         self.send: Callable[[bytes], None]
 
@@ -32,18 +32,18 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._reader.feed(data)
-        answers = []
-        while (answer := self._reader.gets()) is not False:
-            answers.append(answer)
-        if answers:
-            self._answered(answers)
+        replies = []
+        while (reply := self._reader.gets()) is not False:
+            replies.append(reply)
+        if replies:
+            self._on_replies(replies)
 
 
 class Consumer:
     def __init__(self, share: Share) -> None:
         self._share = share
         self._waiting: deque[bytes] = deque()
-        self._asked: deque[list[bytes]] = deque()
+        self._requested: deque[list[bytes]] = deque()
         self._commands = Connection(self._on_contents)
         self.subscribed = asyncio.Event()
 
@@ -54,31 +54,31 @@ class Consumer:
         events.send(hiredis.pack_command((b"PSUBSCRIBE", EVENTS)))
         await self.subscribed.wait()
 
-    def _on_events(self, answers: list[Any]) -> None:
-        for answer in answers:
-            if answer[0] != b"pmessage":
+    def _on_events(self, replies: list[Any]) -> None:
+        for reply in replies:
+            if reply[0] != b"pmessage":
                 self.subscribed.set()
-            elif key := written(self._share, answer[2], answer[3]):
+            elif key := written(self._share, reply[2], reply[3]):
                 self._waiting.append(key)
-        self._ask()
+        self._request()
 
-    def _ask(self) -> None:
+    def _request(self) -> None:
         waiting = self._waiting
-        while waiting and len(self._asked) < IN_FLIGHT:
+        while waiting and len(self._requested) < IN_FLIGHT:
             keys = [waiting.popleft() for _ in range(min(AT_ONCE, len(waiting)))]
-            self._asked.append(keys)
+            self._requested.append(keys)
             self._commands.send(hiredis.pack_command((b"MGET", *keys)))
 
-    def _on_contents(self, answers: list[Any]) -> None:
-        for answer in answers:
-            if type(answer) is not list:
-                continue  # of a SET
-            keys = self._asked.popleft()
-            self._ask()
+    def _on_contents(self, replies: list[Any]) -> None:
+        for reply in replies:
+            if type(reply) is not list:
+                continue  # the reply to a SET
+            keys = self._requested.popleft()
+            self._request()
             self._commands.send(
                 b"".join(
-                    hiredis.pack_command((b"SET", *one, b"EX", _TTL))
-                    for one in results([pair for pair in zip(keys, answer, strict=True) if pair[1] is not None])
+                    hiredis.pack_command((b"SET", *result, b"EX", _TTL))
+                    for result in results([pair for pair in zip(keys, reply, strict=True) if pair[1] is not None])
                 )
             )
 

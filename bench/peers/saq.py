@@ -1,4 +1,4 @@
-"""SAQ: a task per batch. A task that fails or whose worker dies is not run again, unless it is given retries."""
+"""SAQ: a task per batch. A task that fails or whose worker dies does not run again, unless it has retries."""
 
 import asyncio
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ async def consume(_: Share) -> None:
 
 
 async def enqueue(keys: Sequence[bytes]) -> None:
-    # ttl: nobody waits for what a task returns, so it is not kept
+    # ttl: no client waits for the result of a task, so it is not stored
     await asyncio.gather(*(queue.enqueue("analyse", batch=key.decode(), ttl=-1) for key in keys))
 
 

@@ -1,4 +1,4 @@
-"""taskiq over a Redis list: a task per batch. A task that was taken when its worker died is lost."""
+"""taskiq with a Redis list: a task per batch. If a worker dies, its task is lost."""
 
 import asyncio
 from collections.abc import Sequence

@@ -5,8 +5,8 @@
 --      2 length of the lease in ms
 -- Returns {time in ms, field, value, field, value, ...}, or {} if another run has the lease.
 --
--- Invariant: at most one live lease, by Redis' clock. The lease only saves work: the blob refuses a second append at the
--- same position. A lease that ends later than a new one would is void: the clock was set back.
+-- Invariant: at most one live lease, by Redis' clock. The lease only saves work: the blob refuses a second append at
+-- the same position. A lease that ends later than a new one would is void: the clock was set back.
 
 -- TIME precedes writes: Redis 5 and 6 refuse that when they are set to replicate scripts verbatim.
 if redis.replicate_commands then redis.replicate_commands() end

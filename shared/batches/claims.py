@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
+from redis.exceptions import ResponseError
 
 from shared import namespaces, telemetry
 from shared.app import App, Call
@@ -156,8 +157,6 @@ def _answer(batch: Batch, reply: Any) -> Answer:
 
 
 def _no_claim(batch: Batch, reply: Any) -> Answer:
-    from redis.exceptions import ResponseError
-
     match reply:
         case [b"gone"]:
             mangled = b"\xef\xbf\xbd" in batch.key  # the extension replaces bytes that are not UTF-8 by U+FFFD

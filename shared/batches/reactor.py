@@ -12,9 +12,8 @@ The steps, in the order in which a group of batches takes them:
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
-from threading import Thread
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -29,14 +28,13 @@ from shared.batches.claims import COMMIT_BATCHES, Answer, Batch, Claim, Commit
 from shared.batches.results import BatchResult, batch_result, message_of
 from shared.clock import now_iso
 from shared.delivery import failures
-from shared.delivery.rounds import Breather, Look, Turn, in_rounds, one_by_one
+from shared.delivery.rounds import Breather, Look, Turn, in_rounds, one_by_one, parts_by_size
 from shared.errors import NotReady, WorkerLost
 from shared.reactor import Cause, Outcome, Payload, Scanned, duplicate, ignored, later, processed
 from shared.reading import readings as readings_module
 from shared.reading.float_arrays import joined
 from shared.reading.readings import Readings
-from shared.runtime import lazy_numpy
-from shared.runtime.malloc import keep_freed
+from shared.runtime.bursts import prepare_for_bursts
 from shared.runtime.threads import off_loop
 from shared.settings import Settings
 
@@ -71,6 +69,12 @@ class Computed(msgspec.Struct, frozen=True):
     result: BatchResult
 
 
+@dataclass
+class _Turns:
+    claim: Turn = field(default_factory=Turn)
+    compute: Turn = field(default_factory=Turn)
+
+
 async def react(app: App, keys: Sequence[bytes], cause: Cause) -> list[Outcome]:
     """Bring the result of each batch up to its content; see shared/reactor.py."""
 
@@ -101,7 +105,7 @@ async def claim(app: App, batches: Sequence[Batch], *, new_only: bool = False) -
     if len(batches) < BURST_BATCHES:
         return await claims.claim(app, batches, new_only=new_only)
     prepare_for_bursts()
-    async with app.state(_claim_turn).taken(patience_s=CLAIM_PATIENCE_S):
+    async with app.state(_Turns).claim.taken(patience_s=CLAIM_PATIENCE_S):
         return await claims.claim(app, batches, new_only=new_only)
 
 
@@ -217,7 +221,7 @@ async def _work(app: App, claimed: Mapping[int, Claim]) -> dict[int, Look]:
     """Analyse and commit: the small batches together, then the large ones one by one, so that no small one waits."""
     large = {index: claim for index, claim in claimed.items() if claim.payload_bytes() >= THREAD_BYTES}
     small = {index: claim for index, claim in claimed.items() if index not in large}
-    async with app.state(_compute_turn).taken():
+    async with app.state(_Turns).compute.taken():
         computed, faults = await _compute_small(app, small)
     async with claims.kept_alive(app, list(large.values())):
         looks = await commit(app, computed)
@@ -243,7 +247,7 @@ async def _compute_small(app: App, claimed: Mapping[int, Claim]) -> tuple[dict[i
     faults: dict[int, Exception] = {}
     breather = Breather()
     model, settings = baseline_copy(app).value, app.settings
-    for part in _parts(claimed):
+    for part in parts_by_size(claimed, Claim.payload_bytes, PART_BYTES):
         readings: dict[int, Readings] = {}
         for index, claim in part.items():
             await breather.breathe()
@@ -260,20 +264,6 @@ async def _compute_small(app: App, claimed: Mapping[int, Claim]) -> tuple[dict[i
                 except Exception as error:
                     faults[index] = error
     return computed, faults
-
-
-def _parts(claimed: Mapping[int, Claim]) -> Iterator[dict[int, Claim]]:
-    """Divide batches into parts of up to PART_BYTES."""
-    part: dict[int, Claim] = {}
-    room_bytes = PART_BYTES
-    for index, claim in claimed.items():
-        if part and claim.payload_bytes() > room_bytes:
-            yield part
-            part, room_bytes = {}, PART_BYTES
-        part[index] = claim
-        room_bytes -= claim.payload_bytes()
-    if part:
-        yield part
 
 
 def _compute(claimed: Mapping[int, Claim], model: Baseline, settings: Settings) -> dict[int, Computed]:
@@ -356,18 +346,3 @@ async def replay(app: App, key: bytes, payload: Payload) -> Outcome:
             return ignored(key, "there is a newer result")
     (outcome,) = await react(app, [key], Cause.REPLAY)  # the key exists again
     return outcome
-
-
-def _claim_turn() -> Turn:
-    return Turn()
-
-
-def _compute_turn() -> Turn:
-    return Turn()
-
-
-@cache
-def prepare_for_bursts() -> None:
-    """Set up the allocator and load NumPy, once per process. A thread loads NumPy, since that takes 0.1 s."""
-    keep_freed()
-    Thread(target=lazy_numpy.load, name="load numpy", daemon=True).start()

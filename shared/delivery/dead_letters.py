@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import msgspec
+from redis.exceptions import ResponseError
 
 from shared import namespaces
 from shared.app import App
@@ -277,8 +278,6 @@ async def _find(app: App, letter_id: str) -> tuple[Letter, int] | None:
 
 
 async def _field(app: App, key: bytes, letter_id: str) -> bytes | None:
-    from redis.exceptions import ResponseError
-
     try:
         value = await app.redis.hget(key, letter_id)
     except ResponseError as fault:

@@ -10,6 +10,10 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
 from shared import telemetry
 from shared.app import App, Call
 from shared.delivery import dead_letters, retries
@@ -24,10 +28,6 @@ _REFUSED = re.compile(r"\b(OOM|READONLY|MISCONF|NOPERM|NOREPLICAS|BUSY|LOADING|M
 
 def is_outage(error: BaseException) -> bool:
     """Whether Redis is unreachable, did not reply in time, or refuses to serve: the key is not the cause."""
-    from redis.exceptions import ConnectionError as RedisConnectionError
-    from redis.exceptions import RedisError
-    from redis.exceptions import TimeoutError as RedisTimeoutError
-
     if isinstance(error, RedisConnectionError | RedisTimeoutError | OSError):
         return True
     return isinstance(error, RedisError) and bool(_REFUSED.search(f"{type(error).__name__} {error}"))

@@ -4,6 +4,8 @@ import secrets
 from collections import Counter
 from collections.abc import Sequence
 
+from redis.exceptions import ResponseError
+
 from shared.app import App
 from shared.delivery.scan import GROUP, Feed, Scan, react_to_feed
 from shared.reactor import Cause, Reactor, Result
@@ -48,8 +50,6 @@ class Laps:
 
     async def advance(self, app: App, until_s: float, function: str = "sweep") -> None:
         """React until `until_s` (time.monotonic) or the end of a lap. Raises what the Redis client raises."""
-        from redis.exceptions import ResponseError
-
         if self._feed is None:
             scan = Scan(self._reactors, cursor=0 if self._whole else secrets.randbits(62))
             self._feed = Feed(app, scan, self._passed if self._new_only else self._seen)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from redis.exceptions import ResponseError
 
 from shared import namespaces, telemetry
 from shared.app import App
@@ -152,8 +153,6 @@ async def _save(app: App, token: bytes, position: _Position, *, finished: bool, 
     If Redis refuses the write (for example, because it is full), the pass continues without saving: another instance
     may then start a pass too, which is harmless.
     """
-    from redis.exceptions import ResponseError
-
     try:
         valid = await app.run(
             SWEEP_STEP,

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
+from redis.backoff import FullJitterBackoff
 
 from shared import namespaces
 from shared.app import App
@@ -124,7 +125,5 @@ def describe(error: BaseException) -> tuple[str, str]:
 
 def _delays_ms(app: App) -> list[int]:
     """A random delay for each failure that leaves another attempt; the script uses the one that applies."""
-    from redis.backoff import FullJitterBackoff
-
     backoff = FullJitterBackoff(cap=app.settings.retry_cap_s, base=app.settings.retry_base_s)
     return [round(backoff.compute(failures) * 1000) for failures in range(app.settings.retry_attempts - 1)]

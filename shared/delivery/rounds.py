@@ -10,7 +10,7 @@ together; then large ones follow one by one, each in a thread (`one_by_one`), so
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
@@ -83,6 +83,22 @@ async def one_by_one[Item](
             break
         looks[index] = await work(index, item)
     return looks, [index for index in items if index not in looks]
+
+
+def parts_by_size[Item](
+    items: Mapping[int, Item], size_bytes: Callable[[Item], int], part_bytes: int
+) -> Iterator[dict[int, Item]]:
+    """The items in parts of `part_bytes` at most; a larger item is a part of its own."""
+    part: dict[int, Item] = {}
+    room_bytes = part_bytes
+    for index, item in items.items():
+        if part and size_bytes(item) > room_bytes:
+            yield part
+            part, room_bytes = {}, part_bytes
+        part[index] = item
+        room_bytes -= size_bytes(item)
+    if part:
+        yield part
 
 
 class Turn:

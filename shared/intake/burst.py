@@ -20,6 +20,7 @@ import time
 from collections.abc import Sequence
 
 import msgspec
+from redis.exceptions import RedisError
 
 from shared import telemetry
 from shared.app import App
@@ -140,8 +141,6 @@ class Burst:
 
     async def scan_slice(self, app: App) -> None:
         """Scan for SLICE_S, or to the end of the scan. An error of Redis ends the scan; raises nothing."""
-        from redis.exceptions import RedisError
-
         laps = self._laps = self._laps or Laps([self.reactor])
         started_s = time.monotonic()
         until_s = started_s + SLICE_S

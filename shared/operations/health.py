@@ -8,16 +8,16 @@ before it becomes a loss.
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
 
 from shared import namespaces
 from shared.app import App
 from shared.audit import state as audit
 from shared.delivery import dead_letters, reconcile, retries
 from shared.operations.notification_flags import missing_flags
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
 
 SWEEP_LATE_S = 600.0
 """Age of the last complete pass above which the timers have a problem; by default the sweep runs every 30 s."""
@@ -53,10 +53,8 @@ class Health:
         }
 
 
-async def check(redis: "Redis") -> Health:
+async def check(redis: Redis) -> Health:
     """Measure one round trip and read the notification flags. Raises nothing when Redis is away or refuses commands."""
-    from redis.exceptions import RedisError, ResponseError
-
     try:
         started = time.perf_counter()
         await redis.ping()
@@ -79,8 +77,6 @@ async def check_app(app: App) -> Health:
 
     Raises nothing when Redis is away or refuses commands.
     """
-    from redis.exceptions import RedisError, ResponseError
-
     health = await check(app.redis)
     if health.redis_round_trip_ms is None:
         return health
@@ -137,8 +133,6 @@ def _details(
 
 async def _unwritable(app: App) -> list[str]:
     """Why Redis takes no writes (it is full, a replica, or cannot save), as a write shows; empty when it does."""
-    from redis.exceptions import ResponseError
-
     try:
         await app.redis.set(_WRITE_TEST, b"", px=WRITE_TEST_TTL_MS)
     except ResponseError as error:

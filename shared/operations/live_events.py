@@ -9,16 +9,15 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 
 from shared import namespaces
 from shared.namespaces import Kind
 from shared.reactor import CHANNEL_PREFIX, Reactor
 from shared.registry import REACTORS
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
-    from redis.asyncio.client import PubSub
 
 CANARY_TTL_MS = 10_000
 PLACEHOLDER = b'{"status":"canary"}'
@@ -45,7 +44,7 @@ class Arrival:
     delay_ms: float | None = None
 
 
-async def try_events(redis: "Redis", *, wait_s: float = 2.0) -> list[Arrival]:
+async def try_events(redis: Redis, *, wait_s: float = 2.0) -> list[Arrival]:
     """Write canaries on the patterns of the reactors and report which of their events arrived within `wait_s`.
 
     Canaries have a TTL from the start and are removed at the end, also when this is cancelled. Raises what the Redis
@@ -90,7 +89,7 @@ class _Canary:
     key: bytes
     events: Sequence[tuple[str, str]]
     """Event and flag, in the order of the commands."""
-    write: Callable[["Redis", "_Canary", _Times], Awaitable[None]]
+    write: Callable[[Redis, "_Canary", _Times], Awaitable[None]]
 
     @property
     def expected(self) -> list[Arrival]:
@@ -138,12 +137,12 @@ _CANARIES: Mapping[Kind, Callable[[Reactor, str], list[_Canary]]] = {
 }
 
 
-async def _write_string(redis: "Redis", canary: _Canary, sent_s: _Times) -> None:
+async def _write_string(redis: Redis, canary: _Canary, sent_s: _Times) -> None:
     canary.sending(sent_s, "set", "expire")
     await redis.set(canary.key, PLACEHOLDER, px=CANARY_TTL_MS)
 
 
-async def _write_hash(redis: "Redis", canary: _Canary, sent_s: _Times) -> None:
+async def _write_hash(redis: Redis, canary: _Canary, sent_s: _Times) -> None:
     canary.sending(sent_s, "hset")
     async with redis.pipeline(transaction=True) as pipeline:
         pipeline.hset(canary.key, "status", "canary")
@@ -151,7 +150,7 @@ async def _write_hash(redis: "Redis", canary: _Canary, sent_s: _Times) -> None:
         await pipeline.execute()
 
 
-async def _write_list(redis: "Redis", canary: _Canary, sent_s: _Times) -> None:
+async def _write_list(redis: Redis, canary: _Canary, sent_s: _Times) -> None:
     canary.sending(sent_s, "rpush")
     async with redis.pipeline(transaction=True) as pipeline:
         pipeline.rpush(canary.key, PLACEHOLDER)
@@ -159,7 +158,7 @@ async def _write_list(redis: "Redis", canary: _Canary, sent_s: _Times) -> None:
         await pipeline.execute()
 
 
-async def _write_and_end(redis: "Redis", canary: _Canary, sent_s: _Times) -> None:
+async def _write_and_end(redis: Redis, canary: _Canary, sent_s: _Times) -> None:
     canary.sending(sent_s, "set")
     await redis.set(canary.key, b"canary", px=CANARY_TTL_MS)
     canary.sending(sent_s, "del")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
+from redis.exceptions import ResponseError
 
 from shared import namespaces
 from shared.app import App
@@ -202,8 +203,6 @@ def shown_letter(app: App, letter: Letter) -> DeadLetter:
 
 
 async def _sessions(app: App, unbounded: int | None) -> Sessions:
-    from redis.exceptions import ResponseError
-
     try:
         bounded = await app.redis.zcard(_DUE)
     except ResponseError as fault:
@@ -216,8 +215,6 @@ async def _sessions(app: App, unbounded: int | None) -> Sessions:
 
 
 async def _export(app: App) -> Export | None:
-    from redis.exceptions import ResponseError
-
     try:
         log = await audit.state(app)
     except ResponseError:  # the health section has the reason

@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
+from redis.exceptions import ResponseError
 
 from shared import namespaces
 from shared.app import App
@@ -67,8 +68,6 @@ async def current(app: App) -> StoredCensus | None:
 
     Raises what the Redis client raises.
     """
-    from redis.exceptions import ResponseError
-
     stored = await _read(app)
     if stored is not None and stored.age_s < EVERY_S:
         return stored

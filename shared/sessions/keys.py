@@ -1,7 +1,6 @@
-"""The two keys of a session: its own, which holds a bearer token, and its phantom's, which holds the token sealed.
+"""The two keys of a session: its own, with a bearer token in it, and its phantom's, with the sealed token in it.
 
-Wherever a session's key has to be kept (the due times, a retry, a dead letter) the phantom's key stands for it: only
-who has AUDIT_KEY can open it.
+Due times, retries and dead letters store the phantom's key instead of the session's: only AUDIT_KEY unseals it.
 """
 
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ _SESSION, _PHANTOM = namespaces.SESSION.prefix, namespaces.PHANTOM.prefix
 
 
 def token_of(rings: Sequence[Keyring], key: bytes) -> bytes | None:
-    """The token of the session that either key is of; None when it is of none, or no keyring opens it."""
+    """The token in the key of a session or of its phantom; None for any other key, and if no keyring unseals it."""
     if key.startswith(_PHANTOM):
         sealed = key[len(_PHANTOM) :]
         return next((token for ring in rings if (token := ring.unseal(sealed)) is not None), None)
@@ -27,11 +26,11 @@ def session_key(token: bytes) -> bytes:
 
 
 def phantom_key(sealed: bytes) -> bytes:
-    """The phantom's key, for a token that Keyring.seal has sealed."""
+    """The phantom's key for a token sealed by Keyring.seal."""
     return _PHANTOM + sealed
 
 
 def source_key(rings: Sequence[Keyring], key: bytes) -> bytes:
-    """The session's own key for a phantom's; any other key as it is."""
+    """The session's own key for the key of a phantom; any other key unchanged."""
     token = token_of(rings, key) if key.startswith(_PHANTOM) else None
     return key if token is None else session_key(token)

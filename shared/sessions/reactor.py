@@ -1,11 +1,12 @@
-"""The sessions reactor: each session's life as audit records, one per transition.
+"""The sessions reactor: audit records of each session's life, one per transition.
 
-The live session is compared with a phantom, the app's own last-known state of it, so that its end can be told when
-the key is gone (Spring Session keeps its expired sessions the same way). lua/session_transition.lua reads both,
-decides, and writes, in one step on the server: two instances given the same event write one record.
-docs/sessions.md describes the records.
+    key event, due time or sweep  ->  react  ->  session_transition.lua: compare session and phantom, append the record
 
-A session's key holds a bearer token. Where it has to be kept, the phantom's key stands for it: see session_keys.py.
+The phantom is the app's own copy of the last recorded state, so that the end of a session can be recorded after its key
+is gone (Spring Session keeps expired sessions the same way). The script compares and writes in one step, so two
+instances that receive the same event write one record. docs/sessions.md describes the records.
+
+The key of a session contains a bearer token. Whatever is stored has the phantom's key instead: see keys.py.
 """
 
 from collections.abc import Sequence
@@ -34,11 +35,11 @@ END_REASONS = {
     Cause.EVICTED: "evicted",
     Cause.RENAMED: "renamed",
 }
-"""Events that can end a session, and the reason that its record gives."""
+"""Events that can end a session, and the reason in the record of the end."""
 
 MAX_SESSION_BYTES = 256 * 1024
-"""Largest session that is read, where MAX_PAYLOAD_BYTES does not say less. Its JSON is parsed inside of Redis, which
-serves nobody else meanwhile: 20 to 50 ms for 256 KiB, 1.2 s for 8 MiB. Real sessions have a few KiB."""
+"""Largest session that is read, unless MAX_PAYLOAD_BYTES is lower. Its JSON is parsed inside Redis, which blocks all
+clients meanwhile: 20 to 50 ms for 256 KiB, 1.2 s for 8 MiB. Real sessions have a few KiB."""
 
 _DETECTED_BY = {
     Source.EVENT: "event",
@@ -47,7 +48,7 @@ _DETECTED_BY = {
     Source.RETRY: "schedule",
     Source.REPLAY: "schedule",
 }
-"""What a record says of the call that noticed the transition."""
+"""`detectedBy` in a record: the source of the call that detected the transition."""
 
 _PHANTOM = namespaces.PHANTOM.prefix
 _DUE, _STREAM, _STATE = map(
@@ -67,17 +68,21 @@ SCANNED = (
     Scanned(namespaces.SESSION.prefix + b"*", _scanned_session),
     Scanned(namespaces.PHANTOM.prefix + b"*", _scanned_phantom),
 )
-"""Sessions that nobody told of, and phantoms whose sessions are gone."""
+"""Sessions whose events were lost, and phantoms whose sessions are gone."""
 
 
 async def react(app: App, keys: Sequence[bytes], cause: Cause) -> list[Outcome]:
-    """Record what happened to these sessions; one outcome per key, in their order.
+    """Record the transitions of these sessions; one outcome per key, in order.
 
-    A key is that of a session, or of a phantom, which stands for its session. `operation` is Redis' event name, or
-    sweep, schedule, retry, replay. `processed` has the types of the records as its detail, `duplicate` wrote no record,
-    `later` awaits the event that tells why a session is gone, `rejected` says why the session cannot be read (phantom
-    and records are left alone). Keys that are no sessions are ignored without I/O. All sessions go in one round trip,
-    so the caller bounds how many there are. Repeating a call records nothing new. Raises nothing but CancelledError.
+    Each key is that of a session or of its phantom. The outcomes:
+
+        processed   records were written; the detail lists their types
+        duplicate   no transition, no record
+        later       the session is gone; its record waits for the event with the reason
+        rejected    the session cannot be read; phantom and records stay as they are
+        ignored     not the key of a session (no I/O), or an event that does not report the end of a missing session
+
+    One round trip for all keys, so the caller bounds their number. Idempotent. Raises only CancelledError.
     """
     rings = app.keyrings
     tokens = [token_of(rings, key) for key in keys]
@@ -87,7 +92,7 @@ async def react(app: App, keys: Sequence[bytes], cause: Cause) -> list[Outcome]:
         if token is not None
     ]
     replies = iter(zip(calls, await failures.run_repeatable(app, SESSION_TRANSITION, calls), strict=True))
-    _tell_unopened(sum(token is None and key.startswith(_PHANTOM) for key, token in zip(keys, tokens, strict=True)))
+    _count_unopened(sum(token is None and key.startswith(_PHANTOM) for key, token in zip(keys, tokens, strict=True)))
     return [
         ignored(key, "not a session") if token is None else await _outcome(app, key, *next(replies))
         for key, token in zip(keys, tokens, strict=True)
@@ -95,44 +100,46 @@ async def react(app: App, keys: Sequence[bytes], cause: Cause) -> list[Outcome]:
 
 
 async def replay(app: App, key: bytes, payload: Payload) -> Outcome:
-    """A session's dead letter has no payload: only what its key holds now can be tried again."""
+    """React to the present content of the key: the dead letter of a session stores no payload."""
     (outcome,) = await react(app, [key], Cause.REPLAY)
     return outcome
 
 
 async def take_due(app: App, limit: int) -> list[bytes]:
-    """Up to `limit` sessions that are due for a look, as their phantoms' keys; no other instance takes them meanwhile.
+    """Up to `limit` due sessions, as keys of their phantoms; no other instance takes them until the lease ends.
 
-    What no AUDIT_KEY opens, old or another application's, is forgotten. Raises what the Redis client raises.
+    Members that no AUDIT_KEY unseals (of an older key, or of another application) are removed. Raises what the Redis
+    client raises.
     """
     sealed: list[bytes] = await app.run(TAKE_DUE_SESSIONS, keys=[_DUE], args=[limit, app.settings.lease_ms])
-    unknown = [one for one in sealed if token_of(app.keyrings, phantom_key(one)) is None]
-    if unknown:
-        _tell_unopened(len(unknown))
-        await app.redis.zrem(_DUE, *unknown)
-    return [phantom_key(one) for one in sealed]
+    unopened = [token for token in sealed if token_of(app.keyrings, phantom_key(token)) is None]
+    if unopened:
+        _count_unopened(len(unopened))
+        await app.redis.zrem(_DUE, *unopened)
+    return [phantom_key(token) for token in sealed]
 
 
 def source(app: App, key: bytes) -> bytes:
-    """The session's own key for its phantom's."""
+    """The session's own key for the key of its phantom."""
     return source_key(app.keyrings, key)
 
 
-def _tell_unopened(count: int) -> None:
-    """Count phantoms that no AUDIT_KEY opens; the first ones of this process are logged."""
+def _count_unopened(count: int) -> None:
+    """Count phantoms that no AUDIT_KEY unseals; the first time in a process logs a warning."""
     if not count:
         return
     if not telemetry.counts[NAME, "unopened"]:
         telemetry.logger.warning(
-            "what is known of some sessions cannot be opened, so their ends will not be recorded: it is from before a "
-            "change of AUDIT_KEY, and AUDIT_KEY_PREVIOUS is not that key (or another application wrote it)"
+            "some phantoms cannot be unsealed, so the ends of their sessions will not be recorded: AUDIT_KEY was "
+            "changed and AUDIT_KEY_PREVIOUS is not the former key (or another application wrote them)"
         )
     telemetry.count(NAME, "unopened", count)
 
 
 def _script_call(settings: Settings, rings: Sequence[Keyring], token: bytes, cause: Cause, *, by_phantom: bool) -> Call:
+    """KEYS and ARGV of session_transition.lua for one session."""
     sealed = [ring.seal(token).encode() for ring in rings]
-    phantoms = [phantom_key(one) for one in sealed]
+    phantoms = [phantom_key(sealed_token) for sealed_token in sealed]
     mark = dead_letters.mark_key(NAME, phantoms[0])
     return (
         [session_key(token), phantoms[0], _DUE, mark, _STREAM, _STATE, *phantoms[1:]],
@@ -177,7 +184,7 @@ def _packed_options(
     pseudonymise: bool,
     *audit_keys: str,
 ) -> bytes:
-    """What the script is told with every session, packed once per process."""
+    """The options of the script (ARGV[8]) as JSON, encoded once per process."""
     tokens_prefix, tokens_suffix = namespaces.USER_TOKENS.pattern.split("{userId}")
     options = {
         "stream_max": stream_max,

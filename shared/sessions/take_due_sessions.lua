@@ -1,15 +1,15 @@
--- Takes the sessions that are due for a look, and puts each back to be due again after a lease.
+-- Takes due sessions, and postpones each of them by a lease.
 --
--- KEYS[1]  sealed tokens by the time in ms at which their sessions are due: a sorted set
--- ARGV[1]  how many at the most
+-- KEYS[1]  due times: a sorted set of sealed tokens by the time in ms at which their sessions are due
+-- ARGV[1]  how many sessions at most
 -- ARGV[2]  lease in ms
 --
--- Returns the sealed tokens, the longest due first.
+-- Returns the sealed tokens, the earliest due time first.
 --
--- Invariant: what is taken is not taken again until its lease ends; the look itself sets the next due time. A taker
--- that dies forgets nothing.
+-- Invariant: a session is taken once per lease; session_transition.lua then sets its next due time. If the caller dies,
+-- the session is due again after the lease.
 
--- TIME comes before the writes: see session_transition.lua.
+-- TIME precedes writes: see session_transition.lua.
 if redis.replicate_commands then redis.replicate_commands() end
 
 local clock = redis.call('TIME')

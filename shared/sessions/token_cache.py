@@ -1,7 +1,7 @@
-"""A user's AAD tokens at `fabric:user:{userId}:tokens`, as the dashboard keeps them: one JSON object for 55 minutes.
+"""A user's AAD tokens at `fabric:user:{userId}:tokens`, in the format of the dashboard: JSON, with a TTL of 55 minutes.
 
-The dashboard writes the value with JSON.stringify and reads it with JSON.parse; so does this, in effect, and either
-reads what the other wrote. What is in there opens doors: no error, log line or repr shows any of it.
+The dashboard uses JSON.stringify and JSON.parse; this module writes and reads the same text. The tokens are secrets: no
+error, log line or repr shows any part of them.
 """
 
 import copy
@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
+
+from redis.exceptions import ResponseError
 
 from shared import namespaces
 from shared.app import App
@@ -20,16 +22,16 @@ from shared.reading.json_text import decode_json
 from shared.store.refusals import is_wrong_type
 
 MAX_TOKENS_BYTES = 256 * 1024
-"""Largest value that is read or written, where MAX_PAYLOAD_BYTES does not say less. Real ones have a few KiB."""
+"""Largest value that is read or written, unless MAX_PAYLOAD_BYTES is lower. Real values have a few KiB."""
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_]{1,32}")
 
 
 class Tokens:
-    """JSON fields by name, read-only. Values come out one by one, by name; as a whole it shows its names only.
+    """JSON fields by name, read-only. Each value is read by its name, all of them with `dict(tokens)`; the repr shows
+    names only.
 
-    `dict(tokens)` takes them all out. No dataclass, dict or Mapping, whose values test runners and pretty-printers
-    show, and not to be pickled.
+    Not a dataclass, dict or Mapping: test runners and pretty-printers would show the values. It cannot be pickled.
     """
 
     __slots__ = ("_values",)
@@ -60,7 +62,7 @@ class Tokens:
         return hash(frozenset(self._values))
 
     def __repr__(self) -> str:
-        # A name that is no plain word may itself be a token.
+        # A name that is not a plain word may be a token itself.
         names = (name if _PLAIN_NAME.fullmatch(name) else "?" for name in self._values)
         return printable(f"Tokens({', '.join(f'{name}=***' for name in names)})".encode())
 
@@ -76,22 +78,20 @@ class Tokens:
 
 @dataclass(frozen=True)
 class TokenCache:
-    """The token cache on the app's Redis. Each call is one command.
+    """The token cache in the app's Redis. Each call is one command.
 
-    All calls raise ValueError for a user id that makes no key (empty, or with a lone surrogate), and
-    redis.exceptions.RedisError or OSError, which hold nothing of the tokens, when Redis is away or refuses.
+    Every call raises ValueError for a user id that cannot be part of a key (empty, or with a lone surrogate), and
+    redis.exceptions.RedisError or OSError, without any part of the tokens, when Redis is away or refuses.
     """
 
     app: App
 
     async def get(self, user_id: str | bytes) -> Tokens | None:
-        """The user's tokens; None when there are none. Empty and `null` are none too.
+        """The user's tokens; None if there are none (no key, an empty value, `null`).
 
-        Raises KeyspaceError with the masked key and the reason, never input, for a value that is not a string in
-        Redis, no JSON object or too large; of one that is too large, no more than the limit and one byte is read.
+        Raises KeyspaceError with the masked key and the reason, without input, for a value that is not a Redis string,
+        not a JSON object, or too large. Of a value that is too large, only the limit and one byte is read.
         """
-        from redis.exceptions import ResponseError
-
         key = namespaces.build(namespaces.USER_TOKENS, user_id)
         try:
             return self._decode(cast("bytes", await self.app.redis.getrange(key, 0, self._max_bytes)))
@@ -101,17 +101,15 @@ class TokenCache:
             if not is_wrong_type(fault):
                 raise
             reason = "not a string"
-        # Out here nothing of the value hangs on to the error: the JSON decoder's own has all of it as an attribute.
+        # Raised outside of the except block, without a context: the JSON decoder's error has the value as an attribute.
         raise KeyspaceError(f"{self._shown(key)}: {reason}")
 
     async def set(self, user_id: str | bytes, tokens: Tokens) -> None:
-        """Keep the user's tokens for namespaces.TOKEN_TTL_S, in place of what was there.
+        """Store the user's tokens for namespaces.TOKEN_TTL_S, replacing earlier ones.
 
-        Raises KeyspaceError as `get` does, and writes nothing, for what could not be read again: values that are not
-        JSON (NaN and infinity are not), too large, too deep.
+        Raises KeyspaceError, and writes nothing, for tokens that `get` would refuse: values that are not JSON (such as
+        NaN and infinity), too large, or nested too deep.
         """
-        from redis.exceptions import ResponseError
-
         key = namespaces.build(namespaces.USER_TOKENS, user_id)
         try:
             text = self._encode(tokens)
@@ -119,16 +117,17 @@ class TokenCache:
             raise KeyspaceError(f"{self._shown(key)}: {fault}") from None
         try:
             await self.app.redis.set(key, text, ex=namespaces.TOKEN_TTL_S)
-        except ResponseError as fault:  # Redis quotes the arguments of a command that it does not know
+        except ResponseError as fault:  # Redis quotes the arguments of an unknown command
             fault.args = (str(fault).partition(", with args")[0],)
             raise
 
     async def delete(self, user_id: str | bytes) -> bool:
-        """Forget the user's tokens. False when there were none."""
+        """Delete the user's tokens. False if there were none."""
         return bool(await self.app.redis.delete(namespaces.build(namespaces.USER_TOKENS, user_id)))
 
     @property
     def _max_bytes(self) -> int:
+        """Largest value that is read or written, in bytes."""
         return min(self.app.settings.max_payload_bytes, MAX_TOKENS_BYTES)
 
     def _encode(self, tokens: Tokens) -> bytes:
@@ -146,11 +145,11 @@ class TokenCache:
             raise Rejected(f"more than {self._max_bytes} bytes")
         value = decode_json(text) if text else None
         if not isinstance(value, dict | None):
-            raise Rejected("no JSON object")
+            raise Rejected("not a JSON object")
         return None if value is None else Tokens(value)
 
     def _shown(self, key: bytes) -> str:
-        """The key fit for a message: with the user's pseudonym where users are not to be named."""
+        """The masked key for a message, with a pseudonym of the user if AUDIT_PSEUDONYMISE_USERS is set."""
         settings = self.app.settings
         if settings.audit_pseudonymise_users and (parts := namespaces.parts_of(namespaces.USER_TOKENS, key)):
             user = keyring(settings.audit_key).pseudonym(parts[0].decode(errors="backslashreplace"))

@@ -1,1 +1,1 @@
-"""Redis: connection.py opens clients, transport.py carries bytes, script.py finds Lua scripts."""
+"""Redis: connection.py opens clients, script.py finds Lua scripts, refusals.py tells Redis' errors apart."""

@@ -6,15 +6,17 @@ tune the extension's multiplexer, are accepted and ignored.
 """
 
 import re
-import sys
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from hiredis import pack_command
+from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from shared.errors import ConfigurationError
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
 
 DATABASE = 0
 """The triggers subscribe to `__keyspace@0__`; Azure Managed Redis has no other database."""
@@ -164,18 +166,11 @@ def _parse_protocol(name: str, value: str) -> int:
     raise ValueError(f"{name} must be resp2 or resp3")
 
 
-def open_client(options: ConnectionOptions) -> "Redis":
+def open_client(options: ConnectionOptions) -> Redis:
     """A client that connects on first use and returns bytes. The caller closes it with `aclose()`.
 
     The client does not retry: only the caller knows whether a command that may have run can be repeated.
     """
-    load_redis()
-    from redis.asyncio import Redis
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-
-    from shared.store.transport import over_streams
-
     client = Redis(
         host=options.host,
         port=options.port,
@@ -191,21 +186,25 @@ def open_client(options: ConnectionOptions) -> "Redis":
         ssl=options.ssl,
     )
     pool = client.connection_pool
-    pool.connection_class = over_streams(pool.connection_class)
+    pool.connection_class = _adapted(pool.connection_class)
     return client
 
 
-def load_redis() -> None:
-    """Import redis-py without OpenTelemetry's SDK, which redis-py imports for its own metrics if it is installed.
+def _adapted(connection_class: type[AbstractConnection]) -> type[AbstractConnection]:
+    """redis-py's connection with two changes: hiredis packs the commands too (a script call for 64 batches has 400
+    arguments), and a connection that ended while it was idle is replaced under RESP3 as well."""
 
-    The app does not use those metrics, and the SDK takes as long to import as redis-py itself. Does nothing special if
-    the SDK is imported already.
-    """
-    sdk = "opentelemetry.sdk.metrics"
-    if sdk in sys.modules:
-        return
-    sys.modules[sdk] = None  # type: ignore[assignment]  # makes its import fail
-    try:
-        import redis.asyncio  # noqa: F401
-    finally:
-        del sys.modules[sdk]
+    class Connection(connection_class):  # type: ignore[valid-type, misc]
+        def pack_command(self, *args: Any) -> list[bytes]:
+            if b" " in self.encoder.encode(args[0]):  # two words are two arguments, which the base class splits
+                return super().pack_command(*args)  # type: ignore[no-any-return]
+            return [pack_command(args)]
+
+        async def can_read(self) -> bool:
+            """Whether something is unread. Raises ConnectionResetError when the connection has ended: with RESP3 the
+            pool takes True for a push message and would hand the connection out."""
+            if self.is_connected and self._reader.at_eof():
+                raise ConnectionResetError("the connection has ended")
+            return await super().can_read()  # type: ignore[no-any-return]
+
+    return Connection

@@ -1,4 +1,4 @@
-"""A goal is met, not met, or not measured, and is about figures that there are."""
+"""Goals: met, not met or not measured, and about figures that exist."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def test_a_goal_is_met_on_its_side_of_the_bound(direction: Bound, medians: Media
     assert judge(Goal("name", "text", ratio(APP, NAIVE), direction, 3.5), medians).verdict is verdict
 
 
-def test_a_goal_about_each_of_several_is_about_the_worst_of_them_and_needs_all() -> None:
+def test_least_and_largest_take_the_worst_figure_and_need_all() -> None:
     medians = {APP: 40, NAIVE: 10, OTHER: 20}
     assert least(ratio(APP, NAIVE), ratio(APP, OTHER))(medians) == 2
     assert largest(ratio(APP, NAIVE), ratio(APP, OTHER))(medians) == 4
@@ -34,22 +34,22 @@ def test_a_goal_about_each_of_several_is_about_the_worst_of_them_and_needs_all()
         least(ratio(APP, NAIVE), ratio(APP, OTHER))(medians)
 
 
-def test_without_figures_no_goal_is_met() -> None:
-    assert {one.verdict for one in judged({})} == {Verdict.NOT_MEASURED}
+def test_without_figures_no_goal_is_measured() -> None:
+    assert {judgement.verdict for judgement in judged({})} == {Verdict.NOT_MEASURED}
     assert len({goal.name for goal in GOALS}) == len(GOALS)
 
 
-class Asked(dict[Series, float]):
-    """Medians that have every figure, and remember which were asked for."""
+class RecordingMedians(dict[Series, float]):
+    """Medians that have every figure, and record which were requested."""
 
     def __missing__(self, series: Series) -> float:
         return self.setdefault(series, 1.0)
 
 
 @pytest.mark.parametrize("goal", GOALS, ids=lambda goal: goal.name)
-def test_a_goal_is_about_trials_that_are_made(goal: Goal) -> None:
-    made = {(trial.experiment, trial.consumer, trial.parameter) for trial in all_trials(Size.FULL)}
-    asked = Asked()
-    goal.value(asked)
-    assert asked
-    assert {series[:3] for series in asked} <= made
+def test_a_goal_is_about_existing_trials(goal: Goal) -> None:
+    trials = {(trial.experiment, trial.consumer, trial.parameter) for trial in all_trials(Size.FULL)}
+    requested = RecordingMedians()
+    goal.value(requested)
+    assert requested
+    assert {series[:3] for series in requested} <= trials

@@ -1,4 +1,4 @@
-"""What was measured is kept so that anybody can read it, and compared only with what was measured beside it."""
+"""The file of results: columns, reading and writing, and comparisons within a set."""
 
 import csv
 import math
@@ -23,7 +23,7 @@ def measured(
     return results.row(setting, series, run=run, value=value, packages="saq 1.0, redis 8.1")
 
 
-def test_what_was_appended_is_read_as_it_was_below_one_header(tmp_path: Path) -> None:
+def test_appended_rows_are_read_unchanged_below_one_header(tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
     first, second = [measured(4321.5), measured(0.0001, run=2)], [measured(7, time=LATER)]
     results.append(first, path)
@@ -34,7 +34,7 @@ def test_what_was_appended_is_read_as_it_was_below_one_header(tmp_path: Path) ->
     assert {len(line) for line in lines} == {len(results.HEADER)}
 
 
-def test_a_file_with_other_columns_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_file_with_other_columns_is_refused_with_its_name(tmp_path: Path) -> None:
     path = tmp_path / "others.csv"
     path.write_text("time,value\n2026,1\n", encoding="utf-8")
     with pytest.raises(ValueError, match=r"others\.csv: the columns are not time, commit"):
@@ -47,7 +47,7 @@ def test_the_documented_columns_are_those_of_the_file() -> None:
     assert all(math.isfinite(row.value) and row.run >= 1 for row in results.read())
 
 
-def test_of_each_experiment_only_its_latest_set_counts() -> None:
+def test_only_the_latest_set_of_an_experiment_counts() -> None:
     old, new = measured(1), measured(2, time=LATER)
     other = measured(3, experiment="steady")
     assert results.latest([old, other, new]) == [other, new]
@@ -59,10 +59,10 @@ def test_a_median_is_over_the_runs_of_one_series() -> None:
     assert results.medians(rows) == {rows[0].series: 2, rows[-1].series: 5}
 
 
-def test_naive_is_compared_under_the_same_parameter_or_else_with_what_there_is_of_it() -> None:
+def test_naive_is_compared_with_the_same_parameter_or_else_with_the_first_it_has() -> None:
     app = Series("burst", "app", "processes=2", "events_per_s")
-    one, two = (app._replace(consumer="naive", parameter=f"processes={count}") for count in (1, 2))
-    others = [app, one._replace(experiment="steady"), one._replace(figure="p50_ms")]
-    assert results.naive_of(app, [*others, one, two]) == two
-    assert results.naive_of(app, [*others, one]) == one
+    first, second = (app._replace(consumer="naive", parameter=f"processes={count}") for count in (1, 2))
+    others = [app, first._replace(experiment="steady"), first._replace(figure="p50_ms")]
+    assert results.naive_of(app, [*others, first, second]) == second
+    assert results.naive_of(app, [*others, first]) == first
     assert results.naive_of(app, others) is None

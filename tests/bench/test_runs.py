@@ -1,4 +1,4 @@
-"""bench/run: trials in turns, whatever comes of one of them; what is saved, and what is said."""
+"""bench/run: the order of trials, failing trials, saved rows, tables, and arguments."""
 
 import re
 import shlex
@@ -20,18 +20,18 @@ type Run = Callable[..., Result]
 
 
 @pytest.fixture
-def made() -> list[str]:
-    """Consumers, in the order in which their trials were made."""
+def consumers() -> list[str]:
+    """The consumers in the order of their trials, and "drawn" when the plots were drawn."""
     return []
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, made: list[str]) -> Run:
-    """bench/run with four trials: the app, naive, one that fails, and one that is made once."""
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, consumers: list[str]) -> Run:
+    """bench/run with four trials: the app, naive, one that fails, and one that runs once."""
 
     def trial(experiment: str, consumer: str, figures: Figures, *, once: bool = False) -> Trial:
         async def measure() -> Figures:
-            made.append(consumer)
+            consumers.append(consumer)
             if not figures:
                 raise OSError("no such peer")
             return figures
@@ -49,23 +49,23 @@ def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, made: list[str]) -> Run
         return SETTING
 
     monkeypatch.setattr(runner, "all_trials", lambda _: trials)
-    monkeypatch.setattr(runner, "draw", lambda: made.append("drawn"))
+    monkeypatch.setattr(runner, "draw", lambda: consumers.append("drawn"))
     monkeypatch.setattr(facts, "setting", setting)
     monkeypatch.setattr(results, "RESULTS", tmp_path / "results.csv")
     return lambda *arguments: CliRunner().invoke(runner.app, arguments, env={"COLUMNS": "160"})
 
 
-def test_trials_are_made_in_turns_and_those_that_are_made_once_in_the_first(run: Run, made: list[str]) -> None:
+def test_trials_alternate_and_once_only_trials_belong_to_the_first_run(run: Run, consumers: list[str]) -> None:
     run("--runs", "2", "--no-save")
-    assert made == ["app", "rq", "naive", "host", "app", "rq", "naive"]
+    assert consumers == ["app", "rq", "naive", "host", "app", "rq", "naive"]
 
 
-def test_a_trial_that_fails_is_told_with_its_reason_and_ends_none_of_the_others(run: Run, made: list[str]) -> None:
+def test_a_failing_trial_is_reported_with_its_reason_and_stops_no_other(run: Run, consumers: list[str]) -> None:
     done = run("--runs", "2")
     assert done.exit_code == 1
-    told = [line for line in done.stdout.splitlines() if "OSError: no such peer" in line]
-    assert [line.split()[:4] for line in told] == [["run", "1", "burst", "rq"], ["run", "2", "burst", "rq"]]
-    assert made[-1] == "drawn"
+    reported = [line for line in done.stdout.splitlines() if "OSError: no such peer" in line]
+    assert [line.split()[:4] for line in reported] == [["run", "1", "burst", "rq"], ["run", "2", "burst", "rq"]]
+    assert consumers[-1] == "drawn"
     assert {row.consumer for row in results.read(results.RESULTS)} == {"app", "naive", "host"}
 
 
@@ -79,7 +79,7 @@ def test_the_tables_have_medians_ratios_and_goals(run: Run) -> None:
     assert "not measured" in done.stdout
 
 
-def test_every_figure_of_every_run_is_a_row_with_what_it_depends_on(run: Run) -> None:
+def test_every_figure_of_every_run_is_a_row_with_its_setting(run: Run) -> None:
     run("--runs", "3")
     rows = results.read(results.RESULTS)
     assert len(rows) == 3 * (2 + 1) + 1
@@ -90,50 +90,55 @@ def test_every_figure_of_every_run_is_a_row_with_what_it_depends_on(run: Run) ->
 
 
 @pytest.mark.parametrize("option", ["--quick", "--no-save", "--consumer=app"])
-def test_what_is_not_the_whole_is_not_saved(run: Run, made: list[str], option: str) -> None:
+def test_partial_sets_are_not_saved(run: Run, consumers: list[str], option: str) -> None:
     run("burst", option)
     assert not results.RESULTS.exists()
-    assert "drawn" not in made
+    assert "drawn" not in consumers
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["brust"], "'brust' is none of burst, idle"),
         (["--consumer", "me"], "'me' is none of app, rq, naive, host"),
         (["idle", "--consumer", "app"], "none of these consumers is in these experiments"),
     ],
 )
-def test_what_there_is_not_is_refused_with_what_there_is(run: Run, arguments: Sequence[str], said: str) -> None:
+def test_an_unknown_name_is_refused_with_the_known_names(run: Run, arguments: Sequence[str], message: str) -> None:
     done = run(*arguments)
     assert done.exit_code == 2
-    assert said in " ".join(done.stderr.replace("│", " ").split())
+    assert message in " ".join(done.stderr.replace("│", " ").split())
 
 
-def test_a_set_says_which_code_and_machine_it_was_measured_on() -> None:
+def test_a_set_has_the_commit_and_the_machine() -> None:
     assert re.fullmatch(r"[0-9a-f]{7,}(-dirty)?|unknown", facts.commit(ROOT))
     assert re.fullmatch(r".+, \d+ cores, [\d.]+ GiB", facts.machine())
 
 
-def test_the_document_s_tables_are_those_of_the_results() -> None:
+def test_the_tables_of_the_document_are_those_of_the_results() -> None:
     text = tables.DOCUMENT.read_text(encoding="utf-8")
     assert text == tables.rendered(text, results.read()), "run: .venv-bench/bin/python -m bench.plots"
 
 
 def test_every_experiment_has_its_table_in_the_document() -> None:
-    found = set(re.findall(r"<!-- table: ([\w-]+) -->", tables.DOCUMENT.read_text(encoding="utf-8")))
-    assert found == {trial.experiment for trial in runner.all_trials(Size.FULL)} | {"measured", "goals", "consumers"}
+    documented_tables = set(re.findall(r"<!-- table: ([\w-]+) -->", tables.DOCUMENT.read_text(encoding="utf-8")))
+    assert documented_tables == {trial.experiment for trial in runner.all_trials(Size.FULL)} | {
+        "measured",
+        "goals",
+        "consumers",
+    }
 
 
 def documented() -> list[str]:
-    """Every bench/run in a document, from its arguments on, without a comment."""
+    """The arguments of every bench/run command in the documents."""
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    found = [match for page in pages for match in re.findall(r"bench/run([^`\n]*)", page.read_text(encoding="utf-8"))]
-    return sorted({line.partition(" #")[0].strip() for line in found})
+    texts = [page.read_text(encoding="utf-8") for page in pages]
+    commands = [arguments for text in texts for arguments in re.findall(r"bench/run([^`\n]*)", text)]
+    return sorted({arguments.partition(" #")[0].strip() for arguments in commands})
 
 
 @pytest.mark.parametrize("line", documented())
 def test_a_documented_command_is_accepted(line: str) -> None:
     context = typer.main.get_command(runner.app).make_context("bench/run", shlex.split(line))
-    given = context.params
-    assert runner.choose(runner.all_trials(Size.FULL), given["experiments"] or (), given["consumer"] or ())
+    params = context.params
+    assert runner.choose(runner.all_trials(Size.FULL), params["experiments"] or (), params["consumer"] or ())

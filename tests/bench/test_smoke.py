@@ -1,4 +1,4 @@
-"""The app stays well ahead of naive functions. The figures themselves are bench/run's: here other tests run beside."""
+"""The app uses much less CPU than naive functions. bench/run measures exact figures; here other tests run at once."""
 
 import sys
 from collections.abc import Callable
@@ -15,10 +15,10 @@ ATTEMPTS = 3
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the CPU time of processes is read from /proc")
-async def test_a_burst_costs_much_less_cpu_than_one_event_at_a_time(
+async def test_a_burst_takes_much_less_cpu_than_one_event_at_a_time(
     measured: Callable[[str, float, str], None],
 ) -> None:
-    """In CPU time, which others on the machine disturb least; and they disturb both, so the best attempt counts."""
+    """In CPU time, which other processes affect least. They affect both consumers, so the best attempt counts."""
     best = 0.0
     for _ in range(ATTEMPTS):
         app, naive = [await burst(CONSUMERS[name], 1, BATCHES) for name in ("app", "naive")]

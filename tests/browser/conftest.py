@@ -1,4 +1,4 @@
-"""A real Chromium, one per test process, and pages that complain about nothing."""
+"""A real Chromium per test process, and pages whose console must stay empty."""
 
 import os
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ expect.set_options(timeout=TIMEOUT_MS)
 
 @dataclass
 class Watched:
-    """A page, and what went wrong in it: errors in its console, violations of its policy, exceptions, faults."""
+    """A page, the errors and warnings of its console, its exceptions, and the addresses that it requested."""
 
     page: Page
     context: BrowserContext
@@ -47,12 +47,12 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest.fixture
 async def watched(browser: Browser) -> AsyncIterator[Watched]:
-    """A page in a fresh profile. What its console complains of fails the test, unless the test takes it away."""
+    """A page in a new profile. Console errors fail the test, unless the test clears `faults`."""
     context = await browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme="light")
     context.set_default_timeout(TIMEOUT_MS)
     page = await context.new_page()
     watched = Watched(page, context)
-    page.on("console", lambda said: watched.faults.append(said.text) if said.type in {"error", "warning"} else None)
+    page.on("console", lambda line: watched.faults.append(line.text) if line.type in {"error", "warning"} else None)
     page.on("pageerror", lambda error: watched.faults.append(str(error)))
     page.on("request", watched.note_request)
     yield watched

@@ -1,6 +1,6 @@
-"""Draws the pictures in docs/images from sample data: `python -m tests.browser.screenshots [FOLDER]`.
+"""Takes the screenshots in docs/images from sample data: `python -m tests.browser.screenshots [FOLDER]`.
 
-Needs Chromium and pngquant, which brings a picture to a quarter of its size: `apt-get install -y chromium pngquant`.
+Needs Chromium, and pngquant, which reduces a picture to a quarter of its size: `apt-get install -y chromium pngquant`.
 """
 
 import asyncio
@@ -13,7 +13,8 @@ from typing import Literal
 
 from playwright.async_api import Browser
 
-from tests.browser import chromium, sample
+from tests.support import chromium
+from tests.support import monitor_sample as sample
 from tests.support.staged import ADDRESS, Staged, enter_key
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -24,7 +25,7 @@ WIDE, NARROW = 1280, 390
 async def draw(
     browser: Browser, target: Path, *, width: int, theme: Literal["light", "dark"], state: str = "data"
 ) -> None:
-    """One picture of the whole page."""
+    """Take a screenshot of the page in this state."""
     staged = Staged(lambda: sample.empty(NOW) if state == "empty" else sample.document(NOW))
     context = await browser.new_context(
         viewport={"width": width, "height": 800}, color_scheme=theme, timezone_id="Europe/Vienna"
@@ -40,7 +41,7 @@ async def draw(
             staged.away = True
             await page.clock.set_fixed_time(NOW.replace(second=59))
             await page.get_by_text("The app is away").wait_for()
-        await page.wait_for_timeout(300)  # the charts fit themselves to their place
+        await page.wait_for_timeout(300)  # until the charts have resized
     await page.screenshot(path=target, full_page=width == WIDE and state != "away", animations="disabled")
     await context.close()
 

@@ -58,7 +58,7 @@ async def monitor(watched: Watched, live: App) -> AsyncIterator[Monitor]:
     assert not [url for url in watched.addresses if live.host.function_key in url]
 
 
-async def test_it_shows_what_the_app_did(monitor: Monitor) -> None:
+async def test_it_shows_the_effects_of_the_app(monitor: Monitor) -> None:
     await monitor.live.redis.set(f"nextauth:session:{TOKEN}", json.dumps({"userId": "u-1"}), ex=3600)
     await monitor.live.effect(operation="set")
     await monitor.live.redis.set("fabric:data:chart:co2:realtime", json.dumps(ROWS), ex=300)
@@ -77,34 +77,34 @@ async def test_it_shows_what_the_app_did(monitor: Monitor) -> None:
     assert TOKEN not in await monitor.page.content()
 
 
-async def test_it_updates_after_a_new_event_without_being_loaded_again(monitor: Monitor) -> None:
+async def test_it_updates_after_a_new_event_without_a_reload(monitor: Monitor) -> None:
     await monitor.batch("b1")
     await monitor.page.clock.install()
     await monitor.open()
     await expect(monitor.processed("Batches", 1)).to_be_visible()
     await monitor.batch("b2")
-    await monitor.page.clock.run_for(5_000)  # the page's own clock; nobody waits
+    await monitor.page.clock.run_for(5_000)  # simulated time: the test does not wait
     await expect(monitor.processed("Batches", 2)).to_be_visible()
     assert [url for url in monitor.watched.addresses if url.endswith("/api/monitor")] == [
         f"{monitor.live.host.url}/api/monitor"
     ]
 
 
-async def test_a_dead_letter_of_a_batch_that_became_readable_is_replayed(monitor: Monitor) -> None:
+async def test_a_dead_letter_of_a_batch_that_is_readable_now_is_replayed(monitor: Monitor) -> None:
     await monitor.rejected_batch("late")
     await monitor.live.redis.config_set(FLAGS, "")
     await monitor.live.redis.set("fastapi:temp:data:late", json.dumps({"records": RECORDS}), ex=3600)
     await monitor.live.redis.config_set(FLAGS, "Kg$hlxe")
     await monitor.open()
     await monitor.letter("fastapi:temp:data:late").get_by_role("button", name="Replay").click()
-    told = monitor.page.get_by_role("status").filter(has_text="Replayed fastapi:temp:data:late")
-    await expect(told).to_contain_text("the letter is removed")
+    status = monitor.page.get_by_role("status").filter(has_text="Replayed fastapi:temp:data:late")
+    await expect(status).to_contain_text("the letter is removed")
     await expect(monitor.letter("fastapi:temp:data:late")).to_have_count(0)
     await expect(monitor.page.get_by_text("No dead letters")).to_be_visible()
     assert json.loads(await monitor.live.redis.get("fastapi:results:analysis:late"))["readings"] == 40
 
 
-async def test_a_letter_that_fails_again_stays_and_one_that_is_discarded_is_asked_about_first(monitor: Monitor) -> None:
+async def test_a_letter_whose_replay_fails_stays_and_discarding_needs_confirmation(monitor: Monitor) -> None:
     await monitor.rejected_batch("never")
     await monitor.open()
     letter = monitor.letter("fastapi:temp:data:never")
@@ -124,7 +124,7 @@ async def test_a_letter_that_fails_again_stays_and_one_that_is_discarded_is_aske
     assert await monitor.live.redis.hlen("functions:dead:letters") == 0
 
 
-async def test_a_hostile_key_is_text(monitor: Monitor) -> None:
+async def test_a_hostile_key_is_shown_as_text(monitor: Monitor) -> None:
     await monitor.rejected_batch(MARKUP)
     await monitor.live.redis.set(f"fabric:data:chart:{MARKUP}:realtime", json.dumps(ROWS), ex=300)
     await monitor.live.effect(function="update_charts", operation="set")
@@ -141,7 +141,7 @@ async def test_a_hostile_key_is_text(monitor: Monitor) -> None:
     assert "taken over" not in await monitor.page.title()
 
 
-async def test_the_key_is_asked_for_once_checked_and_forgotten(monitor: Monitor) -> None:
+async def test_the_function_key_is_checked_kept_for_the_session_and_forgotten_on_request(monitor: Monitor) -> None:
     page = monitor.page
     await monitor.open("not-this-app-s-key")
     await expect(page.get_by_role("alert")).to_contain_text("The app does not accept this key")
@@ -164,10 +164,10 @@ async def test_the_key_is_asked_for_once_checked_and_forgotten(monitor: Monitor)
     assert await page.evaluate("sessionStorage.length + localStorage.length") == 0
 
 
-async def test_the_page_comes_with_the_policy_that_these_tests_hold_it_to(monitor: Monitor) -> None:
-    answer = await monitor.page.goto(f"{monitor.live.host.url}/api/monitor")
-    assert answer is not None
-    assert answer.headers["content-security-policy"] == POLICY
+async def test_the_page_is_served_with_the_policy_of_these_tests(monitor: Monitor) -> None:
+    response = await monitor.page.goto(f"{monitor.live.host.url}/api/monitor")
+    assert response is not None
+    assert response.headers["content-security-policy"] == POLICY
     await monitor.page.evaluate("document.body.setAttribute('style', 'color: red')")
     await monitor.page.evaluate("document.body.append(document.createElement('script'))")
     await monitor.page.evaluate("fetch('http://127.0.0.1:9/').catch(() => null)")

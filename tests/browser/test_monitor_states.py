@@ -1,4 +1,4 @@
-"""The monitor page in every state it can be in, with answers of the test's own making."""
+"""The monitor page in every state, with simulated responses."""
 
 import hashlib
 import re
@@ -21,7 +21,7 @@ AWAY = "net::ERR_CONNECTION_REFUSED"
 
 @pytest.fixture
 async def staged(watched: Watched) -> Staged:
-    """What the page is told, and a stopped clock; no page is open yet."""
+    """Simulated responses, and a stopped clock; the page is not open yet."""
     staged = Staged(lambda: sample.document(NOW))
     await watched.page.clock.install(time=NOW - timedelta(hours=1))
     await watched.page.clock.pause_at(NOW)
@@ -29,15 +29,15 @@ async def staged(watched: Watched) -> Staged:
     return staged
 
 
-async def opened(page: Page) -> None:
-    """Open the page in a tab that has the key already."""
+async def open_page(page: Page) -> None:
+    """Open the page in a tab that has the function key."""
     await page.add_init_script(f"sessionStorage.setItem('keyspace-functions-key', '{KEY}')")
     await page.goto(ADDRESS)
     await expect(page.locator("#figures")).to_be_visible()
 
 
-async def updated(page: Page) -> None:
-    """Have the page ask at once, as when it comes into sight, until it shows the answer."""
+async def update(page: Page) -> None:
+    """Make the page request data at once, as when it becomes visible, and wait until it shows the response."""
     await page.evaluate("""
         document.querySelector('#summary').firstChild.dataset.former = '';
         document.dispatchEvent(new Event('visibilitychange'));
@@ -45,9 +45,9 @@ async def updated(page: Page) -> None:
     await expect(page.locator("#summary [data-former]")).to_have_count(0)
 
 
-async def test_everything_of_the_document_is_shown(watched: Watched, staged: Staged) -> None:
+async def test_every_part_of_the_document_is_shown(watched: Watched, staged: Staged) -> None:
     page = watched.page
-    await opened(page)
+    await open_page(page)
     await expect(page).to_have_title("degraded · Keyspace Functions")
     await expect(page.get_by_role("region", name="Needs attention")).to_contain_text("1240 keys wait for a retry")
     batches = page.get_by_role("region", name="Batches", exact=True)
@@ -68,16 +68,16 @@ async def test_everything_of_the_document_is_shown(watched: Watched, staged: Sta
     await expect(page.locator("#letters time").first).to_have_attribute("title", "2026-11-22 13:41:41 UTC")
 
 
-async def test_an_app_without_traffic_says_so_in_each_part(watched: Watched, staged: Staged) -> None:
+async def test_without_traffic_every_part_shows_that_it_is_empty(watched: Watched, staged: Staged) -> None:
     staged.data = lambda: sample.empty(NOW)
-    await opened(watched.page)
+    await open_page(watched.page)
     await expect(watched.page.get_by_text("No events in the last hour.")).to_have_count(3)
     for text in ("No dead letters", "No audit records yet", "Not counted yet:", "No chart caches", "Nothing to do"):
         await expect(watched.page.get_by_text(text)).to_be_visible()
     assert await watched.page.locator("tbody tr:visible").count() == 0
 
 
-async def test_each_reactor_of_the_document_has_a_panel_and_no_other(watched: Watched, staged: Staged) -> None:
+async def test_exactly_the_reactors_of_the_document_have_panels(watched: Watched, staged: Staged) -> None:
     alerts = {"name": "alerts", "function": "raise_alerts", "noun": "alert"}
     reactors = [sample.REACTORS[0], alerts]
 
@@ -87,7 +87,7 @@ async def test_each_reactor_of_the_document_has_a_panel_and_no_other(watched: Wa
         return document
 
     staged.data = document
-    await opened(watched.page)
+    await open_page(watched.page)
     headings = watched.page.locator("#reactors").get_by_role("heading", level=2)
     assert await headings.all_inner_texts() == ["Batches", "Alerts"]
     alerts_panel = watched.page.get_by_role("region", name="Alerts", exact=True)
@@ -108,31 +108,29 @@ PARTS = [
 ]
 
 
-async def test_a_part_that_is_missing_leaves_the_others_alone(watched: Watched, staged: Staged) -> None:
-    """None of them shows a fault in the console either."""
+async def test_a_missing_part_does_not_affect_the_others(watched: Watched, staged: Staged) -> None:
+    """And causes no error in the console."""
     missing = iter(PARTS)
     staged.data = lambda: sample.document(NOW) | {next(missing): None}
-    await opened(watched.page)
+    await open_page(watched.page)
     for _ in PARTS[1:]:
-        await updated(watched.page)
+        await update(watched.page)
     await expect(watched.page.get_by_text("Not checked yet.")).to_be_visible()
     await expect(watched.page.locator("#letters tbody tr")).to_have_count(5)
 
 
-async def test_an_app_that_is_away_is_told_once_asked_ever_more_seldom_and_comes_back(
-    watched: Watched, staged: Staged
-) -> None:
+async def test_while_the_app_is_away_a_banner_is_shown_and_requests_back_off(watched: Watched, staged: Staged) -> None:
     page = watched.page
-    await opened(page)
+    await open_page(page)
     staged.away = True
     await page.clock.run_for(REFRESH_MS)
     banner = page.get_by_role("status").filter(has_text="The app is away")
     await expect(banner).to_contain_text("it cannot be reached")
     await expect(banner).to_contain_text("Next try in 10 s.")
     await expect(page.locator("#letters tbody tr")).to_have_count(5)
-    asked = len(staged.requests)
+    count = len(staged.requests)
     await page.clock.run_for(9_000)
-    assert len(staged.requests) == asked
+    assert len(staged.requests) == count
     await page.clock.run_for(1_000)
     await expect(banner).to_contain_text("Next try in 20 s.")
     await expect(page.locator("#updated")).to_contain_text("15 s old")
@@ -144,9 +142,9 @@ async def test_an_app_that_is_away_is_told_once_asked_ever_more_seldom_and_comes
     watched.faults.clear()
 
 
-async def test_an_app_that_fails_is_told_apart_from_one_that_is_away(watched: Watched, staged: Staged) -> None:
+async def test_a_failing_app_has_another_banner_than_one_that_is_away(watched: Watched, staged: Staged) -> None:
     page = watched.page
-    await opened(page)
+    await open_page(page)
     staged.status, staged.data = 503, lambda: {"error": "Redis does not answer: ConnectionError"}
     await page.clock.run_for(REFRESH_MS)
     banner = page.get_by_role("status").filter(has_text="The app has no data")
@@ -159,23 +157,23 @@ async def test_an_app_that_fails_is_told_apart_from_one_that_is_away(watched: Wa
     watched.faults.clear()
 
 
-async def test_counts_of_a_part_are_called_estimated_and_the_largest_numbers_are_drawn(
+async def test_partial_counts_are_labelled_estimated_and_the_largest_numbers_are_drawn(
     watched: Watched, staged: Staged
 ) -> None:
     document = sample.document(NOW)
     document["keyspace"]["complete"] = False
     document["charts"] = [document["charts"][0] | {"sparkline": [1.7e308, 0, -1.7e308]}]
     staged.data = lambda: document
-    await opened(watched.page)
+    await open_page(watched.page)
     await expect(watched.page.get_by_role("region", name="Keys", exact=True)).to_contain_text("estimated")
     await expect(watched.page.locator("#summary")).to_contain_text("estimated 38 s ago")
     line = watched.page.locator(".sparkline polyline")
     await expect(line).to_have_attribute("points", "1.0,2.0 60.0,11.0 119.0,20.0")
 
 
-async def test_a_paused_page_asks_for_nothing(watched: Watched, staged: Staged) -> None:
+async def test_a_paused_page_sends_no_request(watched: Watched, staged: Staged) -> None:
     page = watched.page
-    await opened(page)
+    await open_page(page)
     pause = page.get_by_role("button", name="Pause")
     await pause.click()
     await expect(pause).to_have_attribute("aria-pressed", "true")
@@ -183,14 +181,14 @@ async def test_a_paused_page_asks_for_nothing(watched: Watched, staged: Staged) 
     assert len(staged.requests) == 1
     async with page.expect_response("**/api/monitor/data"):
         await pause.click()
-    await updated(page)
+    await update(page)
     async with page.expect_request("**/api/monitor/data"):
         await page.clock.run_for(REFRESH_MS)
 
 
-async def test_a_hidden_page_asks_for_nothing_and_catches_up_when_it_is_seen(watched: Watched, staged: Staged) -> None:
+async def test_a_hidden_page_sends_no_request_and_updates_when_it_is_visible(watched: Watched, staged: Staged) -> None:
     page = watched.page
-    await opened(page)
+    await open_page(page)
     show = """hidden => {
         Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });
         document.dispatchEvent(new Event('visibilitychange'));
@@ -203,11 +201,11 @@ async def test_a_hidden_page_asks_for_nothing_and_catches_up_when_it_is_seen(wat
     assert len(staged.requests) == 2
 
 
-async def test_the_theme_follows_the_system_until_it_is_chosen_and_is_remembered(
+async def test_the_theme_follows_the_system_until_the_user_chooses_and_is_remembered(
     watched: Watched, staged: Staged
 ) -> None:
     page = watched.page
-    await opened(page)
+    await open_page(page)
     light = "rgb(243, 244, 246)"
     dark = "rgb(15, 18, 21)"
     await expect(page.locator("body")).to_have_css("background-color", light)
@@ -222,7 +220,7 @@ async def test_the_theme_follows_the_system_until_it_is_chosen_and_is_remembered
     await expect(page.locator("body")).to_have_css("background-color", dark)
 
 
-async def test_everything_can_be_done_with_the_keyboard(watched: Watched, staged: Staged) -> None:
+async def test_everything_works_with_the_keyboard(watched: Watched, staged: Staged) -> None:
     page = watched.page
     focused = page.locator("*:focus")
     await page.goto(ADDRESS)
@@ -248,17 +246,15 @@ async def test_everything_can_be_done_with_the_keyboard(watched: Watched, staged
     document = sample.document(NOW)
     document["deadLetters"]["letters"].insert(0, document["deadLetters"]["letters"][0] | {"id": "f" * 32})
     staged.data = lambda: document
-    await updated(page)
+    await update(page)
     await expect(page.locator("#letters tbody tr")).to_have_count(6)
-    assert (await focused.inner_text()).startswith("Discard"), "an update leaves the focus where it is"
+    assert (await focused.inner_text()).startswith("Discard"), "an update does not move the focus"
     assert {method for method, _ in staged.requests} == {"GET"}
 
 
-async def test_further_letters_are_shown_when_asked_for_and_stay_through_updates(
-    watched: Watched, staged: Staged
-) -> None:
+async def test_further_letters_are_shown_on_request_and_stay_after_updates(watched: Watched, staged: Staged) -> None:
     page = watched.page
-    await opened(page)
+    await open_page(page)
     first = sample.letters(NOW)["letters"][0]
     older = [first | {"id": f"{n:032x}", "key": f"fastapi:temp:data:older-{n}"} for n in range(38)]
     staged.letters = {"letters": older, "nextCursor": None}
@@ -268,14 +264,12 @@ async def test_further_letters_are_shown_when_asked_for_and_stay_through_updates
     assert staged.requests[-1] == ("GET", ADDRESS.removesuffix("monitor") + "events/dead?cursor=1%3Ax&limit=50")
     await expect(more).to_be_hidden()
     await expect(page.get_by_text("38 more letters shown.")).to_be_visible()
-    await updated(page)
+    await update(page)
     await expect(page.locator("#letters tbody tr")).to_have_count(43)
 
 
-async def test_numbers_by_minute_are_there_for_those_who_do_not_see_the_drawings(
-    watched: Watched, staged: Staged
-) -> None:
-    await opened(watched.page)
+async def test_the_numbers_of_the_charts_are_available_as_tables(watched: Watched, staged: Staged) -> None:
+    await open_page(watched.page)
     charts = watched.page.get_by_role("region", name="Charts", exact=True)
     await charts.get_by_text("Numbers by minute").click()
     table = charts.get_by_role("table", name=re.compile("by minute, newest first"))
@@ -290,7 +284,7 @@ async def test_an_accessibility_scan_finds_nothing(
     page = watched.page
     await page.set_viewport_size({"width": width, "height": 900})
     await page.emulate_media(color_scheme=theme)
-    await page.clock.resume()  # the scan waits now and then
+    await page.clock.resume()  # the scan uses timers
     await page.goto(ADDRESS)
     assert await violations(page) == []
     await enter_key(page)
@@ -302,11 +296,12 @@ async def test_an_accessibility_scan_finds_nothing(
 
 
 async def violations(page: Page, part: str | None = None) -> list[tuple[str, list[Any]]]:
-    found = await Axe().run(page, context=part)
-    return [(one["id"], [node["html"] for node in one["nodes"]]) for one in found.response["violations"]]
+    scan = await Axe().run(page, context=part)
+    reported = scan.response["violations"]
+    return [(violation["id"], [node["html"] for node in violation["nodes"]]) for violation in reported]
 
 
-def test_no_file_of_the_page_parses_markup_runs_text_or_asks_another_host() -> None:
+def test_no_file_of_the_page_parses_markup_evaluates_text_or_names_another_host() -> None:
     own = [path for path in FILES.iterdir() if path.suffix in {".js", ".css", ".html"} and "uPlot" not in path.name]
     assert len(own) >= 5
     for path in own:
@@ -317,14 +312,16 @@ def test_no_file_of_the_page_parses_markup_runs_text_or_asks_another_host() -> N
         ]
 
 
-def test_the_library_of_the_charts_is_the_one_that_is_named() -> None:
-    named = re.findall(r"^sha256 (\w+)  (\S+)$", (FILES / "VENDORED.txt").read_text(encoding="utf-8"), re.MULTILINE)
-    assert [name for _, name in named] == ["uPlot.iife.min.js", "uPlot.min.css"]
-    for digest, name in named:
+def test_the_chart_library_has_the_documented_checksum() -> None:
+    documented = re.findall(
+        r"^sha256 (\w+)  (\S+)$", (FILES / "VENDORED.txt").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    assert [name for _, name in documented] == ["uPlot.iife.min.js", "uPlot.min.css"]
+    for digest, name in documented:
         assert hashlib.sha256((FILES / name).read_bytes()).hexdigest() == digest
 
 
-def test_a_missing_chromium_fails_in_ci_and_skips_elsewhere_and_says_what_to_install(
+def test_without_chromium_tests_fail_in_ci_and_skip_elsewhere_with_the_package_to_install(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))

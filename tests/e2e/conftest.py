@@ -20,7 +20,7 @@ AUDIT_KEY = "an audit key of the tests"
 
 
 class Effects(logging.Handler):
-    """What the app says of each event, and every line that anyone logs."""
+    """Collects the effects that the app logs, and every log line of the process."""
 
     def __init__(self) -> None:
         super().__init__(logging.DEBUG)
@@ -33,13 +33,13 @@ class Effects(logging.Handler):
             self.seen.put_nowait(effect)
 
     def so_far(self) -> list[dict[str, Any]]:
-        """The effects that nobody has asked for yet."""
+        """The effects since the last call."""
         return [self.seen.get_nowait() for _ in range(self.seen.qsize())]
 
 
 @dataclass
 class App:
-    """The running app, a client on its Redis, and what it said since the test began."""
+    """The running app, a client on its Redis, and its effects and invocations since the test began."""
 
     host: Host
     redis: redis.asyncio.Redis
@@ -47,17 +47,17 @@ class App:
     invocations: list[Invocation] = field(default_factory=list)
 
     async def effect(self, **wanted: str) -> dict[str, Any]:
-        """The next effect with these properties; earlier others are passed over."""
+        """The next effect with these properties; others before it are dropped."""
         async with asyncio.timeout(10):
             while True:
-                found = await self.effects.seen.get()
-                if wanted.items() <= found.items():
-                    return found
+                logged = await self.effects.seen.get()
+                if wanted.items() <= logged.items():
+                    return logged
 
 
 @contextmanager
 def environment(values: dict[str, str]) -> Iterator[None]:
-    """Environment variables for the start of an app, which reads them once."""
+    """Set environment variables while an app starts, which reads them once."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     yield
@@ -68,7 +68,7 @@ def environment(values: dict[str, str]) -> Iterator[None]:
             os.environ[name] = value
 
 
-@pytest.fixture(scope="module")  # a process runs one app at a time, and other modules of tests run theirs
+@pytest.fixture(scope="module")  # a process runs one app at a time, and other test modules run their own
 async def running(redis_port: int) -> AsyncIterator[tuple[Host, list[Invocation]]]:
     invocations: list[Invocation] = []
     host = Host(ROOT, http_port=0, on_invocation=invocations.append)

@@ -1,4 +1,4 @@
-"""Promises of the whole app: a key that a client writes has its effect, and no input fails a function."""
+"""The whole app: a client's write has its effect, and no input makes a function fail."""
 
 import json
 import time
@@ -20,7 +20,7 @@ ROWS = [{"timestamp": 1_767_225_600_000 + 1000 * n, "co2Flow": n / 10} for n in 
 SESSION = {"sessionToken": TOKEN, "userId": "u-1", "expires": "2036-01-01T00:00:00.000Z"}
 
 
-def test_the_functions_are_registered_as_the_host_needs_them(live: App) -> None:
+def test_the_functions_have_the_triggers_that_the_host_needs(live: App) -> None:
     assert live.host.errors == {}
     bindings = {function.name: function.trigger for function in live.host.functions}
     for name, prefix in (
@@ -38,16 +38,16 @@ def test_the_functions_are_registered_as_the_host_needs_them(live: App) -> None:
         }
 
 
-async def test_a_batch_becomes_a_result(live: App) -> None:
+async def test_a_batch_is_analysed_into_a_result(live: App) -> None:
     await live.redis.set("fastapi:temp:data:b1", json.dumps({"batchId": "b1", "records": RECORDS}), ex=3600)
-    found = await live.effect(function="process_fastapi_data", operation="set")
-    assert (found["outcome"], found["key"]) == ("processed", "fastapi:temp:data:b1")
+    effect = await live.effect(function="process_fastapi_data", operation="set")
+    assert (effect["outcome"], effect["key"]) == ("processed", "fastapi:temp:data:b1")
     result = json.loads(await live.redis.get("fastapi:results:analysis:b1"))
     assert result["readings"] == 40
     assert (await live.effect(operation="expire"))["outcome"] == "ignored"
 
 
-async def test_a_chart_update_refreshes_its_cache_and_drops_the_queries_that_depend_on_it(live: App) -> None:
+async def test_a_chart_update_renders_its_cache_and_deletes_dependent_query_caches(live: App) -> None:
     await live.redis.set("fabric:cache:query:plant-overview", "{}")
     await live.redis.set("fabric:data:chart:co2:realtime", json.dumps(ROWS), ex=300)
     assert (await live.effect(function="update_charts", operation="set"))["outcome"] == "processed"
@@ -62,7 +62,7 @@ async def test_a_chart_update_refreshes_its_cache_and_drops_the_queries_that_dep
 
 
 async def keys(live: App) -> list[bytes]:
-    """All keys but the statistics, which any event may add to, and the state of the sweep, whose timer may be due."""
+    """All keys but the statistics, which any event may change, and the state of passes, whose timer may be due."""
     return [key for key in await live.redis.keys() if not key.startswith((b"functions:stats:", b"functions:sweep"))]
 
 
@@ -70,7 +70,7 @@ async def records(live: App) -> list[dict[str, Any]]:
     return [json.loads(fields[b"event"]) for _, fields in await live.redis.xrange("functions:audit:sessions")]
 
 
-async def test_a_session_s_life_is_recorded(live: App) -> None:
+async def test_the_life_of_a_session_is_recorded(live: App) -> None:
     key = f"nextauth:session:{TOKEN}"
     await live.redis.set(key, json.dumps(SESSION))
     await live.redis.set("nextauth:session:by-user-id:u-1", key)
@@ -80,18 +80,18 @@ async def test_a_session_s_life_is_recorded(live: App) -> None:
     await live.effect(operation="set")
     await live.redis.delete(key)
     await live.effect(operation="del")
-    found = await records(live)
-    assert [one["type"] for one in found] == [
+    recorded = await records(live)
+    assert [record["type"] for record in recorded] == [
         "nextauth.session.created",
         "nextauth.session.refreshed",
         "nextauth.session.ended",
     ]
-    assert {one["subject"] for one in found} == {fingerprint(TOKEN.encode(), AUDIT_KEY)}
-    assert found[-1]["data"]["reason"] == "logout"
-    assert found[-1]["data"]["userId"] == "u-1"
+    assert {record["subject"] for record in recorded} == {fingerprint(TOKEN.encode(), AUDIT_KEY)}
+    assert recorded[-1]["data"]["reason"] == "logout"
+    assert recorded[-1]["data"]["userId"] == "u-1"
 
 
-async def test_a_session_token_shows_nowhere(live: App) -> None:
+async def test_a_session_token_appears_nowhere(live: App) -> None:
     key = f"nextauth:session:{TOKEN}"
     for value in (json.dumps(SESSION), "{broken", json.dumps([TOKEN]), json.dumps(SESSION | {"userId": "u-2"})):
         await live.redis.set(key, value, ex=100)
@@ -146,38 +146,38 @@ HOSTILE_VALUES: dict[str, Write] = {
 
 @pytest.mark.parametrize("name", HOSTILE_VALUES)
 @pytest.mark.parametrize("key", [b"fastapi:temp:data:h", b"fabric:data:chart:h:realtime", b"nextauth:session:hhhh"])
-async def test_no_value_fails_a_function_or_writes_an_effect(live: App, key: bytes, name: str) -> None:
+async def test_no_hostile_value_makes_a_function_fail_or_writes_an_effect(live: App, key: bytes, name: str) -> None:
     await HOSTILE_VALUES[name](live.redis, key)
-    # Sets and streams raise no event with these flags: the rename is one for every type.
+    # Sets and streams cause no event with these flags; a rename causes one for every type.
     await live.redis.rename(key, b"elsewhere")
     await live.redis.rename(b"elsewhere", key)
     await live.host.drained()
-    assert [one.error for one in live.invocations if not one.ok] == []
-    found = live.effects.so_far()
-    if key.startswith(b"nextauth") and name in SESSIONS_ALL_THE_SAME:
-        assert {one["outcome"] for one in found} <= {"processed", "duplicate", "ignored"}
-        told = [one["type"].removeprefix("nextauth.session.") for one in await records(live)]
-        # Renamed away and back, it ended and began anew, unless both were done before the first look.
-        assert told in (["created", "unbounded"], ["created", "unbounded", "ended", "created", "unbounded"])
+    assert [invocation.error for invocation in live.invocations if not invocation.ok] == []
+    effects = live.effects.so_far()
+    if key.startswith(b"nextauth") and name in VALID_SESSIONS:
+        assert {effect["outcome"] for effect in effects} <= {"processed", "duplicate", "ignored"}
+        transitions = [record["type"].removeprefix("nextauth.session.") for record in await records(live)]
+        # Renamed away and back, the session ended and began again, unless both happened before the first look.
+        assert transitions in (["created", "unbounded"], ["created", "unbounded", "ended", "created", "unbounded"])
         return
-    assert {one["outcome"] for one in found} <= {"rejected", "ignored", "duplicate"}
-    telling = [one for one in found if one["outcome"] in {"rejected", "ignored"}]
-    assert telling
-    assert all(one["reason"] for one in telling)
-    others = {one for one in await keys(live) if one != key}
+    assert {effect["outcome"] for effect in effects} <= {"rejected", "ignored", "duplicate"}
+    refusals = [effect for effect in effects if effect["outcome"] in {"rejected", "ignored"}]
+    assert refusals
+    assert all(effect["reason"] for effect in refusals)
+    others = {other for other in await keys(live) if other != key}
     letters = await live.redis.hlen("functions:dead:letters")
-    assert letters == any(one["outcome"] == "rejected" for one in telling)
-    assert all(one.startswith(b"functions:dead:") for one in others)
+    assert letters == any(effect["outcome"] == "rejected" for effect in refusals)
+    assert all(other.startswith(b"functions:dead:") for other in others)
 
 
-SESSIONS_ALL_THE_SAME = {
+VALID_SESSIONS = {
     "a lone surrogate",
     "NaN and Infinity",
     "invalid UTF-8 in a string",
     "duplicate fields",
     "a placeholder",
 }
-"""Any JSON object under a session's key is a session: express-session stores what the application likes."""
+"""HOSTILE_VALUES that are JSON objects. Any JSON object is a session: express-session stores arbitrary fields."""
 
 HOSTILE_IDS = {
     "a space": b" ",
@@ -191,28 +191,28 @@ HOSTILE_IDS = {
 
 
 @pytest.mark.parametrize("name", HOSTILE_IDS)
-async def test_any_id_in_a_key_is_served(live: App, name: str) -> None:
+async def test_any_id_in_a_key_is_processed(live: App, name: str) -> None:
     odd = HOSTILE_IDS[name]
     await live.redis.set(b"fastapi:temp:data:" + odd, json.dumps(RECORDS))
     await live.redis.set(b"fabric:data:chart:" + odd + b":realtime", json.dumps(ROWS))
     await live.redis.set(b"nextauth:session:" + odd, json.dumps(SESSION))
     await live.host.drained()
-    assert [one.error for one in live.invocations if not one.ok] == []
+    assert [invocation.error for invocation in live.invocations if not invocation.ok] == []
     assert await live.redis.exists(b"fastapi:results:analysis:" + odd)
     assert await live.redis.exists(b"fabric:cache:chart:" + odd + b":realtime")
-    assert [one["type"] for one in await records(live)] == ["nextauth.session.created"]
+    assert [record["type"] for record in await records(live)] == ["nextauth.session.created"]
     assert not [line for line in live.effects.lines if "\n" in line or "\x00" in line]
 
 
-async def test_a_key_that_is_not_utf_8_fails_nothing_and_says_why(live: App) -> None:
-    """The platform's trigger delivers such a key mangled."""
+async def test_a_key_that_is_not_utf_8_is_ignored_with_a_reason(live: App) -> None:
+    """The platform's trigger replaces bytes that are not UTF-8."""
     await live.redis.set(b"fastapi:temp:data:\xff\xfe", json.dumps(RECORDS))
-    found = await live.effect(function="process_fastapi_data")
-    assert found["outcome"] == "ignored"
-    assert "mangled" in found["reason"]
+    effect = await live.effect(function="process_fastapi_data")
+    assert effect["outcome"] == "ignored"
+    assert "mangled" in effect["reason"]
 
 
-async def test_keys_near_a_pattern_write_nothing(live: App) -> None:
+async def test_keys_that_almost_match_a_pattern_have_no_effect(live: App) -> None:
     for key in (b"nextauth:sessions:x", b"fastapi:temp:data", b"fabric:data:chart", b"xnextauth:session:x"):
         await live.redis.set(key, json.dumps(SESSION))
     for key in (b"fastapi:temp:data:", b"fabric:data:chart::id", b"fabric:data:chart:" + b"a" * 64):
@@ -220,7 +220,7 @@ async def test_keys_near_a_pattern_write_nothing(live: App) -> None:
     await live.redis.hset("fabric:data:chart:__sharedTags__", "tag", "1")
     await live.redis.hset("fabric:data:chart:cache:__revalidated_tags__", "tag", "1")
     await live.host.drained()
-    assert [one.error for one in live.invocations if not one.ok] == []
+    assert [invocation.error for invocation in live.invocations if not invocation.ok] == []
     assert len(live.invocations) == 5
     assert len(await keys(live)) == 9
 
@@ -235,7 +235,7 @@ async def test_keys_near_a_pattern_write_nothing(live: App) -> None:
         ("nextauth:session:by-user-id:u", "set"),
     ],
 )
-async def test_an_event_that_changes_nothing_costs_no_command(live: App, key: str, operation: str) -> None:
+async def test_an_event_that_changes_nothing_takes_no_command(live: App, key: str, operation: str) -> None:
     await live.redis.get("warm")
     before = await live.redis.info("commandstats")
     await live.redis.publish(f"__keyspace@0__:{key}", operation)
@@ -245,31 +245,31 @@ async def test_an_event_that_changes_nothing_costs_no_command(live: App, key: st
     assert {name: count for name, count in calls.items() if count} == {"cmdstat_info": 1, "cmdstat_publish": 1}
 
 
-async def test_health_tells_of_the_round_trip_and_the_flags(live: App) -> None:
+async def test_health_reports_the_round_trip_and_the_flags(live: App) -> None:
     headers = {"x-functions-key": live.host.function_key}
     async with aiohttp.ClientSession(live.host.url, headers=headers) as http:
-        async with http.get("/api/health/details") as answer:
-            assert answer.status == 200
-            found = await answer.json()
-        assert found["status"] in {"ok", "degraded"}
-        assert 0 < found["redis"]["roundTripMs"] < 1000
-        assert "K" in found["redis"]["notifyKeyspaceEvents"]
-        flags = found["redis"]["notifyKeyspaceEvents"]
+        async with http.get("/api/health/details") as response:
+            assert response.status == 200
+            health = await response.json()
+        assert health["status"] in {"ok", "degraded"}
+        assert 0 < health["redis"]["roundTripMs"] < 1000
+        assert "K" in health["redis"]["notifyKeyspaceEvents"]
+        flags = health["redis"]["notifyKeyspaceEvents"]
         try:
             await live.redis.config_set("notify-keyspace-events", "Ex")
-            async with http.get("/api/health/details") as answer:
-                assert answer.status == 503
-                found = await answer.json()
-            async with http.get("/api/health") as answer:
-                assert answer.status == 503
-                assert await answer.json() == {"status": "failed"}
+            async with http.get("/api/health/details") as response:
+                assert response.status == 503
+                health = await response.json()
+            async with http.get("/api/health") as response:
+                assert response.status == 503
+                assert await response.json() == {"status": "failed"}
         finally:
             await live.redis.config_set("notify-keyspace-events", flags)
-        assert found["status"] == "failed"
-        assert "delivers no event" in found["reasons"][0]
+        assert health["status"] == "failed"
+        assert "delivers no event" in health["reasons"][0]
 
 
-async def test_a_reaction_takes_far_less_than_a_second(live: App) -> None:
+async def test_a_reaction_takes_less_than_a_second(live: App) -> None:
     for key, value in (
         ("fastapi:temp:data:t", json.dumps(RECORDS)),
         ("fabric:data:chart:t:t", json.dumps(ROWS)),

@@ -1,4 +1,4 @@
-"""Promises of the HTTP functions: they say what the OpenAPI document says, to any input, and raise nothing."""
+"""The HTTP functions: they conform to the OpenAPI document for any input, and raise nothing."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ ANONYMOUS = {"/api/health", "/api/openapi.json", "/api/monitor", "/api/monitor/{
 
 @dataclass
 class Site:
-    """The running app as those see it who ask it over HTTP, with the function key."""
+    """The running app, an HTTP client with its function key, and a client on its Redis."""
 
     host: Host
     redis: redis.asyncio.Redis
@@ -39,16 +39,16 @@ class Site:
     invocations: list[Invocation]
 
     async def get(self, path: str, expected: int = 200) -> Any:
-        async with self.http.get(path) as answer:
-            assert answer.status == expected, await answer.text()
-            assert answer.headers["Cache-Control"] == "no-store"
-            assert answer.headers["X-Content-Type-Options"] == "nosniff"
-            return await answer.json()
+        async with self.http.get(path) as response:
+            assert response.status == expected, await response.text()
+            assert response.headers["Cache-Control"] == "no-store"
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+            return await response.json()
 
     async def post(self, path: str, expected: int = 200) -> Any:
-        async with self.http.post(path) as answer:
-            assert answer.status == expected, await answer.text()
-            return await answer.json() if expected != 204 else None
+        async with self.http.post(path) as response:
+            assert response.status == expected, await response.text()
+            return await response.json() if expected != 204 else None
 
     async def bury(self, key: str, content: bytes = b"{", reactor: str = "batches") -> str:
         letter = Payload("string", "0" * 40, [content])
@@ -57,7 +57,7 @@ class Site:
 
 @asynccontextmanager
 async def running(redis_port: int, **settings: str) -> AsyncIterator[tuple[Host, App, list[Invocation]]]:
-    """The app; at its end no invocation may have failed."""
+    """Run the app; at the end, check that no invocation failed."""
     invocations: list[Invocation] = []
     host = Host(ROOT, http_port=0, on_invocation=invocations.append)
     connection = f"127.0.0.1:{redis_port},user=app,password=any"
@@ -69,15 +69,15 @@ async def running(redis_port: int, **settings: str) -> AsyncIterator[tuple[Host,
     finally:
         await host.__aexit__(None, None, None)
         await app.redis.aclose()
-    assert [one for one in invocations if not one.ok] == []
+    assert [invocation for invocation in invocations if not invocation.ok] == []
 
 
 @pytest.fixture(scope="module")
 async def host(redis_port: int) -> AsyncIterator[tuple[Host, App, list[Invocation]]]:
-    """The app, as a Redis user that a test can lock out."""
+    """The app, with a Redis user that a test can disable."""
     async with redis.asyncio.Redis(port=redis_port) as client:
-        everything = {"commands": ["+@all"], "keys": ["*"], "channels": ["*"]}
-        await client.acl_setuser("app", enabled=True, nopass=True, **everything)
+        permissions = {"commands": ["+@all"], "keys": ["*"], "channels": ["*"]}
+        await client.acl_setuser("app", enabled=True, nopass=True, **permissions)
         async with running(redis_port, DEBUG_ENDPOINT_ENABLED="true") as started:
             yield started
         await client.acl_deluser("app")
@@ -95,7 +95,7 @@ async def site(host: tuple[Host, App, list[Invocation]], redis_client: redis.asy
 
 
 async def populate(site: Site) -> list[str]:
-    """Something of everything. Returns the ids of the dead letters."""
+    """Write keys of every kind. Returns the ids of the dead letters."""
     client = site.redis
     await client.set("fastapi:temp:data:b1", json.dumps({"batchId": "b1", "records": RECORDS}), ex=3600)
     await client.set("fabric:data:chart:co2:realtime", json.dumps(ROWS), ex=300)
@@ -110,10 +110,10 @@ async def populate(site: Site) -> list[str]:
 
 
 @pytest.mark.timeout(90)
-async def test_every_function_keeps_to_the_document_whatever_it_is_sent(site: Site, tmp_path: Path) -> None:
+async def test_every_function_conforms_to_the_document_for_any_request(site: Site, tmp_path: Path) -> None:
     ids = await populate(site)
     document = await site.get("/api/openapi.json")
-    for path, operations in document["paths"].items():  # so that some requests meet what there is
+    for path, operations in document["paths"].items():  # so that some requests name existing things
         for parameter in next(iter(operations.values()))["parameters"]:
             if parameter["name"] == "id":
                 parameter["example"] = ids[0 if "replay" in path else 1]
@@ -132,47 +132,50 @@ async def test_every_function_keeps_to_the_document_whatever_it_is_sent(site: Si
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    said, _ = await process.communicate()
-    assert process.returncode == 0, said.decode()
-    asked = {one.function for one in site.invocations if one.trigger == "httpTrigger"}
-    assert asked == {one.name for one in site.host.functions if one.trigger["type"] == "httpTrigger"}
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+    invoked = {invocation.function for invocation in site.invocations if invocation.trigger == "httpTrigger"}
+    assert invoked == {function.name for function in site.host.functions if function.trigger["type"] == "httpTrigger"}
 
 
-async def test_the_document_names_every_http_function_with_its_method_and_its_key(site: Site) -> None:
+async def test_the_document_has_every_http_function_with_its_method_and_authorisation(site: Site) -> None:
     document = await site.get("/api/openapi.json")
     assert document["openapi"].startswith("3.1")
-    triggers = [one.trigger for one in site.host.functions if one.trigger["type"] == "httpTrigger"]
+    triggers = [function.trigger for function in site.host.functions if function.trigger["type"] == "httpTrigger"]
     described = {
         (path, method): not operation["security"]
         for path, operations in document["paths"].items()
         for method, operation in operations.items()
     }
     assert described == {
-        (f"/api/{one['route']}", str(one["methods"][0]).lower()): str(one["authLevel"]).lower() == "anonymous"
-        for one in triggers
+        (f"/api/{trigger['route']}", str(trigger["methods"][0]).lower()): str(trigger["authLevel"]).lower()
+        == "anonymous"
+        for trigger in triggers
     }
     assert {path for (path, _), anonymous in described.items() if anonymous} == ANONYMOUS
 
 
-async def test_without_the_key_only_status_page_and_document_are_answered(site: Site) -> None:
+async def test_without_the_key_only_health_page_and_document_are_served(site: Site) -> None:
     document = await site.get("/api/openapi.json")
     async with aiohttp.ClientSession(site.host.url) as http:
         for path, operations in document["paths"].items():
             for method in operations:
-                async with http.request(method, path.replace("{file}", "uPlot.min.css")) as answer:
-                    assert answer.status == (200 if path in ANONYMOUS else 401), path
-        async with http.get("/api/health") as answer:
-            assert await answer.json() in ({"status": "ok"}, {"status": "degraded"})
+                async with http.request(method, path.replace("{file}", "uPlot.min.css")) as response:
+                    assert response.status == (200 if path in ANONYMOUS else 401), path
+        async with http.get("/api/health") as response:
+            assert await response.json() in ({"status": "ok"}, {"status": "degraded"})
 
 
-async def test_statistics_tell_what_the_app_did(site: Site) -> None:
+async def test_statistics_count_the_app_s_outcomes(site: Site) -> None:
     await populate(site)
-    found = await site.get("/api/stats?minutes=2")
-    done = [minute["outcomes"].get("batches", {}).get("event", {}).get("processed", 0) for minute in found["minutes"]]
-    assert len(done) == 2
-    assert sum(done) == 1
-    assert found["latency_ms"]["batches"]["count"] >= 1
-    assert set(found["latency_ms"]["batches"]) == {"count", "p50", "p95", "p99"}
+    statistics = await site.get("/api/stats?minutes=2")
+    processed = [
+        minute["outcomes"].get("batches", {}).get("event", {}).get("processed", 0) for minute in statistics["minutes"]
+    ]
+    assert len(processed) == 2
+    assert sum(processed) == 1
+    assert statistics["latency_ms"]["batches"]["count"] >= 1
+    assert set(statistics["latency_ms"]["batches"]) == {"count", "p50", "p95", "p99"}
 
 
 @pytest.mark.parametrize(
@@ -189,13 +192,11 @@ async def test_statistics_tell_what_the_app_did(site: Site) -> None:
         *("debug/session?userId=" + "x" * 257, "events/dead?reactor=batches%00"),
     ],
 )
-async def test_a_parameter_that_is_wrong_is_refused_with_a_reason_that_does_not_repeat_it(
-    site: Site, query: str
-) -> None:
-    found = await site.get(f"/api/{query}", expected=400)
-    assert set(found) == {"error"}
-    assert len(found["error"]) < 100
-    assert query.partition("=")[2][:30] not in found["error"].split() + found["error"].split(":")
+async def test_an_invalid_parameter_is_refused_with_a_reason_that_does_not_quote_it(site: Site, query: str) -> None:
+    body = await site.get(f"/api/{query}", expected=400)
+    assert set(body) == {"error"}
+    assert len(body["error"]) < 100
+    assert query.partition("=")[2][:30] not in body["error"].split() + body["error"].split(":")
 
 
 async def test_dead_letters_are_paged_newest_first_each_once(site: Site) -> None:
@@ -203,8 +204,8 @@ async def test_dead_letters_are_paged_newest_first_each_once(site: Site) -> None
     seen, cursor, pages = [], "", 0
     while cursor is not None:
         params = {"limit": "10", "reactor": "batches"} | ({"cursor": cursor} if cursor else {})
-        async with site.http.get("/api/events/dead", params=params) as answer:
-            page = await answer.json()
+        async with site.http.get("/api/events/dead", params=params) as response:
+            page = await response.json()
         seen += [letter["id"] for letter in page["letters"]]
         cursor, pages = page["nextCursor"], pages + 1
     assert pages == 3
@@ -215,33 +216,35 @@ async def test_dead_letters_are_paged_newest_first_each_once(site: Site) -> None
     assert lasts == sorted(lasts, reverse=True)
 
 
-async def test_a_letter_is_replayed_and_goes_when_there_is_an_effect(site: Site) -> None:
+async def test_a_replayed_letter_is_removed_if_it_has_its_effect(site: Site) -> None:
     content = json.dumps({"batchId": "b9", "records": RECORDS}).encode()
     good, bad = await site.bury("fastapi:temp:data:b9", content), await site.bury("fastapi:temp:data:b8")
-    found = await site.post(f"/api/events/dead/{good}/replay")
-    assert (found["id"], found["outcome"], found["removed"]) == (good, "processed", True)
+    body = await site.post(f"/api/events/dead/{good}/replay")
+    assert (body["id"], body["outcome"], body["removed"]) == (good, "processed", True)
     assert await site.redis.exists("fastapi:results:analysis:b9")
-    found = await site.post(f"/api/events/dead/{bad}/replay")
-    assert (found["outcome"], found["removed"]) == ("rejected", False)
-    assert found["reason"]
+    body = await site.post(f"/api/events/dead/{bad}/replay")
+    assert (body["outcome"], body["removed"]) == ("rejected", False)
+    assert body["reason"]
     assert [letter["id"] for letter in (await site.get("/api/events/dead"))["letters"]] == [bad]
     await site.post(f"/api/events/dead/{good}/replay", expected=404)
     await site.app.write_minute_counts()
     assert (await site.get("/api/stats?minutes=2"))["minutes"][-1]["outcomes"]["batches"]["replay"]
 
 
-async def test_replays_and_discards_at_once_have_one_effect_and_say_when_the_letter_was_gone(site: Site) -> None:
+async def test_concurrent_replays_and_discards_have_one_effect_and_report_removed_letters(site: Site) -> None:
     async def act(letter: str, action: str) -> str:
-        async with site.http.post(f"/api/events/dead/{letter}/{action}") as answer:
-            return "discarded" if answer.status == 204 else (await answer.json()).get("outcome", str(answer.status))
+        async with site.http.post(f"/api/events/dead/{letter}/{action}") as response:
+            return (
+                "discarded" if response.status == 204 else (await response.json()).get("outcome", str(response.status))
+            )
 
     content = json.dumps({"records": RECORDS}).encode()
     letters = [await site.bury(f"fastapi:temp:data:b{number}", content) for number in range(20)]
-    came = await asyncio.gather(
+    results = await asyncio.gather(
         *(act(letter, "replay") for letter in letters * 2), *(act(letter, "discard") for letter in letters)
     )
-    assert came.count("discarded") + came.count("processed") >= 20
-    assert set(came) <= {"discarded", "processed", "duplicate", "later", "404"}, "none is called empty"
+    assert results.count("discarded") + results.count("processed") >= 20
+    assert set(results) <= {"discarded", "processed", "duplicate", "later", "404"}, "no other result"
     assert await site.redis.hlen("functions:dead:letters") == 0
 
 
@@ -257,66 +260,66 @@ async def test_a_letter_that_cannot_be_replayed_is_a_conflict(site: Site) -> Non
     broken = await site.bury("fastapi:temp:data:b8")
     await site.redis.hset("functions:dead:letters", broken, "another application's")
     for letter in (other, broken):
-        found = await site.post(f"/api/events/dead/{letter}/replay", expected=409)
-        assert "another application's" not in found["error"]
+        body = await site.post(f"/api/events/dead/{letter}/replay", expected=409)
+        assert "another application's" not in body["error"]
     await site.post(f"/api/events/dead/{broken}/discard", expected=204)
 
 
 @pytest.mark.parametrize("letter", ["0" * 32, "x", "0" * 31 + "G", "..%2f..", "%00", "A" * 32, "0" * 4000, "%ff%fe"])
-async def test_a_letter_that_is_not_there_is_not_found(site: Site, letter: str) -> None:
+async def test_an_unknown_letter_is_not_found(site: Site, letter: str) -> None:
     for action in ("replay", "discard"):
         assert set(await site.post(f"/api/events/dead/{letter}/{action}", expected=404)) == {"error"}
 
 
-async def test_debugging_tells_of_a_user_and_never_a_token(site: Site) -> None:
+async def test_the_debug_endpoint_reports_a_user_without_tokens(site: Site) -> None:
     await populate(site)
-    found = await site.get(f"/api/debug/session?userId={USER}")
-    assert len(found["user"]["sessions"]) == 2
-    assert found["user"]["tokens"]["exists"] is True
+    body = await site.get(f"/api/debug/session?userId={USER}")
+    assert len(body["user"]["sessions"]) == 2
+    assert body["user"]["tokens"]["exists"] is True
     assert {"nextauth", "fabric", "fastapi", "functions"} <= {
-        one["namespace"] for one in found["keyspace"]["namespaces"]
+        row["namespace"] for row in body["keyspace"]["namespaces"]
     }
-    assert TOKEN not in json.dumps(found)
+    assert TOKEN not in json.dumps(body)
 
 
-async def test_debugging_says_when_to_ask_again_while_the_keys_are_counted(site: Site) -> None:
+async def test_the_debug_endpoint_sends_retry_after_while_the_keys_are_counted(site: Site) -> None:
     await site.redis.set("functions:keyspace:lease", "another instance", px=30_000)
-    async with site.http.get("/api/debug/session") as answer:
-        assert answer.status == 429
-        assert 1 <= int(answer.headers["Retry-After"]) <= 30
+    async with site.http.get("/api/debug/session") as response:
+        assert response.status == 429
+        assert 1 <= int(response.headers["Retry-After"]) <= 30
 
 
-async def test_the_page_s_data_is_one_document(site: Site) -> None:
+async def test_the_data_of_the_page_is_one_document(site: Site) -> None:
     await populate(site)
-    found = await site.get("/api/monitor/data")
-    assert set(found) == {
+    document = await site.get("/api/monitor/data")
+    assert set(document) == {
         *("time", "reactors", "health", "stats", "deadLetters", "retries", "keyspace", "sessions"),
         *("charts", "charts_total", "doctor"),
     }
-    assert [reactor["name"] for reactor in found["reactors"]] == list(NAMES)
-    assert len(found["deadLetters"]["letters"]) == 20
-    assert found["deadLetters"]["totals"]["count"] == 71
-    assert found["charts"][0]["chartId"] == "co2"
-    assert TOKEN not in json.dumps(found)
+    assert [reactor["name"] for reactor in document["reactors"]] == list(NAMES)
+    assert len(document["deadLetters"]["letters"]) == 20
+    assert document["deadLetters"]["totals"]["count"] == 71
+    assert document["charts"][0]["chartId"] == "co2"
+    assert TOKEN not in json.dumps(document)
 
 
-async def test_the_page_runs_only_its_own_scripts(site: Site) -> None:
+async def test_the_policy_of_the_page_allows_only_its_own_scripts(site: Site) -> None:
     async with aiohttp.ClientSession(site.host.url) as http:
-        async with http.get("/api/monitor") as answer:
-            assert answer.status == 200
-            assert answer.content_type == "text/html"
-            policy = answer.headers["Content-Security-Policy"]
+        async with http.get("/api/monitor") as response:
+            assert response.status == 200
+            assert response.content_type == "text/html"
+            policy = response.headers["Content-Security-Policy"]
             assert "default-src 'none'" in policy
             assert "unsafe" not in policy
-            assert answer.headers["Referrer-Policy"] == "no-referrer"
-        async with http.get("/api/monitor/") as answer:
-            assert (answer.status, answer.url.path) == (200, "/api/monitor"), "its files stand relative to that"
-            assert [one.status for one in answer.history] == [308]
-        async with http.get("/api/monitor/uPlot.min.css") as answer:
-            assert (answer.status, answer.content_type) == (200, "text/css")
-            etag = answer.headers["ETag"]
-        async with http.get("/api/monitor/uPlot.min.css", headers={"If-None-Match": f'"x", {etag}'}) as answer:
-            assert answer.status == 304
+            assert response.headers["Referrer-Policy"] == "no-referrer"
+        async with http.get("/api/monitor/") as response:
+            assert (response.status, response.url.path) == (200, "/api/monitor"), "its files are relative to this"
+            assert [redirect.status for redirect in response.history] == [308]
+        async with http.get("/api/monitor/uPlot.min.css") as response:
+            assert (response.status, response.content_type) == (200, "text/css")
+            etag = response.headers["ETag"]
+        async with http.get("/api/monitor/uPlot.min.css", headers={"If-None-Match": f'"x", {etag}'}) as response:
+            assert response.status == 304
         for name in (
             "monitor.html",
             "VENDORED.txt",
@@ -326,11 +329,11 @@ async def test_the_page_runs_only_its_own_scripts(site: Site) -> None:
             "x",
             "%00",
         ):
-            async with http.get(f"/api/monitor/{name}") as answer:
-                assert answer.status == 404, name
+            async with http.get(f"/api/monitor/{name}") as response:
+                assert response.status == 404, name
 
 
-async def test_without_redis_every_answer_is_a_503_with_its_reason(site: Site) -> None:
+async def test_without_redis_every_response_is_a_503_with_its_reason(site: Site) -> None:
     letter = await site.bury("fastapi:temp:data:b9")
     await site.redis.acl_setuser("app", enabled=False)
     await site.redis.client_kill_filter(user="app")
@@ -345,15 +348,15 @@ async def test_without_redis_every_answer_is_a_503_with_its_reason(site: Site) -
     assert (await site.get("/api/events/dead"))["letters"][0]["id"] == letter
 
 
-async def test_an_anonymous_flood_asks_redis_about_health_once_a_second(site: Site) -> None:
+async def test_a_flood_of_anonymous_requests_pings_redis_once_a_second(site: Site) -> None:
     await site.get("/api/health")
     before = (await site.redis.info("commandstats"))["cmdstat_ping"]["calls"]
     async with aiohttp.ClientSession(site.host.url) as http:
 
-        async def ask() -> int:
-            async with http.get("/api/health") as answer:
-                return answer.status
+        async def request_health() -> int:
+            async with http.get("/api/health") as response:
+                return response.status
 
-        assert set(await asyncio.gather(*(ask() for _ in range(100)))) == {200}
+        assert set(await asyncio.gather(*(request_health() for _ in range(100)))) == {200}
     after = (await site.redis.info("commandstats"))["cmdstat_ping"]["calls"]
     assert after - before <= 2

@@ -1,4 +1,4 @@
-"""Nothing leaked: secrets that traffic carries through every path of the app are found nowhere afterwards."""
+"""Nothing leaked: secrets that traffic carries through every path of the app appear nowhere afterwards."""
 
 import asyncio
 import base64
@@ -46,17 +46,17 @@ FAST = {
 CONFIGURATIONS = {
     # e-mail addresses as user ids: pseudonyms keep them out of the records
     "pseudonyms": ({"AUDIT_PSEUDONYMISE_USERS": "true"}, MAILS),
-    "user ids as they are": ({"REVOKE_TOKENS_ON_LAST_LOGOUT": "true"}, USERS),
+    "plain user ids": ({"REVOKE_TOKENS_ON_LAST_LOGOUT": "true"}, USERS),
 }
 
 
 class Plant:
-    """The running app on a Redis with a password, its storage, and all that it said."""
+    """The running app on a Redis with a password, its storage, and its log lines."""
 
     def __init__(
-        self, host: Host, client: redis.asyncio.Redis, app: App, said: Effects, storage: str, users: list[str]
+        self, host: Host, client: redis.asyncio.Redis, app: App, log: Effects, storage: str, users: list[str]
     ) -> None:
-        self.host, self.redis, self.app, self.said, self.storage, self.users = host, client, app, said, storage, users
+        self.host, self.redis, self.app, self.log, self.storage, self.users = host, client, app, log, storage, users
 
     async def recorded(self, wanted: str, within_s: float = 40) -> None:
         """Wait until storage holds a record of this type."""
@@ -72,11 +72,11 @@ async def plant(
     request: pytest.FixtureRequest, redis_port: int, redis_client: redis.asyncio.Redis
 ) -> AsyncIterator[Plant]:
     changes, users = CONFIGURATIONS[request.param]
-    said = Effects()
+    log = Effects()
     root = logging.getLogger()
     before = root.level
-    root.addHandler(said)
-    root.setLevel(logging.DEBUG)  # whatever any library says
+    root.addHandler(log)
+    root.setLevel(logging.DEBUG)  # including the lines of all libraries
     await redis_client.acl_setuser(
         "app", enabled=True, passwords=[f"+{PASSWORD}"], commands=["+@all"], keys=["*"], channels=["*"]
     )
@@ -88,11 +88,11 @@ async def plant(
             host = Host(ROOT, http_port=0)
             await host.__aenter__()
             app = sys.modules["shared.app"].current_app()
-        yield Plant(host, redis_client, app, said, storage.connection_string, users)
+        yield Plant(host, redis_client, app, log, storage.connection_string, users)
         await host.__aexit__(None, None, None)
         await app.redis.aclose()
     await redis_client.acl_deluser("app")
-    root.removeHandler(said)
+    root.removeHandler(log)
     root.setLevel(before)
 
 
@@ -100,14 +100,14 @@ async def blobs(connection: str) -> dict[str, str]:
     """Every blob of every container, by name."""
     from azure.storage.blob.aio import BlobServiceClient
 
-    found = {}
+    contents = {}
     async with BlobServiceClient.from_connection_string(connection) as service:
         async for container in service.list_containers(include_metadata=True):
             client = service.get_container_client(container.name)
             async for blob in client.list_blobs(include=["metadata"]):
                 data = await (await client.download_blob(blob.name)).readall()
-                found[f"{container.name}/{blob.name} {container.metadata} {blob.metadata}"] = data.decode()
-    return found
+                contents[f"{container.name}/{blob.name} {container.metadata} {blob.metadata}"] = data.decode()
+    return contents
 
 
 def session(number: int, user: str, **more: Any) -> str:
@@ -128,8 +128,8 @@ def key(number: int) -> str:
 
 
 async def traffic(client: redis.asyncio.Redis, users: list[str]) -> None:
-    """Every client of the document, and every way in which a session can go wrong."""
-    one, other, *_ = users
+    """Writes of every documented client, and every kind of faulty session."""
+    first, other, *_ = users
     soon = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
     for number in range(8):
         user, mail = users[number % len(users)], MAILS[number % len(MAILS)]
@@ -140,13 +140,13 @@ async def traffic(client: redis.asyncio.Redis, users: list[str]) -> None:
         await client.set(f"nextauth:account:azure:{mail}", json.dumps({"access_token": ACCESS[0]}))
         await client.set(f"fabric:user:{user}:tokens", json.dumps({"accessToken": ACCESS[0]}), ex=3300)
     await client.set(key(0), session(0, other))  # another user
-    await client.set(key(8), session(8, one, expires=None))  # unbounded
-    await client.set(key(9), session(9, one), ex=1)  # expires
-    await client.set(key(10), session(10, one, expires=soon))  # lapses
-    await client.set(key(11), session(11, one)[:-9])  # truncated
+    await client.set(key(8), session(8, first, expires=None))  # unbounded
+    await client.set(key(9), session(9, first), ex=1)  # expires
+    await client.set(key(10), session(10, first, expires=soon))  # lapses
+    await client.set(key(11), session(11, first)[:-9])  # truncated
     await client.set(key(12), SESSIONS[12])  # a bare token
     await client.hset(key(13), "accessToken", ACCESS[1])  # another type
-    await client.set(key(14), session(14, one, padding="x" * 70_000))  # too large
+    await client.set(key(14), session(14, first, padding="x" * 70_000))  # too large
     await client.rename(key(1), f"nextauth:session:{SESSIONS[15]}")
     await client.set(f"nextauth:sessions:{SESSIONS[0]}", SESSIONS[0])  # near misses
     for user in users:
@@ -155,19 +155,19 @@ async def traffic(client: redis.asyncio.Redis, users: list[str]) -> None:
         await client.delete(key(number))
 
 
-async def mischief(plant: Plant) -> None:
-    """What is no traffic of a client: broken messages, and another application on the app's own keys."""
+async def write_garbage(plant: Plant) -> None:
+    """Malformed messages, and another application's writes to the app's own keys."""
     for name in ("handle_session_changes", "process_fastapi_data", "update_charts"):
-        function = next(one for one in plant.host.functions if one.name == name)
+        function = next(function for function in plant.host.functions if function.name == name)
         for text in (SESSIONS[0], json.dumps({"Channel": key(0)}), json.dumps({"Message": ACCESS[0]}), key(0)):
             await plant.host._run_message(function, text)
     await plant.redis.set("functions:sessions:due", "another application's")
     await plant.redis.xadd("functions:audit:sessions", {"event": "no record"})
 
 
-async def answers(plant: Plant) -> list[str]:
-    """What every HTTP function says: asked well, asked with secrets, and asked badly."""
-    found = []
+async def responses(plant: Plant) -> list[str]:
+    """The responses of every HTTP function: to valid requests, requests with secrets, and invalid requests."""
+    texts = []
     headers = {"x-functions-key": plant.host.function_key}
     async with aiohttp.ClientSession(plant.host.url, headers=headers) as http:
         for function in plant.host.functions:
@@ -175,31 +175,31 @@ async def answers(plant: Plant) -> list[str]:
                 route = str(function.trigger["route"])
                 for path in (route, f"{route}?userId={quote(plant.users[1])}", f"{route}?id={quote(SESSIONS[1])}"):
                     for method in ("GET", "POST"):
-                        async with http.request(method, f"/api/{path}") as answer:
-                            text = await answer.text()
-                            found.append(f"{answer.status} {answer.headers} {text}")
-    assert found
-    return found
+                        async with http.request(method, f"/api/{path}") as response:
+                            text = await response.text()
+                            texts.append(f"{response.status} {response.headers} {text}")
+    assert texts
+    return texts
 
 
 async def values(client: redis.asyncio.Redis, name: bytes) -> str:
-    """All that a key of any type holds, as text."""
+    """The content of a key of any type, as text."""
     match await client.type(name):
         case b"string":
-            found: Any = await client.get(name)
+            value: Any = await client.get(name)
         case b"hash":
-            found = await client.hgetall(name)
+            value = await client.hgetall(name)
         case b"zset":
-            found = await client.zrange(name, 0, -1)
+            value = await client.zrange(name, 0, -1)
         case b"stream":
-            found = await client.xrange(name)
+            value = await client.xrange(name)
         case other:
             raise AssertionError(f"the app wrote a {other!r}")
-    return f"{found!r}"
+    return f"{value!r}"
 
 
 def forms(secret: str) -> list[str]:
-    """A secret as it is, and as it would stand in what is encoded."""
+    """A secret in plain and in encoded forms."""
     raw = secret.encode()
     return [secret, base64.b64encode(raw).decode().rstrip("=")[:-1], raw.hex(), quote(secret, safe="")]
 
@@ -215,23 +215,23 @@ def leaks(places: dict[str, str]) -> list[str]:
 
 
 @pytest.mark.timeout(120)
-async def test_no_planted_secret_is_found_in_anything_that_the_app_says_or_writes(plant: Plant) -> None:
+async def test_no_planted_secret_appears_in_anything_that_the_app_logs_sends_or_writes(plant: Plant) -> None:
     await traffic(plant.redis, plant.users)
     await plant.host.drained()
     wanted = ["session.changed", "session.unbounded", "session.excess", '"deleted":true']
-    for told in [*wanted, "tokens.revoked"] if plant.users is USERS else wanted:
-        await plant.recorded(told)
-    await mischief(plant)
+    for record_type in [*wanted, "tokens.revoked"] if plant.users is USERS else wanted:
+        await plant.recorded(record_type)
+    await write_garbage(plant)
     await plant.redis.set(key(3), session(3, plant.users[3]))
     await plant.redis.flushall()  # a reset of the log, and sessions without their phantoms
     await plant.redis.set(key(4), session(4, plant.users[0]))
     await plant.recorded("audit.reset")
     await traffic(plant.redis, plant.users)
     await plant.host.drained()
-    said_by_http = await answers(plant)
+    http_responses = await responses(plant)
     await plant.redis.acl_setuser("app", enabled=False)
-    await plant.redis.client_kill_filter(user="app")  # Redis is away, as far as the app can see
-    said_by_http += await answers(plant)
+    await plant.redis.client_kill_filter(user="app")  # for the app, Redis is away
+    http_responses += await responses(plant)
     await plant.redis.acl_setuser("app", enabled=True)
     await plant.recorded("session.ended")
 
@@ -246,11 +246,11 @@ async def test_no_planted_secret_is_found_in_anything_that_the_app_says_or_write
         assert payload is None or letter.reactor != "sessions"
         places[f"letter {letter.id}"] = f"{letter!r} {payload!r}"
     places |= await blobs(plant.storage)
-    places |= {f"answer {number}": text for number, text in enumerate(said_by_http)}
-    places |= {f"line {number}": line for number, line in enumerate(plant.said.lines)}
-    assert len(plant.said.lines) > 50
+    places |= {f"response {number}": text for number, text in enumerate(http_responses)}
+    places |= {f"line {number}": line for number, line in enumerate(plant.log.lines)}
+    assert len(plant.log.lines) > 50
     assert leaks(places) == []
     assert (
-        len(leaks({"a check of the check": zlib.decompress(zlib.compress(session(1, MAILS[0]).encode())).decode()}))
+        len(leaks({"a check of this test": zlib.decompress(zlib.compress(session(1, MAILS[0]).encode())).decode()}))
         >= 3
     )

@@ -1,4 +1,4 @@
-"""Promises of the running app: what no event told of gets its effect, and a burst is caught up with in bulk."""
+"""Reconciliation and bursts in the running app: lost events get their effects, and a burst is processed in bulk."""
 
 import asyncio
 import hashlib
@@ -31,7 +31,7 @@ def batch(value: float) -> bytes:
 
 @asynccontextmanager
 async def running_app(client: redis.asyncio.Redis, **settings: str) -> AsyncIterator[App]:
-    """The app on this Redis under these settings, and what it says of what it does."""
+    """Run the app on this Redis with these settings, and collect its effects."""
     effects = Effects()
     root, logger = logging.getLogger(), logging.getLogger("keyspace_functions")
     root.addHandler(effects)
@@ -52,6 +52,7 @@ async def running_app(client: redis.asyncio.Redis, **settings: str) -> AsyncIter
 
 @asynccontextmanager
 async def no_notifications(client: redis.asyncio.Redis) -> AsyncIterator[None]:
+    """Turn notifications off during the block."""
     flags = (await client.config_get(FLAGS))[FLAGS]
     await client.config_set(FLAGS, "")
     try:
@@ -65,7 +66,7 @@ def digest(content: bytes) -> bytes:
 
 
 class Results:
-    """The results that are published: how many, and the last one of each batch."""
+    """Counts the results that are announced, and keeps the last digest of each batch."""
 
     def __init__(self, pubsub: redis.asyncio.client.PubSub) -> None:
         self._pubsub = pubsub
@@ -78,7 +79,7 @@ class Results:
         self.count += 1
 
     async def up_to_date(self, contents: list[bytes]) -> None:
-        """Return when the last result of each batch b0, b1, ... was made from its content here."""
+        """Wait until the last result of each batch b0, b1, ... is for its content in `contents`."""
         missing = {f"b{number}": digest(content).decode() for number, content in enumerate(contents)}
         while missing := {key: value for key, value in missing.items() if self._last.get(key) != value}:
             for _ in missing:
@@ -94,13 +95,13 @@ async def results(redis_client: redis.asyncio.Redis) -> AsyncIterator[Results]:
 
 
 async def digests(client: redis.asyncio.Redis, count: int) -> list[bytes | None]:
-    """Per batch b0, b1, ... the digest of the content that its result was made from: a result begins with it."""
+    """The digests with which the results of batches b0, b1, ... begin; None for a batch without a result."""
     stored = await client.mget([f"fastapi:results:analysis:b{number}" for number in range(count)])
     return [result.split(b'"', 4)[3] if result else None for result in stored]
 
 
 def operations(app: App) -> Counter[str]:
-    """What the batches were processed on: events by name, or the sweep."""
+    """The number of processed batches by cause: event name, or sweep."""
     return Counter(
         effect["operation"]
         for effect in app.effects.so_far()
@@ -118,7 +119,7 @@ async def test_the_timers_are_registered_with_the_schedules_of_the_settings(redi
     assert triggers["sweep"]["runOnStartup"] is True
 
 
-async def test_what_was_written_before_the_start_is_swept_at_once(
+async def test_keys_written_before_the_start_are_processed_at_once(
     redis_client: redis.asyncio.Redis, results: Results
 ) -> None:
     contents = [batch(number) for number in range(100)]
@@ -128,7 +129,7 @@ async def test_what_was_written_before_the_start_is_swept_at_once(
     assert operations(app) == {"sweep": 100}
 
 
-async def test_what_was_written_while_no_notification_came_is_caught_up_with_by_the_sweep(
+async def test_keys_written_without_notifications_are_processed_by_the_next_pass(
     redis_client: redis.asyncio.Redis, results: Results
 ) -> None:
     async with running_app(redis_client, SWEEP_SCHEDULE=EACH_SECOND, RETRY_SCHEDULE=NEVER) as app:
@@ -137,7 +138,9 @@ async def test_what_was_written_while_no_notification_came_is_caught_up_with_by_
         await app.host.drained()
         async with no_notifications(redis_client):
             contents = [batch(100 + number) for number in range(50)]
-            await redis_client.mset({f"fastapi:temp:data:b{number}": one for number, one in enumerate(contents)})
+            await redis_client.mset(
+                {f"fastapi:temp:data:b{number}": content for number, content in enumerate(contents)}
+            )
             await redis_client.set("fabric:data:chart:new:realtime", json.dumps(ROWS))
             await redis_client.delete("fabric:data:chart:gone:realtime")
         await results.up_to_date(contents)
@@ -154,51 +157,51 @@ async def write_burst(client: redis.asyncio.Redis, contents: list[bytes]) -> Non
     await pipeline.execute()
 
 
-async def answer_times_s(app: App, client: redis.asyncio.Redis, stop: asyncio.Event) -> list[float]:
-    """How long session events take to be recorded, one after the other, until `stop`."""
-    taken_s = []
+async def session_times_s(app: App, client: redis.asyncio.Redis, stop: asyncio.Event) -> list[float]:
+    """The times from a session's write to its record, one session after the other, until `stop`."""
+    times_s = []
     last = "0"
     while not stop.is_set():
         started_s = time.perf_counter()
-        await client.set(f"nextauth:session:s{len(taken_s)}", '{"userId":"u","expires":"2036-01-01T00:00:00.000Z"}')
+        await client.set(f"nextauth:session:s{len(times_s)}", '{"userId":"u","expires":"2036-01-01T00:00:00.000Z"}')
         [[_, [(last, _)]]] = await client.xread({"functions:audit:sessions": last}, block=10_000)
-        taken_s.append(time.perf_counter() - started_s)
+        times_s.append(time.perf_counter() - started_s)
         await asyncio.sleep(0.01)
-    return taken_s
+    return times_s
 
 
 @pytest.mark.parametrize(("burst_sweep", "count"), [("true", 3000), ("false", 1000)])
-async def test_a_burst_ends_with_every_result_and_holds_up_no_other_function(
+async def test_a_burst_ends_with_every_result_and_delays_no_other_function(
     redis_client: redis.asyncio.Redis, results: Results, measured, burst_sweep: str, count: int
 ) -> None:
     contents = [batch(number) for number in range(count)]
-    never = {"SWEEP_SCHEDULE": NEVER, "RETRY_SCHEDULE": NEVER}
-    async with running_app(redis_client, BURST_SWEEP=burst_sweep, **never) as app:
+    schedules = {"SWEEP_SCHEDULE": NEVER, "RETRY_SCHEDULE": NEVER}
+    async with running_app(redis_client, BURST_SWEEP=burst_sweep, **schedules) as app:
         stop = asyncio.Event()
         started_s = time.perf_counter()
         await write_burst(redis_client, contents)
-        others = asyncio.create_task(answer_times_s(app, redis_client, stop))
+        others = asyncio.create_task(session_times_s(app, redis_client, stop))
         await results.up_to_date(contents)
         burst_s = time.perf_counter() - started_s
         await app.host.drained()
         stop.set()
-        taken_s = await others
-        done = operations(app)
-    what = f"burst of {count} batches, BURST_SWEEP={burst_sweep}"
-    measured(what, count / burst_s, "results/s")
-    measured(f"{what}: slowest answer of another function", max(taken_s) * 1000, "ms")
+        times_s = await others
+        processed = operations(app)
+    label = f"burst of {count} batches, BURST_SWEEP={burst_sweep}"
+    measured(label, count / burst_s, "results/s")
+    measured(f"{label}: slowest reaction of another function", max(times_s) * 1000, "ms")
     assert await digests(redis_client, count) == [digest(content) for content in contents]
-    assert done.total() == count, "one result per content"
+    assert processed.total() == count, "one result per content"
     if burst_sweep == "true":
-        assert done["sweep"] > 0.8 * count
+        assert processed["sweep"] > 0.8 * count
     else:
-        assert done == {"set": count}
-    assert len(taken_s) > 5
-    assert statistics.median(taken_s) < 0.25
-    assert max(taken_s) < 2
+        assert processed == {"set": count}
+    assert len(times_s) > 5
+    assert statistics.median(times_s) < 0.25
+    assert max(times_s) < 2
 
 
-async def test_content_overwritten_during_a_burst_ends_with_the_last_content_s_result(
+async def test_content_overwritten_during_a_burst_ends_with_the_result_of_the_last_content(
     redis_client: redis.asyncio.Redis, results: Results
 ) -> None:
     contents = [batch(number) for number in range(1000)]
@@ -214,7 +217,7 @@ async def test_content_overwritten_during_a_burst_ends_with_the_last_content_s_r
                 overwritten += 1
         await app.host.drained()
         assert overwritten >= 20
-        async with asyncio.timeout(10):  # the last events may be put aside for a moment
+        async with asyncio.timeout(10):  # the last events may be buffered for a moment
             await results.up_to_date(contents)
-        assert await digests(redis_client, len(contents)) == [digest(one) for one in contents]
+        assert await digests(redis_client, len(contents)) == [digest(content) for content in contents]
         assert operations(app)["sweep"] > 0

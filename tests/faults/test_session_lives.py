@@ -75,7 +75,7 @@ async def test_every_session_life_is_recorded_with_one_beginning_and_one_end(
     assert not counted, "ended sessions still count for their users"
     assert counts["created"] == counts["ended"] == sessions.begun >= total
     assert counts["ended/lost"] < sessions.begun * LOST_SHARE
-    assert counts["ended/with the reason of a life before"] < sessions.begun * LATE_SHARE
+    assert counts["ended/with the reason of an earlier life"] < sessions.begun * LATE_SHARE
     measured("sessions: single hosts killed", kills, "times")
     measured("sessions: hosts paused", pauses, "times")
     measured("sessions: all hosts killed at once", len(blackouts), "times")
@@ -123,7 +123,7 @@ async def disturb(
         if over.is_set() and kills and pauses and blackouts:
             return kills, pauses, blackouts
         if step % blackout_every == 0:
-            async with sessions.nothing_fragile():
+            async with sessions.no_immediate_reuse():
                 from_s = time.time()
                 await asyncio.gather(*(host_process.kill() for host_process in running))
                 await asyncio.sleep(rng.uniform(0, 1))

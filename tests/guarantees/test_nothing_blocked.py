@@ -121,7 +121,7 @@ async def test_work_that_always_hangs_becomes_a_dead_letter_and_blocks_no_other_
 async def test_a_claim_without_a_reply_delays_no_other_group(app: App, redis_client: redis.asyncio.Redis) -> None:
     keys = [f"fastapi:temp:data:many-{number}".encode() for number in range(batches.BURST_BATCHES)]
     await redis_client.mset(dict.fromkeys(keys, json.dumps(FILLER[:3])))
-    async with app.state(batches._claim_turn).taken():  # as if the claim of another group were in progress
+    async with app.state(batches._Turns).claim.taken():  # as if the claim of another group were in progress
         outcomes = await batches.react(app, keys, cause("sweep"))
     assert {outcome.result for outcome in outcomes} == {Result.PROCESSED}
 

@@ -1,4 +1,4 @@
-"""What the layout promises, beyond the import rules: who knows Azure, what a cold start pays for, what a key says."""
+"""Rules of the layout beyond the import contract: Azure, cold start, the environment, and script contracts."""
 
 import ast
 import os
@@ -15,27 +15,27 @@ import redis.asyncio
 ROOT = Path(__file__).parents[2]
 IMPORT_BUDGET_MS = 400
 SCRIPTS = sorted([*(ROOT / "shared").rglob("*.lua"), *(ROOT / "cli").rglob("*.lua")])
-HEAVY = {"numpy", "tsdownsample", "azure.identity", "redis", "aiohttp"}
+HEAVY = {"numpy", "tsdownsample", "azure.identity", "aiohttp"}
 
 
 def imports(path: Path, *, top_level: bool = False) -> set[str]:
     tree = ast.parse(path.read_text())
     nodes = tree.body if top_level else ast.walk(tree)
-    found: set[str] = set()
+    names: set[str] = set()
     for node in nodes:
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found.add(node.module)
-    return found
+            names.add(node.module)
+    return names
 
 
-def test_only_the_triggers_know_azure_functions() -> None:
+def test_only_the_triggers_import_azure_functions() -> None:
     for path in (ROOT / "shared").rglob("*.py"):
         assert not {name for name in imports(path) if name.startswith("azure.functions")}, path.name
 
 
-def test_heavy_packages_are_imported_where_they_are_used() -> None:
+def test_heavy_packages_are_imported_only_where_they_are_used() -> None:
     for path in [*(ROOT / "shared").rglob("*.py"), *(ROOT / "triggers").rglob("*.py")]:
         assert not imports(path, top_level=True) & HEAVY, path.name
 
@@ -47,7 +47,7 @@ def test_only_the_settings_read_the_environment() -> None:
 
 
 def test_the_app_imports_within_its_budget(measured: Callable[[str, float, str], None]) -> None:
-    """Median of five fresh processes, in CPU time: of the interpreter's own start and of other tests nothing counts."""
+    """Median CPU time of five new processes, without the start of the interpreter."""
     code = "import time; start = time.process_time(); import function_app; print(time.process_time() - start)"
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     took_ms = []
@@ -61,7 +61,7 @@ def test_the_app_imports_within_its_budget(measured: Callable[[str, float, str],
     assert median_ms < IMPORT_BUDGET_MS
 
 
-def test_a_script_opens_with_its_contract() -> None:
+def test_a_script_starts_with_a_comment() -> None:
     scripts = SCRIPTS
     assert len(scripts) >= 6
     for path in scripts:
@@ -73,25 +73,26 @@ def test_a_script_opens_with_its_contract() -> None:
 def test_a_script_s_contract_names_keys_arguments_returns_and_invariant(path: Path) -> None:
     header = "\n".join(line for line in path.read_text().splitlines() if line.startswith("--"))
     for word in ("KEYS", "ARGV", "Returns", "Invariant"):
-        assert word in header, f"{path.name} does not say its {word}"
+        assert word in header, f"the contract of {path.name} has no {word}"
 
 
 async def test_every_command_of_the_scripts_exists_in_redis_6_0(
     redis_client: redis.asyncio.Redis, server_version: tuple[int, int]
 ) -> None:
-    """As the server itself tells when each command came."""
+    """According to the server's documentation of its commands."""
     if server_version < (7, 0):
-        pytest.skip("only servers from 7.0 on tell since when a command exists")
+        pytest.skip("only servers from 7.0 on document the version of a command")
     source = "".join(path.read_text() for path in SCRIPTS)
     names = set(re.findall(r"redis\.p?call\('(\w+)'", source)) | {"LLEN", "HLEN", "SCAN", "INFO", "HMGET", "ZSCORE"}
     assert len(names) > 20
-    about = await redis_client.eval("return redis.call('COMMAND', 'DOCS', unpack(ARGV))", 0, *names)
+    reply = await redis_client.eval("return redis.call('COMMAND', 'DOCS', unpack(ARGV))", 0, *names)
     docs = {
-        name: dict(zip(one[::2], one[1::2], strict=True)) for name, one in zip(about[::2], about[1::2], strict=True)
+        name: dict(zip(fields[::2], fields[1::2], strict=True))
+        for name, fields in zip(reply[::2], reply[1::2], strict=True)
     }
     assert len(docs) == len(names)
-    for name, one in docs.items():
-        since = tuple(int(part) for part in one[b"since"].decode().split("."))
-        assert since <= (6, 0, 9), f"{name!r} came with {since}"
+    for name, doc in docs.items():
+        since = tuple(int(part) for part in doc[b"since"].decode().split("."))
+        assert since <= (6, 0, 9), f"{name!r} exists since {since}"
     newer = re.findall(r"'(?:GETDEL|GETEX|COPY|SMISMEMBER|ZMSCORE|XAUTOCLAIM|LMOVE|EXPIRETIME|PEXPIRETIME)'", source)
     assert newer == []

@@ -1,4 +1,4 @@
-"""The documents tell the truth: tables made from code, links that lead somewhere, commands that exist."""
+"""The documents agree with the code: generated tables, existing link targets, existing commands."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ def test_tables_are_those_of_the_code(name: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_lead_somewhere(page: Path) -> None:
+def test_link_targets_exist(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
         assert (page.parent / target).exists(), target
 
@@ -34,12 +34,12 @@ def test_the_first_screen_of_the_readme_has_the_two_commands() -> None:
         assert (ROOT / command).stat().st_mode & 0o111
 
 
-def test_what_is_published_is_the_app_and_nothing_else() -> None:
+def test_only_the_app_is_published() -> None:
     ignored = {line.rstrip("/") for line in (ROOT / ".funcignore").read_text().splitlines()}
-    never = {".git", ".gitignore", ".funcignore"}
+    never_published = {".git", ".gitignore", ".funcignore"}
     untracked = {line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if "*" not in line}
     assert untracked - {"node_modules"} <= ignored
-    published = {path.name for path in ROOT.iterdir()} - ignored - never
+    published = {path.name for path in ROOT.iterdir()} - ignored - never_published
     assert published == {
         "function_app.py",
         "host.json",

@@ -1,4 +1,4 @@
-"""A reactor is added in one place: a copy of the app gets a fourth one, and everything else derives from the registry.
+"""A copy of the app gets a fourth reactor in one place; everything else derives from the registry.
 
 CONTRIBUTING.md walks through it; tests/project/example/users.py is the reactor.
 """
@@ -116,7 +116,7 @@ def test_the_example_has_fewer_than_60_lines() -> None:
 
 
 @pytest.mark.timeout(120)
-async def test_a_fourth_reactor_is_triggered_swept_retried_replayed_counted_and_shown(tmp_path: Path) -> None:
+async def test_a_fourth_reactor_is_triggered_reconciled_retried_replayed_counted_and_shown(tmp_path: Path) -> None:
     async with running(tmp_path) as app:
         await app.redis.set("nextauth:user:triggered", "1")
         assert await app.effect() == b"nextauth:user:triggered"

@@ -1,4 +1,4 @@
-"""What a session's event costs: one round trip, and little of Redis' time."""
+"""The cost of a session's event: one round trip, and little time of Redis."""
 
 import statistics
 import time
@@ -18,7 +18,7 @@ from tests.support.looks import DUE, KEY, NOON, ONE, event, nextauth, numbers, s
 
 pytestmark = pytest.mark.redis_server
 
-EVERYTHING = {
+ALL_SETTINGS = {
     "audit_key": "another audit key of the tests",
     "delete_lapsed_sessions": True,
     "max_sessions_per_user": 1,
@@ -30,7 +30,7 @@ EVERYTHING = {
 
 @pytest.fixture
 def trips() -> Fault:
-    """Fails nothing: its `calls` are the round trips that `chosen` made."""
+    """Injects no fault; `calls` counts the round trips of `chosen`."""
     return Fault(at=0, moment=Moment.BEFORE)
 
 
@@ -41,9 +41,9 @@ async def all_on(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture
 async def chosen(app: App, all_on: bool, app_settings: Settings, trips: Fault) -> AsyncIterator[App]:
-    """An instance under these settings that has connected and loaded the script."""
-    on = {**EVERYTHING, "audit_key_previous": app_settings.audit_key} if all_on else {}
-    context = faulty_context(msgspec.structs.replace(app_settings, **on), trips)
+    """A connected instance with these settings; the scripts are loaded."""
+    changes = {**ALL_SETTINGS, "audit_key_previous": app_settings.audit_key} if all_on else {}
+    context = faulty_context(msgspec.structs.replace(app_settings, **changes), trips)
     await event(context, "set", KEY + b"-loads-the-script")
     await take_due(context, 64)
     yield context
@@ -51,7 +51,7 @@ async def chosen(app: App, all_on: bool, app_settings: Settings, trips: Fault) -
 
 
 @pytest.mark.parametrize("count", [1, 64])
-async def test_any_number_of_sessions_costs_one_round_trip(
+async def test_a_reaction_costs_one_round_trip_for_any_number_of_sessions(
     chosen: App, redis_client: redis.asyncio.Redis, trips: Fault, all_on: bool, count: int
 ) -> None:
     keys = [KEY + b"-%d" % number for number in range(count)]
@@ -62,17 +62,17 @@ async def test_any_number_of_sessions_costs_one_round_trip(
         assert [outcome.result for outcome in outcomes] == [expected] * count
         return trips.calls - before
 
-    spent = []
+    trips_of_looks = []
     for value in (nextauth(expires=NOON), nextauth("user-2", expires=ONE)):
         await redis_client.mset(dict.fromkeys(keys, value))
-        spent += [await look("set", Result.PROCESSED), await look("sweep", Result.DUPLICATE)]
+        trips_of_looks += [await look("set", Result.PROCESSED), await look("sweep", Result.DUPLICATE)]
     await redis_client.set(tokens_key("user-2"), "tokens")
     await redis_client.delete(*keys)
-    spent.append(await look("del", Result.PROCESSED))
-    assert spent == [1] * 5
-    told = await types(chosen)
-    assert ("fabric.tokens.revoked" in told) == all_on
-    assert await numbers(chosen) == list(range(1, len(told) + 1))
+    trips_of_looks.append(await look("del", Result.PROCESSED))
+    assert trips_of_looks == [1] * 5
+    recorded = await types(chosen)
+    assert ("fabric.tokens.revoked" in recorded) == all_on
+    assert await numbers(chosen) == list(range(1, len(recorded) + 1))
 
 
 async def test_due_sessions_are_taken_in_one_round_trip(
@@ -95,12 +95,12 @@ async def test_the_cost_of_an_event_inside_redis_is_measured(
     async def cost(what: str, operation: str, value: str | None) -> None:
         await redis_client.config_resetstat()
         for start in range(0, len(keys), 16):
-            some = keys[start : start + 16]
+            group = keys[start : start + 16]
             if value is None and operation == "del":
-                await redis_client.delete(*some)
+                await redis_client.delete(*group)
             elif value is not None:
-                await redis_client.mset(dict.fromkeys(some, value))
-            await react(chosen, some, cause(operation))
+                await redis_client.mset(dict.fromkeys(group, value))
+            await react(chosen, group, cause(operation))
         stats = (await redis_client.info("commandstats"))["cmdstat_evalsha"]
         assert stats["calls"] == len(keys)
         measured(
@@ -120,7 +120,7 @@ async def test_the_cost_of_an_event_inside_redis_is_measured(
 async def test_an_event_costs_little_more_than_a_bare_read_and_append(
     app: App, measured: Callable[[str, float, str], None]
 ) -> None:
-    """Beside it, in turns on the same connection: GET the session and XADD a record as large, two round trips."""
+    """Compared with GET of the session and XADD of a record of the same size, alternately on the same connection."""
     keys = [KEY + b"-%d" % number for number in range(300)]
     await event(app, "set", KEY)  # loads the script
 
@@ -129,19 +129,21 @@ async def test_an_event_costs_little_more_than_a_bare_read_and_append(
             await app.redis.delete(*keys)
         elif value:
             await app.redis.mset(dict.fromkeys(keys, value))
-        spent_s: tuple[list[float], list[float]] = ([], [])
+        reaction_s: list[float] = []
+        bare_calls_s: list[float] = []
         for number, key in enumerate(keys):
             began_s = time.perf_counter()
             await react(app, [key], cause(operation))
             between_s = time.perf_counter()
             await app.redis.get(key)
             await app.redis.xadd("bare", {"event": "x" * 420, "n": number}, maxlen=1_000_000)
-            spent_s[0].append(between_s - began_s)
-            spent_s[1].append(time.perf_counter() - between_s)
-        mine_s, bare_s = map(statistics.median, spent_s)
-        measured(f"session, {what}, median", mine_s * 1e6, "us")
-        measured(f"session, {what}, beside GET and XADD", mine_s / bare_s, "times")
-        return mine_s / bare_s
+            reaction_s.append(between_s - began_s)
+            bare_calls_s.append(time.perf_counter() - between_s)
+        median_s = statistics.median(reaction_s)
+        ratio = median_s / statistics.median(bare_calls_s)
+        measured(f"session, {what}, median", median_s * 1e6, "us")
+        measured(f"session, {what}, beside GET and XADD", ratio, "times")
+        return ratio
 
     ratios = [
         await cost("created", "set", nextauth()),

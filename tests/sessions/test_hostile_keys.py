@@ -1,4 +1,4 @@
-"""Other applications' values where the app keeps its own: nothing is recorded twice, nothing is blocked for ever."""
+"""Values of other applications at the app's own keys: nothing is recorded twice, and nothing is blocked."""
 
 import asyncio
 from collections.abc import Sequence
@@ -62,7 +62,9 @@ async def put(app: App, command: Sequence[Any], key: bytes) -> None:
 
 @pytest.mark.parametrize("command", OTHER_TYPES.values(), ids=OTHER_TYPES.keys())
 @pytest.mark.parametrize("name", ["phantom", "due", "user", "mark", "state", "stream"])
-async def test_whatever_is_at_a_key_of_the_app_a_life_is_told(app: App, name: str, command: Sequence[Any]) -> None:
+async def test_a_life_is_recorded_whatever_value_is_at_a_key_of_the_app(
+    app: App, name: str, command: Sequence[Any]
+) -> None:
     key = {
         "phantom": phantom_key(app),
         "due": DUE,
@@ -80,12 +82,12 @@ async def test_whatever_is_at_a_key_of_the_app_a_life_is_told(app: App, name: st
     await app.redis.delete(KEY)
     assert (await event(watching, "del")).result is Result.PROCESSED
     assert (await event(watching, "sweep")).result is Result.DUPLICATE
-    told = [record async for record in own_records(app)]
-    assert told == ["created", "refreshed", "ended", "fabric.tokens.revoked"]
+    recorded = [record async for record in own_records(app)]
+    assert recorded == ["created", "refreshed", "ended", "fabric.tokens.revoked"]
 
 
 async def own_records(app: App) -> Any:
-    """Types of the records, without what another application appended to the stream."""
+    """Types of the records, without entries of other applications."""
     for _, fields in await app.redis.xrange(STREAM):
         if b"event" in fields:
             yield msgspec.json.decode(fields[b"event"])["type"].removeprefix("nextauth.session.")
@@ -93,14 +95,14 @@ async def own_records(app: App) -> Any:
 
 @pytest.mark.parametrize("command", OTHER_TYPES.values(), ids=OTHER_TYPES.keys())
 @pytest.mark.parametrize("name", ["due", "user", "state"])
-async def test_whatever_comes_to_a_key_of_the_app_in_a_life_nothing_is_told_twice(
+async def test_a_value_that_replaces_a_key_of_the_app_causes_no_duplicate_record(
     app: App, name: str, command: Sequence[Any]
 ) -> None:
     await write(app, nextauth())
     await put(app, command, {"due": DUE, "user": user_key(), "state": STATE}[name])
     for operation in ("set", "sweep", "schedule"):
         assert (await event(app, operation)).result is Result.DUPLICATE
-    assert await react_to_due(app, SESSIONS, budget_s=5) in {0, 1}  # 1: the other application's member
+    assert await react_to_due(app, SESSIONS, budget_s=5) in {0, 1}  # 1: the member of the other application
     await app.redis.delete(KEY)
     await event(app, "del")
     assert await types(app) == ["created", "ended"]
@@ -108,9 +110,7 @@ async def test_whatever_comes_to_a_key_of_the_app_in_a_life_nothing_is_told_twic
 
 
 @pytest.mark.parametrize("command", OTHER_TYPES.values(), ids=OTHER_TYPES.keys())
-async def test_due_sessions_are_found_again_after_another_value_stood_in_their_place(
-    app: App, command: Sequence[Any]
-) -> None:
+async def test_due_times_are_restored_after_another_value_replaced_them(app: App, command: Sequence[Any]) -> None:
     await write(app, nextauth())
     await put(app, command, DUE)
     await reconcile(app, (SESSIONS,), budget_s=10)
@@ -126,7 +126,7 @@ PHANTOMS: dict[str, dict[str, str]] = {
 
 
 @pytest.mark.parametrize("fields", PHANTOMS.values(), ids=PHANTOMS.keys())
-async def test_a_hash_that_is_no_phantom_is_as_none(app: App, fields: dict[str, str]) -> None:
+async def test_a_hash_that_is_not_a_phantom_counts_as_none(app: App, fields: dict[str, str]) -> None:
     await app.redis.hset(phantom_key(app), mapping=fields)
     await app.redis.set(KEY, nextauth())
     for operation in ("sweep", "schedule", "set"):
@@ -143,8 +143,8 @@ async def test_a_damaged_number_in_a_phantom_blocks_nothing(app: App, field: str
         assert (await event(app, operation)).result in {Result.DUPLICATE, Result.PROCESSED}
     await app.redis.delete(KEY)
     assert (await event(app, "del")).result is Result.PROCESSED
-    told = await types(app)
-    assert (told[0], told[-1], told.count("ended")) == ("created", "ended", 1)
+    recorded = await types(app)
+    assert (recorded[0], recorded[-1], recorded.count("ended")) == ("created", "ended", 1)
 
 
 FORGED: dict[str, dict[str, str | bytes]] = {
@@ -158,7 +158,7 @@ FORGED: dict[str, dict[str, str | bytes]] = {
 
 
 @pytest.mark.parametrize("fields", FORGED.values(), ids=FORGED.keys())
-async def test_what_is_forged_in_a_phantom_comes_into_no_record(app: App, fields: dict[str, Any]) -> None:
+async def test_forged_fields_of_a_phantom_are_in_no_record(app: App, fields: dict[str, Any]) -> None:
     await write(app, nextauth("user-1"))
     await app.redis.hset(phantom_key(app), mapping=fields)
     await write(app, nextauth("user-2"))
@@ -168,7 +168,7 @@ async def test_what_is_forged_in_a_phantom_comes_into_no_record(app: App, fields
     assert {record["subject"] for record in await records(app)} == {app.keyrings[0].fingerprint(TOKEN.encode())}
 
 
-async def test_who_found_a_session_missing_is_a_sweep_or_a_schedule(app: App) -> None:
+async def test_a_forged_missing_by_is_recorded_as_a_sweep(app: App) -> None:
     await write(app, nextauth())
     await app.redis.hset(phantom_key(app), mapping={"missing_ms": 1, "missing_by": '","userId":"forged'})
     await app.redis.delete(KEY)
@@ -177,7 +177,7 @@ async def test_who_found_a_session_missing_is_a_sweep_or_a_schedule(app: App) ->
 
 
 @pytest.mark.parametrize("value", ["", "x", "nan", "inf", "-1", "9" * 40])
-async def test_the_running_number_goes_on_from_the_stream_where_the_state_is_damaged(app: App, value: str) -> None:
+async def test_the_running_number_continues_from_the_stream_if_the_state_is_damaged(app: App, value: str) -> None:
     await write(app, nextauth())
     await app.redis.hset(STATE, "appended", value)
     await write(app, nextauth("user-2"))
@@ -188,14 +188,14 @@ async def test_the_running_number_goes_on_from_the_stream_where_the_state_is_dam
     assert await app.redis.hget(STATE, "appended") == b"3"
 
 
-async def test_an_entry_of_another_application_does_not_number_records(app: App) -> None:
+async def test_an_entry_of_another_application_does_not_change_the_running_number(app: App) -> None:
     await app.redis.xadd(STREAM, {"x": "n", "n": "many"})
     await write(app, nextauth())
     assert (await app.redis.xrevrange(STREAM, count=1))[0][1][b"n"] == b"1"
 
 
-async def test_a_stream_that_takes_no_entries_delays_records_and_loses_none(app: App) -> None:
-    """Its last id is the largest there is: every attempt is refused, until somebody removes it."""
+async def test_a_stream_that_accepts_no_entries_delays_records_but_loses_none(app: App) -> None:
+    """Its last id is the highest possible one: every append is refused until the stream is deleted."""
     patient = with_settings(app, retry_base_s=0.001, retry_cap_s=0.001, retry_attempts=2)
     await write(patient, nextauth())
     await app.redis.xadd(STREAM, {"x": "y"}, id=f"{2**64 - 1}-{2**64 - 1}")
@@ -210,7 +210,7 @@ async def test_a_stream_that_takes_no_entries_delays_records_and_loses_none(app:
     assert await numbers(app) == [2]
 
 
-async def test_members_of_others_in_a_users_set_only_count_as_sessions(app: App) -> None:
+async def test_foreign_members_of_a_users_set_only_count_as_sessions(app: App) -> None:
     limited = with_settings(app, max_sessions_per_user=1)
     await app.redis.zadd(user_key(), {"x": "+inf", "y": "-inf", b"\xff": 5})
     await asyncio.gather(write(limited, nextauth()), event(limited, "set"))

@@ -1,4 +1,4 @@
-"""Sessions: every transition of every client's sessions becomes one record, and nothing else becomes any."""
+"""The sessions reactor: each transition of a client's session becomes one record, and nothing else does."""
 
 import asyncio
 import hashlib
@@ -59,19 +59,19 @@ hypothesis_settings = settings(
 
 @pytest.fixture
 def app_settings(app_settings: Settings) -> Settings:
-    """Every refresh is recorded and every loss at once: the throttle and the grace have tests of their own."""
+    """Every refresh and every loss is recorded at once; the throttle and the grace period have their own tests."""
     return msgspec.structs.replace(app_settings, audit_refresh_min_s=0, session_lost_after_s=0)
 
 
 @pytest.fixture
 async def second_app(app: App, app_settings: Settings) -> AsyncIterator[App]:
     """Another instance of the app, on the same Redis."""
-    context = open_app(app_settings)
-    yield context
-    await context.redis.aclose()
+    instance = open_app(app_settings)
+    yield instance
+    await instance.redis.aclose()
 
 
-async def test_a_life_is_told_by_its_records(app: App) -> None:
+async def test_a_life_is_recorded_from_created_to_ended(app: App) -> None:
     subject = fingerprint(TOKEN.encode(), app.settings.audit_key)
     await app.redis.set(KEY, nextauth(expires=NOON))
     assert await event(app, "set") == processed(KEY, "nextauth.session.created")
@@ -83,9 +83,9 @@ async def test_a_life_is_told_by_its_records(app: App) -> None:
     await app.redis.delete(KEY)
     assert await event(app, "del") == processed(KEY, "nextauth.session.ended")
 
-    told = await records(app)
-    times = [record.pop("time") for record in told]
-    duration_s = told[3]["data"].pop("duration_s")
+    recorded = await records(app)
+    times = [record.pop("time") for record in recorded]
+    duration_s = recorded[3]["data"].pop("duration_s")
     life = phantom[b"life"].decode()
     common = {
         "specversion": "1.0",
@@ -94,20 +94,20 @@ async def test_a_life_is_told_by_its_records(app: App) -> None:
         "datacontenttype": "application/json",
         "keyid": app.keyrings[0].key_id,
     }
-    moments = {
+    data_by_type = {
         "created": {"userId": "user-1", "expires": NOON},
         "refreshed": {"userId": "user-1", "expires": ONE, "touches": 0},
         "changed": {"userId": "user-2", "expires": TWO, "previousUserId": "user-1", "touches": 0},
         "ended": {"userId": "user-2", "expires": TWO, "reason": "logout", "touches": 0},
     }
-    assert told == [
+    assert recorded == [
         common
         | {
             "id": f"{subject}.{life}.{sequence}",
-            "type": f"nextauth.session.{moment}",
+            "type": f"nextauth.session.{type_}",
             "data": payload | {"detectedBy": "event"},
         }
-        for sequence, (moment, payload) in enumerate(moments.items(), start=1)
+        for sequence, (type_, payload) in enumerate(data_by_type.items(), start=1)
     ]
     assert await numbers(app) == [1, 2, 3, 4]
     assert times == sorted(times)
@@ -123,7 +123,7 @@ async def test_a_life_is_told_by_its_records(app: App) -> None:
     assert 0 < await app.redis.ttl(phantom_key(app)) <= TOMBSTONE_S
 
 
-async def test_the_phantom_is_the_last_known_state_and_has_a_ttl(app: App) -> None:
+async def test_the_phantom_is_the_last_recorded_state_and_has_a_ttl(app: App) -> None:
     await app.redis.set(KEY, nextauth(expires=NOON))
     await event(app, "set")
     phantom = await app.redis.hgetall(phantom_key(app))
@@ -151,7 +151,7 @@ CONNECT = json.dumps({"cookie": {"originalMaxAge": 3_600_000, "expires": NOON}, 
 LOGGED_OUT = json.dumps({"cookie": {"originalMaxAge": 3_600_000, "expires": NOON}})
 STAR = json.dumps({"user": {"id": "user-1"}})
 CLIENTS: dict[str, list[tuple[list[Any], list[str], list[str]]]] = {
-    # each step: what the client sends, the events it makes, the records that follow
+    # each step: the command of the client, the events that Redis sends, the records
     "NextAuth": [
         (["SET", KEY, nextauth()], ["set"], ["created"]),
         (["SET", KEY, nextauth(expires=ONE)], ["set"], ["refreshed"]),
@@ -179,7 +179,7 @@ CLIENTS: dict[str, list[tuple[list[Any], list[str], list[str]]]] = {
         (["PERSIST", KEY], ["persist"], ["refreshed"]),
         (["DEL", KEY], ["del"], ["ended"]),
     ],
-    "the same token again for another user": [
+    "the same token reused by another user": [
         (["SET", KEY, nextauth("user-1")], ["set"], ["created"]),
         (["DEL", KEY], ["del"], ["ended"]),
         (["SET", KEY, nextauth("user-2")], ["set"], ["created"]),
@@ -192,25 +192,25 @@ CLIENTS: dict[str, list[tuple[list[Any], list[str], list[str]]]] = {
 
 
 @pytest.mark.parametrize("steps", CLIENTS.values(), ids=CLIENTS.keys())
-async def test_what_a_client_does_is_recorded_from_real_notifications(app: App, steps: list[Any]) -> None:
+async def test_the_sessions_of_each_client_are_recorded_from_real_notifications(app: App, steps: list[Any]) -> None:
     expected: list[str] = []
     async with app.redis.pubsub() as subscription:
         await subscription.psubscribe("__keyspace@0__:nextauth:session:*")
         await subscription.get_message(timeout=5)
         for command, operations, recorded in steps:
             await app.redis.execute_command(*command)
-            seen = []
+            received = []
             for _ in operations:
                 message = await subscription.get_message(ignore_subscribe_messages=True, timeout=5)
-                seen.append(message["data"].decode())
-                await event(app, seen[-1], message["channel"].removeprefix(b"__keyspace@0__:"))
-            assert seen == operations
+                received.append(message["data"].decode())
+                await event(app, received[-1], message["channel"].removeprefix(b"__keyspace@0__:"))
+            assert received == operations
             expected += recorded
             assert await types(app) == expected
 
 
 @pytest.mark.parametrize("operation", ["set", "expire", "persist", "restore", "rename_to", "copy_to"])
-async def test_an_event_repeated_over_a_live_session_writes_nothing(app: App, operation: str) -> None:
+async def test_a_repeated_event_of_a_live_session_writes_nothing(app: App, operation: str) -> None:
     await app.redis.set(KEY, CONNECT, ex=3600)
     await event(app, "set")
     before = await own_keys(app)
@@ -234,7 +234,7 @@ async def test_an_end_is_recorded_once_with_its_reason(app: App, operation: str,
     await app.redis.set(KEY, nextauth())
     await event(app, "set")
     await app.redis.delete(KEY)
-    assert (await event(app, "set")).result is Result.IGNORED  # a late one: the key is gone, it cannot say why
+    assert (await event(app, "set")).result is Result.IGNORED  # a late event, which has no reason
     assert (await event(app, operation)).result is Result.PROCESSED
     ended = await data(app)
     assert (ended["reason"], ended["userId"], ended["expires"]) == (reason, "user-1", NOON)
@@ -244,7 +244,7 @@ async def test_an_end_is_recorded_once_with_its_reason(app: App, operation: str,
     assert await own_keys(app) == before
 
 
-async def test_a_token_used_again_is_another_life(app: App) -> None:
+async def test_a_reused_token_begins_another_life(app: App) -> None:
     for _ in range(2):
         await app.redis.set(KEY, nextauth())
         await event(app, "set")
@@ -255,7 +255,7 @@ async def test_a_token_used_again_is_another_life(app: App) -> None:
     assert len({identity.rsplit(".", 1)[0] for identity in ids}) == 2
 
 
-async def test_two_instances_given_the_same_events_write_one_record_each(app: App, second_app: App) -> None:
+async def test_two_instances_with_the_same_events_write_each_record_once(app: App, second_app: App) -> None:
     keys = [KEY + b"-%d" % number for number in range(40)]
 
     async def both(operation: str) -> None:
@@ -274,10 +274,10 @@ async def test_two_instances_given_the_same_events_write_one_record_each(app: Ap
     await both("set")
     await app.redis.delete(*keys)
     await both("del")
-    told = await records(app)
-    assert len({record["id"] for record in told}) == len(told) == 3 * len(keys)
+    recorded = await records(app)
+    assert len({record["id"] for record in recorded}) == len(recorded) == 3 * len(keys)
     lives: dict[str, list[str]] = {}
-    for record in told:
+    for record in recorded:
         lives.setdefault(record["subject"], []).append(record["type"].rpartition(".")[2])
     assert list(lives.values()) == [["created", "refreshed", "ended"]] * len(keys)
 
@@ -285,19 +285,19 @@ async def test_two_instances_given_the_same_events_write_one_record_each(app: Ap
 @pytest.mark.parametrize(
     "key", [b"nextauth:session:by-user-id:7", b"nextauth:session:by-user-id:", b"nextauth:session:", b"nextauth:user:7"]
 )
-async def test_an_index_or_a_near_miss_is_ignored_without_io(key: bytes) -> None:
+async def test_keys_that_are_not_sessions_are_ignored_without_io(key: bytes) -> None:
     unreachable = open_app(Settings(redis="127.0.0.1:1"))
     for operation in ("set", "del"):
         assert await event(unreachable, operation, key) == Outcome(key, Result.IGNORED, "not a session")
 
 
-async def test_redis_being_away_raises_nothing() -> None:
+async def test_an_outage_of_redis_raises_nothing() -> None:
     unreachable = open_app(Settings(redis="127.0.0.1:1"))
     assert await event(unreachable, "set") == Outcome(KEY, Result.RETRIED, failures.AWAY)
     telemetry.recovered("Redis")
 
 
-async def test_outcomes_come_in_the_order_of_the_keys(app: App) -> None:
+async def test_outcomes_are_in_the_order_of_the_keys(app: App) -> None:
     index, bad, other = b"nextauth:session:by-user-id:7", KEY + b"-bad", KEY + b"-2"
     await app.redis.mset({KEY: nextauth(), bad: "null", other: nextauth("user-2")})
     outcomes = await react(app, [bad, index, other, KEY], cause("set"))
@@ -335,12 +335,12 @@ HOSTILE: dict[str, tuple[bytes, str]] = {
 async def test_a_value_that_cannot_be_read_is_rejected_and_changes_nothing(app: App, value: bytes, reason: str) -> None:
     await app.redis.set(KEY, nextauth())
     await event(app, "set")
-    kept = (phantom_key(app), STREAM, STATE, DUE, user_key())
+    unchanged_keys = (phantom_key(app), STREAM, STATE, DUE, user_key())
     before = await own_keys(app)
-    assert sorted(before) == sorted(kept)
+    assert sorted(before) == sorted(unchanged_keys)
     await app.redis.set(KEY, value)
     assert await event(app, "set") == Outcome(KEY, Result.REJECTED, reason)
-    assert {key: value for key, value in (await own_keys(app)).items() if key in kept} == before
+    assert {key: value for key, value in (await own_keys(app)).items() if key in unchanged_keys} == before
     await app.redis.delete(KEY)
     await event(app, "del")
     assert await types(app) == ["created", "ended"]
@@ -358,22 +358,22 @@ async def test_a_session_that_cannot_be_read_is_a_dead_letter_without_its_conten
     )
     assert (letter.attempts, letter.payload_kept) == (1, False)
     assert await dead_letters.payload(app, letter.id) is None
-    kept = repr(await own_keys(app))
-    assert secret not in kept
-    assert TOKEN not in kept
+    stored = repr(await own_keys(app))
+    assert secret not in stored
+    assert TOKEN not in stored
 
 
-async def test_a_session_that_cannot_be_read_is_reported_once_for_each_content(app: App) -> None:
+async def test_a_session_that_cannot_be_read_is_rejected_once_per_content(app: App) -> None:
     assert (await write(app, "null")).result is Result.REJECTED
-    again = Outcome(KEY, Result.DUPLICATE, "a dead letter holds this content")
-    assert [await event(app, operation) for operation in ("set", "sweep", "schedule")] == [again] * 3
+    duplicate = Outcome(KEY, Result.DUPLICATE, "the content is a dead letter")
+    assert [await event(app, operation) for operation in ("set", "sweep", "schedule")] == [duplicate] * 3
     assert (await write(app, "17", "sweep")).result is Result.REJECTED
     assert [letter.attempts for letter in (await dead_letters.list_page(app)).letters] == [1, 1]
     assert (await write(app, nextauth(), "sweep")).result is Result.PROCESSED
     assert await types(app) == ["created"]
 
 
-async def test_a_smaller_limit_of_the_settings_counts(app: App) -> None:
+async def test_a_lower_limit_in_the_settings_applies(app: App) -> None:
     strict = with_settings(app, max_payload_bytes=1024)
     for padding, result in [(900, Result.PROCESSED), (1024, Result.REJECTED)]:
         await app.redis.set(KEY, nextauth(more="x" * padding))
@@ -384,12 +384,12 @@ async def test_a_smaller_limit_of_the_settings_counts(app: App) -> None:
 async def test_a_value_of_another_type_is_rejected(app: App, command: list[Any]) -> None:
     await app.redis.execute_command(*command)
     assert await event(app, command[0].lower()) == Outcome(KEY, Result.REJECTED, "the value is not a string")
-    assert await event(app, "sweep") == Outcome(KEY, Result.DUPLICATE, "a dead letter holds this content")
+    assert await event(app, "sweep") == Outcome(KEY, Result.DUPLICATE, "the content is a dead letter")
     assert await app.redis.exists(STREAM, STATE, phantom_key(app), DUE) == 0
 
 
 def digest_of(raw: bytes) -> str:
-    """What stands behind the readable beginning of a user id that cannot be recorded as it is."""
+    """The suffix of a user id that is recorded as its readable beginning and a digest."""
     return "~" + hashlib.sha1(raw, usedforsecurity=False).hexdigest()
 
 
@@ -416,7 +416,7 @@ ACCEPTED: dict[str, tuple[bytes, str | None]] = {
         b'{"name":"\\ud83d","alias":"\\udc00\\ud83d","userId":"\\ud83d\\ude00"}',
         "\N{GRINNING FACE}",
     ),
-    "a lone surrogate": (b'{"userId":"a\\ud83d"}', "a\N{REPLACEMENT CHARACTER}"),
+    "lone surrogate": (b'{"userId":"a\\ud83d"}', "a\N{REPLACEMENT CHARACTER}"),
     "longest": (b'{"userId":"%s"}' % (b"u" * 256), "u" * 256),
     "too long": (b'{"userId":"%s"}' % (b"u" * 257), "u" * 215 + digest_of(b"u" * 257)),
     "not UTF-8": (b'{"userId":"a\xff"}', "a?" + digest_of(b"a\xff")),
@@ -426,7 +426,7 @@ ACCEPTED: dict[str, tuple[bytes, str | None]] = {
 
 
 @pytest.mark.parametrize(("value", "user_id"), ACCEPTED.values(), ids=ACCEPTED.keys())
-async def test_the_user_is_found_and_recorded_exactly(app: App, value: bytes, user_id: str | None) -> None:
+async def test_the_user_id_is_recorded_exactly(app: App, value: bytes, user_id: str | None) -> None:
     await app.redis.set(KEY, value)
     assert (await event(app, "set")).result is Result.PROCESSED
     created, unbounded = await records(app)
@@ -449,8 +449,8 @@ EXPIRIES: dict[str, tuple[Any, str | None]] = {
     "no such month": ("2031-13-01T12:00:00Z", None),
     "no such hour": ("2031-05-01T24:00:00Z", None),
     "no zone": ("2031-05-01T12:00:00", None),
-    "a broken zone": ("2031-05-01T12:00:00+2:00", None),
-    "a date in words": ("Thu, 01 May 2031 12:00:00 GMT", None),
+    "malformed zone": ("2031-05-01T12:00:00+2:00", None),
+    "HTTP date": ("Thu, 01 May 2031 12:00:00 GMT", None),
     "past the year 9999": (1e300, None),
     "a duration in s": (30 * 86_400, None),
     "a duration in ms": (86_400_000, None),
@@ -472,7 +472,7 @@ async def test_the_expiry_is_read_from_the_session(app: App, value: object, expi
 
 
 async def expiry_in_s(app: App) -> float:
-    """How long after the latest record its session expires."""
+    """Time from the newest record to the expiry of its session."""
     record = (await records(app))[-1]
     return (datetime.fromisoformat(record["data"]["expires"]) - datetime.fromisoformat(record["time"])).total_seconds()
 
@@ -489,7 +489,7 @@ async def expiry_in_s(app: App) -> float:
         ({"expires": 200, "cookie": 100}, None, 200),
     ],
 )
-async def test_the_expiry_that_counts_is_the_one_that_ends_the_session(
+async def test_the_recorded_expiry_is_the_one_that_ends_the_session(
     app: App, session: dict[str, int], ttl_s: int | None, expected_s: int
 ) -> None:
     value = {
@@ -502,14 +502,14 @@ async def test_the_expiry_that_counts_is_the_one_that_ends_the_session(
     assert await expiry_in_s(app) == pytest.approx(expected_s, abs=1)
 
 
-async def test_an_expiry_that_moves_by_less_than_a_second_is_no_refresh_until_it_adds_up(app: App) -> None:
-    for moved_ms, result in [(0, "processed"), (600, "duplicate"), (999, "duplicate"), (1000, "processed")]:
-        assert (await write(app, nextauth(expires=1_935_403_200_000 + moved_ms))).result == result
+async def test_changes_of_the_expiry_are_a_refresh_once_they_add_up_to_a_second(app: App) -> None:
+    for change_ms, result in [(0, "processed"), (600, "duplicate"), (999, "duplicate"), (1000, "processed")]:
+        assert (await write(app, nextauth(expires=1_935_403_200_000 + change_ms))).result == result
     assert await types(app) == ["created", "refreshed"]
     assert (await data(app))["touches"] == 2
 
 
-async def test_a_session_id_that_is_not_utf8_lives_as_any_other(app: App) -> None:
+async def test_a_session_id_that_is_not_utf8_is_recorded_like_any_other(app: App) -> None:
     token = b"\xff\xfe \n\x00*"
     key = b"nextauth:session:" + token
     await app.redis.set(key, nextauth())
@@ -521,17 +521,17 @@ async def test_a_session_id_that_is_not_utf8_lives_as_any_other(app: App) -> Non
 
 async def test_the_stream_is_bounded(redis_client: redis.asyncio.Redis, app_settings: Settings) -> None:
     await redis_client.config_set("stream-node-max-entries", 10)
-    context = open_app(Settings(redis=app_settings.redis, audit_buffer=1000))
+    small = open_app(Settings(redis=app_settings.redis, audit_buffer=1000))
     keys = [KEY + b"-%d" % number for number in range(1100)]
     await redis_client.mset(dict.fromkeys(keys, nextauth()))
-    await react(context, keys, cause("set"))
+    await react(small, keys, cause("set"))
     assert 1000 <= await redis_client.xlen(STREAM) < 1020
-    assert (await numbers(context))[-1] == 1100
+    assert (await numbers(small))[-1] == 1100
     await redis_client.config_set("stream-node-max-entries", 100)
-    await context.redis.aclose()
+    await small.redis.aclose()
 
 
-async def test_a_flushed_script_cache_is_filled_again(app: App) -> None:
+async def test_scripts_are_loaded_again_after_script_flush(app: App) -> None:
     await app.redis.mset({KEY: nextauth(), KEY + b"-2": nextauth()})
     await app.redis.script_flush()
     outcomes = await react(app, [KEY, KEY + b"-2"], cause("set"))
@@ -539,8 +539,8 @@ async def test_a_flushed_script_cache_is_filled_again(app: App) -> None:
     assert await types(app) == ["created", "created"]
 
 
-async def test_an_append_that_redis_refuses_leaves_the_phantom_for_the_next_try(app: App) -> None:
-    await app.redis.xadd(STREAM, {"no": "record"}, id=f"{2**64 - 1}-{2**64 - 1}")  # no id is left after this one
+async def test_an_append_that_redis_refuses_leaves_the_phantom_for_the_next_attempt(app: App) -> None:
+    await app.redis.xadd(STREAM, {"no": "record"}, id=f"{2**64 - 1}-{2**64 - 1}")  # no higher id exists
     refused = await write(app, nextauth())
     assert (refused.result, (refused.detail or "").split(";")[0]) == (Result.RETRIED, "ResponseError")
     assert await app.redis.exists(phantom_key(app), DUE, user_key()) == 0
@@ -551,7 +551,9 @@ async def test_an_append_that_redis_refuses_leaves_the_phantom_for_the_next_try(
     assert await numbers(app) == [1]
 
 
-async def test_the_token_is_found_nowhere(app: App, caplog: pytest.LogCaptureFixture) -> None:
+async def test_the_token_is_in_no_record_log_outcome_or_key_of_the_app(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     outcomes = []
     for value in (CONNECT, nextauth(), nextauth("user-2"), TOKEN, f'{{"{TOKEN}', nextauth() + TOKEN, STAR):
@@ -576,7 +578,7 @@ async def test_the_token_is_found_nowhere(app: App, caplog: pytest.LogCaptureFix
 
 
 @pytest.mark.parametrize("operation", ["keymiss", "new", "overwritten", "type_changed"])
-async def test_an_inert_operation_would_change_nothing(app: App, operation: str) -> None:
+async def test_an_inert_event_changes_nothing(app: App, operation: str) -> None:
     await app.redis.set(KEY, nextauth())
     await event(app, "set")
     before = await own_keys(app)
@@ -586,19 +588,19 @@ async def test_an_inert_operation_would_change_nothing(app: App, operation: str)
     assert await own_keys(app) == before
 
 
-async def test_a_session_is_named_by_its_own_key_or_its_phantoms(app: App) -> None:
+async def test_a_session_is_identified_by_its_own_key_or_by_its_phantoms_key(app: App) -> None:
     await app.redis.set(KEY, nextauth())
     assert (await event(app, "retry", phantom_key(app))).result is Result.PROCESSED
     assert (await event(app, "set")).result is Result.DUPLICATE
     await app.redis.delete(KEY)
     assert (await event(app, "sweep", phantom_key(app))).result is Result.PROCESSED
     assert await types(app) == ["created", "ended"]
-    for stranger in (phantom_key(app)[:-1], phantom_key(app) + b"A", b"functions:phantom:session:!", b"\xff"):
-        assert await event(app, "sweep", stranger) == Outcome(stranger, Result.IGNORED, "not a session")
+    for foreign_key in (phantom_key(app)[:-1], phantom_key(app) + b"A", b"functions:phantom:session:!", b"\xff"):
+        assert await event(app, "sweep", foreign_key) == Outcome(foreign_key, Result.IGNORED, "not a session")
 
 
-async def test_a_sweep_records_what_no_event_told_of(app: App) -> None:
-    """Sessions among the keys that look like them, created and ended while nobody listened."""
+async def test_a_sweep_records_sessions_whose_events_were_lost(app: App) -> None:
+    """Sessions that were created and ended without an event, among keys that look like sessions."""
     alive = {b"nextauth:session:%d" % number: nextauth(f"user-{number}") for number in range(3)}
     junk = [b"nextauth:session:by-user-id:1", b"nextauth:session:", b"nextauth:sessions:4", b"nextauth:session"]
     await app.redis.mset({**alive, **dict.fromkeys(junk, nextauth("nobody"))})
@@ -610,16 +612,16 @@ async def test_a_sweep_records_what_no_event_told_of(app: App) -> None:
     await app.redis.delete(*alive)
     for _ in range(2):
         await reconcile(app, (SESSIONS,), budget_s=10)
-    told = await records(app)
-    assert {record["data"]["detectedBy"] for record in told} == {"sweep"}
-    assert [(record["type"], record["data"]["reason"]) for record in told[3:]] == [
+    recorded = await records(app)
+    assert {record["data"]["detectedBy"] for record in recorded} == {"sweep"}
+    assert [(record["type"], record["data"]["reason"]) for record in recorded[3:]] == [
         ("nextauth.session.ended", "lost")
     ] * 3
 
 
 @given(user_id=st.text() | st.text(alphabet='\x00\x1f"\\/\x7f\u2028é😀'), as_ascii=st.booleans())
 @hypothesis_settings
-async def test_any_user_id_is_recorded_as_it_is(app: App, user_id: str, as_ascii: bool) -> None:
+async def test_any_user_id_is_recorded_unchanged(app: App, user_id: str, as_ascii: bool) -> None:
     await app.redis.flushall()
     await app.redis.set(KEY, json.dumps({"userId": user_id}, ensure_ascii=as_ascii))
     await event(app, "set")
@@ -643,7 +645,7 @@ async def test_any_integer_user_id_keeps_its_digits(app: App, user_id: int, befo
     offset_minutes=st.integers(-23 * 60, 23 * 60),
 )
 @hypothesis_settings
-async def test_any_moment_is_recorded_in_utc(app: App, since_1970_us: int, offset_minutes: int) -> None:
+async def test_any_expiry_is_recorded_in_utc(app: App, since_1970_us: int, offset_minutes: int) -> None:
     await app.redis.flushall()
     utc = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=since_1970_us)
     moment = utc.astimezone(timezone(timedelta(minutes=offset_minutes)))
@@ -654,7 +656,7 @@ async def test_any_moment_is_recorded_in_utc(app: App, since_1970_us: int, offse
 
 @given(value=st.binary() | st.binary().map(lambda raw: b'{"userId":"' + raw + b'"}'))
 @hypothesis_settings
-async def test_any_bytes_end_in_a_rejection_or_in_valid_records(app: App, value: bytes) -> None:
+async def test_any_bytes_lead_to_a_rejection_or_to_valid_records(app: App, value: bytes) -> None:
     await app.redis.flushall()
     await app.redis.set(KEY, value)
     outcome = await event(app, "set")
@@ -662,7 +664,7 @@ async def test_any_bytes_end_in_a_rejection_or_in_valid_records(app: App, value:
     assert (await types(app))[:1] == expected[outcome.result]
 
 
-async def test_the_documented_record_is_a_real_one(app: App) -> None:
+async def test_the_record_in_docs_sessions_md_has_the_fields_of_a_real_one(app: App) -> None:
     page = Path(__file__).parents[2] / "docs" / "sessions.md"
     documented = json.loads(page.read_text(encoding="utf-8").partition("```json")[2].partition("```")[0])
     await app.redis.set(KEY, nextauth())
@@ -670,9 +672,9 @@ async def test_the_documented_record_is_a_real_one(app: App) -> None:
     await app.redis.delete(KEY)
     await event(app, "del")
     real = (await records(app))[-1]
-    differing = {"id", "subject", "time", "keyid", "data"}
-    assert {name: documented[name] for name in real if name not in differing} == {
-        name: real[name] for name in real if name not in differing
+    variable = {"id", "subject", "time", "keyid", "data"}
+    assert {name: documented[name] for name in real if name not in variable} == {
+        name: real[name] for name in real if name not in variable
     }
     assert list(documented) == list(real)
     assert list(documented["data"]) == list(real["data"])

@@ -1,4 +1,4 @@
-"""A user's tokens: readable by the dashboard and by the app, shown by neither their repr nor any error."""
+"""A user's tokens: the dashboard and the app read each other's values, and no repr or error shows them."""
 
 import asyncio
 import copy
@@ -47,7 +47,7 @@ def cache(app: App) -> TokenCache:
 
 @pytest.fixture
 def port_without_set(tmp_path: Path) -> Iterator[int]:
-    """Port of a server that knows no SET."""
+    """Port of a Redis server without the command SET."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -64,26 +64,28 @@ def with_max_payload(app: App, max_payload_bytes: int) -> TokenCache:
     return TokenCache(App(msgspec.structs.replace(app.settings, max_payload_bytes=max_payload_bytes), app.redis))
 
 
-def all_that_an_error_holds(error: BaseException) -> str:
-    """Its text and traceback with the locals of this app's frames, and the same of every error behind it."""
-    held = []
-    chain: list[BaseException | None] = [error]
-    while chain:
-        if (one := chain.pop()) is None:
+def content_of(error: BaseException) -> str:
+    """All texts that can be reached from an error: its message, arguments and attributes, its traceback with the locals
+    of token_cache.py, and the same of its causes and contexts."""
+    texts = []
+    pending: list[BaseException | None] = [error]
+    while pending:
+        if (fault := pending.pop()) is None:
             continue
-        chain += [one.__cause__, one.__context__]
-        held += [str(one), repr(one), repr(one.args), repr(vars(one))]
-        held += traceback.format_exception(one)
-        for frame, _ in traceback.walk_tb(one.__traceback__):
+        pending += [fault.__cause__, fault.__context__]
+        texts += [str(fault), repr(fault), repr(fault.args), repr(vars(fault))]
+        texts += traceback.format_exception(fault)
+        for frame, _ in traceback.walk_tb(fault.__traceback__):
             if Path(frame.f_code.co_filename).name == "token_cache.py":
-                held += [repr(value) for value in frame.f_locals.values()]
-    return "\n".join(held)
+                texts += [repr(value) for value in frame.f_locals.values()]
+    return "\n".join(texts)
 
 
 async def calls_of(client: redis.asyncio.Redis) -> dict[str, int]:
     """How often each command was called since the last CONFIG RESETSTAT."""
-    found = {name.removeprefix("cmdstat_"): one["calls"] for name, one in (await client.info("commandstats")).items()}
-    return {name: calls for name, calls in found.items() if name not in {"info", "config|resetstat"}}
+    stats = await client.info("commandstats")
+    calls_by_name = {name.removeprefix("cmdstat_"): row["calls"] for name, row in stats.items()}
+    return {name: calls for name, calls in calls_by_name.items() if name not in {"info", "config|resetstat"}}
 
 
 async def test_tokens_that_the_dashboard_wrote_are_read(cache: TokenCache, redis_client: redis.asyncio.Redis) -> None:
@@ -104,7 +106,7 @@ async def test_javascript_reads_what_was_written(cache: TokenCache, redis_client
     node = shutil.which("node")
     if node is None:
         if "CI" in os.environ:
-            pytest.fail("CI has to have node")
+            pytest.fail("node is required in CI")
         pytest.skip("needs node")
     fields = {**FIELDS, "name": 'Zoë "😀"\n\u2028', "lone": "\ud800", "": [None, True, 1.5, -0.25, 1e21]}
     await cache.set(USER, Tokens(fields))
@@ -125,7 +127,7 @@ JSON_VALUES = st.recursive(
 
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(fields=st.dictionaries(st.text(), JSON_VALUES, max_size=6))
-async def test_any_json_object_comes_back_as_it_was_set(cache: TokenCache, fields: dict[str, Any]) -> None:
+async def test_any_json_object_is_read_as_it_was_set(cache: TokenCache, fields: dict[str, Any]) -> None:
     await cache.set(USER, Tokens(fields))
     tokens = await cache.get(USER)
     assert tokens is not None
@@ -133,7 +135,7 @@ async def test_any_json_object_comes_back_as_it_was_set(cache: TokenCache, field
     assert Tokens(fields) == tokens
 
 
-async def test_tokens_live_for_55_minutes_from_each_set(cache: TokenCache, redis_client: redis.asyncio.Redis) -> None:
+async def test_each_set_gives_tokens_a_ttl_of_55_minutes(cache: TokenCache, redis_client: redis.asyncio.Redis) -> None:
     await redis_client.set(KEY, "{}")
     for _ in range(2):
         await cache.set(USER, Tokens(FIELDS))
@@ -158,7 +160,7 @@ async def test_delete_says_whether_there_were_tokens(cache: TokenCache, redis_cl
 
 
 @pytest.mark.parametrize("value", [None, b"", b"null", b" null\n"])
-async def test_where_there_are_no_tokens_none_are_found(
+async def test_a_missing_or_empty_value_is_no_tokens(
     cache: TokenCache, redis_client: redis.asyncio.Redis, value: bytes | None
 ) -> None:
     if value is not None:
@@ -171,9 +173,9 @@ async def test_where_there_are_no_tokens_none_are_found(
     [
         (SECRET.encode(), "not JSON"),
         (FROM_THE_DASHBOARD[:-3].encode(), "JSON is cut short"),
-        (json.dumps(SECRET).encode(), "no JSON object"),
-        (json.dumps([FIELDS]).encode(), "no JSON object"),
-        (b"17", "no JSON object"),
+        (json.dumps(SECRET).encode(), "not a JSON object"),
+        (json.dumps([FIELDS]).encode(), "not a JSON object"),
+        (b"17", "not a JSON object"),
         (b" ", "empty"),
         (b"\xff\xfe" + SECRET.encode(), "neither JSON nor UTF-8 text"),
         (b"\x1f\x8b" + SECRET.encode(), "gzip, not JSON"),
@@ -182,32 +184,32 @@ async def test_where_there_are_no_tokens_none_are_found(
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_a_value_that_is_no_tokens_is_refused_with_key_and_reason_only(
+async def test_an_invalid_value_is_refused_with_key_and_reason_only(
     cache: TokenCache, redis_client: redis.asyncio.Redis, value: bytes, reason: str
 ) -> None:
     await redis_client.set(KEY, value)
-    with pytest.raises(KeyspaceError) as found:
+    with pytest.raises(KeyspaceError) as caught:
         await cache.get(USER)
-    assert str(found.value) == f"{KEY}: {reason}"
-    held = all_that_an_error_holds(found.value)
-    assert "SECRET" not in held
-    assert "xxxx" not in held
+    assert str(caught.value) == f"{KEY}: {reason}"
+    content = content_of(caught.value)
+    assert "SECRET" not in content
+    assert "xxxx" not in content
     assert await redis_client.get(KEY) == value
 
 
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(noise=st.binary(min_size=8, max_size=60))
-async def test_no_error_holds_a_part_of_the_value(
+async def test_no_error_contains_a_part_of_the_value(
     cache: TokenCache, redis_client: redis.asyncio.Redis, noise: bytes
 ) -> None:
     await redis_client.set(KEY, noise + b"SECRET" + noise)
-    with pytest.raises(KeyspaceError) as found:
+    with pytest.raises(KeyspaceError) as caught:
         await cache.get(USER)
-    assert "SECRET" not in all_that_an_error_holds(found.value)
+    assert "SECRET" not in content_of(caught.value)
 
 
 @pytest.mark.parametrize("write", ["hset", "rpush", "sadd"])
-async def test_a_key_of_another_type_is_refused_and_left_alone(
+async def test_a_key_of_another_type_is_refused_and_not_changed(
     cache: TokenCache, redis_client: redis.asyncio.Redis, write: str
 ) -> None:
     await redis_client.execute_command(write, KEY, *([SECRET] * (2 if write == "hset" else 1)))
@@ -216,7 +218,7 @@ async def test_a_key_of_another_type_is_refused_and_left_alone(
     assert await redis_client.exists(KEY) == 1
 
 
-async def test_of_a_value_that_is_too_large_only_the_limit_is_read(app: App, redis_client: redis.asyncio.Redis) -> None:
+async def test_only_the_limit_is_read_of_a_value_that_is_too_large(app: App, redis_client: redis.asyncio.Redis) -> None:
     cache = with_max_payload(app, 2048)
     await redis_client.set(KEY, json.dumps({"accessToken": "x" * 5_000_000}))
     await redis_client.config_resetstat()
@@ -258,14 +260,14 @@ def nested(levels: int) -> object:
     ],
     ids=["bytes", "nan", "circular", "too deep"],
 )
-async def test_what_could_not_be_read_again_is_not_written(
+async def test_tokens_that_get_would_refuse_are_not_written(
     cache: TokenCache, redis_client: redis.asyncio.Redis, fields: dict[str, Any], reason: str
 ) -> None:
     await redis_client.set(KEY, FROM_THE_DASHBOARD)
-    with pytest.raises(KeyspaceError) as found:
+    with pytest.raises(KeyspaceError) as caught:
         await cache.set(USER, Tokens(fields))
-    assert str(found.value) == f"{KEY}: {reason}"
-    assert "SECRET" not in "".join(traceback.format_exception(found.value))
+    assert str(caught.value) == f"{KEY}: {reason}"
+    assert "SECRET" not in "".join(traceback.format_exception(caught.value))
     assert await redis_client.get(KEY) == FROM_THE_DASHBOARD.encode()
 
 
@@ -283,67 +285,67 @@ async def test_any_user_id_has_tokens_of_its_own(
     assert await redis_client.get(b"fabric:user:" + raw + b":tokens") == FROM_THE_DASHBOARD.encode()
     assert await cache.get(user_id) == Tokens(FIELDS)
     await redis_client.set(b"fabric:user:" + raw + b":tokens", SECRET)
-    with pytest.raises(KeyspaceError) as found:
+    with pytest.raises(KeyspaceError) as caught:
         await cache.get(user_id)
-    assert len(str(found.value).splitlines()) == 1
-    assert len(str(found.value)) < 250
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 250
     assert await cache.delete(user_id) is True
     assert await cache.get(USER) == Tokens({"accessToken": "another's"})
 
 
 @pytest.mark.parametrize("user_id", ["", b"", "\ud800"], ids=ascii)
-async def test_a_user_id_that_makes_no_key_is_refused_before_redis_is_asked(
+async def test_an_invalid_user_id_is_refused_without_a_call_to_redis(
     cache: TokenCache, redis_client: redis.asyncio.Redis, user_id: str | bytes
 ) -> None:
     for call in (lambda: cache.get(user_id), lambda: cache.set(user_id, Tokens(FIELDS)), lambda: cache.delete(user_id)):
-        with pytest.raises(ValueError, match=r"user-tokens|surrogates") as found:
+        with pytest.raises(ValueError, match=r"user-tokens|surrogates") as caught:
             await call()
-        assert "SECRET" not in str(found.value)
+        assert "SECRET" not in str(caught.value)
     assert await redis_client.dbsize() == 0
 
 
-async def test_an_error_names_the_pseudonym_where_users_are_not_named(
+async def test_an_error_names_the_pseudonym_if_users_are_pseudonymised(
     app: App, redis_client: redis.asyncio.Redis
 ) -> None:
-    quiet = msgspec.structs.replace(app.settings, audit_pseudonymise_users=True)
+    pseudonymising = msgspec.structs.replace(app.settings, audit_pseudonymise_users=True)
     await redis_client.set("fabric:user:ada@example.com:tokens", SECRET)
-    with pytest.raises(KeyspaceError) as found:
-        await TokenCache(App(quiet, app.redis)).get("ada@example.com")
-    pseudonym = keyring(quiet.audit_key).pseudonym("ada@example.com")
-    assert str(found.value) == f"fabric:user:{pseudonym}:tokens: not JSON"
+    with pytest.raises(KeyspaceError) as caught:
+        await TokenCache(App(pseudonymising, app.redis)).get("ada@example.com")
+    pseudonym = keyring(pseudonymising.audit_key).pseudonym("ada@example.com")
+    assert str(caught.value) == f"fabric:user:{pseudonym}:tokens: not JSON"
 
 
-async def test_a_server_that_knows_no_set_is_not_quoted(app: App, port_without_set: int) -> None:
-    """Redis answers an unknown command with its arguments."""
+async def test_the_error_of_a_server_without_set_shows_no_token(app: App, port_without_set: int) -> None:
+    """Redis quotes the arguments of an unknown command."""
     async with redis.asyncio.Redis(port=port_without_set) as client:
-        with pytest.raises(ResponseError, match=r"unknown command 'SET'$") as found:
+        with pytest.raises(ResponseError, match=r"unknown command 'SET'$") as caught:
             await TokenCache(App(app.settings, client)).set("u", Tokens(FIELDS))
-    assert "SECRET" not in "".join(traceback.format_exception(found.value))
+    assert "SECRET" not in "".join(traceback.format_exception(caught.value))
 
 
-async def test_what_redis_refuses_passes_through_without_the_value(
+async def test_a_refusal_of_redis_is_raised_without_the_value(
     cache: TokenCache, redis_client: redis.asyncio.Redis
 ) -> None:
     await redis_client.config_set("maxmemory", 1)
     try:
-        with pytest.raises(OutOfMemoryError) as found:
+        with pytest.raises(OutOfMemoryError) as caught:
             await cache.set(USER, Tokens(FIELDS))
     finally:
         await redis_client.config_set("maxmemory", 0)
-    assert "maxmemory" in str(found.value)
-    assert "SECRET" not in "".join(traceback.format_exception(found.value))
+    assert "maxmemory" in str(caught.value)
+    assert "SECRET" not in "".join(traceback.format_exception(caught.value))
 
 
-async def test_an_outage_passes_through_without_the_value(app: App) -> None:
-    nowhere = redis.asyncio.Redis(port=1, retry=None)
-    cache = TokenCache(App(app.settings, nowhere))
-    with pytest.raises(RedisError) as found:
+async def test_an_outage_is_raised_without_the_value(app: App) -> None:
+    unreachable = redis.asyncio.Redis(port=1, retry=None)
+    cache = TokenCache(App(app.settings, unreachable))
+    with pytest.raises(RedisError) as caught:
         await cache.set(USER, Tokens(FIELDS))
-    assert "SECRET" not in "".join(traceback.format_exception(found.value))
-    await nowhere.aclose()
+    assert "SECRET" not in "".join(traceback.format_exception(caught.value))
+    await unreachable.aclose()
 
 
-def test_tokens_show_the_names_of_their_fields_only(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_repr_of_tokens_shows_field_names_only(caplog: pytest.LogCaptureFixture) -> None:
     tokens = Tokens(FIELDS)
     shown = "Tokens(accessToken=***, refreshToken=***, expiresAt=***, account=***)"
     assert [repr(tokens), str(tokens), f"{tokens}", f"{tokens!r}", pprint.pformat(tokens)] == [shown] * 5
@@ -357,42 +359,42 @@ def test_tokens_show_the_names_of_their_fields_only(caplog: pytest.LogCaptureFix
 def test_a_field_name_that_may_be_a_secret_is_not_shown() -> None:
     tokens = Tokens({SECRET: 1, "new\nline": 2, "x" * 33: 3, "": 4, "scope": 5})
     assert repr(tokens) == "Tokens(?=***, ?=***, ?=***, ?=***, scope=***)"
-    many = repr(Tokens({f"a{'b' * count}": count for count in range(1000)}))
-    assert len(many) <= 200
+    long = repr(Tokens({f"a{'b' * count}": count for count in range(1000)}))
+    assert len(long) <= 200
 
 
 def test_a_failed_comparison_shows_no_token() -> None:
-    with pytest.raises(AssertionError) as found:
+    with pytest.raises(AssertionError) as caught:
         assert Tokens(FIELDS) == Tokens({**FIELDS, "accessToken": f"{SECRET}-3"})
-    assert "account=***" in str(found.value)
-    assert "SECRET" not in str(found.value)
+    assert "account=***" in str(caught.value)
+    assert "SECRET" not in str(caught.value)
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-def test_tokens_are_not_pickled(protocol: int) -> None:
+def test_tokens_cannot_be_pickled(protocol: int) -> None:
     with pytest.raises(TypeError, match=r"^tokens are not pickled$"):
         pickle.dumps(Tokens(FIELDS), protocol)
 
 
 @pytest.mark.parametrize(
-    "serialise", [json.dumps, msgspec.json.encode, copy.deepcopy, vars], ids=lambda one: one.__name__
+    "serialise", [json.dumps, msgspec.json.encode, copy.deepcopy, vars], ids=lambda serialise: serialise.__name__
 )
-def test_tokens_are_not_serialised_by_accident(serialise: Any) -> None:
-    with pytest.raises(TypeError) as found:
+def test_serialisers_refuse_tokens(serialise: Any) -> None:
+    with pytest.raises(TypeError) as caught:
         serialise(Tokens(FIELDS))
-    assert "SECRET" not in str(found.value)
+    assert "SECRET" not in str(caught.value)
 
 
-def test_a_field_that_is_not_there_is_named_without_the_others() -> None:
-    with pytest.raises(KeyError) as found:
+def test_the_error_for_a_missing_field_names_only_that_field() -> None:
+    with pytest.raises(KeyError) as caught:
         Tokens(FIELDS)["idToken"]
-    assert str(found.value) == "'idToken'"
+    assert str(caught.value) == "'idToken'"
     with pytest.raises(AttributeError, match="idToken") as missing:
         _ = Tokens(FIELDS).idToken
     assert "SECRET" not in "".join(traceback.format_exception(missing.value))
 
 
-def test_tokens_do_not_change() -> None:
+def test_tokens_are_read_only() -> None:
     source = copy.deepcopy(FIELDS)
     tokens = Tokens(source)
     source["account"]["oid"] = "changed"

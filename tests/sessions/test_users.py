@@ -1,6 +1,7 @@
-"""Whose session it is: signals about users, their tokens, their pseudonyms, and a change of the AUDIT_KEY."""
+"""Users of sessions: limits, tokens, pseudonyms, and a change of AUDIT_KEY."""
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,7 +72,7 @@ async def log_out(app: App, key: bytes = KEY, operation: str = "del") -> None:
 # A user's sessions
 
 
-async def test_the_set_of_a_users_sessions_has_those_that_live(app: App) -> None:
+async def test_the_set_of_a_users_sessions_has_the_live_ones(app: App) -> None:
     for key in (KEY, OTHER):
         await write(app, nextauth(), key=key)
     assert await members(app) == fingerprints(app, KEY, OTHER)
@@ -97,24 +98,22 @@ async def test_each_session_past_a_users_limit_is_signalled(app: App) -> None:
     for key in keys:
         await write(limited, nextauth(), key=key)
         await event(limited, "sweep", key)
-        await write(limited, nextauth(expires=ONE), key=key)  # a refresh is no further session
+        await write(limited, nextauth(expires=ONE), key=key)  # a refresh adds no session
     excess = [record["data"] for record in await records(app) if record["type"] == "nextauth.session.excess"]
-    assert excess == [
-        {"userId": "user-1", "sessions": sessions, "limit": 2, "detectedBy": "event"} for sessions in (3, 4)
-    ]
+    assert excess == [{"userId": "user-1", "sessions": count, "limit": 2, "detectedBy": "event"} for count in (3, 4)]
     for key in keys[:3]:
         await log_out(limited, key)
     await write(limited, nextauth(), key=KEY)
     assert (await types(app)).count("excess") == 2
     await write(limited, nextauth("user-2"), key=OTHER)
-    await write(limited, nextauth("user-1"), key=OTHER)  # now one of this user's
+    await write(limited, nextauth("user-1"), key=OTHER)  # now a session of this user
     assert (await types(app))[-2:] == ["changed", "excess"]
 
 
 async def test_lapsed_sessions_do_not_count_towards_the_limit(app: App) -> None:
     limited = with_settings(app, max_sessions_per_user=1)
     await write(limited, nextauth(), key=OTHER)
-    await app.redis.zadd(user_key(), dict.fromkeys(fingerprints(app, OTHER), 1))  # it lapsed, and nobody looked yet
+    await app.redis.zadd(user_key(), dict.fromkeys(fingerprints(app, OTHER), 1))  # it lapsed and was not due yet
     await write(limited, nextauth())
     assert await types(app) == ["created", "created"]
 
@@ -130,7 +129,7 @@ async def test_there_is_no_limit_unless_one_is_set(app: App) -> None:
 
 @pytest.fixture
 async def revoking(app: App) -> App:
-    """Where the last logout deletes tokens, and user-1 has some."""
+    """An instance that deletes tokens at the last logout; user-1 has tokens."""
     await app.redis.set(tokens_key(), "tokens")
     return with_settings(app, revoke_tokens_on_last_logout=True, session_lost_after_s=0)
 
@@ -151,13 +150,13 @@ async def test_the_end_of_a_users_last_session_deletes_the_users_tokens(revoking
 
 
 @pytest.mark.parametrize("operation", ["del", "expired", "evicted", "sweep"])
-async def test_tokens_go_however_the_last_session_ended(revoking: App, operation: str) -> None:
+async def test_tokens_are_deleted_however_the_last_session_ended(revoking: App, operation: str) -> None:
     await write(revoking, nextauth())
     await log_out(revoking, operation=operation)
     assert await types(revoking) == ["created", "ended", REVOKED]
 
 
-async def test_tokens_go_with_a_lapse_and_with_another_user_on_the_token(revoking: App) -> None:
+async def test_tokens_are_deleted_after_a_lapse_and_after_a_change_of_user(revoking: App) -> None:
     await write(revoking, nextauth())
     await write(revoking, nextauth(expires=in_s(-1)))
     assert await types(revoking) == ["created", "ended", REVOKED]
@@ -168,14 +167,14 @@ async def test_tokens_go_with_a_lapse_and_with_another_user_on_the_token(revokin
     assert (await data(revoking))["userId"] == "user-1"
 
 
-async def test_where_there_are_no_tokens_none_are_revoked(revoking: App) -> None:
+async def test_without_tokens_no_revocation_is_recorded(revoking: App) -> None:
     await revoking.redis.delete(tokens_key())
     await write(revoking, nextauth())
     await log_out(revoking)
     assert await types(revoking) == ["created", "ended"]
 
 
-async def test_tokens_stay_unless_their_deletion_is_asked_for(app: App) -> None:
+async def test_tokens_stay_unless_the_setting_says_so(app: App) -> None:
     await app.redis.set(tokens_key(), "tokens")
     await write(app, nextauth())
     await log_out(app)
@@ -183,10 +182,10 @@ async def test_tokens_stay_unless_their_deletion_is_asked_for(app: App) -> None:
     assert await types(app) == ["created", "ended"]
 
 
-@pytest.mark.parametrize("named", [OTHER, OTHER.removeprefix(b"nextauth:session:")], ids=["key", "bare token"])
-async def test_tokens_stay_while_the_index_names_another_live_session(revoking: App, named: bytes) -> None:
-    """One that no event has told of yet."""
-    await revoking.redis.mset({OTHER: nextauth(), index_key(): named})
+@pytest.mark.parametrize("indexed", [OTHER, OTHER.removeprefix(b"nextauth:session:")], ids=["key", "bare token"])
+async def test_tokens_stay_while_the_index_names_another_live_session(revoking: App, indexed: bytes) -> None:
+    """A session whose event has not arrived yet."""
+    await revoking.redis.mset({OTHER: nextauth(), index_key(): indexed})
     await write(revoking, nextauth())
     await log_out(revoking)
     assert await revoking.redis.exists(tokens_key()) == 1
@@ -199,23 +198,23 @@ async def test_tokens_stay_while_the_index_names_another_live_session(revoking: 
 INDEXES: dict[str, Sequence[Any]] = {
     "this session": ["SET", index_key(), KEY],
     "its bare token": ["SET", index_key(), TOKEN],
-    "one that is gone": ["SET", index_key(), OTHER],
+    "a session that is gone": ["SET", index_key(), OTHER],
     "nothing": ["SET", index_key(), ""],
     "bytes": ["SET", index_key(), b"\xff\x00"],
-    "a novel": ["SET", index_key(), "x" * 10_000],
+    "a long text": ["SET", index_key(), "x" * 10_000],
     "a hash": ["HSET", index_key(), "a", "b"],
 }
 
 
 @pytest.mark.parametrize("command", INDEXES.values(), ids=INDEXES.keys())
-async def test_an_index_that_names_no_other_session_keeps_no_tokens(revoking: App, command: Sequence[Any]) -> None:
+async def test_tokens_are_deleted_if_the_index_names_no_other_session(revoking: App, command: Sequence[Any]) -> None:
     await revoking.redis.execute_command(*command)
     await write(revoking, nextauth())
     await log_out(revoking)
     assert await types(revoking) == ["created", "ended", REVOKED]
 
 
-async def test_tokens_stay_where_the_session_goes_on_under_another_token(revoking: App) -> None:
+async def test_tokens_stay_if_the_session_continues_under_another_token(revoking: App) -> None:
     await write(revoking, nextauth())
     await revoking.redis.rename(KEY, OTHER)
     await event(revoking, "rename_from")
@@ -225,8 +224,8 @@ async def test_tokens_stay_where_the_session_goes_on_under_another_token(revokin
     assert await lives(revoking) == [["created", "ended"], ["created", "ended", REVOKED]]
 
 
-async def test_tokens_of_a_user_who_is_back_already_stay(revoking: App) -> None:
-    """The logout is handled when the token is in use again: the tokens may be those of the new login."""
+async def test_tokens_stay_if_the_user_has_signed_in_again(revoking: App) -> None:
+    """The logout is handled after the token was reused: the tokens may belong to the new sign-in."""
     await write(revoking, nextauth())
     await revoking.redis.delete(KEY)
     await write(revoking, nextauth(), "del")
@@ -238,14 +237,14 @@ async def test_tokens_of_a_user_who_is_back_already_stay(revoking: App) -> None:
     assert await lives(revoking) == [["created", "ended"], ["created", "ended", REVOKED], ["created"]]
 
 
-async def test_tokens_go_at_the_end_of_a_session_from_before_the_setting(app: App, revoking: App) -> None:
+async def test_tokens_are_deleted_at_the_end_of_a_session_from_before_the_setting(app: App, revoking: App) -> None:
     await write(app, nextauth())
     await log_out(revoking)
     assert await types(app) == ["created", "ended", REVOKED]
 
 
-async def test_a_session_that_began_under_a_pseudonym_keeps_the_tokens(app: App, revoking: App) -> None:
-    """The settings exclude each other; one was replaced by the other. Whose session it is cannot be told at its end."""
+async def test_tokens_stay_after_a_session_that_began_under_a_pseudonym(app: App, revoking: App) -> None:
+    """The two settings exclude each other and were changed in between, so at its end the user is not known by id."""
     await write(revoking, nextauth())
     await write(with_settings(app, audit_pseudonymise_users=True), nextauth(), key=OTHER)
     for key in (KEY, OTHER):
@@ -255,35 +254,40 @@ async def test_a_session_that_began_under_a_pseudonym_keeps_the_tokens(app: App,
 
 
 @pytest.mark.parametrize("user_id", ["a~1", "~" + "a" * 31, "x~" + "a" * 32, "~"])
-async def test_a_user_id_that_looks_a_little_like_a_pseudonym_is_none(revoking: App, user_id: str) -> None:
+async def test_a_user_id_that_resembles_a_pseudonym_is_treated_as_a_user_id(revoking: App, user_id: str) -> None:
     await revoking.redis.set(tokens_key(user_id), "tokens")
     await write(revoking, nextauth(user_id))
     await log_out(revoking)
     assert await types(revoking) == ["created", "ended", REVOKED]
 
 
-async def test_tokens_that_may_not_be_deleted_fail_the_look_and_are_told_once(
+async def test_a_refused_deletion_of_tokens_fails_the_call_and_the_end_is_recorded_once(
     app: App, revoking: App, app_settings: Settings
 ) -> None:
-    """The Redis user has no rights on them: the end is recorded once all the same."""
+    """The Redis user of the app has no rights on the tokens."""
     await app.redis.acl_setuser(
-        "least", enabled=True, passwords=["+secret"], commands=["+@all"], keys=["functions:*", "nextauth:*"], reset=True
+        "restricted",
+        enabled=True,
+        passwords=["+secret"],
+        commands=["+@all"],
+        keys=["functions:*", "nextauth:*"],
+        reset=True,
     )
-    least = open_app(
-        msgspec.structs.replace(revoking.settings, redis=f"{app_settings.redis},user=least,password=secret")
+    restricted = open_app(
+        msgspec.structs.replace(revoking.settings, redis=f"{app_settings.redis},user=restricted,password=secret")
     )
-    await write(least, nextauth())
+    await write(restricted, nextauth())
     await app.redis.delete(KEY)
-    results = [(await event(least, operation)).result for operation in ("del", "retry", "sweep", "del")]
+    results = [(await event(restricted, operation)).result for operation in ("del", "retry", "sweep", "del")]
     assert results == [Result.RETRIED, *[Result.DUPLICATE] * 3]
     assert await types(app) == ["created", "ended"]
     assert await app.redis.get(tokens_key()) == b"tokens"
-    await least.redis.aclose()
-    await app.redis.acl_deluser("least")
+    await restricted.redis.aclose()
+    await app.redis.acl_deluser("restricted")
 
 
 async def test_a_sweep_restores_the_set_of_a_users_sessions(revoking: App) -> None:
-    """Evicted, say: without it the end of one session would take the tokens of the other along."""
+    """After an eviction, for instance: without the set, the end of one session would delete the tokens of both."""
     limited = with_settings(revoking, max_sessions_per_user=1)
     for key in (KEY, OTHER):
         await write(limited, nextauth(), key=key)
@@ -305,41 +309,41 @@ def masking(app: App) -> App:
     return with_settings(app, audit_pseudonymise_users=True, max_sessions_per_user=1)
 
 
-async def test_with_pseudonyms_no_user_id_is_recorded_or_kept(masking: App) -> None:
+async def test_with_pseudonyms_no_user_id_is_recorded_or_stored(masking: App) -> None:
     users = ["11111111-planted", "22222222-planted", "ü" * 100, "3" * 300]
     for number, user_id in enumerate(users):
         for key in (KEY, OTHER):
             await write(masking, nextauth(user_id, expires=f"2031-05-0{number + 1}T12:00:00Z"), key=key)
     await write(masking, nextauth(users[0], expires=in_s(-1)), key=OTHER)
     await write(masking, '{"userId":"11111111-planted')
-    kept = repr(await own_keys(masking)) + repr(await masking.redis.keys("functions:*"))
+    stored = repr(await own_keys(masking)) + repr(await masking.redis.keys("functions:*"))
     assert (await types(masking)).count("changed") == 6
     assert (await types(masking)).count("excess") == 4
     for user_id in users[:2]:
-        assert user_id not in kept
-    assert r"\xc3\xbc" not in kept
-    assert "ü" not in kept
-    assert "333333" not in kept
+        assert user_id not in stored
+    assert r"\xc3\xbc" not in stored
+    assert "ü" not in stored
+    assert "333333" not in stored
     pseudonyms = {masking.keyrings[0].pseudonym(user_id) for user_id in users[:3]}
-    told = await records(masking)
-    assert pseudonyms < {record["data"]["userId"] for record in told}
+    recorded = await records(masking)
+    assert pseudonyms < {record["data"]["userId"] for record in recorded}
     assert pseudonyms == {
-        record["data"]["previousUserId"] for record in told if record["type"] == "nextauth.session.changed"
+        record["data"]["previousUserId"] for record in recorded if record["type"] == "nextauth.session.changed"
     }
 
 
 @pytest.mark.parametrize("user_id", ["user-1", "ü" * 100, "\N{GRINNING FACE}", "a\nb", "x" * 64, "9007199254740993"])
-async def test_a_pseudonym_is_that_of_the_keyring(masking: App, user_id: str) -> None:
+async def test_the_script_computes_the_pseudonym_of_the_keyring(masking: App, user_id: str) -> None:
     await write(masking, nextauth(int(user_id) if user_id.isdecimal() else user_id))
     pseudonym = masking.keyrings[0].pseudonym(user_id)
     assert (await data(masking))["userId"] == pseudonym
     assert await members(masking, pseudonym) == fingerprints(masking, KEY)
 
 
-@pytest.mark.parametrize("first", [False, True], ids=["set", "unset"])
-async def test_setting_pseudonyms_in_a_life_is_no_change_of_user(app: App, first: bool) -> None:
-    before = with_settings(app, audit_pseudonymise_users=first, audit_refresh_min_s=0)
-    after = with_settings(app, audit_pseudonymise_users=not first, audit_refresh_min_s=0)
+@pytest.mark.parametrize("initially", [False, True], ids=["set", "unset"])
+async def test_a_change_of_the_pseudonym_setting_is_no_change_of_user(app: App, initially: bool) -> None:
+    before = with_settings(app, audit_pseudonymise_users=initially, audit_refresh_min_s=0)
+    after = with_settings(app, audit_pseudonymise_users=not initially, audit_refresh_min_s=0)
     forms = {False: "user-1", True: app.keyrings[0].pseudonym("user-1")}
     await write(before, nextauth())
     await event(after, "sweep")
@@ -347,12 +351,12 @@ async def test_setting_pseudonyms_in_a_life_is_no_change_of_user(app: App, first
     await write(before, nextauth(lastSeen=1))
     await log_out(after)
     assert await types(app) == ["created", "refreshed", "refreshed", "ended"]
-    assert {record["data"]["userId"] for record in await records(app)} == {forms[first]}
-    await write(after, nextauth())  # the next life has the new form, with the content of the one before too
-    assert (await data(app))["userId"] == forms[not first]
+    assert {record["data"]["userId"] for record in await records(app)} == {forms[initially]}
+    await write(after, nextauth())  # the next life has the new form, although the content is the same
+    assert (await data(app))["userId"] == forms[not initially]
 
 
-async def test_another_user_is_a_change_with_pseudonyms_too(masking: App) -> None:
+async def test_a_change_of_user_is_recorded_with_pseudonyms_too(masking: App) -> None:
     await write(masking, nextauth("user-1"))
     await write(masking, nextauth("user-2"))
     changed = await data(masking)
@@ -361,18 +365,19 @@ async def test_another_user_is_a_change_with_pseudonyms_too(masking: App) -> Non
     ]
 
 
-# A change of the AUDIT_KEY
+# A change of AUDIT_KEY
 
 
 @pytest.fixture
 def rotated(app: App) -> App:
-    """The instance after its AUDIT_KEY was changed."""
+    """An instance with a new AUDIT_KEY and the former one as AUDIT_KEY_PREVIOUS."""
     return with_settings(app, audit_key=NEW_KEY, audit_key_previous=app.settings.audit_key, session_lost_after_s=0)
 
 
 @pytest.mark.parametrize("pseudonymise", [False, True], ids=["plain", "pseudonyms"])
-async def test_a_life_goes_on_under_a_new_key(app: App, rotated: App, pseudonymise: bool) -> None:
-    app, rotated = (with_settings(one, audit_pseudonymise_users=pseudonymise) for one in (app, rotated))
+async def test_a_life_continues_under_a_new_key(app: App, rotated: App, pseudonymise: bool) -> None:
+    app = with_settings(app, audit_pseudonymise_users=pseudonymise)
+    rotated = with_settings(rotated, audit_pseudonymise_users=pseudonymise)
     await write(app, nextauth())
     due = await app.redis.zscore(DUE, sealed(app))
     assert (await event(rotated, "sweep")).result is Result.DUPLICATE
@@ -380,13 +385,13 @@ async def test_a_life_goes_on_under_a_new_key(app: App, rotated: App, pseudonymi
     assert await app.redis.exists(phantom_key(rotated)) == 1
     assert await app.redis.zrange(DUE, 0, -1) == [sealed(rotated)]
     assert await app.redis.zscore(DUE, sealed(rotated)) == due
-    assert (await write(rotated, nextauth(lastSeen=1))).detail == "a touch; counted"
+    assert (await write(rotated, nextauth(lastSeen=1))).detail == "touch counted"
     await write(rotated, nextauth("user-2"))
     await log_out(rotated)
     await event(rotated, "sweep", phantom_key(rotated))
     assert await lives(app) == [["created", "changed", "ended"]]
-    told = await records(app)
-    assert {(record["subject"], record["keyid"]) for record in told} == {
+    recorded = await records(app)
+    assert {(record["subject"], record["keyid"]) for record in recorded} == {
         (app.keyrings[0].fingerprint(TOKEN.encode()), app.keyrings[0].key_id)
     }
     await write(rotated, nextauth())
@@ -398,7 +403,7 @@ async def test_a_life_goes_on_under_a_new_key(app: App, rotated: App, pseudonymi
 
 
 @pytest.mark.parametrize("alive", [True, False], ids=["alive", "gone"])
-async def test_a_sweep_after_a_new_key_moves_what_is_known_and_records_an_end_once(
+async def test_a_sweep_after_a_new_key_moves_all_phantoms_and_records_each_end_once(
     app: App, rotated: App, alive: bool
 ) -> None:
     keys = [KEY + b"-%d" % number for number in range(5)]
@@ -409,14 +414,13 @@ async def test_a_sweep_after_a_new_key_moves_what_is_known_and_records_an_end_on
     for _ in range(2):
         await reconcile(rotated, (SESSIONS,), budget_s=10)
     expected = {"created": 5} if alive else {"created": 5, "ended": 5}
-    told = await types(app)
-    assert {one: told.count(one) for one in told} == expected
+    assert Counter(await types(app)) == expected
     moved = {rotated.keyrings[0].seal(key.removeprefix(b"nextauth:session:")).encode() for key in keys}
-    assert set(await app.redis.keys("functions:phantom:*")) == {phantom_of(one) for one in moved}
+    assert set(await app.redis.keys("functions:phantom:*")) == {phantom_of(sealed_token) for sealed_token in moved}
     assert set(await app.redis.zrange(DUE, 0, -1)) == (moved if alive else set())
 
 
-async def test_a_session_that_is_due_under_the_former_key_is_looked_at(app: App, rotated: App) -> None:
+async def test_a_due_time_under_the_former_key_is_still_taken(app: App, rotated: App) -> None:
     await write(app, nextauth())
     await app.redis.zadd(DUE, {sealed(app): 1})
     (due,) = await sessions.take_due(rotated, 10)
@@ -427,33 +431,35 @@ async def test_a_session_that_is_due_under_the_former_key_is_looked_at(app: App,
     assert await app.redis.exists(DUE, phantom_key(app)) == 0
 
 
-async def test_without_the_former_key_a_session_is_known_no_more(app: App) -> None:
+async def test_without_the_former_key_a_session_begins_a_new_life(app: App) -> None:
     await write(app, nextauth())
-    stranger = with_settings(app, audit_key=NEW_KEY)
-    assert (await event(stranger, "sweep", phantom_key(app))).result is Result.IGNORED
-    assert (await event(stranger, "sweep")).result is Result.PROCESSED
+    unrelated = with_settings(app, audit_key=NEW_KEY)
+    assert (await event(unrelated, "sweep", phantom_key(app))).result is Result.IGNORED
+    assert (await event(unrelated, "sweep")).result is Result.PROCESSED
     assert {record["keyid"] for record in await records(app)} == {app.keyrings[0].key_id, keyring(NEW_KEY).key_id}
 
 
-async def test_what_no_key_opens_is_told_once(app: App, caplog: pytest.LogCaptureFixture) -> None:
-    """The key was changed twice: the ends of sessions from before cannot be recorded, and somebody hears of it."""
+async def test_phantoms_that_no_key_unseals_are_counted_and_logged_once(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    """After two changes of the key, the ends of earlier sessions cannot be recorded."""
     await write(app, nextauth())
     await app.redis.zadd(DUE, {sealed(app): 1})
     await app.redis.delete(KEY)
     telemetry.counts.pop((sessions.NAME, "unopened"), None)
-    stranger = with_settings(app, audit_key=NEW_KEY, audit_key_previous="the key before that one")
+    unrelated = with_settings(app, audit_key=NEW_KEY, audit_key_previous="the key before that one")
     for _ in range(2):
-        await reconcile(stranger, (SESSIONS,), budget_s=10)
-    assert await react_to_due(stranger, SESSIONS, budget_s=5) == 1
+        await reconcile(unrelated, (SESSIONS,), budget_s=10)
+    assert await react_to_due(unrelated, SESSIONS, budget_s=5) == 1
     assert [record.levelname for record in caplog.records if "AUDIT_KEY_PREVIOUS" in record.message] == ["WARNING"]
     assert telemetry.counts[sessions.NAME, "unopened"] == 4
     assert await types(app) == ["created"]
 
 
-async def test_instances_before_and_after_a_change_of_the_key_tell_a_life_once_where_each_knows_both(
+async def test_instances_before_and_after_a_change_of_the_key_record_a_life_once_if_both_have_both_keys(
     app: App, rotated: App
 ) -> None:
-    """Not all restart at once: so the new key is made known as the previous one first."""
+    """Instances do not restart at the same time: first the new key is set as AUDIT_KEY_PREVIOUS."""
     before = with_settings(app, audit_key_previous=NEW_KEY, session_lost_after_s=0)
     for number, instance in enumerate((before, rotated, before, rotated)):
         await write(instance, nextauth(lastSeen=number))
@@ -467,7 +473,7 @@ async def test_instances_before_and_after_a_change_of_the_key_tell_a_life_once_w
     assert await app.redis.exists(DUE) == 0
 
 
-async def test_a_dead_letter_from_before_the_new_key_is_still_replayed(app: App, rotated: App) -> None:
+async def test_a_dead_letter_from_before_a_new_key_can_be_replayed(app: App, rotated: App) -> None:
     await write(app, "null")
     (letter,) = (await dead_letters.list_page(app)).letters
     await app.redis.set(KEY, nextauth())

@@ -1,15 +1,17 @@
-"""What the tests of sessions share: a session to write, a look at it, and what the app has recorded and kept."""
+"""Helpers of the session tests: write a session, react to an event, read the records and the app's own keys."""
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from shared import namespaces
 from shared.app import App
+from shared.clock import iso_utc
 from shared.delivery import dead_letters
 from shared.reactor import Outcome
 from shared.sessions.keys import phantom_key as phantom_of
@@ -23,27 +25,29 @@ STATE = namespaces.build(namespaces.AUDIT_STATE)
 DUE = namespaces.build(namespaces.SESSIONS_DUE)
 NOON, ONE, TWO = (f"2031-05-01T{hour}:00:00.000Z" for hour in (12, 13, 14))
 TOMBSTONE_S = 60
-"""How long the phantom of a life that has ended is kept: LATE_EVENT_MS of session_transition.lua."""
+"""How long the phantom of an ended life is kept: LATE_EVENT_MS of session_transition.lua."""
 
 
-def nextauth(user_id: object = "user-1", expires: object = NOON, **more: object) -> str:
-    return json.dumps({"sessionToken": TOKEN, "userId": user_id, "expires": expires, **more})
+def nextauth(user_id: object = "user-1", expires: object = NOON, **fields: object) -> str:
+    """A session as NextAuth writes it."""
+    return json.dumps({"sessionToken": TOKEN, "userId": user_id, "expires": expires, **fields})
 
 
 def with_settings(app: App, **changes: Any) -> App:
-    """The same instance, on the same connection, under other settings."""
+    """The same instance, on the same connection, with changed settings."""
     return App(msgspec.structs.replace(app.settings, **changes), app.redis)
 
 
 async def event(app: App, operation: str, key: bytes = KEY) -> Outcome:
+    """React to a Redis event (or to a `sweep`, `schedule`, `retry`, `replay`) of one session."""
     (outcome,) = await react(app, [key], cause(operation))
     assert outcome.key == key
     return outcome
 
 
-async def write(app: App, value: str | bytes, operation: str = "set", key: bytes = KEY, **how: Any) -> Outcome:
-    """A client's SET, and one look at it."""
-    await app.redis.set(key, value, **how)
+async def write(app: App, value: str | bytes, operation: str = "set", key: bytes = KEY, **options: Any) -> Outcome:
+    """SET a session as a client does, with `options` of SET, and react to it."""
+    await app.redis.set(key, value, **options)
     return await event(app, operation, key)
 
 
@@ -60,7 +64,7 @@ async def types(app: App) -> list[str]:
 
 
 async def data(app: App) -> dict[str, Any]:
-    """Data of the latest record."""
+    """`data` of the newest record."""
     return (await records(app))[-1]["data"]
 
 
@@ -85,49 +89,49 @@ def mark_key(app: App, token: bytes = TOKEN.encode()) -> bytes:
 
 
 async def own_keys(app: App) -> dict[bytes, Any]:
-    """Everything that the app keeps, but for statistics, which travel with any call: its keys with their values."""
-    kept: dict[bytes, Any] = {}
+    """The app's own keys and their values, except for statistics, which any call may write."""
+    values: dict[bytes, Any] = {}
     async for key in app.redis.scan_iter(b"functions:*"):
         if key.startswith(namespaces.STATISTICS.prefix):
             continue
         match await app.redis.type(key):
             case b"hash":
-                kept[key] = await app.redis.hgetall(key)
+                values[key] = await app.redis.hgetall(key)
             case b"zset":
-                kept[key] = await app.redis.zrange(key, 0, -1, withscores=True)
+                values[key] = await app.redis.zrange(key, 0, -1, withscores=True)
             case b"stream":
-                kept[key] = await app.redis.xrange(key)
+                values[key] = await app.redis.xrange(key)
             case _:
-                kept[key] = await app.redis.get(key)
-    return kept
+                values[key] = await app.redis.get(key)
+    return values
 
 
-async def forget_tombstone(app: App, token: bytes = TOKEN.encode()) -> None:
-    """What TOMBSTONE_S does to a life that has ended."""
+async def expire_tombstone(app: App, token: bytes = TOKEN.encode()) -> None:
+    """Delete the phantom of an ended life, as Redis does after TOMBSTONE_S."""
     assert await app.redis.delete(phantom_key(app, token)) == 1
 
 
 async def age(app: App, by_s: float, *fields: str) -> None:
-    """Let the phantom's times (`recorded_ms`, ...) be so long ago."""
+    """Move times of the phantom (`recorded_ms`, ...) into the past by `by_s` seconds."""
     for field in fields:
         await app.redis.hincrby(phantom_key(app), field, -round(by_s * 1000))
 
 
 async def until[T](look: Callable[[], Awaitable[T]]) -> T:
-    """What `look` gives as soon as it is true, looking every 2 ms."""
+    """Call `look` every 2 ms until its result is true; returns that result."""
     while True:
-        if seen := await look():
-            return seen
+        if result := await look():
+            return result
         await asyncio.sleep(0.002)
 
 
 def in_s(seconds: float) -> str:
-    """A moment from now as NextAuth writes it."""
-    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    """The time in `seconds` from now, in the format of NextAuth."""
+    return iso_utc(time.time() + seconds)
 
 
 async def begin_brief_life(app: App, put: Callable[[float], Awaitable[object]]) -> None:
-    """See a session that ends soon while it lives, however slow this machine is: `put(seconds)` writes it."""
+    """Begin the life of a session that expires soon: `put(seconds)` writes it. A slow machine gets more time."""
     seconds = 0.05
     while True:
         await put(seconds)
@@ -139,7 +143,7 @@ async def begin_brief_life(app: App, put: Callable[[float], Awaitable[object]]) 
 
 
 async def begin_lapsing_life(app: App) -> str:
-    """See a session whose key outlives its `expires`; returns that, once it is past."""
+    """Begin the life of a session whose key outlives its `expires`, and wait until then; returns its `expires`."""
     expires = ""
 
     async def put(seconds: float) -> None:
@@ -153,21 +157,21 @@ async def begin_lapsing_life(app: App) -> str:
 
 
 async def until_past(app: App, moment: str) -> None:
-    """Wait until the server's clock is past it."""
+    """Wait until the clock of the server is past `moment`."""
     end_us = datetime.fromisoformat(moment).timestamp() * 1e6
 
     async def past() -> bool:
-        seconds, micros = await app.redis.time()
-        return bool(seconds * 1_000_000 + micros > end_us)
+        seconds, microseconds = await app.redis.time()
+        return bool(seconds * 1_000_000 + microseconds > end_us)
 
     await until(past)
 
 
 async def lives(app: App) -> list[list[str]]:
-    """The types of the records, life by life, in the order of their beginnings."""
-    told: dict[str, list[str]] = {}
+    """The types of the records of each life, lives in the order of their beginnings."""
+    types_of: dict[str, list[str]] = {}
     for record in await records(app):
         life, _, sequence = record["id"].rpartition(".")
-        told.setdefault(life, []).append(record["type"].removeprefix("nextauth.session."))
-        assert int(sequence) == len(told[life])
-    return list(told.values())
+        types_of.setdefault(life, []).append(record["type"].removeprefix("nextauth.session."))
+        assert int(sequence) == len(types_of[life])
+    return list(types_of.values())

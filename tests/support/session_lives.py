@@ -1,4 +1,4 @@
-"""Sessions as the clients make them, use them and end them, with a note of what each one really went through."""
+"""Clients that create, use and end sessions, and keep the actual life of each session."""
 
 import asyncio
 import json
@@ -8,15 +8,15 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
 from typing import Any, Self
 
 from shared import namespaces
+from shared.clock import iso_utc
 from tests.support.audit_stream import AuditStream, Life
 from tests.support.traffic import open_client
 
 PLANTED = "planted-token"
-"""Begins every token: nothing that the app says may hold it."""
+"""Prefix of every token. No output of the app may contain it."""
 USERS = 300
 CLIENTS = ("nextauth", "connect-redis", "starsessions", "no expiry")
 ENDINGS = {
@@ -32,17 +32,17 @@ REASONS = {
     "lapse": ("expired", "logout"),
     "lapse and read": ("expired", "logout"),
 }
-"""Ending to the reason that is to be recorded, and the one that goes with what Redis says when the key goes."""
+"""Maps each ending to the reason that has to be recorded, and to the reason of the event when the key goes."""
 LONG_S = 3600.0
-TOLD_S = 60.0
-"""How long the app has to record something, blackouts included."""
+RECORD_TIMEOUT_S = 60.0
+"""How long the app may take to record a transition, blackouts included."""
 
 
 class Sessions:
-    """So many clients at once, each with one session after the other; `lives` has what each token went through.
+    """`clients` concurrent clients, each with one session after the other; `lives` has the lives of each token.
 
-    A session is used and ended only when its creation is recorded: what comes and goes unseen, Redis cannot tell of.
-    Sessions that time ends live between `short_s[0]` and `short_s[1]` seconds from their last writing.
+    A session is used and ended only after its creation was recorded, since Redis cannot tell of a session that the app
+    never saw. Sessions that expire live between `short_s[0]` and `short_s[1]` seconds from their last write.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Sessions:
         self._rng = rng
         self._clients = clients
         self._short_s = short_s
-        self._heard = asyncio.Semaphore(clients)
+        self._reusing = asyncio.Semaphore(clients)
         self._echoes: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -66,19 +66,19 @@ class Sessions:
         await self._redis.aclose()
 
     async def run(self, total: int) -> None:
-        """Until so many lives have begun, and all of them are recorded as ended."""
+        """Run the clients until `total` lives have begun and all of them are recorded as ended."""
         async with asyncio.TaskGroup() as clients:
             for _ in range(self._clients):
                 clients.create_task(self._client(total))
         await asyncio.gather(*self._echoes)
 
     @asynccontextmanager
-    async def nothing_fragile(self) -> AsyncIterator[None]:
-        """While nothing goes on that only an event can tell: a token deleted and at once created again looks like the
-        same session to whoever did not hear of it."""
+    async def no_immediate_reuse(self) -> AsyncIterator[None]:
+        """No client deletes a session and creates it again at once meanwhile: without its events, that looks like one
+        session."""
         async with AsyncExitStack() as stack:
             for _ in range(self._clients):
-                await stack.enter_async_context(self._heard)
+                await stack.enter_async_context(self._reusing)
             yield
 
     async def _client(self, total: int) -> None:
@@ -91,16 +91,16 @@ class Sessions:
                     life = await self._begin(token)
                 await self._use(life)
                 if life.reason == "logout" and number == 0 and count > 1 and self._rng.random() < 0.5:
-                    life = await self._begin_again_at_once(life)
+                    life = await self._reuse_token(life)
                 else:
                     await self._end(life)
                     life = None
 
-    def _enter(self, token: str, client: str | None = None, ending: str | None = None) -> Life:
+    def _new_life(self, token: str, client: str | None = None, ending: str | None = None) -> Life:
         client = client or self._rng.choice(CLIENTS)
         ending = ending or self._rng.choice(ENDINGS[client])
         anonymous = client == "connect-redis" and self._rng.random() < 0.2
-        reason, said = REASONS[ending]
+        reason, event_reason = REASONS[ending]
         life = Life(
             token,
             client,
@@ -109,7 +109,7 @@ class Sessions:
             [None if anonymous else self._user()],
             unbounded=client == "no expiry",
             key_remains=ending == "lapse",
-            said=said,
+            event_reason=event_reason,
         )
         self.begun += 1
         self.lives[token].append(life)
@@ -119,45 +119,47 @@ class Sessions:
         return f"user-{self._rng.randrange(USERS)}"
 
     async def _begin(self, token: str) -> Life:
-        """Its creation is awaited; one that time ends is written anew meanwhile, or it could come and go unseen."""
-        life = self._enter(token)
-        deadline_s = time.monotonic() + TOLD_S
+        """Create a session and wait for the record of it; one that expires is written again until then."""
+        life = self._new_life(token)
+        deadline_s = time.monotonic() + RECORD_TIMEOUT_S
         while True:
             wait_s = await self._write(life) / 2
-            if await self._stream.told(token, "created", len(self.lives[token]), min(wait_s, TOLD_S)):
+            if await self._stream.wait_for(token, "created", len(self.lives[token]), min(wait_s, RECORD_TIMEOUT_S)):
                 return life
             assert time.monotonic() < deadline_s, f"no record of the beginning: {life}"
 
     async def _write(self, life: Life, redis: Any = None) -> float:
-        """Write the session as its client does; how long it then has to live, in seconds."""
-        rest_s = self._rng.uniform(*self._short_s) if life.reason == "expired" else LONG_S
-        until_s = time.time() + rest_s
-        until = datetime.fromtimestamp(until_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        """Write the session as its client does; returns its remaining life in seconds."""
+        lifetime_s = self._rng.uniform(*self._short_s) if life.reason == "expired" else LONG_S
+        until_s = time.time() + lifetime_s
+        until = iso_utc(until_s)
         key, user = _key(life.token), life.users[-1]
         redis = self._redis if redis is None else redis
         if life.client == "nextauth":
             life.due_s = until_s
             await redis.set(key, json.dumps({"sessionToken": life.token, "userId": user, "expires": until}))
-            # NextAuth's adapters keep an index of sessions by user under the same prefix, in either of two forms.
+            # NextAuth adapters keep an index of sessions by user under the same prefix, in one of two forms.
             index = namespaces.build(namespaces.SESSION_BY_USER, user or "")
             await redis.set(index, key if self._rng.random() < 0.5 else life.token)
         elif life.client == "connect-redis":
-            cookie = {"originalMaxAge": round(rest_s * 1000), "expires": until, "httpOnly": True, "path": "/"}
-            await redis.set(key, json.dumps({"cookie": cookie, "passport": {"user": user}}), px=round(rest_s * 1000))
+            cookie = {"originalMaxAge": round(lifetime_s * 1000), "expires": until, "httpOnly": True, "path": "/"}
+            await redis.set(
+                key, json.dumps({"cookie": cookie, "passport": {"user": user}}), px=round(lifetime_s * 1000)
+            )
         elif life.client == "starsessions":
-            seen = round(until_s * 1000) if self._rng.random() < 0.5 else 0
-            await redis.set(key, json.dumps({"sub": user, "lastSeen": seen}), px=round(rest_s * 1000))
+            last_seen_ms = round(until_s * 1000) if self._rng.random() < 0.5 else 0
+            await redis.set(key, json.dumps({"sub": user, "lastSeen": last_seen_ms}), px=round(lifetime_s * 1000))
         else:
             await redis.set(key, json.dumps({"user": {"id": user}}))
         self._echo(key, "set")
-        return rest_s
+        return lifetime_s
 
     async def _use(self, life: Life) -> None:
-        """Some requests: touches and rewritings, junk beside them, now and then another user on the same token."""
+        """A few requests: touches, rewrites and unrelated keys; sometimes another user on the same token."""
         for _ in range(self._rng.randrange(4)):
             await asyncio.sleep(self._rng.uniform(0, 0.4))
             if life.reason == "expired":
-                continue  # a session that was refreshed too late would be ended before its time
+                continue  # a late refresh would change when it expires
             if life.client == "connect-redis":
                 await self._redis.expire(_key(life.token), round(LONG_S))
             elif life.client == "starsessions" or self._rng.random() < 0.2:
@@ -166,27 +168,31 @@ class Sessions:
         if life.reason in {"logout", "renamed"} and self._rng.random() < 0.1:
             life.users.append(f"{self._user()}-too")
             await self._write(life)
-            changes = sum(len(one.users) - 1 for one in self.lives[life.token])
-            assert await self._stream.told(life.token, "changed", changes, TOLD_S), f"no record of the change: {life}"
+            changes = sum(len(other.users) - 1 for other in self.lives[life.token])
+            assert await self._stream.wait_for(life.token, "changed", changes, RECORD_TIMEOUT_S), (
+                f"no record of the change: {life}"
+            )
 
-    async def _begin_again_at_once(self, life: Life) -> Life:
-        """Log out and in on the same token, with nothing in between."""
-        async with self._heard:
-            key, again = _key(life.token), self._enter(life.token, life.client, "delete")
-            again.users = life.users[-1:]
+    async def _reuse_token(self, life: Life) -> Life:
+        """Log out and in again on the same token, in one pipeline; returns the second life."""
+        async with self._reusing:
+            key, second = _key(life.token), self._new_life(life.token, life.client, "delete")
+            second.users = life.users[-1:]
             pipeline = self._redis.pipeline(transaction=False)
             pipeline.delete(key)
-            await self._write(again, pipeline)
+            await self._write(second, pipeline)
             life.ended_s = time.time()
             await pipeline.execute()
             self._echo(key, "del")
             await self._ended(life, 1)
             life.over_s = time.time()
-            assert await self._stream.told(life.token, "created", 2, TOLD_S), f"no record of the second life: {again}"
-            return again
+            assert await self._stream.wait_for(life.token, "created", 2, RECORD_TIMEOUT_S), (
+                f"no record of the second life: {second}"
+            )
+            return second
 
     async def _end(self, life: Life) -> None:
-        """End it, or wait until time has ended it, and for the record of that."""
+        """End the session, or wait until it expires, and wait for the record of the end."""
         key, count = _key(life.token), len(self.lives[life.token])
         if life.ending == "delete":
             life.ended_s = time.time()
@@ -200,7 +206,7 @@ class Sessions:
             await asyncio.sleep(life.due_s - time.time() + self._rng.uniform(0.001, 0.5))
             await self._redis.delete(key)
         await self._ended(life, count)
-        if life.ending == "lapse" and self._rng.random() < 0.7:  # else the next life is written over it
+        if life.ending == "lapse" and self._rng.random() < 0.7:  # otherwise the next life overwrites it
             await self._redis.delete(key)
             self._echo(key, "del")
         if life.ending == "expire":
@@ -208,31 +214,35 @@ class Sessions:
         life.over_s = time.time()
 
     async def _ended(self, life: Life, count: int) -> None:
-        assert await self._stream.told(life.token, "ended", count, TOLD_S), f"no record of the end: {life}"
+        assert await self._stream.wait_for(life.token, "ended", count, RECORD_TIMEOUT_S), (
+            f"no record of the end: {life}"
+        )
 
     async def _rename(self, life: Life) -> None:
-        """To where no session is looked for; or to another token, which is another session's life."""
+        """Rename the key to one that is not a session, or to another token, whose life begins then."""
         key = _key(life.token)
         life.ended_s = time.time()
         if self._rng.random() < 0.5:
             await self._redis.rename(key, f"archive:{life.token}")
             await self._redis.delete(f"archive:{life.token}")
             return
-        moved = self._enter(f"{life.token}-moved-{secrets.token_hex(4)}", life.client, "delete")
+        moved = self._new_life(f"{life.token}-moved-{secrets.token_hex(4)}", life.client, "delete")
         moved.users = life.users[-1:]
         await self._redis.rename(key, _key(moved.token))
         self._echo(key, "rename_from")
-        assert await self._stream.told(moved.token, "created", 1, TOLD_S), f"no record of the beginning: {moved}"
+        assert await self._stream.wait_for(moved.token, "created", 1, RECORD_TIMEOUT_S), (
+            f"no record of the beginning: {moved}"
+        )
         await self._end(moved)
 
     def _echo(self, key: bytes, operation: str) -> None:
-        """Now and then, say again what Redis has said: at once or out of order."""
+        """Sometimes publish an event a second time, at once or later."""
         if self._rng.random() < 0.1:
-            echo = asyncio.create_task(self._say(key, operation, self._rng.choice((0.0, self._rng.uniform(0, 2)))))
+            echo = asyncio.create_task(self._publish(key, operation, self._rng.choice((0.0, self._rng.uniform(0, 2)))))
             self._echoes.add(echo)
             echo.add_done_callback(self._echoes.discard)
 
-    async def _say(self, key: bytes, operation: str, after_s: float) -> None:
+    async def _publish(self, key: bytes, operation: str, after_s: float) -> None:
         await asyncio.sleep(after_s)
         await self._redis.publish(b"__keyspace@0__:" + key, operation)
 

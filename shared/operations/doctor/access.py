@@ -6,14 +6,14 @@ would check without running commands, but needs Redis 7 and a permission of its 
 
 import secrets
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError, ReadOnlyError, ResponseError
 
 from shared import namespaces
 from shared.operations.doctor.findings import Finding, error, info, ok
 from shared.registry import REACTORS
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
 
 KEY_PREFIX = "functions:doctor:"
 KEY_TTL_MS = 10_000
@@ -50,7 +50,7 @@ def trials(key: bytes) -> list[list[bytes]]:
     return [[key if word == "KEY" else word.encode() for word in line.split()] for line in lines]
 
 
-async def check_access(redis: "Redis") -> list[Finding]:
+async def check_access(redis: Redis) -> list[Finding]:
     """Try the commands, keys and channels that the app needs. Raises what the Redis client raises when Redis is
     away."""
     mark = secrets.token_hex(8)
@@ -106,10 +106,8 @@ def _acl_name(words: Sequence[bytes]) -> str:
     return f"+{name}|{words[1].decode().lower()}" if name in {"script", "object", "memory", "xinfo"} else f"+{name}"
 
 
-async def _refused_commands(redis: "Redis", key: bytes) -> list[str]:
+async def _refused_commands(redis: Redis, key: bytes) -> list[str]:
     """Names of the commands of `trials` that this user may not run."""
-    from redis.exceptions import NoPermissionError, ReadOnlyError
-
     commands = trials(key)
     clean_up = [
         [b"PEXPIRE", key, str(KEY_TTL_MS).encode()],
@@ -126,7 +124,7 @@ async def _refused_commands(redis: "Redis", key: bytes) -> list[str]:
     return refused + [f"keys {KEY_PREFIX}*"] * any(map(_refused_for_key, replies))
 
 
-async def _refused_keys(redis: "Redis", mark: str) -> list[str]:
+async def _refused_keys(redis: Redis, mark: str) -> list[str]:
     """Key patterns that this user may not read or write.
 
     The keys do not exist, so EXPIRE, which needs the permission to write, changes nothing and causes no event.
@@ -145,15 +143,11 @@ async def _refused_keys(redis: "Redis", mark: str) -> list[str]:
 
 def _refused_for_key(reply: Any) -> bool:
     """Whether Redis refused the key, not the command. Every version has these words."""
-    from redis.exceptions import NoPermissionError
-
     return isinstance(reply, NoPermissionError) and "to access" in str(reply)
 
 
-async def _refused_channels(redis: "Redis") -> list[str]:
+async def _refused_channels(redis: Redis) -> list[str]:
     """Channel patterns that this user may not subscribe to."""
-    from redis.exceptions import NoPermissionError
-
     refused = []
     for reactor in REACTORS:
         pubsub = redis.pubsub()
@@ -167,7 +161,7 @@ async def _refused_channels(redis: "Redis") -> list[str]:
     return refused
 
 
-async def _each(redis: "Redis", commands: Sequence[Sequence[bytes]]) -> list[Any]:
+async def _each(redis: Redis, commands: Sequence[Sequence[bytes]]) -> list[Any]:
     """A reply or an exception per command: one round trip."""
     pipeline = redis.pipeline(transaction=False)
     for command in commands:
@@ -176,9 +170,7 @@ async def _each(redis: "Redis", commands: Sequence[Sequence[bytes]]) -> list[Any
     return replies
 
 
-async def _user(redis: "Redis") -> str:
-    from redis.exceptions import ResponseError
-
+async def _user(redis: Redis) -> str:
     try:
         name: bytes | str = await redis.acl_whoami()
     except ResponseError:

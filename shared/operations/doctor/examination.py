@@ -3,7 +3,10 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import ClusterCrossSlotError, RedisError, ResponseError
 
 from shared.app import App
 from shared.operations.doctor import access, app_state, notifications, server
@@ -11,9 +14,6 @@ from shared.operations.doctor.app_state import Bindings
 from shared.operations.doctor.findings import Finding, Severity, error, info
 from shared.operations.doctor.reach import check_connection, permitted
 from shared.store.connection import parse_connection_string
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
 
 CHECK_TIMEOUT_S = 2.0
 STORAGE_TIMEOUT_S = 2.5
@@ -81,8 +81,6 @@ async def _examine_redis(app: App) -> list[Finding]:
 
 async def _bounded(name: str, step: Callable[[], Awaitable[list[Finding]]]) -> list[Finding]:
     """The findings of a check, or the one that Redis refused it. A finding `connection` says that Redis went away."""
-    from redis.exceptions import RedisError, ResponseError
-
     try:
         async with asyncio.timeout(CHECK_TIMEOUT_S):
             return await step()
@@ -126,10 +124,8 @@ async def _read_state(app: App) -> _ServerState:
     )
 
 
-async def refuses_two_slots(redis: "Redis") -> bool:
+async def refuses_two_slots(redis: Redis) -> bool:
     """Whether Redis refuses a script over two keys of different slots (CROSSSLOT). The script accesses neither."""
-    from redis.exceptions import ClusterCrossSlotError, ResponseError
-
     try:
         reply: Any = redis.eval("return 0", 2, f"{access.KEY_PREFIX}a", f"{access.KEY_PREFIX}b")
         await reply

@@ -1,15 +1,12 @@
 """Whether events flow: the notification flags, and the number of subscribers."""
 
-from typing import TYPE_CHECKING
+from redis.asyncio import Redis
 
 from shared.operations.doctor.findings import Finding, error, info, ok, warning
 from shared.operations.doctor.products import change_flags
 from shared.operations.notification_flags import REQUIRED, missing_flags
 from shared.reactor import CHANNEL_PREFIX
 from shared.registry import REACTORS
-
-if TYPE_CHECKING:
-    from redis.asyncio import Redis
 
 _IN_A = frozenset("g$lshzxetd")
 INERT = "keymiss"
@@ -81,7 +78,7 @@ def _wrong_flags(flags: str, faults: tuple[str, ...], host: str) -> Finding:
     )
 
 
-async def check_listeners(redis: "Redis") -> list[Finding]:
+async def check_listeners(redis: Redis) -> list[Finding]:
     """How many subscribers receive a message on each pattern, as Redis counts them. The message changes nothing.
 
     Raises what the Redis client raises.

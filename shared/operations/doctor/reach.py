@@ -6,6 +6,8 @@ import time
 from collections.abc import Awaitable
 from typing import Any
 
+from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermissionError, RedisError, ResponseError
+
 from shared.app import App
 from shared.operations.doctor.findings import Finding, error, ok, warning
 from shared.operations.doctor.products import Product, is_local, product_of
@@ -17,8 +19,6 @@ _PORTS = "Azure Cache for Redis listens with TLS on 6380, Azure Managed Redis on
 
 async def permitted(reply: Awaitable[Any]) -> Any:
     """The reply; None where Redis refuses the command."""
-    from redis.exceptions import ResponseError
-
     try:
         return await reply
     except ResponseError:
@@ -27,8 +27,6 @@ async def permitted(reply: Awaitable[Any]) -> Any:
 
 async def check_connection(app: App, options: ConnectionOptions) -> list[Finding]:
     """Connect, sign in, measure a round trip. The last finding is an error when that is not possible."""
-    from redis.exceptions import RedisError
-
     address = f"{options.host}:{options.port}"
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
@@ -59,8 +57,6 @@ def _check_tls(options: ConnectionOptions) -> Finding:
 
 def explain(fault: BaseException, options: ConnectionOptions) -> tuple[str, str]:
     """What a failed connection means, and what to do. Uses the class of the error, never its text."""
-    from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermissionError, ResponseError
-
     for cause in _causes(fault):
         match cause:
             case ssl.SSLCertVerificationError():
