@@ -82,7 +82,7 @@ async def test_what_is_no_record_is_told_and_shown_nowhere(manage: Manage, write
     await writer.add()
     code, output, complaint = manage("audit", "tail")
     assert (code, len(output.splitlines())) == (0, 1)
-    assert complaint == "an entry that is no record\n" * 2
+    assert complaint == "an entry that is not a record\n" * 2
 
 
 async def test_follow_goes_on_with_what_comes_also_after_a_flush(
@@ -103,7 +103,7 @@ async def test_follow_goes_on_with_what_comes_also_after_a_flush(
     told += [json.loads(await started.stdout.readline())["id"] for _ in range(3)]
     assert told == writer.written[-4:]
     await app.redis.flushall()
-    assert b"the stream began anew" in await started.stderr.readline()
+    assert b"the stream was restarted" in await started.stderr.readline()
     await writer.add()
     assert json.loads(await started.stdout.readline())["id"] == writer.written[-1]
     started.send_signal(signal.SIGINT)

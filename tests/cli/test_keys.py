@@ -217,7 +217,7 @@ async def test_a_claim_shows_who_holds_it_for_how_long(app: App) -> None:
     assert re.fullmatch(r"held, lease ends in (59|60)\.\d s", str(found["claim"]))
     assert (found["claim_owner"], found["claim_attempt"]) == ("0123456789abcdef", 2)
     await app.redis.hset(claim, "lease_until_ms", "1")
-    assert (await facts(app, key))["claim"] == "its lease has run out"
+    assert (await facts(app, key))["claim"] == "lease expired"
     await app.redis.set(claim, "foreign")
     assert (await facts(app, key))["claim"] == "another application's"
 

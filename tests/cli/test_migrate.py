@@ -92,9 +92,9 @@ def write(path: str, text: str) -> None:
     ("rule", "reason"),
     [
         (RuleText("", "fabric:test:connection"), "'from' is empty"),
-        (RuleText("a:{x", "fabric:cache:query:{x}"), "'from' has a brace that is no {part}"),
+        (RuleText("a:{x", "fabric:cache:query:{x}"), "'from' has a brace outside of a {part}"),
         (RuleText("a:{x}:{x}", "fabric:cache:query:{x}"), "'from' has a part twice"),
-        (RuleText("a:{1}", "fabric:cache:query:{1}"), "whose name is no plain word"),
+        (RuleText("a:{1}", "fabric:cache:query:{1}"), "whose name is not a plain word"),
         (RuleText("a:{x}-{y}", "fabric:data:chart:{x}:{y}"), "'from' is ambiguous"),
         (RuleText("a:{x}{y}", "fabric:data:chart:{x}:{y}"), "'from' is ambiguous"),
         (RuleText("a:{x}", "fabric:cache:query:{x}:{z}"), "'to' has unknown parts: z"),

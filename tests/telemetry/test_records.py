@@ -158,12 +158,13 @@ def test_the_next_outage_is_logged_again(caplog: pytest.LogCaptureFixture, funct
     assert [line.levelno for line in caplog.records] == [logging.WARNING, logging.INFO] * 2
 
 
-def test_a_cold_start_imports_no_metrics_and_recording_needs_no_sdk() -> None:
+def test_neither_a_cold_start_nor_recording_needs_the_sdk() -> None:
+    """redis-py imports the API of OpenTelemetry by itself (6 ms); the SDK would take 60 ms."""
     program = """
 import sys
 import function_app
 from shared import telemetry
-assert not any(name.startswith("opentelemetry") for name in sys.modules), "imported at start"
+assert not any(name.startswith("opentelemetry.sdk") for name in sys.modules), "imported at start"
 telemetry.count("function", "swept")
 assert "opentelemetry.metrics" in sys.modules
 assert not any(name.startswith("opentelemetry.sdk") for name in sys.modules), "the SDK"
