@@ -52,6 +52,9 @@ def choose(
     equal = [found for found in candidates if found.rank == best.rank]
     if len(equal) > 1:
         best = _agreed(equal)
+    others = [found for found in candidates if found is not best and found.profile.column.origin == "cell"]
+    if others and best.profile.column.origin == "cell":
+        best = _with_other_rows(best, others)
     return best.profile, _clock_beside(best.profile, profiles), best.reason
 
 
@@ -201,6 +204,19 @@ def _agreed(equal: list[_Candidate]) -> _Candidate:
     if len(names) < 2:
         names = sorted(".".join(found.profile.column.parts) for found in equal)
     raise Rejected(f"{quoted(names[0])} and {quoted(names[1])} could both be the time; set `time` in INPUTS")
+
+
+def _with_other_rows(best: _Candidate, others: list[_Candidate]) -> _Candidate:
+    """The time, with those of rows of another kind, which have it under another name."""
+    values = best.profile.column.values
+    if None not in values:
+        return best
+    for other in others:
+        pairs = zip(values, other.profile.column.values, strict=True)
+        if all(left is None or right is None for left, right in pairs):
+            other.profile.kind = "empty" if other.profile.kind != "text" else "text"
+            return _coalesced(best, [best, other])
+    return best
 
 
 def _coalesced(first: _Candidate, equal: list[_Candidate]) -> _Candidate:

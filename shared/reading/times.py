@@ -199,6 +199,8 @@ def _text_ms(text: str, zone: tzinfo | None, *, day_first: bool | None) -> float
             pass
         else:
             return _in_range(_moment_ms(moment, zone))
+    if not text.isascii() and any(mark.isdigit() and not mark.isascii() for mark in text):
+        return _NAN
     text = text.strip()
     if _NUMBER_TEXT.fullmatch(text) and len(text) not in (4, 8, 10, 12, 14):
         return _rounded(number_ms(_exact(text)))
@@ -254,7 +256,7 @@ def _day_first(values: Sequence[object]) -> bool | None:
 
 
 def javascript(values: Sequence[str]) -> "array[float] | None":
-    """The times where every item is as JavaScript's `toISOString` writes it, with or without milliseconds; else None."""
+    """The times where every item is as JavaScript's `toISOString` writes it, also without milliseconds; else None."""
     if len(values) < 64:
         return _javascript_few(values)
     import numpy as np
