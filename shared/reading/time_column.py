@@ -11,7 +11,7 @@ from math import isnan
 import msgspec
 
 from shared.errors import Rejected
-from shared.reading import time_formats, times, vocabulary
+from shared.reading import times, vocabulary
 from shared.reading.columns import Profile, numbers_of
 from shared.reading.names import Hint, compact, is_clock, words
 from shared.reading.overrides import Override
@@ -231,6 +231,8 @@ def _coalesced(first: _Candidate, equal: list[_Candidate]) -> _Candidate:
 
 def _clock_beside(time: Profile, profiles: Sequence[Profile]) -> Profile | None:
     """The column with the time of day, where the time's own texts are dates only."""
+    from shared.reading import time_formats  # its patterns cost import time
+
     if time.kind == "moment" or time.column.origin not in ("cell", "context"):
         return None
     sample = _sample(time.column.values)
