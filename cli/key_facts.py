@@ -276,7 +276,8 @@ async def _list_parts(app: App, key: bytes) -> list[bytes]:
 
 async def _stream_parts(app: App, key: bytes) -> list[bytes]:
     parts: list[bytes] = []
-    for entry_id, fields in await app.redis.xrange(key, count=claims.MAX_PARTS):
+    entries: Any = await app.redis.xrange(key, count=claims.MAX_PARTS)
+    for entry_id, fields in entries:
         parts += [entry_id, b"%d" % len(fields)]
         for name, value in fields.items():
             parts += [name, value]

@@ -129,7 +129,7 @@ def _explained(
         kind, outcome, reason, size, chain, _members(budget), shown_path(candidate.table.path), candidate.table.shape,
         candidate.table.length, [note for note in (found.note, *candidate.table.notes) if note],
         reading.x if reading is not None else "", _columns(candidate.roles), shown_series, omitted,
-        dict(reading.rejected) if reading is not None else dict(found.rejected), _tables(found.candidates, found.chosen),
+        dict(found.rejected if reading is None else reading.rejected), _tables(found.candidates, found.chosen),
         _inputs(candidate, override),
     )  # fmt: skip
 
