@@ -206,20 +206,46 @@ def test_a_reason_names_the_nearest_shape(value: Any, reason: str) -> None:
 @pytest.mark.parametrize(
     ("value", "kind", "right"),
     [
-        ({"labels": ["Tank A", "Tank B"], "datasets": [{"label": "level", "data": [3.5, 2]}]}, "category", {"level": [("Tank A", 3.5), ("Tank B", 2)]}),
-        ([{"name": "Jan", "uv": 4, "pv": 2}, {"name": "Feb", "uv": 3, "pv": 1}], "category", {"uv": [("Jan", 4), ("Feb", 3)], "pv": [("Jan", 2), ("Feb", 1)]}),
-        ({"xAxis": {"categories": ["B", "A"]}, "series": [{"name": "x", "data": [1, 2]}]}, "category", {"x": [("B", 1), ("A", 2)]}),
-        ({"datasets": [{"label": "s", "data": [{"x": 2.5, "y": 1}, {"x": 0.5, "y": 3}]}]}, "number", {"s": [(0.5, 3), (2.5, 1)]}),
+        (
+            {"labels": ["Tank A", "Tank B"], "datasets": [{"label": "level", "data": [3.5, 2]}]},
+            "category",
+            {"level": [("Tank A", 3.5), ("Tank B", 2)]},
+        ),
+        (
+            [{"name": "Jan", "uv": 4, "pv": 2}, {"name": "Feb", "uv": 3, "pv": 1}],
+            "category",
+            {"uv": [("Jan", 4), ("Feb", 3)], "pv": [("Jan", 2), ("Feb", 1)]},
+        ),
+        (
+            {"xAxis": {"categories": ["B", "A"]}, "series": [{"name": "x", "data": [1, 2]}]},
+            "category",
+            {"x": [("B", 1), ("A", 2)]},
+        ),
+        (
+            {"datasets": [{"label": "s", "data": [{"x": 2.5, "y": 1}, {"x": 0.5, "y": 3}]}]},
+            "number",
+            {"s": [(0.5, 3), (2.5, 1)]},
+        ),
         ({"x": [3, 1, 2], "y": [5, 6, 7]}, "number", {"y": [(1, 6), (2, 7), (3, 5)]}),
         ([{"depth": 1, "temp": 20}, {"depth": 0, "temp": 21}], "number", {"temp": [(0, 21), (1, 20)]}),
         ([{"t": 0.5, "temp": 20}, {"t": 0, "temp": 21}], "number", {"temp": [(0, 21), (0.5, 20)]}),
         ([{"time": 1, "temp": 20}, {"time": 2, "temp": 21}], "number", {"temp": [(1, 20), (2, 21)]}),
-        ({"Tank A": {"level": 1.5, "time": ISO[0]}, "Tank B": {"level": 2, "time": ISO[0]}}, "time", {"Tank A.level": [(MS[0], 1.5)], "Tank B.level": [(MS[0], 2)]}),
-        ([{"month": m, "site": s, "v": v} for v, (m, s) in enumerate((m, s) for m in ("Jan", "Feb", "Mar") for s in "ns")], "category",
-         {"n": [("Jan", 0), ("Feb", 2), ("Mar", 4)], "s": [("Jan", 1), ("Feb", 3), ("Mar", 5)]}),
+        (
+            {"Tank A": {"level": 1.5, "time": ISO[0]}, "Tank B": {"level": 2, "time": ISO[0]}},
+            "time",
+            {"Tank A.level": [(MS[0], 1.5)], "Tank B.level": [(MS[0], 2)]},
+        ),
+        (
+            [
+                {"month": m, "site": s, "v": v}
+                for v, (m, s) in enumerate((m, s) for m in ("Jan", "Feb", "Mar") for s in "ns")
+            ],
+            "category",
+            {"n": [("Jan", 0), ("Feb", 2), ("Mar", 4)], "s": [("Jan", 1), ("Feb", 3), ("Mar", 5)]},
+        ),
     ],
     ids=range(10),
-)  # fmt: skip
+)
 def test_the_axis_of_a_chart(value: Any, kind: str, right: Any) -> None:
     reading = chart(value)
     assert reading.x == kind
