@@ -58,6 +58,10 @@ def profile(column: Column, *, decimal_comma: bool = False) -> Profile:
     """Look at a column once; everything later works on the result."""
     name, role = _named(column.parts)
     kinds = set(map(type, column.values))
+    if list in kinds or dict in kinds:
+        # A cell that is no value: counted where numbers stand, and no label.
+        column.values = [False if type(value) in (list, dict) else value for value in column.values]
+        kinds = set(map(type, column.values))
     if name == ENTRY_ID:
         column.origin = "entry"
     found = Profile(column, "other", role, name)

@@ -77,6 +77,8 @@ def choose(
         raise _unreadable(value, candidates, finder, chart=chart)
     best = max(item.rank for item in readable)
     chosen = _without_copies([item for item in readable if item.rank == best])
+    if chosen[0].table.shape == "row" and any(map(_holds_more, candidates)):
+        raise _unreadable(value, candidates, finder, chart=chart)  # what stands around a table is no row
     if len(chosen) > 1:
         if not chart and all(_is_documented_list(item.table) for item in readable):
             chosen = readable
@@ -84,6 +86,11 @@ def choose(
             first, second = (shown_path(item.table.path) for item in chosen[:2])
             raise Unreadable(f"tables found at {first} and at {second}; set `rows` in INPUTS", candidates)
     return Found(chosen, candidates, finder.rejected, ", ".join(finder.notes), document)
+
+
+def _holds_more(item: Candidate) -> bool:
+    """Whether a candidate that cannot be read has several rows of measurements."""
+    return bool(item.fault) and item.table.length > 1 and item.roles is not None and bool(item.roles.measures)
 
 
 def _is_documented_list(table: Table) -> bool:
