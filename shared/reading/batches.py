@@ -62,7 +62,12 @@ def entries(parts: Sequence[bytes]) -> Iterator[tuple[bytes, Mapping[bytes, byte
 def read_document(decoded: Decoded, budget: Budget, override: Override, limits: Limits) -> Reading:
     """The readings in a document. Raises Rejected or NotReady."""
     try:
-        found = reader.find(decoded, budget, limits, override, chart=False)
+        value, finder, tables = reader.search(decoded, budget, limits, override)
+        if len(tables) == 1 and override is NONE:
+            quick = fast.from_table(tables[0], dict(finder.rejected), limits)
+            if quick is not None:
+                return quick
+        found = reader.choose(decoded, value, finder, tables, override, chart=False)
     except reader.Unreadable as fault:
         if fault.placeholder:
             raise NotReady("a placeholder without data") from None

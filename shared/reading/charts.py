@@ -47,6 +47,7 @@ def read_found(found: reader.Found, override: Override, limits: Limits) -> Readi
     selections = series.select(roles, naming, rejected, limits, chart=True)
     rejected.update(left_out(roles))
     if candidate.axis is None:
+        _check_one_time(roles, selections)
         kind, lines = "time", _over_time(roles, selections, override, rejected)
     elif candidate.axis[1] == "number":
         kind, lines = "number", _over_numbers(candidate.axis[0], selections, rejected)
@@ -56,6 +57,19 @@ def read_found(found: reader.Found, override: Override, limits: Limits) -> Readi
         reason = rejected.most_common(1)[0][0] if rejected else ""
         raise Rejected(f"no points: {reason}" if reason else "no points")
     return Reading(named_apart(lines, limits), dict(rejected), kind)
+
+
+def _check_one_time(roles: Roles, selections: list[Selection]) -> None:
+    """Raises Rejected where several values of a series share the one time that stands around them."""
+    time = roles.time
+    if (
+        time is None
+        or time.column.origin != "context"
+        or any(value != time.column.values[0] for value in time.column.values)
+    ):
+        return
+    if any(len(selection.values) > 1 for selection in selections):
+        raise Rejected(f"several values at the one time in {quoted(time.name)}")
 
 
 def _over_time(roles: Roles, selections: list[Selection], override: Override, rejected: Counter[str]) -> list[Series]:

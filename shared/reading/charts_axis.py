@@ -7,6 +7,7 @@ from shared.reading.labels import rank_of
 from shared.reading.names import Hint, compact, is_axis
 from shared.reading.roles import ColumnRole, Roles
 from shared.reading.safe_text import quoted, shown_path
+from shared.reading.times import is_epoch
 
 
 def choose(roles: Roles) -> tuple[Profile, str]:
@@ -16,6 +17,8 @@ def choose(roles: Roles) -> tuple[Profile, str]:
     """
     entry, kind = _choose(roles)
     found = entry.profile
+    if kind == "number" and (sample := numbers_of(found).values[:3]) and all(map(is_epoch, sample)):
+        raise Rejected(f"{quoted(found.name)} holds numbers that could be times, but not all of them are")
     roles.measures = [measure for measure in roles.measures if measure is not found]
     roles.labels = [label for label in roles.labels if label is not found]
     if roles.sensor is found:
@@ -26,7 +29,11 @@ def choose(roles: Roles) -> tuple[Profile, str]:
 
 
 def _choose(roles: Roles) -> tuple[ColumnRole, str]:
-    entries = [entry for entry in roles.assigned if entry.role not in ("empty", "ignored", "flag")]
+    entries = [
+        entry
+        for entry in roles.assigned
+        if entry.role not in ("empty", "ignored", "flag") and entry.profile.column.origin != "context"
+    ]
     given = [entry for entry in entries if entry.profile.column.origin == "axis"]
     if given:
         return given[0], "number" if given[0].profile.kind == "number" else "category"
@@ -34,7 +41,7 @@ def _choose(roles: Roles) -> tuple[ColumnRole, str]:
     if called_x and len(roles.measures) > 1:
         return called_x[0], "number"
     clock = [entry for entry in entries if entry.profile.hint.hint is Hint.TIME and entry.profile.kind == "number"]
-    if clock and len(roles.measures) > 1:
+    if clock and any(measure is not entry.profile for measure in roles.measures for entry in clock):
         return min(clock, key=lambda entry: entry.profile.hint.rank), "number"
     names = [entry for entry in entries if _may_be_category(entry, roles)]
     if names:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -17,7 +18,7 @@ _BRACKETED = re.compile(r"[^\[\]]*\[([^\[\]]+)\]")
 _NONE = type(None)
 _SAMPLE = 8
 _NAMING = (Hint.LABEL, Hint.SENSOR, Hint.IDENTIFIER, Hint.NOTE, Hint.PLACE)
-_WORDS = re.compile(r"\s*(?:[A-Za-z_][A-Za-z_ -]{0,40}[A-Za-z_]|\d{4}-\d{2}-\d{2}.*)")
+_WORDS = re.compile(r"\s*(?:[A-Za-z_]|\d{4}-\d{2}-\d{2}.*)")
 
 
 class Profile(msgspec.Struct):
@@ -57,6 +58,10 @@ def profile(column: Column, *, decimal_comma: bool = False) -> Profile:
     """Look at a column once; everything later works on the result."""
     name, role = _named(column.parts)
     kinds = set(map(type, column.values))
+    if list in kinds or dict in kinds:
+        # A cell that is no value: counted where numbers stand, and no label.
+        column.values = [False if type(value) in (list, dict) else value for value in column.values]
+        kinds = set(map(type, column.values))
     if name == ENTRY_ID:
         column.origin = "entry"
     found = Profile(column, "other", role, name)
@@ -77,10 +82,15 @@ def profile(column: Column, *, decimal_comma: bool = False) -> Profile:
     return found
 
 
-def _profile_text(found: Profile, values: Sequence[object], *, decimal_comma: bool) -> None:
+def _profile_text(found: Profile, values: Sequence[Any], *, decimal_comma: bool) -> None:
     found.kind = "text"
     sample = values[:: len(values) // _SAMPLE] if len(values) > 2 * _SAMPLE else values
     if len(values) > 2 and all(map(_is_plain_text, sample)):
+        return
+    alike = set(map(type, values)) == {str} and not decimal_comma
+    plain_numbers = numbers.quick(values) if alike else None
+    if plain_numbers is not None:
+        _profile_numbers(found, Numbers(plain_numbers, all(map(math.isfinite, plain_numbers))))
         return
     present, numeric, plain = _census(values[:256])
     naming = found.hint.hint in _NAMING

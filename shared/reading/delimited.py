@@ -4,6 +4,7 @@ import csv
 import io
 import re
 from collections.abc import Sequence
+from typing import Any
 
 from shared.errors import Rejected
 from shared.reading import numbers, times
@@ -98,7 +99,9 @@ def _grid(text: str, mark: str) -> Grid | None:
     return Grid(tuple(header), columns, mark != "," and _has_decimal_comma(columns))
 
 
-def _is_numeric(column: Sequence[str | None]) -> bool:
+def _is_numeric(column: Sequence[Any]) -> bool:
+    if None not in column and numbers.quick(column) is not None:
+        return True
     sample = [cell for cell in column[:_SAMPLE_ROWS] if cell is not None and cell.lower() not in numbers.MISSING]
     return bool(sample) and sum(map(numbers.is_number_text, sample)) * 2 > len(sample)
 

@@ -8,6 +8,7 @@ from array import array
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
+from math import isfinite
 from struct import Struct
 from struct import error as struct_error
 from typing import Annotated, Any
@@ -16,8 +17,10 @@ import msgspec
 
 from shared.reading import fast_rows, times
 from shared.reading.limits import Limits
-from shared.reading.names import is_plain_measure
+from shared.reading.names import holds_measurements, is_plain_measure
+from shared.reading.numbers import quick
 from shared.reading.series import Reading, Series, Time
+from shared.reading.tree import Table
 
 _MAX_TIME = 2**62
 _MAX_NAME_CHARS = 128
@@ -125,6 +128,54 @@ def _flat(raw: bytes, limits: Limits) -> Reading | None:
             return None
         series[name] = Series(name, None, values, (), stamps, sensors)
     return Reading(series)
+
+
+def from_table(table: Table, rejected: Mapping[str, int], limits: Limits) -> Reading | None:
+    """The readings of a table whose columns are one time, called so, and numbers that are nothing but measurements."""
+    if table.rejected or table.units or table.shape == "row" or not table.ordered_names or table.decimal_comma:
+        return None
+    stamps: Sequence[Any] | None = None
+    measures: dict[str, array[float]] = {}
+    for column in table.columns:
+        name = column.parts[-1]
+        if column.origin == "key" and len(table.columns) > 2:
+            continue
+        if column.origin != "cell" and not (column.origin == "axis" and name in _TIME_NAMES):
+            return None
+        if not all(map(holds_measurements, column.parts[:-1])):
+            return None
+        if name in _TIME_NAMES and stamps is None and len(column.parts) == 1:
+            stamps = column.values
+            continue
+        values = _plain_numbers(column.values) if _is_plain(name) and name not in measures else None
+        if values is None:
+            return None
+        measures[name] = values
+    if stamps is None or not 0 < len(measures) <= limits.metrics or set(map(type, stamps)) != {str}:
+        return None
+    if max(map(len, stamps)) > _MAX_NAME_CHARS or not all(map(str.isascii, stamps)):
+        return None
+    sensors: list[str | None] = [None] * len(stamps)
+    series = {name: Series(name, None, measures[name], (), stamps, sensors) for name in sorted(measures)}
+    return Reading(series, rejected)
+
+
+def _plain_numbers(cells: Sequence[Any]) -> "array[float] | None":
+    """The numbers of a column without gaps, none of which could be a time; also of plain numbers in text."""
+    kinds = set(map(type, cells))
+    try:
+        if kinds <= {int, float}:
+            values = packed(cells)
+        elif kinds == {str}:
+            read = quick(cells)
+            if read is None:
+                return None
+            values = read
+        else:
+            return None
+    except (struct_error, OverflowError):
+        return None
+    return values if isfinite(sum(values)) and max(values) < _MAX_PLAIN_VALUE else None
 
 
 def _long(readings: list[_LongReading], limits: Limits) -> Reading | None:

@@ -98,6 +98,15 @@ def named_cells(lists: list[list[Any]]) -> list[dict[str, Any]] | None:
     return found if found and found[0].keys() == found[-1].keys() and len(found[0]) > 1 else None
 
 
+def named_series(lists: list[list[Any]]) -> list[dict[str, Any]] | None:
+    """`[[name, ..., points], ...]`, as Redis' TS.MRANGE answers, as objects; None for any other lists."""
+    if not all(len(inner) > 1 and type(inner[0]) is str and inner[0] and type(inner[-1]) is list for inner in lists):
+        return None
+    if not all(type(point) is list and len(point) == 2 for inner in lists for point in inner[-1]):
+        return None
+    return [{"name": inner[0], "data": inner[-1]} for inner in lists]
+
+
 def _name_of(described: dict[str, Any]) -> str | None:
     best, place = None, len(_NAME_KEYS)
     for key, value in described.items():

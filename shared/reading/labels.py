@@ -1,8 +1,8 @@
 """Which columns tell the series of long rows apart, and what the series are called. Pure.
 
 A series is called after its labels, joined by SEPARATOR: the wider one first (`north.temp`), the measure's own name
-last and only where it says more than `value`. A label that is the same everywhere is no part of a name, unless there is no
-other name.
+last, and only where it says more than `value`. A label that is the same everywhere is no part of a name, unless there
+is no other name.
 """
 
 import re

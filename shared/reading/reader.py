@@ -51,28 +51,50 @@ class Unreadable(Rejected):
         self.placeholder = placeholder
 
 
-def find(document: Decoded, budget: Budget, limits: Limits, override: Override, *, chart: bool) -> Found:
-    """The table of a document with its roles. Raises Rejected (Unreadable, where the document has none)."""
+def search(document: Decoded, budget: Budget, limits: Limits, override: Override) -> tuple[Any, Finder, list[Table]]:
+    """The document, or the part of it that INPUTS names, and every table in it. Raises Rejected."""
     value = document.value
     if override.rows is not None:
         value = rows_of(override, _expanded(value, budget))
     finder = Finder(budget, limits)
     finder.walk(value)
-    candidates = [_candidate(table, override, chart=chart) for table in tables.tables_of(finder)]
-    readable = [found for found in candidates if found.roles is not None and found.rank]
+    return value, finder, tables.tables_of(finder)
+
+
+def find(document: Decoded, budget: Budget, limits: Limits, override: Override, *, chart: bool) -> Found:
+    """The table of a document with its roles. Raises Rejected (Unreadable, where the document has none)."""
+    value, finder, found = search(document, budget, limits, override)
+    return choose(document, value, finder, found, override, chart=chart)
+
+
+def choose(
+    document: Decoded, value: Any, finder: Finder, found: list[Table], override: Override, *, chart: bool
+) -> Found:
+    """The best of the tables. Raises Rejected where there is none, or two are equally good."""
+    candidates = [_candidate(table, override, chart=chart) for table in found]
+    readable = [item for item in candidates if item.roles is not None and item.rank]
     if not readable:
         raise _unreadable(value, candidates, finder, chart=chart)
-    best = max(found.rank for found in readable)
-    chosen = _without_copies([found for found in readable if found.rank == best])
+    best = max(item.rank for item in readable)
+    chosen = _without_copies([item for item in readable if item.rank == best])
+    if chosen[0].table.shape == "row" and any(map(_holds_more, candidates)):
+        raise _unreadable(value, candidates, finder, chart=chart)  # what stands around a table is no row
     if len(chosen) > 1:
-        if not chart and all(
-            len(found.table.path) == 1 and found.table.path[0] in DOCUMENTED_LISTS for found in readable
-        ):
+        if not chart and all(_is_documented_list(item.table) for item in readable):
             chosen = readable
         else:
-            first, second = (shown_path(found.table.path) for found in chosen[:2])
+            first, second = (shown_path(item.table.path) for item in chosen[:2])
             raise Unreadable(f"tables found at {first} and at {second}; set `rows` in INPUTS", candidates)
     return Found(chosen, candidates, finder.rejected, ", ".join(finder.notes), document)
+
+
+def _holds_more(item: Candidate) -> bool:
+    """Whether a candidate that cannot be read has several rows of measurements."""
+    return bool(item.fault) and item.table.length > 1 and item.roles is not None and bool(item.roles.measures)
+
+
+def _is_documented_list(table: Table) -> bool:
+    return len(table.path) == 1 and table.path[0] in DOCUMENTED_LISTS
 
 
 def _expanded(value: Any, budget: Budget) -> Any:

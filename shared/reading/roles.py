@@ -183,8 +183,8 @@ def _number_role(found: Profile, roles: Roles) -> tuple[str, str]:
     column = found.column
     if column.origin == "context":
         return ("sensor", "the name of a sensor") if hint is Hint.SENSOR else ("label", "stands beside the rows")
-    if column.origin == "index":
-        return "index", "the index of the rows"
+    if column.origin in ("index", "axis"):
+        return "index", "the index of the rows" if column.origin == "index" else "stands along the axis"
     if column.origin == "entry":
         return "epoch", "the time in the entry's id"
     if column.origin == "key":
@@ -217,9 +217,9 @@ def _whole_role(found: Profile, roles: Roles) -> tuple[str, str]:
             return "quality", "whole numbers under the name of a quality"
         case Hint.BOOKKEEPING:
             return "bookkeeping", "whole numbers under the name of a version or a count"
-        case Hint.CALENDAR if timed:
+        case Hint.CALENDAR:
             return "calendar", "a part of the date"
-        case Hint.TIME if timed and found.name.lower() in _CALENDAR_WORDS:
+        case Hint.TIME if found.name.lower() in _CALENDAR_WORDS:
             return "calendar", "a part of the date"
         case Hint.PLACE if _is_constant(found) or (timed and not _all_different(roles.time)):
             return "label", "whole numbers under the name of a place"

@@ -19,6 +19,7 @@ from shared.reading.recognisers_chain import recognise
 from shared.reading.tree import Budget, Column, Grid, Path
 
 NO_ROW = "neither a record nor a reading"
+_NUMBERS = frozenset((int, float, type(None)))
 _MAX_WALK_DEPTH = 40
 _MANY_OBJECTS = 100
 
@@ -90,8 +91,14 @@ class Finder:
             self.fragments.append(fragment)
             return
         before = len(self.fragments)
+        row = fragments.is_reading(members)
         for name, value in members.items():
             kind = type(value)
+            if row and not is_container(name):
+                continue  # lists beside the measurements of one moment hold no readings
+            if kind is list and len(value) > 1 and set(map(type, value)) <= _NUMBERS and not row:
+                # Without an axis so far: perhaps it stands elsewhere.
+                self.fragments.append(Fragment((*path, name), "values", [Column((name,), value)], len(value), inside))
             if kind in (dict, list, Grid, bytes) or (kind is str and len(value) > 1):
                 self.walk(value, (*path, name), inside)
         if not any(fragment.shape != "row" and has_measure(fragment) for fragment in self.fragments[before:]):
@@ -144,7 +151,10 @@ class Finder:
                 self.rejected[NO_ROW] += len(items) - len(objects)
             self._walk_objects(objects, path, context)
         elif list in kinds:
-            self._walk_lists([item for item in items if type(item) is list], path, context)
+            lists = [item for item in items if type(item) is list]
+            if len(lists) < len(items):
+                self.rejected[NO_ROW] += len(items) - len(lists)
+            self._walk_lists(lists, path, context)
         elif kinds <= SCALARS:
             self.loose.append((path, items))
             if kinds == {str}:
@@ -260,6 +270,10 @@ class Finder:
 
     def _walk_lists(self, lists: list[list[Any]], path: Path, context: Context) -> None:
         kinds = {type(item) for inner in lists for item in inner[:64]}
+        series = grids.named_series(lists) if str in kinds and list in kinds else None
+        if series is not None:
+            self.walk(series, path, context)
+            return
         if kinds and kinds <= {dict}:
             named = grids.named_cells(lists)
             if named is not None:

@@ -165,6 +165,8 @@ def _are_copies(groups: list[list[Fragment]]) -> bool:
 def _table(fragments: list[Fragment], keys: list[str] | None, finder: Finder) -> Table | None:
     first = fragments[0]
     axis_columns: list[Column] = []
+    axis_values: list[Any] | None = None
+    note = ""
     notes: list[str] = []
     if first.shape == "values" or (first.shape == "columns" and not any(map(rows.may_be_time, first.columns))):
         fragments, keys, axis_values, note = axis_of(fragments, keys, finder.loose)
@@ -172,9 +174,11 @@ def _table(fragments: list[Fragment], keys: list[str] | None, finder: Finder) ->
             return None
         if axis_values is None:
             axis_values, note = stepped_axis(fragments)
-        if axis_values is not None:
-            axis_columns = [Column(("x",), axis_values, "axis")]
-            notes.append(note)
+    elif first.shape.startswith("rows of lists") and not any(map(rows.may_be_time, first.columns)):
+        axis_values, note = stepped_axis(fragments)
+    if axis_values is not None:
+        axis_columns = [Column(("x",), axis_values, "axis")]
+        notes.append(note)
     length = sum(fragment.length for fragment in fragments)
     columns = axis_columns + _joined(fragments, length)
     columns += _context_columns(fragments, keys, {column.parts for column in columns})

@@ -5,20 +5,22 @@ measuring before that of creation, before that of arrival. An expiry is never th
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from math import isnan
 
 import msgspec
 
 from shared.errors import Rejected
 from shared.reading import times, vocabulary
-from shared.reading.columns import Profile, numbers_of
+from shared.reading.columns import Profile, numbers_of, profile
 from shared.reading.names import Hint, compact, is_clock, words
 from shared.reading.overrides import Override
 from shared.reading.safe_text import quoted
+from shared.reading.tree import Column
 
 _DAY_MS = 86_400_000
 _SECOND_MS = 1_000
+_DATE_PARTS = ("year", "month", "day", "hour", "minute", "second")
 _LEAST_TIME = 20_010_101.0
 """The smallest number that can be a date or a time."""
 _PLAIN_NAMES = ("timestamp", "time", "ts", "datetime", "date")
@@ -45,9 +47,10 @@ def choose(
         if named is None:
             raise Rejected(f"no column {quoted(override.time)}, which INPUTS sets as the time")
         return named, _clock_beside(named, profiles), "set by INPUTS"
-    candidates = [found for profile in profiles if (found := _candidate(profile, chart=chart)) is not None]
+    candidates = [item for found in profiles if (item := _candidate(found, chart=chart)) is not None]
     if not candidates:
-        return None, None, ""
+        joined = _joined_date(profiles)
+        return joined, None, "the parts of a date" if joined is not None else ""
     best = min(candidates, key=lambda found: found.rank)
     equal = [found for found in candidates if found.rank == best.rank]
     if len(equal) > 1:
@@ -56,6 +59,25 @@ def choose(
     if others and best.profile.column.origin == "cell":
         best = _with_other_rows(best, others)
     return best.profile, _clock_beside(best.profile, profiles), best.reason
+
+
+def _joined_date(profiles: Sequence[Profile]) -> Profile | None:
+    """The time in columns of year, month, day and so on; None without a year and a month."""
+    parts = {
+        compact(found.name): found.column.values for found in profiles if found.kind == "number" and found.integral
+    }
+    if "year" not in parts or "month" not in parts:
+        return None
+    count = len(parts["year"])
+    columns = [parts.get(name, [1 if name == "day" else 0] * count) for name in _DATE_PARTS]
+    texts: list[str | None] = []
+    for row in zip(*columns, strict=True):
+        try:
+            year, month, day, hour, minute, second = map(int, row)
+            texts.append(datetime(year, month, day, hour, minute, second).isoformat())  # noqa: DTZ001  # has no zone
+        except (TypeError, ValueError, OverflowError):
+            texts.append(None)
+    return profile(Column(("year-month-day",), texts)) if any(texts) else None
 
 
 def _is_named(found: Profile, name: str) -> bool:

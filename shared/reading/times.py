@@ -71,7 +71,7 @@ def datekey_ms(number: float) -> float:
     """Epoch milliseconds of a number such as 20260301, 202603010600 or 20260301060000; NaN for any other."""
     from shared.reading import time_formats
 
-    if not math.isfinite(number) or number != int(number):
+    if not 0 < number < 1e14 or number != int(number):
         return _NAN
     text = str(int(number))
     if len(text) not in (8, 10, 12, 14) or not "2001" <= text[:4] <= "2100":

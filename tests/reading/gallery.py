@@ -109,13 +109,6 @@ add(
         ]
     ),
 )
-add(
-    "bc",
-    "CSV in cp1252",
-    csv(SQL, ";", "ts{0}temp{0}co2{0}\xb0", comma=True).replace("\xb0".encode(), b"\xb0C").replace(b"\n2026", b"\n2026")
-    if False
-    else csv(SQL),
-)
 add("bc", "CSV in a member", {"format": "csv", "content": csv(SQL).decode()})
 add("b", "CSV without times", b"\n".join([b"temp,co2", *(f"{a},{b}".encode() for a, b in zip(TEMP, CO2, strict=True))]))
 add(
@@ -147,6 +140,14 @@ add(
         + "".join(f'temp{{a="1"}} {v} {t}\n' for t, v in zip(MS, TEMP, strict=True))
         + "".join(f'co2{{a="1"}} {v} {t}\n' for t, v in zip(MS, CO2, strict=True))
     ).encode(),
+)
+
+add(
+    "bc",
+    "CSV in cp1252",
+    ("ts;temp;co2;Einheit\n" + "".join(f"{t};{a};{b};\xb0C\n" for t, a, b in zip(SQL, TEMP, CO2, strict=True))).encode(
+        "cp1252"
+    ),
 )
 
 # Envelopes
@@ -1209,16 +1210,6 @@ add(
     [{"time": t, "temp": {"value": a, "unit": "C"}, "co2": {"value": b, "unit": "ppm"}} for t, a, b in GRID],
 )
 add("bc", "values with units in text", [{"time": t, "temp": f"{a} °C", "co2": f"{b} ppm"} for t, a, b in GRID])
-add(
-    "bc",
-    "RRDtool",
-    {
-        "meta": {"start": MS[0] // 1000, "end": MS[-1] // 1000, "step": 60, "legend": ["temp", "co2"]},
-        "data": [[a, b] for a, b in zip(TEMP, CO2, strict=True)],
-    }
-    if False
-    else ROWS,
-)
 add("bc", "Postgres json_agg", {"json_agg": wide("ts", "temp", "co2", times=[f"{s}+00" for s in SQL])})
 add(
     "bc",
@@ -1375,15 +1366,20 @@ TIMES = {
     "epoch s": [ms // 1000 for ms in MS], "epoch s with fraction": [ms / 1000 + 0.0 for ms in MS],
     "epoch ms": MS, "epoch us": [ms * 1000 for ms in MS], "epoch ns": [ms * 10**6 for ms in MS],
     "epoch s text": [str(ms // 1000) for ms in MS], "epoch ms text": [str(ms) for ms in MS],
-    "RFC 1123": [f"{m:%a, %d %b %Y %H:%M:%S GMT}" for m in MOMENTS], "RFC 2822": [f"{m:%a, %d %b %Y %H:%M:%S +0000}" for m in MOMENTS],
-    "Microsoft": [f"/Date({ms})/" for ms in MS], "Microsoft with offset": [f"/Date({ms}+0100)/" for ms in MS],
+    "RFC 1123": [f"{m:%a, %d %b %Y %H:%M:%S GMT}" for m in MOMENTS],
+    "RFC 2822": [f"{m:%a, %d %b %Y %H:%M:%S +0000}" for m in MOMENTS],
+    "Microsoft": [f"/Date({ms})/" for ms in MS],
+    "Microsoft with offset": [f"/Date({ms}+0100)/" for ms in MS],
     "month first": [f"{m.month}/{m.day}/{m.year} {m.hour % 12 or 12}:{m:%M:%S %p}" for m in MOMENTS],
-    "dots": [f"{m:%d.%m.%Y %H:%M}" for m in MOMENTS], "slashes year first": [f"{m:%Y/%m/%d %H:%M:%S}" for m in MOMENTS],
-    "month name": [f"{m:%d %b %Y %H:%M:%S}" for m in MOMENTS], "month name US": [f"{m:%b %d, %Y %I:%M:%S %p}" for m in MOMENTS],
+    "dots": [f"{m:%d.%m.%Y %H:%M}" for m in MOMENTS],
+    "slashes year first": [f"{m:%Y/%m/%d %H:%M:%S}" for m in MOMENTS],
+    "month name": [f"{m:%d %b %Y %H:%M:%S}" for m in MOMENTS],
+    "month name US": [f"{m:%b %d, %Y %I:%M:%S %p}" for m in MOMENTS],
     "JavaScript": [f"{m:%a %b %d %Y %H:%M:%S GMT+0000 (Coordinated Universal Time)}" for m in MOMENTS],
     "ctime": [f"{m:%a %b %d %H:%M:%S %Y}" for m in MOMENTS], "Java zoned": [t + "[UTC]" for t in ISO],
     "Java list": [[m.year, m.month, m.day, m.hour, m.minute] for m in MOMENTS],
-    "digits": [int(f"{m:%Y%m%d%H%M%S}") for m in MOMENTS], ".NET ticks": [621355968000000000 + ms * 10_000 for ms in MS],
+    "digits": [int(f"{m:%Y%m%d%H%M%S}") for m in MOMENTS],
+    ".NET ticks": [621355968000000000 + ms * 10_000 for ms in MS],
     "protobuf": [{"seconds": ms // 1000, "nanos": 0} for ms in MS], "without seconds": [t[:16] for t in ISO],
 }  # fmt: skip
 for kind, times in TIMES.items():

@@ -7,10 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.reading import batches, charts, fast
+from shared.errors import NotReady
+from shared.reading import batches, charts, document, fast, reader
+from shared.reading.batches import read_batch
+from shared.reading.charts import read_chart
 from shared.reading.limits import LIMITS
 from shared.reading.overrides import NONE
 from shared.reading.tree import Budget
+from tests.reading.gallery import ENTRIES
 from tests.reading.reads import outcome
 
 TIMES = st.sampled_from(
@@ -58,12 +62,17 @@ SENSORS = st.none() | st.sampled_from(["s1", "s2", "x" * 128])
 
 def general_batch(raw: bytes) -> Any:
     budget = Budget(LIMITS.expanded_bytes, LIMITS.layers, LIMITS.nodes)
-    return batches.read_document(batches.decode("string", [raw], budget), budget, NONE, LIMITS)
+    decoded = batches.decode("string", [raw], budget)
+    try:
+        found = reader.find(decoded, budget, LIMITS, NONE, chart=False)
+    except reader.Unreadable as fault:
+        if fault.placeholder:
+            raise NotReady("a placeholder without data") from None
+        raise
+    return batches.read_chosen(found, LIMITS)
 
 
 def general_chart(raw: bytes) -> Any:
-    from shared.reading import document
-
     budget = Budget(LIMITS.expanded_bytes, LIMITS.layers, LIMITS.nodes)
     return charts.read_document(document.decode(raw, budget), budget, NONE, LIMITS)
 
@@ -134,3 +143,35 @@ def test_the_documented_shapes_take_the_fast_path(value: Any) -> None:
 )
 def test_what_needs_a_closer_look_does_not(record: dict[str, Any]) -> None:
     assert fast.batch(json.dumps([record]).encode(), LIMITS) is None
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=[entry[1] for entry in ENTRIES])
+def test_a_shortcut_changes_no_result(entry: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = entry[2]
+    quick = outcome(read_batch, "string", [raw]), outcome(read_chart, raw)
+    for name in ("batch", "chart", "from_table"):
+        monkeypatch.setattr(fast, name, lambda *_: None)
+    assert quick == (outcome(read_batch, "string", [raw]), outcome(read_chart, raw))
+
+
+@settings(deadline=None)
+@given(
+    names=st.lists(NAMES, min_size=1, max_size=3, unique=True),
+    time=st.sampled_from(["timestamp", "time", "ts", "date"]),
+    count=st.integers(1, 5),
+    shape=st.sampled_from(["rows", "columns", "grid", "text"]),
+    data=st.data(),
+)
+def test_a_plain_table_takes_a_shortcut_with_the_same_result(
+    names: list[str], time: str, count: int, shape: str, data: st.DataObject
+) -> None:
+    texts = st.sampled_from(["2026-03-01T06:00:00Z", "2026-03-01 06:01:00", "06:00", "x", "1772344800"])
+    columns: dict[str, list[Any]] = {time: [data.draw(texts) for _ in range(count)]}
+    for name in names:
+        numbers = [data.draw(NUMBERS) for _ in range(count)]
+        columns.setdefault(name, [str(number) for number in numbers] if shape == "text" else numbers)
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    grid = {"columns": list(columns), "data": [list(row.values()) for row in rows]}
+    value = {"rows": {"result": rows}, "text": {"result": rows}, "columns": columns, "grid": grid}[shape]
+    raw = json.dumps(value).encode()
+    assert outcome(read_batch, "string", [raw]) == outcome(general_batch, raw)

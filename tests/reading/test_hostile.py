@@ -61,8 +61,8 @@ HOSTILE: dict[str, bytes] = {
     "huge name": b'[{"ts":1,"' + b"n" * 100_000 + b'":1}]',
     "many columns": json.dumps([{f"c{i}": i for i in range(5000)}]).encode(),
     "rows that all differ": json.dumps([{f"c{i}": i, "ts": i} for i in range(5000)]).encode(),
-    "many lists": json.dumps([[[i]] for i in range(5_000)]).encode(),
-    "many objects": json.dumps({f"k{i}": {"a": {"b": i}} for i in range(5_000)}).encode(),
+    "many lists": json.dumps([[[i]] for i in range(2_000)]).encode(),
+    "many objects": json.dumps({f"k{i}": {"a": {"b": i}} for i in range(2_000)}).encode(),
     "long text of digits": b'[{"ts":1,"v":"' + b"1" * 1_000_000 + b'"}]',
     "long date": b'[{"ts":"2026-01-01T' + b"0" * 100_000 + b'Z","v":1}]',
     "regex bait": json.dumps([{"ts": "1." * 40, "v": "1,000," * 10}] * 50).encode(),
@@ -70,6 +70,10 @@ HOSTILE: dict[str, bytes] = {
     "open quote in CSV": b'a,b\n"x,1\n2,3\n' * 3,
     "pickle": pickle.dumps([{"ts": 1, "v": 2}]),
 }
+
+
+def check_reason(reason: str) -> None:
+    assert 0 < len(reason) < 300
 
 
 def check(raw: bytes, *, kinds: int = 4) -> None:
@@ -84,7 +88,7 @@ def check(raw: bytes, *, kinds: int = 4) -> None:
         try:
             reading = read_batch(kind, parts)
         except (Rejected, NotReady) as fault:
-            assert 0 < len(str(fault)) < 300
+            check_reason(str(fault))
         else:
             assert reading.count > 0
             for name, series in reading.series.items():
@@ -98,7 +102,7 @@ def check(raw: bytes, *, kinds: int = 4) -> None:
     try:
         line = read_chart(raw)
     except Rejected as fault:
-        assert 0 < len(str(fault)) < 300
+        check_reason(str(fault))
     else:
         for series in line.series.values():
             assert len(series.values) == len(series.x) > 0
@@ -173,9 +177,9 @@ def test_a_window_that_zstd_only_announces_takes_no_memory() -> None:
 @pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, zstd.compress], ids=["gzip", "zlib", "zstd"])
 def test_damaged_and_cut_compression_is_told(pack: Callable[[bytes], bytes]) -> None:
     raw = pack(json.dumps([{"ts": f"2026-03-01T06:00:{i:02d}Z", "v": i * 1.25} for i in range(50)]).encode())
-    with pytest.raises(Rejected, match="cut short|damaged"):
+    with pytest.raises(Rejected, match=r"cut short|damaged"):
         read_batch("string", [raw[:-20]])
-    with pytest.raises(Rejected, match="damaged|cut short"):
+    with pytest.raises(Rejected, match=r"damaged|cut short"):
         read_batch("string", [raw[:12] + b"\xff" * 20 + raw[32:]])
 
 
@@ -318,7 +322,7 @@ JSON_VALUES = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(
     JSON_VALUES.map(lambda value: json.dumps(value).encode())
     | st.binary(max_size=200)
@@ -328,7 +332,7 @@ def test_whatever_is_written_gives_finite_readings_or_a_reason(raw: bytes) -> No
     check(raw)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(entry=st.sampled_from(ENTRIES), place=st.floats(0, 1), cut=st.integers(0, 3), junk=st.binary(max_size=4))
 def test_a_damaged_payload_of_the_gallery_does_no_harm(entry: Any, place: float, cut: int, junk: bytes) -> None:
     raw = entry[2]
@@ -336,7 +340,7 @@ def test_a_damaged_payload_of_the_gallery_does_no_harm(entry: Any, place: float,
     check(raw[:at] + junk + raw[at + cut :])
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(JSON_VALUES)
 def test_recognisers_take_anything(value: Any) -> None:
     if isinstance(value, list):
@@ -347,7 +351,7 @@ def test_recognisers_take_anything(value: Any) -> None:
             read_object(value)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(
     st.text(max_size=100)
     | st.from_regex(r"[a-z]+(,[a-z]+=[a-z\\ ]+)* [a-z]+=[0-9.ie\"]+( [0-9]{1,19})?(\n.*)?", fullmatch=True)

@@ -30,7 +30,8 @@ def test_the_first_glob_that_matches_counts() -> None:
 def test_all_faults_are_reported_at_once() -> None:
     with pytest.raises(ConfigurationError) as caught:
         parse(
-            '{"a": {"rows": "[[", "zone": "X/Y", "bogus": 1, "time": 5, "measures": [1]}, "b": 3, "c": {"value": "x", "measures": ["y"], "dayFirst": 1}}'
+            '{"a": {"rows": "[[", "zone": "X/Y", "bogus": 1, "time": 5, "measures": [1]}, "b": 3,'
+            ' "c": {"value": "x", "measures": ["y"], "dayFirst": 1}}'
         )
     for fault in (
         "rows is no JMESPath",

@@ -206,20 +206,46 @@ def test_a_reason_names_the_nearest_shape(value: Any, reason: str) -> None:
 @pytest.mark.parametrize(
     ("value", "kind", "right"),
     [
-        ({"labels": ["Tank A", "Tank B"], "datasets": [{"label": "level", "data": [3.5, 2]}]}, "category", {"level": [("Tank A", 3.5), ("Tank B", 2)]}),
-        ([{"name": "Jan", "uv": 4, "pv": 2}, {"name": "Feb", "uv": 3, "pv": 1}], "category", {"uv": [("Jan", 4), ("Feb", 3)], "pv": [("Jan", 2), ("Feb", 1)]}),
-        ({"xAxis": {"categories": ["B", "A"]}, "series": [{"name": "x", "data": [1, 2]}]}, "category", {"x": [("B", 1), ("A", 2)]}),
-        ({"datasets": [{"label": "s", "data": [{"x": 2.5, "y": 1}, {"x": 0.5, "y": 3}]}]}, "number", {"s": [(0.5, 3), (2.5, 1)]}),
+        (
+            {"labels": ["Tank A", "Tank B"], "datasets": [{"label": "level", "data": [3.5, 2]}]},
+            "category",
+            {"level": [("Tank A", 3.5), ("Tank B", 2)]},
+        ),
+        (
+            [{"name": "Jan", "uv": 4, "pv": 2}, {"name": "Feb", "uv": 3, "pv": 1}],
+            "category",
+            {"uv": [("Jan", 4), ("Feb", 3)], "pv": [("Jan", 2), ("Feb", 1)]},
+        ),
+        (
+            {"xAxis": {"categories": ["B", "A"]}, "series": [{"name": "x", "data": [1, 2]}]},
+            "category",
+            {"x": [("B", 1), ("A", 2)]},
+        ),
+        (
+            {"datasets": [{"label": "s", "data": [{"x": 2.5, "y": 1}, {"x": 0.5, "y": 3}]}]},
+            "number",
+            {"s": [(0.5, 3), (2.5, 1)]},
+        ),
         ({"x": [3, 1, 2], "y": [5, 6, 7]}, "number", {"y": [(1, 6), (2, 7), (3, 5)]}),
         ([{"depth": 1, "temp": 20}, {"depth": 0, "temp": 21}], "number", {"temp": [(0, 21), (1, 20)]}),
         ([{"t": 0.5, "temp": 20}, {"t": 0, "temp": 21}], "number", {"temp": [(0, 21), (0.5, 20)]}),
         ([{"time": 1, "temp": 20}, {"time": 2, "temp": 21}], "number", {"temp": [(1, 20), (2, 21)]}),
-        ({"Tank A": {"level": 1.5, "time": ISO[0]}, "Tank B": {"level": 2, "time": ISO[0]}}, "time", {"Tank A.level": [(MS[0], 1.5)], "Tank B.level": [(MS[0], 2)]}),
-        ([{"month": m, "site": s, "v": v} for v, (m, s) in enumerate((m, s) for m in ("Jan", "Feb", "Mar") for s in "ns")], "category",
-         {"n": [("Jan", 0), ("Feb", 2), ("Mar", 4)], "s": [("Jan", 1), ("Feb", 3), ("Mar", 5)]}),
+        (
+            {"Tank A": {"level": 1.5, "time": ISO[0]}, "Tank B": {"level": 2, "time": ISO[0]}},
+            "time",
+            {"Tank A.level": [(MS[0], 1.5)], "Tank B.level": [(MS[0], 2)]},
+        ),
+        (
+            [
+                {"month": m, "site": s, "v": v}
+                for v, (m, s) in enumerate((m, s) for m in ("Jan", "Feb", "Mar") for s in "ns")
+            ],
+            "category",
+            {"n": [("Jan", 0), ("Feb", 2), ("Mar", 4)], "s": [("Jan", 1), ("Feb", 3), ("Mar", 5)]},
+        ),
     ],
     ids=range(10),
-)  # fmt: skip
+)
 def test_the_axis_of_a_chart(value: Any, kind: str, right: Any) -> None:
     reading = chart(value)
     assert reading.x == kind
@@ -277,3 +303,51 @@ def test_senml_is_resolved_wherever_it_stands() -> None:
     for value in (pack, {"value": pack, "expires": 1}, [pack]):
         assert points(chart(value)) == {"urn:x:i": [(MS[0], 11.5), (MS[1], 12.0)], "urn:x:u": [(MS[0] - 60_000, 13.0)]}
     assert {series.unit for series in chart(pack).series.values()} == {"A", "V"}
+
+
+SIX = [20.5, 21.5, 22.5]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"start": MS[0] // 1000, "end": MS[2] // 1000, "step": 60, "values": SIX},
+        {"start": MS[0], "step": 60_000, "values": SIX},
+        {"values": SIX, "pointStart": MS[0], "pointInterval": 60_000},
+        {"meta": {"start": MS[0] // 1000, "step": 60, "legend": ["values", "b"]}, "data": [[v, v + 0.5] for v in SIX]},
+    ],
+    ids=json.dumps,
+)
+def test_a_start_and_a_step_make_an_axis(value: Any) -> None:
+    assert points(chart(value))["values"] == [(MS[row], number) for row, number in enumerate(SIX)]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"createdAt": MS[0] // 1000, "size": 60, "values": SIX},
+        {"start": ISO[0], "step": 60, "values": SIX},
+        {"timestamp": ISO[0], "readings": [{"value": number} for number in SIX]},
+    ],
+    ids=json.dumps,
+)
+def test_numbers_around_a_list_are_no_row_of_a_chart(value: Any) -> None:
+    with pytest.raises(Rejected):
+        chart(value)
+
+
+def test_a_reading_may_hold_a_list_beside_its_measures() -> None:
+    for more in ({"location": [8.5, 47.4]}, {"tags": [1, 2, 3]}, {"gateways": [{"rssi": -40, "snr": 9.5}]}):
+        value = {"timestamp": ISO[0], "temp": 20.5, **more}
+        assert values(batch(value)) == values(chart(value)) == {"temp": [20.5]}
+
+
+def test_parts_of_a_date_are_a_time_and_never_measured() -> None:
+    rows = [{"year": 2026, "month": 3, "day": 1, "hour": 6, "minute": row, "temp": 20.5} for row in range(3)]
+    assert points(chart(rows)) == {"temp": [(MS[row], 20.5) for row in range(3)]}
+    assert values(batch([{"hour": row, "temp": 20.5} for row in range(3)])) == {"temp": [20.5] * 3}
+
+
+def test_named_series_in_lists() -> None:
+    value = [[name, [], [[ms, number] for ms, number in zip(MS, SIX, strict=False)]] for name in ("temp", "co2")]
+    assert values(chart(value)) == values(batch(value)) == {"temp": SIX, "co2": SIX}
