@@ -4,8 +4,23 @@ import importlib
 import os
 import sys
 
-THEMES = ("dataframes times codings envelopes services databases monitoring devices charts chartforms nodelibs shapes "
-          "columns refusals traps").split()
+THEMES = [
+    "dataframes",
+    "times",
+    "codings",
+    "envelopes",
+    "services",
+    "databases",
+    "monitoring",
+    "devices",
+    "charts",
+    "chartforms",
+    "nodelibs",
+    "shapes",
+    "columns",
+    "refusals",
+    "traps",
+]
 
 
 def main(names: list[str]) -> None:

@@ -33,11 +33,23 @@ STRINGS = [
     ("arquero toCSV", "b", f"{pin('arquero')} toCSV"),
 ]
 UNSURE = [
-    ("devalue", f"{pin('devalue')} stringify", "References by position: row values are indices, reading them as values is a misreading."),
+    (
+        "devalue",
+        f"{pin('devalue')} stringify",
+        "References by position: row values are indices, reading them as values is a misreading.",
+    ),
     ("flatted", f"{pin('flatted')} stringify", "References by position in text."),
     ("msgpackr records", f"{pin('msgpackr')} Packr with records", "An extension type that only msgpackr knows."),
-    ("node brotli", "Node 20 zlib brotliCompressSync", "Brotli has no magic bytes and is no kind of the specification."),
-    ("Buffer as JSON", "Node 20 JSON.stringify(Buffer)", "Bytes as a list of numbers: 1,400 values named data would be a misreading."),
+    (
+        "node brotli",
+        "Node 20 zlib brotliCompressSync",
+        "Brotli has no magic bytes and is no kind of the specification.",
+    ),
+    (
+        "Buffer as JSON",
+        "Node 20 JSON.stringify(Buffer)",
+        "Bytes as a list of numbers: 1,400 values named data would be a misreading.",
+    ),
 ]
 # key in Redis, kinds, name, source
 KEYS = [
@@ -72,14 +84,42 @@ def build() -> Theme:
             alt = [DATA] if key == "io:string" else []
             theme.add(kinds, name, source, value, TRUTH, shape=shape, alt=alt)
         shape, value = parts(client, "node:long")
-        theme.add("b", "stream of long rows without a time", pin("redis") + " xAdd", value,
-                  {name: [(None, number) for _, number in points] for name, points in TRUTH.items()}, shape=shape,
-                  doubt="The time is in the entries' ids, which the fixture does not hold.")
+        theme.add(
+            "b",
+            "stream of long rows without a time",
+            pin("redis") + " xAdd",
+            value,
+            {name: [(None, number) for _, number in points] for name, points in TRUTH.items()},
+            shape=shape,
+            doubt="The time is in the entries' ids, which the fixture does not hold.",
+        )
         shape, value = parts(client, "io:flat")
         first = epoch_ms(ROWS[0]["ts"])
-        theme.add("b", "hash as one row", pin("ioredis") + " hset", value,
-                  {"flow": [(first, ROWS[0]["flow"])], "temp": [(first, ROWS[0]["temp"])]}, shape=shape)
-    theme.add("b", "connect-redis like session", "express-session cookie under the wrong prefix", json.dumps(
-        {"cookie": {"originalMaxAge": 86400000, "expires": iso(FRAME["ts"][0], 3), "httpOnly": True, "path": "/"}, "passport": {"user": "u1"}}),
-        None, refuse="", doubt="A session under the pattern of batches: no reading in it. `originalMaxAge` as a measurement is a misreading.")
+        theme.add(
+            "b",
+            "hash as one row",
+            pin("ioredis") + " hset",
+            value,
+            {"flow": [(first, ROWS[0]["flow"])], "temp": [(first, ROWS[0]["temp"])]},
+            shape=shape,
+        )
+    theme.add(
+        "b",
+        "connect-redis like session",
+        "express-session cookie under the wrong prefix",
+        json.dumps(
+            {
+                "cookie": {
+                    "originalMaxAge": 86400000,
+                    "expires": iso(FRAME["ts"][0], 3),
+                    "httpOnly": True,
+                    "path": "/",
+                },
+                "passport": {"user": "u1"},
+            }
+        ),
+        None,
+        refuse="",
+        doubt="A session under the pattern of batches: no reading in it. `originalMaxAge` as a measurement is a misreading.",
+    )
     return theme

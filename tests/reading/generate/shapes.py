@@ -13,52 +13,127 @@ import redis
 from aiocache.serializers import JsonSerializer
 from celery import Celery
 from dogpile.cache.api import CachedValue
-
 from kit import Row, Theme, epoch_ms, iso, lib, rename, rows, table, wave, wide
 from store import parts, server
 
-FRAME = table({"co2_flow_rate": wave(18, 11, 2), "pressure_bar": wave(18, 1.6, 0.2, 1, digits=3)}, start="2026-05-17T13:00:00Z", step_s=20)
+FRAME = table(
+    {"co2_flow_rate": wave(18, 11, 2), "pressure_bar": wave(18, 1.6, 0.2, 1, digits=3)},
+    start="2026-05-17T13:00:00Z",
+    step_s=20,
+)
 TRUTH = wide(FRAME)
 ROWS: list[Row] = rows(FRAME)
 
 
 def redis_py(theme: Theme, client: redis.Redis) -> None:
     source = f"{lib('redis')} (Python)"
-    client.set("string:records", json.dumps({"batchId": "b-1", "records": [
-        {"timestamp": row["ts"], "data": {"co2_flow_rate": row["co2_flow_rate"], "pressure_bar": row["pressure_bar"]}} for row in ROWS]}), ex=3600)
-    long = [{"sensorId": f"S-{name[:3]}", "metric": name, "ts": epoch_ms(row["ts"]), "value": row[name]} for row in ROWS for name in
-            ("co2_flow_rate", "pressure_bar")]
+    client.set(
+        "string:records",
+        json.dumps(
+            {
+                "batchId": "b-1",
+                "records": [
+                    {
+                        "timestamp": row["ts"],
+                        "data": {"co2_flow_rate": row["co2_flow_rate"], "pressure_bar": row["pressure_bar"]},
+                    }
+                    for row in ROWS
+                ],
+            }
+        ),
+        ex=3600,
+    )
+    long = [
+        {"sensorId": f"S-{name[:3]}", "metric": name, "ts": epoch_ms(row["ts"]), "value": row[name]}
+        for row in ROWS
+        for name in ("co2_flow_rate", "pressure_bar")
+    ]
     client.set("string:readings", json.dumps({"batchId": "b-2", "readings": long}), ex=3600)
-    client.hset("hash:meta", mapping={"batchId": "b-3", "status": "complete", "created": iso(FRAME["ts"][0]), "row_count": 18, "records": json.dumps(ROWS)})
+    client.hset(
+        "hash:meta",
+        mapping={
+            "batchId": "b-3",
+            "status": "complete",
+            "created": iso(FRAME["ts"][0]),
+            "row_count": 18,
+            "records": json.dumps(ROWS),
+        },
+    )
     client.hset("hash:columns", mapping={name: json.dumps([row[name] for row in ROWS]) for name in FRAME.columns})
     client.hset("hash:rows", mapping={str(i): json.dumps(row) for i, row in enumerate(ROWS)})
-    client.hset("hash:packed", mapping={"meta": json.dumps({"n": 18}), "payload": zlib.compress(json.dumps(ROWS).encode())})
-    client.hset("hash:latest", mapping={"ts": ROWS[0]["ts"], "co2_flow_rate": ROWS[0]["co2_flow_rate"], "pressure_bar": ROWS[0]["pressure_bar"],
-                                        "device_id": 4711, "unit": "bar"})
+    client.hset(
+        "hash:packed", mapping={"meta": json.dumps({"n": 18}), "payload": zlib.compress(json.dumps(ROWS).encode())}
+    )
+    client.hset(
+        "hash:latest",
+        mapping={
+            "ts": ROWS[0]["ts"],
+            "co2_flow_rate": ROWS[0]["co2_flow_rate"],
+            "pressure_bar": ROWS[0]["pressure_bar"],
+            "device_id": 4711,
+            "unit": "bar",
+        },
+    )
     client.rpush("list:rows", *(json.dumps(row) for row in ROWS))
     client.lpush("list:newest first", *(json.dumps(row) for row in ROWS))
-    client.rpush("list:chunks", *(json.dumps(ROWS[i:i + 6]) for i in range(0, 18, 6)))
+    client.rpush("list:chunks", *(json.dumps(ROWS[i : i + 6]) for i in range(0, 18, 6)))
     client.rpush("list:packed", *(msgpack.packb(row) for row in ROWS))
     client.rpush("list:one document", json.dumps({"readings": ROWS}))
-    client.rpush("list:csv lines", "ts,co2_flow_rate,pressure_bar", *(f"{row['ts']},{row['co2_flow_rate']},{row['pressure_bar']}" for row in ROWS))
+    client.rpush(
+        "list:csv lines",
+        "ts,co2_flow_rate,pressure_bar",
+        *(f"{row['ts']},{row['co2_flow_rate']},{row['pressure_bar']}" for row in ROWS),
+    )
     for row in ROWS:
         client.xadd("stream:rows", row)
         client.xadd("stream:with ids", {**row, "device_id": "17", "seq": str(5200 + ROWS.index(row)), "unit": "bar"})
     for entry in long:
         client.xadd("stream:long", {key: str(value) for key, value in entry.items()})
     for row in ROWS:
-        client.xadd("stream:json", {"data": json.dumps({"ts": row["ts"], "values": {"co2_flow_rate": row["co2_flow_rate"],
-                                                                                   "pressure_bar": row["pressure_bar"]}})})
+        client.xadd(
+            "stream:json",
+            {
+                "data": json.dumps(
+                    {
+                        "ts": row["ts"],
+                        "values": {"co2_flow_rate": row["co2_flow_rate"], "pressure_bar": row["pressure_bar"]},
+                    }
+                )
+            },
+        )
     first = {name: points[:1] for name, points in TRUTH.items()}
-    for key, kinds, truth in (("string:records", "bc", TRUTH), ("string:readings", "bc", TRUTH), ("hash:meta", "bc", TRUTH), ("hash:columns", "b", TRUTH),
-                              ("hash:rows", "b", TRUTH), ("hash:packed", "b", TRUTH), ("hash:latest", "b", first), ("list:rows", "bc", TRUTH),
-                              ("list:newest first", "c", TRUTH), ("list:chunks", "b", TRUTH), ("list:packed", "b", TRUTH),
-                              ("list:one document", "b", TRUTH), ("list:csv lines", "b", TRUTH), ("stream:rows", "b", TRUTH),
-                              ("stream:with ids", "b", TRUTH), ("stream:long", "b", TRUTH), ("stream:json", "b", TRUTH)):
+    for key, kinds, truth in (
+        ("string:records", "bc", TRUTH),
+        ("string:readings", "bc", TRUTH),
+        ("hash:meta", "bc", TRUTH),
+        ("hash:columns", "b", TRUTH),
+        ("hash:rows", "b", TRUTH),
+        ("hash:packed", "b", TRUTH),
+        ("hash:latest", "b", first),
+        ("list:rows", "bc", TRUTH),
+        ("list:newest first", "c", TRUTH),
+        ("list:chunks", "b", TRUTH),
+        ("list:packed", "b", TRUTH),
+        ("list:one document", "b", TRUTH),
+        ("list:csv lines", "b", TRUTH),
+        ("stream:rows", "b", TRUTH),
+        ("stream:with ids", "b", TRUTH),
+        ("stream:long", "b", TRUTH),
+        ("stream:json", "b", TRUTH),
+    ):
         shape, value = parts(client, key)
         alt = [] if key != "stream:json" else [rename(TRUTH, lambda name: f"values.{name}")]
-        theme.add(kinds, key.replace(":", ": "), source, value, truth, shape=shape, alt=alt, or_refuse=key == "list:csv lines",
-                  doubt="Lines of csv as elements: a refusal is allowed." if key == "list:csv lines" else None)
+        theme.add(
+            kinds,
+            key.replace(":", ": "),
+            source,
+            value,
+            truth,
+            shape=shape,
+            alt=alt,
+            or_refuse=key == "list:csv lines",
+            doubt="Lines of csv as elements: a refusal is allowed." if key == "list:csv lines" else None,
+        )
 
 
 def caches(theme: Theme, client: redis.Redis) -> None:
@@ -72,42 +147,126 @@ def caches(theme: Theme, client: redis.Redis) -> None:
     asyncio.run(through_aiocache())
     key = next(key for key in client.keys("*") if key.startswith(b"aio")).decode()
     theme.add("b", "aiocache JSON", f"{lib('aiocache')} JsonSerializer", client.get(key), TRUTH)
-    region = dogpile.cache.make_region(serializer=lambda value: json.dumps(value).encode(), deserializer=json.loads).configure(
-        "dogpile.cache.redis", arguments={"host": "127.0.0.1", "port": port})
+    region = dogpile.cache.make_region(
+        serializer=lambda value: json.dumps(value).encode(), deserializer=json.loads
+    ).configure("dogpile.cache.redis", arguments={"host": "127.0.0.1", "port": port})
     region.set("dogpile", ROWS)
     assert isinstance(region.get_value_metadata("dogpile"), CachedValue)
-    theme.add("c", "dogpile.cache JSON with metadata", f"{lib('dogpile.cache')} redis backend, JSON serializer", client.get("dogpile"), TRUTH,
-              or_refuse=True, doubt="A metadata document, a bar, then JSON: a refusal is allowed.")
+    theme.add(
+        "c",
+        "dogpile.cache JSON with metadata",
+        f"{lib('dogpile.cache')} redis backend, JSON serializer",
+        client.get("dogpile"),
+        TRUTH,
+        or_refuse=True,
+        doubt="A metadata document, a bar, then JSON: a refusal is allowed.",
+    )
     app = Celery("cases", backend=f"redis://127.0.0.1:{port}/0")
     app.backend.store_result("5f0c7b1e", {"readings": ROWS}, "SUCCESS")
-    theme.add("bc", "Celery result backend", f"{lib('celery')} redis backend", client.get("celery-task-meta-5f0c7b1e"), TRUTH)
+    theme.add(
+        "bc", "Celery result backend", f"{lib('celery')} redis backend", client.get("celery-task-meta-5f0c7b1e"), TRUTH
+    )
     app.backend.store_result("6a1d8c2f", None, "STARTED")
-    theme.add("b", "Celery task under way", f"{lib('celery')} redis backend", client.get("celery-task-meta-6a1d8c2f"), None, refuse="placeholder")
+    theme.add(
+        "b",
+        "Celery task under way",
+        f"{lib('celery')} redis backend",
+        client.get("celery-task-meta-6a1d8c2f"),
+        None,
+        refuse="placeholder",
+    )
 
 
 def other_platforms(theme: Theme) -> None:
     documents = json.dumps(ROWS)
-    theme.add("bc", ".NET distributed cache", "Microsoft.Extensions.Caching.StackExchangeRedis, hash of absexp, sldexp, data",
-              [b"absexp", b"639046908000000000", b"sldexp", b"-1", b"data", documents.encode()], TRUTH, shape="hash")
-    jackson: list[Any] = ["java.util.ArrayList", [{"@class": "com.plant.Reading", "ts": ["java.util.Date", epoch_ms(row["ts"])],
-                                                  "co2_flow_rate": row["co2_flow_rate"], "pressure_bar": ["java.math.BigDecimal", row["pressure_bar"]]}
-                                                 for row in ROWS]]
-    theme.add("c", "Spring Data Redis, typed JSON", "Spring Data Redis GenericJackson2JsonRedisSerializer", jackson, TRUTH, or_refuse=True,
-              doubt="Type names stand before each value.")
-    theme.add("b", "Spring Data Redis, typed root", "Spring Data Redis GenericJackson2JsonRedisSerializer",
-              {"@class": "com.plant.Batch", "readings": ["java.util.ArrayList", [{"@class": "com.plant.Reading", **row} for row in ROWS]]}, TRUTH,
-              or_refuse=True)
-    theme.add("b", "Spring Data Redis hash repository", "Spring Data Redis, hash mapping of object trees",
-              [part for i, row in enumerate(ROWS[:4]) for name, value in row.items() for part in (f"readings.[{i}].{name}", value)]
-              + ["_class", "com.plant.Batch", "id", "b-1"], {name: points[:4] for name, points in TRUTH.items()}, shape="hash", or_refuse=True,
-              doubt="Paths as field names; a refusal is allowed, twelve series of one value are a misreading.")
-    theme.add("c", "IDistributedCache in a JSON envelope with ticks", "EasyCaching CacheValue",
-              {"Value": ROWS, "Expiration": 639046908000000000, "HasValue": True}, TRUTH)
-    theme.add("b", "Laravel cache of JSON text", "Laravel cache, PHP serialize of a string",
-              f's:{len(documents)}:"{documents}";', TRUTH, or_refuse=True, doubt="PHP serialisation around JSON: a refusal is allowed.")
-    theme.add("c", "FastAPI cache decorator", "fastapi-cache2 JsonCoder", json.dumps({"items": ROWS, "ttl": 60, "etag": "W/9"}), TRUTH)
-    theme.add("b", "length prefix before JSON", "home-made framing", struct.pack(">I", len(documents)) + documents.encode(), None, refuse="",
-              doubt="Four bytes before JSON. Reading it would need a guess.")
+    theme.add(
+        "bc",
+        ".NET distributed cache",
+        "Microsoft.Extensions.Caching.StackExchangeRedis, hash of absexp, sldexp, data",
+        [b"absexp", b"639046908000000000", b"sldexp", b"-1", b"data", documents.encode()],
+        TRUTH,
+        shape="hash",
+    )
+    jackson: list[Any] = [
+        "java.util.ArrayList",
+        [
+            {
+                "@class": "com.plant.Reading",
+                "ts": ["java.util.Date", epoch_ms(row["ts"])],
+                "co2_flow_rate": row["co2_flow_rate"],
+                "pressure_bar": ["java.math.BigDecimal", row["pressure_bar"]],
+            }
+            for row in ROWS
+        ],
+    ]
+    theme.add(
+        "c",
+        "Spring Data Redis, typed JSON",
+        "Spring Data Redis GenericJackson2JsonRedisSerializer",
+        jackson,
+        TRUTH,
+        or_refuse=True,
+        doubt="Type names stand before each value.",
+    )
+    theme.add(
+        "b",
+        "Spring Data Redis, typed root",
+        "Spring Data Redis GenericJackson2JsonRedisSerializer",
+        {
+            "@class": "com.plant.Batch",
+            "readings": ["java.util.ArrayList", [{"@class": "com.plant.Reading", **row} for row in ROWS]],
+        },
+        TRUTH,
+        or_refuse=True,
+    )
+    theme.add(
+        "b",
+        "Spring Data Redis hash repository",
+        "Spring Data Redis, hash mapping of object trees",
+        [
+            part
+            for i, row in enumerate(ROWS[:4])
+            for name, value in row.items()
+            for part in (f"readings.[{i}].{name}", value)
+        ]
+        + ["_class", "com.plant.Batch", "id", "b-1"],
+        {name: points[:4] for name, points in TRUTH.items()},
+        shape="hash",
+        or_refuse=True,
+        doubt="Paths as field names; a refusal is allowed, twelve series of one value are a misreading.",
+    )
+    theme.add(
+        "c",
+        "IDistributedCache in a JSON envelope with ticks",
+        "EasyCaching CacheValue",
+        {"Value": ROWS, "Expiration": 639046908000000000, "HasValue": True},
+        TRUTH,
+    )
+    theme.add(
+        "b",
+        "Laravel cache of JSON text",
+        "Laravel cache, PHP serialize of a string",
+        f's:{len(documents)}:"{documents}";',
+        TRUTH,
+        or_refuse=True,
+        doubt="PHP serialisation around JSON: a refusal is allowed.",
+    )
+    theme.add(
+        "c",
+        "FastAPI cache decorator",
+        "fastapi-cache2 JsonCoder",
+        json.dumps({"items": ROWS, "ttl": 60, "etag": "W/9"}),
+        TRUTH,
+    )
+    theme.add(
+        "b",
+        "length prefix before JSON",
+        "home-made framing",
+        struct.pack(">I", len(documents)) + documents.encode(),
+        None,
+        refuse="",
+        doubt="Four bytes before JSON. Reading it would need a guess.",
+    )
 
 
 def build() -> Theme:

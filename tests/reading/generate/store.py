@@ -29,7 +29,9 @@ def server() -> Iterator[redis.Redis]:
     if executable is None:
         raise RuntimeError("no redis-server on PATH: set READING_CASES_SERVER")
     port = free_port()
-    process = subprocess.Popen([executable, "--port", str(port), "--save", "", "--bind", "127.0.0.1"], stdout=subprocess.PIPE)
+    process = subprocess.Popen(
+        [executable, "--port", str(port), "--save", "", "--bind", "127.0.0.1"], stdout=subprocess.PIPE
+    )
     try:
         for line in process.stdout or ():
             if b"Ready to accept connections" in line:
@@ -50,8 +52,14 @@ def url(client: redis.Redis) -> str:
 def node_writers(client: redis.Redis, rows: list[dict[str, Any]]) -> dict[str, bytes]:
     """Run node/writers.mjs. READING_CASES_NODE is the folder that holds its node_modules (default: node/)."""
     folder = os.environ.get("READING_CASES_NODE") or str(HERE / "node")
-    done = subprocess.run(["node", str(HERE / "node" / "writers.mjs")], cwd=folder, check=True, capture_output=True, timeout=120,
-                          input=json.dumps({"redis_url": url(client), "rows": rows}).encode())
+    done = subprocess.run(
+        ["node", str(HERE / "node" / "writers.mjs")],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        timeout=120,
+        input=json.dumps({"redis_url": url(client), "rows": rows}).encode(),
+    )
     answer = json.loads(done.stdout)
     if answer["failures"]:
         raise RuntimeError(f"writers failed: {answer['failures']}")
