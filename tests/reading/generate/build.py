@@ -4,7 +4,7 @@ import importlib
 import os
 import sys
 
-THEMES = [
+THEMES = (
     "dataframes",
     "times",
     "codings",
@@ -20,7 +20,7 @@ THEMES = [
     "columns",
     "refusals",
     "traps",
-]
+)
 
 
 def main(names: list[str]) -> None:

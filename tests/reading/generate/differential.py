@@ -1,8 +1,8 @@
 """Recompute the expectations with pandas from the payloads themselves, to show that the fixtures are right.
 
-A case with a hint (`pandas` in the fixture) must agree. For the others, every table that pandas can make of the decoded document
-is tried; they count as confirmed if one of them has the expected series, figures and first time. Prints the counts per theme;
-`--open` lists what pandas alone does not read. Exit code 1: a hinted case disagrees.
+A case with a hint (`pandas` in the fixture) must agree. For the others, every table that pandas can make of the decoded
+document is tried: they are confirmed if one of them has the expected series, figures and first time. Counts per theme
+are printed; `--open` lists what pandas alone does not read. Exit code 1: a hinted case disagrees.
 """
 
 import base64
@@ -90,34 +90,7 @@ def frames(document: Any, depth: int = 0) -> Iterator[pd.DataFrame]:
         for inner in parsed(unpack(document.encode())):
             yield from frames(inner, depth + 3)
     elif isinstance(document, dict):
-        lists = {key: value for key, value in document.items() if isinstance(value, list)}
-        names = next(
-            (lists[key] for key in ("columns", "names", "fields", "labels", "cols", "keys") if key in lists), None
-        )
-        for value in lists.values():
-            if names and value and isinstance(value[0], list):
-                labels = [
-                    name
-                    if isinstance(name, str)
-                    else next((name[k] for k in ("name", "ColumnName", "text", "label", "id") if k in name), "?")
-                    if isinstance(name, dict)
-                    else str(name)
-                    for name in names
-                ]
-                index = document.get("index")
-                if len(value[0]) == len(labels):
-                    frame = pd.DataFrame(value, columns=labels)
-                    yield frame.assign(index=index) if isinstance(index, list) and len(index) == len(frame) else frame
-        lengths = {len(value) for value in lists.values() if value and not isinstance(value[0], dict | list)}
-        if len(lists) > 1 and len(lengths) == 1:
-            flat = {key: value for key, value in lists.items() if len(value) in lengths}
-            yield pd.DataFrame(flat)
-        inner = [value for value in document.values() if isinstance(value, dict)]
-        if inner and len(inner) == len(document):
-            frame = pd.DataFrame(document)
-            yield frame.rename_axis("index").reset_index()
-            yield frame.T.rename_axis("index").reset_index()
-        yield pd.json_normalize(document)
+        yield from of_object(document)
         for value in document.values():
             if depth < 9:
                 yield from frames(value, depth + 1)
@@ -129,6 +102,32 @@ def frames(document: Any, depth: int = 0) -> Iterator[pd.DataFrame]:
         for value in document[:40]:
             if depth < 9 and not isinstance(value, int | float):
                 yield from frames(value, depth + 1)
+
+
+def column_name(name: Any) -> str:
+    if not isinstance(name, dict):
+        return str(name)
+    return next((str(name[key]) for key in ("name", "ColumnName", "text", "label", "id") if key in name), "?")
+
+
+def of_object(document: dict[str, Any]) -> Iterator[pd.DataFrame]:
+    """Rows of lists under names, equal-length columns, columns keyed by row, and the object as one row."""
+    lists = {key: value for key, value in document.items() if isinstance(value, list)}
+    names = next((lists[key] for key in ("columns", "names", "fields", "labels", "cols", "keys") if key in lists), [])
+    labels = [column_name(name) for name in names]
+    for value in lists.values():
+        if labels and value and isinstance(value[0], list) and len(value[0]) == len(labels):
+            frame = pd.DataFrame(value, columns=labels)
+            index = document.get("index")
+            yield frame.assign(index=index) if isinstance(index, list) and len(index) == len(frame) else frame
+    lengths = {len(value) for value in lists.values() if value and not isinstance(value[0], dict | list)}
+    if len(lists) > 1 and len(lengths) == 1:
+        yield pd.DataFrame({key: value for key, value in lists.items() if len(value) in lengths})
+    if document and all(isinstance(value, dict) for value in document.values()):
+        frame = pd.DataFrame(document)
+        yield frame.rename_axis("index").reset_index()
+        yield frame.T.rename_axis("index").reset_index()
+    yield pd.json_normalize(document)
 
 
 def views(frame: pd.DataFrame) -> Iterator[pd.DataFrame]:
@@ -313,10 +312,11 @@ def main() -> int:
             unread.append(case.id)
     for theme, count in sorted(checked.items()):
         sys.stdout.write(
-            f"{confirmed[theme]:4d} of {count:4d} confirmed by pandas, {alike[theme]:3d} more in their figures alone  {theme}\n"
+            f"{confirmed[theme]:4d} of {count:4d} confirmed, {alike[theme]:3d} more in their figures alone  {theme}\n"
         )
     sys.stdout.write(
-        f"{confirmed.total():4d} of {checked.total():4d} confirmed in all, {alike.total()} more in their figures alone; {len(disagree)} with a hint disagree\n"
+        f"{confirmed.total():4d} of {checked.total():4d} confirmed, {alike.total()} more in their figures alone; "
+        f"{len(disagree)} with a hint disagree\n"
     )
     for name in disagree:
         sys.stdout.write(f"DISAGREES {name}\n")

@@ -123,7 +123,7 @@ class Theme:
     ) -> None:
         """Add the payload as a batch ("b"), a chart ("c") or both ("bc").
 
-        `payload` is bytes or str for a string (anything else is written as JSON), and the list of parts for other shapes.
+        `payload` is bytes or str for a string (anything else is written as JSON), and the list of parts for others.
         """
         for letter in kinds:
             kind = {"b": "batch", "c": "chart"}[letter]

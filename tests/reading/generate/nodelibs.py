@@ -120,6 +120,6 @@ def build() -> Theme:
         ),
         None,
         refuse="",
-        doubt="A session under the pattern of batches: no reading in it. `originalMaxAge` as a measurement is a misreading.",
+        doubt="A session under the pattern of batches: no reading in it, and `originalMaxAge` is none.",
     )
     return theme

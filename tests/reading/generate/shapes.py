@@ -25,8 +25,14 @@ TRUTH = wide(FRAME)
 ROWS: list[Row] = rows(FRAME)
 
 
-def redis_py(theme: Theme, client: redis.Redis) -> None:
-    source = f"{lib('redis')} (Python)"
+LONG = [
+    {"sensorId": f"S-{name[:3]}", "metric": name, "ts": epoch_ms(row["ts"]), "value": row[name]}
+    for row in ROWS
+    for name in ("co2_flow_rate", "pressure_bar")
+]
+
+
+def write_strings_and_hashes(client: redis.Redis) -> None:
     client.set(
         "string:records",
         json.dumps(
@@ -43,12 +49,7 @@ def redis_py(theme: Theme, client: redis.Redis) -> None:
         ),
         ex=3600,
     )
-    long = [
-        {"sensorId": f"S-{name[:3]}", "metric": name, "ts": epoch_ms(row["ts"]), "value": row[name]}
-        for row in ROWS
-        for name in ("co2_flow_rate", "pressure_bar")
-    ]
-    client.set("string:readings", json.dumps({"batchId": "b-2", "readings": long}), ex=3600)
+    client.set("string:readings", json.dumps({"batchId": "b-2", "readings": LONG}), ex=3600)
     client.hset(
         "hash:meta",
         mapping={
@@ -74,6 +75,9 @@ def redis_py(theme: Theme, client: redis.Redis) -> None:
             "unit": "bar",
         },
     )
+
+
+def write_lists_and_streams(client: redis.Redis) -> None:
     client.rpush("list:rows", *(json.dumps(row) for row in ROWS))
     client.lpush("list:newest first", *(json.dumps(row) for row in ROWS))
     client.rpush("list:chunks", *(json.dumps(ROWS[i : i + 6]) for i in range(0, 18, 6)))
@@ -87,7 +91,7 @@ def redis_py(theme: Theme, client: redis.Redis) -> None:
     for row in ROWS:
         client.xadd("stream:rows", row)
         client.xadd("stream:with ids", {**row, "device_id": "17", "seq": str(5200 + ROWS.index(row)), "unit": "bar"})
-    for entry in long:
+    for entry in LONG:
         client.xadd("stream:long", {key: str(value) for key, value in entry.items()})
     for row in ROWS:
         client.xadd(
@@ -101,6 +105,12 @@ def redis_py(theme: Theme, client: redis.Redis) -> None:
                 )
             },
         )
+
+
+def redis_py(theme: Theme, client: redis.Redis) -> None:
+    source = f"{lib('redis')} (Python)"
+    write_strings_and_hashes(client)
+    write_lists_and_streams(client)
     first = {name: points[:1] for name, points in TRUTH.items()}
     for key, kinds, truth in (
         ("string:records", "bc", TRUTH),
@@ -219,6 +229,10 @@ def other_platforms(theme: Theme) -> None:
         TRUTH,
         or_refuse=True,
     )
+
+
+def private_forms(theme: Theme) -> None:
+    documents = json.dumps(ROWS)
     theme.add(
         "b",
         "Spring Data Redis hash repository",
@@ -275,4 +289,5 @@ def build() -> Theme:
         redis_py(theme, client)
         caches(theme, client)
     other_platforms(theme)
+    private_forms(theme)
     return theme
