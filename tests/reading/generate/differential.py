@@ -125,8 +125,8 @@ def of_object(document: dict[str, Any]) -> Iterator[pd.DataFrame]:
         yield pd.DataFrame({key: value for key, value in lists.items() if len(value) in lengths})
     if document and all(isinstance(value, dict) for value in document.values()):
         frame = pd.DataFrame(document)
-        yield frame.rename_axis("index").reset_index()
-        yield frame.T.rename_axis("index").reset_index()
+        for side in (frame, frame.T):
+            yield side.rename_axis("row key").reset_index() if "row key" not in side.columns else side
     yield pd.json_normalize(document)
 
 
@@ -143,8 +143,8 @@ def numbers(column: pd.Series) -> pd.Series:
     return values[values.notna() & ~values.isin([math.inf, -math.inf])]
 
 
-def close(found: float | None, right: float | None) -> bool:
-    return found is not None and right is not None and math.isclose(found, right, rel_tol=1e-9, abs_tol=1e-12)
+def close(figure: float | None, right: float | None) -> bool:
+    return figure is not None and right is not None and math.isclose(figure, right, rel_tol=1e-9, abs_tol=1e-12)
 
 
 def moments(frame: pd.DataFrame, right: float | None) -> bool:
@@ -268,7 +268,6 @@ def hinted(case: Case) -> pd.DataFrame:
     )
     if time == "index":
         frame = frame.rename_axis("index").reset_index()
-        time = "index"
     frame = frame.drop(columns=drop)
     stamps = (
         pd.to_datetime(frame[time], utc=True, dayfirst=dayfirst)

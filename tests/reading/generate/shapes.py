@@ -1,10 +1,8 @@
-"""What Python's clients and caches leave in Redis, and shapes that other platforms' caches are known to use."""
+"""What Python's clients and caches leave in Redis, written through a server."""
 
 import asyncio
 import json
-import struct
 import zlib
-from typing import Any
 
 import aiocache
 import dogpile.cache
@@ -187,107 +185,9 @@ def caches(theme: Theme, client: redis.Redis) -> None:
     )
 
 
-def other_platforms(theme: Theme) -> None:
-    documents = json.dumps(ROWS)
-    theme.add(
-        "bc",
-        ".NET distributed cache",
-        "Microsoft.Extensions.Caching.StackExchangeRedis, hash of absexp, sldexp, data",
-        [b"absexp", b"639046908000000000", b"sldexp", b"-1", b"data", documents.encode()],
-        TRUTH,
-        shape="hash",
-    )
-    jackson: list[Any] = [
-        "java.util.ArrayList",
-        [
-            {
-                "@class": "com.plant.Reading",
-                "ts": ["java.util.Date", epoch_ms(row["ts"])],
-                "co2_flow_rate": row["co2_flow_rate"],
-                "pressure_bar": ["java.math.BigDecimal", row["pressure_bar"]],
-            }
-            for row in ROWS
-        ],
-    ]
-    theme.add(
-        "c",
-        "Spring Data Redis, typed JSON",
-        "Spring Data Redis GenericJackson2JsonRedisSerializer",
-        jackson,
-        TRUTH,
-        or_refuse=True,
-        doubt="Type names stand before each value.",
-    )
-    theme.add(
-        "b",
-        "Spring Data Redis, typed root",
-        "Spring Data Redis GenericJackson2JsonRedisSerializer",
-        {
-            "@class": "com.plant.Batch",
-            "readings": ["java.util.ArrayList", [{"@class": "com.plant.Reading", **row} for row in ROWS]],
-        },
-        TRUTH,
-        or_refuse=True,
-    )
-
-
-def private_forms(theme: Theme) -> None:
-    documents = json.dumps(ROWS)
-    theme.add(
-        "b",
-        "Spring Data Redis hash repository",
-        "Spring Data Redis, hash mapping of object trees",
-        [
-            part
-            for i, row in enumerate(ROWS[:4])
-            for name, value in row.items()
-            for part in (f"readings.[{i}].{name}", value)
-        ]
-        + ["_class", "com.plant.Batch", "id", "b-1"],
-        {name: points[:4] for name, points in TRUTH.items()},
-        shape="hash",
-        or_refuse=True,
-        doubt="Paths as field names; a refusal is allowed, twelve series of one value are a misreading.",
-    )
-    theme.add(
-        "c",
-        "IDistributedCache in a JSON envelope with ticks",
-        "EasyCaching CacheValue",
-        {"Value": ROWS, "Expiration": 639046908000000000, "HasValue": True},
-        TRUTH,
-    )
-    theme.add(
-        "b",
-        "Laravel cache of JSON text",
-        "Laravel cache, PHP serialize of a string",
-        f's:{len(documents)}:"{documents}";',
-        TRUTH,
-        or_refuse=True,
-        doubt="PHP serialisation around JSON: a refusal is allowed.",
-    )
-    theme.add(
-        "c",
-        "FastAPI cache decorator",
-        "fastapi-cache2 JsonCoder",
-        json.dumps({"items": ROWS, "ttl": 60, "etag": "W/9"}),
-        TRUTH,
-    )
-    theme.add(
-        "b",
-        "length prefix before JSON",
-        "home-made framing",
-        struct.pack(">I", len(documents)) + documents.encode(),
-        None,
-        refuse="",
-        doubt="Four bytes before JSON. Reading it would need a guess.",
-    )
-
-
 def build() -> Theme:
     theme = Theme("shapes")
     with server() as client:
         redis_py(theme, client)
         caches(theme, client)
-    other_platforms(theme)
-    private_forms(theme)
     return theme

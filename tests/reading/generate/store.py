@@ -67,8 +67,12 @@ def node_writers(client: redis.Redis, rows: list[dict[str, Any]]) -> dict[str, b
 
 
 def node_version(package: str) -> str:
-    pins = json.loads((HERE / "node" / "package.json").read_text(encoding="utf-8"))["dependencies"]
-    return f"{package} {pins[package]}"
+    """Name and pinned version of a package of Node, for `source`."""
+    for folder in ("node", "node/next"):
+        pins = json.loads((HERE / folder / "package.json").read_text(encoding="utf-8"))["dependencies"]
+        if package in pins:
+            return f"{package} {pins[package]}"
+    raise KeyError(package)
 
 
 def parts(client: redis.Redis, key: str) -> tuple[str, Any]:

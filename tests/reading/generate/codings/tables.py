@@ -3,9 +3,9 @@
 import csv
 import json
 
-from kit import wide
+from kit import rename, wide
 
-from codings.readings import FRAME, TRUTH, as_csv, theme
+from codings.readings import FRAME, RECORDS, TRUTH, as_csv, theme
 
 theme.add(
     "bc",
@@ -67,4 +67,82 @@ theme.add(
     TRUTH,
     or_refuse=True,
     doubt="A row of units below the names: to be skipped and counted, or refused.",
+)
+
+theme.add(
+    "b",
+    "csv after a sep= line",
+    "Excel, sep=; in the first line",
+    "sep=;\r\n" + as_csv(FRAME, delimiter=";"),
+    TRUTH,
+    or_refuse=True,
+    doubt="Only Excel knows the first line; a refusal is allowed.",
+)
+theme.add("c", "csv with spaces after the commas", "hand-written", as_csv(FRAME).replace(",", ", "), TRUTH)
+theme.add(
+    "c",
+    "tsv in UTF-16",
+    "Excel, Unicode text",
+    as_csv(FRAME, delimiter="\t").encode("utf-16"),
+    TRUTH,
+    or_refuse=True,
+    doubt="No UTF-8; a refusal is allowed.",
+)
+theme.add("b", "csv of one row", "Python 3.13 csv.writer", as_csv(FRAME.head(1)), wide(FRAME.head(1)))
+theme.add(
+    "bc",
+    "csv without a header",
+    "data logger export",
+    as_csv(FRAME).split("\r\n", 1)[1],
+    rename(TRUTH, dict(zip(TRUTH, "123", strict=True))),
+    or_refuse=True,
+    alt=[
+        rename(TRUTH, dict(zip(TRUTH, (f"{word}{first + i}" for i in range(3)), strict=True)))
+        for word in ("", "column ", "column_", "value ", "value_", "series ", "c")
+        for first in (0, 1, 2)
+    ],
+    doubt="No names: by position, or a refusal. The first row as names loses a row and names a series 62.85.",
+)
+theme.add(
+    "b",
+    "csv with empty lines and trailing separators",
+    "spreadsheet export",
+    as_csv(FRAME).replace("\r\n", ",\r\n") + "\r\n,,,\r\n",
+    TRUTH,
+)
+theme.add(
+    "c",
+    "csv with lines after the table",
+    "spreadsheet export",
+    as_csv(FRAME) + "\r\nExported by: operator 3\r\n",
+    TRUTH,
+    or_refuse=True,
+    doubt="A foot line: left out with a reason, or a refusal.",
+)
+theme.add(
+    "b",
+    "objects one after another without lines",
+    "appending writer",
+    "".join(json.dumps(record) for record in RECORDS),
+    TRUTH,
+    or_refuse=True,
+    doubt="Concatenated JSON: all 24 rows, or a refusal; the first row alone is a misreading.",
+)
+theme.add(
+    "b",
+    "prefix against script inclusion",
+    "Angular, )]}' prefix",
+    ")]}',\n" + json.dumps(RECORDS),
+    TRUTH,
+    or_refuse=True,
+    doubt="A refusal is allowed.",
+)
+theme.add(
+    "c",
+    "lists of rows, one per line",
+    "appending writer",
+    "\n".join(json.dumps(RECORDS[i : i + 8]) for i in range(0, 24, 8)),
+    TRUTH,
+    or_refuse=True,
+    doubt="Each line holds a list: all rows, or a refusal; the first list alone is a misreading.",
 )

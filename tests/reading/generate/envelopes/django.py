@@ -5,7 +5,7 @@ from typing import Any
 
 import django
 from django.conf import settings
-from kit import Row, epoch_ms, lib, moment_of
+from kit import Row, epoch_ms, lib, moment_of, rename
 
 from envelopes.readings import ROWS, TRUTH, theme
 
@@ -37,4 +37,7 @@ def fixture(records: list[Row]) -> str:
 dated = [{**row, "ts": moment_of(epoch_ms(row["ts"]))} for row in ROWS]
 source = f"{lib('djangorestframework')} PageNumberPagination, JSONRenderer"
 theme.add("bc", "DRF page", source, rendered_page(dated), TRUTH)
-theme.add("bc", "Django serializer, fields below", f"{lib('Django')} DjangoJSONEncoder", fixture(dated), TRUTH)
+prefixed = [rename(TRUTH, "fields.{}".format)]
+theme.add(
+    "bc", "Django serializer, fields below", f"{lib('Django')} DjangoJSONEncoder", fixture(dated), TRUTH, alt=prefixed
+)

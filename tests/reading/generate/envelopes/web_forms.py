@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kit import epoch_ms, iso
+from kit import epoch_ms, iso, rename
 
 from envelopes.readings import ROWS, TRUTH, theme
 
@@ -11,6 +11,8 @@ api = [
     {"type": "readings", "id": str(i + 1), "attributes": row, "links": {"self": f"/readings/{i + 1}"}}
     for i, row in enumerate(ROWS)
 ]
+# members that hold the values of a row in some of the forms: a reader may keep them in the names
+PARTS = ("fields", "attributes", "node")
 forms: list[tuple[str, str, str, Any]] = [
     (
         "b",
@@ -261,4 +263,4 @@ forms: list[tuple[str, str, str, Any]] = [
     ),
 ]
 for kinds, name, source, document in forms:
-    theme.add(kinds, name, source, document, TRUTH)
+    theme.add(kinds, name, source, document, TRUTH, alt=[rename(TRUTH, f"{part}.{{}}".format) for part in PARTS])

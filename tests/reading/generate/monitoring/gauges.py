@@ -15,9 +15,10 @@ theme.add(
     "Prometheus text exposition",
     "Prometheus exposition format",
     text,
-    None,
-    refuse="",
-    doubt="A scrape without times. Reading three one-value series would be defensible.",
+    {'plant_flow{line="1"}': [(None, 12.5)], 'plant_flow{line="2"}': [(None, 11.25)], "plant_ph": [(None, 8.1)]},
+    alt=[{"plant_flow": [(None, 12.5), (None, 11.25)], "plant_ph": [(None, 8.1)]}],
+    or_refuse=True,
+    doubt="A scrape without times: a refusal is the likely right answer.",
 )
 telegraf = "\n".join(
     json.dumps(

@@ -157,17 +157,24 @@ theme.add(
     "Netatmo getmeasure, optimised",
     "Netatmo Connect API, getmeasure optimize=true",
     measure,
-    None,
-    refuse="",
-    alt=[],
+    {"value": TRUTH["flow"]},
+    or_refuse=True,
+    alt=[{"body": TRUTH["flow"]}, {"body.value": TRUTH["flow"]}],
     doubt="The times follow from beg_time and step_time; a reader that does not know the form has to refuse.",
 )
+positions = [
+    (f"{name}{first}", f"{name}{first + 1}")
+    for name in ("", "value ", "value_", "column ", "column_")
+    for first in (0, 1, 2)
+]
+by_position = [rename(TRUTH, {"flow": first, "ph": second}) for first, second in positions]
 theme.add(
     "c",
     "Netatmo getmeasure, by time",
     "Netatmo Connect API, getmeasure optimize=false",
     {"body": {str(epoch_ms(row["ts"]) // 1000): [row["flow"], row["ph"]] for row in ROWS}, "status": "ok"},
-    None,
-    refuse="",
-    doubt="The values have no names. Names by position would be defensible as well.",
+    by_position[0],
+    alt=by_position[1:],
+    or_refuse=True,
+    doubt="The values have no names: names by position, or a refusal.",
 )

@@ -107,9 +107,10 @@ await attempt("bullmq", async () => {
   await queue.close();
 });
 await attempt("@neshca/cache-handler", async () => {
-  const module = await import(require.resolve("@neshca/cache-handler/redis-strings"));
-  const create = module.default.default ?? module.default;
-  const { createClient } = createRequire(require.resolve("@neshca/cache-handler/redis-strings"))("redis"); // its own, version 4
+  const next = createRequire(`${process.cwd()}/next/package.json`); // needs version 4 of redis
+  const module = next("@neshca/cache-handler/redis-strings");
+  const create = module.default ?? module;
+  const { createClient } = next("redis");
   const client = await createClient({ url: redisUrl }).connect();
   const handler = await create({ client, keyPrefix: "next:" });
   await handler.set("fetch", {
