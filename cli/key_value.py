@@ -9,7 +9,7 @@ from shared.app import App
 from shared.errors import KeyspaceError
 from shared.namespaces import Kind
 from shared.privacy.masking import printable
-from shared.reading.json_text import decode_json
+from shared.reading.json_text import decode_json_value
 
 SHOWN_CHARS = 1000
 SHOWN_PARTS = 20
@@ -83,7 +83,7 @@ async def _string_shape(app: App, key: bytes, length: int) -> list[str]:
         return [f"{length:,} bytes, not read"]
     text: Any = await app.redis.getrange(key, 0, length)
     try:
-        value = decode_json(text)
+        value = decode_json_value(text)
     except KeyspaceError:
         return [f"not JSON; length in bytes: {length:,}"]
     if isinstance(value, dict):

@@ -20,7 +20,7 @@ import msgspec
 
 from shared.batches.baseline import Baseline
 from shared.reading.float_arrays import joined
-from shared.reading.series import Reading, Series, Time
+from shared.reading.model import Reading, Series, Time
 from shared.runtime import lazy_numpy
 
 MIN_SAMPLES_OF_A_BATCH = 10

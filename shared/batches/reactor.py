@@ -31,9 +31,9 @@ from shared.delivery import failures
 from shared.delivery.rounds import Breather, Look, Turn, in_rounds, one_by_one, parts_by_size
 from shared.errors import NotReady, WorkerLost
 from shared.reactor import Cause, Outcome, Payload, Scanned, duplicate, ignored, later, processed
-from shared.reading.batches import read_batch
 from shared.reading.float_arrays import joined
-from shared.reading.series import Reading
+from shared.reading.model import Reading
+from shared.reading.read import read_batch
 from shared.runtime.bursts import prepare_for_bursts
 from shared.runtime.threads import off_loop
 from shared.settings import Settings

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from shared.batches.analysis import Analysis, Anomaly, Statistics
-from shared.reading.series import Reading
+from shared.reading.model import Reading
 
 MODEL_NAME = "anomaly-detector"
 _HEAD = '{{"inputDigest":"{}"'

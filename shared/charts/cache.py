@@ -7,9 +7,9 @@ import msgspec
 
 from shared.charts.downsampling import downsample
 from shared.clock import now_iso
-from shared.reading.charts import points, read_chart
+from shared.reading.model import Reading, Series
 from shared.reading.overrides import NONE, Override
-from shared.reading.series import Reading, Series
+from shared.reading.read import points, read_chart
 
 # The scripts compare the first bytes of a cache (`stale`, then the digest) instead of parsing it. FRESH and STALE have
 # the same length, so that a script can overwrite the mark in place.
@@ -43,8 +43,8 @@ class _Statistics(msgspec.Struct, frozen=True):
 
 
 class _Document(msgspec.Struct, frozen=True, rename="camel"):
-    """`stale` and `source_digest` come first: see HEAD. `x` is the kind of the axis: time (points are at epoch ms), number
-    or category. `points` counts the distinct places that have a value. `rejected` counts the values left out, by
+    """`stale` and `source_digest` come first: see HEAD. `x` is the kind of the axis: time (points are at epoch ms),
+    number or category. `points` counts the distinct places that have a value. `rejected` counts the values left out, by
     reason."""
 
     stale: bool

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from shared.reading.series import Series
+from shared.reading.model import Series
 
 
 def downsample(series: Series, max_points: int) -> Series:

@@ -10,10 +10,10 @@ from shared.errors import NotReady, Rejected
 from shared.reading import document, fast, labels, reader, series, time_column
 from shared.reading.columns import Profile
 from shared.reading.limits import LIMITS, Limits
+from shared.reading.model import Reading, Series, Time
 from shared.reading.overrides import NONE, Override
 from shared.reading.roles import Roles, left_out
 from shared.reading.safe_text import bounded
-from shared.reading.series import Reading, Series, Time
 from shared.reading.tree import Budget, Decoded
 
 MAX_TIME = 2**62
@@ -31,6 +31,11 @@ def read_batch(kind: str, parts: Sequence[bytes], override: Override = NONE, lim
         quick = fast.batch(parts[0], limits)
         if quick is not None:
             return quick
+    return read_generally(kind, parts, override, limits)
+
+
+def read_generally(kind: str, parts: Sequence[bytes], override: Override = NONE, limits: Limits = LIMITS) -> Reading:
+    """As `read_batch`, by the general steps."""
     budget = Budget(limits.expanded_bytes, limits.layers, limits.nodes)
     return read_document(decode(kind, parts, budget), budget, override, limits)
 

@@ -8,10 +8,11 @@ from shared.errors import Rejected
 from shared.reading import document, fast, labels, reader, series, time_column, times
 from shared.reading.columns import Profile, numbers_of
 from shared.reading.limits import LIMITS, Limits
+from shared.reading.model import Reading, Series
 from shared.reading.overrides import NONE, Override, zone_of
 from shared.reading.roles import Roles, left_out
 from shared.reading.safe_text import bounded, quoted
-from shared.reading.series import NO_PLACE, Reading, Selection, Series
+from shared.reading.series import NO_PLACE, Selection
 from shared.reading.tree import Budget, Decoded
 
 NO_TIME = "value without a time"
@@ -23,6 +24,11 @@ def read_chart(raw: bytes, override: Override = NONE, limits: Limits = LIMITS) -
         quick = fast.chart(raw, limits)
         if quick is not None:
             return quick
+    return read_generally(raw, override, limits)
+
+
+def read_generally(raw: bytes, override: Override = NONE, limits: Limits = LIMITS) -> Reading:
+    """As `read_chart`, by the general steps."""
     budget = Budget(limits.expanded_bytes, limits.layers, limits.nodes)
     return read_document(document.decode(raw, budget), budget, override, limits)
 
@@ -172,15 +178,3 @@ def named_apart(lines: Sequence[Series], limits: Limits) -> dict[str, Series]:
         unit = None if line.unit is None else bounded(line.unit)
         by_name[name] = line if name == line.name and unit == line.unit else Series(name, unit, line.values, line.x)
     return by_name
-
-
-def points(reading: Reading) -> int:
-    """How many different places along the axis have a value in any series."""
-    import numpy as np
-
-    if reading.x == "category":
-        return len({name for line in reading.series.values() for name in line.x})
-    first, *others = (np.asarray(line.x) for line in reading.series.values())
-    if all(np.array_equal(first, other) for other in others):
-        return len(np.unique(first))
-    return len(np.unique(np.concatenate([first, *others])))

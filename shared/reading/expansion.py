@@ -59,7 +59,7 @@ def _zstd(raw: bytes, budget: Budget) -> bytes:
     try:
         from compression import zstd  # type: ignore[import-not-found,unused-ignore]  # Python 3.14
     except ImportError:
-        from backports import zstd
+        from backports import zstd  # type: ignore[attr-defined,unused-ignore]
     parts: list[bytes] = []
     data = raw
     while data:

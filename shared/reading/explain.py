@@ -15,10 +15,10 @@ from shared.errors import NotReady, Rejected
 from shared.reading import batches, charts, document, labels, reader
 from shared.reading.columns import Profile
 from shared.reading.limits import LIMITS, Limits
+from shared.reading.model import Reading, Series
 from shared.reading.overrides import NONE, Override
 from shared.reading.roles import Roles
 from shared.reading.safe_text import shown, shown_path
-from shared.reading.series import Reading, Series
 from shared.reading.tree import Budget, Decoded
 
 MAX_COLUMNS, MAX_SERIES, MAX_TABLES, FIRST_POINTS = 64, 64, 16, 3

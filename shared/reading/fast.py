@@ -15,17 +15,18 @@ from typing import Annotated, Any
 
 import msgspec
 
-from shared.reading import fast_rows, times
+from shared.reading import constant_members, fast_rows, times
 from shared.reading.limits import Limits
+from shared.reading.model import Reading, Series, Time
 from shared.reading.names import holds_measurements, is_plain_measure
 from shared.reading.numbers import quick
-from shared.reading.series import Reading, Series, Time
 from shared.reading.tree import Table
 
 _MAX_TIME = 2**62
 _MAX_NAME_CHARS = 128
 _MAX_PLAIN_VALUE = 20_010_101.0
 """Numbers from here on could be a date or a time once more."""
+_KNOWN_MEMBERS = frozenset({"timestamp", "data", "sensorId", "metric", "value", "ts"})
 _TIME_NAMES = ("timestamp", "time", "ts")
 
 # Without gc: text and numbers make no cycles, and batches have many of these.
@@ -60,22 +61,33 @@ _long_list = msgspec.json.Decoder(list[_LongReading])
 
 
 def batch(raw: bytes, limits: Limits) -> Reading | None:
-    """The readings of a documented shape when every one of them is clean; None to look closer."""
-    if raw[:1] == b"{":
-        found = _decoded(_envelope.decode, raw)
-        if found is None or (found.records and found.readings):
-            return None
-        wide, long = found.records, found.readings
-    elif raw[:1] == b"[":
-        wide = _decoded(_wide_list.decode, raw) or []
-        long = [] if wide else (_decoded(_long_list.decode, raw) or [])
-        if not wide and not long:
-            return _flat(raw, limits)
-    else:
+    """The readings of a documented shape when every one of them is clean; None to use the general steps."""
+    if raw[:1] not in (b"{", b"["):
         return None
+    lists = _lists(raw)
+    if lists is None:
+        shorter = constant_members.cut(raw, _KNOWN_MEMBERS)
+        lists = _lists(shorter.text) if shorter is not None else None
+        if shorter is None or lists is None or shorter.count != len(lists[0] or lists[1]):
+            return _flat(raw, limits) if raw[:1] == b"[" else None
+        if not constant_members.are_inert(shorter.members, wide=bool(lists[0])):
+            return None
+    wide, long = lists
     if wide:
-        return _wide(wide, limits)
+        return None if long else _wide(wide, limits)
     return _long(long, limits) if long else None
+
+
+def _lists(raw: bytes) -> tuple[list[_WideRecord], list[_LongReading]] | None:
+    """Wide records and long readings, where the text holds nothing else."""
+    if raw[:1] == b"{":
+        envelope = _decoded(_envelope.decode, raw)
+        return None if envelope is None else (envelope.records, envelope.readings)
+    wide = _decoded(_wide_list.decode, raw)
+    if wide is not None:
+        return wide, []
+    long = _decoded(_long_list.decode, raw)
+    return None if long is None else ([], long)
 
 
 def _decoded(decode: Callable[[bytes], Any], raw: bytes) -> Any:

@@ -7,10 +7,12 @@ from typing import Any
 import msgspec
 
 from shared.errors import Rejected
+from shared.reading.signatures import is_pickle
 
 MAX_DEPTH = 64
 """Levels of arrays and objects; real payloads have fewer than ten."""
 
+_BOM = b"\xef\xbb\xbf"
 _SHALLOW = 8
 """Levels of nearly all payloads."""
 
@@ -32,6 +34,26 @@ def decode_json(raw: bytes) -> object:
         value = _decode_leniently(raw)
     check_depth(value)
     return value
+
+
+def decode_json_value(raw: bytes) -> object:
+    """As `decode_json`, for a value that has to be JSON: a byte order mark is skipped, other formats are named."""
+    raw = raw.removeprefix(_BOM)
+    if not raw.strip():
+        raise Rejected("empty")
+    if binary_format := _binary_format(raw):
+        raise Rejected(f"{binary_format}, not JSON")
+    return decode_json(raw)
+
+
+def _binary_format(raw: bytes) -> str | None:
+    if raw.startswith(b"\x1f\x8b"):
+        return "gzip"
+    if is_pickle(raw):
+        return "pickle"
+    if 0x80 <= raw[0] <= 0x9F or 0xDC <= raw[0] <= 0xDF:  # maps and arrays, of all sizes
+        return "msgpack"
+    return None
 
 
 def _decode_strictly(raw: bytes) -> object:

@@ -18,7 +18,7 @@ from shared.app import App
 from shared.errors import KeyspaceError, Rejected
 from shared.privacy.keyring import keyring
 from shared.privacy.masking import mask_key, printable
-from shared.reading.json_text import decode_json
+from shared.reading.json_text import decode_json_value
 from shared.store.refusals import is_wrong_type
 
 MAX_TOKENS_BYTES = 256 * 1024
@@ -143,7 +143,7 @@ class TokenCache:
         """Raises Rejected."""
         if len(text) > self._max_bytes:
             raise Rejected(f"more than {self._max_bytes} bytes")
-        value = decode_json(text) if text else None
+        value = decode_json_value(text) if text else None
         if not isinstance(value, dict | None):
             raise Rejected("not a JSON object")
         return None if value is None else Tokens(value)

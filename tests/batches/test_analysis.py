@@ -21,7 +21,7 @@ from shared.batches.baseline import Baseline, encode_delta
 from shared.batches.results import findings
 from shared.batches.sketch import Sketch, sketch
 from shared.reading.batches import read_batch
-from shared.reading.series import Reading
+from shared.reading.model import Reading
 from shared.runtime import lazy_numpy
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)

@@ -19,7 +19,7 @@ from shared.batches import sketch as sketches
 from shared.batches.baseline import GENERATION_S, NO_FOLD, decode_model, encode_delta
 from shared.batches.sketch import FINEST_SHIFT, MAX_BUCKETS, MIN_NUMPY_VALUES, Sketch, centre, merge, sketch
 from shared.reading.float_arrays import packed
-from shared.reading.series import Reading, Series
+from shared.reading.model import Reading, Series
 from shared.runtime import lazy_numpy
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)

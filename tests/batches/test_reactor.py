@@ -170,7 +170,7 @@ async def test_a_result_is_announced_by_a_message(app: App, redis_client: redis.
         (b"[" * 2000 + b"]" * 2000, Result.REJECTED, "levels deep"),
         (b"\x80\x04\x95\x01.", Result.REJECTED, "pickle"),
         (b"\x1f\x8b\x08\x00", Result.REJECTED, "gzip"),
-        (b"\x81\xa1a\xa1b", Result.REJECTED, "no column of numbers"),
+        (b"\x91\x81\xa1a\xa1b", Result.REJECTED, "no column of numbers"),
         (bytes(range(256)), Result.REJECTED, "JSON"),
         (b'[{"metric":"m","ts":1,"value":NaN}]', Result.REJECTED, "not finite"),
         (b'{"batchId":"b1","status":"processing"}', Result.IGNORED, "placeholder"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tsdownsample import LTTBDownsampler
 
 from shared.charts.downsampling import downsample
-from shared.reading.series import Series
+from shared.reading.model import Series
 
 
 def series(values):

@@ -6,8 +6,8 @@ from typing import Any
 from shared.errors import NotReady, Rejected
 from shared.reading.batches import read_batch
 from shared.reading.charts import read_chart
+from shared.reading.model import Reading
 from shared.reading.overrides import NONE, Override
-from shared.reading.series import Reading
 
 
 def encoded(value: Any) -> bytes:

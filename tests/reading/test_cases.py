@@ -9,7 +9,7 @@ import pytest
 
 from shared.reading.batches import read_batch
 from shared.reading.charts import read_chart
-from shared.reading.series import Reading
+from shared.reading.model import Reading
 from tests.reading.gallery import ENTRIES
 from tests.reading.table import CO2, DAYS, MS, TEMP
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import Rejected
-from shared.reading.json_text import MAX_DEPTH, decode_json
+from shared.reading.json_text import MAX_DEPTH, decode_json_value
 
 HOSTILE = {
     "empty": (b"", "empty"),
@@ -40,7 +40,7 @@ HOSTILE = {
 @pytest.mark.parametrize(("raw", "reason"), HOSTILE.values(), ids=HOSTILE.keys())
 def test_what_is_no_json_is_rejected_with_a_reason_that_holds_none_of_it(raw, reason):
     with pytest.raises(Rejected) as caught:
-        decode_json(raw)
+        decode_json_value(raw)
     assert str(caught.value) == reason
 
 
@@ -52,7 +52,7 @@ def test_a_pickle_is_never_unpacked(tmp_path):
             return trap.touch, ()
 
     with pytest.raises(Rejected, match="pickle"):
-        decode_json(pickle.dumps(Trap()))
+        decode_json_value(pickle.dumps(Trap()))
     assert not trap.exists()
 
 
@@ -73,18 +73,18 @@ def test_a_pickle_is_never_unpacked(tmp_path):
     ],
 )
 def test_what_clients_write_beyond_the_standard_is_read(raw, value):
-    assert decode_json(raw) == value
+    assert decode_json_value(raw) == value
 
 
 def test_nan_is_read_as_nan():
-    assert math.isnan(decode_json(b"NaN"))
+    assert math.isnan(decode_json_value(b"NaN"))
 
 
 def test_depth_is_allowed_up_to_its_limit_and_brackets_in_texts_are_no_depth():
-    assert decode_json(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
-    assert decode_json(b'["' + b"[" * 1000 + b'"]') == ["[" * 1000]
+    assert decode_json_value(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+    assert decode_json_value(b'["' + b"[" * 1000 + b'"]') == ["[" * 1000]
     with pytest.raises(Rejected):
-        decode_json(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1))
+        decode_json_value(b"[" * (MAX_DEPTH + 1) + b"]" * (MAX_DEPTH + 1))
 
 
 @pytest.mark.parametrize("depth", [7, 8, 9, MAX_DEPTH - 1, MAX_DEPTH])
@@ -94,12 +94,12 @@ def test_depth_is_measured_the_same_in_a_payload_of_many_brackets(depth, beside)
         return b"[" + (beside + b",") + b"[]," * 200 + inner + b"]"
 
     allowed, deeper = (b'{"a":' * (depth - 1) + b"7" + b"}" * (depth - 1) for depth in (depth, MAX_DEPTH + 1))
-    value = decode_json(beside_many(allowed))[-1]
+    value = decode_json_value(beside_many(allowed))[-1]
     for _ in range(depth - 1):
         value = value["a"]
     assert value == 7
     with pytest.raises(Rejected, match=r"^more than 64 levels deep$"):
-        decode_json(beside_many(deeper))
+        decode_json_value(beside_many(deeper))
 
 
 JSON = st.recursive(
@@ -110,15 +110,15 @@ JSON = st.recursive(
 
 @given(JSON)
 def test_every_json_value_survives_the_round_trip(value):
-    assert decode_json(json.dumps(value).encode()) == value
+    assert decode_json_value(json.dumps(value).encode()) == value
 
 
 @given(JSON)
 def test_many_brackets_around_a_value_do_not_change_it(value):
-    assert decode_json(json.dumps([[]] * 100 + [value]).encode())[-1] == value
+    assert decode_json_value(json.dumps([[]] * 100 + [value]).encode())[-1] == value
 
 
 @given(st.binary() | JSON.map(lambda value: json.dumps(value).encode()[:-1]))
 def test_nothing_but_a_rejection_can_come_of_arbitrary_bytes(raw):
     with contextlib.suppress(Rejected):
-        decode_json(raw)
+        decode_json_value(raw)
