@@ -11,53 +11,34 @@ from functools import lru_cache
 from math import isfinite
 from struct import Struct
 from struct import error as struct_error
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 
-from shared.reading import constant_members, fast_rows, times
+from shared.reading import fast_rows, further_members, times
+from shared.reading.fast_shapes import LongReading, WideRecord
 from shared.reading.limits import Limits
 from shared.reading.model import Reading, Series, Time
 from shared.reading.names import holds_measurements, is_plain_measure
 from shared.reading.numbers import quick
 from shared.reading.tree import Table
 
-_MAX_TIME = 2**62
 _MAX_NAME_CHARS = 128
 _MAX_PLAIN_VALUE = 20_010_101.0
 """Numbers from here on could be a date or a time once more."""
-_KNOWN_MEMBERS = frozenset({"timestamp", "data", "sensorId", "metric", "value", "ts"})
 _TIME_NAMES = ("timestamp", "time", "ts")
-
-# Without gc: text and numbers make no cycles, and batches have many of these.
-_Label = Annotated[str, msgspec.Meta(max_length=_MAX_NAME_CHARS)]
-_Number = msgspec.Meta(gt=-_MAX_TIME, lt=_MAX_TIME)
-_Time = _Label | Annotated[int, _Number] | Annotated[float, _Number]
-
-
-class _LongReading(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    metric: _Label
-    value: float
-    time: _Time = msgspec.field(name="ts")
-    sensor: _Label | None = msgspec.field(default=None, name="sensorId")
-
-
-class _WideRecord(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    data: dict[str, float]
-    time: _Time = msgspec.field(name="timestamp")
-    sensor: _Label | None = msgspec.field(default=None, name="sensorId")
 
 
 class _Envelope(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    records: list[_WideRecord] = []
-    readings: list[_LongReading] = []
+    records: list[WideRecord] = []
+    readings: list[LongReading] = []
     batch: str | None = msgspec.field(default=None, name="batchId")
     status: str | None = None
 
 
 _envelope = msgspec.json.Decoder(_Envelope)
-_wide_list = msgspec.json.Decoder(list[_WideRecord])
-_long_list = msgspec.json.Decoder(list[_LongReading])
+_wide_list = msgspec.json.Decoder(list[WideRecord])
+_long_list = msgspec.json.Decoder(list[LongReading])
 
 
 def batch(raw: bytes, limits: Limits) -> Reading | None:
@@ -65,20 +46,20 @@ def batch(raw: bytes, limits: Limits) -> Reading | None:
     if raw[:1] not in (b"{", b"["):
         return None
     lists = _lists(raw)
-    if lists is None:
-        shorter = constant_members.cut(raw, _KNOWN_MEMBERS)
-        lists = _lists(shorter.text) if shorter is not None else None
-        if shorter is None or lists is None or shorter.count != len(lists[0] or lists[1]):
-            return _flat(raw, limits) if raw[:1] == b"[" else None
-        if not constant_members.are_inert(shorter.members, wide=bool(lists[0])):
-            return None
-    wide, long = lists
-    if wide:
-        return None if long else _wide(wide, limits)
-    return _long(long, limits) if long else None
+    if lists is not None:
+        wide, long = lists
+        if wide:
+            return None if long else _wide(wide, limits)
+        return _long(long, limits) if long else None
+    repeated = further_members.decode(raw)
+    if repeated is None:
+        return _flat(raw, limits) if raw[:1] == b"[" else None
+    if not further_members.are_inert(repeated.members, wide=repeated.wide):
+        return None
+    return _wide(repeated.rows, limits) if repeated.wide else _long(repeated.rows, limits)
 
 
-def _lists(raw: bytes) -> tuple[list[_WideRecord], list[_LongReading]] | None:
+def _lists(raw: bytes) -> tuple[list[WideRecord], list[LongReading]] | None:
     """Wide records and long readings, where the text holds nothing else."""
     if raw[:1] == b"{":
         envelope = _decoded(_envelope.decode, raw)
@@ -97,7 +78,7 @@ def _decoded(decode: Callable[[bytes], Any], raw: bytes) -> Any:
         return None
 
 
-def _wide(records: list[_WideRecord], limits: Limits) -> Reading | None:
+def _wide(records: list[WideRecord], limits: Limits) -> Reading | None:
     times_: list[Time] = [record.time for record in records]
     sensors = [record.sensor for record in records]
     rows = [record.data for record in records]
@@ -190,8 +171,8 @@ def _plain_numbers(cells: Sequence[Any]) -> "array[float] | None":
     return values if isfinite(sum(values)) and max(values) < _MAX_PLAIN_VALUE else None
 
 
-def _long(readings: list[_LongReading], limits: Limits) -> Reading | None:
-    groups: defaultdict[str, list[_LongReading]] = defaultdict(list)
+def _long(readings: list[LongReading], limits: Limits) -> Reading | None:
+    groups: defaultdict[str, list[LongReading]] = defaultdict(list)
     for reading in readings:
         groups[reading.metric].append(reading)
     if len(groups) > limits.metrics or "" in groups:
