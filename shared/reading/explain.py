@@ -52,12 +52,14 @@ class TableNote(msgspec.Struct, frozen=True):
     reason: str
 
 
-class Explanation(msgspec.Struct, frozen=True):
-    """outcome: read, rejected or not ready. reason: of a rejection. encoding: from the outside in.
+class Explanation(msgspec.Struct, frozen=True, rename="camel"):
+    """What the reader made of a payload.
+
+    outcome: read, rejected or not ready. reason: of a rejection. encoding: from the outside in.
 
     members: encodings of texts inside. path, shape, rows: of the table that is read. x: time, number or category.
     rejected: values left out, by reason. inputs: an entry of the setting INPUTS that says what was decided here; change
-    it to overrule that.
+    it to overrule that. glob: over keys, for that entry; "" where it is unknown.
     """
 
     kind: str
@@ -77,6 +79,7 @@ class Explanation(msgspec.Struct, frozen=True):
     rejected: Mapping[str, int] = {}
     tables: list[TableNote] = []
     inputs: Mapping[str, object] = {}
+    glob: str = ""
 
 
 def explain_batch(kind: str, parts: Sequence[bytes], override: Override = NONE, limits: Limits = LIMITS) -> Explanation:
@@ -125,11 +128,12 @@ def _explained(
     candidate = found.chosen[0]
     reading, outcome, reason = _read(found, override, limits, chart=chart)
     shown_series, omitted = _series(reading)
+    rejected = found.rejected if reading is None else reading.rejected
     return Explanation(
         kind, outcome, reason, size, chain, _members(budget), shown_path(candidate.table.path), candidate.table.shape,
         candidate.table.length, [note for note in (found.note, *candidate.table.notes) if note],
         reading.x if reading is not None else "", _columns(candidate.roles), shown_series, omitted,
-        dict(reading.rejected) if reading is not None else dict(found.rejected), _tables(found.candidates, found.chosen),
+        dict(rejected), _tables(found.candidates, found.chosen),
         _inputs(candidate, override),
     )  # fmt: skip
 
@@ -238,7 +242,7 @@ def to_json(explanation: Explanation) -> bytes:
 
 
 def to_text(explanation: Explanation, key: str = "") -> str:
-    """The explanation as lines of at most 80 columns. `key`: the glob for the entry of INPUTS."""
+    """The explanation as lines of at most 80 columns, but for the entry of INPUTS. `key`: another glob for it."""
     lines = [_outcome(explanation)]
     lines += _wrapped("Encoding", " > ".join(explanation.encoding) or "unknown")
     if explanation.members:
@@ -258,11 +262,8 @@ def to_text(explanation: Explanation, key: str = "") -> str:
         "Other tables", [f"{note.path}, {note.rows:,} rows: {note.reason}" for note in explanation.tables]
     )
     if explanation.inputs:
-        entry = json.dumps({key or "<glob over keys>": explanation.inputs}, ensure_ascii=False)
-        lines += [
-            "To overrule it, INPUTS:",
-            *textwrap.wrap(entry, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False),
-        ]
+        entry = json.dumps({key or explanation.glob or "<glob over keys>": explanation.inputs}, ensure_ascii=False)
+        lines += ["To overrule it, INPUTS:", f"  {entry}"]  # on one line: it is meant to be copied
     return "\n".join(lines) + "\n"
 
 
