@@ -257,23 +257,39 @@ async def content_digest(app: App, key: bytes) -> str | None:
             piece: Any = await app.redis.getrange(key, start, start + _PIECE_BYTES - 1)
             digest.update(piece)
         return digest.hexdigest()
-    if kind not in {"list", "hash"} or length is None or length > claims.MAX_PARTS or (size or 0) > 2 * most:
+    if kind not in _PARTS_OF or length is None or length > claims.MAX_PARTS or (size or 0) > 2 * most:
         return None
-    parts = await (_list_parts(app, key, length) if kind == "list" else _hash_parts(app, key))
+    parts = await _PARTS_OF[kind](app, key)
     framed = b"".join(b"%d:%b" % (len(part), part) for part in parts)
     return hashlib.sha1(framed, usedforsecurity=False).hexdigest()
 
 
-async def _list_parts(app: App, key: bytes, length: int) -> list[bytes]:
+async def _list_parts(app: App, key: bytes) -> list[bytes]:
     parts: list[Any] = []
-    for start in range(0, length, _PIECE_PARTS):
-        parts += await app.redis.lrange(key, start, start + _PIECE_PARTS - 1)
+    for start in range(0, claims.MAX_PARTS, _PIECE_PARTS):
+        piece: list[Any] = await app.redis.lrange(key, start, start + _PIECE_PARTS - 1)
+        parts += piece
+        if len(piece) < _PIECE_PARTS:
+            break
+    return parts
+
+
+async def _stream_parts(app: App, key: bytes) -> list[bytes]:
+    parts: list[bytes] = []
+    entries: Any = await app.redis.xrange(key, count=claims.MAX_PARTS)
+    for entry_id, fields in entries:
+        parts += [entry_id, b"%d" % len(fields)]
+        for name, value in fields.items():
+            parts += [name, value]
     return parts
 
 
 async def _hash_parts(app: App, key: bytes) -> list[bytes]:
     values = {name: value async for name, value in app.redis.hscan_iter(key, count=_PIECE_PARTS)}
     return [part for name in sorted(values) for part in (name, values[name])]
+
+
+_PARTS_OF = {"list": _list_parts, "hash": _hash_parts, "stream": _stream_parts}
 
 
 def _int(raw: bytes | None) -> int:

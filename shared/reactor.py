@@ -129,8 +129,9 @@ def dead(key: bytes, detail: str) -> Outcome:
 
 
 class Payload(msgspec.Struct, frozen=True, dict=True):
-    """Content as it was read. `shape` is string, list or hash; `parts` is the value of a string, the elements of a
-    list, or the fields and values of a hash in turn. `known_digest` may be "" for a string."""
+    """Content as it was read. `shape` is string, list, hash or stream; `parts` is the value of a string, the elements of a
+    list, the fields and values of a hash in turn, or per entry of a stream its id, the number of its fields, and fields
+    and values in turn. `known_digest` may be "" for a string."""
 
     shape: str
     known_digest: str

@@ -10,7 +10,7 @@
 --        6 "1" to return the model as well
 --        7 TTL of a claim in s
 --        8 TTL of a dead mark in s
---        9 maximum number of elements of a list, or fields of a hash
+--        9 maximum number of elements of a list, fields of a hash or entries of a stream
 --        10 "1" to pass over batches with a result or a live claim without reading them
 -- Returns {time in s, model as {field, value, ...} or {}, one array per batch ...}; an array is one of
 --        {"gone"}                    no such key
@@ -20,16 +20,17 @@
 --        {"held"}                    another worker holds a live lease
 --        {"foreign"}                 another application uses the claim's key; it was not changed
 --        {"later"}                   ARGV 4 is used up
---        {"type", name}              neither string, hash nor list
+--        {"type", name}              neither string, hash, list nor stream
 --        {"large", bytes at least}   above ARGV 3; not read
 --        {"many", elements}          above ARGV 9; not read
 --        {"error", text}             claiming this batch failed; the others are not affected
 --        {"string", digest, attempt, token, ttl in ms, value}
 --        {"list",   digest, attempt, token, ttl in ms, element, ...}
 --        {"hash",   digest, attempt, token, ttl in ms, field, value, ...}   sorted by field
---      The last three are claims. token is the fencing token. attempt is 1 plus the number of earlier claims on this
+--        {"stream", digest, attempt, token, ttl in ms, id, number of fields, field, value, ..., id, ...}
+--      The last four are claims. token is the fencing token. attempt is 1 plus the number of earlier claims on this
 --      content that were not released (the worker died, or was slower than its lease).
--- digest is the SHA-1 of the content in hex; for a list or hash, of its parts, each prefixed with its length, so that
+-- digest is the SHA-1 of the content in hex; for a list, hash or stream, of its parts, each prefixed with its length, so that
 -- equal content has an equal digest whatever its encoding in memory. Hashing takes longer than the rest of the script
 -- and blocks Redis: a string with no result, claim or mark to compare with gets the digest "", and its holder computes
 -- it.
@@ -62,7 +63,7 @@ local max_parts, unclaimed_only = tonumber(ARGV[9]), ARGV[10] == '1'
 local PART_BYTES = 16 -- overhead of an element, so that empty elements count too
 local MAX_LEASE_MS = tonumber(ARGV[7]) * 1000 -- a lease that ends later was written before the clock was set back
 local EDGE_BYTES = 64
-local STEP = 1000
+local STEP, STREAM_STEP = 1000, 100
 local clock = redis.call('TIME')
 local now_us = tonumber(clock[1]) * 1e6 + tonumber(clock[2])
 local now_ms = math.floor(now_us / 1000)
@@ -113,6 +114,31 @@ local function read_hash(key)
   return parts, bytes
 end
 
+-- Per entry: id, number of fields, field, value, ... Pages overlap by their first entry, since an exclusive start of
+-- XRANGE came with Redis 6.2.
+local function read_stream(key)
+  local parts, bytes, last_id = {}, 0, '-'
+  repeat
+    local page = redis.call('XRANGE', key, last_id, '+', 'COUNT', STREAM_STEP)
+    for index = last_id == '-' and 1 or 2, #page do
+      local fields = page[index][2]
+      parts[#parts + 1] = page[index][1]
+      parts[#parts + 1] = tostring(#fields / 2)
+      bytes = bytes + 2 * PART_BYTES
+      for _, part in ipairs(fields) do
+        parts[#parts + 1] = part
+        bytes = bytes + #part + PART_BYTES
+      end
+      if bytes > max_bytes then return nil, bytes end
+    end
+    if #page > 0 then last_id = page[#page][1] end
+  until #page < STREAM_STEP
+  return parts, bytes
+end
+
+local COUNT_COMMANDS = {list = 'LLEN', hash = 'HLEN', stream = 'XLEN'}
+local READERS = {list = read_list, hash = read_hash, stream = read_stream}
+
 -- Kind and parts; or nil, nil and the final reply.
 local function read(key)
   local length = redis.pcall('STRLEN', key) -- nearly always a string, for which this one call suffices
@@ -121,12 +147,12 @@ local function read(key)
   if kind == 'string' then
     bytes = length
     if bytes <= max_bytes then parts = {redis.call('GET', key)} end
-  elseif kind == 'list' or kind == 'hash' then
+  elseif READERS[kind] then
     local usage = redis.call('MEMORY', 'USAGE', key) -- an estimate from samples, without reading all of it
     if usage > 8 * max_bytes + 1e6 then return nil, nil, {'large', usage} end
-    local count = redis.call(kind == 'list' and 'LLEN' or 'HLEN', key)
+    local count = redis.call(COUNT_COMMANDS[kind], key)
     if count > max_parts then return nil, nil, {'many', count} end
-    if kind == 'list' then parts, bytes = read_list(key) else parts, bytes = read_hash(key) end
+    parts, bytes = READERS[kind](key)
   else
     return nil, nil, kind == 'none' and {'gone'} or {'type', kind}
   end

@@ -105,7 +105,7 @@ class _Body(msgspec.Struct, array_like=True, frozen=True):
 class _Packed(msgspec.Struct, array_like=True, frozen=True):
     """A payload before compression."""
 
-    shape: Literal["string", "list", "hash"]
+    shape: Literal["string", "list", "hash", "stream"]
     parts: list[bytes]
 
 

@@ -1,4 +1,4 @@
-"""The axis of lists of values that have none of their own: a list elsewhere, one of them, or a start and a step. Pure."""
+"""The axis of lists of values without one: a list elsewhere, one of the lists, or a start and a step. Pure."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,9 +9,14 @@ from shared.reading.names import Hint, compact, hint, is_axis
 from shared.reading.tree import Path
 
 _STARTS = ("pointstart", "start", "starttime", "from", "x0", "begin", "start_ts", "startts", "startms")
-_STEPS = {"pointinterval": None, "step": None, "interval": None, "dx": None, "resolution": None, "period": None,
-          "stepms": 1.0, "intervalms": 1.0, "steps": None, "intervalseconds": 1e3, "intervalsec": 1e3, "stepseconds": 1e3,
-          "stepsec": 1e3, "periodseconds": 1e3, "samplerates": 1e3, "granularity": None}  # fmt: skip
+_STEPS_MS = {
+    "pointinterval": 1.0, "stepms": 1.0, "intervalms": 1.0, "periodms": 1.0, "resolutionms": 1.0,
+    "steps": 1e3, "stepsec": 1e3, "stepseconds": 1e3, "intervals": 1e3, "intervalsec": 1e3, "intervalseconds": 1e3,
+    "periodseconds": 1e3,
+}  # fmt: skip
+"""Milliseconds per unit of a step whose name says it; Highcharts' pointInterval is in milliseconds."""
+_STEPS = ("step", "interval", "dx", "resolution", "period", "granularity")
+_MINUTE_MS = 60_000
 
 
 def axis_of(
@@ -60,20 +65,28 @@ def _start_and_step(fragment: Fragment) -> tuple[float | None, float | None]:
     start_ms = step_ms = None
     for members in _around(fragment):
         for name, value in members.items():
-            key = compact(name)
-            if key in _STARTS and times.looks_like_time(value):
-                start_ms = times.parse([value]).ms[0]
-                in_ms = type(value) in (int, float) and value >= 1e11
-                step_unit_ms = 1.0 if in_ms else 1e3
-                is_text = type(value) is str
-                for other, step in members.items():
-                    unit = _STEPS.get(compact(other), 0.0)
-                    if unit == 0.0 or type(step) not in (int, float) or not 0 < step < 1e10:
-                        continue
-                    if unit is None and is_text:
-                        continue  # a number of what?
-                    step_ms = step * (step_unit_ms if unit is None else unit)
+            if compact(name) not in _STARTS or not times.looks_like_time(value):
+                continue
+            start_ms = times.parse([value]).ms[0]
+            unit_ms = None if type(value) is str else (1.0 if value >= 1e11 else 1e3)
+            for other, step in members.items():
+                found = _step_ms(compact(other), step, unit_ms)
+                step_ms = step_ms if found is None else found
     return start_ms, step_ms
+
+
+def _step_ms(name: str, step: Any, unit_ms: float | None) -> float | None:
+    """A step in milliseconds, by its name or by the unit of its start; None where the unit is not sure.
+
+    Beside a start in milliseconds, 60 may be seconds: there only whole minutes in milliseconds are sure.
+    """
+    if type(step) not in (int, float) or not 0 < step < 1e11:
+        return None
+    if name in _STEPS_MS:
+        return float(step * _STEPS_MS[name])
+    if name not in _STEPS or unit_ms is None or (unit_ms == 1.0 and step % _MINUTE_MS):
+        return None
+    return float(step * unit_ms)
 
 
 def _around(fragment: Fragment) -> list[dict[str, Any]]:
@@ -123,7 +136,7 @@ def _holds_times(values: Sequence[Any]) -> bool:
 
 
 def _rank(place: Path, values: list[Any], target: Path) -> tuple[int, ...] | None:
-    """How good a list is as the axis: times first, then its name, then how near it stands. None when it cannot be one."""
+    """How good a list is as the axis: times first, then its name, then how near it stands. None if it is none."""
     timed = _holds_times(values)
     names = [step for step in place if isinstance(step, str)]
     last = names[-1] if names else ""

@@ -7,10 +7,9 @@ from itertools import chain
 from typing import Any
 
 from shared.errors import NotReady, Rejected
-from shared.reading import document, fast, labels, reader, series, time_column, vocabulary
+from shared.reading import document, fast, labels, reader, series, time_column
 from shared.reading.columns import Profile
 from shared.reading.limits import LIMITS, Limits
-from shared.reading.names import Hint, compact
 from shared.reading.overrides import NONE, Override
 from shared.reading.roles import Roles, left_out
 from shared.reading.safe_text import bounded
@@ -74,7 +73,7 @@ def read_document(decoded: Decoded, budget: Budget, override: Override, limits: 
 def read_chosen(found: reader.Found, limits: Limits) -> Reading:
     """The readings of the chosen tables. Raises Rejected where none of them has a usable value, NotReady for a
     placeholder."""
-    if all(_is_placeholder(candidate) for candidate in found.chosen):
+    if all(map(reader.is_placeholder, found.chosen)):
         raise NotReady("a placeholder without data")
     rejected: Counter[str] = found.rejected.copy()
     gathered: dict[str, list[Series]] = {}
@@ -169,15 +168,3 @@ def _joined(found: list[Series]) -> Series:
     times = list(chain.from_iterable(item.raw_times for item in found))
     sensors = list(chain.from_iterable(item.sensors for item in found))
     return Series(found[0].name, found[0].unit, values, (), times, sensors)
-
-
-def _is_placeholder(candidate: reader.Candidate) -> bool:
-    """Whether a single object announces data: it says that work goes on, and its numbers only count that work."""
-    if candidate.table.shape != "row" or candidate.roles is None:
-        return False
-    status = reader.status_of(candidate.table)
-    if status is None or compact(status) not in vocabulary.UNFINISHED:
-        return False
-    roles = candidate.roles
-    timed = roles.time is not None and roles.time.hint.hint is Hint.TIME and roles.time.hint.rank <= 1
-    return not timed or all(compact(measure.name) in vocabulary.PROGRESS for measure in roles.measures)

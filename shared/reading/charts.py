@@ -35,6 +35,8 @@ def read_document(decoded: Decoded, budget: Budget, override: Override, limits: 
 def read_found(found: reader.Found, override: Override, limits: Limits) -> Reading:
     """The series of the chosen table. Raises Rejected where none has a point."""
     candidate = found.chosen[0]
+    if reader.is_placeholder(candidate):
+        raise Rejected("a placeholder without data")
     roles = candidate.roles
     if roles is None:
         raise Rejected(candidate.fault)

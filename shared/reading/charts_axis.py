@@ -89,7 +89,7 @@ def _check_places(found: Profile, roles: Roles) -> None:
     ]
     if len(set(map(str, zip(*columns, strict=True)))) < roles.table.length:
         raise Rejected(
-            f"rows found at {shown_path(roles.table.path)}, but no column of times, and the names in {quoted(found.name)} repeat"
+            f"rows found at {shown_path(roles.table.path)}, but no column of times, and {quoted(found.name)} repeats"
         )
 
 

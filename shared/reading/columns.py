@@ -79,42 +79,44 @@ def profile(column: Column, *, decimal_comma: bool = False) -> Profile:
 
 def _profile_text(found: Profile, values: Sequence[object], *, decimal_comma: bool) -> None:
     found.kind = "text"
+    sample = values[:: len(values) // _SAMPLE] if len(values) > 2 * _SAMPLE else values
+    if len(values) > 2 and all(map(_is_plain_text, sample)):
+        return
+    present, numeric, plain = _census(values[:256])
+    naming = found.hint.hint in _NAMING
+    if not present:
+        texts = [value for value in values if type(value) is str and value]
+        if any(text.strip().lower() in numbers.NOT_FINITE for text in texts):
+            found.kind = "number"
+        elif not any(text.strip() for text in texts) and not (naming and texts):
+            found.kind = "empty"
+    elif (numeric == present) if naming else (numeric * 2 > present or (numeric * 2 == present and plain)):
+        _profile_numbers(found, numbers.read(values, decimal_comma=decimal_comma))
+
+
+def _census(values: Sequence[object]) -> tuple[int, int, bool]:
+    """How many values there are, how many of them are numbers or texts that are, and whether any is a number."""
     present = numeric = 0
     plain = False
-    if len(values) > 2 * _SAMPLE:
-        sample = values[:: len(values) // _SAMPLE]
-        if all(map(_is_plain_text, sample)):
-            return
-    elif len(values) > 2 and all(map(_is_plain_text, values)):
-        return
-    for value in values[:256]:
-        kind = type(value)
-        if kind is str:
-            if value.strip().lower() not in numbers.MISSING:  # type: ignore[attr-defined]  # a text
+    for value in values:
+        if type(value) is str:
+            if value.strip().lower() not in numbers.MISSING:
                 present += 1
-                numeric += numbers.is_number_text(value)  # type: ignore[arg-type]  # a text
-        elif kind is int or kind is float:
+                numeric += numbers.is_number_text(value)
+        elif type(value) is int or type(value) is float:
             present += 1
             numeric += 1
             plain = True
-    if not present and found.hint.hint in _NAMING and any(type(value) is str and value for value in values):
+    return present, numeric, plain
+
+
+def _profile_numbers(found: Profile, read: Numbers) -> None:
+    usable = [value for value in read.values if not math.isnan(value)]
+    if not usable:
         return
-    if not present:
-        found.kind = "empty" if not any(type(value) is str and value.strip() for value in values) else "text"
-        if any(type(value) is str and value.strip().lower() in numbers.NOT_FINITE for value in values):
-            found.kind = "number"
-    elif numeric < present and found.hint.hint in _NAMING:
-        return
-    elif numeric * 2 > present or (numeric * 2 == present and plain):
-        found.numbers = numbers.read(values, decimal_comma=decimal_comma)
-        if not all(math.isnan(value) for value in found.numbers.values):
-            found.kind = "number"
-            found.integral = all(
-                math.isnan(value) or value == int(value) for value in found.numbers.values if abs(value) < 1e300
-            )
-            found.integral = found.integral and not any(type(value) is str and "." in value for value in values[:64])
-        else:
-            found.numbers = None
+    found.kind, found.numbers = "number", read
+    points = any(type(value) is str and "." in value for value in found.column.values[:64])
+    found.integral = not points and all(value == int(value) for value in usable if abs(value) < 1e300)
 
 
 def _is_plain_text(value: object) -> bool:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from shared.errors import Rejected
-from shared.reading import delimited, signatures
+from shared.reading import signatures
 from shared.reading.expansion import compression, decompress, from_base64
 from shared.reading.json_text import decode_json
 from shared.reading.msgpack import decode_msgpack, starts_like_msgpack
@@ -197,6 +197,8 @@ def _from_recognised_text(raw: bytes, budget: Budget) -> Decoded | None:
 
 
 def _from_delimited(raw: bytes) -> Decoded | None:
+    from shared.reading import delimited  # csv costs import time
+
     try:
         text = raw.decode()
     except UnicodeDecodeError:

@@ -128,12 +128,11 @@ def _explained(
     candidate = found.chosen[0]
     reading, outcome, reason = _read(found, override, limits, chart=chart)
     shown_series, omitted = _series(reading)
-    rejected = found.rejected if reading is None else reading.rejected
     return Explanation(
         kind, outcome, reason, size, chain, _members(budget), shown_path(candidate.table.path), candidate.table.shape,
         candidate.table.length, [note for note in (found.note, *candidate.table.notes) if note],
         reading.x if reading is not None else "", _columns(candidate.roles), shown_series, omitted,
-        dict(rejected), _tables(found.candidates, found.chosen),
+        dict(found.rejected if reading is None else reading.rejected), _tables(found.candidates, found.chosen),
         _inputs(candidate, override),
     )  # fmt: skip
 

@@ -20,7 +20,7 @@ def decode_json(raw: bytes) -> object:
 
     Takes what clients write beyond the standard: NaN and Infinity (as such floats), lone surrogates (as such
     characters, which do not encode as UTF-8 again), duplicate fields (the last one wins). Integers are exact up to
-    Python's 4,300 digits, so that `float()` of one can raise OverflowError; a float past the range of a double is infinite.
+    Python's 4,300 digits, so that `float()` of one can raise OverflowError; a float past a double's range is infinite.
 
     Raises Rejected with a few words, which never hold input, for everything else: cut short, deeper than MAX_DEPTH.
     """

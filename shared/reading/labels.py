@@ -1,7 +1,7 @@
 """Which columns tell the series of long rows apart, and what the series are called. Pure.
 
-A series is called after its labels, joined by SEPARATOR: the wider one first (`north.temp`), the measure's own name last
-and only where it says more than `value`. A label that is the same everywhere is no part of a name, unless there is no
+A series is called after its labels, joined by SEPARATOR: the wider one first (`north.temp`), the measure's own name
+last and only where it says more than `value`. A label that is the same everywhere is no part of a name, unless there is no
 other name.
 """
 
@@ -19,6 +19,7 @@ SEPARATOR = "."
 _KEY_RANK, _SENSOR_RANK, _PLACE_RANK, _PLAIN_RANK, _ID_RANK = 0.5, 3.0, 4.0, 6.0, 7.0
 _SPEAKING_ID = re.compile(r"(?![0-9a-f-]*$)[A-Za-z][\w .:/-]{0,40}")
 """An id that reads as a name, as chart libraries use it."""
+_MAX_LABELS = 4
 _NAMING_RANK = 2.0
 """Labels up to this rank name what was measured."""
 
@@ -69,54 +70,73 @@ def choose(roles: Roles, *, chart: bool, category: Profile | None = None) -> Nam
     if not candidates:
         return Naming([], None, generic, "no labels")
     axis = category if category is not None else roles.time
-    length = roles.table.length
     varying = [found for found in candidates if _varies(found)]
     base: list[Sequence[object]] = [] if axis is None else [axis.column.values]
-    if not chart and sensor is not None and not generic:
-        base.append(sensor.column.values)
+    # The readings of a batch keep their sensor, so that it need not be in the name.
     if (
         not chart
         and sensor is not None
-        and any(rank_of(found) <= _NAMING_RANK for found in varying if found is not sensor)
+        and (not generic or any(rank_of(found) <= _NAMING_RANK for found in varying if found is not sensor))
     ):
         base.append(sensor.column.values)
-    chosen: list[Profile] = []
-    if not generic and any(found.hint.hint is Hint.VALUE for found in measures):
-        strong = [found for found in varying if found.hint.hint is Hint.LABEL and found.hint.rank == 0]
-        chosen.extend(strong[:1])
-    if generic:
-        first = _first_label(varying, base, length) if varying else None
-        if first is None or rank_of(first) >= _SENSOR_RANK:
-            named = _constant_metric(candidates, roles)
-            if named is not None:
-                chosen.append(named)
-                base = base if chart or sensor is None else [*base, sensor.column.values]
-                first = None if sensor is first and not chart else first
-        if first is not None:
-            chosen.append(first)
-    counted = _Counted(measures, base)
-    length = counted.length
-    unique = counted.keys(chosen)
-    if axis is not None or (generic and not chart):
-        for found in varying:
-            if unique == length or (len(chosen) >= 4):
-                break
-            if found in chosen or (found is sensor and not chart and not generic):
-                continue
-            refined = counted.keys([*chosen, found])
-            if refined > unique:
-                chosen.append(found)
-                unique = refined
-    if unique < length and axis is not None:
-        parts = [found for found in roles.parts if counted.keys([*chosen, found]) > unique]
-        chosen.extend(parts[:1])
+    chosen = _speaking(measures, candidates, varying, base, roles.table.length, sensor if not chart else None, generic)
+    if not chart and sensor is not None and any(not _varies(found) for found in chosen):
+        base.append(sensor.column.values)
+    kept_apart = None if chart or generic else sensor
+    _refine(
+        chosen, [found for found in varying if found is not kept_apart], roles, _Counted(measures, base), axis, chart
+    )
     if chart:
         _part_sensors(chosen, varying, roles)
-    if chosen and not generic and any(found.hint.hint is Hint.VALUE for found in measures):
-        generic = True  # the value itself is called after its label, what stands beside it after both
+    # The value itself is called after its label, what stands beside it after both.
+    generic = generic or (bool(chosen) and any(found.hint.hint is Hint.VALUE for found in measures))
     constant = None if chosen else _constant_name(candidates, generic=generic)
     reason = "labels that differ" if chosen else ("the name around the rows" if constant else "the columns' own names")
     return Naming(chosen, constant, generic, reason)
+
+
+def _speaking(
+    measures: Sequence[Profile],
+    candidates: Sequence[Profile],
+    varying: list[Profile],
+    base: Sequence[Sequence[object]],
+    length: int,
+    kept_sensor: Profile | None,
+    generic: bool,
+) -> list[Profile]:
+    """The labels that say what was measured, before it is asked whether they tell all rows apart."""
+    if not generic:
+        if not any(found.hint.hint is Hint.VALUE for found in measures):
+            return []
+        return [found for found in varying if found.hint.hint is Hint.LABEL and found.hint.rank == 0][:1]
+    first = _first_label(varying, base, length) if varying else None
+    if first is not None and rank_of(first) < _SENSOR_RANK:
+        return [first]
+    named = _constant_metric(candidates)
+    if named is not None and first is kept_sensor:
+        first = None
+    return [found for found in (named, first) if found is not None]
+
+
+def _refine(
+    chosen: list[Profile],
+    varying: Sequence[Profile],
+    roles: Roles,
+    counted: "_Counted",
+    axis: Profile | None,
+    chart: bool,
+) -> None:
+    """Add labels until no two rows of a series stand at one place, as far as labels can tell them apart."""
+    unique = counted.keys(chosen)
+    if axis is not None or (not chart and bool(chosen)):
+        for found in varying:
+            if unique == counted.length or len(chosen) >= _MAX_LABELS:
+                break
+            if found not in chosen and (refined := counted.keys([*chosen, found])) > unique:
+                chosen.append(found)
+                unique = refined
+    if unique < counted.length and axis is not None:
+        chosen.extend([found for found in roles.parts if counted.keys([*chosen, found]) > unique][:1])
 
 
 def is_generic(measures: Sequence[Profile], *, ordered_names: bool = True) -> bool:
@@ -147,9 +167,8 @@ def _first_label(varying: list[Profile], base: Sequence[Sequence[object]], lengt
     return None
 
 
-def _constant_metric(candidates: Sequence[Profile], roles: Roles) -> Profile | None:
+def _constant_metric(candidates: Sequence[Profile]) -> Profile | None:
     """A label that says what was measured, the same in all rows: it names the series, with what tells them apart."""
-    del roles
     for found in candidates:
         rank = rank_of(found)
         if (

@@ -12,11 +12,14 @@ from typing import cast
 
 import msgspec
 
-MISSING = frozenset(("", "nan", "null", "none", "na", "n/a", "#n/a", "-", "--", "nil", "nat", "inf", "+inf", "-inf", "infinity", "-infinity",
-                     "unavailable", "unknown", "offline", "invalid", "error", "fault", "bad", "missing", "no data", "nodata", "n.a.", "?",
-                     "timeout", "overflow", "underflow", "#value!", "#ref!", "#div/0!", "undefined", "bad input", "no result", "pt created"))  # fmt: skip
-"""Texts that stand for a value that is not there. As in JSON, NaN and infinity are no readings."""
 NOT_FINITE = frozenset(("nan", "inf", "+inf", "-inf", "infinity", "-infinity"))
+MISSING = NOT_FINITE | frozenset(
+    """;null;none;na;n/a;n.a.;#n/a;-;--;?;nil;nat;undefined;missing;no data;nodata;no result;pt created;bad input
+;unavailable;unknown;offline;invalid;error;fault;bad;timeout;overflow;underflow;#value!;#ref!;#div/0!""".replace(
+        "\n", ""
+    ).split(";")
+)
+"""Texts that stand for a value that is not there. As in JSON, NaN and infinity are no readings."""
 MAX_CHARS = 64
 
 _PLAIN = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")

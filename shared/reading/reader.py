@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 
 from shared.errors import Rejected
-from shared.reading import charts_axis, roles, tables
+from shared.reading import charts_axis, roles, tables, vocabulary
 from shared.reading.columns import Profile
 from shared.reading.document import decode_member
 from shared.reading.limits import Limits
-from shared.reading.names import Hint, hint, is_aside
+from shared.reading.names import Hint, compact, hint, is_aside
 from shared.reading.overrides import Override, rows_of
 from shared.reading.roles import Roles
 from shared.reading.safe_text import quoted, shown_path
@@ -43,7 +43,7 @@ class Found(msgspec.Struct):
 
 
 class Unreadable(Rejected):
-    """A document without a readable table. `candidates`: what was looked at; `placeholder`: it holds no table at all."""
+    """A document without a readable table. `candidates`: what was looked at; `placeholder`: it holds no table."""
 
     def __init__(self, reason: str, candidates: Sequence[Candidate] = (), *, placeholder: bool = False) -> None:
         super().__init__(reason)
@@ -191,9 +191,21 @@ def _has_rows(value: Any, depth: int = 0) -> bool:
     return isinstance(value, dict) and any(_has_rows(inner, depth + 1) for inner in value.values())
 
 
-def status_of(table: Table) -> str | None:
+def _status_of(table: Table) -> str | None:
     """The text of a member called status or state around or in a single row."""
     for column in table.columns:
         if hint(column.parts[-1]).hint in (Hint.QUALITY, Hint.VALUE) and type(column.values[0]) is str:
             return str(column.values[0])
     return None
+
+
+def is_placeholder(candidate: Candidate) -> bool:
+    """Whether a single object announces data: it says that work goes on, and its numbers only count that work."""
+    if candidate.table.shape != "row" or candidate.roles is None:
+        return False
+    status = _status_of(candidate.table)
+    if status is None or compact(status) not in vocabulary.UNFINISHED:
+        return False
+    roles = candidate.roles
+    timed = roles.time is not None and roles.time.hint.hint is Hint.TIME and roles.time.hint.rank <= 1
+    return not timed or all(compact(measure.name) in vocabulary.PROGRESS for measure in roles.measures)

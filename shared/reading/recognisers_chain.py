@@ -1,4 +1,4 @@
-"""The recognisers in their order. Each gets a part of a document and returns rows for the general rules, or None. Pure."""
+"""The recognisers in their order. Each makes rows for the general rules of a part of a document, or None. Pure."""
 
 from collections.abc import Callable
 from typing import Any

@@ -213,9 +213,7 @@ def _whole_role(found: Profile, roles: Roles) -> tuple[str, str]:
             return "index", "whole numbers under the name of an index"
         case Hint.SENSOR:
             return "sensor", "whole numbers under the name of a sensor"
-        case Hint.QUALITY if compact(found.name) in _YES_OR_NO and max(numbers_of(found).values) > 1:
-            return "measure", "numbers"
-        case Hint.QUALITY:
+        case Hint.QUALITY if compact(found.name) not in _YES_OR_NO or max(numbers_of(found).values) <= 1:
             return "quality", "whole numbers under the name of a quality"
         case Hint.BOOKKEEPING:
             return "bookkeeping", "whole numbers under the name of a version or a count"
@@ -223,10 +221,6 @@ def _whole_role(found: Profile, roles: Roles) -> tuple[str, str]:
             return "calendar", "a part of the date"
         case Hint.TIME if timed and found.name.lower() in _CALENDAR_WORDS:
             return "calendar", "a part of the date"
-        case Hint.TIME if timed or time_column.is_time(found):
-            if time_column.is_time(found):
-                return "epoch", "another time"
-            return "measure", "numbers that are no plausible time"
         case Hint.PLACE if _is_constant(found) or (timed and not _all_different(roles.time)):
             return "label", "whole numbers under the name of a place"
         case Hint.LABEL if roles.has_value or (

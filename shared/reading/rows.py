@@ -69,7 +69,7 @@ def _raw_columns(rows: Sequence[dict[str, Any]], limits: Limits) -> list[tuple[s
 
 
 def cell(value: Any) -> Any:
-    """A cell without its wrapper: extended JSON (`{"$date": ...}`), typed values (`{"doubleValue": 1.5}`, `{"N": "1.5"}`)."""
+    """A cell without its wrapper: extended JSON (`{"$date": ...}`), typed values (`{"doubleValue": 1.5}`)."""
     for _ in range(4):
         if type(value) is not dict or not 1 <= len(value) <= 2:
             return value
@@ -133,7 +133,7 @@ def _decoded(values: Sequence[Any], budget: Budget) -> list[Any]:
 
 
 def expand_points(columns: list[Column]) -> list[Column]:
-    """Columns whose cells are all `[time, value]` or `[x, y]` made into two; dates as lists of numbers made into text."""
+    """Columns whose cells are all `[time, value]` or `[x, y]` made into two; dates as lists of numbers as text."""
     expanded: list[Column] = []
     for column in columns:
         lists = [value for value in column.values if value is not None]

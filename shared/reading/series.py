@@ -28,7 +28,7 @@ type Time = str | int | float | None
 class Series(msgspec.Struct, frozen=True, gc=False):
     """The readings of one name. All values are finite.
 
-    x: of a chart, where each value stands: epoch ms (array of int64), numbers (array of doubles) or names; () in batches.
+    x: of a chart, where each value stands: epoch ms (int64), numbers (doubles) or names; () in batches.
     raw_times, sensors: of a batch, what each value came with; () in charts.
     """
 
@@ -66,7 +66,7 @@ class Selection(msgspec.Struct):
 
 
 def select(roles: Roles, naming: Naming, rejected: Counter[str], limits: Limits, *, chart: bool) -> list[Selection]:
-    """The series of a table before they get their axis. `rejected` is added to. Raises Rejected for too many of a chart."""
+    """The series of a table before they get their axis. Adds to `rejected`. Raises Rejected for too many of a chart."""
     groups = _groups(naming, chart=chart)
     names = labels.measure_names(roles)
     selections: list[Selection] = []

@@ -1,4 +1,4 @@
-"""Step 2 of reading, second half: fragments -> tables. Names, axes and context are joined to what they belong to. Pure."""
+"""Step 2 of reading, second half: fragments -> tables, joined with their names, axes and context. Pure."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -11,7 +11,7 @@ from math import isnan
 import msgspec
 
 from shared.errors import Rejected
-from shared.reading import time_formats, times, vocabulary
+from shared.reading import times, vocabulary
 from shared.reading.columns import Profile, numbers_of
 from shared.reading.names import Hint, compact, is_clock, words
 from shared.reading.overrides import Override
@@ -52,6 +52,9 @@ def choose(
     equal = [found for found in candidates if found.rank == best.rank]
     if len(equal) > 1:
         best = _agreed(equal)
+    others = [found for found in candidates if found is not best and found.profile.column.origin == "cell"]
+    if others and best.profile.column.origin == "cell":
+        best = _with_other_rows(best, others)
     return best.profile, _clock_beside(best.profile, profiles), best.reason
 
 
@@ -203,6 +206,19 @@ def _agreed(equal: list[_Candidate]) -> _Candidate:
     raise Rejected(f"{quoted(names[0])} and {quoted(names[1])} could both be the time; set `time` in INPUTS")
 
 
+def _with_other_rows(best: _Candidate, others: list[_Candidate]) -> _Candidate:
+    """The time, with those of rows of another kind, which have it under another name."""
+    values = best.profile.column.values
+    if None not in values:
+        return best
+    for other in others:
+        pairs = zip(values, other.profile.column.values, strict=True)
+        if all(left is None or right is None for left, right in pairs):
+            other.profile.kind = "empty" if other.profile.kind != "text" else "text"
+            return _coalesced(best, [best, other])
+    return best
+
+
 def _coalesced(first: _Candidate, equal: list[_Candidate]) -> _Candidate:
     """Rows of two kinds, each with its own name for the time: one column with the time of every row."""
     rows = zip(*(found.profile.column.values for found in equal), strict=True)
@@ -215,6 +231,8 @@ def _coalesced(first: _Candidate, equal: list[_Candidate]) -> _Candidate:
 
 def _clock_beside(time: Profile, profiles: Sequence[Profile]) -> Profile | None:
     """The column with the time of day, where the time's own texts are dates only."""
+    from shared.reading import time_formats  # its patterns cost import time
+
     if time.kind == "moment" or time.column.origin not in ("cell", "context"):
         return None
     sample = _sample(time.column.values)

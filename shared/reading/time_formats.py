@@ -31,13 +31,17 @@ _MONTHS = {
     for name in names.split()
 }
 _ZONES_MIN = {
-    "z": 0, "utc": 0, "gmt": 0, "ut": 0, "wet": 0, "cet": 60, "cest": 120, "eet": 120, "eest": 180, "msk": 180, "jst": 540,
+    "z": 0, "utc": 0, "gmt": 0, "ut": 0, "wet": 0, "cet": 60, "cest": 120, "eet": 120, "eest": 180, "msk": 180,
+    "jst": 540,
     "est": -300, "edt": -240, "cst": -360, "cdt": -300, "mst": -420, "mdt": -360, "pst": -480, "pdt": -420,
 }  # fmt: skip
 """Abbreviations of RFC 822, and those of Europe and Japan that have one meaning."""
 
 _CLOCK = r"(?P<h>\d{1,2}):(?P<mi>\d{2})(?::(?P<s>\d{2})(?:[.,:](?P<f>\d{1,9}))?)?(?:\s?(?P<ap>[AaPp])\.?[Mm]\.?)?"
-_ZONE = r"(?:\s?(?P<z>Z|z|[A-Za-z]{2,4}|(?:UTC|GMT)?\s?[+-]\d{1,2}:?(?:\d{2})?(?::\d{2})?)(?:\s?\([^)]{0,40}\)|\[[^\]]{0,40}\])?)?"
+_ZONE = (
+    r"(?:\s?(?P<z>Z|z|[A-Za-z]{2,4}|(?:UTC|GMT)?\s?[+-]\d{1,2}:?(?:\d{2})?(?::\d{2})?)"
+    r"(?:\s?\([^)]{0,40}\)|\[[^\]]{0,40}\])?)?"
+)
 _TAIL = rf"(?:(?:T|t|,?\s+|\s+(?:at|um|à)\s+|_|:){_CLOCK}{_ZONE})?"
 _SLASHED = re.compile(rf"(?P<a>\d{{1,2}})(?P<sep>[/-])(?P<b>\d{{1,2}})(?P=sep)(?P<y>\d{{4}}|\d{{2}}){_TAIL}")
 _DOTTED = re.compile(rf"(?P<d>\d{{1,2}})\.\s?(?P<m>\d{{1,2}})\.\s?(?P<y>\d{{4}}|\d{{2}}){_TAIL}")
@@ -133,7 +137,7 @@ def _clock_pattern() -> re.Pattern[str]:
 
 
 def _iso(text: str) -> datetime | None:
-    """ISO 8601 in the forms that `fromisoformat` refuses: lower case, long fractions, zones behind a blank, ordinals."""
+    """ISO 8601 in the forms that `fromisoformat` refuses: lower case, long fractions, blanks, ordinals."""
     if not text[:4].isdigit():
         return None
     zone = _ISO_ZONE.fullmatch(text)

@@ -16,7 +16,6 @@ from typing import cast
 import msgspec
 
 from shared.errors import Rejected
-from shared.reading import time_formats
 
 MAX_TEXT_CHARS = 80
 """Longer texts are no times."""
@@ -70,6 +69,8 @@ def is_epoch(number: float) -> bool:
 
 def datekey_ms(number: float) -> float:
     """Epoch milliseconds of a number such as 20260301, 202603010600 or 20260301060000; NaN for any other."""
+    from shared.reading import time_formats
+
     if not math.isfinite(number) or number != int(number):
         return _NAN
     text = str(int(number))
@@ -182,6 +183,8 @@ def _rounded(ms: float) -> float:
 
 
 def _notation(values: Sequence[object], kinds: set[type], day_first: bool | None) -> str:
+    from shared.reading import time_formats
+
     if str not in kinds:
         return "epoch"
     sample = next((value for value in values if type(value) is str), "")
@@ -199,6 +202,8 @@ def _text_ms(text: str, zone: tzinfo | None, *, day_first: bool | None) -> float
             pass
         else:
             return _in_range(_moment_ms(moment, zone))
+    if not text.isascii() and any(mark.isdigit() and not mark.isascii() for mark in text):
+        return _NAN
     text = text.strip()
     if _NUMBER_TEXT.fullmatch(text) and len(text) not in (4, 8, 10, 12, 14):
         return _rounded(number_ms(_exact(text)))
@@ -206,6 +211,8 @@ def _text_ms(text: str, zone: tzinfo | None, *, day_first: bool | None) -> float
         ms = _rounded(number_ms(_exact(text)))
         if not math.isnan(ms):
             return ms
+    from shared.reading import time_formats  # its patterns cost import time
+
     moment_or_ms = time_formats.read(text, day_first=day_first)
     if moment_or_ms is None:
         return _NAN
@@ -237,6 +244,8 @@ def _day_first(values: Sequence[object]) -> bool | None:
     Proof: a number above 12 in one place in some row; or a clock with AM and PM (United States). Raises Ambiguous
     without proof.
     """
+    from shared.reading import time_formats
+
     pairs = {pair for value in values if type(value) is str and (pair := time_formats.day_and_month(value)) is not None}
     if not pairs:
         return None
@@ -254,7 +263,7 @@ def _day_first(values: Sequence[object]) -> bool | None:
 
 
 def javascript(values: Sequence[str]) -> "array[float] | None":
-    """The times where every item is as JavaScript's `toISOString` writes it, with or without milliseconds; else None."""
+    """The times where every item is as JavaScript's `toISOString` writes it, also without milliseconds; else None."""
     if len(values) < 64:
         return _javascript_few(values)
     import numpy as np

@@ -421,3 +421,24 @@ async def test_a_call_with_many_large_batches_stops_at_the_work_timeout(
     assert not await redis_client.keys("fastapi:queue:processing:*")
     outcomes = await batches.react(app, keys, cause("sweep"))
     assert [outcome.result for outcome in outcomes] == [Result.DUPLICATE] + [Result.PROCESSED] * 63
+
+
+async def test_the_entries_of_a_stream_are_the_rows_of_a_batch(app: App, redis_client: redis.asyncio.Redis) -> None:
+    """More entries than one page of the script, so pages meet."""
+    for number in range(250):
+        await redis_client.xadd(KEY, {"temp": number, "co2": 400 + number}, id=f"{1_772_344_800_000 + number}-0")
+    assert (await react(app)).result is Result.PROCESSED
+    metrics = json.loads(await redis_client.get(RESULT))["metrics"]
+    assert {name: metric["count"] for name, metric in metrics.items()} == {"temp": 250, "co2": 250}
+    assert metrics["temp"]["mean"] == 124.5
+    assert (await react(app)).result is Result.DUPLICATE
+    await redis_client.xadd(KEY, {"temp": 1000})
+    assert (await react(app)).result is Result.PROCESSED
+    assert json.loads(await redis_client.get(RESULT))["metrics"]["temp"]["max"] == 1000
+
+
+async def test_a_stream_of_too_many_entries_or_bytes_is_refused(app: App, redis_client: redis.asyncio.Redis) -> None:
+    small = App(msgspec.structs.replace(app.settings, max_payload_bytes=1024), app.redis)
+    for _ in range(20):
+        await redis_client.xadd(KEY, {"temp": "1" * 100})
+    assert "more than MAX_PAYLOAD_BYTES" in str((await react(small)).detail)

@@ -141,7 +141,17 @@ ZEROS = b"0" * (8 * 2**20)
         json.dumps({"a": {"b": [{"body": base64.b64encode(zstd.compress(ZEROS)).decode()}]}}).encode(),
         gzip.compress(b"[" + b"1," * 2**20 + b"1]") * 8,
     ],
-    ids=["gzip", "zlib", "zstd", "gzip twice", "base64 of gzip", "base64 of zstd", "in a member", "deep in a member", "many members"],
+    ids=[
+        "gzip",
+        "zlib",
+        "zstd",
+        "gzip twice",
+        "base64 of gzip",
+        "base64 of zstd",
+        "in a member",
+        "deep in a member",
+        "many members",
+    ],
 )
 def test_a_bomb_is_refused_as_soon_as_it_passes_the_limit(bomb: bytes) -> None:
     with pytest.raises(Rejected, match="more than 1 MiB after expansion"):
@@ -149,7 +159,9 @@ def test_a_bomb_is_refused_as_soon_as_it_passes_the_limit(bomb: bytes) -> None:
     with pytest.raises(Rejected, match="more than 1 MiB after expansion"):
         read_chart(bomb, NONE, LIMITS)
     with pytest.raises(Rejected, match="more than 1 MiB after expansion"):
-        read_batch("hash", [b"data", bomb], NONE, LIMITS) if bomb[:1] not in b"SK{" else read_batch("string", [bomb], NONE, LIMITS)
+        read_batch("hash", [b"data", bomb], NONE, LIMITS) if bomb[:1] not in b"SK{" else read_batch(
+            "string", [bomb], NONE, LIMITS
+        )
 
 
 def test_a_window_that_zstd_only_announces_takes_no_memory() -> None:
@@ -230,7 +242,11 @@ def test_other_formats_are_refused_by_name(name: str, pack: str) -> None:
 
 def test_a_reason_holds_no_value_and_masks_what_looks_like_a_token() -> None:
     secret = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0LXRva2VuLXZhbHVl"
-    for value in ({secret: [{"ts": "2026-03-01", "a": "x"}]}, [{"ts": "2026-03-01", secret: "hot", "b": secret}], {"a": secret}):
+    for value in (
+        {secret: [{"ts": "2026-03-01", "a": "x"}]},
+        [{"ts": "2026-03-01", secret: "hot", "b": secret}],
+        {"a": secret},
+    ):
         raw = json.dumps(value).encode()
         text = explain.to_text(explain.explain_batch("string", [raw])) + explain.to_text(explain.explain_chart(raw))
         assert secret not in text
@@ -242,12 +258,55 @@ JSON_VALUES = st.recursive(
     | st.booleans()
     | st.integers()
     | st.floats()
-    | st.sampled_from(["2026-03-01T06:00:00Z", "1.5", "1,5", "x", "\ud800", "[1,2]", '{"a":1}', 1772344800000, "03/04/2026", "6:00", ""])
+    | st.sampled_from(
+        [
+            "2026-03-01T06:00:00Z",
+            "1.5",
+            "1,5",
+            "x",
+            "\ud800",
+            "[1,2]",
+            '{"a":1}',
+            1772344800000,
+            "03/04/2026",
+            "6:00",
+            "",
+        ]
+    )
     | st.text(max_size=8),
     lambda inner: (
         st.lists(inner, max_size=5)
         | st.dictionaries(
-            st.sampled_from(["ts", "time", "x", "y", "value", "data", "labels", "datasets", "name", "id", "unit", "quality", "columns", "rows", "values", "series", "metric", "t", "v", "n", "bn", "bt", "Messages", "Payload", "0", "1"])
+            st.sampled_from(
+                [
+                    "ts",
+                    "time",
+                    "x",
+                    "y",
+                    "value",
+                    "data",
+                    "labels",
+                    "datasets",
+                    "name",
+                    "id",
+                    "unit",
+                    "quality",
+                    "columns",
+                    "rows",
+                    "values",
+                    "series",
+                    "metric",
+                    "t",
+                    "v",
+                    "n",
+                    "bn",
+                    "bt",
+                    "Messages",
+                    "Payload",
+                    "0",
+                    "1",
+                ]
+            )
             | st.text(max_size=4),
             inner,
             max_size=5,
@@ -260,7 +319,11 @@ JSON_VALUES = st.recursive(
 
 
 @settings(deadline=None, max_examples=300)
-@given(JSON_VALUES.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=200) | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass")))
+@given(
+    JSON_VALUES.map(lambda value: json.dumps(value).encode())
+    | st.binary(max_size=200)
+    | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass"))
+)
 def test_whatever_is_written_gives_finite_readings_or_a_reason(raw: bytes) -> None:
     check(raw)
 
@@ -285,7 +348,10 @@ def test_recognisers_take_anything(value: Any) -> None:
 
 
 @settings(deadline=None, max_examples=200)
-@given(st.text(max_size=100) | st.from_regex(r"[a-z]+(,[a-z]+=[a-z\\ ]+)* [a-z]+=[0-9.ie\"]+( [0-9]{1,19})?(\n.*)?", fullmatch=True))
+@given(
+    st.text(max_size=100)
+    | st.from_regex(r"[a-z]+(,[a-z]+=[a-z\\ ]+)* [a-z]+=[0-9.ie\"]+( [0-9]{1,19})?(\n.*)?", fullmatch=True)
+)
 def test_recognisers_of_text_take_anything(text: str) -> None:
     for read in (line_protocol.read, exposition.read):
         rows = read(text)

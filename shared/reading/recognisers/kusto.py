@@ -1,7 +1,7 @@
 """Kusto and Log Analytics: which of several tables in an answer is the result. Pure.
 
-Source: Azure Data Explorer documentation, "Query/management HTTP response": in v2 the frames of kind PrimaryResult; in v1
-the last table is a table of contents, whose rows name the kind of each table ("QueryResult").
+Source: Azure Data Explorer documentation, "Query/management HTTP response": in v2 the frames of kind PrimaryResult; in
+v1 the last table is a table of contents, whose rows name the kind of each table ("QueryResult").
 """
 
 from typing import Any

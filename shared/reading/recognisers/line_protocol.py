@@ -9,7 +9,8 @@ import re
 _NAME = r"(?:[^,=\s\\]|\\.)+"
 _FIELD = rf"{_NAME}=(?:\"(?:[^\"\\]|\\.)*\"|[^,\s\"]+)"
 _LINE = re.compile(
-    rf"(?P<measurement>(?:[^,\s\\]|\\.)+)(?P<tags>(?:,{_NAME}={_NAME})*) (?P<fields>{_FIELD}(?:,{_FIELD})*)(?: (?P<time>-?\d{{1,19}}))?"
+    rf"(?P<measurement>(?:[^,\s\\]|\\.)+)(?P<tags>(?:,{_NAME}={_NAME})*)"
+    rf" (?P<fields>{_FIELD}(?:,{_FIELD})*)(?: (?P<time>-?\d{{1,19}}))?"
 )
 _TAG = re.compile(rf",({_NAME})=({_NAME})")
 _PAIR = re.compile(rf"({_NAME})=(\"(?:[^\"\\]|\\.)*\"|[^,\s\"]+)(?:,|$)")

@@ -9,7 +9,8 @@ import sys
 from array import array
 
 _CODES = {
-    "f8": "d", "f4": "f", "i1": "b", "u1": "B", "uint8c": "B", "u1c": "B", "i2": "h", "u2": "H", "i4": "i", "u4": "I", "i8": "q", "u8": "Q",
+    "f8": "d", "f4": "f", "i1": "b", "u1": "B", "uint8c": "B", "u1c": "B", "i2": "h", "u2": "H",
+    "i4": "i", "u4": "I", "i8": "q", "u8": "Q",
     "float64": "d", "float32": "f", "int8": "b", "uint8": "B", "int16": "h", "uint16": "H", "int32": "i", "uint32": "I",
     "int64": "q", "uint64": "Q",
 }  # fmt: skip
