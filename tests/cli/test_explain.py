@@ -68,9 +68,9 @@ async def test_the_text_names_encoding_table_roles_series_and_the_entry(manage: 
     assert "  temp: measure (numbers)" in lines
     assert "  2 x an identifier is no measurement" in lines
     assert any("2026-03-01T06:00:00.000Z = 20.5" in line for line in lines)
-    entry = json.loads(lines[-1])
-    assert entry == {CHART.decode(): {"rows": "data.rows", "time": "ts", "measures": ["temp"]}}
-    parse(lines[-1])  # can be pasted into INPUTS
+    setting = output.partition("INPUTS:\n")[2]
+    assert json.loads(setting) == {CHART.decode(): {"rows": "data.rows", "time": "ts", "measures": ["temp"]}}
+    assert parse(setting).override(CHART).rows == "data.rows"
 
 
 async def test_the_entry_of_inputs_for_the_key_counts(app: App) -> None:
