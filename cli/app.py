@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import audit, charts, cleanup, dead_letters, doctor, keys, migrate, patterns, sweep, ttl, watch
+from cli import audit, charts, cleanup, dead_letters, doctor, explain, keys, migrate, patterns, sweep, ttl, watch
 
 HELP = """Inspect, check and repair the Redis that the app reacts to.
 
@@ -25,6 +25,7 @@ app.add_typer(ttl.commands, name="ttl")
 app.command("cleanup")(cleanup.cleanup)
 app.command("migrate")(migrate.migrate)
 app.command("doctor")(doctor.doctor)
+app.command("explain")(explain.explain)
 app.add_typer(patterns.commands, name="patterns")
 app.add_typer(dead_letters.commands, name="deadletters")
 app.add_typer(audit.commands, name="audit")

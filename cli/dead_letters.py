@@ -15,9 +15,10 @@ from cli.terminal import DryRun, Exit, Json, Refused, complain, open_console, ru
 from shared.app import App
 from shared.delivery import dead_letters
 from shared.errors import KeyspaceError
-from shared.operations import monitor_document
+from shared.operations import explanations, monitor_document
 from shared.privacy.masking import printable
 from shared.reactor import Payload
+from shared.reading.explain import to_text
 from shared.registry import NAMES
 
 MAX_PARTS = 20
@@ -96,8 +97,9 @@ def show_letter(
 ) -> None:
     """Show one dead letter; of its content only the size, unless --payload is given.
 
-    A session's letter never has content. Exits with 1 when there is no such letter. JSON: the letter as in `list`, and
-    with --payload "payload": {"shape", "parts", "more_parts", "cut"}, or null.
+    Where the reader refused the content, it is explained as by `explain`. A session's letter never has content. Exits
+    with 1 when there is no such letter. JSON: the letter as in `list`, "explanation" as of `explain`, or null, and with
+    --payload "payload": {"shape", "parts", "more_parts", "cut"}, or null.
 
     Example: python manage.py deadletters show 0123456789abcdef0123456789abcdef --payload
     """
@@ -108,7 +110,8 @@ async def _show(app: App, *, letter_id: str, payload: bool, json: bool) -> Exit:
     letter = await dead_letters.get(app, letter_id)
     if letter is None:
         return _no_such_letter(letter_id)
-    report: dict[str, Any] = msgspec.to_builtins(monitor_document.shown_letter(app, letter))
+    explained = await explanations.explained_letter(app, letter)
+    report: dict[str, Any] = msgspec.to_builtins(explained)
     if payload:
         content = await dead_letters.payload(app, letter_id)
         report["payload"] = content and beginning(content)
@@ -116,12 +119,15 @@ async def _show(app: App, *, letter_id: str, payload: bool, json: bool) -> Exit:
         show_json(report)
         return Exit.OK
     payload_shown = report.pop("payload", None)
+    report.pop("explanation")
     table = _table("", "")
     table.show_header = False
     words = {"payloadBytes": "payload bytes", "payloadKept": "payload kept"}
     for name, value in report.items():
         table.add_row(words.get(name, name), str(value))
     open_console().print(table)
+    if explained.explanation is not None:
+        print("\n" + to_text(explained.explanation), end="")
     if payload:
         _print_payload(payload_shown)
     return Exit.OK

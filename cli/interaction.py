@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from cli.terminal import complain, open_console
 
@@ -53,7 +54,34 @@ def explaining_interruption(explanation: Callable[[], str]) -> Iterator[None]:
 
 
 async def read_line(prompt: str = "") -> bytes:
-    """One line of stdin (terminal, pipe or file) without its line feed; empty at the end. Ctrl-C works meanwhile.
+    """One line of stdin (terminal, pipe or file) without its line feed; empty at the end. Ctrl-C works meanwhile."""
+
+    def read() -> bytes:
+        line = bytearray()
+        while len(line) < MAX_LINE_BYTES and (byte := os.read(0, 1)) not in {b"", b"\n"}:
+            line += byte
+        return bytes(line)
+
+    if prompt:
+        print(prompt, end="", file=sys.stderr, flush=True)
+    line = await _from_thread(read)
+    if prompt and not sys.stdin.isatty():
+        complain("")
+    return line
+
+
+async def read_bytes(path: str | None, limit: int) -> bytes:
+    """The first `limit` bytes of a file, or of stdin where `path` is None. Ctrl-C works meanwhile. Raises OSError."""
+
+    def read() -> bytes:
+        with open(0 if path is None else path, "rb", closefd=path is not None) as file:
+            return file.read(limit)
+
+    return await _from_thread(read)
+
+
+async def _from_thread(read: Callable[[], bytes]) -> bytes:
+    """What `read` returns or raises.
 
     A thread reads: an event loop cannot wait for every kind of stdin, and asyncio's own reader would keep the process
     from ending.
@@ -61,22 +89,13 @@ async def read_line(prompt: str = "") -> bytes:
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[bytes] = loop.create_future()
 
-    def read() -> None:
-        line = bytearray()
-        while len(line) < MAX_LINE_BYTES and (byte := os.read(0, 1)) not in {b"", b"\n"}:
-            line += byte
+    def work() -> None:
+        try:
+            settle = partial(answer.set_result, read())
+        except Exception as fault:  # the caller gets it
+            settle = partial(answer.set_exception, fault)
         with suppress(RuntimeError):  # the loop is closed: the command has ended
-            loop.call_soon_threadsafe(_set_answer, answer, bytes(line))
+            loop.call_soon_threadsafe(lambda: answer.done() or settle())
 
-    if prompt:
-        print(prompt, end="", file=sys.stderr, flush=True)
-    threading.Thread(target=read, daemon=True).start()
-    line = await answer
-    if prompt and not sys.stdin.isatty():
-        complain("")
-    return line
-
-
-def _set_answer(answer: "asyncio.Future[bytes]", line: bytes) -> None:
-    if not answer.done():
-        answer.set_result(line)
+    threading.Thread(target=work, daemon=True).start()
+    return await answer

@@ -118,6 +118,24 @@ async def dead_letters(req: func.HttpRequest) -> func.HttpResponse:
     )
 
 
+@blueprint.function_name("dead_letter")
+@blueprint.route(route="events/dead/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@answering
+async def dead_letter(req: func.HttpRequest) -> func.HttpResponse:
+    """A letter with what the reader makes of its payload."""
+    from shared.delivery import dead_letters
+    from shared.operations import explanations
+
+    app = current_app()
+    try:
+        letter = await dead_letters.get(app, _letter_id(req))
+    except KeyspaceError as error:  # another application has written over it
+        raise Refusal(409, str(error)) from None
+    if letter is None:
+        raise _no_such_letter()
+    return json_answer(await explanations.explained_letter(app, letter))
+
+
 @blueprint.function_name("replay_dead_letter")
 @blueprint.route(route="events/dead/{id}/replay", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
 @answering

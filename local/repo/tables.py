@@ -11,9 +11,13 @@ from pathlib import Path
 import msgspec
 
 from local.repo.bootstrap import ROOT
+from local.repo.input_examples import EXAMPLES, Example
 from shared import namespaces, settings, telemetry
+from shared.reading.batches import read_batch
+from shared.reading.charts import read_chart
 
-DOCUMENTS = ("docs/keys.md", "docs/metrics.md", "docs/settings.md")
+DOCUMENTS = ("docs/inputs.md", "docs/keys.md", "docs/metrics.md", "docs/settings.md")
+_EXAMPLE_CHARS = 120
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -57,7 +61,32 @@ def metrics_table() -> str:
     return _table(("Metric", "Kind", "Unit", "Attributes", "Meaning"), rows)
 
 
-TABLES: dict[str, Callable[[], str]] = {"settings": settings_table, "keys": keys_table, "metrics": metrics_table}
+def inputs_table() -> str:
+    """A row per example of a payload: kind, example, and what the reader makes of it now."""
+    rows = [
+        (f"{example.group}: {example.name}", f"`{_shortened(example.text)}`", _read_as(example)) for example in EXAMPLES
+    ]
+    return _table(("Kind", "Example", "Series: values"), rows)
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _EXAMPLE_CHARS else f"{text[: _EXAMPLE_CHARS - 1]}…"
+
+
+def _read_as(example: Example) -> str:
+    reads = {"b": lambda: read_batch(example.shape, example.parts), "c": lambda: read_chart(example.parts[0])}
+    reading = reads[example.reads[-1]]()
+    series = ", ".join(f"`{name}`: {len(line.values)}" for name, line in reading.series.items())
+    only = {"b": "; batches only", "c": f"; charts only, `x` is `{reading.x}`", "bc": ""}[example.reads]
+    return series + only
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "settings": settings_table,
+    "keys": keys_table,
+    "metrics": metrics_table,
+    "inputs": inputs_table,
+}
 
 
 def update_tables(text: str) -> str:

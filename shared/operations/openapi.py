@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from shared.delivery.dead_letters import MAX_PAGE
-from shared.operations import activity, debug, monitor_document
+from shared.operations import activity, debug, explanations, monitor_document
 from shared.operations.debug import MAX_USER_CHARS
 from shared.reactor import Result
 from shared.registry import NAMES
@@ -35,7 +35,15 @@ class Replay(msgspec.Struct):
 @cache
 def document() -> dict[str, Any]:
     """The document, OpenAPI 3.1."""
-    types = [Error, Replay, debug.Report, monitor_document.DeadLetters, monitor_document.Monitor, activity.Stats]
+    types = [
+        Error,
+        Replay,
+        debug.Report,
+        explanations.ExplainedLetter,
+        monitor_document.DeadLetters,
+        monitor_document.Monitor,
+        activity.Stats,
+    ]
     _, schemas = msgspec.json.schema_components(types, ref_template=_REF + "{name}")
     for schema in schemas.values():
         if schema.get("type") == "object" and "properties" in schema:
@@ -164,6 +172,19 @@ def _dead_letter_paths() -> dict[str, Any]:
                     ),
                     _integer("limit", 50, MAX_PAGE, "Maximum number of letters on a page"),
                 ],
+            )
+        },
+        "/api/events/dead/{id}": {
+            "get": _operation(
+                "deadLetter",
+                "A letter with what the reader makes of its payload: encoding, table, columns, series",
+                {
+                    "200": _json("The letter", "ExplainedLetter"),
+                    **_UNKNOWN,
+                    "409": _json("The letter cannot be read", "Error"),
+                    **_AWAY,
+                },
+                parameters=[_LETTER],
             )
         },
         "/api/events/dead/{id}/replay": {

@@ -24,6 +24,9 @@ from shared.reading.tree import Budget, Decoded
 MAX_COLUMNS, MAX_SERIES, MAX_TABLES, FIRST_POINTS = 64, 64, 16, 3
 _WIDTH = 80
 
+type Setting = str | bool | list[str]
+"""A member of an entry of INPUTS."""
+
 
 class ColumnNote(msgspec.Struct, frozen=True):
     """A column, its role and the reason for it."""
@@ -52,12 +55,14 @@ class TableNote(msgspec.Struct, frozen=True):
     reason: str
 
 
-class Explanation(msgspec.Struct, frozen=True):
-    """outcome: read, rejected or not ready. reason: of a rejection. encoding: from the outside in.
+class Explanation(msgspec.Struct, frozen=True, rename="camel"):
+    """What the reader made of a payload.
+
+    outcome: read, rejected or not ready. reason: of a rejection. encoding: from the outside in.
 
     members: encodings of texts inside. path, shape, rows: of the table that is read. x: time, number or category.
     rejected: values left out, by reason. inputs: an entry of the setting INPUTS that says what was decided here; change
-    it to overrule that.
+    it to overrule that. glob: over keys, for that entry; "" where it is unknown.
     """
 
     kind: str
@@ -76,7 +81,8 @@ class Explanation(msgspec.Struct, frozen=True):
     series_omitted: int = 0
     rejected: Mapping[str, int] = {}
     tables: list[TableNote] = []
-    inputs: Mapping[str, object] = {}
+    inputs: Mapping[str, Setting] = {}
+    glob: str = ""
 
 
 def explain_batch(kind: str, parts: Sequence[bytes], override: Override = NONE, limits: Limits = LIMITS) -> Explanation:
@@ -203,14 +209,29 @@ def _tables(candidates: Sequence[reader.Candidate], chosen: Sequence[reader.Cand
     return notes
 
 
-def _inputs(candidate: reader.Candidate, override: Override) -> dict[str, object]:
-    """The entry of INPUTS that says what was decided."""
+def _stated(override: Override) -> dict[str, Setting]:
+    """What the entry of INPUTS says already."""
+    stated: dict[str, Setting] = {}
+    for name in Override.__struct_fields__:
+        value = getattr(override, name)
+        if value is not None and value != ():
+            stated["dayFirst" if name == "day_first" else name] = list(value) if isinstance(value, tuple) else value
+    return stated
+
+
+def _inputs(candidate: reader.Candidate, override: Override) -> dict[str, Setting]:
+    """The entry of INPUTS that says what was decided, with what the present entry says."""
+    entry = _decided(candidate) | _stated(override)
+    if "value" in entry:
+        entry.pop("measures", None)  # they exclude each other
+    return entry
+
+
+def _decided(candidate: reader.Candidate) -> dict[str, Setting]:
     roles = candidate.roles
-    entry: dict[str, object] = {}
+    entry: dict[str, Setting] = {}
     steps = [step for step in candidate.table.path if isinstance(step, str)]
-    if override.rows is not None:
-        entry["rows"] = override.rows
-    elif steps and len(steps) == len(candidate.table.path):
+    if steps and len(steps) == len(candidate.table.path):
         entry["rows"] = ".".join(f'"{shown(step)}"' if not step.isidentifier() else shown(step) for step in steps)
     if roles is None:
         return entry
@@ -238,7 +259,7 @@ def to_json(explanation: Explanation) -> bytes:
 
 
 def to_text(explanation: Explanation, key: str = "") -> str:
-    """The explanation as lines of at most 80 columns. `key`: the glob for the entry of INPUTS."""
+    """The explanation as lines of at most 80 columns. `key`: another glob for the entry of INPUTS."""
     lines = [_outcome(explanation)]
     lines += _wrapped("Encoding", " > ".join(explanation.encoding) or "unknown")
     if explanation.members:
@@ -258,12 +279,35 @@ def to_text(explanation: Explanation, key: str = "") -> str:
         "Other tables", [f"{note.path}, {note.rows:,} rows: {note.reason}" for note in explanation.tables]
     )
     if explanation.inputs:
-        entry = json.dumps({key or "<glob over keys>": explanation.inputs}, ensure_ascii=False)
-        lines += [
-            "To overrule it, INPUTS:",
-            *textwrap.wrap(entry, _WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False),
-        ]
+        glob = key or explanation.glob or "<glob over keys>"
+        lines += ["To overrule it, INPUTS:", *_setting(glob, explanation.inputs)]
     return "\n".join(lines) + "\n"
+
+
+def _setting(glob: str, entry: Mapping[str, Setting]) -> list[str]:
+    """The value of INPUTS in lines that are JSON together: broken between texts, never within one."""
+    words: list[str] = []
+    for name, value in entry.items():
+        if isinstance(value, list) and value:
+            *front, last = map(_json, value)
+            items = [*(f"{item}," for item in front), f"{last}]"]
+            items[0] = f"[{items[0]}"
+        else:
+            items = [_json(value)]
+        words += [f"{_json(name)}: {items[0]}", *items[1:]]
+        words[-1] += ","
+    words[0] = "{" + words[0]
+    words[-1] = words[-1][:-1] + "}}"
+    lines = [f"  {{{_json(glob)}:"]
+    for word in words:
+        if len(lines[-1]) + 1 + len(word) > _WIDTH:
+            lines.append("   ")
+        lines[-1] += f" {word}"
+    return lines
+
+
+def _json(value: Setting) -> str:
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _outcome(explanation: Explanation) -> str:

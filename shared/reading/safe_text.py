@@ -9,6 +9,9 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\u200e\u200f
 _TOKEN = re.compile(
     r"(?=[^\s]*\d)(?=[^\s]*[A-Za-z])[A-Za-z0-9+/=_.~-]{24,}|[0-9a-fA-F]{24,}|.*@.*\..*|eyJ[A-Za-z0-9_-]{10,}.*"
 )
+_WORD = re.compile(r"[^\s:;,|()\[\]{}<>\"'·]+")
+_EXAMINED_CHARS = 1024
+"""A secret behind these is cut off: at most SHOWN_CHARS are shown."""
 
 
 def bounded(text: str, limit: int = NAME_CHARS) -> str:
@@ -27,9 +30,11 @@ def shown(name: str) -> str:
     """A name fit to be shown, at most SHOWN_CHARS characters."""
     if not name:
         return "(no name)"
-    if _TOKEN.fullmatch(name):
+    text = name[:_EXAMINED_CHARS]
+    if _TOKEN.fullmatch(text):
         return "***"
-    text = _CONTROL.sub(lambda match: ascii(match[0])[1:-1], name[: 4 * SHOWN_CHARS]).replace("`", "'")
+    text = _WORD.sub(lambda match: "***" if _TOKEN.fullmatch(match[0]) else match[0], text)[: 4 * SHOWN_CHARS]
+    text = _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text).replace("`", "'")
     return text if len(text) <= SHOWN_CHARS else f"{text[: SHOWN_CHARS - 1]}…"
 
 

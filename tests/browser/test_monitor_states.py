@@ -268,6 +268,52 @@ async def test_further_letters_are_shown_on_request_and_stay_after_updates(watch
     await expect(page.locator("#letters tbody tr")).to_have_count(43)
 
 
+async def test_the_explanation_of_a_letter_is_requested_when_opened_and_stays_after_updates(
+    watched: Watched, staged: Staged
+) -> None:
+    page = watched.page
+    await open_page(page)
+    row = page.get_by_role("row", name=re.compile("^fabric:data:chart:co2-flow"))
+    staged.letter = {"explanation": sample.explanation()}
+    await row.get_by_text("Explanation", exact=False).first.click()
+    shown = row.get_by_role("group", name="Explanation of fabric:data:chart:co2-flow:realtime")
+    await expect(shown).to_contain_text(
+        "rejected: rows found at `result`, but no column of numbers: `<b>temp</b>` holds"
+    )
+    for text in (
+        "Encoding: base64 > gzip > JSON",
+        "ts: time (times under the name of a time)",
+        "co2 [ppm]: 2 values; 2026-11-22T13:00:00.000Z = 412.5",
+        "2 × an identifier is no measurement",
+        "`result`, 2 rows: no column of numbers",
+        '{"fabric:data:chart:co2-flow:realtime":{"rows":',
+    ):
+        await expect(shown).to_contain_text(text)
+    await expect(shown.locator("b")).to_have_count(0)
+    letter_id = next(item["id"] for item in sample.letters(NOW)["letters"] if item["reactor"] == "charts")
+    assert staged.requests[-1] == ("GET", ADDRESS.removesuffix("monitor") + f"events/dead/{letter_id}")
+    await update(page)
+    await expect(shown).to_be_visible()
+    slow = page.get_by_role("row", name=re.compile("^fastapi:temp:data:import-0093"))
+    await expect(slow.get_by_text("Explanation")).to_have_count(0)  # its error is not Rejected
+
+
+async def test_an_explanation_that_cannot_be_loaded_is_replaced_by_the_reason(watched: Watched, staged: Staged) -> None:
+    page = watched.page
+    await open_page(page)
+    row = page.get_by_role("row", name=re.compile("^fabric:data:chart:co2-flow"))
+    shown = row.get_by_role("group", name=re.compile("^Explanation of"))
+    staged.letter = {"explanation": None}
+    await row.locator("summary").click()
+    await expect(shown).to_contain_text("No explanation")
+    await row.locator("summary").click()
+    staged.status, staged.data = 404, lambda: {"error": "there is no such dead letter"}
+    await row.locator("summary").click()
+    await expect(shown).to_have_text("Loading failed: there is no such dead letter (HTTP 404).")
+    assert watched.faults
+    watched.faults.clear()
+
+
 async def test_the_numbers_of_the_charts_are_available_as_tables(watched: Watched, staged: Staged) -> None:
     await open_page(watched.page)
     charts = watched.page.get_by_role("region", name="Charts", exact=True)
@@ -289,6 +335,9 @@ async def test_an_accessibility_scan_finds_nothing(
     assert await violations(page) == []
     await enter_key(page)
     await expect(page.locator("#figures")).to_be_visible()
+    staged.letter = {"explanation": sample.explanation()}
+    await page.locator("#letters summary").nth(2).click()
+    await expect(page.locator("#letters .explanation").nth(2)).to_contain_text("base64 > gzip > JSON")
     assert await violations(page) == []
     assert await page.evaluate("document.documentElement.scrollWidth") == width
     await page.get_by_role("button", name="Discard").first.click()

@@ -12,6 +12,7 @@ from shared import namespaces
 from shared.app import App
 from shared.delivery import dead_letters
 from shared.delivery.dead_letters import Payload
+from shared.errors import Rejected
 from shared.privacy import keyring
 from shared.sessions import reactor as sessions
 from shared.settings import parse
@@ -73,6 +74,22 @@ async def test_a_payload_is_shown_only_when_asked_for_escaped(manage: Manage, ap
     code, output, _ = manage("deadletters", "show", letter_id, "--payload")
     assert "no\\nbatch" not in without
     assert (code, "\\x1b[31mno\\nbatch" in output, "\x1b" in output) == (0, True, False)
+
+
+async def test_the_letter_of_an_unreadable_payload_is_explained(manage: Manage, app: App) -> None:
+    rows = [{"ts": "2026-03-01T06:00:00Z", "temp": "warm"}]
+    payload = Payload("string", "f" * 40, [json.dumps({"result": rows}).encode()])
+    letter_id = await dead_letters.bury(app, "batches", KEY, Rejected("no readings"), payload)
+    code, output, _ = manage("deadletters", "show", letter_id)
+    assert code == 0
+    text = " ".join(output.split())
+    assert "Batch: rejected: rows found at `result`, but no column of numbers: `temp` holds text" in text
+    assert "Encoding: JSON" in text
+    assert '{"fastapi:temp:data:*": {"rows": ' in text
+    explanation = json.loads(manage("deadletters", "show", letter_id, "--json")[1])["explanation"]
+    assert (explanation["outcome"], explanation["encoding"]) == ("rejected", ["JSON"])
+    other_id = await bury(app, payload=BAD)  # another error than Rejected
+    assert json.loads(manage("deadletters", "show", other_id, "--json")[1])["explanation"] is None
 
 
 def test_of_a_large_payload_only_the_beginning_is_shown() -> None:

@@ -231,6 +231,38 @@ async def test_a_replayed_letter_is_removed_if_it_has_its_effect(site: Site) -> 
     assert (await site.get("/api/stats?minutes=2"))["minutes"][-1]["outcomes"]["batches"]["replay"]
 
 
+async def test_a_letter_is_explained_with_names_masked_and_values_abbreviated(site: Site) -> None:
+    secret = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0LXRva2VuLXZhbHVl"
+    rows = [{"ts": "2026-01-01T00:00:00Z", "temp": f"warm {secret}", secret: "x", "who": "ann@example.com"}]
+    content = json.dumps({"result": rows}).encode()
+    letter = await site.bury("fabric:data:chart:co2-flow:realtime", content, reactor="charts")
+    body = await site.get(f"/api/events/dead/{letter}")
+    listed = (await site.get("/api/events/dead"))["letters"]
+    explanation = body.pop("explanation")
+    assert [body] == listed
+    assert (explanation["kind"], explanation["outcome"], explanation["encoding"]) == ("chart", "rejected", ["JSON"])
+    assert explanation["reason"].startswith("rows found at `result`, but no column of numbers")
+    assert explanation["glob"] == "fabric:data:chart:co2-flow:realtime"
+    assert {column["name"]: column["role"] for column in explanation["columns"]}["ts"] == "time"
+    shown = json.dumps(explanation)
+    assert not [text for text in (secret, secret[:20], "ann@", "warm") if text in shown]
+
+
+async def test_a_letter_without_a_refused_payload_has_no_explanation(site: Site) -> None:
+    slow = await dead_letters.bury(
+        site.app, "batches", b"fastapi:temp:data:b1", TimeoutError(), Payload("string", "0" * 40, [b"{"])
+    )
+    without = await dead_letters.bury(site.app, "batches", b"fastapi:temp:data:b2", Rejected("too large"), None)
+    session = await dead_letters.bury(
+        site.app, "sessions", b"nextauth:session:x", Rejected("no"), Payload("string", "0" * 40, [b"{"])
+    )
+    overwritten = await site.bury("fastapi:temp:data:b3")
+    await site.redis.hset("functions:dead:payloads", overwritten, "another application's")
+    for letter in (slow, without, session, overwritten):
+        body = await site.get(f"/api/events/dead/{letter}")
+        assert (body["id"], body["explanation"]) == (letter, None)
+
+
 async def test_concurrent_replays_and_discards_have_one_effect_and_report_removed_letters(site: Site) -> None:
     async def act(letter: str, action: str) -> str:
         async with site.http.post(f"/api/events/dead/{letter}/{action}") as response:
@@ -262,6 +294,7 @@ async def test_a_letter_that_cannot_be_replayed_is_a_conflict(site: Site) -> Non
     for letter in (other, broken):
         body = await site.post(f"/api/events/dead/{letter}/replay", expected=409)
         assert "another application's" not in body["error"]
+    await site.get(f"/api/events/dead/{broken}", expected=409)
     await site.post(f"/api/events/dead/{broken}/discard", expected=204)
 
 
@@ -269,6 +302,7 @@ async def test_a_letter_that_cannot_be_replayed_is_a_conflict(site: Site) -> Non
 async def test_an_unknown_letter_is_not_found(site: Site, letter: str) -> None:
     for action in ("replay", "discard"):
         assert set(await site.post(f"/api/events/dead/{letter}/{action}", expected=404)) == {"error"}
+    assert set(await site.get(f"/api/events/dead/{letter}", expected=404)) == {"error"}
 
 
 async def test_the_debug_endpoint_reports_a_user_without_tokens(site: Site) -> None:
@@ -338,7 +372,7 @@ async def test_without_redis_every_response_is_a_503_with_its_reason(site: Site)
     await site.redis.acl_setuser("app", enabled=False)
     await site.redis.client_kill_filter(user="app")
     try:
-        for path in ("stats", "events/dead", "debug/session", "monitor/data"):
+        for path in ("stats", "events/dead", "debug/session", "monitor/data", f"events/dead/{letter}"):
             assert (await site.get(f"/api/{path}", expected=503))["error"].startswith("Redis does not answer")
         for action in ("replay", "discard"):
             await site.post(f"/api/events/dead/{letter}/{action}", expected=503)

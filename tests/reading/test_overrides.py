@@ -97,6 +97,7 @@ def test_an_explanation_tells_what_the_reader_does(kinds: str, raw: bytes) -> No
         assert explained.rejected == reading.rejected
         text = explain.to_text(explained, "some:key:*")
         assert max(map(len, text.splitlines())) <= 80
+        assert json.loads(text.partition("INPUTS:\n")[2]) == {"some:key:*": explained.inputs}
         for name in reading.series:
             assert name in text
         decoded: Any = msgspec.json.decode(explain.to_json(explained))
@@ -113,3 +114,23 @@ def test_a_rejection_is_explained_with_what_was_found() -> None:
     assert "INPUTS" in explain.to_text(explained)
     assert explain.explain_batch("string", [b'{"status":"processing"}']).outcome == "not ready"
     assert explain.explain_batch("string", [b"\x80\x04."]).reason == "pickle is not read"
+
+
+def test_the_proposed_entry_keeps_what_the_present_one_says() -> None:
+    override = Override(time="a", zone="Europe/Berlin", series=("kind",), value="n1", ignore=("n2",))
+    explained = explain.explain_chart(json.dumps(ROWS).encode(), override)
+    assert explained.inputs == {
+        "time": "a",
+        "zone": "Europe/Berlin",
+        "series": ["kind"],
+        "value": "n1",
+        "ignore": ["n2"],
+    }
+
+
+def test_a_secret_within_a_name_is_masked() -> None:
+    secret = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0LXRva2VuLXZhbHVl"
+    rows = [{"ts": time, "n": 1.5, "who": f"Bearer {secret}{who}"} for time in ISO[:2] for who in "ab"]
+    text = explain.to_text(explain.explain_chart(json.dumps(rows).encode()))
+    assert text.count("Bearer ***") == 2
+    assert secret[:20] not in text

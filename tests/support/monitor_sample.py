@@ -131,6 +131,33 @@ def stats(now: datetime, chance: random.Random) -> dict[str, Any]:
     }
 
 
+def explanation() -> dict[str, Any]:
+    """The explanation of a rejected chart, as GET /api/events/dead/{id} returns it."""
+    return {
+        "kind": "chart",
+        "outcome": "rejected",
+        "reason": "rows found at `result`, but no column of numbers: `<b>temp</b>` holds text",
+        "bytes": 96_240,
+        "encoding": ["base64", "gzip", "JSON"],
+        "members": ["JSON"],
+        "path": "",
+        "shape": "",
+        "rows": 0,
+        "notes": [],
+        "x": "",
+        "columns": [
+            {"name": "ts", "role": "time", "reason": "times under the name of a time", "values": 2},
+            {"name": "<b>temp</b>", "role": "label", "reason": "texts", "values": 2},
+        ],
+        "series": [{"name": "co2", "unit": "ppm", "count": 2, "first": [["2026-11-22T13:00:00.000Z", "412.5"]]}],
+        "seriesOmitted": 0,
+        "rejected": {"an identifier is no measurement": 2},
+        "tables": [{"path": "`result`", "shape": "rows", "rows": 2, "reason": "no column of numbers"}],
+        "inputs": {"rows": "<JMESPath to the rows>", "time": "ts", "measures": ["temp"]},
+        "glob": "fabric:data:chart:co2-flow:realtime",
+    }
+
+
 def letters(now: datetime) -> dict[str, Any]:
     keys = [
         ("batches", "fastapi:temp:data:plant-7-2026-11-22T13-41"),

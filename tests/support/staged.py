@@ -27,6 +27,8 @@ class Staged:
     data: Callable[[], dict[str, Any]]
     letters: dict[str, Any] = field(default_factory=dict)
     """A further page of dead letters."""
+    letter: dict[str, Any] = field(default_factory=dict)
+    """A dead letter with its explanation."""
     away: bool = False
     """Refuse connections."""
     status: int = 200
@@ -60,7 +62,8 @@ class Staged:
         elif self.status != 200:
             await route.fulfill(status=self.status, body=json.dumps(self.data()))
         else:
-            document = self.letters if "/events/dead" in route.request.url else self.data()
+            url = route.request.url
+            document = self.letter if "/events/dead/" in url else self.letters if "/events/dead" in url else self.data()
             await route.fulfill(body=json.dumps(document), headers={"Content-Type": "application/json"})
 
 

@@ -1,6 +1,7 @@
-// Requests the app's data every 5 seconds and shows them; stores the function key; replays and discards letters.
+// Requests the app's data every 5 seconds and shows them; stores the function key; explains, replays and discards letters.
 // Addresses are relative to this file, so the page works under any route prefix.
 
+import { renderExplanation } from "./explanation.js";
 import { age, el, plural, timeOfDay } from "./format.js";
 import { refit, repaint } from "./plots.js";
 import { render } from "./view.js";
@@ -155,7 +156,7 @@ function tick() {
 // The page's content
 
 function show() {
-  render(state.data, shownLetters(), { replay, discard: askToDiscard });
+  render(state.data, shownLetters(), { replay, discard: askToDiscard, explain });
   showFault();
   const page = state.data.deadLetters;
   const cursor = state.cursor === undefined ? page?.nextCursor : state.cursor;
@@ -184,6 +185,19 @@ async function moreLetters() {
   } catch (fault) {
     if (fault instanceof Unauthorised) refused();
     else say(`Loading failed: ${fault.message}.`, "bad");
+  }
+}
+
+/** Shows what the reader made of the payload of a letter. */
+async function explain(letter, place) {
+  place.replaceChildren("Loading …");
+  try {
+    const answer = await request(new URL(`dead/${encodeURIComponent(letter.id)}`, LETTERS), { timeoutMs: ACTION_TIMEOUT_MS });
+    if (!answer.ok) throw await refusal(answer);
+    renderExplanation(place, (await answer.json()).explanation);
+  } catch (fault) {
+    if (fault instanceof Unauthorised) refused();
+    else place.replaceChildren(`Loading failed: ${fault.message}.`);
   }
 }
 

@@ -98,7 +98,7 @@ function renderLetters(data, letters, actions) {
     id: (letter) => letter.id,
     cells: (letter) => [
       { kind: "th", mark: letter.key, className: "code break", make: () => keyOf(letter) },
-      { mark: `${letter.error}\n${letter.message}`, className: "why", make: () => reasonOf(letter), name: "Why" },
+      { mark: `${letter.error}\n${letter.message}`, className: "why", make: () => reasonOf(letter, actions), name: "Why" },
       number(letter.attempts, "Attempts"),
       { mark: letter.first, name: "First failed", className: "nowrap", make: () => moment(letter.first) },
       { mark: letter.last, name: "Last failed", className: "nowrap", make: () => moment(letter.last) },
@@ -110,7 +110,16 @@ function renderLetters(data, letters, actions) {
 
 const keyOf = (letter) => el("span", {}, String(letter.key), el("span", { class: "note" }, String(letter.reactor)));
 
-const reasonOf = (letter) => el("span", {}, String(letter.message ?? ""), el("span", { class: "note" }, String(letter.error)));
+const reasonOf = (letter, actions) =>
+  el("div", {}, String(letter.message ?? ""), el("span", { class: "note" }, String(letter.error)), explanationOf(letter, actions));
+
+/** The explanation of an unreadable payload, requested whenever it is opened. */
+function explanationOf(letter, actions) {
+  if (letter.error !== "Rejected" || !letter.payloadKept) return null;
+  const place = el("div", { class: "scroll tall explanation", tabindex: 0, role: "group", "aria-label": `Explanation of ${letter.key}` });
+  const open = (event) => event.currentTarget.open && actions.explain(letter, place);
+  return el("details", { ontoggle: open }, el("summary", {}, "Explanation", hidden(` of ${letter.key}`)), place);
+}
 
 function buttonsOf(letter, actions) {
   const button = (text, act) => el("button", { type: "button", onclick: (event) => act(letter, event.currentTarget) }, text, hidden(` ${letter.key}`));
