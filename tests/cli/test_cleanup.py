@@ -52,15 +52,15 @@ async def write_examples(app: App) -> set[bytes]:
 @pytest.mark.parametrize("namespace", Namespace)
 async def test_a_cleanup_removes_the_keys_of_one_namespace_only(app: App, namespace: Namespace) -> None:
     keys = await write_examples(app)
-    left = await remaining(app, plan(namespace, include_sessions=True, include_audit=True))
-    assert left == {key for key in keys if namespace_of(key) is not namespace}
-    assert len(left) < len(keys)
+    kept = await remaining(app, plan(namespace, include_sessions=True, include_audit=True))
+    assert kept == {key for key in keys if namespace_of(key) is not namespace}
+    assert len(kept) < len(keys)
 
 
 async def test_sessions_and_audit_records_are_kept_without_their_flags(app: App) -> None:
     await write_examples(app)
-    left = await remaining(app, plan(Namespace.NEXTAUTH)) & await remaining(app, plan(Namespace.FUNCTIONS))
-    spared = {key for key in left if key.startswith((b"nextauth:", b"functions:"))}
+    kept = await remaining(app, plan(Namespace.NEXTAUTH)) & await remaining(app, plan(Namespace.FUNCTIONS))
+    spared = {key for key in kept if key.startswith((b"nextauth:", b"functions:"))}
     assert spared == {
         namespaces.SESSION.example.encode(),
         namespaces.SESSION_BY_USER.example.encode(),
@@ -84,8 +84,8 @@ async def test_only_keys_with_the_minimum_idle_time_are_removed(app: App) -> Non
     await idle(app.redis, b"fastapi:temp:data:old", b"x")
     await idle(app.redis, b"fastapi:temp:data:read", b"x")
     await app.redis.get("fastapi:temp:data:read")
-    left = await remaining(app, plan(Namespace.FASTAPI, idle_min_s=IDLE_S))
-    assert left == {b"fastapi:temp:data:read"}
+    kept = await remaining(app, plan(Namespace.FASTAPI, idle_min_s=IDLE_S))
+    assert kept == {b"fastapi:temp:data:read"}
 
 
 async def test_a_key_that_is_used_after_it_was_listed_is_kept(app: App) -> None:
@@ -178,11 +178,11 @@ async def test_an_interrupted_cleanup_reports_its_progress_and_can_be_run_again(
     process.send_signal(signal.SIGINT)
     _, stderr = await process.communicate()
     assert process.returncode == 130
-    left = await app.redis.dbsize()
-    assert 0 < left < 1000
-    assert f"interrupted: {1000 - left} of 1,000 keys were removed; run it again" in stderr.decode()
+    remaining_count = await app.redis.dbsize()
+    assert 0 < remaining_count < 1000
+    assert f"interrupted: {1000 - remaining_count} of 1,000 keys were removed; run it again" in stderr.decode()
     code, output, _ = manage("cleanup", "fastapi", "--confirm", "fastapi", "--rate", "100000")
-    assert (code, output.splitlines()[-1]) == (0, f"{left} keys removed")
+    assert (code, output.splitlines()[-1]) == (0, f"{remaining_count} keys removed")
 
 
 async def test_an_interrupt_at_the_confirmation_ends_at_once(app: App, manage_environment: dict[str, str]) -> None:

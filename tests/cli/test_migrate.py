@@ -552,10 +552,10 @@ async def test_a_migration_killed_at_any_moment_can_be_continued_and_undone(
     ):
         for _ in range(30 if soak else 2):
             process = start_migrate(manage_environment, *command, "--rate", "5000")
-            left = await count_pending(redis_client, command)
+            pending = await count_pending(redis_client, command)
             async with asyncio.timeout(30):
                 while process.poll() is None:
-                    if await count_pending(redis_client, command) != left:  # the first rename was made
+                    if await count_pending(redis_client, command) != pending:  # the first rename was made
                         break
                     await asyncio.sleep(0.01)
             await asyncio.sleep(rng.uniform(0, 0.5))

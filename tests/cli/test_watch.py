@@ -186,8 +186,8 @@ def test_lines_are_dropped_if_the_reader_stops_and_closing_takes_bounded_time() 
     reading, writing = os.pipe()
     lines = watch.Lines(lambda _: "x" * 10_000, writing)
     event = watch.Event(0, 0, b"k", b"set")
-    taken = sum(lines.put(event) for _ in range(3 * watch.MAX_WAITING))
-    assert watch.MAX_WAITING <= taken < 2 * watch.MAX_WAITING
+    accepted = sum(lines.put(event) for _ in range(3 * watch.MAX_WAITING))
+    assert watch.MAX_WAITING <= accepted < 2 * watch.MAX_WAITING
     lines.close({"last": 1})
     os.close(reading)
     assert lines.closed.wait(5)
