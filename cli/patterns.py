@@ -111,7 +111,10 @@ async def _try_all(app: App, *, as_json: bool) -> Exit:
         raise
     if as_json:
         show_json(
-            {"table": [_row_json(app, *one) for one in table], "live": [_live_json(arrival) for arrival in arrivals]}
+            {
+                "table": [_row_json(app, row, verdict) for row, verdict in table],
+                "live": [_live_json(arrival) for arrival in arrivals],
+            }
         )
     else:
         _show_arrivals(console, arrivals)

@@ -1,4 +1,4 @@
-"""Times as text."""
+"""Times are formatted as ISO 8601 text in UTC."""
 
 import math
 
@@ -22,11 +22,11 @@ def test_a_time_is_written_in_utc_to_the_millisecond(time_s: float, text: str) -
 
 
 @pytest.mark.parametrize("time_s", [math.inf, -math.inf, math.nan, 1e12, -1e12, 1e300])
-def test_a_time_that_no_calendar_has_is_refused(time_s: float) -> None:
+def test_a_time_outside_the_calendar_is_refused(time_s: float) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 (the text differs between causes)
         iso_utc(time_s)
 
 
-def test_now_has_the_same_form_as_any_other_time() -> None:
+def test_now_has_the_format_of_any_other_time() -> None:
     assert len(now_iso()) == len(iso_utc(0))
     assert now_iso()[:2] == "20"

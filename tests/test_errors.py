@@ -1,14 +1,14 @@
-"""The error tree in the module's docstring is the one in the code."""
+"""The error tree drawn in the docstring of shared.errors matches the classes."""
 
 import re
 
 from shared import errors
 
 
-def test_the_tree_that_is_drawn_is_the_tree_that_is() -> None:
+def test_the_tree_in_the_docstring_has_exactly_the_error_classes() -> None:
     drawn = set(re.findall(r"^\+-- (\w+)", errors.__doc__ or "", re.MULTILINE))
-    assert drawn == {one.__name__ for one in errors.KeyspaceError.__subclasses__()}
+    assert drawn == {error.__name__ for error in errors.KeyspaceError.__subclasses__()}
 
 
-def test_every_error_explains_itself() -> None:
-    assert all(one.__doc__ for one in errors.KeyspaceError.__subclasses__())
+def test_every_error_has_a_docstring() -> None:
+    assert all(error.__doc__ for error in errors.KeyspaceError.__subclasses__())

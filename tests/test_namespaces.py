@@ -1,4 +1,4 @@
-"""The namespacing document as data: every pattern, exact inverses, nothing taken for what it is not."""
+"""The table of key patterns: complete, with `build` and `parse` as exact inverses, and no false match."""
 
 import json
 
@@ -35,24 +35,24 @@ def test_every_pattern_of_the_document_is_in_the_table_with_its_ttl() -> None:
 
 
 @pytest.mark.parametrize("kind", TABLE, ids=lambda kind: kind.name)
-def test_every_example_is_of_its_own_kind(kind: Kind) -> None:
-    found = parse(kind.example.encode())
-    assert found is not None
-    assert found[0] is kind
-    assert build(kind, *found[1]) == kind.example.encode()
+def test_every_example_parses_as_its_own_kind(kind: Kind) -> None:
+    parsed = parse(kind.example.encode())
+    assert parsed is not None
+    assert parsed[0] is kind
+    assert build(kind, *parsed[1]) == kind.example.encode()
 
 
 @given(key=st.binary(max_size=60) | st.builds(bytes.__add__, st.sampled_from([k.prefix for k in TABLE]), st.binary()))
-def test_a_key_that_parses_is_built_again_from_its_parts(key: bytes) -> None:
-    found = parse(key)
-    if found is not None:
-        kind, parts = found
+def test_a_parsed_key_can_be_rebuilt_from_its_parts(key: bytes) -> None:
+    parsed = parse(key)
+    if parsed is not None:
+        kind, parts = parsed
         assert build(kind, *parts) == key
         assert namespaces.parts_of(kind, key) == parts
 
 
 @given(data=st.data(), kind=st.sampled_from(TABLE))
-def test_parts_that_build_a_key_are_parsed_from_it(data: st.DataObject, kind: Kind) -> None:
+def test_a_built_key_parses_to_its_parts(data: st.DataObject, kind: Kind) -> None:
     parts = tuple(data.draw(st.binary(min_size=1, max_size=20)) for _ in kind.part_names)
     try:
         key = build(kind, *parts)
@@ -88,7 +88,7 @@ def test_ordinary_parts_always_build(parts: list[str]) -> None:
         b"FASTAPI:temp:data:1",
     ],
 )
-def test_a_key_of_no_pattern_belongs_to_nothing(key: bytes) -> None:
+def test_a_key_that_matches_no_pattern_does_not_parse(key: bytes) -> None:
     assert parse(key) is None
 
 
@@ -103,12 +103,12 @@ def test_a_key_of_no_pattern_belongs_to_nothing(key: bytes) -> None:
         (namespaces.ACCOUNT, ("azure",)),
     ],
 )
-def test_parts_that_would_be_read_back_otherwise_are_refused(kind: Kind, parts: tuple[str, ...]) -> None:
+def test_parts_that_would_not_parse_back_are_refused(kind: Kind, parts: tuple[str, ...]) -> None:
     with pytest.raises(ValueError, match=kind.name):
         build(kind, *parts)
 
 
-def test_the_triggers_watch_the_patterns_that_the_document_names() -> None:
+def test_the_triggers_subscribe_to_the_documented_patterns() -> None:
     functions = [builder.build(None) for builder in blueprint._function_builders]
     channels = {json.loads(text)["channel"] for function in functions for text in function.get_raw_bindings()}
     patterns = ("fastapi:temp:data:*", "fabric:data:chart:*", "nextauth:session:*")

@@ -1,4 +1,4 @@
-"""Settings: validated at once, secrets masked, the example file complete."""
+"""Settings: all faults are reported at once, secrets are masked, and the example file is complete."""
 
 import json
 import os
@@ -15,15 +15,15 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_defaults_are_complete() -> None:
-    found = settings.parse({})
-    assert found.max_payload_bytes == 8 * 1024 * 1024
-    assert found.chart_max_points == 500
-    assert found.chart_queries == {"plant-overview": ["*"]}
+    parsed = settings.parse({})
+    assert parsed.max_payload_bytes == 8 * 1024 * 1024
+    assert parsed.chart_max_points == 500
+    assert parsed.chart_queries == {"plant-overview": ["*"]}
 
 
 def test_environment_variables_are_converted() -> None:
-    found = settings.parse({"CHART_MAX_POINTS": "200", "ANOMALY_THRESHOLD": "4", "CHART_QUERIES": '{"q": ["co2*"]}'})
-    assert (found.chart_max_points, found.anomaly_threshold, found.chart_queries) == (200, 4.0, {"q": ["co2*"]})
+    parsed = settings.parse({"CHART_MAX_POINTS": "200", "ANOMALY_THRESHOLD": "4", "CHART_QUERIES": '{"q": ["co2*"]}'})
+    assert (parsed.chart_max_points, parsed.anomaly_threshold, parsed.chart_queries) == (200, 4.0, {"q": ["co2*"]})
 
 
 def test_every_fault_is_reported_at_once() -> None:
@@ -57,8 +57,8 @@ def test_in_azure_the_development_audit_key_is_refused() -> None:
     assert settings.parse({"WEBSITE_INSTANCE_ID": "i-1", "AUDIT_KEY": "a secret of our own"}).audit_key
 
 
-def test_in_azure_the_app_does_not_load_on_the_development_audit_key() -> None:
-    run = subprocess.run(
+def test_in_azure_the_app_does_not_load_with_the_development_audit_key() -> None:
+    process = subprocess.run(
         [sys.executable, "-c", "import function_app"],
         cwd=ROOT,
         env={**os.environ, "WEBSITE_INSTANCE_ID": "i-1"},
@@ -66,8 +66,8 @@ def test_in_azure_the_app_does_not_load_on_the_development_audit_key() -> None:
         text=True,
         check=False,
     )
-    assert run.returncode == 1
-    assert "AUDIT_KEY" in run.stderr
+    assert process.returncode == 1
+    assert "AUDIT_KEY" in process.stderr
 
 
 def test_a_repr_shows_no_secret() -> None:
@@ -76,7 +76,7 @@ def test_a_repr_shows_no_secret() -> None:
     assert "max_payload_bytes=8388608" in shown
 
 
-def test_the_example_file_holds_every_setting_at_its_default() -> None:
+def test_the_example_file_has_every_setting_with_its_default() -> None:
     values = json.loads((ROOT / "local.settings.json.example").read_text())["Values"]
     platform = {"FUNCTIONS_WORKER_RUNTIME": "python", "AzureWebJobsStorage": "UseDevelopmentStorage=true"}
     assert platform.items() <= values.items()
@@ -86,7 +86,7 @@ def test_the_example_file_holds_every_setting_at_its_default() -> None:
     assert settings.parse(values) == settings.parse(platform)
 
 
-def test_every_setting_explains_itself() -> None:
+def test_every_setting_has_a_description() -> None:
     for name in settings.names():
         assert settings.description(name).endswith(".")
 
@@ -99,7 +99,7 @@ def test_the_lease_is_derived_from_the_function_timeout() -> None:
 
 
 @pytest.mark.parametrize(
-    ("environ", "named"),
+    ("environ", "names"),
     [
         ({"LEASE_S": "121"}, ("LEASE_S", "functionTimeout")),
         ({"WORK_TIMEOUT_S": "120"}, ("WORK_TIMEOUT_S", "functionTimeout")),
@@ -110,7 +110,7 @@ def test_the_lease_is_derived_from_the_function_timeout() -> None:
         ({"AzureFunctionsJobHost__functionTimeout": "-1"}, ("functionTimeout", "finite")),
     ],
 )
-def test_settings_that_contradict_each_other_are_both_named(environ: dict[str, str], named: tuple[str, str]) -> None:
+def test_settings_that_contradict_each_other_are_both_named(environ: dict[str, str], names: tuple[str, str]) -> None:
     with pytest.raises(ConfigurationError) as caught:
         settings.parse(environ)
-    assert all(name in str(caught.value) for name in named)
+    assert all(name in str(caught.value) for name in names)

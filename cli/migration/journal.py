@@ -183,9 +183,9 @@ class Journal:
         """Renames without an outcome: the last batch before a crash."""
         return self._doubtful
 
-    def settle(self, made: Collection[int]) -> None:
+    def settle(self, renamed: Collection[int]) -> None:
         """Write which of the doubtful renames were made."""
-        self.outcome(self._doubtful, [rename.n for rename in self._doubtful if rename.n not in made])
+        self.outcome(self._doubtful, [rename.n for rename in self._doubtful if rename.n not in renamed])
         self._doubtful = []
 
     def made(self) -> Iterator[Rename]:
@@ -197,8 +197,8 @@ class Journal:
             elif isinstance(line, Outcome):
                 without = set(line.not_made)
                 for rename in batch:
-                    made = line.first <= rename.n <= line.last and rename.n not in without
-                    if made and rename.n not in self._undone:
+                    completed = line.first <= rename.n <= line.last and rename.n not in without
+                    if completed and rename.n not in self._undone:
                         yield rename
                 batch = []
 

@@ -189,12 +189,12 @@ async def _settle(app: App, journal: Journal, *, write: bool = True) -> list[Ren
     keys = [rename.keys for rename in journal.doubtful]
     old = await _exist(app, [source for source, _ in keys])
     new = await _exist(app, [target for _, target in keys])
-    made = [
+    renamed = [
         rename for rename, has_old, has_new in zip(journal.doubtful, old, new, strict=True) if has_new and not has_old
     ]
     if not write:
-        return made
-    journal.settle({rename.n for rename in made})
+        return renamed
+    journal.settle({rename.n for rename in renamed})
     return []
 
 

@@ -257,7 +257,7 @@ async def test_a_flush_is_recorded_once_although_no_record_follows(app: App, box
 
 
 async def test_a_stream_that_starts_again_with_lower_ids_is_read(app: App, box: Box, writer: Writer) -> None:
-    """Somebody added an entry with an id in the future, then deleted the stream to repair that."""
+    """An entry with an id in the future was added, and the stream was deleted to repair that."""
     await app.redis.xadd(STREAM, {"event": json.dumps(record(1, today())), "n": 1}, id="99999999999999-0")
     await export(app, box.store)
     await app.redis.delete(STREAM)

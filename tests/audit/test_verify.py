@@ -96,7 +96,7 @@ async def emptied(log: Log) -> None:
 
 
 async def all_recomputed(log: Log, keyring: Keyring | None = None) -> None:
-    """Relink all lines, as somebody can who may write to the container; with `keyring`, sign the heads again too."""
+    """Relink all lines, as anyone with write access to the container can; with `keyring`, also sign the heads again."""
     previous = None
     for file, blob in enumerate(log.files):
         lines = await log.box.lines(blob)

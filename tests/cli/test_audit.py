@@ -1,4 +1,4 @@
-"""`manage.py audit`: the log as it comes, whether it is whole, what somebody's sessions did; over a real Azurite."""
+"""`manage.py audit`: tail, verify, user, export and state, over a real Azurite."""
 
 import asyncio
 import json
@@ -37,7 +37,7 @@ def manage_environment(manage_environment: dict[str, str], app_settings: Setting
 
 @pytest.fixture(autouse=True)
 async def box(app_settings: Settings) -> AsyncIterator[Box]:
-    """The app's own container, empty."""
+    """The container of the app, emptied before each test."""
     async with audit.open_box(app_settings, "audit") as opened:
         for name in await opened.names():
             await opened.delete(name)
@@ -49,25 +49,25 @@ def at(day: date, clock: str) -> str:
 
 
 async def add_life(app: App, user: str, life: str, *times: str, n: int) -> None:
-    """A life of a session: a record for each time, the last one its end."""
+    """Append one record for each time; the last one, if there are several, is the end of the session."""
     for number, time in enumerate(times, 1):
         ended = number == len(times) > 1
-        one = record(number, time, user)
-        one |= {"id": f"{life}.{number}", "subject": life.partition(".")[0]}
+        fields = record(number, time, user)
+        fields |= {"id": f"{life}.{number}", "subject": life.partition(".")[0]}
         if ended:
-            one |= {"type": "nextauth.session.ended"}
-            one["data"] |= {"reason": "logout", "duration_s": 1.5, "touches": 3}
-        await app.redis.xadd(STREAM, {"event": json.dumps(one), "n": n + number - 1})
+            fields |= {"type": "nextauth.session.ended"}
+            fields["data"] |= {"reason": "logout", "duration_s": 1.5, "touches": 3}
+        await app.redis.xadd(STREAM, {"event": json.dumps(fields), "n": n + number - 1})
     await app.redis.hset(STATE, "appended", n + len(times) - 1)
 
 
-async def test_the_tail_has_the_latest_records_shipped_or_not(manage: Manage, app: App, writer: Writer) -> None:
+async def test_tail_shows_the_latest_records_exported_or_not(manage: Manage, app: App, writer: Writer) -> None:
     await writer.add(3, time=at(TODAY, "00:00:00.001"))
     await export(app)
     await writer.add(2, time=at(TODAY, "00:00:00.002"), user="ann\x1b[31m@example.com")
-    code, output, complaint = manage("audit", "tail", "-n", "4")
+    code, output, stderr = manage("audit", "tail", "-n", "4")
     lines = output.splitlines()
-    assert (code, complaint, len(lines)) == (0, "", 4)
+    assert (code, stderr, len(lines)) == (0, "", 4)
     assert [line.split()[1] for line in lines] == ["00:00:00.001"] * 2 + ["00:00:00.002"] * 2
     assert "created" in lines[0]
     assert "\x1b" not in output
@@ -76,70 +76,70 @@ async def test_the_tail_has_the_latest_records_shipped_or_not(manage: Manage, ap
     assert json.loads(output)["id"] == writer.written[-1]
 
 
-async def test_what_is_no_record_is_told_and_shown_nowhere(manage: Manage, writer: Writer) -> None:
+async def test_an_entry_that_is_not_a_record_is_reported_and_never_shown(manage: Manage, writer: Writer) -> None:
     await writer.junk({"event": "no record \x1b[31m"})
     await writer.junk({"event": '{"id": 1}'})
     await writer.add()
-    code, output, complaint = manage("audit", "tail")
+    code, output, stderr = manage("audit", "tail")
     assert (code, len(output.splitlines())) == (0, 1)
-    assert complaint == "an entry that is not a record\n" * 2
+    assert stderr == "an entry that is not a record\n" * 2
 
 
-async def test_follow_goes_on_with_what_comes_also_after_a_flush(
+async def test_follow_shows_new_records_also_after_a_flush(
     manage_environment: dict[str, str], app: App, writer: Writer
 ) -> None:
     await writer.add(2)
-    started = await asyncio.create_subprocess_exec(
+    process = await asyncio.create_subprocess_exec(
         *(sys.executable, "manage.py", "audit", "tail", "-n", "1", "--follow", "--json"),
         cwd=ROOT,
         env=manage_environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    assert started.stdout
-    assert started.stderr
-    told = [json.loads(await started.stdout.readline())["id"]]
+    assert process.stdout
+    assert process.stderr
+    shown_ids = [json.loads(await process.stdout.readline())["id"]]
     await writer.add(3)
-    told += [json.loads(await started.stdout.readline())["id"] for _ in range(3)]
-    assert told == writer.written[-4:]
+    shown_ids += [json.loads(await process.stdout.readline())["id"] for _ in range(3)]
+    assert shown_ids == writer.written[-4:]
     await app.redis.flushall()
-    assert b"the stream was restarted" in await started.stderr.readline()
+    assert b"the stream was restarted" in await process.stderr.readline()
     await writer.add()
-    assert json.loads(await started.stdout.readline())["id"] == writer.written[-1]
-    started.send_signal(signal.SIGINT)
-    _, complaint = await started.communicate()
-    assert started.returncode == 130
-    assert b"interrupted: " in complaint
+    assert json.loads(await process.stdout.readline())["id"] == writer.written[-1]
+    process.send_signal(signal.SIGINT)
+    _, stderr = await process.communicate()
+    assert process.returncode == 130
+    assert b"interrupted: " in stderr
 
 
-async def ship_two_days(app: App, writer: Writer) -> None:
+async def export_two_days(app: App, writer: Writer) -> None:
     await writer.add(3, time=at(TODAY - timedelta(days=1), "10:00:00.000"))
     await export(app)
     await writer.add(3, time=at(TODAY, "00:00:00.001"))
     await export(app)
 
 
-async def test_a_log_as_it_was_written_is_verified(manage: Manage, app: App, writer: Writer) -> None:
-    await ship_two_days(app, writer)
-    code, output, complaint = manage("audit", "verify")
-    assert (code, complaint) == (0, "")
+async def test_an_unaltered_log_is_verified(manage: Manage, app: App, writer: Writer) -> None:
+    await export_two_days(app, writer)
+    code, output, stderr = manage("audit", "verify")
+    assert (code, stderr) == (0, "")
     assert output.startswith("Unaltered: records 7, chains 1, files 2, signed heads 1")
-    found = json.loads(manage("audit", "verify", "--json", "--since", str(TODAY))[1])
-    assert (found["verified"], found["redis_asked"], found["records"], found["fault"]) == (True, True, 3, None)
+    report = json.loads(manage("audit", "verify", "--json", "--since", str(TODAY))[1])
+    assert (report["verified"], report["redis_asked"], report["records"], report["fault"]) == (True, True, 3, None)
 
 
-async def test_a_day_signed_under_the_key_before_is_verified(
+async def test_a_day_signed_under_the_previous_key_is_verified(
     manage: Manage, app: App, app_settings: Settings, writer: Writer
 ) -> None:
     former = open_app(msgspec.structs.replace(app_settings, audit_key=FORMER_KEY))
-    await ship_two_days(former, writer)
+    await export_two_days(former, writer)
     await former.redis.aclose()
     code, output, _ = manage("audit", "verify")
     assert (code, "signed heads 1" in output) == (0, True)
 
 
-async def test_the_first_fault_is_told_with_its_place(manage: Manage, app: App, writer: Writer, box: Box) -> None:
-    await ship_two_days(app, writer)
+async def test_the_first_fault_is_reported_with_its_place(manage: Manage, app: App, writer: Writer, box: Box) -> None:
+    await export_two_days(app, writer)
     blob = (await box.files())[0]
     lines = await box.lines(blob)
     await box.rewrite(blob, b"".join([lines[0], lines[1].replace(b"u-1", b"u-2"), *lines[2:]]))
@@ -151,7 +151,9 @@ async def test_the_first_fault_is_told_with_its_place(manage: Manage, app: App, 
     assert (fault["kind"], fault["blob"], fault["line"], fault["seq"]) == ("altered", blob, 2, 2)
 
 
-async def test_a_cut_of_today_is_found_by_what_redis_knows(manage: Manage, app: App, writer: Writer, box: Box) -> None:
+async def test_a_truncation_of_today_is_detected_by_the_head_in_redis(
+    manage: Manage, app: App, writer: Writer, box: Box
+) -> None:
     await writer.add(3)
     await export(app)
     blob = (await box.files())[0]
@@ -160,41 +162,45 @@ async def test_a_cut_of_today_is_found_by_what_redis_knows(manage: Manage, app: 
     assert (code, "truncated" in output) == (1, True)
 
 
-async def test_without_redis_the_verification_says_what_it_cannot_know(
+async def test_without_redis_verify_says_that_a_truncation_cannot_be_detected(
     manage_environment: dict[str, str], manage: Manage, app: App, writer: Writer
 ) -> None:
     await writer.add(3)
     await export(app)
     manage_environment["Redis"] = f"127.0.0.1:{free_port()}"
-    code, output, complaint = manage("audit", "verify")
-    assert (code, "Redis is away" in complaint, "end was cut off is not known" in output) == (1, True, True)
+    code, output, stderr = manage("audit", "verify")
+    assert (code, "Redis is away" in stderr, "end was cut off is not known" in output) == (1, True, True)
 
 
-async def test_storage_away_ends_with_2(manage_environment: dict[str, str], manage: Manage, writer: Writer) -> None:
+async def test_unreachable_or_missing_storage_ends_verify_and_export_with_2(
+    manage_environment: dict[str, str], manage: Manage, writer: Writer
+) -> None:
     await writer.add()
     manage_environment["AzureWebJobsStorage"] = (
         "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;AccountKey=c2VjcmV0;"
         f"BlobEndpoint=http://127.0.0.1:{free_port()}/devstoreaccount1"
     )
     for command in (("verify",), ("export",)):
-        code, output, complaint = manage("audit", *command)
-        assert (code, output, "storage is away: ServiceRequestError" in complaint) == (2, "", True)
+        code, output, stderr = manage("audit", *command)
+        assert (code, output, "storage is away: ServiceRequestError" in stderr) == (2, "", True)
     manage_environment["AzureWebJobsStorage"] = " "
     for command in (("verify",), ("export",)):
-        code, _, complaint = manage("audit", *command)
-        assert (code, "AzureWebJobsStorage is not set" in complaint) == (2, True)
-    code, output, complaint = manage("audit", "user", "u-1")
-    assert (code, "from Redis alone" in complaint, "created" in output) == (1, True, True)
+        code, _, stderr = manage("audit", *command)
+        assert (code, "AzureWebJobsStorage is not set" in stderr) == (2, True)
+    code, output, stderr = manage("audit", "user", "u-1")
+    assert (code, "from Redis alone" in stderr, "created" in output) == (1, True, True)
 
 
-async def test_the_story_of_a_user_is_told_by_life_shipped_or_not(manage: Manage, app: App, writer: Writer) -> None:
-    one, other = "a" * 32 + ".1", "b" * 32 + ".2"
-    await add_life(app, USER, one, at(TODAY, "00:00:01.000"), at(TODAY, "00:00:09.000"), n=1)
+async def test_the_records_of_a_user_are_grouped_by_session_exported_or_not(
+    manage: Manage, app: App, writer: Writer
+) -> None:
+    first, second = "a" * 32 + ".1", "b" * 32 + ".2"
+    await add_life(app, USER, first, at(TODAY, "00:00:01.000"), at(TODAY, "00:00:09.000"), n=1)
     await add_life(app, "somebody else", "c" * 32 + ".3", at(TODAY, "00:00:02.000"), n=3)
     await export(app)
-    await add_life(app, USER, other, at(TODAY, "00:00:10.000"), n=4)
-    code, output, complaint = manage("audit", "user", USER)
-    assert (code, complaint) == (0, "records 3, sessions 2; times are UTC\n")
+    await add_life(app, USER, second, at(TODAY, "00:00:10.000"), n=4)
+    code, output, stderr = manage("audit", "user", USER)
+    assert (code, stderr) == (0, "records 3, sessions 2; times are UTC\n")
     lines = output.splitlines()
     assert lines[0] == f"session {'a' * 12}  ended: logout"
     assert lines[1].split()[1:3] == ["00:00:01.000", "created"]
@@ -204,24 +210,24 @@ async def test_the_story_of_a_user_is_told_by_life_shipped_or_not(manage: Manage
     assert "c" * 12 not in output
 
 
-async def test_json_has_the_records_and_whether_they_are_shipped(manage: Manage, app: App) -> None:
+async def test_json_has_the_records_and_whether_they_are_exported(manage: Manage, app: App) -> None:
     await add_life(app, USER, "a" * 32 + ".1", at(TODAY, "00:00:01.000"), n=1)
     code, output, _ = manage("audit", "user", "-", "--json", input=f"{USER}\n")
     answer = json.loads(output)
     assert (code, answer["complete"], answer["until"]) == (0, True, str(TODAY))
-    ((told,),) = [session["records"] for session in answer["sessions"]]
-    assert (told["shipped"], told["record"]["data"]["userId"]) == (False, USER)
+    ((entry,),) = [session["records"] for session in answer["sessions"]]
+    assert (entry["shipped"], entry["record"]["data"]["userId"]) == (False, USER)
 
 
-async def test_pseudonyms_are_found_under_both_keys(manage: Manage, app: App) -> None:
+async def test_records_under_the_pseudonyms_of_both_keys_are_found(manage: Manage, app: App) -> None:
     names = [app.keyrings[0].pseudonym(USER), Keyring(FORMER_KEY).pseudonym(USER), USER]
     for number, name in enumerate(names, 1):
         await add_life(app, name, f"{number:032x}.1", at(TODAY, "00:00:01.000"), n=number)
-    _, _, complaint = manage("audit", "user", USER)
-    assert complaint == "records 3, sessions 3; times are UTC\n"
+    _, _, stderr = manage("audit", "user", USER)
+    assert stderr == "records 3, sessions 3; times are UTC\n"
 
 
-async def test_only_the_days_asked_for_are_told(manage: Manage, app: App, box: Box) -> None:
+async def test_only_records_of_the_requested_days_are_returned(manage: Manage, app: App, box: Box) -> None:
     before = TODAY - timedelta(days=3)
     await add_life(app, USER, "a" * 32 + ".1", at(before, "23:59:59.000"), at(TODAY, "00:00:01.000"), n=1)
     await export(app)
@@ -243,18 +249,18 @@ async def test_only_the_days_asked_for_are_told(manage: Manage, app: App, box: B
         ("--since", "2026-11-22", "--until", "2026-11-21"),
     ],
 )
-def test_days_without_sense_are_refused(manage: Manage, arguments: tuple[str, ...]) -> None:
+def test_invalid_days_are_refused(manage: Manage, arguments: tuple[str, ...]) -> None:
     assert manage("audit", "user", USER, *arguments)[0] == 2
 
 
-async def test_what_is_shipped_while_it_is_read_is_told_once(app: App, box: Box) -> None:
+async def test_exported_records_that_are_still_in_the_stream_are_returned_once(app: App, box: Box) -> None:
     await add_life(app, USER, "a" * 32 + ".1", at(TODAY, "00:00:01.000"), at(TODAY, "00:00:02.000"), n=1)
     await export(app)
-    found = await audit_user.story(app, box.store, USER, TODAY, TODAY)
-    assert [one.shipped for (records) in found.lives.values() for one in records] == [True, True]
+    story = await audit_user.story(app, box.store, USER, TODAY, TODAY)
+    assert [entry.shipped for (records) in story.lives.values() for entry in records] == [True, True]
 
 
-async def test_what_the_log_says_of_itself_is_part_of_the_story(manage: Manage, app: App, writer: Writer) -> None:
+async def test_records_about_the_log_itself_are_shown(manage: Manage, app: App, writer: Writer) -> None:
     await writer.add(user=USER)
     writer.n += 5
     await writer.add(user=USER)
@@ -263,16 +269,18 @@ async def test_what_the_log_says_of_itself_is_part_of_the_story(manage: Manage, 
     assert (code, "the log itself: gap, " in output, "missing 5" in output) == (0, True, True)
 
 
-async def test_the_story_is_bounded(app: App, writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_number_of_returned_records_is_bounded(
+    app: App, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(audit_user, "MAX_RECORDS", 5)
     await writer.add(9, user=USER)
     await export(app)
     async with audit_display.storage(app) as store:
-        found = await audit_user.story(app, store, USER, TODAY, TODAY)
-    assert (found.count, found.more) == (5, 4)
+        story = await audit_user.story(app, store, USER, TODAY, TODAY)
+    assert (story.count, story.more) == (5, 4)
 
 
-async def test_export_ships_what_waits(manage: Manage, app: App, writer: Writer, box: Box) -> None:
+async def test_export_writes_all_pending_records(manage: Manage, app: App, writer: Writer, box: Box) -> None:
     await writer.add(1500)
     assert manage("audit", "export", "--dry-run")[:2] == (0, "1,500 records would be exported\n")
     assert await box.files() == []
@@ -281,14 +289,14 @@ async def test_export_ships_what_waits(manage: Manage, app: App, writer: Writer,
     assert json.loads(manage("audit", "export", "--json")[1])["written"] == 0
 
 
-async def test_another_export_that_is_at_it_is_left_to_it(manage: Manage, app: App, writer: Writer) -> None:
+async def test_export_does_nothing_while_another_export_runs(manage: Manage, app: App, writer: Writer) -> None:
     await writer.add()
     assert await state.begin(app, "somebody", 10_000)
-    code, output, complaint = manage("audit", "export")
-    assert (code, output, "another export" in complaint) == (1, "0 lines written, 1 records wait\n", True)
+    code, output, stderr = manage("audit", "export")
+    assert (code, output, "another export" in stderr) == (1, "0 lines written, 1 records wait\n", True)
 
 
-async def test_the_state_tells_what_needs_attention(manage: Manage, app: App, writer: Writer) -> None:
+async def test_state_shows_the_head_and_ends_with_1_after_an_error(manage: Manage, app: App, writer: Writer) -> None:
     await writer.add(2)
     await export(app)
     code, output, _ = manage("audit", "state")
@@ -297,11 +305,11 @@ async def test_the_state_tells_what_needs_attention(manage: Manage, app: App, wr
     await app.redis.hset(STATE, "error", "ServiceRequestError")
     await writer.add()
     code, output, _ = manage("audit", "state", "--json")
-    found = json.loads(output)
-    assert (code, found["error"], found["pending"], found["head"]["seq"]) == (1, "ServiceRequestError", 1, 2)
+    reported = json.loads(output)
+    assert (code, reported["error"], reported["pending"], reported["head"]["seq"]) == (1, "ServiceRequestError", 1, 2)
 
 
-def test_what_comes_with_a_record_is_never_obeyed(app_settings: Settings) -> None:
+def test_hostile_fields_of_a_record_are_escaped(app_settings: Settings) -> None:
     context = open_app(app_settings)
     hostile = {"reason": "\x1b[2J", "\x9bname": {"deep": "\u2028"}, "touches": ["x"], "previousUserId": "a@b"}
     shown = audit_display.details(context, {"data": hostile})

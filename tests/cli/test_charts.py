@@ -1,18 +1,18 @@
-"""`manage.py charts list`: every chart cache, by the page, with what is no chart among them."""
+"""`manage.py charts list`: every chart cache, in pages; values that are not charts have empty fields."""
 
 import json
 
 from cli import charts as command
 from shared.app import App
 from shared.charts import reactor as charts
-from tests.cli.conftest import FEWER, Costly, Manage
+from tests.cli.conftest import HALF_KEYSPACE, CostMeter, Manage
 from tests.support.causes import cause
 
-ROWS = json.dumps([{"t": 1_767_225_600_000 + 1000 * at, "v": at % 7} for at in range(100)])
+ROWS = json.dumps([{"t": 1_767_225_600_000 + 1000 * n, "v": n % 7} for n in range(100)])
 
 
-async def make(app: App, *ids: str) -> None:
-    keys = [f"fabric:data:chart:{one}:realtime".encode() for one in ids]
+async def write_charts(app: App, *ids: str) -> None:
+    keys = [f"fabric:data:chart:{chart_id}:realtime".encode() for chart_id in ids]
     for key in keys:
         await app.redis.set(key, ROWS)
     for start in range(0, len(keys), 64):
@@ -20,35 +20,35 @@ async def make(app: App, *ids: str) -> None:
 
 
 async def test_charts_are_listed_with_age_ttl_points_and_size(manage: Manage, app: App) -> None:
-    await make(app, "co2\x1b[31m", "gone")
+    await write_charts(app, "co2\x1b[31m", "gone")
     await app.redis.delete(b"fabric:data:chart:gone:realtime")
     await charts.react(app, [b"fabric:data:chart:gone:realtime"], "del")
     await app.redis.set("fabric:cache:chart:no:chart", "{}")
-    code, output, complaint = manage("charts", "list", "--json")
-    found = {one["key"]: one for one in json.loads(output)["charts"]}
-    assert (code, complaint, json.loads(output)["cursor"]) == (0, "", None)
-    fresh = found["fabric:cache:chart:co2\\x1b[31m:realtime"]
+    code, output, stderr = manage("charts", "list", "--json")
+    listed = {chart["key"]: chart for chart in json.loads(output)["charts"]}
+    assert (code, stderr, json.loads(output)["cursor"]) == (0, "", None)
+    fresh = listed["fabric:cache:chart:co2\\x1b[31m:realtime"]
     assert (fresh["stale"], fresh["points"]) == (False, 100)
     assert 0 <= fresh["age_s"] < 30
     assert 500 < fresh["ttl_s"] <= 600
     assert fresh["bytes"] > 1000
-    assert found["fabric:cache:chart:gone:realtime"]["stale"] is True
-    none = found["fabric:cache:chart:no:chart"]
-    assert (none["age_s"], none["ttl_s"], none["stale"], none["points"]) == (None, None, None, None)
+    assert listed["fabric:cache:chart:gone:realtime"]["stale"] is True
+    no_chart = listed["fabric:cache:chart:no:chart"]
+    assert (no_chart["age_s"], no_chart["ttl_s"], no_chart["stale"], no_chart["points"]) == (None, None, None, None)
 
 
-async def test_only_stale_ones_are_listed_when_asked_for(manage: Manage, app: App) -> None:
-    await make(app, "here", "gone")
+async def test_with_stale_only_stale_charts_are_listed(manage: Manage, app: App) -> None:
+    await write_charts(app, "here", "gone")
     await app.redis.delete(b"fabric:data:chart:gone:realtime")
     await charts.react(app, [b"fabric:data:chart:gone:realtime"], "del")
-    code, output, complaint = manage("charts", "list", "--stale")
-    assert (code, complaint) == (0, "1 listed, no more\n")
+    code, output, stderr = manage("charts", "list", "--stale")
+    assert (code, stderr) == (0, "1 listed, no more\n")
     assert "gone:realtime" in output
     assert "here" not in output
 
 
-async def test_pages_lead_through_all(app: App) -> None:
-    await make(app, *(f"c{number}" for number in range(300)))
+async def test_the_pages_of_a_list_have_every_chart(app: App) -> None:
+    await write_charts(app, *(f"c{number}" for number in range(300)))
     keys, cursor = [], 0
     while True:
         rows, cursor = await command.page(app, cursor, 40, stale=False)
@@ -59,10 +59,10 @@ async def test_pages_lead_through_all(app: App) -> None:
     assert set(keys) == {f"fabric:cache:chart:c{number}:realtime" for number in range(300)}
 
 
-async def test_ids_that_look_alike_keep_their_own_figures(app: App) -> None:
-    """What is shown of an id ends after 200 characters, and escapes what is no text."""
+async def test_charts_with_similar_shown_ids_keep_their_own_figures(app: App) -> None:
+    """A shown id is cut off after 200 characters, and its control characters are escaped."""
     long = "x" * 300
-    await make(app, long + "1", "\\x00", "\x00")
+    await write_charts(app, long + "1", "\\x00", "\x00")
     await app.redis.persist(f"fabric:cache:chart:{long}1:realtime")
     await app.redis.copy(f"fabric:cache:chart:{long}1:realtime", f"fabric:cache:chart:{long}2:realtime")
     await app.redis.expire(f"fabric:cache:chart:{long}2:realtime", 77)
@@ -73,17 +73,17 @@ async def test_ids_that_look_alike_keep_their_own_figures(app: App) -> None:
     assert (ttls[0], 70 < ttls[1] <= 77) == (0, True)
 
 
-async def test_a_cursor_that_is_none_is_refused(manage: Manage, app: App) -> None:
-    code, _, complaint = manage("charts", "list", "--cursor", "x")
-    assert (code, complaint) == (2, "--cursor: not a cursor of this command\n")
+async def test_an_invalid_cursor_is_refused(manage: Manage, app: App) -> None:
+    code, _, stderr = manage("charts", "list", "--cursor", "x")
+    assert (code, stderr) == (2, "--cursor: not a cursor of this command\n")
 
 
-@FEWER
-async def test_very_many_keys_hold_up_nobody(costly: Costly) -> None:
-    pipeline = costly.client.pipeline(transaction=False)
+@HALF_KEYSPACE
+async def test_a_list_over_a_large_keyspace_does_not_block_the_server(cost_meter: CostMeter) -> None:
+    pipeline = cost_meter.client.pipeline(transaction=False)
     for number in range(500):
         pipeline.set(f"fabric:cache:chart:c{number}:d", b"x" * 30_000, ex=600)
     await pipeline.execute()
-    cost = await costly.held_within_bounds("charts", "list", "--limit", "400", "--json")
+    cost = await cost_meter.run_within_bounds("charts", "list", "--limit", "400", "--json")
     assert cost.code == 0
     assert len(json.loads(cost.output)["charts"]) >= 400

@@ -1,4 +1,4 @@
-"""`cleanup` removes what it was asked to, after asking, and leaves sessions, audit records and keys in use alone."""
+"""`cleanup` removes the selected keys after a confirmation, and keeps sessions, audit records and keys in use."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from shared.app import App
 from shared.operations import census
 from shared.operations.census import Pace
 from shared.operations.key_selection import Namespace, Selection, namespace_of
-from tests.cli.conftest import ROOT, Costly, Manage
+from tests.cli.conftest import ROOT, CostMeter, Manage
 from tests.operations.test_census import IDLE_S, idle
 
 
@@ -32,15 +32,16 @@ def plan(
     return Plan(Selection(namespace, frozenset(kinds), match), idle_min_s, include_sessions, include_audit)
 
 
-async def remaining(app: App, made: Plan) -> set[bytes]:
-    """Carry out a plan; which of the keys are there afterwards."""
-    tally = await cleanup.count(app, made)
-    await cleanup.remove(app, made, tally, pace=Pace(None))
+async def remaining(app: App, cleanup_plan: Plan) -> set[bytes]:
+    """Run a cleanup; returns the remaining keys."""
+    tally = await cleanup.count(app, cleanup_plan)
+    await cleanup.remove(app, cleanup_plan, tally, pace=Pace(None))
     assert tally.removed == sum(tally.keys.values())
     return {key async for keys in census.pages(app, Selection()) for key in keys}
 
 
-async def one_of_each(app: App) -> set[bytes]:
+async def write_examples(app: App) -> set[bytes]:
+    """Write a key of every kind, and some of no kind; returns them."""
     keys = {kind.example.encode() for kind in namespaces.TABLE}
     keys |= {b"nextauth:session:by-user-id:", b"fabric:data:chart::id", b"user:1:tokens"}
     for key in keys:
@@ -49,17 +50,17 @@ async def one_of_each(app: App) -> set[bytes]:
 
 
 @pytest.mark.parametrize("namespace", Namespace)
-async def test_a_namespace_goes_and_the_others_stay(app: App, namespace: Namespace) -> None:
-    keys = await one_of_each(app)
-    left = await remaining(app, plan(namespace, include_sessions=True, include_audit=True))
-    assert left == {key for key in keys if namespace_of(key) is not namespace}
-    assert len(left) < len(keys)
+async def test_a_cleanup_removes_the_keys_of_one_namespace_only(app: App, namespace: Namespace) -> None:
+    keys = await write_examples(app)
+    kept = await remaining(app, plan(namespace, include_sessions=True, include_audit=True))
+    assert kept == {key for key in keys if namespace_of(key) is not namespace}
+    assert len(kept) < len(keys)
 
 
-async def test_sessions_and_audit_records_stay_unless_asked_for(app: App) -> None:
-    await one_of_each(app)
-    left = await remaining(app, plan(Namespace.NEXTAUTH)) & await remaining(app, plan(Namespace.FUNCTIONS))
-    spared = {key for key in left if key.startswith((b"nextauth:", b"functions:"))}
+async def test_sessions_and_audit_records_are_kept_without_their_flags(app: App) -> None:
+    await write_examples(app)
+    kept = await remaining(app, plan(Namespace.NEXTAUTH)) & await remaining(app, plan(Namespace.FUNCTIONS))
+    spared = {key for key in kept if key.startswith((b"nextauth:", b"functions:"))}
     assert spared == {
         namespaces.SESSION.example.encode(),
         namespaces.SESSION_BY_USER.example.encode(),
@@ -69,8 +70,8 @@ async def test_sessions_and_audit_records_stay_unless_asked_for(app: App) -> Non
     }
 
 
-async def test_kind_and_match_narrow_it_down(app: App) -> None:
-    keys = await one_of_each(app)
+async def test_kind_and_match_restrict_the_removed_keys(app: App) -> None:
+    keys = await write_examples(app)
     assert keys - await remaining(app, plan(Namespace.FABRIC, "query-cache")) == {b"fabric:cache:query:plant-overview"}
     assert keys - await remaining(app, plan(Namespace.FABRIC, match=b"*:co2-*", idle_min_s=0)) == {
         b"fabric:cache:query:plant-overview",
@@ -79,15 +80,15 @@ async def test_kind_and_match_narrow_it_down(app: App) -> None:
     }
 
 
-async def test_only_what_nobody_used_for_so_long_goes(app: App) -> None:
+async def test_only_keys_with_the_minimum_idle_time_are_removed(app: App) -> None:
     await idle(app.redis, b"fastapi:temp:data:old", b"x")
     await idle(app.redis, b"fastapi:temp:data:read", b"x")
     await app.redis.get("fastapi:temp:data:read")
-    left = await remaining(app, plan(Namespace.FASTAPI, idle_min_s=IDLE_S))
-    assert left == {b"fastapi:temp:data:read"}
+    kept = await remaining(app, plan(Namespace.FASTAPI, idle_min_s=IDLE_S))
+    assert kept == {b"fastapi:temp:data:read"}
 
 
-async def test_a_key_that_is_used_after_it_was_listed_stays(app: App) -> None:
+async def test_a_key_that_is_used_after_it_was_listed_is_kept(app: App) -> None:
     await app.redis.set("fastapi:temp:data:used", "x")
     await idle(app.redis, b"fastapi:temp:data:old", b"x")
     keys = ["fastapi:temp:data:used", "fastapi:temp:data:old", "fastapi:temp:data:gone"]
@@ -95,7 +96,7 @@ async def test_a_key_that_is_used_after_it_was_listed_stays(app: App) -> None:
     assert await app.redis.exists("fastapi:temp:data:used")
 
 
-async def test_idle_times_that_are_not_kept_are_refused_with_the_reason(app: App) -> None:
+async def test_a_minimum_idle_time_is_refused_if_redis_keeps_no_idle_times(app: App) -> None:
     await app.redis.config_set("maxmemory-policy", "allkeys-lfu")
     try:
         with pytest.raises(Refused, match="allkeys-lfu Redis keeps no idle times"):
@@ -122,19 +123,19 @@ async def test_a_kind_that_needs_a_flag_is_refused_without_it(
 
 
 @pytest.mark.parametrize("answer", ["", "\n", "yes\n", "fabri\n", "FABRIC\n", "fabric fastapi\n"])
-async def test_without_the_namespace_s_name_nothing_is_removed(app: App, manage: Manage, answer: str) -> None:
+async def test_without_the_name_of_the_namespace_nothing_is_removed(app: App, manage: Manage, answer: str) -> None:
     await app.redis.set("fabric:cache:query:1", "x")
-    code, _, complaints = manage("cleanup", "fabric", input=answer)
+    code, _, stderr = manage("cleanup", "fabric", input=answer)
     assert code == 2
-    assert "nothing removed: expected `fabric`" in complaints
+    assert "nothing removed: expected `fabric`" in stderr
     assert await app.redis.exists("fabric:cache:query:1")
 
 
-async def test_the_name_from_a_pipe_or_as_an_option_removes(app: App, manage: Manage) -> None:
+async def test_the_name_from_a_pipe_or_an_option_confirms_the_removal(app: App, manage: Manage) -> None:
     for arguments, answer in (([], "fabric\n"), (["--confirm", "fabric"], "")):
         await app.redis.mset({"fabric:cache:query:1": "x", "fabric:cache:query:2": "x", "fastapi:temp:data:1": "x"})
-        code, output, complaints = manage("cleanup", "fabric", *arguments, input=answer)
-        assert code == 0, complaints
+        code, output, stderr = manage("cleanup", "fabric", *arguments, input=answer)
+        assert code == 0, stderr
         assert output.split("\n")[:2] == ["          2  query-cache", "2 keys removed"]
         assert await app.redis.keys() == [b"fastapi:temp:data:1"]
 
@@ -149,16 +150,16 @@ async def test_a_dry_run_asks_nothing_and_removes_nothing(app: App, manage: Mana
     assert await app.redis.dbsize() == 2
 
 
-async def test_the_app_s_own_state_is_named_before_it_goes(app: App, manage: Manage) -> None:
+async def test_the_removal_of_the_app_s_own_state_is_announced(app: App, manage: Manage) -> None:
     await app.redis.set("functions:dead:totals", "x")
     await app.redis.xadd("functions:audit:sessions", {"event": "{}"})
-    code, _, complaints = manage("cleanup", "functions", "--dry-run")
+    code, _, stderr = manage("cleanup", "functions", "--dry-run")
     assert code == 0
-    assert "dead letters with their payloads" in complaints
-    assert "1 audit keys are not removed without --include-audit" in complaints
+    assert "dead letters with their payloads" in stderr
+    assert "1 audit keys are not removed without --include-audit" in stderr
 
 
-async def test_interrupted_it_says_how_far_it_came_and_goes_on_when_run_again(
+async def test_an_interrupted_cleanup_reports_its_progress_and_can_be_run_again(
     app: App, manage: Manage, manage_environment: dict[str, str]
 ) -> None:
     await app.redis.mset({f"fastapi:temp:data:{number}": "x" for number in range(1000)})
@@ -175,16 +176,16 @@ async def test_interrupted_it_says_how_far_it_came_and_goes_on_when_run_again(
             while (await events.get_message(timeout=None) or {}).get("data") != b"del":
                 pass
     process.send_signal(signal.SIGINT)
-    _, complaints = await process.communicate()
+    _, stderr = await process.communicate()
     assert process.returncode == 130
-    left = await app.redis.dbsize()
-    assert 0 < left < 1000
-    assert f"interrupted: {1000 - left} of 1,000 keys were removed; run it again" in complaints.decode()
+    remaining_count = await app.redis.dbsize()
+    assert 0 < remaining_count < 1000
+    assert f"interrupted: {1000 - remaining_count} of 1,000 keys were removed; run it again" in stderr.decode()
     code, output, _ = manage("cleanup", "fastapi", "--confirm", "fastapi", "--rate", "100000")
-    assert (code, output.splitlines()[-1]) == (0, f"{left} keys removed")
+    assert (code, output.splitlines()[-1]) == (0, f"{remaining_count} keys removed")
 
 
-async def test_interrupted_at_the_question_it_ends_at_once(app: App, manage_environment: dict[str, str]) -> None:
+async def test_an_interrupt_at_the_confirmation_ends_at_once(app: App, manage_environment: dict[str, str]) -> None:
     await app.redis.set("fastapi:temp:data:1", "x")
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "manage.py", "cleanup", "fastapi"),
@@ -204,29 +205,29 @@ async def test_interrupted_at_the_question_it_ends_at_once(app: App, manage_envi
     process.stdin.close()
 
 
-async def test_values_of_any_size_and_type_go(app: App) -> None:
+async def test_values_of_any_size_and_type_are_removed(app: App) -> None:
     await app.redis.set("fastapi:temp:data:large", b"x" * 20_000_000)
     await app.redis.hset("fastapi:temp:data:hash", mapping={str(number): "x" for number in range(20_000)})
     await app.redis.xadd("fastapi:temp:data:stream", {"a": "b"})
     assert await remaining(app, plan(Namespace.FASTAPI)) == set()
 
 
-async def test_a_tally_counts_as_it_goes_within_the_rate(app: App) -> None:
+async def test_progress_is_reported_per_batch_and_the_rate_is_kept(app: App) -> None:
     await app.redis.mset({f"fastapi:temp:data:{number}": "x" for number in range(300)})
-    told: list[int] = []
+    reported: list[int] = []
     tally = Tally({})
     started_s = asyncio.get_running_loop().time()
-    await cleanup.remove(app, plan(Namespace.FASTAPI), tally, pace=Pace(3000), progress=told.append)
+    await cleanup.remove(app, plan(Namespace.FASTAPI), tally, pace=Pace(3000), progress=reported.append)
     assert asyncio.get_running_loop().time() - started_s > 0.09
-    assert (tally.removed, told[-1]) == (300, 300)
-    assert max(after - before for before, after in zip([0, *told], told, strict=False)) <= cleanup.BATCH
+    assert (tally.removed, reported[-1]) == (300, 300)
+    assert max(after - before for before, after in zip([0, *reported], reported, strict=False)) <= cleanup.BATCH
 
 
-async def test_80000_of_200000_keys_go_with_nobody_held_up(
-    app: App, costly: Costly, measured: Callable[[str, float, str], None]
+async def test_removing_80_000_of_200_000_keys_does_not_block_the_server(
+    app: App, cost_meter: CostMeter, measured: Callable[[str, float, str], None]
 ) -> None:
     command = ("cleanup", "fastapi", "--confirm", "fastapi", "--rate", "1000000", "--json")
-    cost = await costly.held_within_bounds(*command)
+    cost = await cost_meter.run_within_bounds(*command)
     assert cost.code == 0
     assert await app.redis.dbsize() == 120_000
     measured("cleanup, 80,000 of 200,000 keys: slowest command of the server", cost.longest_ms, "ms")

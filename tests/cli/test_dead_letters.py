@@ -1,4 +1,4 @@
-"""`manage.py deadletters`: lists, shows, replays and discards, without showing what must not be seen."""
+"""`manage.py deadletters`: list, show, replay and discard; secrets are never shown."""
 
 import json
 import re
@@ -30,7 +30,7 @@ async def bury(app: App, key: bytes = KEY, payload: Payload | None = GOOD, react
 
 
 async def bury_session(app: App) -> None:
-    """What a session leaves that cannot be read."""
+    """Write a session that cannot be read, so that it becomes a dead letter."""
     await app.redis.set(b"nextauth:session:" + TOKEN, "no object")
     await sessions.react(app, [b"nextauth:session:" + TOKEN], cause("set"))
 
@@ -38,9 +38,9 @@ async def bury_session(app: App) -> None:
 async def test_letters_are_listed_with_keys_masked(manage: Manage, app: App) -> None:
     await bury(app, b"fastapi:temp:data:ann@example.com")
     await bury_session(app)
-    code, output, complaint = manage("deadletters", "list")
+    code, output, stderr = manage("deadletters", "list")
     assert code == 1
-    assert complaint.startswith("2 listed of 2 in ")
+    assert stderr.startswith("2 listed of 2 in ")
     assert len(output.splitlines()) == 3
     fingerprint = keyring.keyring(app.settings.audit_key).fingerprint(TOKEN)[:12]
     assert f"functions:phantom:session:~{fingerprint}" in output
@@ -49,7 +49,7 @@ async def test_letters_are_listed_with_keys_masked(manage: Manage, app: App) -> 
     assert "\x1b" not in output
 
 
-async def test_pages_of_json_lead_through_all_letters(manage: Manage, app: App) -> None:
+async def test_the_json_pages_have_every_letter(manage: Manage, app: App) -> None:
     ids = {await bury(app, b"fastapi:temp:data:b%d" % number) for number in range(5)}
     seen: list[str] = []
     cursor: list[str] = []
@@ -57,7 +57,7 @@ async def test_pages_of_json_lead_through_all_letters(manage: Manage, app: App) 
         code, output, _ = manage("deadletters", "list", "--limit", "2", "--json", *cursor)
         page = json.loads(output)
         assert code == 1
-        seen += [one["id"] for one in page["letters"]]
+        seen += [letter["id"] for letter in page["letters"]]
         if page["nextCursor"] is None:
             break
         cursor = ["--cursor", page["nextCursor"]]
@@ -68,11 +68,11 @@ async def test_without_letters_the_list_ends_with_0(manage: Manage, app: App) ->
     assert manage("deadletters", "list")[0] == 0
 
 
-async def test_a_payload_is_shown_only_when_asked_for_escaped(manage: Manage, app: App) -> None:
+async def test_a_payload_is_shown_escaped_and_only_on_request(manage: Manage, app: App) -> None:
     letter_id = await bury(app, payload=BAD)
-    _, without, _ = manage("deadletters", "show", letter_id)
+    _, without_payload, _ = manage("deadletters", "show", letter_id)
     code, output, _ = manage("deadletters", "show", letter_id, "--payload")
-    assert "no\\nbatch" not in without
+    assert "no\\nbatch" not in without_payload
     assert (code, "\\x1b[31mno\\nbatch" in output, "\x1b" in output) == (0, True, False)
 
 
@@ -92,7 +92,7 @@ async def test_the_letter_of_an_unreadable_payload_is_explained(manage: Manage, 
     assert json.loads(manage("deadletters", "show", other_id, "--json")[1])["explanation"] is None
 
 
-def test_of_a_large_payload_only_the_beginning_is_shown() -> None:
+def test_only_the_beginning_of_a_large_payload_is_shown() -> None:
     shown = command.beginning(Payload("list", "d", [b"x" * 100_000] * 1000))
     assert sum(map(len, shown["parts"])) <= command.MAX_CHARS
     assert (len(shown["parts"]), shown["more_parts"], shown["cut"]) == (20, 980, True)
@@ -101,13 +101,13 @@ def test_of_a_large_payload_only_the_beginning_is_shown() -> None:
 async def test_the_letter_of_a_session_has_no_content_to_show(manage: Manage, app: App) -> None:
     await bury_session(app)
     (letter,) = (await dead_letters.list_page(app)).letters
-    code, output, complaint = manage("deadletters", "show", letter.id, "--payload")
+    code, output, stderr = manage("deadletters", "show", letter.id, "--payload")
     assert code == 0
-    assert "no content" in complaint
+    assert "no content" in stderr
     assert "no object" not in output
 
 
-async def test_a_replay_has_its_effect_and_the_letter_goes(manage: Manage, app: App) -> None:
+async def test_a_replay_has_its_effect_and_removes_the_letter(manage: Manage, app: App) -> None:
     letter_id = await bury(app)
     code, output, _ = manage("deadletters", "replay", letter_id)
     assert (code, output) == (0, "1 of 1 replayed, 0 stay\n")
@@ -115,19 +115,19 @@ async def test_a_replay_has_its_effect_and_the_letter_goes(manage: Manage, app: 
     assert await dead_letters.get(app, letter_id) is None
 
 
-async def test_what_still_fails_stays_and_ends_with_1(manage: Manage, app: App) -> None:
+async def test_a_letter_whose_replay_fails_is_kept_and_the_command_ends_with_1(manage: Manage, app: App) -> None:
     good, bad = await bury(app), await bury(app, b"fastapi:temp:data:b2", BAD)
     await bury_session(app)
     code, output, _ = manage("deadletters", "replay", "--all", "--json")
-    rows = {one["id"]: one for one in json.loads(output)["letters"]}
+    rows = {row["id"]: row for row in json.loads(output)["letters"]}
     assert code == 1
     assert (rows[good]["outcome"], rows[good]["removed"]) == ("processed", True)
     assert (rows[bad]["outcome"], rows[bad]["reason"], rows[bad]["removed"]) == ("rejected", "not JSON", False)
-    assert sorted(one["reactor"] for one in rows.values()) == ["batches", "batches", "sessions"]
+    assert sorted(row["reactor"] for row in rows.values()) == ["batches", "batches", "sessions"]
     assert (await dead_letters.totals(app)).count == 2
 
 
-async def test_a_session_that_can_be_read_now_is_recorded_by_its_replay(manage: Manage, app: App) -> None:
+async def test_a_replayed_session_that_is_readable_now_is_recorded(manage: Manage, app: App) -> None:
     await bury_session(app)
     await app.redis.set(b"nextauth:session:" + TOKEN, '{"userId": "u-1"}', ex=100)
     code, output, _ = manage("deadletters", "replay", "--all", "--reactor", "sessions")
@@ -137,31 +137,31 @@ async def test_a_session_that_can_be_read_now_is_recorded_by_its_replay(manage: 
 
 async def test_a_dry_run_changes_nothing(manage: Manage, app: App) -> None:
     await bury(app)
-    for what in ("replay", "discard"):
-        code, output, _ = manage("deadletters", what, "--all", "--dry-run")
+    for action in ("replay", "discard"):
+        code, output, _ = manage("deadletters", action, "--all", "--dry-run")
         assert (code, output.splitlines()[-1].split()[0]) == (0, "1")
     assert (await dead_letters.totals(app)).count == 1
     assert not await app.redis.exists(b"fastapi:results:analysis:b1")
 
 
-async def test_discarding_asks_first(manage: Manage, app: App) -> None:
+async def test_a_discard_needs_confirmation(manage: Manage, app: App) -> None:
     letter_id = await bury(app)
-    code, _, complaint = manage("deadletters", "discard", letter_id, input="yes\n")
-    assert (code, "aborted, nothing removed: expected `discard`" in complaint) == (2, True)
+    code, _, stderr = manage("deadletters", "discard", letter_id, input="yes\n")
+    assert (code, "aborted, nothing removed: expected `discard`" in stderr) == (2, True)
     assert await dead_letters.get(app, letter_id)
     assert manage("deadletters", "discard", letter_id, input="discard\n")[0] == 0
     assert await dead_letters.get(app, letter_id) is None
 
 
-async def test_all_of_one_reactor_are_discarded(manage: Manage, app: App) -> None:
+async def test_discard_all_with_a_reactor_discards_only_its_letters(manage: Manage, app: App) -> None:
     await bury(app)
     chart = await bury(app, b"fabric:data:chart:c:d", reactor="charts")
     code, output, _ = manage("deadletters", "discard", "--all", "--reactor", "batches", "--confirm")
     assert (code, output.splitlines()[-1]) == (0, "1 removed")
-    assert [one.id for one in await command.chosen(app, None, None)] == [chart]
+    assert [letter.id for letter in await command.chosen(app, None, None)] == [chart]
 
 
-async def test_a_letter_that_somebody_wrote_over_can_be_discarded(manage: Manage, app: App) -> None:
+async def test_an_overwritten_letter_can_be_discarded(manage: Manage, app: App) -> None:
     letter_id = await bury(app)
     await app.redis.hset(namespaces.build(namespaces.DEAD_LETTERS), letter_id, "junk")
     assert manage("deadletters", "show", letter_id)[0] == 2
@@ -170,36 +170,36 @@ async def test_a_letter_that_somebody_wrote_over_can_be_discarded(manage: Manage
 
 
 @pytest.mark.parametrize("arguments", [("show", "0" * 32), ("replay", "\x1b[31m"), ("discard", "x", "--confirm")])
-async def test_a_letter_that_is_not_there_ends_with_1(manage: Manage, app: App, arguments: tuple[str, ...]) -> None:
-    code, output, complaint = manage("deadletters", *arguments)
+async def test_an_unknown_letter_ends_with_1(manage: Manage, app: App, arguments: tuple[str, ...]) -> None:
+    code, output, stderr = manage("deadletters", *arguments)
     assert (code, output) == (1, "")
-    assert re.match(r"there is no dead letter \S+\n", complaint)
-    assert "\x1b" not in complaint
+    assert re.match(r"there is no dead letter \S+\n", stderr)
+    assert "\x1b" not in stderr
 
 
 @pytest.mark.parametrize(
     "arguments", [("replay",), ("replay", "x", "--all"), ("discard",), ("replay", "x", "--reactor", "charts")]
 )
-def test_one_or_all_have_to_be_named(manage: Manage, arguments: tuple[str, ...]) -> None:
+def test_either_a_letter_or_all_must_be_named(manage: Manage, arguments: tuple[str, ...]) -> None:
     assert manage("deadletters", *arguments)[0] == 2
 
 
-async def test_letters_are_tried_oldest_first(app: App) -> None:
+async def test_letters_are_chosen_oldest_first(app: App) -> None:
     ids = [await bury(app, b"fastapi:temp:data:b%d" % number) for number in range(3)]
     times = namespaces.build(namespaces.DEAD_INDEX)
     for number, letter_id in enumerate(ids):
         await app.redis.zadd(times, {letter_id: 10_000_000_000_000 + number})
-    assert [one.id for one in await command.chosen(app, None, "batches")] == ids
+    assert [letter.id for letter in await command.chosen(app, None, "batches")] == ids
 
 
-async def test_a_letter_that_is_gone_meanwhile_is_left_out(app: App) -> None:
+async def test_a_letter_that_was_removed_meanwhile_is_skipped(app: App) -> None:
     await bury(app)
     letters = await command.chosen(app, None, None)
     await dead_letters.discard(app, letters[0].id)
     assert [row async for row in command.replayed(app, letters)] == []
 
 
-async def test_work_under_another_audit_key_is_refused(manage: Manage, app: App) -> None:
+async def test_an_audit_key_other_than_that_of_the_app_is_refused(manage: Manage, app: App) -> None:
     await app.redis.set(b"nextauth:session:t", '{"userId": "u-1"}', ex=100)
     await sessions.react(app, [b"nextauth:session:t"], cause("set"))
     await refuse_other_audit_key(app)
@@ -219,15 +219,15 @@ async def test_work_under_another_audit_key_is_refused(manage: Manage, app: App)
     await refuse_other_audit_key(rotated)
 
 
-async def test_the_development_key_is_refused_on_a_redis_elsewhere(app: App) -> None:
-    """The sealed tokens say nothing here: there are none."""
+async def test_the_development_key_is_refused_on_a_remote_redis(app: App) -> None:
+    """There are no sealed tokens to compare the key with."""
     elsewhere = App(parse({"Redis": "redis.example.com:6379"}), app.redis)
     with pytest.raises(Refused):
         await refuse_other_audit_key(elsewhere)
     await refuse_other_audit_key(App(parse({"Redis": app.settings.redis}), app.redis))
 
 
-def test_an_unknown_reactor_is_refused_with_those_that_exist(manage: Manage) -> None:
-    code, _, complaint = manage("deadletters", "list", "--reactor", "other")
+def test_an_unknown_reactor_is_refused_with_a_list_of_the_reactors(manage: Manage) -> None:
+    code, _, stderr = manage("deadletters", "list", "--reactor", "other")
     assert code == 2
-    assert "batches, charts, sessions" in complaint
+    assert "batches, charts, sessions" in stderr

@@ -1,4 +1,4 @@
-"""`manage.py doctor`: exit codes, JSON and text as people and scripts read them."""
+"""`manage.py doctor`: exit codes, JSON and text."""
 
 import json
 import os
@@ -11,8 +11,8 @@ from local.run.servers import free_port
 from tests.cli.conftest import ROOT, Manage
 
 
-def run(**environment: str) -> tuple[int, str, str]:
-    done = subprocess.run(
+def run_doctor(**environment: str) -> tuple[int, str, str]:
+    completed = subprocess.run(
         [sys.executable, "manage.py", "doctor"],
         cwd=ROOT,
         env=os.environ | environment,
@@ -21,23 +21,23 @@ def run(**environment: str) -> tuple[int, str, str]:
         timeout=30,
         check=False,
     )
-    return done.returncode, done.stdout, done.stderr
+    return completed.returncode, completed.stdout, completed.stderr
 
 
 async def test_json_has_every_finding_with_its_fix(manage: Manage, redis_client: redis.asyncio.Redis) -> None:
-    code, output, complaint = manage("doctor", "--json")
-    answer = json.loads(output)
-    found = {one["id"]: one for one in answer["findings"]}
-    assert complaint == ""
-    assert code == {"ok": 0, "info": 0, "warning": 1, "error": 2}[answer["status"]]
-    assert found["bindings"]["severity"] == "ok", found["bindings"]
-    assert found["access"]["severity"] == "ok"
-    assert found["listeners"]["severity"] == "warning"
-    assert all(set(one) == {"id", "severity", "found", "why", "fix", "commands"} for one in answer["findings"])
+    code, output, stderr = manage("doctor", "--json")
+    report = json.loads(output)
+    findings = {finding["id"]: finding for finding in report["findings"]}
+    assert stderr == ""
+    assert code == {"ok": 0, "info": 0, "warning": 1, "error": 2}[report["status"]]
+    assert findings["bindings"]["severity"] == "ok", findings["bindings"]
+    assert findings["access"]["severity"] == "ok"
+    assert findings["listeners"]["severity"] == "warning"
+    assert all(set(finding) == {"id", "severity", "found", "why", "fix", "commands"} for finding in report["findings"])
     assert await redis_client.dbsize() == 0
 
 
-async def test_flags_that_deliver_nothing_end_with_2_and_the_command_on_a_line(
+async def test_flags_that_deliver_no_event_end_with_2_and_the_command_on_its_own_line(
     manage: Manage, redis_client: redis.asyncio.Redis
 ) -> None:
     former = (await redis_client.config_get("notify-keyspace-events"))["notify-keyspace-events"]
@@ -48,22 +48,22 @@ async def test_flags_that_deliver_nothing_end_with_2_and_the_command_on_a_line(
         await redis_client.config_set("notify-keyspace-events", former)
     assert code == 2
     lines = output.splitlines()
-    assert lines[0].startswith("error ")  # the worst first
+    assert lines[0].startswith("error ")  # the worst finding is first
     assert "    redis-cli CONFIG SET notify-keyspace-events 'KEg$hlxe'" in lines
     assert "Why: " in output
     assert "Fix: " in output
 
 
-def test_redis_away_ends_with_2_and_shows_no_password() -> None:
-    code, output, complaint = run(Redis=f"127.0.0.1:{free_port()},password=hunter2hunter2")
+def test_an_unreachable_redis_ends_with_2_and_shows_no_password() -> None:
+    code, output, stderr = run_doctor(Redis=f"127.0.0.1:{free_port()},password=hunter2hunter2")
     assert code == 2
     assert "nothing listens there" in output
-    assert "hunter2" not in output + complaint
+    assert "hunter2" not in output + stderr
 
 
-def test_settings_that_contradict_each_other_are_findings() -> None:
-    code, output, complaint = run(RETRY_BASE_S="400", AUDIT_KEY="hunter2")
+def test_contradictory_settings_are_findings() -> None:
+    code, output, stderr = run_doctor(RETRY_BASE_S="400", AUDIT_KEY="hunter2")
     assert code == 2
     assert "RETRY_BASE_S (400) is above RETRY_CAP_S (300)" in output
     assert "AUDIT_KEY" in output
-    assert "hunter2" not in output + complaint
+    assert "hunter2" not in output + stderr

@@ -1,4 +1,4 @@
-"""`keys list`, `keys stats`, `keys show`: complete, masked, and light on the server."""
+"""`keys list`, `keys stats`, `keys show`: complete, masked, and without blocking the server."""
 
 import hashlib
 import json
@@ -15,7 +15,7 @@ from shared.batches import reactor as batches
 from shared.charts import reactor as charts
 from shared.operations.key_selection import Namespace, Selection, kind_of
 from shared.sessions import reactor as sessions
-from tests.cli.conftest import MANY, Costly, Manage
+from tests.cli.conftest import KEYSPACE_KEYS, CostMeter, Manage
 from tests.support.causes import cause
 
 TOKEN = "a-session-token-that-nobody-may-see"
@@ -46,26 +46,26 @@ async def value(app: App, key: bytes) -> dict[str, object]:
 
 @pytest.mark.parametrize("limit", [1, 7, 50, 1000])
 async def test_the_pages_of_a_list_have_every_key_of_the_selection(app: App, limit: int) -> None:
-    sessions_there = {f"nextauth:session:{number}".encode() for number in range(120)}
-    for key in sessions_there:
+    session_keys = {f"nextauth:session:{number}".encode() for number in range(120)}
+    for key in session_keys:
         await app.redis.set(key, "x")
     for number in range(600):
         await app.redis.set(f"other:{number}", "x")
     selection = Selection(Namespace.NEXTAUTH, frozenset({"session"}))
     looks, cursor = await keys.page(app, selection, 0, limit)
-    found = {one.key for one in looks}
+    listed = {look.key for look in looks}
     while cursor:
         looks, cursor = await keys.page(app, selection, cursor, limit)
-        found |= {one.key for one in looks}
-    assert found == sessions_there
+        listed |= {look.key for look in looks}
+    assert listed == session_keys
 
 
 async def test_a_listed_key_is_masked_and_escaped_with_kind_and_ttl(app: App, manage: Manage) -> None:
     await app.redis.set(SESSION, "x", ex=1000)
     await app.redis.set(b"fastapi:temp:data:a\x1b[31m\nb", "x")
-    code, output, complaints = manage("keys", "list")
+    code, output, stderr = manage("keys", "list")
     assert code == 0
-    assert complaints == "2 listed, no more\n"
+    assert stderr == "2 listed, no more\n"
     lines = sorted(line.split(maxsplit=2) for line in output.splitlines()[1:])
     batch, live = [[cell.rstrip() for cell in line] for line in lines]
     assert batch == ["batch", "-", r"fastapi:temp:data:a\x1b[31m\nb"]
@@ -73,7 +73,7 @@ async def test_a_listed_key_is_masked_and_escaped_with_kind_and_ttl(app: App, ma
     assert TOKEN not in output
 
 
-async def test_a_list_as_json_says_where_to_go_on(app: App, manage: Manage) -> None:
+async def test_a_json_list_has_the_cursor_of_the_next_page(app: App, manage: Manage) -> None:
     for number in range(300):
         await app.redis.set(f"fabric:data:chart:{number}:realtime", "x", ex=300)
     code, output, _ = manage("keys", "list", "fabric", "--kind", "chart-data", "--limit", "10", "--json")
@@ -97,12 +97,12 @@ async def test_statistics_are_a_table_that_fits_a_terminal(app: App, manage: Man
     assert max(map(len, output.splitlines())) <= 100
 
 
-async def test_statistics_of_200000_keys_hold_up_nobody_and_take_bounded_memory(
-    costly: Costly, measured: Callable[[str, float, str], None]
+async def test_statistics_of_200_000_keys_do_not_block_the_server_and_use_bounded_memory(
+    cost_meter: CostMeter, measured: Callable[[str, float, str], None]
 ) -> None:
-    cost = await costly.held_within_bounds("keys", "stats", "--json")
-    found = json.loads(cost.output)
-    counts = {one["kind"]: one["keys"] for one in found["kinds"]}
+    cost = await cost_meter.run_within_bounds("keys", "stats", "--json")
+    report = json.loads(cost.output)
+    counts = {entry["kind"]: entry["keys"] for entry in report["kinds"]}
     assert counts == {
         "session": 60_000,
         "user-tokens": 20_000,
@@ -110,30 +110,28 @@ async def test_statistics_of_200000_keys_hold_up_nobody_and_take_bounded_memory(
         "batch": 80_000,
         "unknown": 20_000,
     }
-    assert found["keys"] == MANY
+    assert report["keys"] == KEYSPACE_KEYS
     measured("keys stats, 200,000 keys: slowest command of the server", cost.longest_ms, "ms")
-    measured("keys stats, 200,000 keys: took", found["took_s"], "s")
+    measured("keys stats, 200,000 keys: took", report["took_s"], "s")
     measured("keys stats, 200,000 keys: memory of the process", cost.peak_mib, "MiB")
 
 
-async def test_a_session_is_shown_without_its_token_or_user_whatever_form_of_its_key_is_given(
-    app: App, manage: Manage
-) -> None:
+async def test_a_session_is_shown_without_token_and_user_for_every_form_of_its_key(app: App, manage: Manage) -> None:
     await app.redis.set(SESSION, session())
     await sessions.react(app, [SESSION], cause("set"))
     fingerprint = app.keyrings[0].fingerprint(TOKEN.encode())
-    for arguments, given in (
+    for arguments, stdin in (
         (["-"], SESSION.decode() + "\n"),
         ([SESSION.decode()], ""),
         ([shown(app, SESSION)], ""),
         ([f"@{fingerprint}"], ""),
         ([f"@{fingerprint[:12]}", "--json"], ""),
     ):
-        code, output, complaints = manage("keys", "show", *arguments, input=given)
-        assert code == 0, complaints
+        code, output, stderr = manage("keys", "show", *arguments, input=stdin)
+        assert code == 0, stderr
         assert shown(app, SESSION) in output
         assert "sessionToken: text of 35" in output
-        assert TOKEN not in output + complaints
+        assert TOKEN not in output + stderr
     report = json.loads(output)
     assert report["app"]["fingerprint"] == fingerprint
     assert report["app"]["phantom"] == "alive"
@@ -144,27 +142,27 @@ async def test_a_session_is_shown_without_its_token_or_user_whatever_form_of_its
     }
 
 
-async def test_a_session_that_ended_is_found_by_its_fingerprint(app: App) -> None:
+async def test_an_ended_session_is_found_by_its_fingerprint(app: App) -> None:
     await app.redis.set(SESSION, session())
     await sessions.react(app, [SESSION], cause("set"))
     await app.redis.delete(SESSION)
     fingerprint = app.keyrings[0].fingerprint(TOKEN.encode())
     assert await keys.find(app, f"@{fingerprint}".encode()) == SESSION
-    found = await facts(app, SESSION)
-    assert (found["session"], found["phantom"], found["fingerprint"]) == ("missing", "alive", fingerprint)
+    described = await facts(app, SESSION)
+    assert (described["session"], described["phantom"], described["fingerprint"]) == ("missing", "alive", fingerprint)
     await sessions.react(app, [SESSION], cause("del"))
     assert (await facts(app, SESSION))["phantom"] == "ended"
 
 
-async def test_a_form_that_no_key_has_is_refused(app: App) -> None:
+async def test_a_masked_form_that_matches_no_key_is_refused(app: App) -> None:
     await app.redis.set(SESSION, session())
-    for given in (b"nextauth:session:~000000000000", b"@000000000000"):
+    for masked in (b"nextauth:session:~000000000000", b"@000000000000"):
         with pytest.raises(Refused):
-            await keys.find(app, given)
+            await keys.find(app, masked)
     assert await keys.find(app, b"@12") == b"@12"
 
 
-async def test_two_keys_of_one_masked_form_are_refused(app: App) -> None:
+async def test_a_masked_form_that_matches_two_keys_is_refused(app: App) -> None:
     long = "k" * 300
     for end in ("1", "2"):
         await app.redis.set(f"fastapi:temp:data:~{long}{end}", "x")
@@ -172,32 +170,32 @@ async def test_two_keys_of_one_masked_form_are_refused(app: App) -> None:
         await keys.find(app, shown(app, f"fastapi:temp:data:~{long}1".encode()).encode())
 
 
-async def test_a_key_that_is_not_there_ends_with_attention(app: App, manage: Manage) -> None:
+async def test_a_missing_key_ends_with_1(app: App, manage: Manage) -> None:
     code, output, _ = manage("keys", "show", "fastapi:temp:data:none")
     assert code == 1
     assert re.search(r"^exists +no *$", output, re.MULTILINE)
 
 
-async def test_a_batch_shows_its_result_claim_and_failures(app: App) -> None:
+async def test_a_batch_is_shown_with_the_state_of_its_result_and_its_dead_letters(app: App) -> None:
     key = namespaces.build(namespaces.BATCH, "b")
     await app.redis.set(key, BATCH)
     assert (await facts(app, key))["result"] == "none"
     await batches.react(app, [key], cause("set"))
-    found = await facts(app, key)
-    assert found["result"] == "of this content"
-    assert found["batch_content"] == hashlib.sha1(BATCH, usedforsecurity=False).hexdigest()
-    assert await facts(app, namespaces.build(namespaces.RESULT, "b")) == found
+    described = await facts(app, key)
+    assert described["result"] == "of this content"
+    assert described["batch_content"] == hashlib.sha1(BATCH, usedforsecurity=False).hexdigest()
+    assert await facts(app, namespaces.build(namespaces.RESULT, "b")) == described
     await app.redis.set(key, "no batch at all")
     assert (await facts(app, key))["result"] == "of other content"
     await batches.react(app, [key], cause("set"))
-    found = await facts(app, key)
-    assert found["given_up"] == "this content"
-    (letter,) = found["dead_letters"]  # type: ignore[misc]
+    described = await facts(app, key)
+    assert described["given_up"] == "this content"
+    (letter,) = described["dead_letters"]  # type: ignore[misc]
     assert re.fullmatch(r"[0-9a-f]{32} Rejected: not JSON", letter)
 
 
 @pytest.mark.parametrize("shape", ["hash", "list"])
-async def test_the_digest_of_a_collection_is_that_of_the_claim(app: App, shape: str) -> None:
+async def test_the_digest_of_a_hash_or_list_equals_that_of_its_result(app: App, shape: str) -> None:
     key = namespaces.build(namespaces.BATCH, "b")
     record = '{"timestamp":"2026-01-01T00:00:00Z","data":{"temp":24.1}}'
     if shape == "hash":
@@ -208,35 +206,35 @@ async def test_the_digest_of_a_collection_is_that_of_the_claim(app: App, shape: 
     assert (await facts(app, key))["result"] == "of this content"
 
 
-async def test_a_claim_shows_who_holds_it_for_how_long(app: App) -> None:
+async def test_a_claim_is_shown_with_its_owner_and_its_lease(app: App) -> None:
     key, claim = namespaces.build(namespaces.BATCH, "b"), namespaces.build(namespaces.PROCESSING, "b")
     seconds, _ = await app.redis.time()
-    held = {"owner": "0123456789abcdef", "token": "7", "attempt": "2", "lease_until_ms": str((seconds + 60) * 1000)}
-    await app.redis.hset(claim, mapping=held)
-    found = await facts(app, key)
-    assert re.fullmatch(r"held, lease ends in (59|60)\.\d s", str(found["claim"]))
-    assert (found["claim_owner"], found["claim_attempt"]) == ("0123456789abcdef", 2)
+    fields = {"owner": "0123456789abcdef", "token": "7", "attempt": "2", "lease_until_ms": str((seconds + 60) * 1000)}
+    await app.redis.hset(claim, mapping=fields)
+    described = await facts(app, key)
+    assert re.fullmatch(r"held, lease ends in (59|60)\.\d s", str(described["claim"]))
+    assert (described["claim_owner"], described["claim_attempt"]) == ("0123456789abcdef", 2)
     await app.redis.hset(claim, "lease_until_ms", "1")
     assert (await facts(app, key))["claim"] == "lease expired"
     await app.redis.set(claim, "foreign")
     assert (await facts(app, key))["claim"] == "another application's"
 
 
-async def test_a_chart_shows_how_old_its_cache_is_and_whether_it_is_stale(app: App) -> None:
+async def test_a_chart_is_shown_with_the_age_and_the_state_of_its_cache(app: App) -> None:
     key, cache = (namespaces.build(kind, "co2", "realtime") for kind in (namespaces.CHART_DATA, namespaces.CHART_CACHE))
     await app.redis.set(key, CHART, ex=300)
     assert (await facts(app, key))["cache"] == "none"
     await charts.react(app, [key], cause("set"))
-    found = await facts(app, key)
-    assert (found["cache"], found["cache_of_this_content"]) == ("fresh", True)
-    assert str(found["cache_updated_at"]) == json.loads(await app.redis.get(cache) or b"")["updatedAt"]
+    described = await facts(app, key)
+    assert (described["cache"], described["cache_of_this_content"]) == ("fresh", True)
+    assert str(described["cache_updated_at"]) == json.loads(await app.redis.get(cache) or b"")["updatedAt"]
     await app.redis.delete(key)
     await charts.react(app, [key], cause("del"))
-    found = await facts(app, cache)
-    assert (found["cache"], found["cache_of_this_content"]) == ("stale", False)
+    described = await facts(app, cache)
+    assert (described["cache"], described["cache_of_this_content"]) == ("stale", False)
 
 
-async def test_an_index_tells_which_session_it_names_without_its_token(app: App) -> None:
+async def test_an_index_is_shown_with_its_session_but_without_the_token(app: App) -> None:
     index = namespaces.build(namespaces.SESSION_BY_USER, "user-1")
     await app.redis.set(SESSION, session())
     for named in (SESSION, TOKEN):
@@ -254,7 +252,7 @@ async def test_an_index_tells_which_session_it_names_without_its_token(app: App)
         "user:1:tokens",
     ],
 )
-async def test_of_a_value_that_may_hold_secrets_only_the_shape_is_shown(app: App, key: str) -> None:
+async def test_only_the_shape_of_a_value_that_may_hold_secrets_is_shown(app: App, key: str) -> None:
     await app.redis.set(key, json.dumps(USER))
     assert await value(app, key.encode()) == {
         "masked": True,
@@ -272,7 +270,7 @@ async def test_of_a_value_that_may_hold_secrets_only_the_shape_is_shown(app: App
 
 
 @pytest.mark.parametrize("secret", ["secret-token", "{broken secret-token", '["secret-token"]', '"secret-token"', ""])
-async def test_no_part_of_a_masked_value_is_shown_whatever_it_is(app: App, secret: str) -> None:
+async def test_no_part_of_any_masked_value_is_shown(app: App, secret: str) -> None:
     for key in (SESSION, b"fabric:user:u:tokens"):
         await app.redis.set(key, secret)
         described = await value(app, key)
@@ -283,7 +281,7 @@ async def test_no_part_of_a_masked_value_is_shown_whatever_it_is(app: App, secre
     assert await value(app, SESSION) == {"masked": True, "parts": ["?: 12 bytes"]}
 
 
-async def test_a_value_in_the_open_is_bounded_and_on_one_line(app: App) -> None:
+async def test_an_unmasked_value_is_bounded_and_on_one_line(app: App) -> None:
     key = namespaces.build(namespaces.BATCH, "b")
     await app.redis.set(key, b"\x1b[2J\n" + b"x" * 5_000_000)
     text = str((await value(app, key))["text"])
@@ -298,7 +296,9 @@ async def test_a_value_in_the_open_is_bounded_and_on_one_line(app: App) -> None:
 
 
 @pytest.mark.parametrize("arguments", [["--kind", "sessions"], ["--cursor", "x"], ["nonsense"], ["--limit", "0"]])
-async def test_wrong_arguments_are_told_and_nothing_is_listed(manage: Manage, arguments: list[str]) -> None:
-    code, output, complaints = manage("keys", "list", *arguments)
+async def test_wrong_arguments_are_refused_with_a_reason_and_nothing_is_listed(
+    manage: Manage, arguments: list[str]
+) -> None:
+    code, output, stderr = manage("keys", "list", *arguments)
     assert (code, output) == (2, "")
-    assert complaints
+    assert stderr

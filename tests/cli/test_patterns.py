@@ -1,4 +1,4 @@
-"""`manage.py patterns test`: the table of the docs holds, keys are explained, events are tried live."""
+"""`manage.py patterns test`: checks the table of the docs, explains keys, and tests events live."""
 
 import json
 
@@ -14,44 +14,42 @@ ROWS = read_table(DOCUMENT)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: repr(row.key))
-def test_the_table_in_the_docs_is_true(row: Row) -> None:
+def test_the_table_in_the_docs_agrees_with_the_routing(row: Row) -> None:
     verdict = routing.explain(row.key)
     assert (verdict.function, verdict.why) == (row.function, row.why)
 
 
-def test_the_table_has_every_function_and_both_answers() -> None:
+def test_the_table_has_keys_of_every_function_and_of_none() -> None:
     assert len(ROWS) >= 25
     assert {row.function for row in ROWS} == {None, *(reactor.function for reactor in REACTORS)}
     assert b"\xff" in b"".join(row.key for row in ROWS)
 
 
-async def test_without_arguments_the_table_and_the_live_test_are_run(
+async def test_without_arguments_the_table_is_checked_and_the_live_test_runs(
     manage: Manage, redis_client: redis.asyncio.Redis
 ) -> None:
-    code, output, complaint = manage("patterns", "test")
-    assert (code, complaint) == (0, "")
+    code, output, stderr = manage("patterns", "test")
+    assert (code, stderr) == (0, "")
     assert "Every event arrived" in output
     assert " NO" not in output
     assert await redis_client.dbsize() == 0
 
 
-async def test_events_that_do_not_arrive_end_with_1_and_point_to_the_doctor(
-    manage: Manage, redis_client: redis.asyncio.Redis
-) -> None:
+async def test_events_that_do_not_arrive_end_with_1(manage: Manage, redis_client: redis.asyncio.Redis) -> None:
     former = (await redis_client.config_get("notify-keyspace-events"))["notify-keyspace-events"]
     await redis_client.config_set("notify-keyspace-events", "Ex")
     try:
         code, output, _ = manage("patterns", "test", "--json")
     finally:
         await redis_client.config_set("notify-keyspace-events", former)
-    answer = json.loads(output)
+    report = json.loads(output)
     assert code == 1
-    assert all(one["right"] for one in answer["table"])
-    assert len(answer["live"]) == 10
-    assert all(one["delayMs"] is None for one in answer["live"])
+    assert all(entry["right"] for entry in report["table"])
+    assert len(report["live"]) == 10
+    assert all(entry["delayMs"] is None for entry in report["live"])
 
 
-def test_keys_are_told_with_the_reason_and_masked(manage: Manage) -> None:
+def test_keys_are_shown_masked_with_the_reason(manage: Manage) -> None:
     code, output, _ = manage(
         "patterns", "test", "nextauth:session:*", "nextauth:session:tok3n", "nextauth:sessions:tok3n"
     )
@@ -60,15 +58,15 @@ def test_keys_are_told_with_the_reason_and_masked(manage: Manage) -> None:
     assert "matches" in output
     assert "near miss of nextauth:session:*" in output
     code, output, _ = manage("patterns", "test", "--json", "*", "fabric:data:chart:a:b")
-    (one,) = json.loads(output)["keys"]
+    (entry,) = json.loads(output)["keys"]
     assert code == 0
-    assert (one["matches"], one["function"], one["reacts"]) == (True, "update_charts", True)
+    assert (entry["matches"], entry["function"], entry["reacts"]) == (True, "update_charts", True)
 
 
-def test_a_pattern_without_keys_or_past_its_bound_is_refused(manage: Manage) -> None:
-    code, _, complaint = manage("patterns", "test", "nextauth:*")
+def test_a_pattern_without_keys_or_above_the_size_limit_is_refused(manage: Manage) -> None:
+    code, _, stderr = manage("patterns", "test", "nextauth:*")
     assert code == 2
-    assert "needs a KEY" in complaint
-    code, _, complaint = manage("patterns", "test", "*a" * 600, "a")
+    assert "needs a KEY" in stderr
+    code, _, stderr = manage("patterns", "test", "*a" * 600, "a")
     assert code == 2
-    assert "1200 bytes" in complaint
+    assert "1200 bytes" in stderr

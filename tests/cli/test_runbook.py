@@ -1,4 +1,4 @@
-"""What the documents tell people to type is what the command line takes."""
+"""Every command line in the documents is accepted by manage.py."""
 
 import re
 import shlex
@@ -19,9 +19,9 @@ _COMMAND = re.compile(r"python manage\.py (?!\.)([^`\n]*)")
 
 
 def commands(text: str) -> list[str]:
-    """Each line of a code block that runs manage.py, from its arguments on, without a comment."""
-    found = [match[1] for block in _BLOCK.findall(text) for match in _COMMAND.finditer(block)]
-    lines = [line.partition(" #")[0].partition(" | ")[0].strip() for line in found]
+    """The arguments of each manage.py command in the code blocks of a page, without comments and pipes."""
+    matches = [match[1] for block in _BLOCK.findall(text) for match in _COMMAND.finditer(block)]
+    lines = [line.partition(" #")[0].partition(" | ")[0].strip() for line in matches]
     return [line for line in lines if line != "--help"]
 
 
@@ -36,7 +36,7 @@ ADVISED = sorted(
 
 
 def parse(arguments: list[str]) -> Any:
-    """The context of the command that these arguments name, parsed and not run. Raises what wrong ones raise."""
+    """Parse a command without running it; returns its context. Raises click's errors for invalid arguments."""
     command: Any = typer.main.get_command(app)
     context = command.make_context("manage.py", arguments)
     while hasattr(command, "commands"):
@@ -57,21 +57,21 @@ def test_a_command_that_the_doctor_advises_is_accepted(line: str) -> None:
 
 
 @pytest.mark.parametrize("line", ["deadletters reply ID", "audit verify --since soon", "doctor --all", "nonsense"])
-def test_what_is_no_command_would_be_found(line: str) -> None:
+def test_an_invalid_command_line_is_refused(line: str) -> None:
     with pytest.raises(Exception, match=r"(No such|Invalid value|no such|day such as)"):
         parse(shlex.split(line))
 
 
 def test_the_runbook_names_every_command() -> None:
-    there: set[str] = set()
+    names: set[str] = set()
     group: Any = typer.main.get_command(app)
-    for name, command in group.commands.items():
-        there |= {f"{name} {inner}" for inner in getattr(command, "commands", {})} or {name}
+    for group_name, command in group.commands.items():
+        names |= {f"{group_name} {inner}" for inner in getattr(command, "commands", {})} or {group_name}
     text = " ".join(commands(RUNBOOK.read_text(encoding="utf-8")))
-    assert {one for one in there if one not in text} == set()
+    assert {name for name in names if name not in text} == set()
 
 
-def test_links_into_the_runbook_lead_to_a_heading() -> None:
+def test_links_to_headings_have_a_target() -> None:
     slugs = {page.name: _slugs(page.read_text(encoding="utf-8")) for page in PAGES}
     for page in PAGES:
         for target, slug in re.findall(r"\]\(([\w.]*)#([^)]+)\)", page.read_text(encoding="utf-8")):
@@ -79,6 +79,6 @@ def test_links_into_the_runbook_lead_to_a_heading() -> None:
 
 
 def _slugs(text: str) -> set[str]:
-    """As GitHub makes them of headings."""
+    """The anchors that GitHub generates for the headings."""
     headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
-    return {re.sub(r"[^\w\- ]", "", one.lower()).replace(" ", "-") for one in headings}
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

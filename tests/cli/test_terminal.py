@@ -1,4 +1,4 @@
-"""What all commands share: exit codes and complaints that name what is wrong."""
+"""Common to all commands: exit codes and error messages that name the cause."""
 
 import subprocess
 import sys
@@ -6,17 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import MANY, ROOT, Costly
+from tests.cli.conftest import KEYSPACE_KEYS, ROOT, CostMeter
 
 FULL = Path("/dev/full")
 
 
 @pytest.mark.skipif(not FULL.exists(), reason="a Linux device that is always full")
-def test_output_that_cannot_be_written_is_not_blamed_on_redis(
+def test_a_failed_write_of_the_output_is_not_reported_as_a_redis_error(
     manage_environment: dict[str, str],
 ) -> None:
     with FULL.open("wb") as full:
-        done = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "manage.py", "keys", "stats"],
             cwd=ROOT,
             env=manage_environment,
@@ -25,22 +25,22 @@ def test_output_that_cannot_be_written_is_not_blamed_on_redis(
             timeout=30,
             check=False,
         )
-    assert done.returncode == 2
-    assert b"No space left on device" in done.stderr
-    assert b"Redis" not in done.stderr
+    assert completed.returncode == 2
+    assert b"No space left on device" in completed.stderr
+    assert b"Redis" not in completed.stderr
 
 
-async def test_the_measure_of_the_other_tests_finds_what_holds_up_the_server(costly: Costly) -> None:
-    """A command over all keys, and one large call among many small ones of the same script."""
-    client = costly.client
-    await costly.reset()
-    assert await costly.blocking() == set()
+async def test_the_cost_meter_detects_commands_that_block_the_server(cost_meter: CostMeter) -> None:
+    """KEYS, and one large call of a script among many small ones."""
+    client = cost_meter.client
+    await cost_meter.reset()
+    assert await cost_meter.blocking() == set()
     await client.keys("nothing:*")
-    assert await costly.blocking() == {"keys"}
-    await costly.reset()
+    assert await cost_meter.blocking() == {"keys"}
+    await cost_meter.reset()
     for _ in range(100):
         await client.eval("return 0", 1, "k")
-    keys = [f"fastapi:temp:data:batch-{number}" for number in range(MANY) if 3 <= number % 10 < 7]
+    keys = [f"fastapi:temp:data:batch-{number}" for number in range(KEYSPACE_KEYS) if 3 <= number % 10 < 7]
     touch = "for _, key in ipairs(KEYS) do redis.call('OBJECT', 'ENCODING', key) end"
     await client.eval(touch, len(keys), *keys)
-    assert await costly.blocking() == {"eval"}
+    assert await cost_meter.blocking() == {"eval"}

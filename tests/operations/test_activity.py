@@ -1,4 +1,4 @@
-"""Statistics are read as they were counted: by minute, with percentiles, whatever else is in their keys."""
+"""Statistics are read back as they were counted, per minute and with percentiles; foreign fields are ignored."""
 
 import math
 import random
@@ -19,58 +19,58 @@ from shared.reactor import Result, Source
 from shared.telemetry import minute_counts
 
 
-def minute_key(ago: int = 0) -> str:
-    return f"functions:stats:{int(time.time()) // 60 - ago}"
+def minute_key(age_min: int = 0) -> str:
+    return f"functions:stats:{int(time.time()) // 60 - age_min}"
 
 
-async def test_what_was_counted_in_this_process_is_read_back(app: App) -> None:
+async def test_counts_of_this_process_are_read_back(app: App) -> None:
     minute_counts.take(now=True)
     minute_counts.outcome("batches", Source.EVENT, Result.PROCESSED, 12.0, n=3)
     minute_counts.outcome("batches", Source.SWEEP, Result.DUPLICATE, 900.0)
     minute_counts.lag("charts", 40.0)
     await app.write_minute_counts()
-    found = await activity.read(app, 2)
+    report = await activity.read(app, 2)
     counted: Counter[tuple[str, str, str]] = Counter()
-    for minute in found.minutes:
+    for minute in report.minutes:
         for reactor, sources in minute.outcomes.items():
             for source, outcomes in sources.items():
                 for outcome, count in outcomes.items():
                     counted[reactor, source, outcome] += count
     assert counted == {("batches", "event", "processed"): 3, ("batches", "sweep", "duplicate"): 1}
-    assert found.latency_ms.keys() == {"batches"}, "a sweep's duration is no reaction's"
-    assert found.latency_ms["batches"].count == 3
-    assert math.isclose(found.latency_ms["batches"].p50, 12.0, rel_tol=0.155)
-    assert math.isclose(found.lag_ms["charts"].p99, 40.0, rel_tol=0.155)
+    assert report.latency_ms.keys() == {"batches"}, "the duration of a sweep is not a latency"
+    assert report.latency_ms["batches"].count == 3
+    assert math.isclose(report.latency_ms["batches"].p50, 12.0, rel_tol=0.155)
+    assert math.isclose(report.lag_ms["charts"].p99, 40.0, rel_tol=0.155)
 
 
-async def counted(app: App) -> int:
-    """How many processed batches there are in the statistics."""
+async def processed_batches(app: App) -> int:
+    """Number of processed batches in the statistics of the last two minutes."""
     minutes = (await activity.read(app, 2)).minutes
     return sum(minute.outcomes.get("batches", {}).get("event", {}).get("processed", 0) for minute in minutes)
 
 
-async def test_instances_add_up(app: App) -> None:
+async def test_the_counts_of_instances_are_added(app: App) -> None:
     minute_counts.take(now=True)
     for instance in (app, App(app.settings, app.redis)):
         minute_counts.outcome("batches", Source.EVENT, Result.PROCESSED, 1.0)
         await instance.write_minute_counts()
-    assert await counted(app) == 2
+    assert await processed_batches(app) == 2
 
 
-async def test_what_redis_did_not_take_is_written_when_it_is_back(app: App) -> None:
+async def test_counts_that_could_not_be_written_are_written_once_redis_is_back(app: App) -> None:
     minute_counts.take(now=True)
     minute_counts.outcome("batches", Source.EVENT, Result.PROCESSED, 1.0)
-    away = open_app(msgspec.structs.replace(app.settings, redis=f"127.0.0.1:{free_port()}"))
+    unreachable = open_app(msgspec.structs.replace(app.settings, redis=f"127.0.0.1:{free_port()}"))
     with pytest.raises(redis.exceptions.ConnectionError):
-        await away.write_minute_counts()
-    await away.redis.aclose()
+        await unreachable.write_minute_counts()
+    await unreachable.redis.aclose()
     minute_counts.outcome("batches", Source.EVENT, Result.PROCESSED, 1.0)
     await app.write_minute_counts()
     await app.write_minute_counts()
-    assert await counted(app) == 2
+    assert await processed_batches(app) == 2
 
 
-async def test_a_pipeline_of_scripts_takes_the_counts_along_when_they_are_due(
+async def test_due_counts_are_written_in_the_pipeline_of_the_next_scripts(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     minute_counts.take(now=True)
@@ -80,29 +80,29 @@ async def test_a_pipeline_of_scripts_takes_the_counts_along_when_they_are_due(
     assert await app.redis.exists(minute_key(0), minute_key(1)) == 0
     monkeypatch.setattr(minute_counts, "FLUSH_S", 0)
     await app.run_many(WAITING_RETRIES, [([b"functions:retry:due"], [])])
-    assert await counted(app) == 1
+    assert await processed_batches(app) == 1
     assert 7000 < max(await app.redis.ttl(minute_key(0)), await app.redis.ttl(minute_key(1))) <= 7200
 
 
-async def test_every_minute_of_the_range_is_there_oldest_first(app: App) -> None:
-    for ago in (0, 2, 59, 60):
-        await app.redis.hset(minute_key(ago), "n sessions event processed", str(ago + 1))
-    found = await activity.read(app)
-    assert len(found.minutes) == 60
-    assert [minute.minute for minute in found.minutes] == sorted({minute.minute for minute in found.minutes})
-    counts = [minute.outcomes["sessions"]["event"]["processed"] for minute in found.minutes if minute.outcomes]
-    assert counts in ([60, 3, 1], [3, 1]), "the second where a minute ended meanwhile"
-    assert found.begin == found.minutes[0].minute
-    assert found.minutes[-1].minute <= found.end
+async def test_every_minute_of_the_range_is_returned_oldest_first(app: App) -> None:
+    for age_min in (0, 2, 59, 60):
+        await app.redis.hset(minute_key(age_min), "n sessions event processed", str(age_min + 1))
+    report = await activity.read(app)
+    assert len(report.minutes) == 60
+    assert [minute.minute for minute in report.minutes] == sorted({minute.minute for minute in report.minutes})
+    counts = [minute.outcomes["sessions"]["event"]["processed"] for minute in report.minutes if minute.outcomes]
+    assert counts in ([60, 3, 1], [3, 1]), "[3, 1] if a new minute began during the test"
+    assert report.begin == report.minutes[0].minute
+    assert report.minutes[-1].minute <= report.end
 
 
-async def test_two_reads_cost_one_round_trip_each_and_the_tally_travels_with_them(app: App) -> None:
+async def test_a_read_runs_one_script_per_minute(app: App) -> None:
     await activity.read(app, 120)
     await app.redis.config_resetstat()
     await activity.read(app, 120)
-    about = await app.redis.info("commandstats")
-    assert about["cmdstat_evalsha"]["calls"] == 120
-    assert "cmdstat_hgetall" in about or "cmdstat_type" in about
+    stats = await app.redis.info("commandstats")
+    assert stats["cmdstat_evalsha"]["calls"] == 120
+    assert "cmdstat_hgetall" in stats or "cmdstat_type" in stats
 
 
 HOSTILE = {
@@ -125,32 +125,32 @@ HOSTILE = {
 }
 
 
-async def test_fields_that_are_none_of_ours_are_left_out(app: App) -> None:
+async def test_fields_that_the_app_does_not_write_are_ignored(app: App) -> None:
     await app.redis.hset(minute_key(), mapping=HOSTILE | {"n batches event dead": "2"})
-    found = await activity.read(app, 2)
-    assert [minute.outcomes for minute in found.minutes if minute.outcomes] == [{"batches": {"event": {"dead": 2}}}]
-    assert found.latency_ms == {}
+    report = await activity.read(app, 2)
+    assert [minute.outcomes for minute in report.minutes if minute.outcomes] == [{"batches": {"event": {"dead": 2}}}]
+    assert report.latency_ms == {}
 
 
-async def test_a_minute_that_another_application_took_is_empty(app: App) -> None:
+async def test_a_minute_key_of_another_application_is_read_as_empty(app: App) -> None:
     await app.redis.set(minute_key(0), "a string")
     await app.redis.hset(minute_key(1), mapping={f"n batches event {number}": 1 for number in range(2000)})
     await app.redis.hset(minute_key(1), "n batches event dead", "1")
     await app.redis.hset(minute_key(2), "n batches event dead", "7")
-    found = await activity.read(app, 5)
-    assert [minute.outcomes for minute in found.minutes if minute.outcomes] == [{"batches": {"event": {"dead": 7}}}]
+    report = await activity.read(app, 5)
+    assert [minute.outcomes for minute in report.minutes if minute.outcomes] == [{"batches": {"event": {"dead": 7}}}]
 
 
 @given(st.lists(st.floats(0.1, 900_000), min_size=1, max_size=300))
 def test_a_percentile_is_exact_to_15_percent(values: list[float]) -> None:
-    found = activity.percentiles(Counter(minute_counts.bucket(value) for value in values))
-    assert found.count == len(values)
-    for share, told in ((0.5, found.p50), (0.95, found.p95), (0.99, found.p99)):
+    percentiles = activity.percentiles(Counter(minute_counts.bucket(value) for value in values))
+    assert percentiles.count == len(values)
+    for share, estimate in ((0.5, percentiles.p50), (0.95, percentiles.p95), (0.99, percentiles.p99)):
         exact = sorted(values)[math.ceil(share * len(values)) - 1]
-        assert exact / 1.16 <= told <= exact * 1.16
+        assert exact / 1.16 <= estimate <= exact * 1.16
 
 
-def test_percentiles_stand_in_order() -> None:
-    chance = random.Random(1)
-    found = activity.percentiles(Counter(minute_counts.bucket(chance.lognormvariate(1, 2)) for _ in range(10_000)))
-    assert found.p50 < found.p95 < found.p99
+def test_percentiles_are_in_ascending_order() -> None:
+    rng = random.Random(1)
+    percentiles = activity.percentiles(Counter(minute_counts.bucket(rng.lognormvariate(1, 2)) for _ in range(10_000)))
+    assert percentiles.p50 < percentiles.p95 < percentiles.p99

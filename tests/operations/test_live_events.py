@@ -1,4 +1,4 @@
-"""The live test of events: canaries arrive where the flags suffice, change nothing, and are removed."""
+"""The live test of events: canaries arrive if the flags suffice, change nothing, and are removed."""
 
 import asyncio
 
@@ -17,52 +17,52 @@ from tests.support.causes import cause
 BY_FUNCTION = {reactor.function: reactor for reactor in REACTORS}
 
 
-async def test_every_canary_arrives_where_the_flags_suffice_and_none_stays(redis_client: redis.asyncio.Redis) -> None:
+async def test_every_canary_arrives_if_the_flags_suffice_and_is_removed(redis_client: redis.asyncio.Redis) -> None:
     arrivals = await try_events(redis_client)
-    assert {one.reactor.function for one in arrivals} == set(BY_FUNCTION)
-    assert {one.flag for one in arrivals} == set(REQUIRED) - {"K", "e"}
-    assert all(one.delay_ms is not None and 0 <= one.delay_ms < 2000 for one in arrivals)
+    assert {arrival.reactor.function for arrival in arrivals} == set(BY_FUNCTION)
+    assert {arrival.flag for arrival in arrivals} == set(REQUIRED) - {"K", "e"}
+    assert all(arrival.delay_ms is not None and 0 <= arrival.delay_ms < 2000 for arrival in arrivals)
     assert await redis_client.dbsize() == 0
 
 
-async def test_what_the_flags_leave_out_is_told_event_by_event(redis_client: redis.asyncio.Redis) -> None:
+async def test_each_event_that_the_flags_exclude_is_reported(redis_client: redis.asyncio.Redis) -> None:
     try:
         await redis_client.config_set("notify-keyspace-events", "K$x")
         arrivals = await try_events(redis_client, wait_s=0.5)
     finally:
         await redis_client.config_set("notify-keyspace-events", REQUIRED)
-    assert {one.flag for one in arrivals if one.delay_ms is None} == {"g", "h", "l"}
-    assert {one.flag for one in arrivals if one.delay_ms is not None} == {"$", "x"}
+    assert {arrival.flag for arrival in arrivals if arrival.delay_ms is None} == {"g", "h", "l"}
+    assert {arrival.flag for arrival in arrivals if arrival.delay_ms is not None} == {"$", "x"}
     assert await redis_client.dbsize() == 0
 
 
 async def test_canaries_change_nothing_in_the_app(app: App, redis_client: redis.asyncio.Redis) -> None:
-    heard: list[tuple[str, bytes, str]] = []
+    received: list[tuple[str, bytes, str]] = []
     async with redis_client.pubsub() as pubsub:
         await pubsub.psubscribe(*(reactor.channel for reactor in REACTORS))
         await try_events(redis_client)
         while (message := await pubsub.get_message(timeout=0.1)) is not None:
             if message["type"] == "pmessage":
                 key = message["channel"].removeprefix(CHANNEL_PREFIX.encode())
-                heard.append((str(explain(key).function), key, message["data"].decode()))
-    assert len(heard) >= 10
-    for function, key, operation in heard:
+                received.append((str(explain(key).function), key, message["data"].decode()))
+    assert len(received) >= 10
+    for function, key, operation in received:
         if operation == "set" and key.startswith(namespaces.BATCH.prefix):
             await redis_client.set(key, b'{"status":"canary"}', px=1000)
         (outcome,) = await BY_FUNCTION[function].react(app, [key], cause(operation))
         assert outcome.result is Result.IGNORED, (key, operation, outcome)
         await redis_client.delete(key)
-    left = [key for key in await redis_client.keys("*") if not key.startswith(b"functions:stats:")]
-    assert left == []
+    remaining = [key for key in await redis_client.keys("*") if not key.startswith(b"functions:stats:")]
+    assert remaining == []
 
 
-async def test_a_live_test_that_is_cancelled_leaves_no_key(redis_client: redis.asyncio.Redis, redis_port: int) -> None:
+async def test_a_cancelled_live_test_leaves_no_key(redis_client: redis.asyncio.Redis, redis_port: int) -> None:
     await redis_client.config_set("notify-keyspace-events", "")
     task = asyncio.create_task(try_events(redis_client, wait_s=30))
     try:
         async with redis.asyncio.Redis(port=redis_port) as other:
             async with asyncio.timeout(10):
-                while not await other.dbsize():  # noqa: ASYNC110 (Redis has no event for it here: its flags are off)
+                while not await other.dbsize():  # noqa: ASYNC110 (Redis sends no event here: notifications are off)
                     await asyncio.sleep(0)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -1,4 +1,4 @@
-"""What follows from an AUDIT_KEY: always the same, checked against the standard library, and nothing of the key."""
+"""Everything derived from an AUDIT_KEY: deterministic, equal to the standard library's results, and never the key."""
 
 import base64
 import hashlib
@@ -28,12 +28,12 @@ def derived(audit_key: str, label: str) -> bytes:
 
 
 def test_a_fingerprint_is_hmac_sha_256() -> None:
-    """Test case 2 of RFC 4231, whose key is text."""
+    """Test case 2 of RFC 4231."""
     assert Keyring("Jefe").fingerprint(b"what do ya want for nothing?") == "5bdcc146bf60754e6a042426089575c7"
 
 
 @given(audit_key=KEYS, secret=st.binary(max_size=200))
-def test_a_fingerprint_is_the_start_of_the_standard_library_s_hmac(audit_key: str, secret: bytes) -> None:
+def test_a_fingerprint_is_a_prefix_of_the_standard_library_s_hmac(audit_key: str, secret: bytes) -> None:
     expected = hmac.new(audit_key.encode(), secret, hashlib.sha256).hexdigest()[:FINGERPRINT_DIGITS]
     assert Keyring(audit_key).fingerprint(secret) == expected
 
@@ -47,7 +47,7 @@ def test_a_pseudonym_is_hmac_sha_1_with_the_published_pads(audit_key: str, user_
 
 
 @given(data=st.binary(max_size=200))
-def test_a_signature_is_hmac_sha_256_under_a_key_of_its_own(data: bytes) -> None:
+def test_a_signature_is_hmac_sha_256_under_a_derived_key(data: bytes) -> None:
     expected = hmac.new(derived(AUDIT_KEY, "sign"), data, hashlib.sha256).hexdigest()
     assert Keyring(AUDIT_KEY).sign(data) == expected
     assert not expected.startswith(Keyring(AUDIT_KEY).fingerprint(data))
@@ -56,26 +56,26 @@ def test_a_signature_is_hmac_sha_256_under_a_key_of_its_own(data: bytes) -> None
 @given(token=st.binary(min_size=1, max_size=300))
 @example(b"\0")
 @example(b"x" * 4096)
-def test_a_sealed_token_is_one_plain_word_that_opens_to_the_token(ring: Keyring, token: bytes) -> None:
+def test_a_sealed_token_is_base64url_and_unseals_to_the_token(ring: Keyring, token: bytes) -> None:
     sealed = ring.seal(token)
     assert set(sealed) <= set(BASE64URL)
     assert ring.unseal(sealed.encode()) == token
 
 
 @given(token=st.binary(min_size=1, max_size=64))
-def test_a_token_is_sealed_to_the_same_text_by_every_process(token: bytes) -> None:
+def test_sealing_is_deterministic(token: bytes) -> None:
     assert Keyring(AUDIT_KEY).seal(token) == Keyring(AUDIT_KEY).seal(token)
 
 
 @given(tokens=st.lists(st.binary(min_size=1, max_size=8), min_size=2, max_size=2, unique=True))
-def test_different_tokens_are_sealed_and_marked_differently(ring: Keyring, tokens: list[bytes]) -> None:
-    one, other = tokens
-    assert ring.seal(one) != ring.seal(other)
-    assert ring.fingerprint(one) != ring.fingerprint(other)
+def test_different_tokens_have_different_seals_and_fingerprints(ring: Keyring, tokens: list[bytes]) -> None:
+    first, second = tokens
+    assert ring.seal(first) != ring.seal(second)
+    assert ring.fingerprint(first) != ring.fingerprint(second)
 
 
 @given(token=st.binary(min_size=6, max_size=64))
-def test_a_sealed_token_shows_nothing_of_the_token(ring: Keyring, token: bytes) -> None:
+def test_a_sealed_token_does_not_contain_the_token(ring: Keyring, token: bytes) -> None:
     raw = base64.urlsafe_b64decode(ring.seal(token) + "==")
     assert len(raw) == len(token) + 16
     assert token not in raw
@@ -87,17 +87,17 @@ def test_a_sealed_token_shows_nothing_of_the_token(ring: Keyring, token: bytes) 
 @example(b"A")
 @example(b"A" * 22)
 @example(b"\xff" * 40)
-def test_what_was_never_sealed_opens_to_nothing(ring: Keyring, raw: bytes) -> None:
+def test_bytes_that_were_never_sealed_do_not_unseal(ring: Keyring, raw: bytes) -> None:
     assert ring.unseal(raw) is None
 
 
 @given(text=st.text(BASE64URL + "+/=", max_size=100))
-def test_what_only_looks_sealed_opens_to_nothing(ring: Keyring, text: str) -> None:
+def test_text_that_resembles_a_sealed_token_does_not_unseal(ring: Keyring, text: str) -> None:
     assert ring.unseal(text.encode()) is None
 
 
 @given(token=st.binary(min_size=1, max_size=64), data=st.data())
-def test_a_sealed_token_with_any_change_opens_to_nothing(ring: Keyring, token: bytes, data: st.DataObject) -> None:
+def test_an_altered_sealed_token_does_not_unseal(ring: Keyring, token: bytes, data: st.DataObject) -> None:
     sealed = ring.seal(token)
     at = data.draw(st.integers(0, len(sealed) - 1))
     other = data.draw(st.sampled_from(BASE64URL.replace(sealed[at], "") + "+/="))
@@ -108,8 +108,8 @@ def test_a_sealed_token_with_any_change_opens_to_nothing(ring: Keyring, token: b
 
 
 @pytest.mark.parametrize("token", [b"x" * count for count in range(1, 7)], ids=len)
-def test_a_token_has_one_sealed_form_only(ring: Keyring, token: bytes) -> None:
-    """A last digit whose low bits base64 ignores, padding, and the other alphabet would each be a second one."""
+def test_a_token_has_exactly_one_sealed_form(ring: Keyring, token: bytes) -> None:
+    """Base64 decoders accept other last digits, padding and the other alphabet: each would be a second form."""
     sealed = ring.seal(token)
     forms = {sealed[:-1] + last for last in BASE64URL}
     forms |= {sealed + "=" * count for count in (1, 2, 3)} | {sealed.replace("-", "+").replace("_", "/"), f"{sealed}\n"}
@@ -117,25 +117,25 @@ def test_a_token_has_one_sealed_form_only(ring: Keyring, token: bytes) -> None:
 
 
 @given(token=st.binary(min_size=1, max_size=64))
-def test_another_key_opens_nothing(ring: Keyring, token: bytes) -> None:
+def test_a_token_sealed_under_another_key_does_not_unseal(ring: Keyring, token: bytes) -> None:
     other = keyring(OTHER_KEY)
     assert other.unseal(ring.seal(token).encode()) is None
     assert ring.unseal(other.seal(token).encode()) is None
 
 
 @given(audit_keys=st.lists(KEYS, min_size=2, max_size=2, unique=True))
-def test_different_keys_have_nothing_in_common(audit_keys: list[str]) -> None:
-    one, other = map(Keyring, audit_keys)
-    assert one.key_id != other.key_id
-    assert one.fingerprint(b"token") != other.fingerprint(b"token")
-    assert one.seal(b"token") != other.seal(b"token")
-    assert one.pseudonym("user") != other.pseudonym("user")
-    assert one.sign(b"data") != other.sign(b"data")
+def test_every_derived_value_differs_between_keys(audit_keys: list[str]) -> None:
+    first, second = map(Keyring, audit_keys)
+    assert first.key_id != second.key_id
+    assert first.fingerprint(b"token") != second.fingerprint(b"token")
+    assert first.seal(b"token") != second.seal(b"token")
+    assert first.pseudonym("user") != second.pseudonym("user")
+    assert first.sign(b"data") != second.sign(b"data")
 
 
 @given(audit_key=KEYS)
-def test_a_key_id_is_eight_digits_that_give_nothing_away(audit_key: str) -> None:
-    """It is no part of the key, of a fingerprint that somebody could ask for, or of another use's key."""
+def test_a_key_id_has_eight_digits_and_is_part_of_no_other_derived_value(audit_key: str) -> None:
+    """Not of the key itself, of fingerprints and signatures of likely labels, or of the other derived keys."""
     ring = Keyring(audit_key)
     assert len(ring.key_id) == 8
     assert ring.key_id == derived(audit_key, "key id").hex()[:8]
@@ -147,19 +147,19 @@ def test_a_key_id_is_eight_digits_that_give_nothing_away(audit_key: str) -> None
 
 
 def test_a_keyring_shows_no_key(ring: Keyring) -> None:
-    ring.seal(b"token")  # makes the cipher
+    ring.seal(b"token")  # creates the cached cipher
     secrets = [AUDIT_KEY, *(repr(derived(AUDIT_KEY, label))[2:-1] for label in ("seal", "sign", "user"))]
     secrets += [derived(AUDIT_KEY, label).hex() for label in ("seal", "sign", "user")]
     for shown in (repr(ring), str(ring), f"{ring}", repr([ring]), repr(keyrings(AUDIT_KEY, OTHER_KEY))):
         assert "Keyring" in shown
         assert not [secret for secret in secrets if secret in shown]
     other = Keyring(OTHER_KEY)
-    with pytest.raises(AssertionError) as found:
+    with pytest.raises(AssertionError) as failure:
         assert ring == other
-    assert not [secret for secret in [*secrets, OTHER_KEY] if secret in str(found.value)]
+    assert not [secret for secret in [*secrets, OTHER_KEY] if secret in str(failure.value)]
 
 
-def test_the_present_key_comes_first_and_the_one_before_it_only_where_there_is_one() -> None:
+def test_keyrings_has_the_present_key_first_and_the_previous_key_if_one_is_set() -> None:
     assert [ring.key_id for ring in keyrings(AUDIT_KEY)] == [Keyring(AUDIT_KEY).key_id]
     assert [ring.key_id for ring in keyrings(AUDIT_KEY, OTHER_KEY)] == [
         Keyring(AUDIT_KEY).key_id,

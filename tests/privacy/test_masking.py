@@ -1,4 +1,4 @@
-"""What is shown of a key: never a secret, always one readable line."""
+"""Keys as they are shown: secret parts masked, on one printable line."""
 
 import hashlib
 import hmac
@@ -55,7 +55,7 @@ def test_no_secret_part_is_ever_shown(prefix: bytes, secret: bytes) -> None:
 
 
 @given(token=st.binary(min_size=1, max_size=64).filter(lambda token: not token.startswith(b"by-user-id:")))
-def test_a_phantom_is_shown_with_the_mark_of_its_session(token: bytes) -> None:
+def test_a_phantom_is_shown_with_the_fingerprint_of_its_session(token: bytes) -> None:
     session = mask_key(namespaces.build(namespaces.SESSION, token), AUDIT_KEY)
     phantom = mask_key(namespaces.build(namespaces.PHANTOM, keyring(AUDIT_KEY).seal(token)), AUDIT_KEY)
     mark = f"~{fingerprint(token, AUDIT_KEY)[:12]}"
@@ -63,20 +63,20 @@ def test_a_phantom_is_shown_with_the_mark_of_its_session(token: bytes) -> None:
     assert phantom == f"functions:phantom:session:{mark}"
 
 
-def test_a_phantom_sealed_under_another_key_is_shown_without_a_mark() -> None:
+def test_a_phantom_sealed_under_another_key_is_shown_without_a_fingerprint() -> None:
     foreign = namespaces.build(namespaces.PHANTOM, keyring("another audit key").seal(b"token-1"))
     assert mask_key(foreign, AUDIT_KEY) == "functions:phantom:session:?"
     assert mask_key(foreign, "another audit key") != "functions:phantom:session:?"
 
 
 @given(name=st.binary(min_size=1, max_size=64))
-def test_a_phantom_s_name_is_never_shown(name: bytes) -> None:
-    """Whoever can write to Redis can name a key so, with a token in the clear at worst."""
+def test_an_invalid_name_of_a_phantom_is_never_shown(name: bytes) -> None:
+    """Any client of Redis can write a key with this prefix, even with an unsealed token as its name."""
     assert mask_key(namespaces.build(namespaces.PHANTOM, name), AUDIT_KEY) == "functions:phantom:session:?"
 
 
 @given(raw=st.binary(max_size=400))
-def test_what_is_shown_is_one_short_line_of_valid_text(raw: bytes) -> None:
+def test_printable_text_is_one_short_line_of_valid_unicode(raw: bytes) -> None:
     shown = printable(raw)
     assert shown.encode().decode() == shown
     assert len(shown.splitlines()) <= 1

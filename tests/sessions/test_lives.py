@@ -364,7 +364,7 @@ async def test_a_sweep_reacts_to_a_live_session_by_its_own_key_only(app: App) ->
 
 
 async def test_an_end_after_the_clock_was_set_back_ends_the_life(app: App) -> None:
-    """The previous end is in the future now; taken for its late event, this one would lead to a false `changed`."""
+    """The previous end is in the future now. An event that passed for its late event would cause a false `changed`."""
     await write(app, nextauth("user-1"))
     await app.redis.delete(KEY)
     await event(app, "del")

@@ -26,20 +26,20 @@ class Finding:
     commands: tuple[str, ...] = ()
 
 
-def ok(id_: str, found: str, why: str = "") -> Finding:
-    return Finding(id_, Severity.OK, found, why)
+def ok(id_: str, observation: str, why: str = "") -> Finding:
+    return Finding(id_, Severity.OK, observation, why)
 
 
-def info(id_: str, found: str, why: str = "", fix: str = "", commands: tuple[str, ...] = ()) -> Finding:
-    return Finding(id_, Severity.INFO, found, why, fix, commands)
+def info(id_: str, observation: str, why: str = "", fix: str = "", commands: tuple[str, ...] = ()) -> Finding:
+    return Finding(id_, Severity.INFO, observation, why, fix, commands)
 
 
-def warning(id_: str, found: str, why: str, fix: str, commands: tuple[str, ...] = ()) -> Finding:
-    return Finding(id_, Severity.WARNING, found, why, fix, commands)
+def warning(id_: str, observation: str, why: str, fix: str, commands: tuple[str, ...] = ()) -> Finding:
+    return Finding(id_, Severity.WARNING, observation, why, fix, commands)
 
 
-def error(id_: str, found: str, why: str, fix: str, commands: tuple[str, ...] = ()) -> Finding:
-    return Finding(id_, Severity.ERROR, found, why, fix, commands)
+def error(id_: str, observation: str, why: str, fix: str, commands: tuple[str, ...] = ()) -> Finding:
+    return Finding(id_, Severity.ERROR, observation, why, fix, commands)
 
 
 def worst(findings: Iterable[Finding]) -> Severity:

@@ -59,22 +59,22 @@ def _wrong_flags(flags: str, faults: tuple[str, ...], host: str) -> Finding:
     wanted = wanted_flags(flags)
     change = change_flags(host, wanted)
     if not flags:
-        found, why = "notifications are off: notify-keyspace-events is empty", "Redis publishes no key events."
+        observation, why = "notifications are off: notify-keyspace-events is empty", "Redis publishes no key events."
     elif "K" not in flags:
-        found = f"notify-keyspace-events is {flags}: no event reaches the triggers"
+        observation = f"notify-keyspace-events is {flags}: no event reaches the triggers"
         only = " (here only for keys that expire)" if set(flags) == {"E", "x"} else ""
         why = (
             f"Without K Redis publishes on __keyevent@0__ channels only{only}, and the triggers subscribe to "
             f"{CHANNEL_PREFIX}<key>. "
         )
     else:
-        found = f"notify-keyspace-events is {flags}: some events do not reach the triggers"
+        observation = f"notify-keyspace-events is {flags}: some events do not reach the triggers"
         why = "; ".join(faults) + ". "
     late = (
         "Until then only the sweep finds changes, up to 30 s late, and ends of sessions are recorded without a reason."
     )
     return error(
-        "notifications", found, f"{why.strip()} {late}", f"Set it to {wanted}. {change.words}", change.commands
+        "notifications", observation, f"{why.strip()} {late}", f"Set it to {wanted}. {change.words}", change.commands
     )
 
 
