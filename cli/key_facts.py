@@ -7,20 +7,20 @@ from typing import Any
 
 import msgspec
 
+from cli import payload
 from cli.terminal import shown
 from shared import namespaces
 from shared.app import App
-from shared.batches import claims, results
 from shared.batches import reactor as batches
+from shared.batches import results
 from shared.charts import cache as chart_cache
 from shared.charts import reactor as charts
 from shared.delivery import dead_letters, retries
+from shared.errors import Rejected
 from shared.namespaces import Kind
 from shared.sessions import reactor as sessions
 from shared.sessions.keys import phantom_key, session_key, token_of
 
-_PIECE_BYTES = 1 << 20
-_PIECE_PARTS = 1000
 _LENGTH_OF = {"string": "STRLEN", "list": "LLEN", "hash": "HLEN", "set": "SCARD", "zset": "ZCARD", "stream": "XLEN"}
 _ENTRY = re.compile(rb"(\d{1,15}) (\d{1,15}) (\d{1,15})\n\w*\n(.*)", re.DOTALL)
 _UPDATED_AT = re.compile(rb'"updatedAt":"([0-9TZ:.+-]{1,40})"')
@@ -244,52 +244,22 @@ async def _letters(app: App, reactor: str, key: bytes) -> list[str]:
 
 
 async def content_digest(app: App, key: bytes) -> str | None:
-    """The digest of a batch or chart as its script computes it (claim_batches.lua), read piece by piece.
+    """The digest of a batch or chart as its script computes it (claim_batches.lua).
 
     None when the key is missing, of another type or larger than the app reads; wrong when it is written meanwhile.
     """
-    kind = (await _ask(app, ("TYPE", key)))[0].decode()
-    length, size = await _ask(app, (_LENGTH_OF.get(kind, "EXISTS"), key), ("MEMORY", "USAGE", key))
-    most = app.settings.max_payload_bytes
-    if kind == "string" and length is not None and length <= most:
-        digest = hashlib.sha1(usedforsecurity=False)
-        for start in range(0, length, _PIECE_BYTES):
-            piece: Any = await app.redis.getrange(key, start, start + _PIECE_BYTES - 1)
-            digest.update(piece)
-        return digest.hexdigest()
-    if kind not in _PARTS_OF or length is None or length > claims.MAX_PARTS or (size or 0) > 2 * most:
+    try:
+        shape, parts = await payload.read(app, key)
+    except Rejected:
         return None
-    parts = await _PARTS_OF[kind](app, key)
-    framed = b"".join(b"%d:%b" % (len(part), part) for part in parts)
-    return hashlib.sha1(framed, usedforsecurity=False).hexdigest()
-
-
-async def _list_parts(app: App, key: bytes) -> list[bytes]:
-    parts: list[Any] = []
-    for start in range(0, claims.MAX_PARTS, _PIECE_PARTS):
-        piece: list[Any] = await app.redis.lrange(key, start, start + _PIECE_PARTS - 1)
-        parts += piece
-        if len(piece) < _PIECE_PARTS:
-            break
-    return parts
-
-
-async def _stream_parts(app: App, key: bytes) -> list[bytes]:
-    parts: list[bytes] = []
-    entries: Any = await app.redis.xrange(key, count=claims.MAX_PARTS)
-    for entry_id, fields in entries:
-        parts += [entry_id, b"%d" % len(fields)]
-        for name, value in fields.items():
-            parts += [name, value]
-    return parts
-
-
-async def _hash_parts(app: App, key: bytes) -> list[bytes]:
-    values = {name: value async for name, value in app.redis.hscan_iter(key, count=_PIECE_PARTS)}
-    return [part for name in sorted(values) for part in (name, values[name])]
-
-
-_PARTS_OF = {"list": _list_parts, "hash": _hash_parts, "stream": _stream_parts}
+    if shape == "none":
+        return None
+    digest = hashlib.sha1(usedforsecurity=False)
+    for part in parts:
+        if shape != "string":
+            digest.update(b"%d:" % len(part))
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def _int(raw: bytes | None) -> int:

@@ -16,7 +16,7 @@ from redis.backoff import FullJitterBackoff
 
 from shared import namespaces
 from shared.app import App
-from shared.errors import KeyspaceError
+from shared.errors import KeyspaceError, Rejected
 from shared.privacy.masking import printable
 from shared.store.script import Script
 
@@ -115,12 +115,13 @@ def member(reactor: str, key: bytes) -> bytes:
 
 
 def describe(error: BaseException) -> tuple[str, str]:
-    """Class name and message of an error, safe to store.
+    """Class name and message of an error, safe to store. A subclass of Rejected is a Rejected: see shared/errors.py.
 
     Only messages of this app's own errors are included: they never hold input, while a library's message may quote it.
     """
     message = str(error) if isinstance(error, KeyspaceError) else ""
-    return type(error).__name__, printable(message.encode(errors="backslashreplace"), MAX_MESSAGE_CHARS)
+    name = Rejected.__name__ if isinstance(error, Rejected) else type(error).__name__
+    return name, printable(message.encode(errors="backslashreplace"), MAX_MESSAGE_CHARS)
 
 
 def _delays_ms(app: App) -> list[int]:

@@ -48,7 +48,7 @@ class Monitor:
         await self.live.effect(function="process_fastapi_data", operation="set")
 
     async def rejected_batch(self, batch_id: str) -> None:
-        await self.batch(batch_id, {"records": "none"})
+        await self.batch(batch_id, {"records": [{"timestamp": "2026-01-01T00:00:00Z", "data": {"temp": "warm"}}]})
         assert await self.live.redis.hlen("functions:dead:letters") >= 1
 
 
@@ -108,6 +108,10 @@ async def test_a_letter_whose_replay_fails_stays_and_discarding_needs_confirmati
     await monitor.rejected_batch("never")
     await monitor.open()
     letter = monitor.letter("fastapi:temp:data:never")
+    await letter.locator("summary").click()
+    explanation = letter.get_by_role("group", name=re.compile("^Explanation of"))
+    await expect(explanation).to_contain_text("rejected: rows found at `records`, but no column of numbers")
+    await expect(explanation).to_contain_text("timestamp: time")
     await letter.get_by_role("button", name="Replay").click()
     await expect(monitor.page.get_by_text("rejected").and_(monitor.page.get_by_role("status"))).to_contain_text(
         "the letter stays"

@@ -2,8 +2,17 @@
 
 import { count, el, list, plural } from "./format.js";
 
-/** Fills `place` with the explanation; with a sentence where there is none. */
-export function renderExplanation(place, explanation) {
+/** Fills `place` with the explanation of the letter that `load` requests; with the reason where there is none. */
+export async function showExplanation(place, load) {
+  place.replaceChildren("Loading …");
+  try {
+    render(place, (await load()).explanation);
+  } catch (fault) {
+    place.replaceChildren(`Loading failed: ${fault.message}.`);
+  }
+}
+
+function render(place, explanation) {
   if (!explanation) return place.replaceChildren("No explanation: the payload is gone, or reading it takes too long.");
   const left = Object.entries(explanation.rejected ?? {});
   const parts = [

@@ -1,7 +1,7 @@
 // Requests the app's data every 5 seconds and shows them; stores the function key; explains, replays and discards letters.
 // Addresses are relative to this file, so the page works under any route prefix.
 
-import { renderExplanation } from "./explanation.js";
+import { showExplanation } from "./explanation.js";
 import { age, el, plural, timeOfDay } from "./format.js";
 import { refit, repaint } from "./plots.js";
 import { render } from "./view.js";
@@ -18,6 +18,7 @@ const STORED_THEME = "keyspace-functions-theme";
 const THEMES = ["auto", "light", "dark"];
 
 const find = (id) => document.getElementById(id);
+const addressOf = (letter, action = "") => new URL(`dead/${encodeURIComponent(letter.id)}${action}`, LETTERS);
 
 const state = {
   key: "",
@@ -53,7 +54,7 @@ async function request(url, { timeoutMs = TIMEOUT_MS, ...options } = {}) {
     if (options.signal?.aborted) throw fault;
     throw new Error(fault.name === "TimeoutError" ? `no answer within ${timeoutMs / 1000} s` : "it cannot be reached");
   }
-  if (answer.status === 401 || answer.status === 403) throw new Unauthorised();
+  if (answer.status === 401 || answer.status === 403) throw new Unauthorised("the app does not accept the key");
   return answer;
 }
 
@@ -61,6 +62,12 @@ async function request(url, { timeoutMs = TIMEOUT_MS, ...options } = {}) {
 async function refusal(answer) {
   const body = await answer.json().catch(() => null);
   return new Refused(`${body?.error ?? "no reason given"} (HTTP ${answer.status})`);
+}
+
+async function requestJson(url) {
+  const answer = await request(url);
+  if (!answer.ok) throw await refusal(answer);
+  return answer.json();
 }
 
 // Refreshing
@@ -156,7 +163,7 @@ function tick() {
 // The page's content
 
 function show() {
-  render(state.data, shownLetters(), { replay, discard: askToDiscard, explain });
+  render(state.data, shownLetters(), { replay, discard: askToDiscard, explain: (letter, place) => showExplanation(place, () => requestJson(addressOf(letter))) });
   showFault();
   const page = state.data.deadLetters;
   const cursor = state.cursor === undefined ? page?.nextCursor : state.cursor;
@@ -175,9 +182,7 @@ async function moreLetters() {
   url.searchParams.set("cursor", state.cursor ?? state.data.deadLetters.nextCursor);
   url.searchParams.set("limit", "50");
   try {
-    const answer = await request(url);
-    if (!answer.ok) throw await refusal(answer);
-    const page = await answer.json();
+    const page = await requestJson(url);
     state.more.push(...page.letters);
     state.cursor = page.nextCursor;
     say(`${plural(page.letters.length, "more letter")} shown.`);
@@ -185,19 +190,6 @@ async function moreLetters() {
   } catch (fault) {
     if (fault instanceof Unauthorised) refused();
     else say(`Loading failed: ${fault.message}.`, "bad");
-  }
-}
-
-/** Shows what the reader made of the payload of a letter. */
-async function explain(letter, place) {
-  place.replaceChildren("Loading …");
-  try {
-    const answer = await request(new URL(`dead/${encodeURIComponent(letter.id)}`, LETTERS), { timeoutMs: ACTION_TIMEOUT_MS });
-    if (!answer.ok) throw await refusal(answer);
-    renderExplanation(place, (await answer.json()).explanation);
-  } catch (fault) {
-    if (fault instanceof Unauthorised) refused();
-    else place.replaceChildren(`Loading failed: ${fault.message}.`);
   }
 }
 
@@ -213,7 +205,7 @@ async function act(letter, button, action, done) {
   if (button.getAttribute("aria-disabled") === "true") return;
   button.setAttribute("aria-disabled", "true"); // not `disabled`, which would lose the focus
   try {
-    const answer = await request(new URL(`dead/${encodeURIComponent(letter.id)}/${action}`, LETTERS), { method: "POST", timeoutMs: ACTION_TIMEOUT_MS });
+    const answer = await request(addressOf(letter, `/${action}`), { method: "POST", timeoutMs: ACTION_TIMEOUT_MS });
     const body = answer.status === 204 ? {} : await answer.json().catch(() => ({}));
     if (answer.status === 404) {
       gone(letter, button);

@@ -116,7 +116,7 @@ const reasonOf = (letter, actions) =>
 /** The explanation of an unreadable payload, requested whenever it is opened. */
 function explanationOf(letter, actions) {
   if (letter.error !== "Rejected" || !letter.payloadKept) return null;
-  const place = el("div", { class: "scroll tall explanation", tabindex: 0, role: "group", "aria-label": `Explanation of ${letter.key}` });
+  const place = el("div", { class: "scroll explanation", tabindex: 0, role: "group", "aria-label": `Explanation of ${letter.key}` });
   const open = (event) => event.currentTarget.open && actions.explain(letter, place);
   return el("details", { ontoggle: open }, el("summary", {}, "Explanation", hidden(` of ${letter.key}`)), place);
 }
