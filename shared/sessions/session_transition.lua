@@ -70,7 +70,6 @@ local MAX_INDEX_BYTES = 8192
 --                prior_end_ms of life 2
 local LATE_EVENT_MS = 60000
 local PHANTOM_TTL_MS = tonumber(ARGV[7])
-local USER_PATHS = { { 'userId' }, { 'user', 'id' }, { 'sub' }, { 'passport', 'user' } }
 
 -- Ages are absolute differences: the clock may have been set back.
 local clock = redis.call('TIME')
@@ -136,9 +135,14 @@ local function ms_of_iso(text)
   return days * DAY_MS + seconds * 1000 + math.floor(tonumber('0' .. fraction) * 1000 + 1e-6)
 end
 
--- Epoch ms of a time in a session (text or number); nil for any other value and outside of 1970 to 9999.
+-- Epoch ms of a time in a session (text, number, or {"$date": ...}, MongoDB's extended JSON); nil for any other value
+-- and outside of 1970 to 9999.
 local function instant_ms(value)
   local ms
+  if type(value) == 'table' then
+    value = value['$date']
+    if type(value) == 'table' then value = tonumber(value['$numberLong']) end
+  end
   if type(value) == 'string' then
     ms = ms_of_iso(value)
   elseif type(value) == 'number' then
@@ -148,17 +152,10 @@ local function instant_ms(value)
   return ms and ms > 0 and ms <= MAX_TIME_MS and ms or nil
 end
 
-local function at(value, path)
-  for _, name in ipairs(path) do
-    if type(value) ~= 'table' then return nil end
-    value = value[name]
-  end
-  return value
-end
-
 local function decode(text)
   local decoded, value = pcall(cjson.decode, text)
   if decoded then return value end
+  if not text:find('\\u[dD]') then return nil end
   -- cjson refuses a lone surrogate, which JavaScript writes for a text that was cut within an emoji: read it as U+FFFD.
   text = text:gsub('\\u([dD][89aAbB]%x%x)\\u([dD][c-fC-F]%x%x)', '\1u%1\1u%2')
     :gsub('\\u[dD][89a-fA-F]%x%x', '\\ufffd'):gsub('\1', '\\')
@@ -192,18 +189,133 @@ local function is_utf8(text)
     :find('[\128-\255]')
 end
 
--- The user id as it is recorded without pseudonyms; '' for none. An id that is too long or not UTF-8 is recorded as its
--- readable beginning, '~' and its SHA-1.
-local function user_of(session, text)
-  for _, path in ipairs(USER_PATHS) do
-    local id = at(session, path)
-    if type(id) == 'number' then id = at(decode(numbers_as_text(text)), path) end
-    if type(id) == 'string' and id ~= '' then
-      if #id <= MAX_USER_BYTES and is_utf8(id) then return id end
-      return id:sub(1, MAX_USER_BYTES - 41):gsub('[^\32-\126]', '?') .. '~' .. redis.sha1hex(id)
+-- A user's id as it is recorded without pseudonyms. An id that is too long or not UTF-8 is recorded as its readable
+-- beginning, '~' and its SHA-1.
+local function recorded_id(id)
+  if #id <= MAX_USER_BYTES and is_utf8(id) then return id end
+  return id:sub(1, MAX_USER_BYTES - 41):gsub('[^\32-\126]', '?') .. '~' .. redis.sha1hex(id)
+end
+
+-- The forms of sessions are in docs/sessions.md. Reading is bounded: each name below is looked up in at most 1 + 4 + 16
+-- objects, texts within texts are parsed to MAX_JSON_LEVELS, and cjson bounds the depth of each (1,000 levels). The
+-- lists of names are built where they are used, since most calls do not need them.
+local MAX_JSON_LEVELS = 2 -- of JSON texts within the JSON text
+local MAX_WRAPPERS = 2 -- objects around a session
+
+local function has_any(object, names)
+  for _, name in ipairs(names) do
+    if object[name] ~= nil then return true end
+  end
+  return false
+end
+
+-- The object in a JSON text, or in a JSON text within it, and how many levels of text may follow in its members; or nil
+-- and the reason. `exact`: numbers become texts, with all their digits.
+local function object_of(json, levels, exact)
+  if json:find('^[ \t\r\n]*{') then
+    local object = decode(exact and numbers_as_text(json) or json)
+    if object then return object, levels end
+    return nil, 'the value is not valid JSON'
+  end
+  local inner = levels > 0 and json:find('^[ \t\r\n]*"') and decode(json)
+  if type(inner) == 'string' then return object_of(inner, levels - 1, exact) end
+  return nil, 'the value is not a JSON object'
+end
+
+-- The same for a member: an object, or a JSON text of one; nil for any other value.
+local function member_object(value, levels, exact)
+  if type(value) == 'table' then return value, levels end
+  if type(value) ~= 'string' or levels == 0 or not value:find('^[ \t\r\n]*[{"]') then return nil end
+  local object, left = object_of(value, levels - 1, exact)
+  if object then return object, left end
+end
+
+-- A user's id: a text, a number, or an object that has one of them as its id, down to `depth` objects.
+local function id_of(value, levels, exact, depth)
+  if value == nil then return nil end
+  local object, left = member_object(value, levels, exact)
+  if not object then
+    local is_id = type(value) == 'string' and value ~= '' or type(value) == 'number' and not exact
+    return is_id and value or nil
+  end
+  if depth == 0 then return nil end
+  for _, name in ipairs({ 'id', '_id', 'userId', 'user_id', 'sub', '$oid', '$uuid', '$numberLong', '$numberInt' }) do
+    local id = id_of(object[name], left, exact, depth - 1)
+    if id then return id end
+  end
+end
+
+-- The user that an object itself names; docs/sessions.md lists the names in this order.
+local function user_in(object, levels, exact, wrapper)
+  local id = id_of(object.userId, levels, exact, 2)
+  if id then return id end
+  local user, user_levels = member_object(object.user, levels, exact)
+  id = user and id_of(user, user_levels, exact, 2) or id_of(object.user_id, levels, exact, 2)
+    or id_of(object.sub, levels, exact, 2)
+  if id then return id end
+  local passport, passport_levels = member_object(object.passport, levels, exact)
+  id = passport and id_of(passport.user, passport_levels, exact, 2) or id_of(object._user_id, levels, exact, 0)
+    or id_of(object._auth_user_id, levels, exact, 0)
+  if id then return id end
+  id = object.user -- not a name, an e-mail address or JSON
+  if type(id) == 'number' and not exact or type(id) == 'string' and id:find('^[^%s@"{%[]+$') then return id end
+  -- `_id` is the id of the session in `session`, in a row or a wrapper of a store (MongoDB), and beside Flask-Login's
+  -- members; so it is if it is the token.
+  if object._id == nil or wrapper == 'session' or has_any(object, { 'userId', 'user', 'user_id', 'sub', 'passport',
+    'session', 'value', 'data', 'json', 'sessionToken', 'session_token', 'sessionId', 'session_id', 'sid', 'token',
+    '_user_id', '_fresh', '_permanent' }) then return nil end
+  id = id_of(object._id, levels, exact, 2)
+  return id and KEYS[1] ~= options().session_prefix .. id and id or nil
+end
+
+-- The expiry that an object itself has. Beside OAuth tokens only `expires` is that of the session.
+local function expiry_in(object)
+  local told_ms = instant_ms(object.expires)
+  if told_ms or has_any(object, { 'access_token', 'accessToken', 'refresh_token', 'refreshToken', 'id_token',
+    'idToken' }) then return told_ms end
+  return instant_ms(object.expiresAt) or instant_ms(object.expires_at) or instant_ms(object.exp)
+    or instant_ms(object._expire)
+end
+
+-- Reads an object into `session`: its own members, then what it wraps for a store or a cache (`json`: superjson). If it
+-- names a user, only `session` is a wrapper. If it has a cookie, it is the session itself, so an expiry in its `data`
+-- is
+-- the application's own; so is an expiry in `data` beside which there is no user. `has_expiry`: whether the expiry in
+-- the object is that of the session.
+local function read_object(session, object, levels, exact, wrapper, depth, has_expiry)
+  local user_id = user_in(object, levels, exact, wrapper)
+  session.user_id = session.user_id or user_id
+  local cookie = member_object(object.cookie, levels, exact)
+  if has_expiry and (wrapper ~= 'data' or user_id) then
+    local told_ms = expiry_in(object)
+    if told_ms then session.told_ms = math.min(told_ms, session.told_ms or told_ms) end
+    session.cookie_ms = session.cookie_ms or cookie and (instant_ms(cookie.expires) or instant_ms(cookie._expires))
+  end
+  if depth == 0 then return end
+  for _, name in ipairs({ 'session', 'value', 'data', 'json' }) do
+    if object[name] ~= nil and (name == 'session' or not session.user_id) then
+      local inner, left = member_object(object[name], levels, exact)
+      if inner then
+        read_object(session, inner, left, exact, name, depth - 1, has_expiry and (name == 'session' or not cookie))
+      end
     end
   end
-  return ''
+end
+
+-- user_id ('' for none), told_ms (the earliest time that ends the session) and cookie_ms (the expiry of its cookie) in
+-- the text of a session; or nil and the reason why it cannot be read.
+local function read_text(text)
+  local object, levels = object_of(text, MAX_JSON_LEVELS, false)
+  if not object then return nil, levels end
+  local session = {}
+  read_object(session, object, levels, false, nil, MAX_WRAPPERS, true)
+  if type(session.user_id) == 'number' then -- a double: read the user again, with all digits
+    session.user_id = nil
+    object, levels = object_of(text, MAX_JSON_LEVELS, true)
+    read_object(session, object, levels, true, nil, MAX_WRAPPERS, false)
+  end
+  session.user_id = recorded_id(session.user_id or '')
+  return session
 end
 
 local function bytes_of_hex(hex)
@@ -330,7 +442,7 @@ local function has_other_session(user_id)
   return session_key ~= KEYS[1] and redis.call('EXISTS', session_key) == 1
 end
 
--- Whether `user_id` is not the id itself: a pseudonym, or a beginning and a SHA-1 (see user_of).
+-- Whether `user_id` is not the id itself: a pseudonym, or a beginning and a SHA-1 (see recorded_id).
 local function is_substitute(user_id)
   local digits = user_id:match('~(%x+)$')
   return digits and (#digits == 40 or (#digits == 32 and #user_id == 33))
@@ -453,12 +565,11 @@ local function read_session(kind, life)
     session = { digest = digest, user_id = phantom.user_id, told_ms = phantom.told_ms, cookie_ms = phantom.cookie_ms }
   else
     if text:sub(1, 3) == '\239\187\191' then text = text:sub(4) end
-    if not text:find('^[ \t\r\n]*{') then return nil, 'the value is not a JSON object', digest end
-    local fields = decode(text)
-    if not fields then return nil, 'the value is not valid JSON', digest end
-    local user_id = user_of(fields, text)
-    session = { digest = digest, user_id = user_id, told_ms = instant_ms(fields.expires),
-      cookie_ms = instant_ms(at(fields, { 'cookie', 'expires' })) }
+    local unreadable
+    session, unreadable = read_text(text)
+    if not session then return nil, unreadable, digest end
+    session.digest = digest
+    local user_id = session.user_id
     if user_id ~= '' then -- a life keeps the form in which its first record names the user
       if life and is_form_of(life.user_id, user_id) then
         session.user_id = life.user_id
