@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from shared.reading.columns import Profile, distinct, own_name
+from shared.reading.columns import Profile, distinct
 from shared.reading.names import Hint, compact, is_container
 from shared.reading.roles import Roles
 from shared.reading.safe_text import bounded
@@ -263,7 +263,7 @@ def measure_names(roles: Roles) -> list[str]:
         if carrier and (len(carriers) > 1 or plain.count(name) > 1):
             names.append(SEPARATOR.join((*carrier, name)))
         elif plain.count(name) > 1 and len(found.column.parts) > 1:
-            names.append(SEPARATOR.join(map(own_name, found.column.parts)))
+            names.append(SEPARATOR.join(found.parts))
         else:
             names.append(name)
     if len(set(names)) < len(names):
@@ -273,10 +273,10 @@ def measure_names(roles: Roles) -> list[str]:
 
 def _carrier(found: Profile) -> tuple[str, ...]:
     """The members around a measure that could be a part of its name: not those that only wrap measurements."""
-    parts = found.column.parts[:-1]
-    if parts and found.name != own_name(found.column.parts[-1]):
+    parts = found.parts[:-1]
+    if parts and found.name != found.parts[-1]:
         parts = parts[:-1]
-    return tuple(own_name(part) for part in parts if not is_container(part))
+    return tuple(part for part in parts if not is_container(part))
 
 
 def series_name(labels: Sequence[str], measure: str, found: Profile, naming: Naming, count: int) -> str:

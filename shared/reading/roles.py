@@ -11,7 +11,7 @@ import msgspec
 
 from shared.errors import Rejected
 from shared.reading import time_column
-from shared.reading.columns import Profile, distinct, numbers_of, profile
+from shared.reading.columns import Profile, are_qualified, distinct, numbers_of, profile
 from shared.reading.names import Hint, compact, holds_measurements
 from shared.reading.overrides import Override
 from shared.reading.safe_text import quoted
@@ -63,7 +63,8 @@ class Roles(msgspec.Struct):
 
 def assign(table: Table, override: Override, *, chart: bool) -> Roles:
     """The roles of a table's columns. Raises Rejected when two columns could equally be the time."""
-    profiles = [profile(column, decimal_comma=table.decimal_comma) for column in table.columns]
+    qualified = are_qualified(table.columns)
+    profiles = [profile(column, decimal_comma=table.decimal_comma, qualified=qualified) for column in table.columns]
     assigned: list[ColumnRole] = []
     parts = [found for found in profiles if found.column.origin == "part"]
     profiles = [found for found in profiles if found.column.origin != "part"]
