@@ -9,7 +9,7 @@ from typing import Any, cast
 from shared.errors import Rejected
 from shared.reading import document, times
 from shared.reading.limits import Limits
-from shared.reading.names import Hint, hint
+from shared.reading.names import Hint, hint, is_envelope
 from shared.reading.tree import Budget, Column
 
 MAX_NESTING = 5
@@ -190,6 +190,8 @@ def is_numeric(values: Sequence[Any]) -> bool:
 def may_be_measure(column: Column) -> bool:
     """Whether a column of numbers is not clearly something else by its name."""
     name = hint(column.parts[-1]).hint
+    if any(map(is_envelope, column.parts[:-1])):
+        return False
     if name in (
         Hint.IDENTIFIER,
         Hint.INDEX,

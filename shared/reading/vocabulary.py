@@ -79,6 +79,19 @@ VALUES = _names(
     """
 )
 """Names that say only that something is a value."""
+VALUE_WORDS = _names(
+    """
+    actual analog current dbl decimal double float flt int integer long measured num number numeric raw real
+    scaled v val value
+    """
+)
+"""Words around `value` that say only of what type it is."""
+WEAK_VALUES = _names(
+    """
+    amount data number observation result scalar state
+    """
+)
+"""Names of values that numbers may also have which stand beside each other as equals."""
 AGGREGATES = _names(
     """
     average avg count first last latest max maximum mean median min minimum sum total
@@ -164,6 +177,43 @@ BOOKKEEPING = _names(
     """
 )
 """Numbers about the message, the page or the code."""
+NEVER_MEASURES = _names(
+    """
+    account accountno accountnumber baudrate customerno dob expirationtime expire expires expiresat expiresin
+    expiry fax firmware firmwareversion fw fwversion hwversion iban maxage mobile modbusaddress originalmaxage
+    phone phonenumber plz postalcode postcode pword registeraddress retryafter softwareversion swversion
+    telephone tel took ttl version validuntil zip zipcode
+    """
+)
+"""Numbers that measure nothing, whatever they are."""
+COORDINATES = _names(
+    """
+    alt altitude elevation lat latitude lng lon longitude
+    """
+)
+"""Where something stands on the earth: no measure where it never changes."""
+PAGING = _names(
+    """
+    endcursor hasmore hasnext hasnextpage limit next nextlink nextpage page pages pagesize perpage previous
+    totalpages
+    """
+)
+"""Members of the head of a page."""
+DESCRIPTIONS = _names(
+    """
+    config configuration coordinates coords datalabels devicemeta geo geocode geolocation geometry gps header
+    headers hoverlabel legend location marker meta metadata options pointstyle settings site style thresholds
+    tooltip user
+    """
+)
+"""Members that describe a device, a place or a drawing."""
+ENVELOPES = _names(
+    """
+    cookie cookies error errors exception innererror pageinfo pagination paging passport ratelimit session
+    shards
+    """
+)
+"""Members about the message itself."""
 AXES = _names(
     """
     age angle bin categories category cycle days depth distance elapsed elapsedtime epoch freq frequency hours i
