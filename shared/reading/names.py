@@ -49,7 +49,7 @@ _ID_ENDINGS = ("id", "uuid", "guid", "uid", "pk")
 _JOINED_ID = re.compile(
     r"(device|sensor|batch|tag|user|row|record|message|msg|event|node|station|site|asset|machine|meter|equipment|gateway|point|"
     r"channel|object|parent|run|job|task|request|trace|session|tenant|customer|plant|unit|reading|measurement|series|metric|signal|"
-    r"stream|item|entity|parameter|group|statement|sample|lot|order|location|area|line|tank|sub|primary|foreign|external|data)"
+    r"stream|item|entity|parameter|group|statement|sample|lot|order|location|area|line|tank|sub|source|primary|foreign|external|data)"
     r"_?(id|uid|uuid|guid|pk)"
 )
 

@@ -199,7 +199,7 @@ def _number_role(found: Profile, roles: Roles) -> tuple[str, str]:
     if column.origin == "key":
         return "label", "the name of a member"
     reason = _SIMPLE.get(hint)
-    if hint is Hint.AGGREGATE and found.integral and roles.table.shape == "row" and _is_page(roles.table):
+    if hint is Hint.AGGREGATE and found.integral and roles.table.length == 1 and _is_page(roles.table):
         return "bookkeeping", "counts the rows of pages"
     if reason is not None and not any(map(is_envelope, column.parts[:-1])):
         if roles.time is not None and time_column.repeats(found, roles.time):

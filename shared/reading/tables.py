@@ -9,6 +9,7 @@ from shared.reading import grids, rows, times
 from shared.reading.axes import axis_of, stepped_axis
 from shared.reading.fragments import Fragment
 from shared.reading.names import Hint, hint, is_aside, is_container, words
+from shared.reading.reshaped import upright
 from shared.reading.shapes import Finder
 from shared.reading.tree import Column, Path, Table
 
@@ -23,7 +24,7 @@ _DESCRIBING = ("schema", "meta", "metadata", "info", "header", "context")
 def tables_of(finder: Finder) -> list[Table]:
     """The tables of a document, in the order in which they stand. Fragments of one shape are one table."""
     groups: dict[Path, list[Fragment]] = {}
-    for fragment in _resolved(finder):
+    for fragment in map(upright, _resolved(finder)):
         groups.setdefault(_wild(fragment.path), []).append(fragment)
     for fragments in groups.values():
         _complete(fragments, finder)
@@ -125,7 +126,7 @@ def _merged(groups: list[list[Fragment]]) -> list[tuple[list[Fragment], list[str
     for number, fragments in enumerate(groups):
         path = _wild(fragments[0].path)
         for place, step in enumerate(path):
-            if step != "*" and not is_aside(str(step)):
+            if step != "*" and (not is_aside(str(step)) or (str(step) == "xAxis" and fragments[0].shape == "values")):
                 masked = (*path[:place], None, *path[place + 1 :])
                 kind = "values" if fragments[0].shape == "values" else _signature(fragments)
                 buckets.setdefault((place, masked, kind), []).append(number)
@@ -168,7 +169,11 @@ def _table(fragments: list[Fragment], keys: list[str] | None, finder: Finder) ->
     axis_values: list[Any] | None = None
     note = ""
     notes: list[str] = []
-    if first.shape == "values" or (first.shape == "columns" and not any(map(rows.may_be_time, first.columns))):
+    if (
+        first.shape == "values"
+        or (first.shape == "columns" and not any(map(rows.may_be_time, first.columns)))
+        or (first.shape == "rows" and all(map(_is_bare_value, fragments)))
+    ):
         fragments, keys, axis_values, note = axis_of(fragments, keys, finder.loose)
         if not fragments:
             return None
@@ -181,6 +186,8 @@ def _table(fragments: list[Fragment], keys: list[str] | None, finder: Finder) ->
         notes.append(note)
     length = sum(fragment.length for fragment in fragments)
     columns = axis_columns + _joined(fragments, length)
+    if first.shape == "rows of lists without names":
+        _name_after_series(columns, fragments, keys)
     columns += _context_columns(fragments, keys, {column.parts for column in columns})
     if len(fragments) > 1:
         numbers = chain.from_iterable(repeat(number, fragment.length) for number, fragment in enumerate(fragments, 1))
@@ -199,6 +206,41 @@ def _table(fragments: list[Fragment], keys: list[str] | None, finder: Finder) ->
     return table
 
 
+_RANGES = {
+    "arearange": ("low", "high"),
+    "areasplinerange": ("low", "high"),
+    "columnrange": ("low", "high"),
+    "errorbar": ("low", "high"),
+    "ohlc": ("open", "high", "low", "close"),
+    "candlestick": ("open", "high", "low", "close"),
+}
+"""What follows the time in the points of a series of these types (Highcharts)."""
+
+
+def _name_after_series(columns: list[Column], fragments: list[Fragment], keys: list[str] | None) -> None:
+    """Name the numbers of points with several of them: after their series, where it has a name, and their place."""
+    around = [fragment.context[-1][1] if fragment.context else {} for fragment in fragments]
+    labels = [
+        next((value for name in ("name", "label") if type(value := members.get(name)) is str), "") for members in around
+    ]
+    own = keys[0] if keys is not None else labels[0] or _own_key(fragments)
+    if not own or columns[0].origin != "axis":
+        return
+    kinds = {str(members.get("type")).lower() for members in around}
+    parts = _RANGES.get(kinds.pop(), ()) if len(kinds) == 1 else ()
+    single = len(set(labels)) == 1 and (keys is None or len(set(keys)) == 1)
+    for place, column in enumerate(column for column in columns[1:] if column.origin == "cell"):
+        part = parts[place] if place < len(parts) and len(parts) == len(columns) - 1 else str(place + 1)
+        column.parts = (f"{own}.{part}" if single else part,)
+
+
+def _is_bare_value(fragment: Fragment) -> bool:
+    """Whether rows hold nothing but a value, so that their axis stands elsewhere: `{"value": "1.5"}`."""
+    return (
+        bool(fragment.context) and len(fragment.columns) == 1 and hint(fragment.columns[0].parts[-1]).hint is Hint.VALUE
+    )
+
+
 def _common(fragments: list[Fragment]) -> Path:
     common: list[str | int] = []
     for steps in zip(*(fragment.path for fragment in fragments), strict=False):
@@ -210,7 +252,7 @@ def _common(fragments: list[Fragment]) -> Path:
 
 def _joined(fragments: list[Fragment], length: int) -> list[Column]:
     if len(fragments) == 1:
-        return list(fragments[0].columns)
+        return _described_once(fragments[0].columns, length)
     by_parts: dict[tuple[str, ...], Column] = {}
     done = 0
     for fragment in fragments:
@@ -228,6 +270,17 @@ def _joined(fragments: list[Fragment], length: int) -> list[Column]:
         if len(column.values) < length:
             column.values = [*column.values, *[None] * (length - len(column.values))]
     return list(by_parts.values())
+
+
+def _described_once(columns: list[Column], length: int) -> list[Column]:
+    """The columns of rows of which only the first says what they are, in several members."""
+    if length > 1:
+        first_only = [column for column in columns if column.values[0] is not None and column.values[1] is None]
+        first_only = [column for column in first_only if set(map(type, column.values[1:])) == {type(None)}]
+        if len(first_only) > 1:
+            for column in first_only:
+                column.values = _filled_down(column, length)
+    return list(columns)
 
 
 def _filled_down(column: Column, length: int) -> Sequence[Any]:

@@ -15,7 +15,7 @@ def _ranked(*texts: str) -> dict[str, int]:
 
 TIMES = _ranked(
     """
-    at collectedat dateandtime dateheure datelocal dates datetime datetimes datetimeutc datumuhrzeit datumzeit
+    at clock collectedat dateandtime dateheure datelocal dates datetime datetimes datetimeutc datumuhrzeit datumzeit
     devicetime devicetimestamp dt epoch epochms epochseconds epochtime eventtime eventtimestamp fechahora
     horodatage instant localtime localtimestamp measuredat measurementtime measuretime observationtime
     observedat observedtime phenomenontime readat readingtime readtime recordedat recordedtime recordtime
@@ -171,18 +171,18 @@ CALENDAR = _names(
 BOOKKEEPING = _names(
     """
     attempt attempts channelindex code datarate doccount expiresin flagsraw fport httpstatus lastmodified limit
-    majorversion maxage metadataversion minorversion numsamples page pagesize partition perpage port recordcount
-    retries retry rev revalidate revision rowcount samplecount schemaversion shard spreadingfactor tries ttl ver
-    version xaxis yaxis zindex
+    majorversion maxage metadataversion minorversion numsamples page pagecount pages pagesize partition perpage
+    port recordcount retries retry rev revalidate revision rowcount samplecount schemaversion shard
+    spreadingfactor totalpages tries ttl ver version xaxis yaxis zindex
     """
 )
 """Numbers about the message, the page or the code."""
 NEVER_MEASURES = _names(
     """
     account accountno accountnumber baudrate customerno dob expirationtime expire expires expiresat expiresin
-    expiry fax firmware firmwareversion fw fwversion hwversion iban maxage mobile modbusaddress originalmaxage
-    phone phonenumber plz postalcode postcode pword registeraddress retryafter softwareversion swversion
-    telephone tel took ttl version validuntil zip zipcode
+    expiry fax firmware firmwareversion fw fwversion hwversion iban maxage mobile modbusaddress nanos nanosecond
+    nanoseconds nsec offsetinnanos originalmaxage phone phonenumber plz postalcode postcode pword registeraddress
+    retryafter softwareversion swversion tel telephone took ttl validuntil version zip zipcode
     """
 )
 """Numbers that measure nothing, whatever they are."""
@@ -253,7 +253,8 @@ ASIDES = _names(
     hovertemplate info latest layout legend limit limits line link links log logs marker meta metadata options
     output outputs pagination paging plotoptions plugins profile query querystatus range request requests
     rowsaffected scales schema settings shapes statistics stats style summary tableofcontents template
-    thresholds ticks tooltip total totals transform units warnings
+    datazoom thresholds ticks toolbox tooltip total totals transform units visualmap warnings xaxes xaxis yaxes
+    yaxis
     """
 )
 """Members that stand beside the data: summaries, links, layout."""
