@@ -14,7 +14,7 @@ from shared.reading.model import Reading, Series, Time
 from shared.reading.overrides import NONE, Override
 from shared.reading.roles import Roles, left_out
 from shared.reading.safe_text import bounded
-from shared.reading.tree import Budget, Decoded
+from shared.reading.tree import HEADER_ALONE, Budget, Decoded
 
 MAX_TIME = 2**62
 """Numbers from here on are no time; nanoseconds since 1970 stay below it until 2116."""
@@ -37,7 +37,13 @@ def read_batch(kind: str, parts: Sequence[bytes], override: Override = NONE, lim
 def read_generally(kind: str, parts: Sequence[bytes], override: Override = NONE, limits: Limits = LIMITS) -> Reading:
     """As `read_batch`, by the general steps."""
     budget = Budget(limits.expanded_bytes, limits.layers, limits.nodes)
-    return read_document(decode(kind, parts, budget), budget, override, limits)
+    try:
+        decoded = decode(kind, parts, budget)
+    except Rejected as fault:
+        if str(fault) == HEADER_ALONE:
+            raise NotReady("a placeholder without data") from None
+        raise
+    return read_document(decoded, budget, override, limits)
 
 
 def decode(kind: str, parts: Sequence[bytes], budget: Budget) -> Decoded:

@@ -14,7 +14,7 @@ from shared.reading.names import Hint, NameHint, hint, is_container
 from shared.reading.numbers import Numbers
 from shared.reading.tree import ENTRY_ID, Column
 
-_BRACKETED = re.compile(r"[^\[\]]*\[([^\[\]]+)\]")
+_BRACKETED = re.compile(r"((?:[^\[\]]*[^\[\]\s])?)\[([^\[\]]+)\]")
 _NONE = type(None)
 _SAMPLE = 8
 _NAMING = (Hint.LABEL, Hint.SENSOR, Hint.IDENTIFIER, Hint.NOTE, Hint.PLACE)
@@ -31,32 +31,47 @@ class Profile(msgspec.Struct):
     kind: str
     hint: NameHint
     name: str
+    parts: tuple[str, ...] = ()
+    """The column's parts without the table in front of them."""
     numbers: Numbers | None = None
     integral: bool = False
     """Whether all numbers are whole."""
 
 
+def are_qualified(columns: Sequence[Column]) -> bool:
+    """Whether all columns are written `Table[Column]` with one table, or `[Column]`, as DAX has it.
+
+    A bracket in some of the names only, or with different words in front, holds a unit: `CO2 [ppm]`.
+    """
+    names = [column.parts[-1] for column in columns if column.origin == "cell"]
+    if not names or names[0][-1:] != "]":
+        return False
+    found = [match for name in names if (match := _BRACKETED.fullmatch(name)) is not None]
+    own = {match[2] for match in found}
+    return len(found) == len(names) == len(own) and len({match[1] for match in found} - {""}) <= 1
+
+
 @lru_cache(4096)
-def own_name(part: str) -> str:
-    """A column's name without the table in front of it: `R[temp]` and `[temp]` are temp."""
+def _own_name(part: str) -> str:
     match = _BRACKETED.fullmatch(part)
-    return match[1] if match else part
+    return match[2] if match else part
 
 
 @lru_cache(4096)
 def _named(parts: tuple[str, ...]) -> tuple[str, NameHint]:
-    last = own_name(parts[-1])
+    last = parts[-1]
     role = hint(last)
     if len(parts) > 1 and role.hint in (Hint.VALUE, Hint.AGGREGATE) and not is_container(parts[-2]):
-        parent = own_name(parts[-2])
+        parent = parts[-2]
         if role.hint is Hint.VALUE:
             return parent, hint(parent)
     return last, role
 
 
-def profile(column: Column, *, decimal_comma: bool = False) -> Profile:
-    """Look at a column once; everything later works on the result."""
-    name, role = _named(column.parts)
+def profile(column: Column, *, decimal_comma: bool = False, qualified: bool = False) -> Profile:
+    """Look at a column once; everything later works on the result. `qualified`: its name is `Table[Column]`."""
+    parts = tuple(map(_own_name, column.parts)) if qualified else column.parts
+    name, role = _named(parts)
     kinds = set(map(type, column.values))
     if list in kinds or dict in kinds:
         # A cell that is no value: counted where numbers stand, and no label.
@@ -64,7 +79,7 @@ def profile(column: Column, *, decimal_comma: bool = False) -> Profile:
         kinds = set(map(type, column.values))
     if name == ENTRY_ID:
         column.origin = "entry"
-    found = Profile(column, "other", role, name)
+    found = Profile(column, "other", role, name, parts)
     if kinds <= {int, float, _NONE}:
         if kinds == {_NONE}:
             found.kind = "empty"

@@ -8,11 +8,13 @@ from typing import Any
 
 from shared.errors import Rejected
 from shared.reading import numbers, times
-from shared.reading.tree import Grid
+from shared.reading.names import Hint, hint
+from shared.reading.tree import HEADER_ALONE, Grid
 
 _DELIMITERS = (",", ";", "\t", "|")
 _NAMES = {",": "CSV", ";": "CSV with semicolons", "\t": "TSV", "|": "CSV with bars"}
 _DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
+_NAME = re.compile(r"[^\W\d][\w .()/%°-]{0,40}")
 _SAMPLE_ROWS = 200
 MAX_FIELDS = 1024
 
@@ -26,7 +28,11 @@ def read(text: str) -> tuple[Grid, str] | None:
     text = _without_directives(text)
     first = text.split("\n", 1)[0]
     delimiters = [mark for mark in _DELIMITERS if mark in first]
-    if not delimiters or "\n" not in text.rstrip():
+    if not delimiters:
+        return None
+    if "\n" not in text.rstrip():
+        if _is_lone_header(first, delimiters):
+            raise Rejected(HEADER_ALONE)
         return None
     fault: Rejected | None = None
     for mark in sorted(delimiters, key=first.count, reverse=True):
@@ -40,6 +46,12 @@ def read(text: str) -> tuple[Grid, str] | None:
     if fault is not None:
         raise fault
     return None
+
+
+def _is_lone_header(line: str, delimiters: list[str]) -> bool:
+    """Whether the only line of a text names columns, one of them a time."""
+    names = [name.strip().strip('"') for name in line.strip().split(max(delimiters, key=line.count))]
+    return all(map(_NAME.fullmatch, names)) and any(hint(name).hint is Hint.TIME for name in names)
 
 
 def _without_directives(text: str) -> str:
@@ -68,7 +80,7 @@ def _is_header(line: str, rest: str) -> bool:
 
 def _grid(text: str, mark: str) -> Grid | None:
     try:
-        rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True) if row]
+        rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True) if any(row)]
     except csv.Error:
         return None
     if len(rows) < 2:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ import msgspec
 from shared.errors import Rejected
 from shared.reading import rows, times
 from shared.reading.limits import Limits
-from shared.reading.names import Hint, compact, hint, is_aside, is_axis
+from shared.reading.names import Hint, compact, hint, is_aside, is_axis, is_container, is_envelope
 from shared.reading.tree import Budget, Column, Path
 
 type Context = tuple[tuple[Path, dict[str, Any]], ...]
@@ -46,6 +47,22 @@ def time_keyed(members: dict[str, Any], path: Path, context: Context) -> Fragmen
         return None
     columns = [Column(("x",), list(members), "key"), Column(("value",), values)]
     return Fragment(path, "points", columns, len(values), context)
+
+
+def numbered(members: dict[str, Any], path: Path, context: Context) -> Fragment | None:
+    """`{"0": number, "60": number, ...}`: values keyed by their distance from the first one, all steps alike."""
+    if len(members) < 3 or not path or not _are_row_keys(members) or "0" not in members:
+        return None
+    places = list(map(int, members))
+    step = places[1] - places[0]
+    if step <= 0 or any(right - left != step for left, right in pairwise(places)):
+        return None
+    values = list(members.values())
+    if not set(map(type, values)) <= SCALARS or not rows.is_numeric(values):
+        return None
+    own = path[-2] if len(path) > 1 and is_container(str(path[-1])) else None
+    around = (*context, (path, {"name": own})) if type(own) is str and not is_container(own) else context
+    return Fragment(path, "points", [Column(("x",), places, "axis"), Column(("value",), values)], len(values), around)
 
 
 def keyed_rows(
@@ -128,7 +145,7 @@ def single_row(
 ) -> Fragment | None:
     """One object as one row: it has a measure, and a time or the measure directly."""
     flat = {name: value for name, value in members.items() if not (type(value) is dict and is_aside(name))}
-    if not flat:
+    if not flat or any(is_envelope(str(step)) for step in path):
         return None
     columns = [
         column

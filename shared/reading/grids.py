@@ -1,5 +1,6 @@
 """Rows of lists: wrapped cells unwrapped, names found, rows told from columns. Pure."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -27,6 +28,19 @@ _NAME_KEYS = (
 )
 _NAME_RANKS = {name: rank for rank, name in enumerate(_NAME_KEYS)}
 _CELL_KEYS = ("v", "value", "Value", "scalarValue", "ScalarValue", "VarCharValue")
+_CELL_TYPES = frozenset(
+    ("blob", "bool", "boolean", "double", "float", "int", "integer", "null", "number", "real", "string", "text")
+)
+_TYPE_NAME = re.compile(
+    r"(?:(?:Nullable|LowCardinality)\()*(?:U?Int\d*|Integer|BigInt|Float\d*|Double|Real|Decimal|Numeric|Number|Date|"
+    r"DateTime\d*|Timestamp|Time|String|FixedString|Text|Varchar|Bool|Boolean|UUID|Enum\d*)\b.{0,80}",
+    re.IGNORECASE,
+)
+
+
+def _are_types(row: list[Any]) -> bool:
+    """Whether a row names the types of the columns."""
+    return all(type(value) is str and _TYPE_NAME.fullmatch(value) for value in row)
 
 
 def wrapped_rows(objects: list[dict[str, Any]]) -> list[list[Any]] | None:
@@ -52,6 +66,8 @@ def wrapped_rows(objects: list[dict[str, Any]]) -> list[list[Any]] | None:
 
 def is_cell_wrapper(cell: dict[str, Any]) -> bool:
     """Whether an object only wraps one value: `{"v": 1}`, `{"v": 1, "f": "1"}`, `{"ScalarValue": "1"}`."""
+    if type(cell.get("type")) is str and cell["type"].lower() in _CELL_TYPES and cell.keys() <= {"type", "value"}:
+        return "value" in cell or cell["type"] == "null"
     if len(cell) == 1:
         ((key, value),) = cell.items()
         return type(value) is not dict and (key in _CELL_KEYS or rows.cell(cell) is not cell)
@@ -78,7 +94,7 @@ def _unwrapped_cell(cell: dict[str, Any]) -> Any:
         if key in cell:
             return cell[key]
     value = rows.cell(cell)
-    return None if type(value) is dict else value
+    return None if type(value) is dict or "type" in cell else value
 
 
 def named_cells(lists: list[list[Any]]) -> list[dict[str, Any]] | None:
@@ -146,12 +162,14 @@ def table_of(
     fitting = [inner for inner in lists if len(inner) == width]
     if len(fitting) < len(lists):
         rejected["row of another length"] += len(lists) - len(fitting)
+    if len(fitting) > 2 and _are_types(fitting[1]):
+        del fitting[1]  # ClickHouse's rows of names and of types
     header = _first_row_of_names(fitting)
     if header is not None and width > 1:
         return _named(header, list(zip(*fitting[1:], strict=True))), rejected, True
     if _names_in_first_cells(fitting):
         return _named([str(inner[0]) for inner in fitting], [inner[1:] for inner in fitting]), rejected, True
-    by_row = _closest(names, width, path)
+    by_row = _closest(names, width, path, points=width == 2 and _is_time([inner[0] for inner in fitting]))
     by_column = _closest(names, len(fitting), path) if len(fitting) > 1 else None
     if by_column is None and len(fitting) > 2 and _first_list_is_axis(fitting):
         by_column = _closest(names, len(fitting) - 1, path)
@@ -241,9 +259,16 @@ def _first_list_is_axis(lists: list[list[Any]]) -> bool:
 
 
 def _closest(
-    names: Sequence[tuple[tuple[str | int, ...], tuple[str, ...]]], width: int, path: tuple[str | int, ...]
+    names: Sequence[tuple[tuple[str | int, ...], tuple[str, ...]]],
+    width: int,
+    path: tuple[str | int, ...],
+    *,
+    points: bool = False,
 ) -> tuple[str, ...] | None:
-    """The list of `width` names nearest to `path`; the name of the list itself decides between equals."""
+    """The list of `width` names nearest to `path`; the name of the list itself decides between equals.
+
+    points: two names beside `[time, value]` may be those of two series: only a list for columns names these.
+    """
     best: tuple[tuple[int, int], tuple[str, ...]] | None = None
     for place, candidate in names:
         if (
@@ -261,6 +286,8 @@ def _closest(
             continue  # the objects that hold the grid do not name its columns
         keys = [step for step in place if type(step) is str]
         named = bool(keys) and (compact(keys[-1]) in vocabulary.NAME_LISTS or hint(keys[-1]).hint is Hint.LABEL)
+        if points and not named and not any(hint(name).hint is Hint.TIME for name in candidate):
+            continue
         rank = (common, int(named))
         if best is None or rank > best[0]:
             best = (rank, candidate)

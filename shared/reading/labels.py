@@ -10,8 +10,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from shared.reading.columns import Profile, distinct, own_name
-from shared.reading.names import Hint, compact, is_container
+from shared.reading.columns import Profile, distinct
+from shared.reading.names import Hint, compact, hint, is_container, words
 from shared.reading.roles import Roles
 from shared.reading.safe_text import bounded
 
@@ -20,6 +20,8 @@ _KEY_RANK, _SENSOR_RANK, _PLACE_RANK, _PLAIN_RANK, _ID_RANK = 0.5, 3.0, 4.0, 6.0
 _SPEAKING_ID = re.compile(r"(?![0-9a-f-]*$)[A-Za-z][\w .:/-]{0,40}")
 """An id that reads as a name, as chart libraries use it."""
 _MAX_LABELS = 4
+_PIECES = ("page", "chunk", "part", "batch", "block", "frame", "table", "sheet", "partition")
+"""Members that only divide rows of one kind."""
 _NAMING_RANK = 2.0
 """Labels up to this rank name what was measured."""
 
@@ -67,25 +69,31 @@ def choose(roles: Roles, *, chart: bool, category: Profile | None = None) -> Nam
     candidates = sorted(
         labels + ([sensor] if sensor is not None else []), key=lambda found: (rank_of(found), found.column.parts)
     )
+    generic = generic or _is_labelled_value(measures, candidates)
     if not candidates:
         return Naming([], None, generic, "no labels")
     axis = category if category is not None else roles.time
     varying = [found for found in candidates if _varies(found)]
+    around = generic and sensor is not None and sensor.column.origin == "context" and bool(roles.parts)
     base: list[Sequence[object]] = [] if axis is None else [axis.column.values]
     # The readings of a batch keep their sensor, so that it need not be in the name.
     if (
         not chart
         and sensor is not None
+        and not around  # each sensor has a list of its own
         and (not generic or any(rank_of(found) <= _NAMING_RANK for found in varying if found is not sensor))
     ):
         base.append(sensor.column.values)
-    chosen = _speaking(measures, candidates, varying, base, roles.table.length, sensor if not chart else None, generic)
-    if not chart and sensor is not None and any(not _varies(found) for found in chosen):
+    chosen = _speaking(
+        measures, candidates, varying, base, roles.table.length, sensor if not chart and not around else None, generic
+    )
+    if not chart and sensor is not None and not around and any(not _varies(found) for found in chosen):
         base.append(sensor.column.values)
     kept_apart = None if chart or generic else sensor
     _refine(
         chosen, [found for found in varying if found is not kept_apart], roles, _Counted(measures, base), axis, chart
     )
+    chosen.extend(found for found in varying if found not in chosen and _parts_tables(found))
     if chart:
         _part_sensors(chosen, varying, roles)
     # The value itself is called after its label, what stands beside it after both.
@@ -93,6 +101,29 @@ def choose(roles: Roles, *, chart: bool, category: Profile | None = None) -> Nam
     constant = None if chosen else _constant_name(candidates, generic=generic)
     reason = "labels that differ" if chosen else ("the name around the rows" if constant else "the columns' own names")
     return Naming(chosen, constant, generic, reason)
+
+
+def _is_labelled_value(measures: Sequence[Profile], candidates: Sequence[Profile]) -> bool:
+    """Whether the only measure is called value inside a member, beside a label or below a list's name."""
+    if len(measures) != 1 or hint(measures[0].parts[-1]).hint is not Hint.VALUE:
+        return False
+    member = measures[0].parts[:-1]
+    return any(
+        found.hint.hint is Hint.LABEL
+        and found.hint.rank <= 1
+        and ((found.column.origin == "context" and _varies(found)) or found.parts[:-1] == member)
+        for found in candidates
+    )
+
+
+def _parts_tables(found: Profile) -> bool:
+    """Whether a label is the name of the member that each of several tables stood in, and says something."""
+    if found.column.origin != "key":
+        return False
+    keys = {str(value) for value in found.column.values}
+    return len(keys) * 2 <= len(found.column.values) and not any(
+        is_container(key) or not words(key) or words(key)[0].isdigit() or words(key)[0] in _PIECES for key in keys
+    )
 
 
 def _speaking(
@@ -263,7 +294,7 @@ def measure_names(roles: Roles) -> list[str]:
         if carrier and (len(carriers) > 1 or plain.count(name) > 1):
             names.append(SEPARATOR.join((*carrier, name)))
         elif plain.count(name) > 1 and len(found.column.parts) > 1:
-            names.append(SEPARATOR.join(map(own_name, found.column.parts)))
+            names.append(SEPARATOR.join(found.parts))
         else:
             names.append(name)
     if len(set(names)) < len(names):
@@ -273,10 +304,10 @@ def measure_names(roles: Roles) -> list[str]:
 
 def _carrier(found: Profile) -> tuple[str, ...]:
     """The members around a measure that could be a part of its name: not those that only wrap measurements."""
-    parts = found.column.parts[:-1]
-    if parts and found.name != own_name(found.column.parts[-1]):
+    parts = found.parts[:-1]
+    if parts and found.name != found.parts[-1]:
         parts = parts[:-1]
-    return tuple(own_name(part) for part in parts if not is_container(part))
+    return tuple(part for part in parts if not is_container(part))
 
 
 def series_name(labels: Sequence[str], measure: str, found: Profile, naming: Naming, count: int) -> str:

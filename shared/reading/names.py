@@ -31,6 +31,7 @@ class Hint(IntEnum):
     BOOKKEEPING = 13
     AXIS = 14
     NOTE = 15
+    COORDINATE = 16
 
 
 class NameHint(msgspec.Struct, frozen=True, gc=False):
@@ -48,7 +49,7 @@ _ID_ENDINGS = ("id", "uuid", "guid", "uid", "pk")
 _JOINED_ID = re.compile(
     r"(device|sensor|batch|tag|user|row|record|message|msg|event|node|station|site|asset|machine|meter|equipment|gateway|point|"
     r"channel|object|parent|run|job|task|request|trace|session|tenant|customer|plant|unit|reading|measurement|series|metric|signal|"
-    r"stream|item|entity|parameter|group|statement|sample|lot|order|location|area|line|tank|sub|primary|foreign|external|data)"
+    r"stream|item|entity|parameter|group|statement|sample|lot|order|location|area|line|tank|sub|source|primary|foreign|external|data)"
     r"_?(id|uid|uuid|guid|pk)"
 )
 
@@ -74,6 +75,10 @@ def hint(name: str) -> NameHint:
         return NameHint(Hint.INDEX) if lowered in ("", "#", "№") else NameHint(Hint.PLAIN)
     if lowered in ("_measurement", "_field", "__name__"):
         return NameHint(Hint.LABEL, {"_measurement": 2, "_field": 0, "__name__": 0}[lowered])
+    if lowered in ("__v", "_v") or joined in vocabulary.NEVER_MEASURES:
+        return NameHint(Hint.BOOKKEEPING)
+    if joined in vocabulary.COORDINATES:
+        return NameHint(Hint.COORDINATE)
     if joined in vocabulary.TIMES:
         return NameHint(Hint.TIME, vocabulary.TIMES[joined])
     for names, role in (
@@ -86,7 +91,9 @@ def hint(name: str) -> NameHint:
         (vocabulary.BOOKKEEPING, Hint.BOOKKEEPING),
     ):
         if joined in names:
-            return NameHint(role)
+            return NameHint(role, int(role is Hint.BOOKKEEPING))
+    if len(parts) > 1 and set(parts) <= vocabulary.VALUE_WORDS and set(parts) & {"value", "val"}:
+        return NameHint(Hint.VALUE)
     if joined in vocabulary.LABELS:
         return NameHint(Hint.LABEL, vocabulary.LABELS[joined])
     if joined in vocabulary.NOTES:
@@ -115,7 +122,7 @@ def _hint_by_words(joined: str, parts: tuple[str, ...]) -> NameHint:
         return NameHint(Hint.TIME, 3 if joined in vocabulary.NEVER_TIMES else 2)
     if parts[0] in ("timestamp", "datetime", "date", "time") and len(parts) <= 3:
         return NameHint(Hint.TIME, 1)
-    if last == "version":
+    if last in ("version", "firmware"):
         return NameHint(Hint.BOOKKEEPING)
     return NameHint(Hint.PLAIN)
 
@@ -150,7 +157,24 @@ def is_aside(name: str) -> bool:
     return compact(name) in vocabulary.ASIDES
 
 
+@lru_cache(4096)
+def describes(name: str) -> bool:
+    """Whether a member of this name describes a device, a place or a drawing, so that its numbers are no measures."""
+    parts = words(name)
+    return (
+        compact(name) in vocabulary.DESCRIPTIONS
+        or parts[-1:] in (("style",), ("ids",), ("id",), ("info",), ("options",))
+        or (bool(parts) and set(parts) <= vocabulary.SENSOR_WORDS)
+    )
+
+
+@lru_cache(4096)
+def is_envelope(name: str) -> bool:
+    """Whether a member of this name is about the message, the session or an error, so that it holds no measurement."""
+    return compact(name) in vocabulary.ENVELOPES
+
+
 @lru_cache(1024)
 def is_plain_measure(name: str) -> bool:
     """Whether no rule would take a column of numbers with this name for anything but a measurement."""
-    return hint(name).hint is Hint.PLAIN and "[" not in name
+    return hint(name).hint is Hint.PLAIN and "[" not in name and "@" not in name

@@ -11,7 +11,7 @@ from shared.reading import charts_axis, roles, tables, vocabulary
 from shared.reading.columns import Profile
 from shared.reading.document import decode_member
 from shared.reading.limits import Limits
-from shared.reading.names import Hint, compact, hint, is_aside
+from shared.reading.names import Hint, compact, hint, is_aside, is_container
 from shared.reading.overrides import Override, rows_of
 from shared.reading.roles import Roles
 from shared.reading.safe_text import quoted, shown_path
@@ -77,6 +77,8 @@ def choose(
         raise _unreadable(value, candidates, finder, chart=chart)
     best = max(item.rank for item in readable)
     chosen = _without_copies([item for item in readable if item.rank == best])
+    if chosen[0].table.shape == "row" and _announces(value, chosen[0]):
+        raise Unreadable("a placeholder without data", candidates, placeholder=True)
     if chosen[0].table.shape == "row" and any(map(_holds_more, candidates)):
         raise _unreadable(value, candidates, finder, chart=chart)  # what stands around a table is no row
     if len(chosen) > 1:
@@ -86,6 +88,22 @@ def choose(
             first, second = (shown_path(item.table.path) for item in chosen[:2])
             raise Unreadable(f"tables found at {first} and at {second}; set `rows` in INPUTS", candidates)
     return Found(chosen, candidates, finder.rejected, ", ".join(finder.notes), document)
+
+
+def _announces(value: Any, item: Candidate) -> bool:
+    """Whether a single row without a time stands around a list for rows that is empty, so that it counts them."""
+    timed = item.roles is not None and item.roles.time is not None
+    return not timed and _has_empty_list(value) and not _has_rows(value)
+
+
+def _has_empty_list(value: Any, depth: int = 0) -> bool:
+    if depth > 8 or not isinstance(value, dict):
+        return False
+    return any(
+        (inner == [] and (is_container(name) or name in ("hits", "list", "edges", "entries")))
+        or _has_empty_list(inner, depth + 1)
+        for name, inner in value.items()
+    )
 
 
 def _holds_more(item: Candidate) -> bool:
@@ -160,7 +178,18 @@ def _no_measures(found: Roles) -> str:
     return f"rows found at {where}, but no column of numbers"
 
 
+_ROLE_NAMES = {
+    "bookkeeping": "a number of the envelope",
+    "calendar": "a part of the date",
+    "epoch": "a time",
+    "note": "a remark",
+    "outside": "a number beside the measurements",
+}
+
+
 def _article(role: str) -> str:
+    if role in _ROLE_NAMES:
+        return _ROLE_NAMES[role]
     return f"{'an' if role[0] in 'aeiou' else 'a'} {role}"
 
 
@@ -186,12 +215,13 @@ def _unreadable(value: Any, candidates: list[Candidate], finder: Finder, *, char
         return Unreadable(f"no usable reading: {reason}", candidates)
     if faults:
         fault = next(found.fault for found in ordered if found.fault)
-        return Unreadable(fault, candidates, placeholder=isinstance(value, dict) and not _has_rows(value))
+        announced = (isinstance(value, dict) and not _has_rows(value)) or all(map(_is_empty, candidates))
+        return Unreadable(fault, candidates, placeholder=announced)
     if not isinstance(value, dict | list):
         return Unreadable("neither an object nor a list", candidates)
     empty = "no points" if chart else "no readings"
     if not value or (isinstance(value, dict) and not any(value.values())):
-        return Unreadable(empty, candidates)
+        return Unreadable(empty, candidates, placeholder=True)
     if isinstance(value, list):
         if set(map(type, value)) <= {int, float, bool}:
             return Unreadable("numbers alone, without names or times", candidates)
@@ -202,6 +232,14 @@ def _unreadable(value: Any, candidates: list[Candidate], finder: Finder, *, char
             f"a list of {len(values)} values at {shown_path(place)}, but no axis and no names for it", candidates
         )
     return Unreadable("an object without a table", candidates, placeholder=True)
+
+
+def _is_empty(item: Candidate) -> bool:
+    """Whether a table has columns for measurements, but no value in any of them."""
+    if item.roles is None or item.roles.measures:
+        return False
+    roles = {entry.role for entry in item.roles.assigned}
+    return "empty" in roles and roles <= {"empty", "time", "sensor", "index", "identifier", "unit", "quality"}
 
 
 def _has_rows(value: Any, depth: int = 0) -> bool:

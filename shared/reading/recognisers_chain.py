@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from shared.reading.recognisers import grafana, kusto, opc_ua, senml
+from shared.reading.recognisers import grafana, kusto, opc_ua, references, senml
 
 _OF_LISTS: tuple[tuple[frozenset[str], Callable[[list[Any]], Any], str], ...] = (
     (senml.MARKS, senml.read, "SenML"),
@@ -19,6 +19,11 @@ _OF_OBJECTS: tuple[tuple[frozenset[str], Callable[[dict[str, Any]], Any], str], 
 
 def recognise(value: Any) -> tuple[Any, str] | None:
     """A part of a document made into plain rows, and the name of its format; None where no recogniser knows it."""
+    if type(value) is list and value and type(value[0]) in (list, dict):
+        for read, name in ((references.read_devalue, "devalue"), (references.read_flatted, "flatted")):
+            found = read(value)
+            if found is not None:
+                return found, name
     if type(value) is list and value and type(value[0]) is dict:
         return _first(value, value[0], _OF_LISTS)
     return _first(value, value, _OF_OBJECTS) if type(value) is dict else None

@@ -10,9 +10,9 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from shared.errors import Rejected
-from shared.reading import time_column
-from shared.reading.columns import Profile, distinct, numbers_of, profile
-from shared.reading.names import Hint, compact, holds_measurements
+from shared.reading import time_column, vocabulary
+from shared.reading.columns import Profile, are_qualified, distinct, numbers_of, profile
+from shared.reading.names import Hint, compact, is_envelope
 from shared.reading.overrides import Override
 from shared.reading.safe_text import quoted
 from shared.reading.tree import Column, Table
@@ -25,6 +25,7 @@ _LEFT_OUT = {
     "bookkeeping": "a number of the envelope is no measurement",
     "quality": "a quality is no measurement",
     "ignored": "ignored by INPUTS",
+    "place": "a place is no measurement",
     "outside": "a number outside the measurements",
 }
 """Reasons under which the numbers of columns that are no measures are counted."""
@@ -63,12 +64,15 @@ class Roles(msgspec.Struct):
 
 def assign(table: Table, override: Override, *, chart: bool) -> Roles:
     """The roles of a table's columns. Raises Rejected when two columns could equally be the time."""
-    profiles = [profile(column, decimal_comma=table.decimal_comma) for column in table.columns]
+    qualified = are_qualified(table.columns)
+    profiles = [profile(column, decimal_comma=table.decimal_comma, qualified=qualified) for column in table.columns]
     assigned: list[ColumnRole] = []
     parts = [found for found in profiles if found.column.origin == "part"]
     profiles = [found for found in profiles if found.column.origin != "part"]
     if override is not _NO_OVERRIDE:
         profiles = _without_ignored(profiles, override, assigned)
+    from shared.reading import beside  # which needs Roles
+
     time, clock, time_reason = time_column.choose(profiles, override, chart=chart)
     roles = Roles(table, time, clock, [], [], None, None, None, assigned, time_reason)
     roles.parts = parts
@@ -84,7 +88,7 @@ def assign(table: Table, override: Override, *, chart: bool) -> Roles:
         role, reason = _role(found, roles, override)
         assigned.append(ColumnRole(found, role, reason))
         _place(roles, found, role)
-    _only_measurements(roles)
+    beside.leave_out(roles)
     return roles
 
 
@@ -175,7 +179,12 @@ def _text_role(found: Profile) -> tuple[str, str]:
 
 _YES_OR_NO = ("good", "valid", "isgood", "isvalid", "questionable", "substituted", "annotated", "haserror", "isalarm")
 _CALENDAR_WORDS = ("day", "month", "hour")
-_SIMPLE = {Hint.PLAIN: "numbers", Hint.VALUE: "numbers under the name of a value", Hint.AGGREGATE: "numbers"}
+_SIMPLE = {
+    Hint.PLAIN: "numbers",
+    Hint.COORDINATE: "numbers",
+    Hint.VALUE: "numbers under the name of a value",
+    Hint.AGGREGATE: "numbers",
+}
 
 
 def _number_role(found: Profile, roles: Roles) -> tuple[str, str]:
@@ -190,10 +199,16 @@ def _number_role(found: Profile, roles: Roles) -> tuple[str, str]:
     if column.origin == "key":
         return "label", "the name of a member"
     reason = _SIMPLE.get(hint)
-    if reason is not None:
+    if hint is Hint.AGGREGATE and found.integral and roles.table.length == 1 and _is_page(roles.table):
+        return "bookkeeping", "counts the rows of pages"
+    if reason is not None and not any(map(is_envelope, column.parts[:-1])):
         if roles.time is not None and time_column.repeats(found, roles.time):
             return "epoch", "the time once more, as a number"
         return "measure", reason
+    if hint is Hint.BOOKKEEPING and found.hint.rank == 0:
+        return "bookkeeping", "numbers under the name of a version, an address or a setting"
+    if any(map(is_envelope, column.parts[:-1])):
+        return "bookkeeping", "stands in a member about the message"
     if hint is Hint.LABEL and roles.has_value and found.hint.rank == 0:
         return "label", "numbers under the name of a label, beside a value"
     if hint is Hint.TIME and time_column.is_time(found):
@@ -232,6 +247,11 @@ def _whole_role(found: Profile, roles: Roles) -> tuple[str, str]:
     return "measure", "numbers"
 
 
+def _is_page(table: Table) -> bool:
+    """Whether a single row is the head of a page of results."""
+    return any(compact(column.parts[-1]) in vocabulary.PAGING for column in table.columns)
+
+
 def _is_constant(found: Profile) -> bool:
     return distinct(found.column.values) == 1 and len(found.column.values) > 1
 
@@ -268,29 +288,6 @@ def _closer(found: Profile, other: Profile) -> bool:
         other.hint.rank,
         other.name,
     )
-
-
-def _only_measurements(roles: Roles) -> None:
-    """Where a member such as `data` holds measurements, numbers beside it are not."""
-    if len(roles.measures) < 2 or all(len(found.column.parts) == 1 for found in roles.measures):
-        return
-    inside = [found for found in roles.measures if any(map(holds_measurements, found.column.parts[:-1]))]
-    if not inside or len(inside) == len(roles.measures):
-        return
-    held = [
-        any(value is not None for value in row) for row in zip(*(found.column.values for found in inside), strict=True)
-    ]
-    # A measure of rows that have no such member is one of rows of another kind.
-    outside = [
-        found
-        for found in roles.measures
-        if not any(map(holds_measurements, found.column.parts[:-1]))
-        and any(value is not None and inner for value, inner in zip(found.column.values, held, strict=True))
-    ]
-    for entry in roles.assigned:
-        if any(entry.profile is found for found in outside):
-            entry.role, entry.reason = "outside", "stands beside the member that holds the measurements"
-    roles.measures = [found for found in roles.measures if not any(found is other for other in outside)]
 
 
 def first_values(values: Sequence[object], count: int = 3) -> list[object]:

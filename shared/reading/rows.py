@@ -9,7 +9,7 @@ from typing import Any, cast
 from shared.errors import Rejected
 from shared.reading import document, times
 from shared.reading.limits import Limits
-from shared.reading.names import Hint, hint
+from shared.reading.names import Hint, hint, is_envelope
 from shared.reading.tree import Budget, Column
 
 MAX_NESTING = 5
@@ -146,6 +146,11 @@ def expand_points(columns: list[Column]) -> list[Column]:
                     column.parts, [None if value is None else _date(value) for value in column.values], column.origin
                 )
             )
+        elif column.parts[-1] == "key" and all(_is_compound_key(value) for value in lists):
+            for place in range(len(lists[0])):
+                values = [None if value is None else value[place] for value in column.values]
+                if type(lists[0][place]) is str or any(map(times.looks_like_time, values[:1])):
+                    expanded.append(Column((*column.parts, str(place)), values, column.origin))
         elif set(map(len, lists)) == {2} and any(times.looks_like_time(value) for value in lists[0]):
             for place, name in enumerate(("x", "value")):
                 values = [None if value is None else value[place] for value in column.values]
@@ -153,6 +158,11 @@ def expand_points(columns: list[Column]) -> list[Column]:
         else:
             expanded.append(column)
     return expanded
+
+
+def _is_compound_key(value: Sequence[object]) -> bool:
+    """Whether a list is a key of several parts, as views of CouchDB have them: a time or a name first."""
+    return 1 < len(value) <= 6 and set(map(type, value)) <= _BARE and type(value[0]) is str
 
 
 def _is_date_list(value: Sequence[object]) -> bool:
@@ -190,6 +200,8 @@ def is_numeric(values: Sequence[Any]) -> bool:
 def may_be_measure(column: Column) -> bool:
     """Whether a column of numbers is not clearly something else by its name."""
     name = hint(column.parts[-1]).hint
+    if any(map(is_envelope, column.parts[:-1])):
+        return False
     if name in (
         Hint.IDENTIFIER,
         Hint.INDEX,

@@ -13,7 +13,7 @@ from shared.reading import document, fragments, grids, rows, times
 from shared.reading.document import BadItem
 from shared.reading.fragments import SCALARS, Context, Fragment, has_measure, is_plain
 from shared.reading.limits import Limits
-from shared.reading.names import is_aside, is_container
+from shared.reading.names import Hint, hint, is_aside, is_container
 from shared.reading.recognisers import typed_arrays
 from shared.reading.recognisers_chain import recognise
 from shared.reading.tree import Budget, Column, Grid, Path
@@ -84,6 +84,7 @@ class Finder:
         inside = (*context, (path, members))
         fragment = (
             fragments.time_keyed(members, path, context)
+            or fragments.numbered(members, path, context)
             or fragments.keyed_rows(members, path, context, self.budget, self.limits)
             or fragments.columns_beside(members, path, context, self.limits)
         )
@@ -122,7 +123,7 @@ class Finder:
                 found = document.decode_member(value, self.budget)
                 if found is not None:
                     changed[name] = found.value
-            elif kind is dict and ("bdata" in value or "array" in value or "__ndarray__" in value):
+            elif typed_arrays.is_wrapper(value):
                 found_numbers = typed_arrays.numbers_of(value)
                 if found_numbers is not None:
                     changed[name] = found_numbers
@@ -133,22 +134,22 @@ class Finder:
     # Lists
 
     def _walk_list(self, items: list[Any], path: Path, context: Context) -> None:
+        if BadItem in set(map(type, items)):
+            self.rejected.update(item.reason for item in items if type(item) is BadItem)
+            items = [item for item in items if type(item) is not BadItem]
         if not items:
             return
         kinds = set(map(type, items))
-        if BadItem in kinds:
-            self.rejected.update(item.reason for item in items if type(item) is BadItem)
-            items = [item for item in items if type(item) is not BadItem]
-            kinds.discard(BadItem)
-            if not items:
-                return
         if kinds == {str} and items[0][:1] in ("{", "[", "e") and len(items[0]) > 1:
             items = self._decoded_items(items)
             kinds = set(map(type, items))
         if dict in kinds:
             objects = items if kinds == {dict} else [item for item in items if type(item) is dict]
-            if len(objects) < len(items):
-                self.rejected[NO_ROW] += len(items) - len(objects)
+            lists = [item for item in items if type(item) is list and item and type(item[0]) is dict]
+            for place, inner in enumerate(lists):  # beside the head of their page
+                self.walk(inner, (*path, place), context)
+            if len(objects) + len(lists) < len(items):
+                self.rejected[NO_ROW] += len(items) - len(objects) - len(lists)
             self._walk_objects(objects, path, context)
         elif list in kinds:
             lists = [item for item in items if type(item) is list]
@@ -171,6 +172,8 @@ class Finder:
 
     def _walk_objects(self, objects: list[dict[str, Any]], path: Path, context: Context) -> None:
         objects = _unwrapped_items(objects)
+        if any(map(typed_arrays.is_wrapper, objects[0].values())):
+            objects = [self._expanded(item) for item in objects]
         cells = grids.wrapped_rows(objects)
         if cells is not None:
             self._walk_lists(cells, path, context)
@@ -178,6 +181,8 @@ class Finder:
         names = grids.names_of_objects(objects)
         if names is not None:
             self.names.append((path, names))
+        if all(len(item) == 1 for item in objects) and len(objects) > 1:
+            self._keep_labels(objects, path)
         columns = rows.expand_points(rows.columns_of(objects, self.budget, self.limits))
         plain = [column for column in columns if is_plain(column)]
         before = len(self.fragments)
@@ -200,6 +205,13 @@ class Finder:
             del self.fragments[before:]
         if plain and (measured or timed or names is None):
             self.fragments.append(Fragment(path, "rows", plain, len(objects), context))
+
+    def _keep_labels(self, objects: list[dict[str, Any]], path: Path) -> None:
+        """Keep objects of nothing but a label, as a list that may be the axis of others."""
+        ((key, _),) = objects[0].items()
+        values = [item.get(key) for item in objects]
+        if hint(key).hint is Hint.LABEL and set(map(type, values)) <= {str, int, float}:
+            self.loose.append((path, values))
 
     def _exploded(
         self,
@@ -281,8 +293,11 @@ class Finder:
                 return
             cells = grids.plain_cells(lists)
             if cells is None:
+                series_names = _names_beside(context, len(lists))
                 for place, inner in enumerate(lists):
-                    self.walk(inner, (*path, place), context)
+                    here = (*path, place)
+                    own = (*context, (here, {"series": series_names[place]})) if series_names else context
+                    self.walk(inner, here, own)
                 return
             lists = cells
         elif list in kinds or (dict in kinds and grids.plain_cells(lists) is None):
@@ -299,6 +314,18 @@ def _holds_readings(fragment: Fragment, depth: int) -> bool:
     """Whether the member of a row that a fragment stands in is called after readings or points."""
     steps = [step for step in fragment.path[depth:] if isinstance(step, str)]
     return fragment.shape != "values" and bool(steps) and is_container(steps[-1])
+
+
+def _names_beside(context: Context, count: int) -> list[str] | None:
+    """The names of several lists of points, where a list of as many texts stands beside them."""
+    if not context:
+        return None
+    for name, value in context[-1][1].items():
+        if type(value) is not list or len(value) != count or hint(name).hint is not Hint.LABEL:
+            continue
+        if set(map(type, value)) == {str} and "" not in value and len(set(value)) == count:
+            return value
+    return None
 
 
 def _unwrapped_items(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:

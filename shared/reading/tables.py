@@ -8,22 +8,17 @@ from typing import Any
 from shared.reading import grids, rows, times
 from shared.reading.axes import axis_of, stepped_axis
 from shared.reading.fragments import Fragment
-from shared.reading.names import Hint, hint, is_aside, is_container, words
+from shared.reading.names import Hint, hint, is_aside, is_container
+from shared.reading.reshaped import upright
 from shared.reading.shapes import Finder
+from shared.reading.tables_context import context_columns, own_key, units_of
 from shared.reading.tree import Column, Path, Table
-
-_MAX_CONTEXT = 48
-_MAX_NESTED_CONTEXT = 32
-_MAX_CONTEXT_CHARS = 1024
-_SCALARS = (int, float, str, bool)
-_DESCRIBING = ("schema", "meta", "metadata", "info", "header", "context")
-"""Members beside a table that may hold its labels."""
 
 
 def tables_of(finder: Finder) -> list[Table]:
     """The tables of a document, in the order in which they stand. Fragments of one shape are one table."""
     groups: dict[Path, list[Fragment]] = {}
-    for fragment in _resolved(finder):
+    for fragment in map(upright, _resolved(finder)):
         groups.setdefault(_wild(fragment.path), []).append(fragment)
     for fragments in groups.values():
         _complete(fragments, finder)
@@ -125,7 +120,7 @@ def _merged(groups: list[list[Fragment]]) -> list[tuple[list[Fragment], list[str
     for number, fragments in enumerate(groups):
         path = _wild(fragments[0].path)
         for place, step in enumerate(path):
-            if step != "*" and not is_aside(str(step)):
+            if step != "*" and (not is_aside(str(step)) or (str(step) == "xAxis" and fragments[0].shape == "values")):
                 masked = (*path[:place], None, *path[place + 1 :])
                 kind = "values" if fragments[0].shape == "values" else _signature(fragments)
                 buckets.setdefault((place, masked, kind), []).append(number)
@@ -168,7 +163,11 @@ def _table(fragments: list[Fragment], keys: list[str] | None, finder: Finder) ->
     axis_values: list[Any] | None = None
     note = ""
     notes: list[str] = []
-    if first.shape == "values" or (first.shape == "columns" and not any(map(rows.may_be_time, first.columns))):
+    if (
+        first.shape == "values"
+        or (first.shape == "columns" and not any(map(rows.may_be_time, first.columns)))
+        or (first.shape == "rows" and all(map(_is_bare_value, fragments)))
+    ):
         fragments, keys, axis_values, note = axis_of(fragments, keys, finder.loose)
         if not fragments:
             return None
@@ -181,7 +180,9 @@ def _table(fragments: list[Fragment], keys: list[str] | None, finder: Finder) ->
         notes.append(note)
     length = sum(fragment.length for fragment in fragments)
     columns = axis_columns + _joined(fragments, length)
-    columns += _context_columns(fragments, keys, {column.parts for column in columns})
+    if first.shape == "rows of lists without names":
+        _name_after_series(columns, fragments, keys)
+    columns += context_columns(fragments, keys, {column.parts for column in columns})
     if len(fragments) > 1:
         numbers = chain.from_iterable(repeat(number, fragment.length) for number, fragment in enumerate(fragments, 1))
         columns.append(Column(("(part)",), list(numbers), "part"))
@@ -193,10 +194,45 @@ def _table(fragments: list[Fragment], keys: list[str] | None, finder: Finder) ->
         first.path if keys is None else _common(fragments), first.shape, length, columns, rejected, notes,
         decimal_comma=first.decimal_comma, ordered_names=first.shape != "rows of lists without names",
     )  # fmt: skip
-    units = _units_of(first)
+    units = units_of(first)
     if units:
         table.units = units
     return table
+
+
+_RANGES = {
+    "arearange": ("low", "high"),
+    "areasplinerange": ("low", "high"),
+    "columnrange": ("low", "high"),
+    "errorbar": ("low", "high"),
+    "ohlc": ("open", "high", "low", "close"),
+    "candlestick": ("open", "high", "low", "close"),
+}
+"""What follows the time in the points of a series of these types (Highcharts)."""
+
+
+def _name_after_series(columns: list[Column], fragments: list[Fragment], keys: list[str] | None) -> None:
+    """Name the numbers of points with several of them: after their series, where it has a name, and their place."""
+    around = [fragment.context[-1][1] if fragment.context else {} for fragment in fragments]
+    labels = [
+        next((value for name in ("name", "label") if type(value := members.get(name)) is str), "") for members in around
+    ]
+    own = keys[0] if keys is not None else labels[0] or own_key(fragments)
+    if not own or columns[0].origin != "axis":
+        return
+    kinds = {str(members.get("type")).lower() for members in around}
+    parts = _RANGES.get(kinds.pop(), ()) if len(kinds) == 1 else ()
+    single = len(set(labels)) == 1 and (keys is None or len(set(keys)) == 1)
+    for place, column in enumerate(column for column in columns[1:] if column.origin == "cell"):
+        part = parts[place] if place < len(parts) and len(parts) == len(columns) - 1 else str(place + 1)
+        column.parts = (f"{own}.{part}" if single else part,)
+
+
+def _is_bare_value(fragment: Fragment) -> bool:
+    """Whether rows hold nothing but a value, so that their axis stands elsewhere: `{"value": "1.5"}`."""
+    return (
+        bool(fragment.context) and len(fragment.columns) == 1 and hint(fragment.columns[0].parts[-1]).hint is Hint.VALUE
+    )
 
 
 def _common(fragments: list[Fragment]) -> Path:
@@ -210,7 +246,7 @@ def _common(fragments: list[Fragment]) -> Path:
 
 def _joined(fragments: list[Fragment], length: int) -> list[Column]:
     if len(fragments) == 1:
-        return list(fragments[0].columns)
+        return _described_once(fragments[0].columns, length)
     by_parts: dict[tuple[str, ...], Column] = {}
     done = 0
     for fragment in fragments:
@@ -230,6 +266,17 @@ def _joined(fragments: list[Fragment], length: int) -> list[Column]:
     return list(by_parts.values())
 
 
+def _described_once(columns: list[Column], length: int) -> list[Column]:
+    """The columns of rows of which only the first says what they are, in several members."""
+    if length > 1:
+        first_only = [column for column in columns if column.values[0] is not None and column.values[1] is None]
+        first_only = [column for column in first_only if set(map(type, column.values[1:])) == {type(None)}]
+        if len(first_only) > 1:
+            for column in first_only:
+                column.values = _filled_down(column, length)
+    return list(columns)
+
+
 def _filled_down(column: Column, length: int) -> Sequence[Any]:
     """A label that only the first of several rows has holds for all of them."""
     values = column.values
@@ -242,79 +289,3 @@ def _filled_down(column: Column, length: int) -> Sequence[Any]:
         if kinds == {type(None)}:
             return [values[0]] * length
     return values
-
-
-def _context_columns(fragments: list[Fragment], keys: list[str] | None, present: set[tuple[str, ...]]) -> list[Column]:
-    """What the objects around the fragments say of them: the members that differ, and those whose name has a role."""
-    flat = [_context_of(fragment) for fragment in fragments]
-    if keys is not None:
-        for members, key in zip(flat, keys, strict=True):
-            members[("(member)",)] = key
-    names = list(dict.fromkeys(name for members in flat for name in members))[:_MAX_CONTEXT]
-    columns = []
-    for name in names:
-        values = [members.get(name) for members in flat]
-        varies = len(fragments) > 1 and any(value != values[0] for value in values)
-        role = hint(name[-1])
-        useful = (
-            (name[-1].lower() == "id" and type(values[-1]) is str)
-            or role.hint in (Hint.LABEL, Hint.SENSOR, Hint.UNIT, Hint.PLACE)
-            or (role.hint is Hint.TIME and role.rank <= 1)
-        )
-        if not (varies or useful or name == ("(member)",)):
-            continue
-        shown = name if name not in present else ("(around)", *name)
-        cells: list[Any] = []
-        for value, fragment in zip(values, fragments, strict=True):
-            cells.extend([value] * fragment.length)
-        columns.append(Column(shown, cells, "key" if name == ("(member)",) else "context"))
-    if keys is None:
-        own = _own_key(fragments)
-        if own is not None:
-            columns.append(Column(("(member)",), [own] * sum(fragment.length for fragment in fragments), "key"))
-    return columns
-
-
-def _own_key(fragments: list[Fragment]) -> str | None:
-    """The name of the member that holds the table, where it can be the name of what was measured."""
-    keys = {str(fragment.path[-1]) for fragment in fragments if fragment.path and isinstance(fragment.path[-1], str)}
-    if len(keys) != 1 or any(fragment.shape == "values" for fragment in fragments):
-        return None
-    (key,) = keys
-    return None if is_aside(key) or any(map(is_container, words(key))) or not words(key) else key
-
-
-def _context_of(fragment: Fragment) -> dict[tuple[str, ...], Any]:
-    flat: dict[tuple[str, ...], Any] = {}
-    for path, members in fragment.context:
-        if len(members) > 1000:
-            continue
-        for name, value in members.items():
-            value = rows.cell(value)  # noqa: PLW2901
-            if _is_small(value):
-                flat[(name,)] = value
-            elif (
-                type(value) is dict
-                and len(value) <= _MAX_NESTED_CONTEXT
-                and (not is_aside(name) or name in _DESCRIBING)
-            ):
-                if (*path, name) == fragment.path[: len(path) + 1]:
-                    continue
-                flat.update({(name, key): inner for key, inner in value.items() if _is_small(inner)})
-    return flat
-
-
-def _is_small(value: Any) -> bool:
-    return isinstance(value, _SCALARS) and (type(value) is not str or len(value) <= _MAX_CONTEXT_CHARS)
-
-
-def _units_of(fragment: Fragment) -> dict[str, str]:
-    """Units that an object around the table gives for its columns by name."""
-    if not fragment.context:
-        return {}
-    names = {column.parts[-1] for column in fragment.columns}
-    for _, members in reversed(fragment.context):
-        for key, value in members.items():
-            if type(value) is dict and {"unit", "units"} & set(words(key)) and names & value.keys():
-                return {name: unit for name, unit in value.items() if type(unit) is str and len(unit) <= 32}
-    return {}

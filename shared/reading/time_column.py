@@ -255,17 +255,24 @@ def _clock_beside(time: Profile, profiles: Sequence[Profile]) -> Profile | None:
     """The column with the time of day, where the time's own texts are dates only."""
     from shared.reading import time_formats  # its patterns cost import time
 
-    if time.kind == "moment" or time.column.origin not in ("cell", "context"):
+    if time.kind == "moment" or time.column.origin not in ("cell", "context", "key"):
         return None
     sample = _sample(time.column.values)
     if not sample or not all(_is_date_only(value) for value in sample):
         return None
     for found in profiles:
+        if found.kind == "number" and compact(found.name) == "hour" and _are_hours(found):
+            return found
         if found is not time and found.kind == "text" and is_clock(found.name):
             clocks = [value for value in _sample(found.column.values) if type(value) is str]
             if clocks and all(time_formats.clock(value) is not None for value in clocks):
                 return found
     return None
+
+
+def _are_hours(found: Profile) -> bool:
+    values = numbers_of(found).values
+    return found.integral and min(values, default=-1) >= 0 and max(values, default=24) < 24
 
 
 def _is_date_only(value: object) -> bool:
@@ -307,10 +314,12 @@ def raw_times(time: Profile, clock: Profile | None) -> Sequence[object]:
         return time.column.values
     joined: list[object] = []
     for date, hour in zip(time.column.values, clock.column.values, strict=True):
-        if date is None or type(hour) is not str:
+        if date is None or hour is None:
             joined.append(date)
+        elif type(hour) is int or type(hour) is float or (type(hour) is str and hour.strip().isdecimal()):
+            joined.append(f"{_date_text(date)} {int(hour):02d}:00")
         else:
-            joined.append(f"{_date_text(date)} {hour.strip()}")
+            joined.append(f"{_date_text(date)} {str(hour).strip()}")
     return joined
 
 

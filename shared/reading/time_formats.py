@@ -67,6 +67,9 @@ _ISO_FRACTION = re.compile(r"(.*[Tt ]\d{2}:?\d{2}(?::?\d{2})?)[.,](\d{1,12})(.*)
 _ISO_ZONE = re.compile(
     r"(.*\d)\s*(?:(Z|z)|\s(?:UTC|GMT|Z)|\s?(?:UTC|GMT)?([+-]\d{1,2}(?::?\d{2})?))?(?:\[[^\]]{1,40}\])?"
 )
+_GO_ZONE = re.compile(r"(.{19,29}\s[+-]\d{4})\s(?:[A-Z]{2,5}|[+-]\d{2,4})(?:\sm=[+-][\d.]{1,24})?")
+"""Go's `Time.String()`: the zone's name behind its offset, and the monotonic clock."""
+_DATE = re.compile(r"\d{1,4}\s?([-/._ ])\s?(?:\d{1,2}|[^\W\d_]{3,9})\s?\1\s?\d{1,4}(?!\d)")
 _RATIO_12 = 12
 
 
@@ -77,6 +80,8 @@ def read(text: str, *, day_first: bool | None) -> datetime | float | None:
     if (match := _GOOGLE.fullmatch(text)) is not None:
         year, month, *rest = (int(part or 0) for part in match.groups())
         return _moment(year, month + 1, rest[0] or 1, *rest[1:4], rest[4] * 1000)
+    if (match := _GO_ZONE.fullmatch(text)) is not None:
+        text = match[1]
     if _DIGITS.fullmatch(text):
         ms = digits_ms(text)
         return None if math.isnan(ms) else ms
@@ -104,6 +109,17 @@ def day_and_month(text: str) -> tuple[int, int, bool] | None:
     """The two numbers of a date such as `3/4/2026`, and whether its clock has AM or PM; None for any other text."""
     match = _SLASHED.fullmatch(text.strip()) if len(text) <= 80 else None
     return None if match is None else (int(match["a"]), int(match["b"]), match["ap"] is not None)
+
+
+def mask(text: str) -> str:
+    """How a text is written, without what it says: digits as 9, letters as a."""
+    return re.sub(r"[^\W\d_]", "a", re.sub(r"\d", "9", text.strip()[:40]))
+
+
+def has_date(text: str) -> bool:
+    """Whether a text starts like a date: three parts with the same mark between them, the middle one short."""
+    match = _DATE.match(text.strip())
+    return match is not None and text.strip()[match.end() : match.end() + 1] not in (match[1], "%")
 
 
 def clock(text: str) -> timedelta | None:

@@ -82,7 +82,9 @@ def datekey_ms(number: float) -> float:
 def looks_like_time(value: object) -> bool:
     """Whether one value alone could be a time: a text in any known notation or a plausible epoch."""
     if type(value) is str:
-        return len(value) <= MAX_TEXT_CHARS and not math.isnan(_text_ms(value, None, day_first=True))
+        return len(value) <= MAX_TEXT_CHARS and not (
+            math.isnan(_text_ms(value, None, day_first=True)) and math.isnan(_text_ms(value, None, day_first=False))
+        )
     if type(value) is int or type(value) is float:
         return is_epoch(value)
     return isinstance(value, datetime)

@@ -10,6 +10,8 @@ from shared.errors import Rejected
 
 type Path = tuple[str | int, ...]
 
+HEADER_ALONE = "a header without rows"
+"""The reason of a text that only names columns; for a batch, it is a placeholder."""
 ENTRY_ID = "(entry id)"
 """The column that holds the time in the ids of a stream's entries."""
 

@@ -15,7 +15,7 @@ def _ranked(*texts: str) -> dict[str, int]:
 
 TIMES = _ranked(
     """
-    at collectedat dateandtime dateheure datelocal dates datetime datetimes datetimeutc datumuhrzeit datumzeit
+    at clock collectedat dateandtime dateheure datelocal dates datetime datetimes datetimeutc datumuhrzeit datumzeit
     devicetime devicetimestamp dt epoch epochms epochseconds epochtime eventtime eventtimestamp fechahora
     horodatage instant localtime localtimestamp measuredat measurementtime measuretime observationtime
     observedat observedtime phenomenontime readat readingtime readtime recordedat recordedtime recordtime
@@ -79,6 +79,19 @@ VALUES = _names(
     """
 )
 """Names that say only that something is a value."""
+VALUE_WORDS = _names(
+    """
+    actual analog current dbl decimal double float flt int integer long measured num number numeric raw real
+    scaled v val value
+    """
+)
+"""Words around `value` that say only of what type it is."""
+WEAK_VALUES = _names(
+    """
+    amount data number observation result scalar state
+    """
+)
+"""Names of values that numbers may also have which stand beside each other as equals."""
 AGGREGATES = _names(
     """
     average avg count first last latest max maximum mean median min minimum sum total
@@ -158,12 +171,49 @@ CALENDAR = _names(
 BOOKKEEPING = _names(
     """
     attempt attempts channelindex code datarate doccount expiresin flagsraw fport httpstatus lastmodified limit
-    majorversion maxage metadataversion minorversion numsamples page pagesize partition perpage port recordcount
-    retries retry rev revalidate revision rowcount samplecount schemaversion shard spreadingfactor tries ttl ver
-    version xaxis yaxis zindex
+    majorversion maxage metadataversion minorversion numsamples page pagecount pages pagesize partition perpage
+    port recordcount retries retry rev revalidate revision rowcount samplecount schemaversion shard
+    spreadingfactor totalpages tries ttl ver version xaxis yaxis zindex
     """
 )
 """Numbers about the message, the page or the code."""
+NEVER_MEASURES = _names(
+    """
+    account accountno accountnumber baudrate customerno dob expirationtime expire expires expiresat expiresin
+    expiry fax firmware firmwareversion fw fwversion hwversion iban maxage mobile modbusaddress nanos nanosecond
+    nanoseconds nsec offsetinnanos originalmaxage phone phonenumber plz postalcode postcode pword registeraddress
+    retryafter softwareversion swversion tel telephone took ttl validuntil version zip zipcode
+    """
+)
+"""Numbers that measure nothing, whatever they are."""
+COORDINATES = _names(
+    """
+    alt altitude elevation lat latitude lng lon longitude
+    """
+)
+"""Where something stands on the earth: no measure where it never changes."""
+PAGING = _names(
+    """
+    endcursor hasmore hasnext hasnextpage limit next nextlink nextpage page pages pagesize perpage previous
+    totalpages
+    """
+)
+"""Members of the head of a page."""
+DESCRIPTIONS = _names(
+    """
+    config configuration coordinates coords datalabels devicemeta geo geocode geolocation geometry gps header
+    headers hoverlabel legend location marker meta metadata options pointstyle settings site style thresholds
+    tooltip user
+    """
+)
+"""Members that describe a device, a place or a drawing."""
+ENVELOPES = _names(
+    """
+    cookie cookies error errors exception innererror pageinfo pagination paging passport ratelimit session
+    shards
+    """
+)
+"""Members about the message itself."""
 AXES = _names(
     """
     age angle bin categories category cycle days depth distance elapsed elapsedtime epoch freq frequency hours i
@@ -203,7 +253,8 @@ ASIDES = _names(
     hovertemplate info latest layout legend limit limits line link links log logs marker meta metadata options
     output outputs pagination paging plotoptions plugins profile query querystatus range request requests
     rowsaffected scales schema settings shapes statistics stats style summary tableofcontents template
-    thresholds ticks tooltip total totals transform units warnings
+    datazoom thresholds ticks toolbox tooltip total totals transform units visualmap warnings xaxes xaxis yaxes
+    yaxis
     """
 )
 """Members that stand beside the data: summaries, links, layout."""

@@ -1,12 +1,9 @@
 """JSON of other applications: what is read, what is rejected, and that nothing else can come of it."""
 
 import contextlib
-import gzip
 import json
 import math
-import pickle
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,9 +12,6 @@ from shared.errors import Rejected
 from shared.reading.json_text import MAX_DEPTH, decode_json_value
 
 HOSTILE = {
-    "empty": (b"", "empty"),
-    "blank": (b" \r\n\t", "empty"),
-    "only a byte order mark": (b"\xef\xbb\xbf", "empty"),
     "cut short in an array": (b'[{"a": 1}, {"a"', "JSON is cut short"),
     "cut short in a string": (b'{"secret": "hunter2', "JSON is cut short"),
     "cut short after a member": (b'{"a": 1,', "JSON is cut short"),
@@ -26,11 +20,6 @@ HOSTILE = {
     "200,000 levels deep": (b"[" * 200_000, "more than 64 levels deep"),
     "deep beside NaN": (b"[NaN," + b"[" * 2000 + b"]" * 2000 + b"]", "more than 64 levels deep"),
     "raw bytes": (b"\xff\xfe\x00\x01", "neither JSON nor UTF-8 text"),
-    "gzip": (gzip.compress(b"[1]"), "gzip, not JSON"),
-    "pickle": (pickle.dumps({"a": 1}), "pickle, not JSON"),
-    "pickle of protocol 2": (pickle.dumps([1], protocol=2), "pickle, not JSON"),
-    "msgpack object": (msgspec.msgpack.encode({"a": 1}), "msgpack, not JSON"),
-    "msgpack array": (msgspec.msgpack.encode(list(range(100))), "msgpack, not JSON"),
     "text": (b"fabric", "not JSON"),
     "two values": (b"[1] [2]", "not JSON"),
     "a number of 5,000 digits": (b"1" * 5000, "a number has too many digits"),
@@ -44,22 +33,9 @@ def test_what_is_no_json_is_rejected_with_a_reason_that_holds_none_of_it(raw, re
     assert str(caught.value) == reason
 
 
-def test_a_pickle_is_never_unpacked(tmp_path):
-    trap = tmp_path / "trap"
-
-    class Trap:
-        def __reduce__(self):
-            return trap.touch, ()
-
-    with pytest.raises(Rejected, match="pickle"):
-        decode_json_value(pickle.dumps(Trap()))
-    assert not trap.exists()
-
-
 @pytest.mark.parametrize(
     ("raw", "value"),
     [
-        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
         (b'{"a": 1, "a": 2}', {"a": 2}),
         (b'{"a": 1, "a": 2, "b": Infinity}', {"a": 2, "b": math.inf}),
         (b"[-Infinity, 1e999]", [-math.inf, math.inf]),

@@ -130,8 +130,6 @@ def test_a_status_says_nothing_about_whether_there_is_data(value: dict[str, Any]
 @pytest.mark.parametrize(
     ("kind", "parts", "reason"),
     [
-        ("string", [b"[]"], "no readings"),
-        ("string", [b"{}"], "no readings"),
         ("string", [b"null"], "neither an object nor a list"),
         ("list", [b"1", b"2"], "numbers alone, without names or times"),
         ("list", [b"{oops"], "no usable reading: not JSON"),
@@ -143,3 +141,24 @@ def test_what_holds_no_reading_is_rejected_with_the_reason(kind: str, parts: lis
     with pytest.raises(Rejected) as caught:
         read_batch(kind, parts)
     assert str(caught.value) == reason
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"[]",
+        b"{}",
+        b'{"rows": []}',
+        b'{"count": 0, "next": null, "results": []}',
+        b'{"data": {"readings": {"items": []}}}',
+        b'{"expected": 240, "received": 0, "readings": []}',
+        b'[{"ts": "2026-03-01T06:00:00Z", "temp": null}]',
+        b"ts,temp,co2\n",
+        b'{"value": null, "expires": 1795914857211}',
+    ],
+)
+def test_an_empty_result_is_a_placeholder_of_a_batch_and_no_chart(raw: bytes) -> None:
+    with pytest.raises(NotReady):
+        read_batch("string", [raw])
+    with pytest.raises(Rejected):
+        chart(raw)

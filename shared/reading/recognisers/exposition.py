@@ -25,14 +25,28 @@ def read(text: str) -> list[object] | None:
     samples = [line for line in lines if not line.startswith("#")]
     if not samples or not (len(samples) < len(lines) or "{" in samples[0]):
         return None  # two words on a line alone are no proof
-    rows: list[object] = []
+    rows: list[dict[str, object]] = []
+    identities: dict[str, list[dict[str, str]]] = {}
     for line in samples:
         match = _LINE.fullmatch(line)
         if match is None:
             return None
         row: dict[str, object] = {"__name__": match["name"], **_labels(match["labels"] or "")}
+        identities.setdefault(match["name"], []).append(dict(_LABEL.findall(match["labels"] or "")))
         row["value"] = float(match["value"])
         if match["time"]:
             row["timestamp"] = float(match["time"])
         rows.append(row)
-    return rows
+    names = {name: iter(_identified(name, labels)) for name, labels in identities.items()}
+    return [{**row, "__name__": next(names[str(row["__name__"])])} for row in rows]
+
+
+def _identified(name: str, labels: list[dict[str, str]]) -> list[str]:
+    """What each sample of a name is called: with the labels in which they differ, as Prometheus writes them."""
+    keys = [key for key in dict.fromkeys(key for item in labels for key in item) if _differ(key, labels)]
+    shown = [", ".join(f'{key}="{item[key]}"' for key in keys if key in item) for item in labels]
+    return [f"{name}{{{text}}}" if text else name for text in shown]
+
+
+def _differ(key: str, labels: list[dict[str, str]]) -> bool:
+    return any(item.get(key) != labels[0].get(key) for item in labels)

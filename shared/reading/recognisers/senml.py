@@ -15,6 +15,8 @@ def read(records: list[Any]) -> list[Any] | None:
     """A row for each numeric record; None if it is no SenML pack."""
     if not all(type(record) is dict and record and record.keys() <= _LABELS for record in records):
         return None
+    if not all(map(_is_record, records)):
+        return None
     if not any("v" in record or "s" in record for record in records):
         return None
     if not any(record.keys() & {"bn", "bt", "bver", "bu"} for record in records) and not all(
@@ -43,6 +45,13 @@ def read(records: list[Any]) -> list[Any] | None:
             row["sensor"] = base["bn"]
         rows.append(row)
     return rows or None
+
+
+def _is_record(record: dict[str, Any]) -> bool:
+    """Whether names are texts, and times and base values numbers."""
+    return all(type(record[name]) is str for name in ("bn", "n", "u", "bu") if name in record) and all(
+        type(record[name]) in (int, float) for name in ("bt", "t", "bv", "bs") if name in record
+    )
 
 
 def _sum(base: Any, own: Any) -> Any:

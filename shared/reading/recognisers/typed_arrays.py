@@ -16,6 +16,11 @@ _CODES = {
 }  # fmt: skip
 
 
+def is_wrapper(value: object) -> bool:
+    """Whether an object may hold a typed array."""
+    return type(value) is dict and ("bdata" in value or "array" in value or "__ndarray__" in value)
+
+
 def numbers_of(value: dict[str, object]) -> list[float] | None:
     """The numbers of a typed array of one dimension; None for any other object."""
     match value:

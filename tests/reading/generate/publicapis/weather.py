@@ -39,9 +39,17 @@ theme.add(
             "wind.speed": [(stamp, 2.25 + i / 8) for i, stamp in enumerate(STAMPS)],
             "wind.deg": [(stamp, 70 + i) for i, stamp in enumerate(STAMPS)],
             "clouds.all": [(stamp, 20) for stamp in STAMPS],
-        }
+        },
+        {
+            **TRUTH,
+            "humidity": [(stamp, 60 + i % 5) for i, stamp in enumerate(STAMPS)],
+            "wind.speed": [(stamp, 2.25 + i / 8) for i, stamp in enumerate(STAMPS)],
+            "wind.deg": [(stamp, 70 + i) for i, stamp in enumerate(STAMPS)],
+            "clouds.all": [(stamp, 20) for stamp in STAMPS],
+        },
     ],
-    doubt="Names with or without the object they stand in; the id of the weather is no measurement.",
+    doubt="Names with or without the object they stand in; the id of the weather is no measurement. A member `main` "
+    "adds nothing to a name, `wind` does.",
 )
 details = [{"time": row["ts"], "data": {"instant": {"details": {"air_temperature": row["temp"]}}}} for row in ROWS]
 theme.add(

@@ -1,0 +1,130 @@
+"""Numbers beside the measurements that are none: places, annotations, what describes a device, a message or a drawing.
+
+Each rule leaves at least one measure, so that a table of nothing but such numbers is still read. Pure.
+"""
+
+from collections.abc import Callable
+
+from shared.reading import vocabulary
+from shared.reading.columns import Profile, distinct
+from shared.reading.names import Hint, compact, describes, hint, holds_measurements
+from shared.reading.roles import Roles
+
+_WHOLE_BESIDE_VALUE = (Hint.PLAIN, Hint.LABEL, Hint.AGGREGATE)
+
+
+def leave_out(roles: Roles) -> None:
+    """Take from the measures those that are none beside the others."""
+    _label_by_ids(roles)
+    if len(roles.measures) < 2:
+        return
+    names = {found.column.parts[-1] for found in roles.measures}
+    _drop(roles, lambda found: _is_annotation(found, names), "note", "repeats another column as text")
+    _drop(roles, _is_place, "place", "the same place in every row")
+    _drop(roles, _is_described, "outside", "stands in a member that describes something else")
+    _only_measurements(roles)
+    _beside_value(roles)
+
+
+def _drop(roles: Roles, is_none: Callable[[Profile], bool], role: str, reason: str) -> None:
+    dropped = {id(found) for found in roles.measures if is_none(found)}
+    if not dropped or len(dropped) == len(roles.measures):
+        return
+    for entry in roles.assigned:
+        if id(entry.profile) in dropped:
+            entry.role, entry.reason = role, reason
+    roles.measures = [found for found in roles.measures if id(found) not in dropped]
+
+
+def _is_annotation(found: Profile, names: set[str]) -> bool:
+    """Whether a name is another column's with an annotation behind it, as OData writes them: `temp@...Formatted`."""
+    name, mark, _ = found.column.parts[-1].partition("@")
+    return bool(mark) and name in names
+
+
+def _is_place(found: Profile) -> bool:
+    return found.hint.hint is Hint.COORDINATE and len(found.column.values) > 1 and distinct(found.column.values) == 1
+
+
+def _is_described(found: Profile) -> bool:
+    return any(map(describes, found.column.parts[:-1]))
+
+
+def _beside_value(roles: Roles) -> None:
+    """In long rows, whole numbers beside the value, the same number in each row, and numbers of other members."""
+    values = [found for found in roles.measures if _is_value(found, roles)]
+    if len(values) != 1 or compact(values[0].name) in vocabulary.WEAK_VALUES or not _is_labelled(roles):
+        return
+    around = values[0].column.parts[:-1]
+    cells = values[0].column.values
+
+    def is_none(found: Profile) -> bool:
+        if found is values[0] or not any(
+            cell is not None and other is not None for cell, other in zip(cells, found.column.values, strict=True)
+        ):
+            return False  # other rows, of another kind
+        elsewhere = found.column.parts[:-1] != around and (len(found.column.parts) > 1 or bool(around))
+        if found.hint.hint is Hint.AGGREGATE:
+            return elsewhere and found.integral
+        return elsewhere or found.integral
+
+    _drop(roles, is_none, "outside", "stands beside the value")
+
+
+def _is_value(found: Profile, roles: Roles) -> bool:
+    """Whether a measure is called value, also inside a member that has a label of its own."""
+    if found.hint.hint is Hint.VALUE:
+        return True
+    member = found.parts[:-1]
+    return hint(found.parts[-1]).hint is Hint.VALUE and any(
+        label.hint.hint is Hint.LABEL and label.parts[:-1] == member for label in roles.labels
+    )
+
+
+def _label_by_ids(roles: Roles) -> None:
+    """Take an id as the label of a value where nothing else tells apart what was measured at one time."""
+    values = [found for found in roles.measures if found.hint.hint is Hint.VALUE]
+    time = roles.time
+    if time is None or len(values) != 1 or roles.labels or roles.sensor is not None:
+        return
+    stamps, length = time.column.values, roles.table.length
+    if distinct(stamps) == length:
+        return
+    for entry in roles.assigned:
+        column = entry.profile.column
+        if entry.role != "identifier" or column.origin != "cell" or distinct(column.values) * 2 > length:
+            continue
+        if len(set(map(str, zip(stamps, column.values, strict=True)))) == length:
+            entry.role, entry.reason = "label", "an id that tells apart the values of one time"
+            roles.labels.append(entry.profile)
+            return
+
+
+def _is_labelled(roles: Roles) -> bool:
+    """Whether a column says what was measured."""
+    if any(found.hint.hint is Hint.IDENTIFIER for found in roles.labels):
+        return True
+    columns = [*roles.labels, *([roles.sensor] if roles.sensor is not None else [])]
+    return any(
+        found.hint.hint in (Hint.LABEL, Hint.SENSOR) or found.column.origin in ("key", "context") for found in columns
+    )
+
+
+def _only_measurements(roles: Roles) -> None:
+    """Where a member such as `data` holds measurements, numbers beside it are not."""
+    if len(roles.measures) < 2 or all(len(found.column.parts) == 1 for found in roles.measures):
+        return
+    inside = [found for found in roles.measures if any(map(holds_measurements, found.column.parts[:-1]))]
+    if not inside or len(inside) == len(roles.measures):
+        return
+    held = [
+        any(value is not None for value in row) for row in zip(*(found.column.values for found in inside), strict=True)
+    ]
+
+    def is_outside(found: Profile) -> bool:
+        # A measure of rows that have no such member is one of rows of another kind.
+        return not any(map(holds_measurements, found.column.parts[:-1])) and any(
+            value is not None and inner for value, inner in zip(found.column.values, held, strict=True)
+        )
+
+    _drop(roles, is_outside, "outside", "stands beside the member that holds the measurements")
