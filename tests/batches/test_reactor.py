@@ -321,6 +321,8 @@ async def test_a_batch_takes_two_round_trips(app: App, redis_client: redis.async
 async def test_a_large_batch_does_not_block_the_event_loop(app: App, redis_client: redis.asyncio.Redis) -> None:
     rows = [{"sensorId": "s", "metric": f"m{row % 8}", "ts": row, "value": row / 7} for row in range(60_000)]
     await redis_client.set(KEY, json.dumps({"readings": rows}))
+    await redis_client.set(b"fastapi:temp:data:first", BATCH)
+    await react(app, b"fastapi:temp:data:first")  # imports the reader
     ticks: list[float] = []
 
     async def tick() -> None:

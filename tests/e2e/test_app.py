@@ -160,6 +160,10 @@ async def test_no_hostile_value_makes_a_function_fail_or_writes_an_effect(live: 
         # Renamed away and back, the session ended and began again, unless both happened before the first look.
         assert transitions in (["created", "unbounded"], ["created", "unbounded", "ended", "created", "unbounded"])
         return
+    if key.startswith(b"fastapi") and name in VALID_BATCHES:
+        assert {effect["outcome"] for effect in effects} <= {"processed", "duplicate", "ignored"}
+        assert await live.redis.exists(key.replace(b"temp:data", b"results:analysis"))
+        return
     assert {effect["outcome"] for effect in effects} <= {"rejected", "ignored", "duplicate"}
     refusals = [effect for effect in effects if effect["outcome"] in {"rejected", "ignored"}]
     assert refusals
@@ -178,6 +182,8 @@ VALID_SESSIONS = {
     "a placeholder",
 }
 """HOSTILE_VALUES that are JSON objects. Any JSON object is a session: express-session stores arbitrary fields."""
+VALID_BATCHES = {"msgpack", "a stream"}
+"""HOSTILE_VALUES that hold one row of numbers."""
 
 HOSTILE_IDS = {
     "a space": b" ",

@@ -162,7 +162,7 @@ async def test_a_fault_while_a_poison_key_is_buried_leaves_one_letter(
             reactor.NAME,
             key,
             "Rejected",
-            "pickle, not JSON",
+            "pickle is not read",
         )
         content = await dead_letters.payload(healthy, letter.id)
         assert content is not None
