@@ -43,11 +43,18 @@ def _is_annotation(found: Profile, names: set[str]) -> bool:
 
 
 def _is_place(found: Profile) -> bool:
-    return found.hint.hint is Hint.COORDINATE and len(found.column.values) > 1 and distinct(found.column.values) == 1
+    return found.hint.hint is Hint.COORDINATE and _is_constant(found)
 
 
 def _is_described(found: Profile) -> bool:
-    return any(map(describes, found.column.parts[:-1]))
+    around = found.column.parts[:-1]
+    if any(map(describes, around)):
+        return True
+    return any(hint(name).hint is Hint.SENSOR for name in around) and _is_constant(found)
+
+
+def _is_constant(found: Profile) -> bool:
+    return len(found.column.values) > 1 and distinct(found.column.values) == 1
 
 
 def _beside_value(roles: Roles) -> None:
@@ -57,6 +64,7 @@ def _beside_value(roles: Roles) -> None:
         return
     around = values[0].column.parts[:-1]
     cells = values[0].column.values
+    named = any(label.hint.hint is Hint.LABEL and label.hint.rank == 0 for label in roles.labels)
 
     def is_none(found: Profile) -> bool:
         if found is values[0] or not any(
@@ -66,7 +74,7 @@ def _beside_value(roles: Roles) -> None:
         elsewhere = found.column.parts[:-1] != around and (len(found.column.parts) > 1 or bool(around))
         if found.hint.hint is Hint.AGGREGATE:
             return elsewhere and found.integral
-        return elsewhere or found.integral
+        return elsewhere or found.integral or named or _is_constant(found)
 
     _drop(roles, is_none, "outside", "stands beside the value")
 

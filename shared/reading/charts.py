@@ -14,6 +14,8 @@ from shared.reading.safe_text import bounded, quoted
 from shared.reading.series import NO_PLACE, Reading, Selection, Series
 from shared.reading.tree import Budget, Decoded
 
+_MANY_AT_ONE_TIME = 4
+"""So many values of a series at one time, on average, are no repetitions: the time or a label was not understood."""
 NO_TIME = "value without a time"
 
 
@@ -115,6 +117,8 @@ def in_order(selection: Selection, ms: "array[float]", rejected: Counter[str]) -
         return None
     whole_ms = stamps.astype(np.int64)
     if (whole_ms[1:] <= whole_ms[:-1]).any():
+        if count >= _MANY_AT_ONE_TIME and len(np.unique(whole_ms)) * _MANY_AT_ONE_TIME <= count:
+            raise Rejected(f"{count} values of {quoted(selection.name)} at {len(np.unique(whole_ms))} times")
         order = np.argsort(whole_ms, kind="stable")
         last_of_its_time = order[np.append(np.diff(whole_ms[order]) > 0, True)]
         whole_ms, values = whole_ms[last_of_its_time], values[last_of_its_time]

@@ -161,10 +161,12 @@ def is_aside(name: str) -> bool:
 def describes(name: str) -> bool:
     """Whether a member of this name describes a device, a place or a drawing, so that its numbers are no measures."""
     parts = words(name)
-    return (
-        compact(name) in vocabulary.DESCRIPTIONS
-        or parts[-1:] in (("style",), ("ids",), ("id",), ("info",), ("options",))
-        or (bool(parts) and set(parts) <= vocabulary.SENSOR_WORDS)
+    return compact(name) in vocabulary.DESCRIPTIONS or parts[-1:] in (
+        ("style",),
+        ("ids",),
+        ("id",),
+        ("info",),
+        ("options",),
     )
 
 
