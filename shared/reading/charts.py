@@ -87,7 +87,7 @@ def _over_time(roles: Roles, selections: list[Selection], override: Override, re
         line = in_order(selection, found.ms, rejected)
         if line is not None:
             lines.append(line)
-    if not lines and not any(found.read for found in cache.values()) and roles.time is not None:
+    if not lines and cache and not any(found.read for found in cache.values()) and roles.time is not None:
         raise Rejected(f"no value of {quoted(roles.time.name)} is a time")
     return lines
 

@@ -169,6 +169,8 @@ def _table(fragments: list[Fragment], keys: list[str] | None, finder: Finder) ->
         or (first.shape == "rows" and all(map(_is_bare_value, fragments)))
     ):
         fragments, keys, axis_values, note = axis_of(fragments, keys, finder.loose)
+        if keys and len(set(keys)) == 1 and is_container(keys[0]):
+            keys = None
         if not fragments:
             return None
         if axis_values is None:

@@ -179,10 +179,11 @@ BOOKKEEPING = _names(
 """Numbers about the message, the page or the code."""
 NEVER_MEASURES = _names(
     """
-    account accountno accountnumber baudrate customerno dob expirationtime expire expires expiresat expiresin
-    expiry fax firmware firmwareversion fw fwversion hwversion iban maxage mobile modbusaddress nanos nanosecond
-    nanoseconds nsec offsetinnanos originalmaxage phone phonenumber plz postalcode postcode pword registeraddress
-    retryafter softwareversion swversion tel telephone took ttl validuntil version zip zipcode
+    account accountno accountnumber acquired acquiredat authtime baudrate customerno dob exp expirationtime
+    expire expires expiresat expiresin expiry fax firmware firmwareversion fw fwversion hwversion iat iban
+    lockedat maxage mobile modbusaddress nanos nanosecond nanoseconds nbf ns nsec offsetinnanos originalmaxage
+    phone phonenumber plz postalcode postcode pword registeraddress retryafter softwareversion swversion tel
+    telephone took ttl validuntil version zip zipcode
     """
 )
 """Numbers that measure nothing, whatever they are."""
@@ -267,12 +268,32 @@ UNFINISHED = _names(
 """States of a batch that is not complete."""
 PROGRESS = _names(
     """
-    attempts count duration elapsed estimatedseconds eta expected expectedcount percent percentage
-    percentcomplete position priority processed progress queued recordcount records remaining retries rowcount
-    size step steps total workers
+    attempts completed count current done duration durationms elapsed elapsedms estimatedseconds eta expected
+    expectedcount failed limit pending percent percentage percentcomplete position priority processed progress
+    queued received recordcount records remaining reset resetat retries rowcount rows size step steps succeeded
+    successful took total totalcount workers
     """
 )
 """Numbers that count the work on a batch."""
+ERRORS = _names(
+    """
+    error errors exception innererror stacktrace traceback
+    """
+)
+"""Members of an error document."""
+SESSIONS = _names(
+    """
+    accesstoken cookie csrf csrftoken iat idtoken passport refreshtoken sessionid sessiontoken sub
+    """
+)
+"""Members of a session or of a token's claims."""
+HEALTH = _names(
+    """
+    arraybuffers external freemem heaptotal heapused loadavg pid ppid rss totalmem uptime uptimems uptimes
+    uptimeseconds
+    """
+)
+"""Numbers about a process."""
 ROW_WRAPPERS = _names(
     """
     c cells columns data f fields r row values
