@@ -92,7 +92,7 @@ def hint(name: str) -> NameHint:
     ):
         if joined in names:
             return NameHint(role, int(role is Hint.BOOKKEEPING))
-    if len(parts) > 1 and set(parts) <= vocabulary.VALUE_WORDS and set(parts) & {"value", "val"}:
+    if len(parts) > 1 and set(parts) <= vocabulary.VALUE_WORDS and set(parts) & {"value", "val", "v"}:
         return NameHint(Hint.VALUE)
     if joined in vocabulary.LABELS:
         return NameHint(Hint.LABEL, vocabulary.LABELS[joined])
