@@ -119,7 +119,11 @@ def _named_inside(fragments: list[Fragment], keys: list[str] | None) -> int | No
     if len(fragments) < 2:
         return None
     labels = [keys[place] if keys else _label(fragment) for place, fragment in enumerate(fragments)]
-    named = [place for place, label in enumerate(labels) if label and compact(label) in ("x", "labels", "categories")]
+    named = [
+        place
+        for place, label in enumerate(labels)
+        if label and compact(label) in ("x", "xaxis", "labels", "categories")
+    ]
     return named[0] if len(named) == 1 else None
 
 

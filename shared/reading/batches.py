@@ -14,7 +14,7 @@ from shared.reading.model import Reading, Series, Time
 from shared.reading.overrides import NONE, Override
 from shared.reading.roles import Roles, left_out
 from shared.reading.safe_text import bounded
-from shared.reading.tree import HEADER_ALONE, Budget, Decoded
+from shared.reading.tree import HEADER_ALONE, Budget, Decoded, Table
 
 MAX_TIME = 2**62
 """Numbers from here on are no time; nanoseconds since 1970 stay below it until 2116."""
@@ -74,7 +74,7 @@ def read_document(decoded: Decoded, budget: Budget, override: Override, limits: 
     """The readings in a document. Raises Rejected or NotReady."""
     try:
         value, finder, tables = reader.search(decoded, budget, limits, override)
-        if len(tables) == 1 and override is NONE:
+        if len(tables) == 1 and override is NONE and not _mixes_texts(tables[0]):
             quick = fast.from_table(tables[0], dict(finder.rejected), limits)
             if quick is not None:
                 return quick
@@ -84,6 +84,14 @@ def read_document(decoded: Decoded, budget: Budget, override: Override, limits: 
             raise NotReady("a placeholder without data") from None
         raise
     return read_chosen(found, limits)
+
+
+def _mixes_texts(table: Table) -> bool:
+    """Whether texts of digits stand beside numbers: they may be codes."""
+    firsts = [column.values[0] for column in table.columns if len(column.values)]
+    return any(type(first) is str and first.isdecimal() for first in firsts) and any(
+        type(first) in (int, float) for first in firsts
+    )
 
 
 def read_chosen(found: reader.Found, limits: Limits) -> Reading:

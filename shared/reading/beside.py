@@ -20,6 +20,8 @@ def leave_out(roles: Roles) -> None:
         return
     names = {found.column.parts[-1] for found in roles.measures}
     _drop(roles, lambda found: _is_annotation(found, names), "note", "repeats another column as text")
+    if any(type(found.column.values[0]) in (int, float) for found in roles.measures):
+        _drop(roles, _is_code, "identifier", "the same digits in every row, or digits that start with 0")
     _drop(roles, _is_place, "place", "the same place in every row")
     _drop(roles, _is_described, "outside", "stands in a member that describes something else")
     _only_measurements(roles)
@@ -42,12 +44,27 @@ def _is_annotation(found: Profile, names: set[str]) -> bool:
     return bool(mark) and name in names
 
 
+def _is_code(found: Profile) -> bool:
+    """Whether texts of digits are a code: beside numbers that are written as such, they measure nothing."""
+    values = [value for value in found.column.values if value is not None]
+    if found.column.origin != "cell" or set(map(type, values)) != {str} or not all(map(str.isdecimal, values)):
+        return False
+    return _is_constant(found) or all(len(value) > 1 and value[0] == "0" for value in values)
+
+
 def _is_place(found: Profile) -> bool:
-    return found.hint.hint is Hint.COORDINATE and len(found.column.values) > 1 and distinct(found.column.values) == 1
+    return found.hint.hint is Hint.COORDINATE and _is_constant(found)
 
 
 def _is_described(found: Profile) -> bool:
-    return any(map(describes, found.column.parts[:-1]))
+    around = found.column.parts[:-1]
+    if any(map(describes, around)):
+        return True
+    return any(hint(name).hint is Hint.SENSOR for name in around) and _is_constant(found)
+
+
+def _is_constant(found: Profile) -> bool:
+    return len(found.column.values) > 1 and distinct(found.column.values) == 1
 
 
 def _beside_value(roles: Roles) -> None:
@@ -57,6 +74,7 @@ def _beside_value(roles: Roles) -> None:
         return
     around = values[0].column.parts[:-1]
     cells = values[0].column.values
+    named = any(label.hint.hint is Hint.LABEL and label.hint.rank == 0 for label in roles.labels)
 
     def is_none(found: Profile) -> bool:
         if found is values[0] or not any(
@@ -66,7 +84,7 @@ def _beside_value(roles: Roles) -> None:
         elsewhere = found.column.parts[:-1] != around and (len(found.column.parts) > 1 or bool(around))
         if found.hint.hint is Hint.AGGREGATE:
             return elsewhere and found.integral
-        return elsewhere or found.integral
+        return elsewhere or found.integral or named or _is_constant(found)
 
     _drop(roles, is_none, "outside", "stands beside the value")
 
@@ -85,19 +103,29 @@ def _label_by_ids(roles: Roles) -> None:
     """Take an id as the label of a value where nothing else tells apart what was measured at one time."""
     values = [found for found in roles.measures if found.hint.hint is Hint.VALUE]
     time = roles.time
-    if time is None or len(values) != 1 or roles.labels or roles.sensor is not None:
+    others = [*roles.labels, *([roles.sensor] if roles.sensor is not None else [])]
+    if time is None or len(values) != 1 or any(distinct(found.column.values) > 1 for found in others):
         return
     stamps, length = time.column.values, roles.table.length
-    if distinct(stamps) == length:
+    moments = distinct(stamps)
+    if moments == length:
         return
     for entry in roles.assigned:
-        column = entry.profile.column
-        if entry.role != "identifier" or column.origin != "cell" or distinct(column.values) * 2 > length:
+        found = entry.profile
+        if found.column.origin != "cell" or not (entry.role == "identifier" or _is_number_of_place(found)):
             continue
-        if len(set(map(str, zip(stamps, column.values, strict=True)))) == length:
+        if moments > 1 and distinct(found.column.values) * 2 > length:
+            continue
+        if len(set(map(str, zip(stamps, found.column.values, strict=True)))) == length:
             entry.role, entry.reason = "label", "an id that tells apart the values of one time"
-            roles.labels.append(entry.profile)
+            roles.labels.append(found)
+            roles.measures = [measure for measure in roles.measures if measure is not found]
             return
+
+
+def _is_number_of_place(found: Profile) -> bool:
+    """Whether whole numbers say where a value stands: the address of a register, the number of a channel."""
+    return found.kind == "number" and found.integral and compact(found.name) in vocabulary.NUMBERED_PLACES
 
 
 def _is_labelled(roles: Roles) -> bool:

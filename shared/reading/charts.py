@@ -15,6 +15,8 @@ from shared.reading.safe_text import bounded, quoted
 from shared.reading.series import NO_PLACE, Selection
 from shared.reading.tree import Budget, Decoded
 
+_MANY_AT_ONE_TIME = 4
+"""So many values of a series at one time, on average, are no repetitions: the time or a label was not understood."""
 NO_TIME = "value without a time"
 
 
@@ -91,7 +93,7 @@ def _over_time(roles: Roles, selections: list[Selection], override: Override, re
         line = in_order(selection, found.ms, rejected)
         if line is not None:
             lines.append(line)
-    if not lines and not any(found.read for found in cache.values()) and roles.time is not None:
+    if not lines and cache and not any(found.read for found in cache.values()) and roles.time is not None:
         raise Rejected(f"no value of {quoted(roles.time.name)} is a time")
     return lines
 
@@ -121,6 +123,8 @@ def in_order(selection: Selection, ms: "array[float]", rejected: Counter[str]) -
         return None
     whole_ms = stamps.astype(np.int64)
     if (whole_ms[1:] <= whole_ms[:-1]).any():
+        if count >= _MANY_AT_ONE_TIME and len(np.unique(whole_ms)) * _MANY_AT_ONE_TIME <= count:
+            raise Rejected(f"{count} values of {quoted(selection.name)} at {len(np.unique(whole_ms))} times")
         order = np.argsort(whole_ms, kind="stable")
         last_of_its_time = order[np.append(np.diff(whole_ms[order]) > 0, True)]
         whole_ms, values = whole_ms[last_of_its_time], values[last_of_its_time]

@@ -40,7 +40,7 @@ def _check_times(roles: Roles) -> None:
 
     for entry in roles.assigned:
         found = entry.profile
-        if found.kind != "text" or entry.role == "ignored" or found.column.origin == "context":
+        if found.kind != "text" or entry.role in ("ignored", "epoch") or found.column.origin == "context":
             continue
         texts = [value for value in found.column.values[:_SAMPLE] if type(value) is str and value.strip()]
         named = found.hint.hint is Hint.TIME or words(found.name)[-1:] in _TIME_WORDS

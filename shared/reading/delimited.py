@@ -119,6 +119,10 @@ def _is_numeric(column: Sequence[Any]) -> bool:
 
 
 def _looks_like_data(header: list[str]) -> bool:
+    """Whether a first row holds values. A name before nothing but times is the header of a pivot."""
+    first, *others = header
+    if len(others) > 1 and re.match(r"[^\W\d]", first) and all(map(times.is_date_text, others)):
+        return False
     return any(numbers.is_number_text(name) or times.is_date_text(name) for name in header)
 
 

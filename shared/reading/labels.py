@@ -122,7 +122,7 @@ def _parts_tables(found: Profile) -> bool:
         return False
     keys = {str(value) for value in found.column.values}
     return len(keys) * 2 <= len(found.column.values) and not any(
-        is_container(key) or not words(key) or words(key)[0].isdigit() or words(key)[0] in _PIECES for key in keys
+        is_container(key) or not words(key) or words(key)[0].rstrip("0123456789") in ("", *_PIECES) for key in keys
     )
 
 

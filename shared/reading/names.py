@@ -92,7 +92,7 @@ def hint(name: str) -> NameHint:
     ):
         if joined in names:
             return NameHint(role, int(role is Hint.BOOKKEEPING))
-    if len(parts) > 1 and set(parts) <= vocabulary.VALUE_WORDS and set(parts) & {"value", "val"}:
+    if len(parts) > 1 and set(parts) <= vocabulary.VALUE_WORDS and set(parts) & {"value", "val", "v"}:
         return NameHint(Hint.VALUE)
     if joined in vocabulary.LABELS:
         return NameHint(Hint.LABEL, vocabulary.LABELS[joined])
@@ -161,10 +161,12 @@ def is_aside(name: str) -> bool:
 def describes(name: str) -> bool:
     """Whether a member of this name describes a device, a place or a drawing, so that its numbers are no measures."""
     parts = words(name)
-    return (
-        compact(name) in vocabulary.DESCRIPTIONS
-        or parts[-1:] in (("style",), ("ids",), ("id",), ("info",), ("options",))
-        or (bool(parts) and set(parts) <= vocabulary.SENSOR_WORDS)
+    return compact(name) in vocabulary.DESCRIPTIONS or parts[-1:] in (
+        ("style",),
+        ("ids",),
+        ("id",),
+        ("info",),
+        ("options",),
     )
 
 

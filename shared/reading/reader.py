@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from shared.errors import Rejected
-from shared.reading import charts_axis, roles, tables, vocabulary
+from shared.reading import charts_axis, messages, roles, tables, vocabulary
 from shared.reading.columns import Profile
 from shared.reading.document import decode_member
 from shared.reading.limits import Limits
@@ -79,6 +79,10 @@ def choose(
     chosen = _without_copies([item for item in readable if item.rank == best])
     if chosen[0].table.shape == "row" and _announces(value, chosen[0]):
         raise Unreadable("a placeholder without data", candidates, placeholder=True)
+    first_roles = chosen[0].roles
+    kind = messages.kind_of(value, first_roles) if first_roles is not None else None
+    if kind is not None:
+        raise Unreadable(f"{kind}, no readings", candidates, placeholder=kind == "the progress of work")
     if chosen[0].table.shape == "row" and any(map(_holds_more, candidates)):
         raise _unreadable(value, candidates, finder, chart=chart)  # what stands around a table is no row
     if len(chosen) > 1:
@@ -100,7 +104,7 @@ def _has_empty_list(value: Any, depth: int = 0) -> bool:
     if depth > 8 or not isinstance(value, dict):
         return False
     return any(
-        (inner == [] and (is_container(name) or name in ("hits", "list", "edges", "entries")))
+        (inner == [] and (is_container(name) or name in ("hits", "list", "edges", "entries", "nodes")))
         or _has_empty_list(inner, depth + 1)
         for name, inner in value.items()
     )
@@ -137,6 +141,9 @@ def _candidate(table: Table, override: Override, *, chart: bool) -> Candidate:
     except Rejected as fault:
         return Candidate(table, None, str(fault))
     candidate = Candidate(table, found)
+    if any(isinstance(step, str) and compact(step) in vocabulary.ERRORS for step in table.path):
+        candidate.fault = f"rows found at {shown_path(table.path)}, which describe an error"
+        return candidate
     if not found.measures:
         candidate.fault = _no_measures(found)
         return candidate
@@ -220,7 +227,7 @@ def _unreadable(value: Any, candidates: list[Candidate], finder: Finder, *, char
     if not isinstance(value, dict | list):
         return Unreadable("neither an object nor a list", candidates)
     empty = "no points" if chart else "no readings"
-    if not value or (isinstance(value, dict) and not any(value.values())):
+    if not value or (isinstance(value, dict) and not any(value.values())) or _is_hollow(value):
         return Unreadable(empty, candidates, placeholder=True)
     if isinstance(value, list):
         if set(map(type, value)) <= {int, float, bool}:
@@ -232,6 +239,20 @@ def _unreadable(value: Any, candidates: list[Candidate], finder: Finder, *, char
             f"a list of {len(values)} values at {shown_path(place)}, but no axis and no names for it", candidates
         )
     return Unreadable("an object without a table", candidates, placeholder=True)
+
+
+def _is_hollow(value: Any) -> bool:
+    """Whether a document has an empty list for points or rows, and no number anywhere."""
+    empty, level = False, [value]
+    for _ in range(8):
+        inner = [item for outer in level for item in (outer.values() if isinstance(outer, dict) else outer)]
+        if any(type(item) in (int, float) for item in inner):
+            return False
+        empty = empty or any(item == [] for item in inner if isinstance(item, list))
+        level = [item for item in inner if isinstance(item, dict | list)]
+        if not level:
+            return empty
+    return False
 
 
 def _is_empty(item: Candidate) -> bool:

@@ -122,7 +122,9 @@ def _merged(groups: list[list[Fragment]]) -> list[tuple[list[Fragment], list[str
         for place, step in enumerate(path):
             if step != "*" and (not is_aside(str(step)) or (str(step) == "xAxis" and fragments[0].shape == "values")):
                 masked = (*path[:place], None, *path[place + 1 :])
-                kind = "values" if fragments[0].shape == "values" else _signature(fragments)
+                kind: Any = _signature(fragments)
+                if fragments[0].shape == "values":
+                    kind = fragments[0].length  # they share an axis
                 buckets.setdefault((place, masked, kind), []).append(number)
     taken: set[int] = set()
     merged: dict[int, tuple[list[Fragment], list[str] | None]] = {}
@@ -169,6 +171,8 @@ def _table(fragments: list[Fragment], keys: list[str] | None, finder: Finder) ->
         or (first.shape == "rows" and all(map(_is_bare_value, fragments)))
     ):
         fragments, keys, axis_values, note = axis_of(fragments, keys, finder.loose)
+        if keys and len(set(keys)) == 1 and is_container(keys[0]):
+            keys = None
         if not fragments:
             return None
         if axis_values is None:

@@ -179,10 +179,12 @@ BOOKKEEPING = _names(
 """Numbers about the message, the page or the code."""
 NEVER_MEASURES = _names(
     """
-    account accountno accountnumber baudrate customerno dob expirationtime expire expires expiresat expiresin
-    expiry fax firmware firmwareversion fw fwversion hwversion iban maxage mobile modbusaddress nanos nanosecond
-    nanoseconds nsec offsetinnanos originalmaxage phone phonenumber plz postalcode postcode pword registeraddress
-    retryafter softwareversion swversion tel telephone took ttl validuntil version zip zipcode
+    account accountno accountnumber acquired acquiredat authtime baudrate buildno buildnumber customerno dob ean
+    exp expirationtime expire expires expiresat expiresin expiry fax firmware firmwareversion fw fwrev fwversion
+    gtin hw hwrev hwversion iat iban iccid imsi invoice invoiceno isbn lockedat maxage mobile modbusaddress
+    msisdn nanos nanosecond nanoseconds nbf ns nsec offsetinnanos originalmaxage phone phonenumber plz
+    postalcode postcode pword registeraddress retryafter sku softwareversion sw swrev swversion tel telephone
+    took ttl upc validuntil version vlan vlanid zip zipcode
     """
 )
 """Numbers that measure nothing, whatever they are."""
@@ -201,9 +203,9 @@ PAGING = _names(
 """Members of the head of a page."""
 DESCRIPTIONS = _names(
     """
-    config configuration coordinates coords datalabels devicemeta geo geocode geolocation geometry gps header
-    headers hoverlabel legend location marker meta metadata options pointstyle settings site style thresholds
-    tooltip user
+    address config configuration coordinates coords datalabels devicemeta geo geocode geolocation geometry gps
+    header headers hoverlabel legend location marker meta metadata options pointstyle postaladdress settings
+    site style thresholds tooltip user
     """
 )
 """Members that describe a device, a place or a drawing."""
@@ -247,14 +249,14 @@ MEASUREMENT_CONTAINERS = _names(
 """Members that hold what was measured, so that numbers beside them do not."""
 ASIDES = _names(
     """
-    aggregates aggregations alarms alert alerts annotations axes baseline colors colorscale colours config
-    configuration context current currentunits customdata dailyunits debug domain domains encoding env errors
-    errorx errory events extendedproperties extensions forecastmeta geo header headers history_ hourlyunits
-    hovertemplate info latest layout legend limit limits line link links log logs marker meta metadata options
-    output outputs pagination paging plotoptions plugins profile query querystatus range request requests
-    rowsaffected scales schema settings shapes statistics stats style summary tableofcontents template
-    datazoom thresholds ticks toolbox tooltip total totals transform units visualmap warnings xaxes xaxis yaxes
-    yaxis
+    aggregates aggregations alarms alert alerts annotations axes backgroundcolor baseline bordercolor borderdash
+    borderradius colors colorscale colours config configuration context current currentunits customdata
+    dailyunits datalabels datazoom debug domain domains encoding env errors errorx errory events
+    extendedproperties extensions forecastmeta geo header headers history_ hourlyunits hovertemplate info latest
+    layout legend limit limits line link links log logs marker meta metadata options output outputs pagination
+    paging plotoptions plugins pointbackgroundcolor profile query querystatus range request requests
+    rowsaffected scales schema segment settings shapes statistics stats style summary tableofcontents template
+    thresholds ticks toolbox tooltip total totals transform units visualmap warnings xaxes xaxis yaxes yaxis
     """
 )
 """Members that stand beside the data: summaries, links, layout."""
@@ -267,12 +269,38 @@ UNFINISHED = _names(
 """States of a batch that is not complete."""
 PROGRESS = _names(
     """
-    attempts count duration elapsed estimatedseconds eta expected expectedcount percent percentage
-    percentcomplete position priority processed progress queued recordcount records remaining retries rowcount
-    size step steps total workers
+    attempts completed count current done duration durationms elapsed elapsedms estimatedseconds eta expected
+    expectedcount failed limit pending percent percentage percentcomplete position priority processed progress
+    queued received recordcount records remaining reset resetat retries rowcount rows size step steps succeeded
+    successful took total totalcount workers
     """
 )
 """Numbers that count the work on a batch."""
+ERRORS = _names(
+    """
+    error errors exception innererror stacktrace traceback
+    """
+)
+"""Members of an error document."""
+SESSIONS = _names(
+    """
+    accesstoken cookie csrf csrftoken iat idtoken passport refreshtoken sessionid sessiontoken sub
+    """
+)
+"""Members of a session or of a token's claims."""
+HEALTH = _names(
+    """
+    arraybuffers external freemem heaptotal heapused loadavg pid ppid rss totalmem uptime uptimems uptimes
+    uptimeseconds
+    """
+)
+"""Numbers about a process."""
+NUMBERED_PLACES = _names(
+    """
+    address alias channel channelindex port reg register registeraddress slot
+    """
+)
+"""Where a value stands in a device, as a number."""
 ROW_WRAPPERS = _names(
     """
     c cells columns data f fields r row values

@@ -2,6 +2,7 @@
 
 import math
 from itertools import chain
+from typing import cast
 
 import pytest
 
@@ -24,7 +25,7 @@ def parts_of(case: Case) -> list[bytes]:
     if isinstance(case.value, bytes):
         return [case.value]
     parts: list[bytes] = []
-    for number, part in enumerate(case.value):
+    for number, part in enumerate(cast("list[bytes | list[bytes]]", case.value)):
         if isinstance(part, bytes):
             parts.append(part)
         else:

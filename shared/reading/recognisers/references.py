@@ -48,7 +48,8 @@ def read_flatted(items: list[Any]) -> Any:
                 used.add(int(part))
             elif type(part) in (list, dict):
                 return None
-    if not _are_all(used, items):
+    in_turn = _parts(items[0]) == [str(place) for place in range(1, len(items))]
+    if not in_turn and not _are_all(used, items):
         return None
     return _Hydration(items, _flatted_position).value(0, 0)
 
