@@ -44,7 +44,8 @@ def _check_times(roles: Roles) -> None:
             continue
         texts = [value for value in found.column.values[:_SAMPLE] if type(value) is str and value.strip()]
         named = found.hint.hint is Hint.TIME or words(found.name)[-1:] in _TIME_WORDS
-        like_times = _like_times if named else time_formats.has_date
+        sure = found.hint.rank == 0 or words(found.name)[-1:] in _TIME_WORDS
+        like_times = (_like_times if sure else _like_whole_times) if named else time_formats.has_date
         if texts and sum(map(like_times, texts)) * 10 >= len(texts) * 9:
             written = time_formats.mask(texts[0])
             raise Rejected(f"{quoted(found.name)} seems to be the time, but {written!r} is no known notation")
@@ -55,6 +56,11 @@ def _like_times(text: str) -> bool:
     from shared.reading import time_formats
 
     return _MARKED_DIGITS.search(text) is not None and time_formats.clock(text) is None
+
+
+def _like_whole_times(text: str) -> bool:
+    """The same with three groups of digits, for names that may also be those of a season or a span."""
+    return _like_times(text) and len(re.findall(r"\d+", text)) > 2
 
 
 def _choose(roles: Roles) -> tuple[ColumnRole, str]:

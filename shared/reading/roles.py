@@ -11,8 +11,9 @@ import msgspec
 
 from shared.errors import Rejected
 from shared.reading import time_column, vocabulary
+from shared.reading.clocks import are_clocks
 from shared.reading.columns import Profile, are_qualified, distinct, numbers_of, profile
-from shared.reading.names import Hint, compact, is_envelope
+from shared.reading.names import Hint, compact, is_envelope, words
 from shared.reading.overrides import Override
 from shared.reading.safe_text import quoted
 from shared.reading.tree import Column, Table
@@ -170,6 +171,8 @@ def _text_role(found: Profile) -> tuple[str, str]:
         return "quality", "texts under the name of a quality"
     if time_column.is_time(found):
         return "epoch", "another time"
+    if are_clocks(found):
+        return "note", "times of day"
     if hint is Hint.SENSOR:
         return "sensor", "texts under the name of a sensor"
     if hint is Hint.NOTE:
@@ -177,6 +180,7 @@ def _text_role(found: Profile) -> tuple[str, str]:
     return "label", "texts"
 
 
+_DATES = (("date",), ("datetime",), ("timestamp",))
 _YES_OR_NO = ("good", "valid", "isgood", "isvalid", "questionable", "substituted", "annotated", "haserror", "isalarm")
 _CALENDAR_WORDS = ("day", "month", "hour")
 _SIMPLE = {
@@ -211,7 +215,7 @@ def _number_role(found: Profile, roles: Roles) -> tuple[str, str]:
         return "bookkeeping", "stands in a member about the message"
     if hint is Hint.LABEL and roles.has_value and found.hint.rank == 0:
         return "label", "numbers under the name of a label, beside a value"
-    if hint is Hint.TIME and time_column.is_time(found):
+    if hint is Hint.TIME and (time_column.is_time(found) or words(found.name)[-1:] in _DATES):
         return "epoch", "another time"
     if not found.integral:
         return "measure", "numbers with fractions"
