@@ -8,7 +8,7 @@ from collections.abc import Callable
 from shared.reading import vocabulary
 from shared.reading.columns import Profile, distinct
 from shared.reading.names import Hint, compact, describes, hint, holds_measurements
-from shared.reading.roles import Roles
+from shared.reading.roles import SET_BY_INPUTS, Roles
 
 _WHOLE_BESIDE_VALUE = (Hint.PLAIN, Hint.LABEL, Hint.AGGREGATE)
 
@@ -29,7 +29,8 @@ def leave_out(roles: Roles) -> None:
 
 
 def _drop(roles: Roles, is_none: Callable[[Profile], bool], role: str, reason: str) -> None:
-    dropped = {id(found) for found in roles.measures if is_none(found)}
+    by_hand = {id(entry.profile) for entry in roles.assigned if entry.reason == SET_BY_INPUTS}
+    dropped = {id(found) for found in roles.measures if id(found) not in by_hand and is_none(found)}
     if not dropped or len(dropped) == len(roles.measures):
         return
     for entry in roles.assigned:

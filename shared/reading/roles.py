@@ -18,6 +18,8 @@ from shared.reading.overrides import Override
 from shared.reading.safe_text import quoted
 from shared.reading.tree import Column, Table
 
+SET_BY_INPUTS = "set by INPUTS"
+"""The reason of a role that no rule may change."""
 _LEFT_OUT = {
     "identifier": "an identifier is no measurement",
     "index": "an index is no measurement",
@@ -148,16 +150,16 @@ def _role(found: Profile, roles: Roles, override: Override) -> tuple[str, str]:
 
 def _overridden(found: Profile, override: Override) -> tuple[str, str] | None:
     if is_named(found, override.sensor):
-        return "sensor", "set by INPUTS"
+        return "sensor", SET_BY_INPUTS
     if is_named(found, override.unit):
-        return "unit", "set by INPUTS"
+        return "unit", SET_BY_INPUTS
     if any(is_named(found, name) for name in override.series):
-        return "label", "set by INPUTS"
+        return "label", SET_BY_INPUTS
     wanted = override.measures or ((override.value,) if override.value else ())
     if any(is_named(found, name) for name in wanted):
         if found.kind != "number":
             raise Rejected(f"{quoted(found.name)}, which INPUTS sets as a measure, holds no numbers")
-        return "measure", "set by INPUTS"
+        return "measure", SET_BY_INPUTS
     if wanted and found.kind == "number":
         return "ignored", "INPUTS names other measures"
     return None

@@ -107,8 +107,9 @@ class Finder:
 
     def _single_row(self, members: dict[str, Any], path: Path, context: Context, before: int) -> None:
         """Take an object as one row, unless a part of it was found to be one that has a time of its own."""
-        inner = self.fragments[before:]
-        if any(fragment.shape == "row" and any(map(rows.may_be_time, fragment.columns)) for fragment in inner):
+        inner = [fragment for fragment in self.fragments[before:] if fragment.shape == "row"]
+        is_time = rows.is_measuring_time if fragments.is_timed(members) else rows.may_be_time
+        if any(any(map(is_time, fragment.columns)) for fragment in inner):
             return
         fragment = fragments.single_row(members, path, context, self.budget, self.limits)
         if fragment is not None:

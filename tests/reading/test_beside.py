@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from shared.errors import NotReady, Rejected
+from shared.reading.overrides import Override
 from tests.reading.reads import batch, chart, values
 from tests.reading.table import CO2, ISO, MS, TEMP
 
@@ -149,3 +150,12 @@ def test_references_by_position_are_followed_and_bounded() -> None:
         batch([*shared, 1.5])
     with pytest.raises(Rejected):
         batch([[1], {"ts": 2, "temp": 0}, ISO[0]])
+
+
+def test_what_inputs_names_as_a_measure_is_one() -> None:
+    rows = beside(WIDE, lat=52.5, location={"lat": 52.5})
+    assert values(batch(rows, Override(measures=("temp", "lat")))).keys() >= {"temp"}
+    both = values(batch(beside(LONG, battery=3.7), Override(measures=("value", "battery"))))
+    assert both.keys() == {"temp", "co2", "temp.battery", "co2.battery"}
+    health = {"status": "UP", "uptime": 12345.6}
+    assert values(batch(health, Override(measures=("uptime",)))) == {"uptime": [12345.6]}
