@@ -10,7 +10,8 @@ from shared.reading.columns import Profile, distinct
 from shared.reading.names import Hint, compact, describes, hint, holds_measurements
 from shared.reading.roles import SET_BY_INPUTS, Roles
 
-_WHOLE_BESIDE_VALUE = (Hint.PLAIN, Hint.LABEL, Hint.AGGREGATE)
+_PLACES = ("address", "location", "site", "user")
+"""Members that describe a place, unless something in them changes from row to row."""
 
 
 def leave_out(roles: Roles) -> None:
@@ -60,7 +61,9 @@ def _is_place(found: Profile) -> bool:
 def _is_described(found: Profile) -> bool:
     around = found.column.parts[:-1]
     if any(map(describes, around)):
-        return True
+        if compact(around[-1]) not in _PLACES or len(found.column.values) == 1:
+            return True
+        return found.hint.hint is Hint.COORDINATE or _is_constant(found)
     return any(hint(name).hint is Hint.SENSOR for name in around) and _is_constant(found)
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from shared.errors import Rejected
 from shared.reading import time_column, vocabulary
-from shared.reading.clocks import are_clocks
+from shared.reading.clocks import are_clocks, resemble_times
 from shared.reading.columns import Profile, are_qualified, distinct, numbers_of, profile
 from shared.reading.names import Hint, compact, is_envelope, words
 from shared.reading.overrides import Override
@@ -175,6 +175,8 @@ def _text_role(found: Profile) -> tuple[str, str]:
         return "epoch", "another time"
     if are_clocks(found):
         return "note", "times of day"
+    if found.column.origin == "cell" and resemble_times(found):
+        return "note", "times in no known notation"
     if hint is Hint.SENSOR:
         return "sensor", "texts under the name of a sensor"
     if hint is Hint.NOTE:
