@@ -274,7 +274,7 @@ class Finder:
         """A list of plain values in one of several objects: the values of a series whose axis stands elsewhere."""
         if rows.is_numeric(values) or all(times.is_date_text(value) for value in values[:3]):
             self.fragments.append(Fragment(path, "values", [Column((str(path[-1]),), values)], len(values), context))
-            if type(values[0]) is str:
+            if type(values[0]) is str or (hint(str(path[-1])).hint is Hint.TIME and times.looks_like_time(values[0])):
                 self.loose.append((path, values))
         else:
             self.loose.append((path, values))

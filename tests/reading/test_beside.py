@@ -159,3 +159,18 @@ def test_what_inputs_names_as_a_measure_is_one() -> None:
     assert both.keys() == {"temp", "co2", "temp.battery", "co2.battery"}
     health = {"status": "UP", "uptime": 12345.6}
     assert values(batch(health, Override(measures=("uptime",)))) == {"uptime": [12345.6]}
+
+
+def test_a_text_that_looks_like_a_time_and_is_none_names_no_series() -> None:
+    rows = [{"When": f"2026.03.{day} 10h30", "value": 1.5 * day} for day in range(10, 20)]
+    assert values(batch(rows)) == {"value": [1.5 * day for day in range(10, 20)]}
+
+
+def test_a_date_around_times_of_day_belongs_to_them() -> None:
+    value = {"date": "2026-03-01", "rows": [{"time": f"{hour:02d}:00", "temp": hour + 0.5} for hour in range(6, 9)]}
+    assert list(chart(value).series["temp"].x) == [MS[0] + hour * 3_600_000 for hour in range(3)]
+
+
+def test_what_rooms_measure_is_kept() -> None:
+    rows = [{"ts": row["ts"], "location": {"kitchen": row["temp"]}, "power": 5.5} for row in WIDE]
+    assert values(batch(rows)) == {"location.kitchen": TEMP, "power": [5.5] * len(TEMP)}
