@@ -8,9 +8,10 @@ from collections.abc import Callable
 from shared.reading import vocabulary
 from shared.reading.columns import Profile, distinct
 from shared.reading.names import Hint, compact, describes, hint, holds_measurements
-from shared.reading.roles import Roles
+from shared.reading.roles import SET_BY_INPUTS, Roles
 
-_WHOLE_BESIDE_VALUE = (Hint.PLAIN, Hint.LABEL, Hint.AGGREGATE)
+_PLACES = ("address", "location", "site", "user")
+"""Members that describe a place, unless something in them changes from row to row."""
 
 
 def leave_out(roles: Roles) -> None:
@@ -29,7 +30,8 @@ def leave_out(roles: Roles) -> None:
 
 
 def _drop(roles: Roles, is_none: Callable[[Profile], bool], role: str, reason: str) -> None:
-    dropped = {id(found) for found in roles.measures if is_none(found)}
+    by_hand = {id(entry.profile) for entry in roles.assigned if entry.reason == SET_BY_INPUTS}
+    dropped = {id(found) for found in roles.measures if id(found) not in by_hand and is_none(found)}
     if not dropped or len(dropped) == len(roles.measures):
         return
     for entry in roles.assigned:
@@ -59,7 +61,9 @@ def _is_place(found: Profile) -> bool:
 def _is_described(found: Profile) -> bool:
     around = found.column.parts[:-1]
     if any(map(describes, around)):
-        return True
+        if compact(around[-1]) not in _PLACES or len(found.column.values) == 1:
+            return True
+        return found.hint.hint is Hint.COORDINATE or _is_constant(found)
     return any(hint(name).hint is Hint.SENSOR for name in around) and _is_constant(found)
 
 

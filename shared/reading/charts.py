@@ -72,6 +72,7 @@ def _check_one_time(roles: Roles, selections: list[Selection]) -> None:
     time = roles.time
     if (
         time is None
+        or roles.clock is not None
         or time.column.origin != "context"
         or any(value != time.column.values[0] for value in time.column.values)
     ):

@@ -1,19 +1,14 @@
 """The axis of a chart without times: numbers or names. Pure."""
 
-import re
-
 from shared.errors import Rejected
 from shared.reading import time_column
+from shared.reading.clocks import resemble_times
 from shared.reading.columns import Profile, distinct, numbers_of
 from shared.reading.labels import rank_of
-from shared.reading.names import Hint, compact, is_axis, words
+from shared.reading.names import Hint, compact, is_axis
 from shared.reading.roles import ColumnRole, Roles
 from shared.reading.safe_text import quoted, shown_path
 from shared.reading.times import is_epoch
-
-_SAMPLE = 200
-_MARKED_DIGITS = re.compile(r"\d\s?[-/.:,T_ ]\s?\d")
-_TIME_WORDS = (("time",), ("date",), ("datetime",), ("timestamp",))
 
 
 def choose(roles: Roles) -> tuple[Profile, str]:
@@ -36,25 +31,16 @@ def choose(roles: Roles) -> tuple[Profile, str]:
 
 def _check_times(roles: Roles) -> None:
     """Raises Rejected where a column of text calls itself a time or holds dates, and cannot be read as times."""
-    from shared.reading import time_formats  # its patterns cost import time
-
     for entry in roles.assigned:
         found = entry.profile
         if found.kind != "text" or entry.role in ("ignored", "epoch") or found.column.origin == "context":
             continue
-        texts = [value for value in found.column.values[:_SAMPLE] if type(value) is str and value.strip()]
-        named = found.hint.hint is Hint.TIME or words(found.name)[-1:] in _TIME_WORDS
-        like_times = _like_times if named else time_formats.has_date
-        if texts and sum(map(like_times, texts)) * 10 >= len(texts) * 9:
-            written = time_formats.mask(texts[0])
+        if resemble_times(found):
+            from shared.reading import time_formats  # its patterns cost import time
+
+            text = next(value for value in found.column.values if type(value) is str and value.strip())
+            written = time_formats.mask(text)
             raise Rejected(f"{quoted(found.name)} seems to be the time, but {written!r} is no known notation")
-
-
-def _like_times(text: str) -> bool:
-    """Whether a text has two groups of digits with a mark between them, and is more than a time of day."""
-    from shared.reading import time_formats
-
-    return _MARKED_DIGITS.search(text) is not None and time_formats.clock(text) is None
 
 
 def _choose(roles: Roles) -> tuple[ColumnRole, str]:

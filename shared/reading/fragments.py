@@ -128,14 +128,18 @@ def columns_beside(members: dict[str, Any], path: Path, context: Context, limits
     return Fragment(path, "columns", columns, length, around, rejected)
 
 
-def is_reading(members: dict[str, Any]) -> bool:
-    """Whether an object has the time of a measurement and a measure of its own, beside whatever lists it holds."""
-    timed = any(
+def is_timed(members: dict[str, Any]) -> bool:
+    """Whether an object has the time of a measurement."""
+    return any(
         hint(name).hint is Hint.TIME and hint(name).rank <= 1 and times.looks_like_time(value)
         for name, value in members.items()
         if type(value) in (str, int, float)
     )
-    return timed and any(
+
+
+def is_reading(members: dict[str, Any]) -> bool:
+    """Whether an object has the time of a measurement and a measure of its own, beside whatever lists it holds."""
+    return is_timed(members) and any(
         rows.may_be_measure(Column((name,), [value])) for name, value in members.items() if type(value) in (int, float)
     )
 

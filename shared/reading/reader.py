@@ -80,7 +80,8 @@ def choose(
     if chosen[0].table.shape == "row" and _announces(value, chosen[0]):
         raise Unreadable("a placeholder without data", candidates, placeholder=True)
     first_roles = chosen[0].roles
-    kind = messages.kind_of(value, first_roles) if first_roles is not None else None
+    by_hand = override.rows is not None or override.measures or override.value
+    kind = messages.kind_of(value, first_roles) if first_roles is not None and not by_hand else None
     if kind is not None:
         raise Unreadable(f"{kind}, no readings", candidates, placeholder=kind == "the progress of work")
     if chosen[0].table.shape == "row" and any(map(_holds_more, candidates)):

@@ -11,12 +11,15 @@ import msgspec
 
 from shared.errors import Rejected
 from shared.reading import time_column, vocabulary
+from shared.reading.clocks import are_clocks, resemble_times
 from shared.reading.columns import Profile, are_qualified, distinct, numbers_of, profile
-from shared.reading.names import Hint, compact, is_envelope
+from shared.reading.names import Hint, compact, is_envelope, words
 from shared.reading.overrides import Override
 from shared.reading.safe_text import quoted
 from shared.reading.tree import Column, Table
 
+SET_BY_INPUTS = "set by INPUTS"
+"""The reason of a role that no rule may change."""
 _LEFT_OUT = {
     "identifier": "an identifier is no measurement",
     "index": "an index is no measurement",
@@ -147,16 +150,16 @@ def _role(found: Profile, roles: Roles, override: Override) -> tuple[str, str]:
 
 def _overridden(found: Profile, override: Override) -> tuple[str, str] | None:
     if is_named(found, override.sensor):
-        return "sensor", "set by INPUTS"
+        return "sensor", SET_BY_INPUTS
     if is_named(found, override.unit):
-        return "unit", "set by INPUTS"
+        return "unit", SET_BY_INPUTS
     if any(is_named(found, name) for name in override.series):
-        return "label", "set by INPUTS"
+        return "label", SET_BY_INPUTS
     wanted = override.measures or ((override.value,) if override.value else ())
     if any(is_named(found, name) for name in wanted):
         if found.kind != "number":
             raise Rejected(f"{quoted(found.name)}, which INPUTS sets as a measure, holds no numbers")
-        return "measure", "set by INPUTS"
+        return "measure", SET_BY_INPUTS
     if wanted and found.kind == "number":
         return "ignored", "INPUTS names other measures"
     return None
@@ -170,6 +173,10 @@ def _text_role(found: Profile) -> tuple[str, str]:
         return "quality", "texts under the name of a quality"
     if time_column.is_time(found):
         return "epoch", "another time"
+    if are_clocks(found):
+        return "note", "times of day"
+    if found.column.origin == "cell" and resemble_times(found):
+        return "note", "times in no known notation"
     if hint is Hint.SENSOR:
         return "sensor", "texts under the name of a sensor"
     if hint is Hint.NOTE:
@@ -177,6 +184,7 @@ def _text_role(found: Profile) -> tuple[str, str]:
     return "label", "texts"
 
 
+_DATES = (("date",), ("datetime",), ("timestamp",))
 _YES_OR_NO = ("good", "valid", "isgood", "isvalid", "questionable", "substituted", "annotated", "haserror", "isalarm")
 _CALENDAR_WORDS = ("day", "month", "hour")
 _SIMPLE = {
@@ -211,7 +219,7 @@ def _number_role(found: Profile, roles: Roles) -> tuple[str, str]:
         return "bookkeeping", "stands in a member about the message"
     if hint is Hint.LABEL and roles.has_value and found.hint.rank == 0:
         return "label", "numbers under the name of a label, beside a value"
-    if hint is Hint.TIME and time_column.is_time(found):
+    if hint is Hint.TIME and (time_column.is_time(found) or words(found.name)[-1:] in _DATES):
         return "epoch", "another time"
     if not found.integral:
         return "measure", "numbers with fractions"

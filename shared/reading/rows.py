@@ -217,6 +217,12 @@ def may_be_measure(column: Column) -> bool:
     return is_numeric(column.values)
 
 
+def is_measuring_time(column: Column) -> bool:
+    """Whether a column could be the time of a measurement, by its name too."""
+    named = hint(column.parts[-1])
+    return named.hint is Hint.TIME and named.rank <= 1 and may_be_time(column)
+
+
 def may_be_time(column: Column) -> bool:
     """Whether a column's first value could be a time."""
     first = next((value for value in column.values if value is not None), None)

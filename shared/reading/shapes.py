@@ -107,8 +107,9 @@ class Finder:
 
     def _single_row(self, members: dict[str, Any], path: Path, context: Context, before: int) -> None:
         """Take an object as one row, unless a part of it was found to be one that has a time of its own."""
-        inner = self.fragments[before:]
-        if any(fragment.shape == "row" and any(map(rows.may_be_time, fragment.columns)) for fragment in inner):
+        inner = [fragment for fragment in self.fragments[before:] if fragment.shape == "row"]
+        is_time = rows.is_measuring_time if fragments.is_timed(members) else rows.may_be_time
+        if any(any(map(is_time, fragment.columns)) for fragment in inner):
             return
         fragment = fragments.single_row(members, path, context, self.budget, self.limits)
         if fragment is not None:
@@ -273,7 +274,7 @@ class Finder:
         """A list of plain values in one of several objects: the values of a series whose axis stands elsewhere."""
         if rows.is_numeric(values) or all(times.is_date_text(value) for value in values[:3]):
             self.fragments.append(Fragment(path, "values", [Column((str(path[-1]),), values)], len(values), context))
-            if type(values[0]) is str:
+            if type(values[0]) is str or (hint(str(path[-1])).hint is Hint.TIME and times.looks_like_time(values[0])):
                 self.loose.append((path, values))
         else:
             self.loose.append((path, values))

@@ -12,6 +12,7 @@ import msgspec
 
 from shared.errors import Rejected
 from shared.reading import times, vocabulary
+from shared.reading.clocks import are_clocks, are_hours
 from shared.reading.columns import Profile, numbers_of, profile
 from shared.reading.names import Hint, compact, is_clock, words
 from shared.reading.overrides import Override
@@ -49,6 +50,11 @@ def choose(
         return named, _clock_beside(named, profiles), "set by INPUTS"
     candidates = [item for found in profiles if (item := _candidate(found, chart=chart)) is not None]
     if not candidates:
+        for found in profiles:
+            if found.hint.hint is Hint.TIME and found.column.origin == "context" and is_time(found):
+                clock = _clock_beside(found, profiles)
+                if clock is not None:
+                    return found, clock, "the date around the rows"
         joined = _joined_date(profiles)
         return joined, None, "the parts of a date" if joined is not None else ""
     best = min(candidates, key=lambda found: found.rank)
@@ -253,26 +259,17 @@ def _coalesced(first: _Candidate, equal: list[_Candidate]) -> _Candidate:
 
 def _clock_beside(time: Profile, profiles: Sequence[Profile]) -> Profile | None:
     """The column with the time of day, where the time's own texts are dates only."""
-    from shared.reading import time_formats  # its patterns cost import time
-
     if time.kind == "moment" or time.column.origin not in ("cell", "context", "key"):
         return None
     sample = _sample(time.column.values)
     if not sample or not all(_is_date_only(value) for value in sample):
         return None
     for found in profiles:
-        if found.kind == "number" and compact(found.name) == "hour" and _are_hours(found):
+        if found.kind == "number" and compact(found.name) == "hour" and are_hours(found):
             return found
-        if found is not time and found.kind == "text" and is_clock(found.name):
-            clocks = [value for value in _sample(found.column.values) if type(value) is str]
-            if clocks and all(time_formats.clock(value) is not None for value in clocks):
-                return found
+        if found is not time and found.kind == "text" and is_clock(found.name) and are_clocks(found):
+            return found
     return None
-
-
-def _are_hours(found: Profile) -> bool:
-    values = numbers_of(found).values
-    return found.integral and min(values, default=-1) >= 0 and max(values, default=24) < 24
 
 
 def _is_date_only(value: object) -> bool:

@@ -69,7 +69,8 @@ _ISO_ZONE = re.compile(
 )
 _GO_ZONE = re.compile(r"(.{19,29}\s[+-]\d{4})\s(?:[A-Z]{2,5}|[+-]\d{2,4})(?:\sm=[+-][\d.]{1,24})?")
 """Go's `Time.String()`: the zone's name behind its offset, and the monotonic clock."""
-_DATE = re.compile(r"\d{1,4}\s?([-/._ ])\s?(?:\d{1,2}|[^\W\d_]{3,9})\s?\1\s?\d{1,4}(?!\d)")
+_DATE = re.compile(r"(\d{1,4})\s?([-/._ ])\s?(?:\d{1,2}|[^\W\d_]{3,9})\s?\2\s?(\d{1,4})(?!\d)")
+_MONTH_YEAR = re.compile(r"(?P<m>[^\W\d_]{3,10})\.?[\s-](?P<y>\d{4})")
 _RATIO_12 = 12
 
 
@@ -87,6 +88,9 @@ def read(text: str, *, day_first: bool | None) -> datetime | float | None:
         return None if math.isnan(ms) else ms
     if (match := _YEAR_MONTH.fullmatch(text)) is not None:
         return _moment(int(match["y"]), int(match["m"] or 1), 1)
+    if (match := _MONTH_YEAR.fullmatch(text)) is not None:
+        named = _MONTHS.get(match["m"].lower())
+        return None if named is None else _moment(int(match["y"]), named, 1)
     iso = _iso(text)
     if iso is not None:
         return iso
@@ -117,9 +121,13 @@ def mask(text: str) -> str:
 
 
 def has_date(text: str) -> bool:
-    """Whether a text starts like a date: three parts with the same mark between them, the middle one short."""
+    """Whether a text starts like a date: three parts with the same mark between them, a year or a clock among them."""
     match = _DATE.match(text.strip())
-    return match is not None and text.strip()[match.end() : match.end() + 1] not in (match[1], "%")
+    if match is None:
+        return False
+    rest = text.strip()[match.end() :]
+    year = 4 in (len(match[1]), len(match[3]))
+    return rest[:1] not in (match[2], "%") and (year or re.search(r"\d{1,2}[:h.]\d{2}", rest) is not None)
 
 
 def clock(text: str) -> timedelta | None:

@@ -190,7 +190,7 @@ NEVER_MEASURES = _names(
 """Numbers that measure nothing, whatever they are."""
 COORDINATES = _names(
     """
-    alt altitude elevation lat latitude lng lon longitude
+    alt altitude elevation lat latitude lng lon long longitude
     """
 )
 """Where something stands on the earth: no measure where it never changes."""

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from shared.errors import NotReady, Rejected
+from shared.reading.overrides import Override
 from tests.reading.reads import batch, chart, values
 from tests.reading.table import CO2, ISO, MS, TEMP
 
@@ -149,3 +150,27 @@ def test_references_by_position_are_followed_and_bounded() -> None:
         batch([*shared, 1.5])
     with pytest.raises(Rejected):
         batch([[1], {"ts": 2, "temp": 0}, ISO[0]])
+
+
+def test_what_inputs_names_as_a_measure_is_one() -> None:
+    rows = beside(WIDE, lat=52.5, location={"lat": 52.5})
+    assert values(batch(rows, Override(measures=("temp", "lat")))).keys() >= {"temp"}
+    both = values(batch(beside(LONG, battery=3.7), Override(measures=("value", "battery"))))
+    assert both.keys() == {"temp", "co2", "temp.battery", "co2.battery"}
+    health = {"status": "UP", "uptime": 12345.6}
+    assert values(batch(health, Override(measures=("uptime",)))) == {"uptime": [12345.6]}
+
+
+def test_a_text_that_looks_like_a_time_and_is_none_names_no_series() -> None:
+    rows = [{"When": f"2026.03.{day} 10h30", "value": 1.5 * day} for day in range(10, 20)]
+    assert values(batch(rows)) == {"value": [1.5 * day for day in range(10, 20)]}
+
+
+def test_a_date_around_times_of_day_belongs_to_them() -> None:
+    value = {"date": "2026-03-01", "rows": [{"time": f"{hour:02d}:00", "temp": hour + 0.5} for hour in range(6, 9)]}
+    assert list(chart(value).series["temp"].x) == [MS[0] + hour * 3_600_000 for hour in range(3)]
+
+
+def test_what_rooms_measure_is_kept() -> None:
+    rows = [{"ts": row["ts"], "location": {"kitchen": row["temp"]}, "power": 5.5} for row in WIDE]
+    assert values(batch(rows)) == {"location.kitchen": TEMP, "power": [5.5] * len(TEMP)}
