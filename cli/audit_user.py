@@ -66,7 +66,7 @@ def names_of(record: Mapping[str, Any]) -> set[str]:
 
 def names_in_records(app: App, user_id: str) -> set[str]:
     """The names of a user in records: the user id, and its pseudonyms under the current and the previous key."""
-    return {user_id, *(ring.pseudonym(user_id) for ring in app.keyrings)}
+    return {user_id, *(name for ring in app.keyrings for name in ring.pseudonyms(user_id))}
 
 
 async def unshipped(app: App) -> AsyncIterator[tuple[Mapping[str, Any], bool]]:

@@ -88,7 +88,7 @@ async def report(app: App, user_id: str | None) -> Report | None:
 
 async def _user(app: App, user_id: str) -> UserReport:
     """Sessions are stored under the user id, or under its pseudonym of either AUDIT_KEY."""
-    names = [user_id, *(ring.pseudonym(user_id) for ring in app.keyrings)]
+    names = [user_id, *(name for ring in app.keyrings for name in ring.pseudonyms(user_id))]
     pipeline = app.redis.pipeline(transaction=False)
     for name in names:
         key = namespaces.build(namespaces.USER_SESSIONS, name)

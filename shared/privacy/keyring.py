@@ -13,14 +13,12 @@ import hashlib
 import hmac
 from collections.abc import Sequence
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 FINGERPRINT_DIGITS = 32
-_BLOCK_BYTES = 64
-"""Block of SHA-1, to which HMAC pads its key (RFC 2104)."""
 
 
 class Keyring:
@@ -31,9 +29,7 @@ class Keyring:
         self.key_id = self._derive("key id").hex()[:8]
         self._sealing_key = self._derive("seal")
         self._signing_key = self._derive("sign")
-        user_key = self._derive("user")
-        self.user_pads = (_xor(user_key, 0x36), _xor(user_key, 0x5C))
-        """Inner and outer key of the HMAC of `pseudonym`, for the Lua script that computes it too."""
+        self._user_key = self._derive("user")
 
     def fingerprint(self, secret: bytes) -> str:
         """HMAC-SHA-256 of `secret`: the first 32 hex digits."""
@@ -57,13 +53,16 @@ class Keyring:
         return token if self.seal(token).encode() == sealed else None
 
     def pseudonym(self, user_id: str) -> str:
-        """The pseudonym that replaces a user id in records: `~` and the first 32 hex digits of its HMAC-SHA-1.
+        """The pseudonym that replaces a user id in records: `~` and the first 32 hex digits of its HMAC-SHA-256."""
+        return self._pseudonym(user_id, hashlib.sha256)
 
-        SHA-1 because a Lua script computes it too and Redis offers no other hash; no weakness of HMAC-SHA-1 is known.
-        """
-        inner, outer = self.user_pads
-        digest = hashlib.sha1(inner + user_id.encode(errors="surrogatepass"), usedforsecurity=False).digest()
-        return "~" + hashlib.sha1(outer + digest, usedforsecurity=False).hexdigest()[:FINGERPRINT_DIGITS]
+    def pseudonyms(self, user_id: str) -> tuple[str, str]:
+        """`pseudonym`, and the one of records before version 2 of the phantoms (HMAC-SHA-1)."""
+        return self.pseudonym(user_id), self._pseudonym(user_id, hashlib.sha1)
+
+    def _pseudonym(self, user_id: str, function: Any) -> str:
+        raw = user_id.encode(errors="surrogatepass")
+        return "~" + hmac.digest(self._user_key, raw, function).hex()[:FINGERPRINT_DIGITS]
 
     def sign(self, data: bytes) -> str:
         """HMAC-SHA-256 of `data` as 64 hex digits."""
@@ -78,10 +77,6 @@ class Keyring:
         from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
         return AESSIV(self._sealing_key)
-
-
-def _xor(key: bytes, byte: int) -> bytes:
-    return bytes(value ^ byte for value in key.ljust(_BLOCK_BYTES, b"\0"))
 
 
 @cache

@@ -1,30 +1,48 @@
 """The sessions reactor: audit records of each session's life, one per transition.
 
-    key event, due time or sweep  ->  react  ->  session_transition.lua: compare session and phantom, append the record
+    key event, due time or sweep  ->  look_session.lua: session and phantom            1 round trip for 64 sessions
+                                  ->  transition.py: what has changed (pure)
+                                  ->  apply_session.lua: append the records, store     1 round trip, if anything has
+                                      the new state, if both are still the same
 
 The phantom is the app's own copy of the last recorded state, so that the end of a session can be recorded after its key
-is gone (Spring Session keeps expired sessions the same way). The script compares and writes in one step, so two
-instances that receive the same event write one record. docs/sessions.md describes the records.
+is gone (Spring Session keeps expired sessions the same way). Of instances that look at the same time, one applies; the
+others look again and find nothing to record. docs/sessions.md describes the records.
 
 The key of a session contains a bearer token. Whatever is stored has the phantom's key instead: see keys.py.
 """
 
 from collections.abc import Sequence
-from functools import cache
-
-import msgspec
+from typing import Any, NamedTuple
 
 from shared import namespaces, telemetry
 from shared.app import App, Call
 from shared.delivery import dead_letters, failures
+from shared.delivery.rounds import Breather
 from shared.errors import Rejected
-from shared.privacy.keyring import Keyring, keyrings
-from shared.reactor import Cause, Outcome, Payload, Result, Scanned, Source, Withheld, ignored
+from shared.privacy.keyring import Keyring
+from shared.reactor import (
+    Cause,
+    Outcome,
+    Payload,
+    Result,
+    Scanned,
+    Source,
+    Withheld,
+    already,
+    ignored,
+    later,
+    processed,
+)
+from shared.runtime.threads import off_loop
 from shared.sessions.keys import phantom_key, session_key, source_key, token_of
-from shared.settings import Settings
+from shared.sessions.phantom import FIELDS
+from shared.sessions.plan import DUE, Target, apply_call
+from shared.sessions.transition import Decision, Look, Options, Request, decide
 from shared.store.script import Script
 
-SESSION_TRANSITION = Script(__file__, "session_transition")
+LOOK_SESSION = Script(__file__, "look_session")
+APPLY_SESSION = Script(__file__, "apply_session")
 TAKE_DUE_SESSIONS = Script(__file__, "take_due_sessions")
 
 NAME = "sessions"
@@ -38,8 +56,15 @@ END_REASONS = {
 """Events that can end a session, and the reason in the record of the end."""
 
 MAX_SESSION_BYTES = 256 * 1024
-"""Largest session that is read, unless MAX_PAYLOAD_BYTES is lower. Its JSON is parsed inside Redis, which blocks all
-clients meanwhile: 20 to 50 ms for 256 KiB, 1.2 s for 8 MiB. Real sessions have a few KiB."""
+"""Largest session that is read, unless MAX_PAYLOAD_BYTES is lower: 64 of them are read at once. Real ones have a few
+KiB."""
+THREAD_BYTES = 32 * 1024
+"""A thread reads larger sessions: the densest JSON of this size takes about 5 ms."""
+STRICT_LOOKS = 2
+"""After that many looks whose session was written again meanwhile, the state that was seen is recorded although it is
+not the latest any more: each write has its own event, so progress does not wait for a pause."""
+MAX_LOOKS = 6
+"""Looks per call; another instance records something between one and the next."""
 
 _DETECTED_BY = {
     Source.EVENT: "event",
@@ -51,9 +76,7 @@ _DETECTED_BY = {
 """`detectedBy` in a record: the source of the call that detected the transition."""
 
 _PHANTOM = namespaces.PHANTOM.prefix
-_DUE, _STREAM, _STATE = map(
-    namespaces.build, (namespaces.SESSIONS_DUE, namespaces.AUDIT_STREAM, namespaces.AUDIT_STATE)
-)
+_ANNOUNCING = frozenset({Cause.WRITTEN, Cause.TOUCHED})
 
 
 def _scanned_session(key: bytes) -> bytes | None:
@@ -82,21 +105,173 @@ async def react(app: App, keys: Sequence[bytes], cause: Cause) -> list[Outcome]:
         rejected    the session cannot be read; phantom and records stay as they are
         ignored     not the key of a session (no I/O), or an event that does not report the end of a missing session
 
-    One round trip for all keys, so the caller bounds their number. Idempotent. Raises only CancelledError.
+    One round trip for all keys, two if anything is to be written, so the caller bounds their number. Idempotent. Raises
+    only CancelledError.
     """
-    rings = app.keyrings
-    tokens = [token_of(rings, key) for key in keys]
-    calls = [
-        _script_call(app.settings, rings, token, cause, by_phantom=key.startswith(_PHANTOM))
-        for key, token in zip(keys, tokens, strict=True)
-        if token is not None
+    outcomes: dict[int, Outcome] = {}
+    waiting: dict[int, _Subject] = {}
+    for index, key in enumerate(keys):
+        token = token_of(app.keyrings, key)
+        if token is None:
+            outcomes[index] = ignored(key, "not a session")
+            _count_unopened(key.startswith(_PHANTOM))
+        else:
+            waiting[index] = _subject(app.keyrings, key, token, cause)
+    for number in range(MAX_LOOKS):
+        if not waiting:
+            break
+        done = await _round(app, list(waiting.values()), strict=number < STRICT_LOOKS)
+        for index, outcome in zip(list(waiting), done, strict=True):
+            if outcome is not None:
+                outcomes[index] = outcome
+                del waiting[index]
+    return [outcomes.get(index) or later(key, "recorded by others at each look") for index, key in enumerate(keys)]
+
+
+async def _round(app: App, subjects: Sequence["_Subject"], *, strict: bool) -> list[Outcome | None]:
+    """Look, decide, apply. None for a session that has to be looked at again."""
+    looked = await _look(app, subjects)
+    decided = await _decide(app, subjects, looked)
+    return await _apply(app, subjects, looked, decided, strict=strict)
+
+
+class _Subject(NamedTuple):
+    """A session to react to. `key` is the one that the caller named, `by_phantom` says that a sweep found its phantom,
+    `phantoms` are the phantom's keys under AUDIT_KEY and AUDIT_KEY_PREVIOUS."""
+
+    key: bytes
+    by_phantom: bool
+    phantoms: Sequence[bytes]
+    request: Request
+
+
+def _subject(rings: Sequence[Keyring], key: bytes, token: bytes, cause: Cause) -> _Subject:
+    sealed = [ring.seal(token) for ring in rings]
+    request = Request(
+        token,
+        rings[0].fingerprint(token),
+        rings[0].key_id,
+        sealed,
+        _DETECTED_BY[cause.source],
+        END_REASONS.get(cause, ""),
+        cause in _ANNOUNCING,
+    )
+    by_phantom = key.startswith(_PHANTOM) and cause.source is Source.SWEEP
+    return _Subject(key, by_phantom, [phantom_key(text.encode()) for text in sealed], request)
+
+
+async def _look(app: App, subjects: Sequence[_Subject]) -> list[Look | Exception | None]:
+    """One look per session; None for one that is left to the sweep of its own key."""
+    max_bytes = _options(app).max_bytes
+    calls: list[Call] = [
+        (
+            [
+                session_key(subject.request.token),
+                subject.phantoms[0],
+                DUE,
+                dead_letters.mark_key(NAME, subject.phantoms[0]),
+                *subject.phantoms[1:],
+            ],
+            [
+                max_bytes,
+                subject.request.sealed[0],
+                namespaces.USER_SESSIONS.prefix if subject.request.source == "sweep" else b"",
+                int(subject.by_phantom),
+                int(bool(subject.request.reason)),
+                *FIELDS,
+            ],
+        )
+        for subject in subjects
     ]
-    replies = iter(zip(calls, await failures.run_repeatable(app, SESSION_TRANSITION, calls), strict=True))
-    _count_unopened(sum(token is None and key.startswith(_PHANTOM) for key, token in zip(keys, tokens, strict=True)))
+    replies = await failures.run_repeatable(app, LOOK_SESSION, calls)
+    return [reply if isinstance(reply, Exception) else Look(*reply) if reply else None for reply in replies]
+
+
+async def _decide(
+    app: App, subjects: Sequence[_Subject], looked: Sequence[Look | Exception | None]
+) -> list[Decision | Exception | None]:
+    decided: list[Decision | Exception | None] = []
+    options, breather = _options(app), Breather()
+    for subject, look in zip(subjects, looked, strict=True):
+        if not isinstance(look, Look):
+            decided.append(look)
+            continue
+        try:
+            if look.text is not None and len(look.text) > THREAD_BYTES:
+                decision = await off_loop(app.settings.work_timeout_s, decide, look, subject.request, options)
+            else:
+                decision = decide(look, subject.request, options)
+            decided.append(decision)
+        except Exception as fault:
+            decided.append(fault)
+        await breather.breathe()
+    return decided
+
+
+async def _apply(
+    app: App,
+    subjects: Sequence[_Subject],
+    looked: Sequence[Look | Exception | None],
+    decided: Sequence[Decision | Exception | None],
+    *,
+    strict: bool,
+) -> list[Outcome | None]:
+    """The outcomes; None for a session that has changed since the look."""
+    calls: dict[int, Call] = {}
+    for index, (subject, look, decision) in enumerate(zip(subjects, looked, decided, strict=True)):
+        if isinstance(look, Look) and isinstance(decision, Decision) and not decision.plan.empty:
+            calls[index] = _apply_call(app, subject, look, decision, strict=strict)
+    replies = dict(zip(calls, await failures.run_repeatable(app, APPLY_SESSION, list(calls.values())), strict=True))
     return [
-        ignored(key, "not a session") if token is None else await _outcome(app, key, *next(replies))
-        for key, token in zip(keys, tokens, strict=True)
+        await _outcome(app, subject, decision, replies.get(index))
+        for index, (subject, decision) in enumerate(zip(subjects, decided, strict=True))
     ]
+
+
+def _apply_call(app: App, subject: _Subject, look: Look, decision: Decision, *, strict: bool) -> Call:
+    target = Target(
+        session=session_key(subject.request.token),
+        phantom=subject.phantoms[0],
+        former_phantom=subject.phantoms[-1],
+        digest=decision.digest,
+        size_bytes=look.size_bytes,
+        values=look.values,
+        phantom_digest=look.phantom_digest,
+    )
+    settings, now_ms = app.settings, look.now_us // 1000
+    return apply_call(
+        decision.plan,
+        target,
+        app.keyrings,
+        settings.max_sessions_per_user,
+        settings.audit_buffer,
+        now_ms,
+        strict=strict and decision.result is not Result.REJECTED,
+    )
+
+
+async def _outcome(
+    app: App, subject: _Subject, decision: Decision | Exception | None, reply: list[Any] | Exception | None
+) -> Outcome | None:
+    """`reply` is that of apply_session.lua, None if there was nothing to apply."""
+    key, phantom = subject.key, subject.phantoms[0]
+    if decision is None:
+        return already(key, "its own key is swept too")
+    fault = decision if isinstance(decision, Exception) else reply
+    if isinstance(fault, Exception):
+        failure = await failures.failed(app, NAME, phantom, fault)
+        return Outcome(key, failure.result, failure.detail)
+    assert isinstance(decision, Decision)  # noqa: S101 -- mypy
+    result, detail = decision.result, decision.detail
+    if result is Result.REJECTED:
+        failure = await failures.failed(app, NAME, phantom, Rejected(detail), Withheld(decision.digest))
+        return Outcome(key, failure.result, failure.detail)
+    if reply and reply[0] == b"moved":
+        return None
+    types = [decision.plan.records[position - 1].type for position in reply[1:]] if reply else []
+    if types:
+        return processed(key, ", ".join(types))
+    return Outcome(key, result, detail or "nothing to record", effect=result is Result.PROCESSED)
 
 
 async def replay(app: App, key: bytes, payload: Payload) -> Outcome:
@@ -111,11 +286,11 @@ async def take_due(app: App, limit: int) -> list[bytes]:
     Members that no AUDIT_KEY unseals (of an older key, or of another application) are removed. Raises what the Redis
     client raises.
     """
-    sealed: list[bytes] = await app.run(TAKE_DUE_SESSIONS, keys=[_DUE], args=[limit, app.settings.lease_ms])
+    sealed: list[bytes] = await app.run(TAKE_DUE_SESSIONS, keys=[DUE], args=[limit, app.settings.lease_ms])
     unopened = [token for token in sealed if token_of(app.keyrings, phantom_key(token)) is None]
     if unopened:
         _count_unopened(len(unopened))
-        await app.redis.zrem(_DUE, *unopened)
+        await app.redis.zrem(DUE, *unopened)
     return [phantom_key(token) for token in sealed]
 
 
@@ -136,80 +311,15 @@ def _count_unopened(count: int) -> None:
     telemetry.count(NAME, "unopened", count)
 
 
-def _script_call(settings: Settings, rings: Sequence[Keyring], token: bytes, cause: Cause, *, by_phantom: bool) -> Call:
-    """KEYS and ARGV of session_transition.lua for one session."""
-    sealed = [ring.seal(token).encode() for ring in rings]
-    phantoms = [phantom_key(sealed_token) for sealed_token in sealed]
-    mark = dead_letters.mark_key(NAME, phantoms[0])
-    return (
-        [session_key(token), phantoms[0], _DUE, mark, _STREAM, _STATE, *phantoms[1:]],
-        [
-            rings[0].fingerprint(token),
-            rings[0].key_id,
-            sealed[0],
-            _DETECTED_BY[cause.source],
-            END_REASONS.get(cause, ""),
-            min(settings.max_payload_bytes, MAX_SESSION_BYTES),
-            namespaces.PHANTOM_TTL_S * 1000,
-            _options(settings),
-            namespaces.USER_SESSIONS.prefix,
-            int(by_phantom and cause.source is Source.SWEEP),
-            *sealed[1:],
-        ],
+def _options(app: App) -> Options:
+    settings = app.settings
+    return Options(
+        max_bytes=min(settings.max_payload_bytes, MAX_SESSION_BYTES),
+        lost_after_ms=round(settings.session_lost_after_s * 1000),
+        refresh_min_ms=round(settings.audit_refresh_min_s * 1000),
+        delete=settings.delete_lapsed_sessions,
+        sessions_max=settings.max_sessions_per_user,
+        revoke=settings.revoke_tokens_on_last_logout,
+        pseudonymise=settings.audit_pseudonymise_users,
+        keyrings=app.keyrings,
     )
-
-
-def _options(settings: Settings) -> bytes:
-    return _packed_options(
-        settings.audit_buffer,
-        settings.audit_refresh_min_s,
-        settings.session_lost_after_s,
-        settings.delete_lapsed_sessions,
-        settings.max_sessions_per_user,
-        settings.revoke_tokens_on_last_logout,
-        settings.audit_pseudonymise_users,
-        settings.audit_key,
-        settings.audit_key_previous,
-    )
-
-
-@cache
-def _packed_options(
-    stream_max: int,
-    refresh_min_s: float,
-    lost_after_s: float,
-    delete: bool,
-    user_sessions_max: int,
-    revoke: bool,
-    pseudonymise: bool,
-    *audit_keys: str,
-) -> bytes:
-    """The options of the script (ARGV[8]) as JSON, encoded once per process."""
-    tokens_prefix, tokens_suffix = namespaces.USER_TOKENS.pattern.split("{userId}")
-    options = {
-        "stream_max": stream_max,
-        "refresh_min_ms": round(refresh_min_s * 1000),
-        "lost_after_ms": round(lost_after_s * 1000),
-        "delete": delete,
-        "user_sessions_max": user_sessions_max,
-        "revoke": revoke,
-        "pseudonymise": pseudonymise,
-        "user_pads": [[pad.hex() for pad in ring.user_pads] for ring in keyrings(*audit_keys)],
-        "index_prefix": namespaces.SESSION_BY_USER.prefix.decode(),
-        "session_prefix": namespaces.SESSION.prefix.decode(),
-        "tokens_prefix": tokens_prefix,
-        "tokens_suffix": tokens_suffix,
-    }
-    return msgspec.json.encode(options)
-
-
-async def _outcome(app: App, key: bytes, call: Call, reply: list[bytes] | Exception) -> Outcome:
-    phantom = bytes(call[0][1])
-    if isinstance(reply, Exception):
-        failure = await failures.failed(app, NAME, phantom, reply)
-        return Outcome(key, failure.result, failure.detail)
-    result, detail = Result(reply[0].decode()), reply[1].decode()
-    if result is not Result.REJECTED:
-        return Outcome(key, result, detail, effect=result is Result.PROCESSED)
-    failure = await failures.failed(app, NAME, phantom, Rejected(detail), Withheld(reply[2].decode()))
-    return Outcome(key, failure.result, failure.detail)

@@ -1,0 +1,72 @@
+-- Looks at a session and at its phantom, its last recorded state.
+--
+-- KEYS[1]  the session as its client wrote it
+-- KEYS[2]  its phantom: a hash, see phantom.py
+-- KEYS[3]  due times: a sorted set of sealed tokens
+-- KEYS[4]  mark with the digest of content that is a dead letter
+-- KEYS[5]  the phantom under the previous AUDIT_KEY, if there is one
+-- ARGV[1]  largest session that is read, in bytes
+-- ARGV[2]  the sealed token
+-- ARGV[3]  for a sweep the prefix of the sets of users' sessions, else ''
+-- ARGV[4]  '1' if a sweep found the phantom: then a session that exists is left to the sweep of its own key
+-- ARGV[5]  '1' if the event reports an end: then the text is returned although it is unchanged
+-- ARGV[6]  ... fields of the phantom; the first are digest, ended_ms, missing_ms, user_id and fingerprint
+--
+-- Returns {} for a session that is left to the sweep of its own key, else
+--   1 time in us, 2 type of the session, 3 its size in bytes, 4 its TTL in ms (negative for none),
+--   5 SHA-1 of its text; '' if there was nothing to compare with, 6 its text; nil if it is unchanged or too large,
+--   7 values of the phantom, 8 their digest, 9 its TTL in ms, 10 '1' if it is under the previous AUDIT_KEY,
+--   11 '1' if there is a due time, 12 '1' if the user's set has the session (11 and 12 for a sweep only),
+--   13 the mark
+--
+-- Invariant: reads only. What is loaded is bounded before: the session by ARGV[1], each field of the phantom by
+-- MAX_FIELD_BYTES. A phantom that is not a hash, or has a longer field, counts as none.
+
+local MAX_FIELD_BYTES = 16384
+
+if ARGV[4] == '1' and redis.call('EXISTS', KEYS[1]) == 1 then return {} end
+
+local function read_phantom(key) -- as in apply_session.lua
+  if redis.call('TYPE', key).ok ~= 'hash' then return {}, '' end
+  local encoding = redis.pcall('OBJECT', 'ENCODING', key)
+  if encoding ~= 'listpack' and encoding ~= 'ziplist' then -- those hold short values only
+    for position = 6, #ARGV do
+      if redis.call('HSTRLEN', key, ARGV[position]) > MAX_FIELD_BYTES then return {}, 'too long' end
+    end
+  end
+  local values = redis.call('HMGET', key, unpack(ARGV, 6))
+  return values, redis.sha1hex(cmsgpack.pack(values))
+end
+
+local phantom_key, is_former = KEYS[2], KEYS[5] and redis.call('EXISTS', KEYS[2]) == 0
+  and redis.call('EXISTS', KEYS[5]) == 1
+if is_former then phantom_key = KEYS[5] end
+local phantom, phantom_digest = read_phantom(phantom_key)
+
+local kind, size, digest, text = redis.call('TYPE', KEYS[1]).ok, 0, '', false
+if kind == 'string' then
+  size = redis.call('STRLEN', KEYS[1])
+  if size <= tonumber(ARGV[1]) then
+    text = redis.call('GET', KEYS[1])
+    if phantom[1] then
+      digest = redis.sha1hex(text)
+      if digest == phantom[1] and not phantom[2] and not phantom[3] and ARGV[5] ~= '1' then text = false end
+    end
+  end
+end
+
+local due, member = '', ''
+if ARGV[3] ~= '' then
+  local score = redis.pcall('ZSCORE', KEYS[3], ARGV[2])
+  if type(score) == 'string' or type(score) == 'number' then due = '1' end
+  if phantom[4] and phantom[5] then
+    score = redis.pcall('ZSCORE', ARGV[3] .. phantom[4], phantom[5])
+    if type(score) == 'string' or type(score) == 'number' then member = '1' end
+  end
+end
+
+local clock = redis.call('TIME')
+local mark = redis.pcall('GETRANGE', KEYS[4], 0, 63)
+return { tonumber(clock[1]) * 1000000 + tonumber(clock[2]), kind, size, redis.call('PTTL', KEYS[1]), digest, text,
+  phantom, phantom_digest, redis.call('PTTL', phantom_key), is_former and '1' or '', due, member,
+  type(mark) == 'string' and mark or '' }

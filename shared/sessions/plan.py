@@ -1,0 +1,131 @@
+"""What is to be written for a session, as transition.py decides it and apply_session.lua does it. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from shared import namespaces
+from shared.app import Call
+from shared.privacy.keyring import Keyring
+from shared.sessions.phantom import FIELDS, VERSION, Phantom, Values, fields_of
+from shared.sessions.records import Record
+
+PHANTOM_TTL_MS = namespaces.PHANTOM_TTL_S * 1000
+DUE, STREAM, STATE = map(namespaces.build, (namespaces.SESSIONS_DUE, namespaces.AUDIT_STREAM, namespaces.AUDIT_STATE))
+_INDEX, _SESSION = namespaces.SESSION_BY_USER.prefix, namespaces.SESSION.prefix.decode()
+_TOKENS = [part.encode() for part in namespaces.USER_TOKENS.pattern.split("{userId}")]
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+def user_sessions_key(user_id: str) -> bytes:
+    """The sorted set of a user's sessions: fingerprints by expiry."""
+    return namespaces.USER_SESSIONS.prefix + user_id.encode()
+
+
+def forms_of(keyrings: Sequence[Keyring], user_id: str) -> list[str]:
+    """The forms in which lives may name a user: the id itself, or a pseudonym under either AUDIT_KEY."""
+    return [user_id, *(name for ring in keyrings for name in ring.pseudonyms(user_id))]
+
+
+@dataclass
+class Plan:
+    """What to write; nothing by default. `phantom` is the new state, None to leave it; `sequence` counts the records of
+    its life before this plan."""
+
+    phantom: Phantom | None = None
+    heard_ms: int | None = None
+    """Set to note that an event announced the session; there is no phantom then."""
+    sequence: int = 0
+    ttl_ms: int = 0
+    """TTL of the phantom's key from now on; 0 to leave it."""
+    adopt: bool = False
+    """Whether the phantom is under the previous AUDIT_KEY: it gets its new key first."""
+    delete: bool = False
+    """Whether to delete the session itself."""
+    members: list[tuple[bytes, str, str]] = field(default_factory=list)
+    """Changes of sorted sets: key, member, and score; '' to remove it."""
+    renew: list[bytes] = field(default_factory=list)
+    """Sorted sets that get a new TTL."""
+    records: list[Record] = field(default_factory=list)
+    completes: bool = False
+    """Whether the first records are those that Redis refused earlier."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to write."""
+        written = (self.phantom, self.heard_ms, self.ttl_ms, self.adopt, self.delete, self.members, self.renew)
+        return not (any(written) or self.records)
+
+
+@dataclass(frozen=True)
+class Target:
+    """The keys of a session and its phantom, and what they have to hold for a plan to be applied. `digest` is the SHA-1
+    of the session's text, '' if it is missing."""
+
+    session: bytes
+    phantom: bytes
+    former_phantom: bytes
+    digest: str
+    size_bytes: int
+    values: Values
+    phantom_digest: bytes
+
+
+def apply_call(
+    plan: Plan, target: Target, keyrings: Sequence[Keyring], limit: int, stream_max: int, now_ms: int, *, strict: bool
+) -> Call:
+    """KEYS and ARGV of apply_session.lua. Not `strict`: whatever the session's text is by now."""
+    keys = [target.session, target.phantom, STREAM, STATE, target.former_phantom]
+
+    def position_of(key: bytes) -> int:
+        if key not in keys:
+            keys.append(key)
+        return keys.index(key) + 1
+
+    sets: dict[str, list[int]] = {}
+    revoke: dict[str, dict[str, Any]] = {}
+    for record in plan.records:
+        if record.condition:
+            user_id = record.user_id
+            sets[user_id] = [position_of(user_sessions_key(form)) for form in forms_of(keyrings, user_id)]
+        if record.condition == "revoked":
+            tokens, index = _TOKENS[0] + user_id.encode() + _TOKENS[1], _INDEX + user_id.encode()
+            revoke[user_id] = {"tokens": position_of(tokens), "index": position_of(index), "prefix": _SESSION}
+    fields, drop = _changes(plan, target)
+    document = {
+        "adopt": plan.adopt,
+        "delete": plan.delete,
+        "members": [(position_of(key), member, score) for key, member, score in plan.members],
+        "renew": [position_of(key) for key in plan.renew],
+        "fields": fields,
+        "drop": drop,
+        "sequence": plan.sequence,
+        "phantom_ttl_ms": plan.ttl_ms,
+        "records": plan.records,
+        "sets": sets,
+        "revoke": revoke,
+        "limit": limit,
+        "stream_max": stream_max,
+        "now_ms": now_ms,
+    }
+    digest = target.digest if strict else "*"
+    args = [digest, target.size_bytes, target.phantom_digest, _ENCODER.encode(document), PHANTOM_TTL_MS, *FIELDS]
+    return keys, args
+
+
+def _changes(plan: Plan, target: Target) -> tuple[list[str], list[str]]:
+    """Names and values of the phantom's fields to set, and the names of those to drop."""
+    before = {name: value for name, value in zip(FIELDS, target.values, strict=False) if value is not None}
+    after = fields_of(plan.phantom) if plan.phantom is not None else {}
+    if plan.heard_ms is not None:
+        after = {"heard_ms": str(plan.heard_ms), "v": str(VERSION)}
+    fields = [part for name, value in after.items() if before.get(name) != value.encode() for part in (name, value)]
+    if plan.completes:
+        fields += ["pending", ""]
+    if not after:
+        return fields, []
+    stale = before if target.values else dict.fromkeys(FIELDS) if target.phantom_digest else {}
+    drop = [name for name in stale if name not in after and name not in {"sequence", "pending"}]
+    return fields, drop
