@@ -165,6 +165,7 @@ async def read(app: App, after: str) -> Page:
         if len(rest) == 2
         else entry_of(id_, dict(zip(rest[0][::2], rest[0][1::2], strict=True)))
         for id_, *rest in reply[2:]
+        if id_ != after.encode()  # the greatest id there is has no next one
     ]
     return Page(int(reply[0]), reply[1].decode(), entries)
 

@@ -113,7 +113,7 @@ local function live_sessions(position) return own('ZCOUNT', KEYS[position], plan
 
 -- Whether NextAuth's index names another session of the user that exists, perhaps one whose event has not arrived.
 local function has_other_session(revoke)
-  local index = KEYS[revoke.index]
+  local index = revoke.index
   if redis.call('TYPE', index).ok ~= 'string' or redis.call('STRLEN', index) > 8192 then return false end
   local session = redis.call('GET', index)
   if session:sub(1, #revoke.prefix) ~= revoke.prefix then session = revoke.prefix .. session end
@@ -160,7 +160,7 @@ local applied, pending, refusal = { 'applied' }, {}, nil
 for _, item in ipairs(due) do
   local record, reply = item[2], nil
   if record[2] == 'revoked' then
-    reply = redis.pcall('UNLINK', KEYS[plan.revoke[record[6]].tokens])
+    reply = redis.pcall('UNLINK', plan.revoke[record[6]].tokens)
     if reply == 1 then
       record[2] = ''
       if record[3] == 0 then

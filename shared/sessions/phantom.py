@@ -1,8 +1,8 @@
 """The phantom of a session: its last recorded state, a hash of the app's own. Pure.
 
-    the life      fingerprint, key_id, life (its beginning in us, which tells apart the lives of a token), first_seen_ms,
-                  sequence (number of its records), recorded_ms (time of its last record, for the throttle of
-                  refreshes), touches (changes that were counted since), unbounded (1 after that record),
+    the life      fingerprint, key_id, life (its beginning in us, which tells apart the lives of a token),
+                  first_seen_ms, sequence (number of its records), recorded_ms (of its last record, for the throttle
+                  of refreshes), touches (changes that were counted since), unbounded (1 after that record),
                   prior_end_ms (end of the previous life, if it was recorded or reported)
     the session   user_id ('' for none), digest, expires_ms (what counts), told_ms (its `expires`), cookie_ms (its
                   `cookie.expires`); a time that the session does not have is left out

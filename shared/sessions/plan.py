@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,8 +14,8 @@ from shared.sessions.records import Record
 
 PHANTOM_TTL_MS = namespaces.PHANTOM_TTL_S * 1000
 DUE, STREAM, STATE = map(namespaces.build, (namespaces.SESSIONS_DUE, namespaces.AUDIT_STREAM, namespaces.AUDIT_STATE))
-_INDEX, _SESSION = namespaces.SESSION_BY_USER.prefix, namespaces.SESSION.prefix.decode()
-_TOKENS = [part.encode() for part in namespaces.USER_TOKENS.pattern.split("{userId}")]
+_INDEX, _SESSION = (kind.prefix.decode() for kind in (namespaces.SESSION_BY_USER, namespaces.SESSION))
+_TOKENS = namespaces.USER_TOKENS.pattern.split("{userId}")
 _ENCODER = msgspec.msgpack.Encoder()
 
 
@@ -59,24 +59,29 @@ class Plan:
         return not (any(written) or self.records)
 
 
-@dataclass(frozen=True)
-class Target:
+class Target(NamedTuple):
     """The keys of a session and its phantom, and what they have to hold for a plan to be applied. `digest` is the SHA-1
-    of the session's text, '' if it is missing."""
+    of the session's text, '' if it is missing, None if it does not matter; `values` are those of the phantom."""
 
     session: bytes
     phantom: bytes
     former_phantom: bytes
-    digest: str
+    digest: str | None
     size_bytes: int
     values: Values
     phantom_digest: bytes
 
 
-def apply_call(
-    plan: Plan, target: Target, keyrings: Sequence[Keyring], limit: int, stream_max: int, now_ms: int, *, strict: bool
-) -> Call:
-    """KEYS and ARGV of apply_session.lua. Not `strict`: whatever the session's text is by now."""
+class Limits(NamedTuple):
+    """The most live sessions of a user (0 for any number), the length of the stream, and the time of the look."""
+
+    sessions: int
+    stream: int
+    now_ms: int
+
+
+def apply_call(plan: Plan, target: Target, keyrings: Sequence[Keyring], limits: Limits) -> Call:
+    """KEYS and ARGV of apply_session.lua."""
     keys = [target.session, target.phantom, STREAM, STATE, target.former_phantom]
 
     def position_of(key: bytes) -> int:
@@ -85,14 +90,14 @@ def apply_call(
         return keys.index(key) + 1
 
     sets: dict[str, list[int]] = {}
-    revoke: dict[str, dict[str, Any]] = {}
+    revoke: dict[str, dict[str, str]] = {}
     for record in plan.records:
         if record.condition:
             user_id = record.user_id
             sets[user_id] = [position_of(user_sessions_key(form)) for form in forms_of(keyrings, user_id)]
         if record.condition == "revoked":
-            tokens, index = _TOKENS[0] + user_id.encode() + _TOKENS[1], _INDEX + user_id.encode()
-            revoke[user_id] = {"tokens": position_of(tokens), "index": position_of(index), "prefix": _SESSION}
+            # Not in KEYS: an ACL that refuses one of those refuses the whole call.
+            revoke[user_id] = {"tokens": user_id.join(_TOKENS), "index": _INDEX + user_id, "prefix": _SESSION}
     fields, drop = _changes(plan, target)
     document = {
         "adopt": plan.adopt,
@@ -106,12 +111,19 @@ def apply_call(
         "records": plan.records,
         "sets": sets,
         "revoke": revoke,
-        "limit": limit,
-        "stream_max": stream_max,
-        "now_ms": now_ms,
+        "limit": limits.sessions,
+        "stream_max": limits.stream,
+        "now_ms": limits.now_ms,
     }
-    digest = target.digest if strict else "*"
-    args = [digest, target.size_bytes, target.phantom_digest, _ENCODER.encode(document), PHANTOM_TTL_MS, *FIELDS]
+    digest = "*" if target.digest is None else target.digest
+    args: list[bytes | str | int | float] = [
+        digest,
+        target.size_bytes,
+        target.phantom_digest,
+        _ENCODER.encode(document),
+        PHANTOM_TTL_MS,
+        *FIELDS,
+    ]
     return keys, args
 
 

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from shared import namespaces, telemetry
 from shared.app import App, Call
+from shared.audit import repair
 from shared.delivery import dead_letters, failures
 from shared.delivery.rounds import Breather
 from shared.errors import Rejected
@@ -37,7 +38,7 @@ from shared.reactor import (
 from shared.runtime.threads import off_loop
 from shared.sessions.keys import phantom_key, session_key, source_key, token_of
 from shared.sessions.phantom import FIELDS
-from shared.sessions.plan import DUE, Target, apply_call
+from shared.sessions.plan import DUE, Limits, Target, apply_call
 from shared.sessions.transition import Decision, Look, Options, Request, decide
 from shared.store.script import Script
 
@@ -118,29 +119,26 @@ async def react(app: App, keys: Sequence[bytes], cause: Cause) -> list[Outcome]:
         else:
             waiting[index] = _subject(app.keyrings, key, token, cause)
     for number in range(MAX_LOOKS):
-        if not waiting:
-            break
-        done = await _round(app, list(waiting.values()), strict=number < STRICT_LOOKS)
-        for index, outcome in zip(list(waiting), done, strict=True):
+        subjects = list(waiting.values())
+        looks = await _look(app, subjects, again=number > 0)
+        decisions = await _decide(app, subjects, looks)
+        results = await _apply(app, subjects, looks, decisions, strict=number < STRICT_LOOKS)
+        for index, outcome in zip(list(waiting), results, strict=True):
             if outcome is not None:
                 outcomes[index] = outcome
                 del waiting[index]
+        if not waiting:
+            break
     return [outcomes.get(index) or later(key, "recorded by others at each look") for index, key in enumerate(keys)]
 
 
-async def _round(app: App, subjects: Sequence["_Subject"], *, strict: bool) -> list[Outcome | None]:
-    """Look, decide, apply. None for a session that has to be looked at again."""
-    looked = await _look(app, subjects)
-    decided = await _decide(app, subjects, looked)
-    return await _apply(app, subjects, looked, decided, strict=strict)
-
-
 class _Subject(NamedTuple):
-    """A session to react to. `key` is the one that the caller named, `by_phantom` says that a sweep found its phantom,
-    `phantoms` are the phantom's keys under AUDIT_KEY and AUDIT_KEY_PREVIOUS."""
+    """A session to react to. `key` is the one that the caller named; `swept_phantom` says that a sweep found that of
+    its phantom; `phantoms` has the phantom's keys under AUDIT_KEY and AUDIT_KEY_PREVIOUS."""
 
     key: bytes
-    by_phantom: bool
+    swept_phantom: bool
+    session: bytes
     phantoms: Sequence[bytes]
     request: Request
 
@@ -154,124 +152,135 @@ def _subject(rings: Sequence[Keyring], key: bytes, token: bytes, cause: Cause) -
         sealed,
         _DETECTED_BY[cause.source],
         END_REASONS.get(cause, ""),
-        cause in _ANNOUNCING,
+        announces=cause in _ANNOUNCING,
     )
-    by_phantom = key.startswith(_PHANTOM) and cause.source is Source.SWEEP
-    return _Subject(key, by_phantom, [phantom_key(text.encode()) for text in sealed], request)
+    phantoms = [phantom_key(text.encode()) for text in sealed]
+    swept_phantom = key.startswith(_PHANTOM) and cause.source is Source.SWEEP
+    return _Subject(key, swept_phantom, session_key(token), phantoms, request)
 
 
-async def _look(app: App, subjects: Sequence[_Subject]) -> list[Look | Exception | None]:
-    """One look per session; None for one that is left to the sweep of its own key."""
-    max_bytes = _options(app).max_bytes
-    calls: list[Call] = [
-        (
-            [
-                session_key(subject.request.token),
-                subject.phantoms[0],
-                DUE,
-                dead_letters.mark_key(NAME, subject.phantoms[0]),
-                *subject.phantoms[1:],
-            ],
-            [
-                max_bytes,
-                subject.request.sealed[0],
-                namespaces.USER_SESSIONS.prefix if subject.request.source == "sweep" else b"",
-                int(subject.by_phantom),
-                int(bool(subject.request.reason)),
-                *FIELDS,
-            ],
-        )
-        for subject in subjects
-    ]
+# Look
+
+type _Looked = Look | Exception | None
+"""None for a session that a sweep looks at by its own key too."""
+
+
+async def _look(app: App, subjects: Sequence[_Subject], *, again: bool) -> list[_Looked]:
+    """`again`: return the text of a session although it is unchanged."""
+    calls = [_look_call(app, subject, again=again) for subject in subjects]
     replies = await failures.run_repeatable(app, LOOK_SESSION, calls)
     return [reply if isinstance(reply, Exception) else Look(*reply) if reply else None for reply in replies]
 
 
-async def _decide(
-    app: App, subjects: Sequence[_Subject], looked: Sequence[Look | Exception | None]
-) -> list[Decision | Exception | None]:
-    decided: list[Decision | Exception | None] = []
-    options, breather = _options(app), Breather()
-    for subject, look in zip(subjects, looked, strict=True):
-        if not isinstance(look, Look):
-            decided.append(look)
-            continue
-        try:
-            if look.text is not None and len(look.text) > THREAD_BYTES:
-                decision = await off_loop(app.settings.work_timeout_s, decide, look, subject.request, options)
-            else:
-                decision = decide(look, subject.request, options)
-            decided.append(decision)
-        except Exception as fault:
-            decided.append(fault)
-        await breather.breathe()
+def _look_call(app: App, subject: _Subject, *, again: bool) -> Call:
+    request, (phantom, *former) = subject.request, subject.phantoms
+    return (
+        [subject.session, phantom, DUE, dead_letters.mark_key(NAME, phantom), *former],
+        [
+            _options(app).max_bytes,
+            request.sealed[0],
+            namespaces.USER_SESSIONS.prefix if request.source == "sweep" else b"",
+            int(subject.swept_phantom),
+            int(again or request.reason != ""),
+            *FIELDS,
+        ],
+    )
+
+
+# Transition
+
+type _Decided = Decision | Outcome | None
+"""An outcome if nothing can be decided; None for a session that has to be looked at again."""
+
+
+async def _decide(app: App, subjects: Sequence[_Subject], looks: Sequence[_Looked]) -> list[_Decided]:
+    decided: list[_Decided] = []
+    breather = Breather()
+    for subject, look in zip(subjects, looks, strict=True):
+        if look is None:
+            decided.append(already(subject.key, "its own key is swept too"))
+        elif isinstance(look, Exception):
+            decided.append(await _failed(app, subject, look))
+        else:
+            decided.append(await _decide_one(app, subject, look))
+            await breather.breathe()
     return decided
 
 
+async def _decide_one(app: App, subject: _Subject, look: Look) -> _Decided:
+    try:
+        if look.text is not None and len(look.text) > THREAD_BYTES:
+            return await off_loop(app.settings.work_timeout_s, decide, look, subject.request, _options(app))
+        return decide(look, subject.request, _options(app))
+    except Exception as fault:
+        return await _failed(app, subject, fault)
+
+
+# Apply
+
+
 async def _apply(
-    app: App,
-    subjects: Sequence[_Subject],
-    looked: Sequence[Look | Exception | None],
-    decided: Sequence[Decision | Exception | None],
-    *,
-    strict: bool,
+    app: App, subjects: Sequence[_Subject], looks: Sequence[_Looked], decided: Sequence[_Decided], *, strict: bool
 ) -> list[Outcome | None]:
-    """The outcomes; None for a session that has changed since the look."""
-    calls: dict[int, Call] = {}
-    for index, (subject, look, decision) in enumerate(zip(subjects, looked, decided, strict=True)):
-        if isinstance(look, Look) and isinstance(decision, Decision) and not decision.plan.empty:
-            calls[index] = _apply_call(app, subject, look, decision, strict=strict)
+    """The outcomes; None for a session that has to be looked at again."""
+    calls = {
+        index: _apply_call(app, subjects[index], look, decision, strict=strict)
+        for index, (look, decision) in enumerate(zip(looks, decided, strict=True))
+        if isinstance(look, Look) and isinstance(decision, Decision) and not decision.plan.empty
+    }
     replies = dict(zip(calls, await failures.run_repeatable(app, APPLY_SESSION, list(calls.values())), strict=True))
+    if any(map(repair.is_full, replies.values())):
+        replies = await _repaired(app, replies)
     return [
-        await _outcome(app, subject, decision, replies.get(index))
+        await _outcome(app, subject, decision, replies.get(index)) if isinstance(decision, Decision) else decision
         for index, (subject, decision) in enumerate(zip(subjects, decided, strict=True))
     ]
 
 
+async def _repaired(app: App, replies: dict[int, Any]) -> dict[int, Any]:
+    """The replies after an attempt to repair the stream, which accepted no records."""
+    try:
+        await repair.repair(app)
+    except Exception as fault:
+        return {index: fault if repair.is_full(reply) else reply for index, reply in replies.items()}
+    return replies
+
+
 def _apply_call(app: App, subject: _Subject, look: Look, decision: Decision, *, strict: bool) -> Call:
+    rejected = decision.result is Result.REJECTED
     target = Target(
-        session=session_key(subject.request.token),
+        session=subject.session,
         phantom=subject.phantoms[0],
         former_phantom=subject.phantoms[-1],
-        digest=decision.digest,
+        digest=decision.digest if strict and not rejected else None,
         size_bytes=look.size_bytes,
         values=look.values,
         phantom_digest=look.phantom_digest,
     )
-    settings, now_ms = app.settings, look.now_us // 1000
-    return apply_call(
-        decision.plan,
-        target,
-        app.keyrings,
-        settings.max_sessions_per_user,
-        settings.audit_buffer,
-        now_ms,
-        strict=strict and decision.result is not Result.REJECTED,
-    )
+    settings = app.settings
+    limits = Limits(settings.max_sessions_per_user, settings.audit_buffer, look.now_us // 1000)
+    return apply_call(decision.plan, target, app.keyrings, limits)
 
 
-async def _outcome(
-    app: App, subject: _Subject, decision: Decision | Exception | None, reply: list[Any] | Exception | None
-) -> Outcome | None:
+async def _outcome(app: App, subject: _Subject, decision: Decision, reply: Any) -> Outcome | None:
     """`reply` is that of apply_session.lua, None if there was nothing to apply."""
-    key, phantom = subject.key, subject.phantoms[0]
-    if decision is None:
-        return already(key, "its own key is swept too")
-    fault = decision if isinstance(decision, Exception) else reply
-    if isinstance(fault, Exception):
-        failure = await failures.failed(app, NAME, phantom, fault)
-        return Outcome(key, failure.result, failure.detail)
-    assert isinstance(decision, Decision)  # noqa: S101 -- mypy
-    result, detail = decision.result, decision.detail
-    if result is Result.REJECTED:
-        failure = await failures.failed(app, NAME, phantom, Rejected(detail), Withheld(decision.digest))
-        return Outcome(key, failure.result, failure.detail)
+    if repair.is_full(reply):
+        return None  # the stream is repaired, and the phantom has the records
+    if isinstance(reply, Exception):
+        return await _failed(app, subject, reply)
     if reply and reply[0] == b"moved":
         return None
+    if decision.result is Result.REJECTED:
+        return await _failed(app, subject, Rejected(decision.detail), Withheld(decision.digest))
     types = [decision.plan.records[position - 1].type for position in reply[1:]] if reply else []
     if types:
-        return processed(key, ", ".join(types))
-    return Outcome(key, result, detail or "nothing to record", effect=result is Result.PROCESSED)
+        return processed(subject.key, ", ".join(types))
+    return Outcome(subject.key, decision.result, decision.detail, effect=decision.result is Result.PROCESSED)
+
+
+async def _failed(app: App, subject: _Subject, fault: Exception, content: Withheld | None = None) -> Outcome:
+    failure = await failures.failed(app, NAME, subject.phantoms[0], fault, content)
+    return Outcome(subject.key, failure.result, failure.detail)
 
 
 async def replay(app: App, key: bytes, payload: Payload) -> Outcome:

@@ -1,11 +1,10 @@
 """Audit records of sessions, as apply_session.lua appends them: CloudEvents 1.0 in JSON. Pure."""
 
 from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-
-from shared.clock import iso_utc
 
 if TYPE_CHECKING:
     from shared.sessions.phantom import Phantom
@@ -18,6 +17,7 @@ ENDED = "nextauth.session.ended"
 UNBOUNDED = "nextauth.session.unbounded"
 EXCESS = "nextauth.session.excess"
 REVOKED = "fabric.tokens.revoked"
+_EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- in UTC, without the offset in its text
 _CONDITIONS = {EXCESS: "excess", REVOKED: "revoked"}
 """Records that are appended only if a condition holds in Redis."""
 
@@ -62,4 +62,5 @@ def head_of(life: "Phantom") -> str:
 
 
 def time_of(ms: int | None) -> str | None:
-    return None if ms is None else iso_utc(ms / 1000)
+    """RFC 3339 in UTC with milliseconds, of a time from 1970 to 9999."""
+    return None if ms is None else f"{(_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec='milliseconds')}Z"

@@ -228,11 +228,11 @@ class Histories(RuleBasedStateMachine):
         """Longer than any event takes: tombstones expire, and no event is a late one any more."""
         for token in TOKENS:
             phantom = phantom_key(self.instances[0], token)
-            prior_end_ms, ended_ms, ttl_s = [
-                *await self.client.hmget(phantom, "prior_end_ms", "ended_ms"),
+            prior_end_ms, ended_ms, heard_ms, ttl_s = [
+                *await self.client.hmget(phantom, "prior_end_ms", "ended_ms", "heard_ms"),
                 await self.client.ttl(phantom),
             ]
-            if ended_ms and ttl_s <= TOMBSTONE_S:
+            if (ended_ms or heard_ms) and ttl_s <= TOMBSTONE_S:
                 await self.client.delete(phantom)
             elif prior_end_ms and not ended_ms:
                 await self.client.hset(phantom, "prior_end_ms", int(prior_end_ms) - 1000 * TOMBSTONE_S - 1)

@@ -8,7 +8,6 @@ import msgspec
 import pytest
 
 from shared.app import App
-from shared.delivery import dead_letters
 from shared.delivery.due import react_to_due
 from shared.delivery.reconcile import reconcile
 from shared.reactor import Result
@@ -192,22 +191,6 @@ async def test_an_entry_of_another_application_does_not_change_the_running_numbe
     await app.redis.xadd(STREAM, {"x": "n", "n": "many"})
     await write(app, nextauth())
     assert (await app.redis.xrevrange(STREAM, count=1))[0][1][b"n"] == b"1"
-
-
-async def test_a_stream_that_accepts_no_entries_delays_records_but_loses_none(app: App) -> None:
-    """Its last id is the highest possible one: every append is refused until the stream is deleted."""
-    patient = with_settings(app, retry_base_s=0.001, retry_cap_s=0.001, retry_attempts=2)
-    await write(patient, nextauth())
-    await app.redis.xadd(STREAM, {"x": "y"}, id=f"{2**64 - 1}-{2**64 - 1}")
-    await app.redis.set(KEY, nextauth("user-2"))
-    results = [(await event(patient, operation)).result for operation in ("set", "sweep", "sweep")]
-    assert results == [Result.RETRIED, Result.DEAD, Result.RETRIED]
-    (letter,) = (await dead_letters.list_page(app)).letters
-    assert (letter.key, letter.payload_kept) == (phantom_key(app), False)
-    await app.redis.delete(STREAM)
-    assert (await event(patient, "sweep")).result is Result.PROCESSED
-    assert (await data(app))["previousUserId"] == "user-1"
-    assert await numbers(app) == [2]
 
 
 async def test_foreign_members_of_a_users_set_only_count_as_sessions(app: App) -> None:

@@ -136,6 +136,7 @@ async def test_the_phantom_is_the_last_recorded_state_and_has_a_ttl(app: App) ->
         b"sequence": b"1",
         b"recorded_ms": first_seen_ms,
         b"touches": b"0",
+        b"v": b"2",
         b"user_id": b"user-1",
         b"expires_ms": noon_ms,
         b"told_ms": noon_ms,
@@ -545,18 +546,6 @@ async def test_scripts_are_loaded_again_after_script_flush(app: App) -> None:
     outcomes = await react(app, [KEY, KEY + b"-2"], cause("set"))
     assert [outcome.result for outcome in outcomes] == [Result.PROCESSED] * 2
     assert await types(app) == ["created", "created"]
-
-
-async def test_an_append_that_redis_refuses_leaves_the_phantom_for_the_next_attempt(app: App) -> None:
-    await app.redis.xadd(STREAM, {"no": "record"}, id=f"{2**64 - 1}-{2**64 - 1}")  # no higher id exists
-    refused = await write(app, nextauth())
-    assert (refused.result, (refused.detail or "").split(";")[0]) == (Result.RETRIED, "ResponseError")
-    assert await app.redis.exists(phantom_key(app), DUE, user_key()) == 0
-    assert TOKEN not in repr(await own_keys(app))
-    await app.redis.delete(STREAM)
-    assert (await event(app, "set")).result is Result.PROCESSED
-    assert await types(app) == ["created"]
-    assert await numbers(app) == [1]
 
 
 async def test_the_token_is_in_no_record_log_outcome_or_key_of_the_app(

@@ -16,6 +16,7 @@ from shared.delivery import dead_letters
 from shared.reactor import Outcome
 from shared.sessions.keys import phantom_key as phantom_of
 from shared.sessions.reactor import NAME, react
+from shared.sessions.transition import TOMBSTONE_MS
 from tests.support.causes import cause
 
 TOKEN = "0a1b2c3d-a-planted-token-4e5f"
@@ -24,8 +25,8 @@ STREAM = namespaces.build(namespaces.AUDIT_STREAM)
 STATE = namespaces.build(namespaces.AUDIT_STATE)
 DUE = namespaces.build(namespaces.SESSIONS_DUE)
 NOON, ONE, TWO = (f"2031-05-01T{hour}:00:00.000Z" for hour in (12, 13, 14))
-TOMBSTONE_S = 60
-"""How long the phantom of an ended life is kept: LATE_EVENT_MS of session_transition.lua."""
+TOMBSTONE_S = TOMBSTONE_MS // 1000
+"""How long the phantom of an ended life is kept."""
 
 
 def nextauth(user_id: object = "user-1", expires: object = NOON, **fields: object) -> str:
