@@ -42,15 +42,16 @@ local phantom_key, is_former = KEYS[2], KEYS[5] and redis.call('EXISTS', KEYS[2]
   and redis.call('EXISTS', KEYS[5]) == 1
 if is_former then phantom_key = KEYS[5] end
 local phantom, phantom_digest = read_phantom(phantom_key)
+local function has(position) return phantom[position] and phantom[position] ~= '' end
 
 local kind, size, digest, text = redis.call('TYPE', KEYS[1]).ok, 0, '', false
 if kind == 'string' then
   size = redis.call('STRLEN', KEYS[1])
   if size <= tonumber(ARGV[1]) then
     text = redis.call('GET', KEYS[1])
-    if phantom[1] then
+    if has(1) then
       digest = redis.sha1hex(text)
-      if digest == phantom[1] and not phantom[2] and not phantom[3] and ARGV[5] ~= '1' then text = false end
+      if digest == phantom[1] and not has(2) and not has(3) and ARGV[5] ~= '1' then text = false end
     end
   end
 end
@@ -59,7 +60,7 @@ local due, member = '', ''
 if ARGV[3] ~= '' then
   local score = redis.pcall('ZSCORE', KEYS[3], ARGV[2])
   if type(score) == 'string' or type(score) == 'number' then due = '1' end
-  if phantom[4] and phantom[5] then
+  if has(4) and has(5) then
     score = redis.pcall('ZSCORE', ARGV[3] .. phantom[4], phantom[5])
     if type(score) == 'string' or type(score) == 'number' then member = '1' end
   end

@@ -11,7 +11,8 @@
     refusals      pending: records that Redis refused to append, as MessagePack
     the format    v: 2. Version 1 had no `v`, `heard_ms` and `pending`, and pseudonyms by HMAC-SHA-1
 
-Each version reads the other's hashes: version 1 takes no notice of what it does not know, and drops it.
+A field that is empty counts as missing, but for user_id. Each version reads the other's hashes: version 1 takes no
+notice of what it does not know, and drops it.
 """
 
 import re
@@ -73,7 +74,11 @@ _pending = msgspec.msgpack.Decoder(list[Record])
 def read(values: Values) -> Stored:
     """The phantom in the values of FIELDS, [] for none. Whatever another application wrote there is checked: what goes
     into a record without escaping, and what is computed with."""
-    fields = {name: value for name, value in zip(FIELDS, values, strict=False) if value is not None}
+    fields = {
+        name: value
+        for name, value in zip(FIELDS, values, strict=False)
+        if value or (name == "user_id" and value is not None)
+    }
     if not fields:
         return Stored(None, None, (), newer=False)
     version = _whole(fields.get("v"))
@@ -81,15 +86,31 @@ def read(values: Values) -> Stored:
     return Stored(_phantom(fields), _time(fields.get("heard_ms")), _pending_of(fields.get("pending")), newer)
 
 
-def fields_of(phantom: Phantom) -> dict[str, str]:
-    """The fields to store, but for `sequence`, which apply_session.lua counts."""
-    fields = {"v": str(VERSION)}
-    for name in FIELDS:
-        value = getattr(phantom, name, None)
-        if name == "sequence" or value is None or (name in {"unbounded", "missing_by"} and not value):
-            continue
-        fields[name] = value if isinstance(value, str) else str(int(value))
-    return fields
+def changes(values: Values, phantom: Phantom | None, heard_ms: int | None) -> list[str]:
+    """Names and values of the fields to set, in turn, so that a hash with these values holds the phantom, or the note
+    of an announced session; [] if both are None. A field is emptied, not deleted: one command writes all. `sequence` is
+    left to apply_session.lua, which counts the records."""
+    fields: dict[str, str] = {}
+    if phantom is not None:
+        stored = {name: getattr(phantom, name, None) for name in FIELDS if name != "sequence"}
+        stored |= {"unbounded": phantom.unbounded or None, "missing_by": phantom.missing_by or None, "v": VERSION}
+        fields = {
+            name: value if isinstance(value, str) else str(int(value))
+            for name, value in stored.items()
+            if value is not None
+        }
+    elif heard_ms is not None:
+        fields = {"heard_ms": str(heard_ms), "v": str(VERSION)}
+    else:
+        return []
+    before = {name: value for name, value in zip(FIELDS, values, strict=False) if value is not None}
+    emptied = {name: "" for name, value in before.items() if value and name not in {"sequence", "pending", *fields}}
+    return [
+        part
+        for name, value in (fields | emptied).items()
+        if before.get(name) != value.encode()
+        for part in (name, value)
+    ]
 
 
 def _phantom(fields: dict[str, bytes]) -> Phantom | None:

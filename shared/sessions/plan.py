@@ -9,7 +9,7 @@ import msgspec
 from shared import namespaces
 from shared.app import Call
 from shared.privacy.keyring import Keyring
-from shared.sessions.phantom import FIELDS, VERSION, Phantom, Values, fields_of
+from shared.sessions.phantom import FIELDS, Phantom, Values, changes
 from shared.sessions.records import Record
 
 PHANTOM_TTL_MS = namespaces.PHANTOM_TTL_S * 1000
@@ -41,13 +41,15 @@ class Plan:
     ttl_ms: int = 0
     """TTL of the phantom's key from now on; 0 to leave it."""
     adopt: bool = False
-    """Whether the phantom is under the previous AUDIT_KEY: it gets its new key first."""
+    """Whether the phantom is under the key of the previous AUDIT_KEY: it moves to that of the present one."""
     delete: bool = False
     """Whether to delete the session itself."""
     members: list[tuple[bytes, str, str]] = field(default_factory=list)
     """Changes of sorted sets: key, member, and score; '' to remove it."""
     renew: list[bytes] = field(default_factory=list)
-    """Sorted sets that get a new TTL."""
+    """Sorted sets that get a new TTL, besides those with new members."""
+    leaving: list[Record] = field(default_factory=list)
+    """Sessions that leave the sets of their users."""
     records: list[Record] = field(default_factory=list)
     completes: bool = False
     """Whether the first records are those that Redis refused earlier."""
@@ -55,8 +57,8 @@ class Plan:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to write."""
-        written = (self.phantom, self.heard_ms, self.ttl_ms, self.adopt, self.delete, self.members, self.renew)
-        return not (any(written) or self.records)
+        written = (self.phantom, self.heard_ms, self.ttl_ms, self.adopt, self.delete, self.members)
+        return not (any(written) or self.renew or self.leaving or self.records)
 
 
 class Target(NamedTuple):
@@ -92,20 +94,22 @@ def apply_call(plan: Plan, target: Target, keyrings: Sequence[Keyring], limits: 
     sets: dict[str, list[int]] = {}
     revoke: dict[str, dict[str, str]] = {}
     for record in plan.records:
-        if record.condition:
+        if record.user_id:
             user_id = record.user_id
             sets[user_id] = [position_of(user_sessions_key(form)) for form in forms_of(keyrings, user_id)]
         if record.condition == "revoked":
             # Not in KEYS: an ACL that refuses one of those refuses the whole call.
             revoke[user_id] = {"tokens": user_id.join(_TOKENS), "index": _INDEX + user_id, "prefix": _SESSION}
-    fields, drop = _changes(plan, target)
+    fields = changes(() if plan.adopt else target.values, plan.phantom, plan.heard_ms)
+    if plan.completes:
+        fields += ["pending", ""]
+    renew = {key for key, _, score in plan.members if score} | set(plan.renew)
     document = {
         "adopt": plan.adopt,
         "delete": plan.delete,
         "members": [(position_of(key), member, score) for key, member, score in plan.members],
-        "renew": [position_of(key) for key in plan.renew],
+        "renew": [position_of(key) for key in sorted(renew)],
         "fields": fields,
-        "drop": drop,
         "sequence": plan.sequence,
         "phantom_ttl_ms": plan.ttl_ms,
         "records": plan.records,
@@ -125,19 +129,3 @@ def apply_call(plan: Plan, target: Target, keyrings: Sequence[Keyring], limits: 
         *FIELDS,
     ]
     return keys, args
-
-
-def _changes(plan: Plan, target: Target) -> tuple[list[str], list[str]]:
-    """Names and values of the phantom's fields to set, and the names of those to drop."""
-    before = {name: value for name, value in zip(FIELDS, target.values, strict=False) if value is not None}
-    after = fields_of(plan.phantom) if plan.phantom is not None else {}
-    if plan.heard_ms is not None:
-        after = {"heard_ms": str(plan.heard_ms), "v": str(VERSION)}
-    fields = [part for name, value in after.items() if before.get(name) != value.encode() for part in (name, value)]
-    if plan.completes:
-        fields += ["pending", ""]
-    if not after:
-        return fields, []
-    stale = before if target.values else dict.fromkeys(FIELDS) if target.phantom_digest else {}
-    drop = [name for name in stale if name not in after and name not in {"sequence", "pending"}]
-    return fields, drop

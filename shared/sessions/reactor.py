@@ -254,8 +254,8 @@ def _apply_call(app: App, subject: _Subject, look: Look, decision: Decision, *, 
         former_phantom=subject.phantoms[-1],
         digest=decision.digest if strict and not rejected else None,
         size_bytes=look.size_bytes,
-        values=look.values,
-        phantom_digest=look.phantom_digest,
+        values=look.values if decision.plan.adopt or not look.is_former else (),
+        phantom_digest=look.phantom_digest if decision.plan.adopt or not look.is_former else b"",
     )
     settings = app.settings
     limits = Limits(settings.max_sessions_per_user, settings.audit_buffer, look.now_us // 1000)

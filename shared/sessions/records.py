@@ -18,16 +18,20 @@ UNBOUNDED = "nextauth.session.unbounded"
 EXCESS = "nextauth.session.excess"
 REVOKED = "fabric.tokens.revoked"
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- in UTC, without the offset in its text
-_CONDITIONS = {EXCESS: "excess", REVOKED: "revoked"}
-"""Records that are appended only if a condition holds in Redis."""
 
 
 class Record(msgspec.Struct, array_like=True):
     """A record in two parts, `head` and `tail`: between them stands its number in its life.
 
-    `condition` is '', 'excess' (the user has more live sessions than the limit; their number and the end of the JSON
-    follow `tail`), or 'revoked' (the user has no live session any more, and there were tokens to delete). `number` is 0
-    for the next number of the phantom's life. `user_id` is the user whom a condition is about.
+    `condition` is one of
+
+        ''          none
+        'excess'    the user has more live sessions than the limit; their number and the end of the JSON follow `tail`
+        'revoked'   the user has no live session any more, and there were tokens to delete
+        'left'      no record: the session `head` leaves the set of the user's sessions
+        'deleted'   none, but if Redis refuses to delete the session, `otherwise` stands in place of `tail`
+
+    `number` is 0 for the next number of the phantom's life. `user_id` is the user whom a condition is about.
     """
 
     type: str
@@ -35,26 +39,41 @@ class Record(msgspec.Struct, array_like=True):
     number: int
     head: str
     tail: str
-    user_id: str
+    user_id: str = ""
+    otherwise: str = ""
 
 
 def make(life: "Phantom", type_: str, data: Mapping[str, Any], now_ms: int, *, number: int = 0) -> Record:
     """The next record of a life."""
-    rest = msgspec.json.encode(
-        {
-            "source": SOURCE,
-            "type": type_,
-            "subject": life.fingerprint,
-            "time": time_of(now_ms),
-            "datacontenttype": "application/json",
-            "keyid": life.key_id,
-            "data": data,
-        }
-    ).decode()
-    condition = _CONDITIONS.get(type_, "")
-    tail = rest[1:-2] + ',"sessions":' if condition == "excess" else rest[1:]
-    user_id = life.user_id if condition else ""
-    return Record(type_, condition, number, head_of(life), '",' + tail, user_id)
+    tail, user_id = _tail(life, type_, data, now_ms), life.user_id
+    match type_:
+        case "nextauth.session.excess":
+            return Record(type_, "excess", number, head_of(life), tail[:-2] + ',"sessions":', user_id)
+        case "fabric.tokens.revoked":
+            return Record(type_, "revoked", number, head_of(life), tail, user_id)
+        case "nextauth.session.ended" if data.get("deleted"):
+            remains = {name: value for name, value in data.items() if name != "deleted"} | {"keyRemains": True}
+            otherwise = _tail(life, type_, remains, now_ms)
+            return Record(type_, "deleted", number, head_of(life), tail, otherwise=otherwise)
+    return Record(type_, "", number, head_of(life), tail)
+
+
+def leaving(fingerprint: str, user_id: str) -> Record:
+    return Record("", "left", 1, fingerprint, "", user_id)
+
+
+def _tail(life: "Phantom", type_: str, data: Mapping[str, Any], now_ms: int) -> str:
+    """The JSON of the record after its number."""
+    rest = {
+        "source": SOURCE,
+        "type": type_,
+        "subject": life.fingerprint,
+        "time": time_of(now_ms),
+        "datacontenttype": "application/json",
+        "keyid": life.key_id,
+        "data": data,
+    }
+    return '",' + msgspec.json.encode(rest)[1:].decode()
 
 
 def head_of(life: "Phantom") -> str:

@@ -37,6 +37,8 @@ LATE_EVENT_MS = 60_000
 """
 TOMBSTONE_MS = 600_000
 """How long the phantom of an ended life is kept: late events of that life make no second one."""
+NO_TTL = -1
+"""PTTL of a key without one."""
 HEARD_MS = 60_000
 """How long the event of a session that was gone already waits for the event of its end."""
 
@@ -133,7 +135,7 @@ class _Case:
         self.look, self.request, self.options, self.stored = look, request, options, stored
         self.phantom = stored.phantom
         self.now_ms = look.now_us // 1000
-        self.plan = Plan(adopt=bool(look.is_former))
+        self.plan = Plan(adopt=bool(look.is_former and self.phantom))
         self.plan.sequence = self.phantom.sequence if self.phantom else 0
         self.swept = request.source == "sweep"
         self.due = request.source == "schedule"
@@ -168,11 +170,17 @@ class _Case:
                 if not self.stored.heard_ms:
                     self.plan.heard_ms, self.plan.ttl_ms = self.now_ms, HEARD_MS
                 return Result.DUPLICATE, "gone before it was read: waiting for the event of its end", ""
-        if self.due:
-            self._set_due(None)
+        self._tidy()
         if self.phantom and self.look.phantom_ttl_ms > TOMBSTONE_MS:
             self.plan.ttl_ms = TOMBSTONE_MS
         return Result.DUPLICATE, "no live phantom", ""
+
+    def _tidy(self) -> None:
+        """Nothing lives: remove what Redis refused to remove at the end."""
+        if self.due or self.look.has_due_time:
+            self._set_due(None)
+        if self.phantom and self.look.is_in_users_set:
+            self._leave_user(self.phantom, self.phantom.user_id)
 
     def _record_brief_life(self, heard_ms: int) -> None:
         """A write and an end of the session were reported, and no life of it was recorded: created and ended at once,
@@ -276,6 +284,8 @@ class _Case:
 
     def _lapsed_without_life(self, session: _Session, delete: bool) -> _Verdict:
         self.plan.delete = delete
+        if self.phantom and not self.plan.records:
+            self._tidy()
         if not delete:
             if self.phantom and self.look.phantom_ttl_ms < PHANTOM_TTL_MS // 2:
                 self.plan.ttl_ms = PHANTOM_TTL_MS  # it has to outlive the key
@@ -342,12 +352,31 @@ class _Case:
     # What is written
 
     def finished(self) -> Plan:
-        """The plan, with the records first that Redis refused earlier."""
+        """The plan, completed by what does not depend on the transition."""
         plan, pending = self.plan, self.stored.pending
-        if plan.adopt and self.phantom and self.phantom.alive and all(key != DUE for key, *_ in plan.members):
-            self._set_due(self.phantom.expires_ms)
-        if not pending:
-            return plan
+        if plan.adopt and self.phantom and not plan.phantom:
+            self._store(self.look.phantom_ttl_ms if self.look.phantom_ttl_ms > 0 else PHANTOM_TTL_MS)
+            if self.phantom.alive:
+                self._set_due(self.phantom.expires_ms)
+        if self.look.phantom_ttl_ms == NO_TTL and not plan.ttl_ms:  # Redis refused to set one
+            plan.ttl_ms = PHANTOM_TTL_MS if self.phantom else HEARD_MS
+        joined = {(key, member) for key, member, score in plan.members if score}
+        life = self.phantom
+        if life and life.alive:
+            joined.add((user_sessions_key(life.user_id), life.fingerprint))
+        plan.records[:0] = plan.leaving
+        if pending:
+            self._complete(pending)
+        plan.records = [
+            record
+            for record in plan.records
+            if record.condition != "left" or (user_sessions_key(record.user_id), record.head) not in joined
+        ]
+        return plan
+
+    def _complete(self, pending: Sequence[records.Record]) -> None:
+        """Put the records first that Redis refused earlier."""
+        plan = self.plan
         ended = self.stored.phantom
         for count, record in enumerate(pending):
             if record.number == 0 and ended and self.phantom and self.phantom.life != ended.life:
@@ -356,7 +385,6 @@ class _Case:
         plan.completes = True
         if not plan.ttl_ms and self.phantom and not self.phantom.alive and not self.plan.phantom:
             plan.ttl_ms = TOMBSTONE_MS
-        return plan
 
     def _processed(self, digest: str) -> _Verdict:
         return Result.PROCESSED, "", digest
@@ -449,13 +477,13 @@ class _Case:
 
     def _leave_user(self, life: Phantom, user_id: str) -> None:
         if user_id:
-            self.plan.members.append((user_sessions_key(user_id), life.fingerprint, ""))
+            self.plan.leaving.append(records.leaving(life.fingerprint, user_id))
 
     def _revoke(self, life: Phantom, user_id: str, *, number: int = 0) -> None:
         """Delete the user's tokens if no other session of the user is known, and record that."""
         if self.options.revoke and user_id and not is_substitute(user_id):
             self._append(life, records.REVOKED, {"userId": user_id}, number=number)
-            self.plan.records[-1].user_id = user_id
+            self.plan.records[-1].user_id = user_id  # a life that goes on has another user by now
 
 
 def _data(life: Phantom) -> dict[str, object]:
