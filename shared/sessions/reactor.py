@@ -36,10 +36,11 @@ from shared.reactor import (
     processed,
 )
 from shared.runtime.threads import off_loop
+from shared.sessions.draft import Look, Options, Request
 from shared.sessions.keys import phantom_key, session_key, source_key, token_of
 from shared.sessions.phantom import FIELDS
 from shared.sessions.plan import DUE, Limits, Target, apply_call
-from shared.sessions.transition import Decision, Look, Options, Request, decide
+from shared.sessions.transition import Decision, decide
 from shared.store.script import Script
 
 LOOK_SESSION = Script(__file__, "look_session")

@@ -45,7 +45,7 @@ class Client:
     async def permit(self, *rights: str) -> None:
         """Change the rights of the app's Redis user."""
         await self.redis.acl_setuser(
-            "restricted", enabled=True, passwords=["+secret"], commands=rights, keys=["*"], channels=["*"], reset=True
+            "restricted", enabled=True, passwords=["+secret"], commands=rights, keys=["*"], reset=True
         )
 
     async def tell(self, operation: str, key: bytes = KEY) -> None:

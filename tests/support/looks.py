@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from shared.sessions.draft import TOMBSTONE_MS
 
 from shared import namespaces
 from shared.app import App
@@ -16,7 +17,6 @@ from shared.delivery import dead_letters
 from shared.reactor import Outcome
 from shared.sessions.keys import phantom_key as phantom_of
 from shared.sessions.reactor import NAME, react
-from shared.sessions.transition import TOMBSTONE_MS
 from tests.support.causes import cause
 
 TOKEN = "0a1b2c3d-a-planted-token-4e5f"
