@@ -27,7 +27,6 @@ SWEEP_TTL_S = 86_400
 STATISTICS_TTL_S = 7200
 KEYSPACE_TTL_S = 3600
 KEYSPACE_LEASE_TTL_S = 60
-AUDIT_COPY_TTL_S = 3600
 PHANTOM_TTL_S = 30 * 86_400
 """How long the last-known state of a session is kept: the default maxAge of a NextAuth session."""
 
@@ -150,7 +149,9 @@ KEYSPACE_SURVEY = _app("keyspace-survey", "functions:keyspace", KEYSPACE_TTL_S, 
 KEYSPACE_LEASE = _app("keyspace-lease", "functions:keyspace:lease", KEYSPACE_LEASE_TTL_S, "Its lease (string)")
 AUDIT_STREAM = _app("audit-stream", "functions:audit:sessions", None, "Audit records; bounded by AUDIT_BUFFER (stream)")
 AUDIT_STATE = _app("audit-state", "functions:audit:state", None, "How far audit records are exported (hash)")
-AUDIT_COPY = _app("audit-copy", "functions:audit:copy", AUDIT_COPY_TTL_S, "The stream while it is repaired (stream)")
+AUDIT_COPY = _app(
+    "audit-copy", "functions:audit:copy", None, "The stream while it is repaired; bounded like it (stream)"
+)
 
 TABLE: tuple[Kind, ...] = tuple(row for row in list(globals().values()) if isinstance(row, Kind))
 """Every kind of key, in the order of the rows."""

@@ -13,7 +13,7 @@
 -- Invariant: a key is renamed in one step, with its TTL, and only where the new name is free; otherwise nothing is
 -- written. Different contents are never 'same'; equal contents with different encodings may be 'conflict'.
 
--- TIME comes before the writes: see session_transition.lua.
+-- TIME comes before the writes: see take_due_sessions.lua.
 if redis.replicate_commands then redis.replicate_commands() end
 
 local SAME_TIME_MS = 100 -- Redis returns the remaining TTL, which depends on its clock

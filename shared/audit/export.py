@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from shared import telemetry
@@ -23,9 +23,9 @@ from shared.audit import chain, records, recovery, state
 from shared.audit.chain import Head
 from shared.audit.records import Position, Written
 from shared.audit.recovery import Broken
-from shared.audit.state import Checkpoint, Place
+from shared.audit.run import Outdated, Run
+from shared.audit.state import Checkpoint
 from shared.audit.store import Moved, Store, Unusable, load_client, open_store
-from shared.privacy.keyring import Keyring
 
 BUDGET_S = 30.0
 LAST_CALL_S = 50.0
@@ -38,6 +38,8 @@ MAX_BLOCKS = 49_000
 """Blocks per blob before the next part is begun; Azure's limit is 50,000."""
 _PAUSE_S = 0.05
 """Pause before the end of the chain is read again, after another exporter has appended to it."""
+SECOND_LOOK_S = 0.2
+"""Pause before a chain that seems to be broken or missing is looked at again."""
 _COUNTER_NAMES = {chain.GAP: "gaps", chain.RESET: "resets", chain.UNREADABLE: "unreadable"}
 
 
@@ -52,36 +54,6 @@ class ExportReport:
     held_by_other: bool = False
     error: str | None = None
     duration_s: float = 0.0
-
-
-@dataclass
-class _Run:
-    """The state of a run since it last read the end of the chain. `expected` is the place that Redis should name,
-    `sealed` the last day that has a heads.json."""
-
-    app: App
-    store: Store
-    head: Head
-    expected: Place
-    sealed: str
-    now_ms: int
-    written: int = 0
-    pending: list[Written] = field(default_factory=list)
-    """Lines to append next, all to the same blob."""
-    counters: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def tip(self) -> Head:
-        """The head after the pending lines."""
-        return self.pending[-1].head if self.pending else self.head
-
-    @property
-    def keyring(self) -> Keyring:
-        return self.app.keyrings[0]
-
-
-class _Outdated(Exception):
-    """Redis names another place than expected: another exporter has moved on, or Redis was flushed."""
 
 
 async def export(app: App, store: Store | None = None, *, budget_s: float = BUDGET_S) -> ExportReport:
@@ -127,43 +99,66 @@ async def export(app: App, store: Store | None = None, *, budget_s: float = BUDG
 async def _export(app: App, store: Store, checkpoint: Checkpoint, until_s: float, totals: Counter[str]) -> bool | None:
     """Write the stream from the checkpoint on. True at the end of the stream, False when the time is over, None if
     another exporter has moved on."""
-    run = _Run(app, store, Head("", ""), checkpoint.place, checkpoint.sealed, checkpoint.now_ms)
+    run = Run(app, store, Head("", ""), checkpoint.place, checkpoint.sealed, checkpoint.now_ms)
     try:
         if not await _find_end(run, checkpoint):
             return True
         return await _ship(run, until_s)
-    except (Moved, _Outdated):
+    except (Moved, Outdated):
         return None
     finally:
         totals["written"] += run.written
         telemetry.count("audit", "written", run.written)
 
 
-async def _find_end(run: _Run, checkpoint: Checkpoint) -> bool:
+async def _find_end(run: Run, checkpoint: Checkpoint) -> bool:
     """Set `run.head` to the end of the chain: from the checkpoint, else from the container. Begins a new chain if there
-    is none, or if its end is broken. False if there is no chain and the stream is empty."""
+    is none, or if its end is broken at a second look too: storage can deny a blob once that is there. False if there is
+    no chain and the stream is empty."""
     try:
-        if checkpoint.head:
-            await _catch_up(run, checkpoint.head)
-        elif latest := await recovery.latest(run.store, run.app.keyrings):
-            run.head = latest
-            if latest.entry != chain.START and not await state.has_entry(run.app, latest.entry, latest.n):
-                await _write_reset(run, (chain.START, 0))
-            else:
-                await _acknowledge(run)
-        else:
-            first = (await state.read(run.app, chain.START)).entries
-            if not first:
-                return False
-            await _begin_chain(run, records.day(first[0], run.now_ms))
-    except Broken as fault:
-        await _replace_chain(run, fault)
-    if run.head.seq == 0 and checkpoint.broken and not run.pending:
+        found = await _locate_end(run, checkpoint)
+    except Broken:
+        await asyncio.sleep(SECOND_LOOK_S)
+        run.head, run.pending = Head("", ""), []
+        run.counters.clear()
+        try:
+            found = await _locate_end(run, checkpoint)
+        except Broken as fault:
+            await _replace_chain(run, fault)
+            found = True
+    if found and run.head.seq == 0 and checkpoint.broken and not run.pending:
         run.pending.append(records.broken(run.head, checkpoint.broken, run.now_ms, run.keyring))
+    return found
+
+
+async def _locate_end(run: Run, checkpoint: Checkpoint) -> bool:
+    """`_find_end`, but raises Broken."""
+    if checkpoint.head:
+        await _catch_up(run, checkpoint.head)
+    elif latest := await _latest(run):
+        run.head = latest
+        if latest.entry != chain.START and not await state.has_entry(run.app, latest.entry, latest.n):
+            await _write_reset(run, (chain.START, 0))
+        else:
+            await _acknowledge(run)
+    else:
+        first = (await state.read(run.app, chain.START)).entries
+        if not first:
+            return False
+        await _begin_chain(run, records.day(first[0], run.now_ms))
     return True
 
 
-async def _catch_up(run: _Run, acknowledged: Head) -> None:
+async def _latest(run: Run) -> Head | None:
+    """The end of the newest chain in the container; None if there is none at a second look too. Raises Broken."""
+    latest = await recovery.latest(run.store, run.app.keyrings)
+    if latest is None:
+        await asyncio.sleep(SECOND_LOOK_S)
+        latest = await recovery.latest(run.store, run.app.keyrings)
+    return latest
+
+
+async def _catch_up(run: Run, acknowledged: Head) -> None:
     """Set `run.head` to the end of the chain, past lines that were written but not acknowledged. Raises Broken."""
     run.head = acknowledged
     types: list[str] = []
@@ -181,7 +176,7 @@ async def _catch_up(run: _Run, acknowledged: Head) -> None:
         await _acknowledge(run)
 
 
-async def _common_position(run: _Run, acknowledged: Head) -> Position | None:
+async def _common_position(run: Run, acknowledged: Head) -> Position | None:
     """The last position that chain and stream share, if Redis went back to a state before the end of the chain (a
     failover to a replica that lagged, a restored backup). None if the stream continues after the chain.
 
@@ -204,8 +199,8 @@ async def _common_position(run: _Run, acknowledged: Head) -> Position | None:
     return common if state.id_order(page.last_id) < end else None
 
 
-async def _begin_chain(run: _Run, day: str, broken: Mapping[str, Any] | None = None) -> None:
-    """Begin a new chain, by an acknowledgement that only one exporter can make. Raises _Outdated if another was first.
+async def _begin_chain(run: Run, day: str, broken: Mapping[str, Any] | None = None) -> None:
+    """Begin a new chain, by an acknowledgement that only one exporter can make. Raises Outdated if another was first.
 
     `broken` describes the chain that it replaces.
     """
@@ -215,7 +210,7 @@ async def _begin_chain(run: _Run, day: str, broken: Mapping[str, Any] | None = N
     await _acknowledge(run, broken)
 
 
-async def _replace_chain(run: _Run, fault: Broken) -> None:
+async def _replace_chain(run: Run, fault: Broken) -> None:
     """Leave the broken chain as it is and begin a new one, whose first line records why."""
     good, today = fault.last_good, chain.day_of(run.now_ms)
     telemetry.logger.error("the audit chain %s cannot be trusted: %s (%s)", good.chain, good.blob, fault.reason)
@@ -227,7 +222,7 @@ async def _replace_chain(run: _Run, fault: Broken) -> None:
     run.pending.append(records.broken(run.head, data, run.now_ms, run.keyring))
 
 
-async def _write_reset(run: _Run, common: Position) -> None:
+async def _write_reset(run: Run, common: Position) -> None:
     """Add a RESET line: Redis lost its state, and after `common` its stream differs from the chain.
 
     The line is written before anything is acknowledged, so a crash in between cannot hide the loss.
@@ -241,7 +236,7 @@ async def _write_reset(run: _Run, common: Position) -> None:
     run.pending.append(records.reset(run.head, common, first, page.now_ms, run.keyring))
 
 
-async def _ship(run: _Run, until_s: float) -> bool:
+async def _ship(run: Run, until_s: float) -> bool:
     """Write the stream from `run.head` on. True at its end, False when the time is over."""
     await _flush(run)
     await _seal_closed(run)
@@ -271,14 +266,14 @@ async def _ship(run: _Run, until_s: float) -> bool:
     return True
 
 
-def _fits(run: _Run, line: Written) -> bool:
+def _fits(run: Run, line: Written) -> bool:
     """Whether `line` can be appended in one block with the pending lines."""
     first = run.pending[0].head if run.pending else line.head
     return line.head.blob == first.blob and line.head.position - first.position < MAX_BLOCK_BYTES - chain.MAX_LINE_BYTES
 
 
-async def _flush(run: _Run) -> None:
-    """Append the pending lines as one block and acknowledge them. Raises Moved and _Outdated."""
+async def _flush(run: Run) -> None:
+    """Append the pending lines as one block and acknowledge them. Raises Moved and Outdated."""
     while run.pending:
         blocks = await _append(run)
         await _acknowledge(run)
@@ -286,8 +281,8 @@ async def _flush(run: _Run) -> None:
             run.pending.append(records.close(run.head, run.head.day, run.now_ms, run.keyring))
 
 
-async def _append(run: _Run) -> int:
-    """Append the pending lines as one block; returns how many blocks their blob has. Raises Moved and _Outdated."""
+async def _append(run: Run) -> int:
+    """Append the pending lines as one block; returns how many blocks their blob has. Raises Moved and Outdated."""
     first, last = run.pending[0].head, run.pending[-1].head
     if run.head.next and run.head.day < last.day:
         await _seal(run, run.head)
@@ -296,21 +291,21 @@ async def _append(run: _Run) -> int:
         blocks = await run.store.append(last.blob, data, first.position - first.line_bytes)
     except Unusable:
         await _replace_chain(run, Broken(chain.opened(run.head), "the blob cannot be appended to"))
-        raise _Outdated from None
+        raise Outdated from None
     run.written += len(run.pending)
     _count(run, [written.type for written in run.pending])
     run.head, run.pending = last, []
     return blocks
 
 
-async def _seal_closed(run: _Run) -> None:
+async def _seal_closed(run: Run) -> None:
     """If the chain has closed the file of a day, write heads.json of that day, unless it is sealed already."""
     if run.head.next and run.head.day < chain.BlobName.parse(run.head.next).day and run.sealed < run.head.day:
         await _seal(run, run.head)
         await _acknowledge(run)
 
 
-async def _seal(run: _Run, last: Head) -> None:
+async def _seal(run: Run, last: Head) -> None:
     """Write heads.json of the day of `last`, unless it exists. `last` is final for that day: the file was closed or the
     chain was replaced."""
     if run.sealed >= last.day:
@@ -320,8 +315,8 @@ async def _seal(run: _Run, last: Head) -> None:
     run.sealed = last.day
 
 
-async def _acknowledge(run: _Run, broken: Mapping[str, Any] | None = None) -> None:
-    """Store `run.head` as the checkpoint and renew the lease. Raises _Outdated."""
+async def _acknowledge(run: Run, broken: Mapping[str, Any] | None = None) -> None:
+    """Store `run.head` as the checkpoint and renew the lease. Raises Outdated."""
     place = await state.acknowledge(
         run.app,
         run.head,
@@ -332,12 +327,12 @@ async def _acknowledge(run: _Run, broken: Mapping[str, Any] | None = None) -> No
         broken=broken,
     )
     if place is None:
-        raise _Outdated
+        raise Outdated
     run.expected = place
     run.counters.clear()
 
 
-def _count(run: _Run, types: Iterable[str]) -> None:
+def _count(run: Run, types: Iterable[str]) -> None:
     """Count written lines whose type has a counter."""
     for type_ in types:
         if name := _COUNTER_NAMES.get(type_):

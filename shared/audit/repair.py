@@ -38,7 +38,7 @@ async def repair(app: App) -> None:
     }
     head = msgspec.json.encode(record)[:-1] + b',"data":'
     while True:
-        done = await app.run(REPAIR_STREAM, keys=_KEYS, args=[_ENTRIES, namespaces.AUDIT_COPY_TTL_S, head])
+        done = await app.run(REPAIR_STREAM, keys=_KEYS, args=[_ENTRIES, head])
         if done == b"repaired":
             telemetry.logger.error(
                 "the audit stream accepted no entries, because somebody added one with the greatest "

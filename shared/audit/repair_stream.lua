@@ -5,8 +5,7 @@
 --      2 the copy
 --      3 state of the audit log (a hash); `repair_after`, `repair_copied` and `repair_dropped` are this script's
 -- ARGV 1 how many entries are read in one call
---      2 TTL of an unfinished copy in s
---      3 a record of the repair, as JSON up to its data; `{"dropped":...}}` follows
+--      2 a record of the repair, as JSON up to its data; `{"dropped":...}}` follows
 -- Returns 'intact' if entries can be added, 'partly' if another call has to follow, 'repaired' after the last one.
 --
 -- Invariant: entries keep their ids, and thereby the exporter its position. Of entries more than a day in the future,
@@ -35,6 +34,7 @@ end
 local function forget() redis.call('HDEL', KEYS[3], 'repair_after', 'repair_copied', 'repair_dropped') end
 
 if not is_full() then
+  redis.call('UNLINK', KEYS[2])
   forget()
   return 'intact'
 end
@@ -72,14 +72,12 @@ for _, entry in ipairs(entries) do
   after = id
 end
 if #entries == tonumber(ARGV[1]) then
-  redis.call('EXPIRE', KEYS[2], ARGV[2])
   redis.call('HSET', KEYS[3], 'repair_after', after, 'repair_copied', copied, 'repair_dropped', dropped)
   return 'partly'
 end
 local number = string.format('%.0f', number_of(state('appended')) + 1)
-redis.call('XADD', KEYS[2], '*', 'event', ARGV[3] .. '{"dropped":' .. (dropped + 1) .. '}}', 'n', number)
+redis.call('XADD', KEYS[2], '*', 'event', ARGV[2] .. '{"dropped":' .. (dropped + 1) .. '}}', 'n', number)
 redis.call('HSET', KEYS[3], 'appended', number)
-redis.call('PERSIST', KEYS[2])
 redis.call('RENAME', KEYS[2], KEYS[1])
 forget()
 return 'repaired'

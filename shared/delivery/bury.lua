@@ -27,7 +27,7 @@
 -- store far above its bounds takes several calls (the bounds were lowered, or a payload replaces very many letters). If
 -- one of the keys was lost, the others are rebuilt in one pass over the letters (8 ms per 1,000).
 
--- TIME must precede all writes: see session_transition.lua.
+-- TIME must precede all writes: see take_due_sessions.lua.
 if redis.replicate_commands then redis.replicate_commands() end
 
 local MAX_REMOVALS = 1000

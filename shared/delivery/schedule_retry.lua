@@ -13,7 +13,7 @@
 -- Invariant: every member with an entry has a due time, so no failure is lost. A missing or unreadable entry counts as
 -- no failure.
 
--- TIME must precede all writes: see session_transition.lua.
+-- TIME must precede all writes: see take_due_sessions.lua.
 if redis.replicate_commands then redis.replicate_commands() end
 
 local due, entries, member = KEYS[1], KEYS[2], ARGV[1]

@@ -8,7 +8,7 @@
 -- Invariant: a member that is taken is due again after a lease, unless it is rescheduled or removed before. So no other
 -- worker takes it during the lease, and no retry is lost if the worker dies. Malformed members are removed.
 
--- TIME must precede all writes: see session_transition.lua.
+-- TIME must precede all writes: see take_due_sessions.lua.
 if redis.replicate_commands then redis.replicate_commands() end
 
 local due = KEYS[1]

@@ -6,10 +6,11 @@
 --
 -- Returns the sealed tokens, the earliest due time first.
 --
--- Invariant: a session is taken once per lease; session_transition.lua then sets its next due time. If the caller dies,
+-- Invariant: a session is taken once per lease; apply_session.lua then sets its next due time. If the caller dies,
 -- the session is due again after the lease.
 
--- TIME precedes writes: see session_transition.lua.
+-- TIME precedes writes. Redis 5 and 6 refuse that when they are set to replicate scripts verbatim
+-- (lua-replicate-commands no); from Redis 7 on effects are always replicated, and this call does nothing.
 if redis.replicate_commands then redis.replicate_commands() end
 
 local clock = redis.call('TIME')

@@ -104,7 +104,7 @@ def today(clock: str = "00:00:00.000") -> str:
 
 @dataclass
 class Writer:
-    """Adds entries to the stream as session_transition.lua does. `n` is the running number of the last entry, `written`
+    """Adds entries to the stream as apply_session.lua does. `n` is the running number of the last entry, `written`
     has the ids of the records."""
 
     app: App

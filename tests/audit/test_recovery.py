@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,11 +11,11 @@ from azure.storage.blob import BlobType
 from azure.storage.blob.aio import BlobLeaseClient
 
 from shared.app import App
-from shared.audit import chain, recovery, state
+from shared.audit import chain, recovery, repair, state
 from shared.audit import export as export_module
 from shared.audit.chain import BlobName, Head
 from shared.audit.export import export
-from shared.audit.store import Store
+from shared.audit.store import Moved, Store
 from shared.audit.verify import verify
 from shared.privacy.keyring import Keyring
 from tests.audit.conftest import STATE, STREAM, Box, Writer, ids, own, record, today
@@ -249,3 +250,79 @@ async def test_a_run_ends_although_a_call_to_storage_hangs(
     assert (await state.state(app)).last_success_age_s is not None  # since its first attempt
     assert (await export(app, box.store)).finished
     assert ids(await box.all()) == writer.written
+
+
+class Denying(Store):
+    """A store that once denies a blob, or all of them, that it has: a spurious 404."""
+
+    def __init__(self, store: Store, call: str) -> None:
+        super().__init__(store._container)
+        self.call = call
+
+    def _denies(self, call: str) -> bool:
+        denied, self.call = self.call == call, "" if self.call == call else self.call
+        return denied
+
+    async def read(self, blob: str, start: int, length: int) -> bytes:
+        return b"" if self._denies("read") else await super().read(blob, start, length)
+
+    async def size(self, blob: str) -> int | None:
+        return None if self._denies("size") else await super().size(blob)
+
+    async def names(self, prefix: str) -> AsyncIterator[tuple[str, int]]:
+        if not self._denies("names"):
+            async for found in super().names(prefix):
+                yield found
+
+    async def append(self, blob: str, data: bytes, position: int) -> int:
+        if self._denies("append"):
+            raise Moved
+        return await super().append(blob, data, position)
+
+
+@pytest.mark.parametrize("call", ["read", "size", "names", "append"])
+@pytest.mark.parametrize("flushed", [False, True], ids=["with a head in Redis", "without"])
+async def test_a_single_spurious_404_of_storage_breaks_no_chain(
+    app: App, writer: Writer, box: Box, call: str, flushed: bool
+) -> None:
+    await writer.add(3, time=YESTERDAY)
+    await export(app, box.store)
+    if flushed:
+        await app.redis.hdel(STATE, "chain", "seq")
+    await writer.add(2)
+    store = Denying(box.store, call)
+    for _ in range(2):
+        await export(app, store)
+    assert (await state.state(app)).broken is None
+    assert ids(await box.all()) == writer.written
+    assert own(await box.all()) == ["file_closed"]
+    assert (await verify(box.store, app.keyrings)).fault is None
+
+
+@pytest.mark.parametrize("exported", [False, True], ids=["before it was exported", "after"])
+async def test_a_stream_that_was_rebuilt_is_exported_once(
+    app: App, writer: Writer, box: Box, exported: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody added an entry with the greatest possible id."""
+    await writer.add(3)
+    await export(app, box.store)
+    await writer.add(2)
+    greatest = f"{2**64 - 1}-{2**64 - 1}"
+    await app.redis.xadd(STREAM, {"x": "y"}, id=greatest)
+    if exported:
+        for _ in range(2):
+            report = await export(app, box.store)
+            assert report.finished
+    await repair.repair(app)
+    writer.n += 1
+    await writer.add(2)
+    for _ in range(2):
+        assert (await export(app, box.store)).finished
+    lines = await box.all()
+    assert own(lines) == (["unreadable"] if exported else [])
+    kinds = [line["type"].rpartition(".")[2] for line in lines if line["type"] != chain.UNREADABLE]
+    assert kinds == [*["created"] * 5, "repaired", *["created"] * 2]
+    assert [line["n"] for line in lines] == sorted(line["n"] for line in lines)
+    assert (await verify(box.store, app.keyrings)).fault is None
+    await repair.repair(app)  # nothing to do
+    assert [record.levelname for record in caplog.records if "rebuilt" in record.message] == ["ERROR"]

@@ -1,6 +1,7 @@
 """Values of other applications at the app's own keys: nothing is recorded twice, and nothing is blocked."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,7 +13,9 @@ from shared.delivery.due import react_to_due
 from shared.delivery.reconcile import reconcile
 from shared.reactor import Result
 from shared.registry import SESSIONS
+from shared.sessions.reactor import react
 from shared.settings import Settings
+from tests.support.causes import cause
 from tests.support.looks import (
     DUE,
     KEY,
@@ -191,6 +194,52 @@ async def test_an_entry_of_another_application_does_not_change_the_running_numbe
     await app.redis.xadd(STREAM, {"x": "n", "n": "many"})
     await write(app, nextauth())
     assert (await app.redis.xrevrange(STREAM, count=1))[0][1][b"n"] == b"1"
+
+
+GREATEST = f"{2**64 - 1}-{2**64 - 1}"
+
+
+@pytest.mark.parametrize("remains", [True, False], ids=["the entry remains", "the entry was deleted"])
+async def test_a_stream_that_accepts_no_entries_is_rebuilt_and_no_record_is_lost(app: App, remains: bool) -> None:
+    """Somebody added an entry with the greatest possible id."""
+    others = [KEY + b"-%d" % number for number in range(700)]
+    await app.redis.mset(dict.fromkeys(others, nextauth()))
+    await react(app, others, cause("set"))
+    await app.redis.xadd(STREAM, {"x": "y"})
+    before = await app.redis.xrange(STREAM)
+    await app.redis.xadd(STREAM, {"x": "y" * 1000}, id=f"{2**64 - 1}-1")
+    await app.redis.xadd(STREAM, {"x": "y" * 1000}, id=GREATEST)
+    if not remains:
+        await app.redis.xdel(STREAM, GREATEST)
+    outcome = await write(app, nextauth("user-2"))
+    assert (outcome.result, outcome.detail) == (Result.PROCESSED, "nextauth.session.created")
+    entries = await app.redis.xrange(STREAM)
+    assert entries[:-2] == before, "entries keep their ids"
+    repaired, created = [msgspec.json.decode(fields[b"event"]) for _, fields in entries[-2:]]
+    assert (repaired["type"], repaired["data"]) == ("functions.stream.repaired", {"dropped": 2})
+    assert created["data"]["userId"] == "user-2"
+    assert [int(fields[b"n"]) for _, fields in entries[-2:]] == [701, 702]
+    assert await app.redis.exists("functions:audit:copy") == 0
+    assert (await event(app, "set")).result is Result.DUPLICATE
+
+
+async def test_records_with_ids_of_a_far_future_are_moved_when_the_stream_is_rebuilt(app: App) -> None:
+    """The records after a foreign entry of the far future have ids beyond it."""
+    await app.redis.xadd(STREAM, {"x": "y"}, id=f"{2**64 - 1}-{2**64 - 3}")
+    await write(app, nextauth())  # gets the last id but one
+    await app.redis.xadd(STREAM, {"x": "y"}, id=GREATEST)
+    await write(app, nextauth("user-2"))
+    assert [record["type"].rpartition(".")[2] for record in await records(app)] == ["created", "repaired", "changed"]
+    assert await numbers(app) == [1, 2, 3]
+
+
+async def test_several_instances_repair_a_stream_at_once(app: App) -> None:
+    keys = [KEY + b"-%d" % number for number in range(40)]
+    await app.redis.xadd(STREAM, {"x": "y"}, id=GREATEST)
+    await app.redis.mset(dict.fromkeys(keys, nextauth()))
+    await asyncio.gather(*(react(app, keys[start:], cause("set")) for start in range(0, 40, 10)))
+    assert Counter(await types(app)) == {"created": 40, "functions.stream.repaired": 1}
+    assert await numbers(app) == list(range(1, 42))
 
 
 async def test_foreign_members_of_a_users_set_only_count_as_sessions(app: App) -> None:

@@ -150,6 +150,6 @@ async def test_with_a_connection_string_metrics_and_spans_are_sent_and_hold_no_s
     assert OUTCOMES.name in text
     assert metrics.DURATION.name in text
     assert metrics.BACKLOG.name in text
-    assert "session_transition" in text
+    assert "apply_session" in text
     assert "nextauth:session:~" in text
     assert "planted" not in text
