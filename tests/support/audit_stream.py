@@ -23,7 +23,7 @@ READ_MS = 200
 PAGE = 5000
 LATE_EVENT_S = 60.0
 """How long after the end of a life its event can arrive and be taken for the end of the next life; LATE_EVENT_MS of
-session_transition.lua."""
+transition.py."""
 WRONG_REASON = "wrong reason"
 TOO_EARLY = "expired before it was due"
 _PREFIX = "nextauth.session."
