@@ -27,6 +27,7 @@ SWEEP_TTL_S = 86_400
 STATISTICS_TTL_S = 7200
 KEYSPACE_TTL_S = 3600
 KEYSPACE_LEASE_TTL_S = 60
+AUDIT_ASIDE_TTL_S = 7 * 86_400
 PHANTOM_TTL_S = 30 * 86_400
 """How long the last-known state of a session is kept: the default maxAge of a NextAuth session."""
 
@@ -149,6 +150,7 @@ KEYSPACE_SURVEY = _app("keyspace-survey", "functions:keyspace", KEYSPACE_TTL_S, 
 KEYSPACE_LEASE = _app("keyspace-lease", "functions:keyspace:lease", KEYSPACE_LEASE_TTL_S, "Its lease (string)")
 AUDIT_STREAM = _app("audit-stream", "functions:audit:sessions", None, "Audit records; bounded by AUDIT_BUFFER (stream)")
 AUDIT_STATE = _app("audit-state", "functions:audit:state", None, "How far audit records are exported (hash)")
+AUDIT_ASIDE = _app("audit-aside", "functions:audit:aside", AUDIT_ASIDE_TTL_S, "The stream with others' large entries")
 AUDIT_COPY = _app(
     "audit-copy", "functions:audit:copy", None, "The stream while it is repaired; bounded like it (stream)"
 )

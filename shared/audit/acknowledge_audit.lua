@@ -13,6 +13,12 @@
 -- Invariant: compare and set: only an exporter that has seen the current head replaces it. Only entries before the
 -- acknowledged one are deleted.
 
+-- Whether somebody has put large entries into the stream: to read one of 300 MB blocks Redis for more than a second.
+local function is_oversized(key)
+  local length = redis.call('XLEN', key)
+  return length < 100000 and redis.call('MEMORY', 'USAGE', key, 'SAMPLES', 0) > 8388608 + 2048 * length
+end
+
 local last = ARGV[3]
 if (redis.call('HGET', KEYS[1], 'chain') or '') ~= ARGV[1] then return 0 end
 if (redis.call('HGET', KEYS[1], 'seq') or '') ~= ARGV[2] then return 0 end
@@ -23,7 +29,7 @@ for name, by in pairs(cjson.decode(ARGV[6])) do
 end
 redis.call('HSET', KEYS[1], unpack(ARGV, 7))
 
-if last == '0-0' or redis.call('TYPE', KEYS[2]).ok ~= 'stream' then return 1 end
+if last == '0-0' or redis.call('TYPE', KEYS[2]).ok ~= 'stream' or is_oversized(KEYS[2]) then return 1 end
 local keep = tonumber(ARGV[4])
 local kept = redis.call('XREVRANGE', KEYS[2], last, '-', 'COUNT', keep)
 if #kept < keep then return 1 end

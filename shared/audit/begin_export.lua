@@ -3,6 +3,7 @@
 -- KEYS 1 state of the audit log (a hash)
 -- ARGV 1 owner: unique to this run
 --      2 length of the lease in ms
+--      3 ... fields to return; one of more than MAX_FIELD_BYTES counts as missing
 -- Returns {time in ms, field, value, field, value, ...}, or {} if another run has the lease.
 --
 -- Invariant: at most one live lease, by Redis' clock. The lease only saves work: the blob refuses a second append at
@@ -10,6 +11,8 @@
 
 -- TIME precedes writes: Redis 5 and 6 refuse that when they are set to replicate scripts verbatim.
 if redis.replicate_commands then redis.replicate_commands() end
+
+local MAX_FIELD_BYTES = 16384
 
 local owner, lease_ms = ARGV[1], tonumber(ARGV[2])
 local clock = redis.call('TIME')
@@ -25,5 +28,14 @@ redis.call('HSET', KEYS[1], 'exporter', owner, 'until_ms', string.format('%.0f',
 -- An app whose export never succeeds reports the time since its first attempt.
 if not redis.call('HGET', KEYS[1], 'ok_ms') then redis.call('HSET', KEYS[1], 'ok_ms', string.format('%.0f', now_ms)) end
 local reply = { now_ms }
-for _, text in ipairs(redis.call('HGETALL', KEYS[1])) do table.insert(reply, text) end
+for position = 3, #ARGV do
+  local name = ARGV[position]
+  if redis.call('HSTRLEN', KEYS[1], name) <= MAX_FIELD_BYTES then
+    local value = redis.call('HGET', KEYS[1], name)
+    if value then
+      table.insert(reply, name)
+      table.insert(reply, value)
+    end
+  end
+end
 return reply

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from shared import namespaces
+from shared import namespaces, telemetry
 from shared.app import App
 from shared.audit import chain
 from shared.audit.chain import Head
@@ -13,6 +13,7 @@ from shared.audit.records import Entry, entry_of
 from shared.store.script import Script
 
 BEGIN_EXPORT = Script(__file__, "begin_export")
+READ_STATE = Script(__file__, "read_state")
 END_EXPORT = Script(__file__, "end_export")
 READ_AUDIT = Script(__file__, "read_audit")
 ACKNOWLEDGE_AUDIT = Script(__file__, "acknowledge_audit")
@@ -25,8 +26,14 @@ PAGE_BYTES = 1024 * 1024
 MAX_ENTRY_BYTES = 64 * 1024
 """Largest entry whose fields are read; a record of this app has about 500 bytes."""
 _DELETED_AT_ONCE = 1000
+_FIELDS = (
+    *("chain", "blob", "seq", "hash", "position", "line_bytes", "next", "entry", "n", "sealed", "broken"),
+    *("appended", "ok_ms", "error", "gaps", "resets", "unreadable"),
+)
+"""The fields of the state that are read; what somebody else put there is not."""
 _STATE = namespaces.build(namespaces.AUDIT_STATE)
 _STREAM = namespaces.build(namespaces.AUDIT_STREAM)
+_ASIDE = namespaces.build(namespaces.AUDIT_ASIDE)
 
 
 @dataclass(frozen=True)
@@ -78,15 +85,11 @@ class Page:
 
 async def state(app: App) -> AuditState:
     """The progress of the export. Raises what the Redis client raises."""
-    pipeline = app.redis.pipeline(transaction=False)
-    pipeline.hgetall(_STATE)
-    pipeline.xlen(_STREAM)
-    pipeline.time()
-    raw, length, (seconds, microseconds) = await pipeline.execute()
-    fields = _texts(raw)
+    now_us, length, *raw = await app.run(READ_STATE, keys=[_STATE, _STREAM], args=_FIELDS)
+    fields = _texts(dict(zip(raw[::2], raw[1::2], strict=True)))
     head = _head(fields)
     ok_ms = _whole(fields.get("ok_ms"))
-    age_s = seconds + microseconds / 1e6 - ok_ms / 1000
+    age_s = now_us / 1e6 - ok_ms / 1000
     return AuditState(
         configured=bool(app.settings.storage),
         pending=min(length, max(0, _whole(fields.get("appended")) - (head.n if head else 0))),
@@ -102,7 +105,7 @@ async def state(app: App) -> AuditState:
 
 async def begin(app: App, owner: str, lease_ms: int) -> Checkpoint | None:
     """Take the lease and read the state; None if another run has the lease. Raises what the Redis client raises."""
-    reply: list[Any] = await app.run(BEGIN_EXPORT, keys=[_STATE], args=[owner, lease_ms])
+    reply: list[Any] = await app.run(BEGIN_EXPORT, keys=[_STATE], args=[owner, lease_ms, *_FIELDS])
     if not reply:
         return None
     raw = dict(zip(reply[1::2], reply[2::2], strict=True))
@@ -158,8 +161,14 @@ async def acknowledge(
 async def read(app: App, after: str) -> Page:
     """The next entries after the id `after`: at most PAGE_ENTRIES, and about PAGE_BYTES."""
     start = "-" if after == chain.START else _next_id(after)
-    args: list[str | int] = [start, PAGE_ENTRIES, PAGE_BYTES, MAX_ENTRY_BYTES]
-    reply: list[Any] = await app.run(READ_AUDIT, keys=[_STREAM], args=args)
+    args: list[str | int] = [start, PAGE_ENTRIES, PAGE_BYTES, MAX_ENTRY_BYTES, namespaces.AUDIT_ASIDE_TTL_S]
+    reply: list[Any] = await app.run(READ_AUDIT, keys=[_STREAM, _ASIDE], args=args)
+    if reply[2:] == [b"put aside"]:
+        telemetry.logger.error(
+            "somebody put large entries into the audit stream: it was renamed to %s, and the log will have a gap",
+            _ASIDE.decode(),
+        )
+        return Page(int(reply[0]), reply[1].decode(), [])
     entries = [
         Entry(id_.decode(), None, int(rest[0]), "sha1:" + rest[1].decode())
         if len(rest) == 2

@@ -8,8 +8,14 @@
 --
 -- Invariant: reads only.
 
+-- Whether somebody has put large entries into the stream: to read one of 300 MB blocks Redis for more than a second.
+local function is_oversized(key)
+  local length = redis.call('XLEN', key)
+  return length < 100000 and redis.call('MEMORY', 'USAGE', key, 'SAMPLES', 0) > 8388608 + 2048 * length
+end
+
 local events = {}
-if redis.call('TYPE', KEYS[1]).ok ~= 'stream' then return events end
+if redis.call('TYPE', KEYS[1]).ok ~= 'stream' or is_oversized(KEYS[1]) then return events end
 for _, entry in ipairs(redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', tonumber(ARGV[1]))) do
   local fields = entry[2]
   for position = 1, #fields, 2 do

@@ -11,6 +11,8 @@ from shared.sessions.plan import DUE, PHANTOM_TTL_MS, Plan, user_sessions_key
 
 TOMBSTONE_MS = 600_000
 """How long the phantom of an ended life is kept: late events of that life make no second one."""
+TOO_LONG = b"too long"
+"""Digest of a phantom with fields that nobody reads: another application wrote them."""
 NO_TTL = -1
 """PTTL of a key without one."""
 HEARD_MS = 60_000
@@ -82,6 +84,7 @@ class Draft:
         self.now_ms = look.now_us // 1000
         self.plan = Plan(adopt=bool(look.is_former and self.phantom))
         self.plan.sequence = self.phantom.sequence if self.phantom else 0
+        self.plan.overwrites = look.phantom_digest == TOO_LONG
         self.swept = request.source == "sweep"
         self.due = request.source == "schedule"
 

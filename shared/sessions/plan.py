@@ -51,6 +51,8 @@ class Plan:
     leaving: list[Record] = field(default_factory=list)
     """Sessions that leave the sets of their users."""
     records: list[Record] = field(default_factory=list)
+    overwrites: bool = False
+    """Whether the phantom's fields were not read and have to be emptied."""
     completes: bool = False
     """Whether the first records are those that Redis refused earlier."""
 
@@ -101,7 +103,9 @@ def apply_call(plan: Plan, target: Target, keyrings: Sequence[Keyring], limits: 
             # Not in KEYS: an ACL that refuses one of those refuses the whole call.
             revoke[user_id] = {"tokens": user_id.join(_TOKENS), "index": _INDEX + user_id, "prefix": _SESSION}
     fields = changes(() if plan.adopt else target.values, plan.phantom, plan.heard_ms)
-    if plan.completes:
+    if plan.overwrites and fields:
+        fields += [part for name in FIELDS if name not in {"sequence", *fields[::2]} for part in (name, "")]
+    elif plan.completes:
         fields += ["pending", ""]
     renew = {key for key, _, score in plan.members if score} | set(plan.renew)
     document = {
