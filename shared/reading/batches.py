@@ -7,12 +7,15 @@ from itertools import chain
 from typing import Any
 
 from shared.errors import NotReady, Rejected
-from shared.reading import document, fast, labels, reader, series, time_column
-from shared.reading.columns import Profile
+from shared.reading import reader, series
+from shared.reading.documents import document
+from shared.reading.fast_path import fast
 from shared.reading.limits import LIMITS, Limits
 from shared.reading.model import Reading, Series, Time
 from shared.reading.overrides import NONE, Override
-from shared.reading.roles import Roles, left_out
+from shared.reading.roles import labels, time_column
+from shared.reading.roles.columns import Profile
+from shared.reading.roles.roles import Roles, left_out
 from shared.reading.safe_text import bounded
 from shared.reading.tree import HEADER_ALONE, Budget, Decoded, Table
 

@@ -5,14 +5,18 @@ from collections import Counter
 from collections.abc import Sequence
 
 from shared.errors import Rejected
-from shared.reading import document, fast, labels, reader, series, time_column, times
-from shared.reading.columns import Profile, numbers_of
+from shared.reading import reader, series
+from shared.reading.documents import document
+from shared.reading.fast_path import fast
 from shared.reading.limits import LIMITS, Limits
 from shared.reading.model import Reading, Series
 from shared.reading.overrides import NONE, Override, zone_of
-from shared.reading.roles import Roles, left_out
+from shared.reading.roles import labels, time_column
+from shared.reading.roles.columns import Profile, numbers_of
+from shared.reading.roles.roles import Roles, left_out
 from shared.reading.safe_text import bounded, quoted
 from shared.reading.series import NO_PLACE, Selection
+from shared.reading.texts import times
 from shared.reading.tree import Budget, Decoded
 
 _MANY_AT_ONE_TIME = 4

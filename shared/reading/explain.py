@@ -12,12 +12,14 @@ from datetime import UTC, datetime
 import msgspec
 
 from shared.errors import NotReady, Rejected
-from shared.reading import batches, charts, document, labels, reader
-from shared.reading.columns import Profile
+from shared.reading import batches, charts, reader
+from shared.reading.documents import document
 from shared.reading.limits import LIMITS, Limits
 from shared.reading.model import Reading, Series
 from shared.reading.overrides import NONE, Override
-from shared.reading.roles import Roles
+from shared.reading.roles import labels
+from shared.reading.roles.columns import Profile
+from shared.reading.roles.roles import Roles
 from shared.reading.safe_text import shown, shown_path
 from shared.reading.tree import Budget, Decoded
 

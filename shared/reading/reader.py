@@ -7,15 +7,17 @@ from typing import Any
 import msgspec
 
 from shared.errors import Rejected
-from shared.reading import charts_axis, messages, roles, tables, vocabulary
-from shared.reading.columns import Profile
-from shared.reading.document import decode_member
+from shared.reading.documents.document import decode_member
+from shared.reading.layouts import tables
+from shared.reading.layouts.shapes import Finder
 from shared.reading.limits import Limits
-from shared.reading.names import Hint, compact, hint, is_aside, is_container
 from shared.reading.overrides import Override, rows_of
-from shared.reading.roles import Roles
+from shared.reading.roles import charts_axis, messages, roles
+from shared.reading.roles.columns import Profile
+from shared.reading.roles.roles import Roles
 from shared.reading.safe_text import quoted, shown_path
-from shared.reading.shapes import Finder
+from shared.reading.texts import vocabulary
+from shared.reading.texts.names import Hint, compact, hint, is_aside, is_container
 from shared.reading.tree import Budget, Decoded, Table
 
 DOCUMENTED_LISTS = ("records", "readings", "data")

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import msgspec
 
 from shared.errors import Rejected
-from shared.reading import labels, quality
-from shared.reading.columns import Profile, numbers_of
-from shared.reading.labels import Naming
 from shared.reading.limits import Limits
-from shared.reading.names import Hint
-from shared.reading.roles import Roles
+from shared.reading.roles import labels, quality
+from shared.reading.roles.columns import Profile, numbers_of
+from shared.reading.roles.labels import Naming
+from shared.reading.roles.roles import Roles
+from shared.reading.texts.names import Hint
 
 NO_NUMBER = "value is not a number"
 NOT_FINITE = "value is not finite"

@@ -5,13 +5,14 @@ from collections.abc import Iterable, Sequence
 from itertools import chain, repeat
 from typing import Any
 
-from shared.reading import grids, rows, times
-from shared.reading.axes import axis_of, stepped_axis
-from shared.reading.fragments import Fragment
-from shared.reading.names import Hint, hint, is_aside, is_container
-from shared.reading.reshaped import upright
-from shared.reading.shapes import Finder
-from shared.reading.tables_context import context_columns, own_key, units_of
+from shared.reading.layouts import grids, rows
+from shared.reading.layouts.axes import axis_of, stepped_axis
+from shared.reading.layouts.fragments import Fragment
+from shared.reading.layouts.reshaped import upright
+from shared.reading.layouts.shapes import Finder
+from shared.reading.layouts.tables_context import context_columns, own_key, units_of
+from shared.reading.texts import times
+from shared.reading.texts.names import Hint, hint, is_aside, is_container
 from shared.reading.tree import Column, Path, Table
 
 

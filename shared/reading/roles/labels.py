@@ -10,10 +10,10 @@ from collections.abc import Sequence
 
 import msgspec
 
-from shared.reading.columns import Profile, distinct
-from shared.reading.names import Hint, compact, hint, is_container, words
-from shared.reading.roles import Roles
+from shared.reading.roles.columns import Profile, distinct
+from shared.reading.roles.roles import Roles
 from shared.reading.safe_text import bounded
+from shared.reading.texts.names import Hint, compact, hint, is_container, words
 
 SEPARATOR = "."
 _KEY_RANK, _SENSOR_RANK, _PLACE_RANK, _PLAIN_RANK, _ID_RANK = 0.5, 3.0, 4.0, 6.0, 7.0

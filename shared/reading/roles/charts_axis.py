@@ -1,14 +1,14 @@
 """The axis of a chart without times: numbers or names. Pure."""
 
 from shared.errors import Rejected
-from shared.reading import time_column
-from shared.reading.clocks import resemble_times
-from shared.reading.columns import Profile, distinct, numbers_of
-from shared.reading.labels import rank_of
-from shared.reading.names import Hint, compact, is_axis
-from shared.reading.roles import ColumnRole, Roles
+from shared.reading.roles import time_column
+from shared.reading.roles.clocks import resemble_times
+from shared.reading.roles.columns import Profile, distinct, numbers_of
+from shared.reading.roles.labels import rank_of
+from shared.reading.roles.roles import ColumnRole, Roles
 from shared.reading.safe_text import quoted, shown_path
-from shared.reading.times import is_epoch
+from shared.reading.texts.names import Hint, compact, is_axis
+from shared.reading.texts.times import is_epoch
 
 
 def choose(roles: Roles) -> tuple[Profile, str]:
@@ -36,7 +36,7 @@ def _check_times(roles: Roles) -> None:
         if found.kind != "text" or entry.role in ("ignored", "epoch") or found.column.origin == "context":
             continue
         if resemble_times(found):
-            from shared.reading import time_formats  # its patterns cost import time
+            from shared.reading.texts import time_formats  # its patterns cost import time
 
             text = next(value for value in found.column.values if type(value) is str and value.strip())
             written = time_formats.mask(text)

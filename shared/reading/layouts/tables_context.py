@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from shared.reading import rows
-from shared.reading.fragments import Fragment
-from shared.reading.names import Hint, hint, is_aside, is_container, words
+from shared.reading.layouts import rows
+from shared.reading.layouts.fragments import Fragment
+from shared.reading.texts.names import Hint, hint, is_aside, is_container, words
 from shared.reading.tree import Column
 
 _MAX_CONTEXT = 48

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.errors import Rejected
-from shared.reading import numbers, times
-from shared.reading.names import Hint, hint
+from shared.reading.texts import numbers, times
+from shared.reading.texts.names import Hint, hint
 from shared.reading.tree import HEADER_ALONE, Grid
 
 _DELIMITERS = (",", ";", "\t", "|")

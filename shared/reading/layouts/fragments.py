@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 
 from shared.errors import Rejected
-from shared.reading import rows, times
+from shared.reading.layouts import rows
 from shared.reading.limits import Limits
-from shared.reading.names import Hint, compact, hint, is_aside, is_axis, is_container, is_envelope
+from shared.reading.texts import times
+from shared.reading.texts.names import Hint, compact, hint, is_aside, is_axis, is_container, is_envelope
 from shared.reading.tree import Budget, Column, Path
 
 type Context = tuple[tuple[Path, dict[str, Any]], ...]

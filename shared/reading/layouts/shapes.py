@@ -1,7 +1,7 @@
 """Step 2 of reading, first half: every table-like part of a document, wherever it stands. Pure.
 
 A part is a `Fragment`: equal-length columns, the path that leads there and the objects around it. Names that stand
-elsewhere and axes shared by several lists are joined later, by shared.reading.tables.
+elsewhere and axes shared by several lists are joined later, by shared.reading.layouts.tables.
 """
 
 from collections import Counter
@@ -9,13 +9,15 @@ from itertools import chain, repeat
 from typing import Any
 
 from shared.errors import Rejected
-from shared.reading import document, fragments, grids, rows, times
-from shared.reading.document import BadItem
-from shared.reading.fragments import SCALARS, Context, Fragment, has_measure, is_plain
+from shared.reading.documents import document
+from shared.reading.documents.document import BadItem
+from shared.reading.layouts import fragments, grids, rows
+from shared.reading.layouts.fragments import SCALARS, Context, Fragment, has_measure, is_plain
 from shared.reading.limits import Limits
-from shared.reading.names import Hint, hint, is_aside, is_container
 from shared.reading.recognisers import typed_arrays
-from shared.reading.recognisers_chain import recognise
+from shared.reading.recognisers.chain import recognise
+from shared.reading.texts import times
+from shared.reading.texts.names import Hint, hint, is_aside, is_container
 from shared.reading.tree import Budget, Column, Grid, Path
 
 NO_ROW = "neither a record nor a reading"

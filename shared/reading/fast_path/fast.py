@@ -15,12 +15,13 @@ from typing import Any
 
 import msgspec
 
-from shared.reading import fast_rows, further_members, times
-from shared.reading.fast_shapes import LongReading, WideRecord
+from shared.reading.fast_path import fast_rows, further_members
+from shared.reading.fast_path.fast_shapes import LongReading, WideRecord
 from shared.reading.limits import Limits
 from shared.reading.model import Reading, Series, Time
-from shared.reading.names import holds_measurements, is_plain_measure
-from shared.reading.numbers import quick
+from shared.reading.texts import times
+from shared.reading.texts.names import holds_measurements, is_plain_measure
+from shared.reading.texts.numbers import quick
 from shared.reading.tree import Table
 
 _MAX_NAME_CHARS = 128

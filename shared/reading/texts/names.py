@@ -1,6 +1,6 @@
 """What a column's name says about its role. Pure; every answer is cached by name.
 
-A name is evidence only: shared.reading.roles looks at the values first and asks here second.
+A name is evidence only: shared.reading.roles.roles looks at the values first and asks here second.
 """
 
 import re
@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import msgspec
 
-from shared.reading import vocabulary
+from shared.reading.texts import vocabulary
 
 
 class Hint(IntEnum):

@@ -1,8 +1,9 @@
 """Tables that lie on their side: one row for each series and one column for each time, as pivots write them. Pure."""
 
-from shared.reading import rows, times
-from shared.reading.fragments import Fragment
-from shared.reading.names import Hint, hint
+from shared.reading.layouts import rows
+from shared.reading.layouts.fragments import Fragment
+from shared.reading.texts import times
+from shared.reading.texts.names import Hint, hint
 from shared.reading.tree import Column
 
 _LEAST_TIMES = 2

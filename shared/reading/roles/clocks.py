@@ -2,8 +2,8 @@
 
 import re
 
-from shared.reading.columns import Profile, numbers_of
-from shared.reading.names import Hint, words
+from shared.reading.roles.columns import Profile, numbers_of
+from shared.reading.texts.names import Hint, words
 
 _SAMPLE = 64
 _HOURS = 24
@@ -16,7 +16,7 @@ def are_clocks(found: Profile) -> bool:
     texts = [value for value in found.column.values[:_SAMPLE] if type(value) is str]
     if not texts or ":" not in texts[0]:
         return False
-    from shared.reading import time_formats  # its patterns cost import time
+    from shared.reading.texts import time_formats  # its patterns cost import time
 
     return all(time_formats.clock(text) is not None for text in texts)
 
@@ -29,7 +29,7 @@ def are_hours(found: Profile) -> bool:
 
 def resemble_times(found: Profile) -> bool:
     """Whether nearly all texts of a column that cannot be read as times are written like some, or hold a date."""
-    from shared.reading import time_formats  # its patterns cost import time
+    from shared.reading.texts import time_formats  # its patterns cost import time
 
     texts = [value for value in found.column.values[:_SAMPLE] if type(value) is str and value.strip()]
     called = words(found.name)[-1:] in _TIME_WORDS

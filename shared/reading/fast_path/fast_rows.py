@@ -1,8 +1,8 @@
 """Wide rows that are all alike, decoded straight into structs: in half the time, and no deeper than their shape is.
 
 Each row has exactly the fields of the first one, with numbers, or texts and booleans, where that has them; null may
-stand anywhere. The values are those that shared.reading.json_text gives. Every other payload, sound or not, is left
-to that.
+stand anywhere. The values are those that documents/json_text.py gives. Every other payload, sound or not, is left to
+that.
 """
 
 from functools import lru_cache

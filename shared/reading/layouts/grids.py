@@ -5,8 +5,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from shared.reading import numbers, rows, times, vocabulary
-from shared.reading.names import Hint, compact, hint
+from shared.reading.layouts import rows
+from shared.reading.texts import numbers, times, vocabulary
+from shared.reading.texts.names import Hint, compact, hint
 from shared.reading.tree import Column
 
 _NAME_KEYS = (

@@ -6,9 +6,9 @@ text that starts with bad, or false under the name good or valid. Everything els
 
 from collections.abc import Sequence
 
-from shared.reading.columns import Profile
-from shared.reading.names import Hint, compact
-from shared.reading.roles import Roles
+from shared.reading.roles.columns import Profile
+from shared.reading.roles.roles import Roles
+from shared.reading.texts.names import Hint, compact
 
 BAD = "quality is bad"
 _OPC_UA_BAD = 0x8000_0000

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from shared.reading import times
-from shared.reading.fragments import Fragment
-from shared.reading.names import Hint, compact, hint, is_axis
+from shared.reading.layouts.fragments import Fragment
+from shared.reading.texts import times
+from shared.reading.texts.names import Hint, compact, hint, is_axis
 from shared.reading.tree import Path
 
 _STARTS = ("pointstart", "start", "starttime", "from", "x0", "begin", "start_ts", "startts", "startms")

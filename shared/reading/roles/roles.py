@@ -10,12 +10,13 @@ from fnmatch import fnmatchcase
 import msgspec
 
 from shared.errors import Rejected
-from shared.reading import time_column, vocabulary
-from shared.reading.clocks import are_clocks, resemble_times
-from shared.reading.columns import Profile, are_qualified, distinct, numbers_of, profile
-from shared.reading.names import Hint, compact, is_envelope, words
 from shared.reading.overrides import Override
+from shared.reading.roles import time_column
+from shared.reading.roles.clocks import are_clocks, resemble_times
+from shared.reading.roles.columns import Profile, are_qualified, distinct, numbers_of, profile
 from shared.reading.safe_text import quoted
+from shared.reading.texts import vocabulary
+from shared.reading.texts.names import Hint, compact, is_envelope, words
 from shared.reading.tree import Column, Table
 
 SET_BY_INPUTS = "set by INPUTS"
@@ -74,7 +75,7 @@ def assign(table: Table, override: Override, *, chart: bool) -> Roles:
     profiles = [found for found in profiles if found.column.origin != "part"]
     if override is not _NO_OVERRIDE:
         profiles = _without_ignored(profiles, override, assigned)
-    from shared.reading import beside  # which needs Roles
+    from shared.reading.roles import beside  # which needs Roles
 
     time, clock, time_reason = time_column.choose(profiles, override, chart=chart)
     roles = Roles(table, time, clock, [], [], None, None, None, assigned, time_reason)

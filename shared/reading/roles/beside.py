@@ -5,10 +5,10 @@ Each rule leaves at least one measure, so that a table of nothing but such numbe
 
 from collections.abc import Callable
 
-from shared.reading import vocabulary
-from shared.reading.columns import Profile, distinct
-from shared.reading.names import Hint, compact, describes, hint, holds_measurements
-from shared.reading.roles import SET_BY_INPUTS, Roles
+from shared.reading.roles.columns import Profile, distinct
+from shared.reading.roles.roles import SET_BY_INPUTS, Roles
+from shared.reading.texts import vocabulary
+from shared.reading.texts.names import Hint, compact, describes, hint, holds_measurements
 
 _PLACES = ("address", "location", "site", "user")
 """Members that describe a place, unless something in them changes from row to row."""

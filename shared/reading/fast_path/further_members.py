@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from shared.reading.fast_shapes import LongReading, WideRecord
+from shared.reading.fast_path.fast_shapes import LongReading, WideRecord
 
 _HEAD_BYTES = 1024
 """Where the first row has to start."""

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from shared.reading import vocabulary
-from shared.reading.names import Hint, compact
-from shared.reading.roles import Roles
+from shared.reading.roles.roles import Roles
+from shared.reading.texts import vocabulary
+from shared.reading.texts.names import Hint, compact
 
 _MAX_DEPTH = 3
 

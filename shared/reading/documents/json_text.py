@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from shared.errors import Rejected
-from shared.reading.signatures import is_pickle
+from shared.reading.documents.signatures import is_pickle
 
 MAX_DEPTH = 64
 """Levels of arrays and objects; real payloads have fewer than ten."""

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from shared.reading import numbers
-from shared.reading.names import Hint, NameHint, hint, is_container
-from shared.reading.numbers import Numbers
+from shared.reading.texts import numbers
+from shared.reading.texts.names import Hint, NameHint, hint, is_container
+from shared.reading.texts.numbers import Numbers
 from shared.reading.tree import ENTRY_ID, Column
 
 _BRACKETED = re.compile(r"((?:[^\[\]]*[^\[\]\s])?)\[([^\[\]]+)\]")

@@ -7,9 +7,10 @@ from operator import itemgetter
 from typing import Any, cast
 
 from shared.errors import Rejected
-from shared.reading import document, times
+from shared.reading.documents import document
 from shared.reading.limits import Limits
-from shared.reading.names import Hint, hint, is_envelope
+from shared.reading.texts import times
+from shared.reading.texts.names import Hint, hint, is_envelope
 from shared.reading.tree import Budget, Column
 
 MAX_NESTING = 5
@@ -189,7 +190,7 @@ def _date(parts: Sequence[int]) -> str | None:
 
 def is_numeric(values: Sequence[Any]) -> bool:
     """Whether a column has a number, or a text that is one."""
-    from shared.reading.numbers import is_number_text
+    from shared.reading.texts.numbers import is_number_text
 
     kinds = set(map(type, values))
     if int in kinds or float in kinds:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from shared.errors import Rejected
-from shared.reading.json_text import check_depth, too_deep
+from shared.reading.documents.json_text import check_depth, too_deep
 
 
 def starts_like_msgpack(raw: bytes) -> bool:

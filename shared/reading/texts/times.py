@@ -69,7 +69,7 @@ def is_epoch(number: float) -> bool:
 
 def datekey_ms(number: float) -> float:
     """Epoch milliseconds of a number such as 20260301, 202603010600 or 20260301060000; NaN for any other."""
-    from shared.reading import time_formats
+    from shared.reading.texts import time_formats
 
     if not 0 < number < 1e14 or number != int(number):
         return _NAN
@@ -185,7 +185,7 @@ def _rounded(ms: float) -> float:
 
 
 def _notation(values: Sequence[object], kinds: set[type], day_first: bool | None) -> str:
-    from shared.reading import time_formats
+    from shared.reading.texts import time_formats
 
     if str not in kinds:
         return "epoch"
@@ -213,7 +213,7 @@ def _text_ms(text: str, zone: tzinfo | None, *, day_first: bool | None) -> float
         ms = _rounded(number_ms(_exact(text)))
         if not math.isnan(ms):
             return ms
-    from shared.reading import time_formats  # its patterns cost import time
+    from shared.reading.texts import time_formats  # its patterns cost import time
 
     moment_or_ms = time_formats.read(text, day_first=day_first)
     if moment_or_ms is None:
@@ -246,7 +246,7 @@ def _day_first(values: Sequence[object]) -> bool | None:
     Proof: a number above 12 in one place in some row; or a clock with AM and PM (United States). Raises Ambiguous
     without proof.
     """
-    from shared.reading import time_formats
+    from shared.reading.texts import time_formats
 
     pairs = {pair for value in values if type(value) is str and (pair := time_formats.day_and_month(value)) is not None}
     if not pairs:

@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping, Sequence
 
 from shared.errors import Rejected
-from shared.reading import signatures
-from shared.reading.expansion import compression, decompress, from_base64
-from shared.reading.json_text import decode_json
-from shared.reading.msgpack import decode_msgpack, starts_like_msgpack
+from shared.reading.documents import signatures
+from shared.reading.documents.expansion import compression, decompress, from_base64
+from shared.reading.documents.json_text import decode_json
+from shared.reading.documents.msgpack import decode_msgpack, starts_like_msgpack
 from shared.reading.tree import ENTRY_ID, Budget, Decoded
 
 _BOM = b"\xef\xbb\xbf"
@@ -197,7 +197,7 @@ def _from_recognised_text(raw: bytes, budget: Budget) -> Decoded | None:
 
 
 def _from_delimited(raw: bytes) -> Decoded | None:
-    from shared.reading import delimited  # csv costs import time
+    from shared.reading.documents import delimited  # csv costs import time
 
     try:
         text = raw.decode()

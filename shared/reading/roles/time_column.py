@@ -11,12 +11,12 @@ from math import isnan
 import msgspec
 
 from shared.errors import Rejected
-from shared.reading import times, vocabulary
-from shared.reading.clocks import are_clocks, are_hours
-from shared.reading.columns import Profile, numbers_of, profile
-from shared.reading.names import Hint, compact, is_clock, words
 from shared.reading.overrides import Override
+from shared.reading.roles.clocks import are_clocks, are_hours
+from shared.reading.roles.columns import Profile, numbers_of, profile
 from shared.reading.safe_text import quoted
+from shared.reading.texts import times, vocabulary
+from shared.reading.texts.names import Hint, compact, is_clock, words
 from shared.reading.tree import Column
 
 _DAY_MS = 86_400_000
