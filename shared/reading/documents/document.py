@@ -97,13 +97,13 @@ def _from_text(raw: bytes, budget: Budget) -> Decoded:
     if other is not None:
         raise OtherFormat(other if "not JSON" in other else f"{other} is not read")
     for reader in (_from_base64, _from_lines):
-        found = reader(stripped, budget)
-        if found is not None:
-            return found
-    found = _from_delimited(raw)
-    if found is None:
+        decoded = reader(stripped, budget)
+        if decoded is not None:
+            return decoded
+    decoded = _from_delimited(raw)
+    if decoded is None:
         raise fault
-    return found
+    return decoded
 
 
 def _from_json(raw: bytes, budget: Budget) -> Decoded:
@@ -247,16 +247,16 @@ def decode_member(text: str, budget: Budget) -> Decoded | None:
         return None
     before = budget.left_bytes
     try:
-        found = decode(text.encode("utf-8", "surrogatepass"), budget)
+        decoded = decode(text.encode("utf-8", "surrogatepass"), budget)
     except Rejected as caught:
         if str(caught).startswith("more than"):
             raise
         budget.left_bytes = before
         return None
-    if isinstance(found.value, str | int | float | bool | None):
+    if isinstance(decoded.value, str | int | float | bool | None):
         return None
-    budget.steps.append(found.chain)
-    return found
+    budget.steps.append(decoded.chain)
+    return decoded
 
 
 MIN_MEMBER_CHARS = 16
@@ -269,7 +269,7 @@ def decode_list(elements: Sequence[bytes], budget: Budget) -> Decoded:
     chain: tuple[str, ...] = ()
     for element in elements:
         try:
-            found = decode(element, budget)
+            decoded = decode(element, budget)
         except OtherFormat as fault:
             items.append(BadItem(str(fault)))
         except Rejected as fault:
@@ -277,8 +277,8 @@ def decode_list(elements: Sequence[bytes], budget: Budget) -> Decoded:
                 raise
             items.append(BadItem(str(fault)))
         else:
-            items.append(found.value)
-            chain = chain or found.chain
+            items.append(decoded.value)
+            chain = chain or decoded.chain
     return Decoded(items, ("list", *chain))
 
 
@@ -307,13 +307,13 @@ def _field(raw: bytes, budget: Budget) -> object:
     """A field's value: a document where it is one, else its text."""
     if raw[:1] in (b"{", b"[") or (raw[:1] and (raw[0] >= 0x80 or raw[0] in (0x1F, 0x28, 0x78))):
         try:
-            found = decode(raw, budget)
+            decoded = decode(raw, budget)
         except Rejected as fault:
             if str(fault).startswith("more than"):
                 raise
             if raw[:1] in (b"{", b"["):
                 return BadItem(str(fault))
         else:
-            budget.steps.append(found.chain)
-            return found.value
+            budget.steps.append(decoded.chain)
+            return decoded.value
     return raw.decode(errors="backslashreplace")

@@ -39,8 +39,8 @@ def decode(raw: bytes) -> tuple[Numbers, Others] | None:
     except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors too
         return None
     return (
-        {name: found for name, is_number, found in fields if is_number},
-        {name: found for name, is_number, found in fields if not is_number},
+        {name: values for name, is_number, values in fields if is_number},
+        {name: values for name, is_number, values in fields if not is_number},
     )
 
 

@@ -70,8 +70,8 @@ def _start_and_step(fragment: Fragment) -> tuple[float | None, float | None]:
             start_ms = times.parse([value]).ms[0]
             unit_ms = None if type(value) is str else (1.0 if value >= 1e11 else 1e3)
             for other, step in members.items():
-                found = _step_ms(compact(other), step, unit_ms)
-                step_ms = step_ms if found is None else found
+                named_step_ms = _step_ms(compact(other), step, unit_ms)
+                step_ms = step_ms if named_step_ms is None else named_step_ms
     return start_ms, step_ms
 
 
@@ -91,13 +91,13 @@ def _step_ms(name: str, step: Any, unit_ms: float | None) -> float | None:
 
 def _around(fragment: Fragment) -> list[dict[str, Any]]:
     """The objects around a fragment and the small ones in them, two levels deep, from the outside in."""
-    found: list[dict[str, Any]] = []
+    objects: list[dict[str, Any]] = []
     for _, members in fragment.context:
         level = [members]
         for _ in range(3):
-            found.extend(item for item in level if len(item) <= 64)
+            objects.extend(item for item in level if len(item) <= 64)
             level = [inner for item in level if len(item) <= 64 for inner in item.values() if type(inner) is dict][:64]
-    return found
+    return objects
 
 
 def _repeated(axis: list[Any], fragments: list[Fragment]) -> list[Any]:

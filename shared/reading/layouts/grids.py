@@ -100,7 +100,7 @@ def _unwrapped_cell(cell: dict[str, Any]) -> Any:
 
 def named_cells(lists: list[list[Any]]) -> list[dict[str, Any]] | None:
     """Rows whose cells carry their column's name (`{"value": 1, "metadata": {"colName": "temp"}}`) as objects."""
-    found = []
+    cells = []
     for inner in lists:
         row: dict[str, Any] = {}
         for cell in inner:
@@ -111,8 +111,8 @@ def named_cells(lists: list[list[Any]]) -> list[dict[str, Any]] | None:
             if name is None or name in row:
                 return None
             row[name] = cell["value"]
-        found.append(row)
-    return found if found and found[0].keys() == found[-1].keys() and len(found[0]) > 1 else None
+        cells.append(row)
+    return cells if cells and cells[0].keys() == cells[-1].keys() and len(cells[0]) > 1 else None
 
 
 def named_series(lists: list[list[Any]]) -> list[dict[str, Any]] | None:
@@ -186,8 +186,8 @@ def table_of(
         return _pair(columns), rejected, True
     if len(columns) < 2 or len(columns) > 1024:
         return None
-    found = _named([f"column {number}" for number in range(1, len(columns) + 1)], columns)
-    return _along(found), rejected, False
+    table = _named([f"column {number}" for number in range(1, len(columns) + 1)], columns)
+    return _along(table), rejected, False
 
 
 def _along(columns: list[Column]) -> list[Column]:

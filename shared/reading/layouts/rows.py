@@ -128,8 +128,8 @@ def _holds_documents(values: Sequence[Any]) -> bool:
 def _decoded(values: Sequence[Any], budget: Budget) -> list[Any]:
     cells = []
     for value in values:
-        found = document.decode_member(value, budget) if type(value) is str else None
-        cells.append(value if found is None else found.value)
+        decoded = document.decode_member(value, budget) if type(value) is str else None
+        cells.append(value if decoded is None else decoded.value)
     return cells
 
 

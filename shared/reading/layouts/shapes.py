@@ -59,19 +59,19 @@ class Finder:
             length = len(value.columns[0])
             self.fragments.append(Fragment(path, "rows", columns, length, context, decimal_comma=value.decimal_comma))
         elif kind is str or kind is bytes:
-            found = document.decode_member(value, self.budget) if kind is str else self._decoded_bytes(value)
-            if found is not None:
-                self.walk(found.value, path, context)
+            decoded = document.decode_member(value, self.budget) if kind is str else self._decoded_bytes(value)
+            if decoded is not None:
+                self.walk(decoded.value, path, context)
 
     def _decoded_bytes(self, raw: bytes) -> Any:
         try:
-            found = document.decode(raw, self.budget)
+            decoded = document.decode(raw, self.budget)
         except Rejected as caught:
             if str(caught).startswith("more than"):
                 raise
             return None
-        self.budget.steps.append(found.chain)
-        return found
+        self.budget.steps.append(decoded.chain)
+        return decoded
 
     # Objects
 
@@ -79,9 +79,9 @@ class Finder:
         members = self._expanded(members)
         raw = typed_arrays.buffer_of(members)
         if raw is not None:
-            found = self._decoded_bytes(raw)
-            if found is not None:
-                self.walk(found.value, path, context)
+            decoded = self._decoded_bytes(raw)
+            if decoded is not None:
+                self.walk(decoded.value, path, context)
             return
         inside = (*context, (path, members))
         fragment = (
@@ -123,9 +123,9 @@ class Finder:
         for name, value in members.items():
             kind = type(value)
             if kind is str and len(value) > 1:
-                found = document.decode_member(value, self.budget)
-                if found is not None:
-                    changed[name] = found.value
+                decoded = document.decode_member(value, self.budget)
+                if decoded is not None:
+                    changed[name] = decoded.value
             elif typed_arrays.is_wrapper(value):
                 found_numbers = typed_arrays.numbers_of(value)
                 if found_numbers is not None:
@@ -168,10 +168,10 @@ class Finder:
                 self.walk(item, (*path, place), context)
 
     def _decoded_items(self, items: list[Any]) -> list[Any]:
-        found = [document.decode_member(item, self.budget) for item in items]
-        if not any(found):
+        decoded = [document.decode_member(item, self.budget) for item in items]
+        if not any(decoded):
             return items
-        return [item if decoded is None else decoded.value for item, decoded in zip(items, found, strict=True)]
+        return [item if inner is None else inner.value for item, inner in zip(items, decoded, strict=True)]
 
     def _walk_objects(self, objects: list[dict[str, Any]], path: Path, context: Context) -> None:
         objects = _unwrapped_items(objects)

@@ -55,10 +55,10 @@ def _resolved(finder: Finder) -> Iterable[Fragment]:
         if apart is not None:
             yield from apart
             continue
-        found = grids.table_of(fragment.lists, finder.names, fragment.path)
-        if found is None:
+        grid = grids.table_of(fragment.lists, finder.names, fragment.path)
+        if grid is None:
             continue
-        columns, rejected, named = found
+        columns, rejected, named = grid
         fragment.columns, fragment.rejected = columns, fragment.rejected + rejected
         fragment.length = len(columns[0].values)
         fragment.shape = "rows of lists" if named else "rows of lists without names"

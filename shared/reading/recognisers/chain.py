@@ -21,9 +21,9 @@ def recognise(value: Any) -> tuple[Any, str] | None:
     """A part of a document made into plain rows, and the name of its format; None where no recogniser knows it."""
     if type(value) is list and value and type(value[0]) in (list, dict):
         for read, name in ((references.read_devalue, "devalue"), (references.read_flatted, "flatted")):
-            found = read(value)
-            if found is not None:
-                return found, name
+            rows = read(value)
+            if rows is not None:
+                return rows, name
     if type(value) is list and value and type(value[0]) is dict:
         return _first(value, value[0], _OF_LISTS)
     return _first(value, value, _OF_OBJECTS) if type(value) is dict else None

@@ -17,30 +17,30 @@ def choose(roles: Roles) -> tuple[Profile, str]:
     Raises Rejected where no column can be the axis, or two could equally be.
     """
     entry, kind = _choose(roles)
-    found = entry.profile
-    if kind == "number" and (sample := numbers_of(found).values[:3]) and all(map(is_epoch, sample)):
-        raise Rejected(f"{quoted(found.name)} holds numbers that could be times, but not all of them are")
-    roles.measures = [measure for measure in roles.measures if measure is not found]
-    roles.labels = [label for label in roles.labels if label is not found]
-    if roles.sensor is found:
+    profile = entry.profile
+    if kind == "number" and (sample := numbers_of(profile).values[:3]) and all(map(is_epoch, sample)):
+        raise Rejected(f"{quoted(profile.name)} holds numbers that could be times, but not all of them are")
+    roles.measures = [measure for measure in roles.measures if measure is not profile]
+    roles.labels = [label for label in roles.labels if label is not profile]
+    if roles.sensor is profile:
         roles.sensor = None
     entry.role = "axis"
     entry.reason = "numbers along the axis" if kind == "number" else "names along the axis"
-    return found, kind
+    return profile, kind
 
 
 def _check_times(roles: Roles) -> None:
     """Raises Rejected where a column of text calls itself a time or holds dates, and cannot be read as times."""
     for entry in roles.assigned:
-        found = entry.profile
-        if found.kind != "text" or entry.role in ("ignored", "epoch") or found.column.origin == "context":
+        profile = entry.profile
+        if profile.kind != "text" or entry.role in ("ignored", "epoch") or profile.column.origin == "context":
             continue
-        if resemble_times(found):
+        if resemble_times(profile):
             from shared.reading.texts import time_formats  # its patterns cost import time
 
-            text = next(value for value in found.column.values if type(value) is str and value.strip())
+            text = next(value for value in profile.column.values if type(value) is str and value.strip())
             written = time_formats.mask(text)
-            raise Rejected(f"{quoted(found.name)} seems to be the time, but {written!r} is no known notation")
+            raise Rejected(f"{quoted(profile.name)} seems to be the time, but {written!r} is no known notation")
 
 
 def _choose(roles: Roles) -> tuple[ColumnRole, str]:
@@ -84,16 +84,16 @@ def _choose(roles: Roles) -> tuple[ColumnRole, str]:
 
 
 def _may_be_category(entry: ColumnRole, roles: Roles) -> bool:
-    found = entry.profile
+    profile = entry.profile
     if (
-        found.kind != "text"
+        profile.kind != "text"
         or entry.role not in ("label", "sensor", "note", "index")
-        or found.column.origin == "context"
+        or profile.column.origin == "context"
     ):
         return False
-    if found.column.origin == "key" and distinct(found.column.values) < 2:
+    if profile.column.origin == "key" and distinct(profile.column.values) < 2:
         return False
-    return found.hint.hint is not Hint.IDENTIFIER and bool(roles.measures)
+    return profile.hint.hint is not Hint.IDENTIFIER and bool(roles.measures)
 
 
 def _best_category(names: list[ColumnRole]) -> ColumnRole:
@@ -104,27 +104,27 @@ def _best_category(names: list[ColumnRole]) -> ColumnRole:
     )
 
 
-def _check_places(found: Profile, roles: Roles) -> None:
+def _check_places(profile: Profile, roles: Roles) -> None:
     """Raises Rejected where names repeat, and no other label tells the repetitions apart."""
     columns = [
-        found.column.values,
-        *(label.column.values for label in (*roles.labels, roles.sensor) if label is not None and label is not found),
+        profile.column.values,
+        *(label.column.values for label in (*roles.labels, roles.sensor) if label is not None and label is not profile),
     ]
     if len(set(map(str, zip(*columns, strict=True)))) < roles.table.length:
         raise Rejected(
-            f"rows found at {shown_path(roles.table.path)}, but no column of times, and {quoted(found.name)} repeats"
+            f"rows found at {shown_path(roles.table.path)}, but no column of times, and {quoted(profile.name)} repeats"
         )
 
 
-def _may_be_axis(found: Profile) -> bool:
+def _may_be_axis(profile: Profile) -> bool:
     return (
-        is_axis(found.name)
-        and found.hint.hint not in (Hint.VALUE, Hint.AGGREGATE)
-        and _all_different(found)
-        and not time_column.is_time(found)
+        is_axis(profile.name)
+        and profile.hint.hint not in (Hint.VALUE, Hint.AGGREGATE)
+        and _all_different(profile)
+        and not time_column.is_time(profile)
     )
 
 
-def _all_different(found: Profile) -> bool:
-    values = numbers_of(found).values if found.kind == "number" else found.column.values
+def _all_different(profile: Profile) -> bool:
+    values = numbers_of(profile).values if profile.kind == "number" else profile.column.values
     return len(set(values)) == len(values)

@@ -11,9 +11,9 @@ _MARKED_DIGITS = re.compile(r"\d\s?[-/.:,T_ ]\s?\d")
 _TIME_WORDS = (("time",), ("date",), ("datetime",), ("timestamp",))
 
 
-def are_clocks(found: Profile) -> bool:
+def are_clocks(profile: Profile) -> bool:
     """Whether texts are times of day, such as `06:00` or `6:00 PM`."""
-    texts = [value for value in found.column.values[:_SAMPLE] if type(value) is str]
+    texts = [value for value in profile.column.values[:_SAMPLE] if type(value) is str]
     if not texts or ":" not in texts[0]:
         return False
     from shared.reading.texts import time_formats  # its patterns cost import time
@@ -21,22 +21,22 @@ def are_clocks(found: Profile) -> bool:
     return all(time_formats.clock(text) is not None for text in texts)
 
 
-def are_hours(found: Profile) -> bool:
+def are_hours(profile: Profile) -> bool:
     """Whether whole numbers are hours of a day."""
-    values = numbers_of(found).values
-    return found.integral and min(values, default=-1) >= 0 and max(values, default=_HOURS) < _HOURS
+    values = numbers_of(profile).values
+    return profile.integral and min(values, default=-1) >= 0 and max(values, default=_HOURS) < _HOURS
 
 
-def resemble_times(found: Profile) -> bool:
+def resemble_times(profile: Profile) -> bool:
     """Whether nearly all texts of a column that cannot be read as times are written like some, or hold a date."""
     from shared.reading.texts import time_formats  # its patterns cost import time
 
-    texts = [value for value in found.column.values[:_SAMPLE] if type(value) is str and value.strip()]
-    called = words(found.name)[-1:] in _TIME_WORDS
-    named = called or found.hint.hint is Hint.TIME
+    texts = [value for value in profile.column.values[:_SAMPLE] if type(value) is str and value.strip()]
+    called = words(profile.name)[-1:] in _TIME_WORDS
+    named = called or profile.hint.hint is Hint.TIME
     if named:
         # A name such as period may also be that of a season: there, three groups of digits are needed.
-        groups = 2 if called or found.hint.rank == 0 else 3
+        groups = 2 if called or profile.hint.rank == 0 else 3
         alike = sum(_are_marked(text, groups) and time_formats.clock(text) is None for text in texts)
     else:
         alike = sum(map(time_formats.has_date, texts))

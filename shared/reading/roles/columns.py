@@ -46,9 +46,9 @@ def are_qualified(columns: Sequence[Column]) -> bool:
     names = [column.parts[-1] for column in columns if column.origin == "cell"]
     if not names or names[0][-1:] != "]":
         return False
-    found = [match for name in names if (match := _BRACKETED.fullmatch(name)) is not None]
-    own = {match[2] for match in found}
-    return len(found) == len(names) == len(own) and len({match[1] for match in found} - {""}) <= 1
+    matches = [match for name in names if (match := _BRACKETED.fullmatch(name)) is not None]
+    own = {match[2] for match in matches}
+    return len(matches) == len(names) == len(own) and len({match[1] for match in matches} - {""}) <= 1
 
 
 @lru_cache(4096)
@@ -68,7 +68,7 @@ def _named(parts: tuple[str, ...]) -> tuple[str, NameHint]:
     return last, role
 
 
-def profile(column: Column, *, decimal_comma: bool = False, qualified: bool = False) -> Profile:
+def profile_of(column: Column, *, decimal_comma: bool = False, qualified: bool = False) -> Profile:
     """Look at a column once; everything later works on the result. `qualified`: its name is `Table[Column]`."""
     parts = tuple(map(_own_name, column.parts)) if qualified else column.parts
     name, role = _named(parts)
@@ -79,44 +79,44 @@ def profile(column: Column, *, decimal_comma: bool = False, qualified: bool = Fa
         kinds = set(map(type, column.values))
     if name == ENTRY_ID:
         column.origin = "entry"
-    found = Profile(column, "other", role, name, parts)
+    profile = Profile(column, "other", role, name, parts)
     if kinds <= {int, float, _NONE}:
         if kinds == {_NONE}:
-            found.kind = "empty"
+            profile.kind = "empty"
         else:
-            found.kind = "number"
-            found.integral = kinds <= {int, _NONE} or _whole(column.values)
+            profile.kind = "number"
+            profile.integral = kinds <= {int, _NONE} or _whole(column.values)
     elif kinds <= {bool, _NONE}:
-        found.kind = "flag"
+        profile.kind = "flag"
     elif str in kinds:
-        _profile_text(found, column.values, decimal_comma=decimal_comma)
+        _profile_text(profile, column.values, decimal_comma=decimal_comma)
     elif int in kinds or float in kinds:
-        found.kind = "number"
+        profile.kind = "number"
     elif datetime in kinds:
-        found.kind = "moment"
-    return found
+        profile.kind = "moment"
+    return profile
 
 
-def _profile_text(found: Profile, values: Sequence[Any], *, decimal_comma: bool) -> None:
-    found.kind = "text"
+def _profile_text(profile: Profile, values: Sequence[Any], *, decimal_comma: bool) -> None:
+    profile.kind = "text"
     sample = values[:: len(values) // _SAMPLE] if len(values) > 2 * _SAMPLE else values
     if len(values) > 2 and all(map(_is_plain_text, sample)):
         return
     alike = set(map(type, values)) == {str} and not decimal_comma
     plain_numbers = numbers.quick(values) if alike else None
     if plain_numbers is not None:
-        _profile_numbers(found, Numbers(plain_numbers, all(map(math.isfinite, plain_numbers))))
+        _profile_numbers(profile, Numbers(plain_numbers, all(map(math.isfinite, plain_numbers))))
         return
     present, numeric, plain = _census(values[:256])
-    naming = found.hint.hint in _NAMING
+    naming = profile.hint.hint in _NAMING
     if not present:
         texts = [value for value in values if type(value) is str and value]
         if any(text.strip().lower() in numbers.NOT_FINITE for text in texts):
-            found.kind = "number"
+            profile.kind = "number"
         elif not any(text.strip() for text in texts) and not (naming and texts):
-            found.kind = "empty"
+            profile.kind = "empty"
     elif (numeric == present) if naming else (numeric * 2 > present or (numeric * 2 == present and plain)):
-        _profile_numbers(found, numbers.read(values, decimal_comma=decimal_comma))
+        _profile_numbers(profile, numbers.read(values, decimal_comma=decimal_comma))
 
 
 def _census(values: Sequence[object]) -> tuple[int, int, bool]:
@@ -135,13 +135,13 @@ def _census(values: Sequence[object]) -> tuple[int, int, bool]:
     return present, numeric, plain
 
 
-def _profile_numbers(found: Profile, read: Numbers) -> None:
+def _profile_numbers(profile: Profile, read: Numbers) -> None:
     usable = [value for value in read.values if not math.isnan(value)]
     if not usable:
         return
-    found.kind, found.numbers = "number", read
-    points = any(type(value) is str and "." in value for value in found.column.values[:64])
-    found.integral = not points and all(value == int(value) for value in usable if abs(value) < 1e300)
+    profile.kind, profile.numbers = "number", read
+    points = any(type(value) is str and "." in value for value in profile.column.values[:64])
+    profile.integral = not points and all(value == int(value) for value in usable if abs(value) < 1e300)
 
 
 def _is_plain_text(value: object) -> bool:
@@ -153,11 +153,11 @@ def _whole(values: Sequence[object]) -> bool:
     return all(type(value) is int or value is None or (type(value) is float and value.is_integer()) for value in values)
 
 
-def numbers_of(found: Profile, *, decimal_comma: bool = False) -> Numbers:
+def numbers_of(profile: Profile, *, decimal_comma: bool = False) -> Numbers:
     """The numbers of a column, read once."""
-    if found.numbers is None:
-        found.numbers = numbers.read(found.column.values, decimal_comma=decimal_comma)
-    return found.numbers
+    if profile.numbers is None:
+        profile.numbers = numbers.read(profile.column.values, decimal_comma=decimal_comma)
+    return profile.numbers
 
 
 def distinct(values: Sequence[object]) -> int:

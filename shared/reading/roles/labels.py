@@ -36,44 +36,44 @@ class Naming(msgspec.Struct):
     reason: str
 
 
-def rank_of(found: Profile) -> float:
+def rank_of(profile: Profile) -> float:
     """How well a label names what was measured: the lower the better."""
-    if found.column.origin == "key":
+    if profile.column.origin == "key":
         return _KEY_RANK
-    match found.hint.hint:
+    match profile.hint.hint:
         case Hint.LABEL:
-            return float(found.hint.rank)
+            return float(profile.hint.rank)
         case Hint.SENSOR:
-            return _SENSOR_RANK + found.hint.rank / 10
+            return _SENSOR_RANK + profile.hint.rank / 10
         case Hint.PLACE:
-            return _PLACE_RANK + found.hint.rank / 10
+            return _PLACE_RANK + profile.hint.rank / 10
         case Hint.IDENTIFIER:
             return _ID_RANK
-    return _PLAIN_RANK + (0.5 if found.column.origin == "context" else 0.0)
+    return _PLAIN_RANK + (0.5 if profile.column.origin == "context" else 0.0)
 
 
 def choose(roles: Roles, *, chart: bool, category: Profile | None = None) -> Naming:
     """The labels of a table. `category` is an axis of names, which is no label."""
     measures = roles.measures
     generic = is_generic(measures, ordered_names=roles.table.ordered_names)
-    labels = [found for found in roles.labels if found is not category]
+    labels = [profile for profile in roles.labels if profile is not category]
     sensor = roles.sensor if roles.sensor is not category else None
     set_by_hand = [
-        found
+        profile
         for entry in roles.assigned
         if entry.reason == "set by INPUTS" and entry.role == "label"
-        for found in [entry.profile]
+        for profile in [entry.profile]
     ]
     if set_by_hand:
         return Naming(set_by_hand, None, generic, "set by INPUTS")
     candidates = sorted(
-        labels + ([sensor] if sensor is not None else []), key=lambda found: (rank_of(found), found.column.parts)
+        labels + ([sensor] if sensor is not None else []), key=lambda profile: (rank_of(profile), profile.column.parts)
     )
     generic = generic or _is_labelled_value(measures, candidates)
     if not candidates:
         return Naming([], None, generic, "no labels")
     axis = category if category is not None else roles.time
-    varying = [found for found in candidates if _varies(found)]
+    varying = [profile for profile in candidates if _varies(profile)]
     around = generic and sensor is not None and sensor.column.origin == "context" and bool(roles.parts)
     base: list[Sequence[object]] = [] if axis is None else [axis.column.values]
     # The readings of a batch keep their sensor, so that it need not be in the name.
@@ -81,23 +81,28 @@ def choose(roles: Roles, *, chart: bool, category: Profile | None = None) -> Nam
         not chart
         and sensor is not None
         and not around  # each sensor has a list of its own
-        and (not generic or any(rank_of(found) <= _NAMING_RANK for found in varying if found is not sensor))
+        and (not generic or any(rank_of(profile) <= _NAMING_RANK for profile in varying if profile is not sensor))
     ):
         base.append(sensor.column.values)
     chosen = _speaking(
         measures, candidates, varying, base, roles.table.length, sensor if not chart and not around else None, generic
     )
-    if not chart and sensor is not None and not around and any(not _varies(found) for found in chosen):
+    if not chart and sensor is not None and not around and any(not _varies(profile) for profile in chosen):
         base.append(sensor.column.values)
     kept_apart = None if chart or generic else sensor
     _refine(
-        chosen, [found for found in varying if found is not kept_apart], roles, _Counted(measures, base), axis, chart
+        chosen,
+        [profile for profile in varying if profile is not kept_apart],
+        roles,
+        _Counted(measures, base),
+        axis,
+        chart,
     )
-    chosen.extend(found for found in varying if found not in chosen and _parts_tables(found))
+    chosen.extend(profile for profile in varying if profile not in chosen and _parts_tables(profile))
     if chart:
         _part_sensors(chosen, varying, roles)
     # The value itself is called after its label, what stands beside it after both.
-    generic = generic or (bool(chosen) and any(found.hint.hint is Hint.VALUE for found in measures))
+    generic = generic or (bool(chosen) and any(profile.hint.hint is Hint.VALUE for profile in measures))
     constant = None if chosen else _constant_name(candidates, generic=generic)
     reason = "labels that differ" if chosen else ("the name around the rows" if constant else "the columns' own names")
     return Naming(chosen, constant, generic, reason)
@@ -109,19 +114,19 @@ def _is_labelled_value(measures: Sequence[Profile], candidates: Sequence[Profile
         return False
     member = measures[0].parts[:-1]
     return any(
-        found.hint.hint is Hint.LABEL
-        and found.hint.rank <= 1
-        and ((found.column.origin == "context" and _varies(found)) or found.parts[:-1] == member)
-        for found in candidates
+        profile.hint.hint is Hint.LABEL
+        and profile.hint.rank <= 1
+        and ((profile.column.origin == "context" and _varies(profile)) or profile.parts[:-1] == member)
+        for profile in candidates
     )
 
 
-def _parts_tables(found: Profile) -> bool:
+def _parts_tables(profile: Profile) -> bool:
     """Whether a label is the name of the member that each of several tables stood in, and says something."""
-    if found.column.origin != "key":
+    if profile.column.origin != "key":
         return False
-    keys = {str(value) for value in found.column.values}
-    return len(keys) * 2 <= len(found.column.values) and not any(
+    keys = {str(value) for value in profile.column.values}
+    return len(keys) * 2 <= len(profile.column.values) and not any(
         is_container(key) or not words(key) or words(key)[0].rstrip("0123456789") in ("", *_PIECES) for key in keys
     )
 
@@ -137,16 +142,16 @@ def _speaking(
 ) -> list[Profile]:
     """The labels that say what was measured, before it is asked whether they tell all rows apart."""
     if not generic:
-        if not any(found.hint.hint is Hint.VALUE for found in measures):
+        if not any(profile.hint.hint is Hint.VALUE for profile in measures):
             return []
-        return [found for found in varying if found.hint.hint is Hint.LABEL and found.hint.rank == 0][:1]
+        return [profile for profile in varying if profile.hint.hint is Hint.LABEL and profile.hint.rank == 0][:1]
     first = _first_label(varying, base, length) if varying else None
     if first is not None and rank_of(first) < _SENSOR_RANK:
         return [first]
     named = _constant_metric(candidates)
     if named is not None and first is kept_sensor:
         first = None
-    return [found for found in (named, first) if found is not None]
+    return [profile for profile in (named, first) if profile is not None]
 
 
 def _refine(
@@ -160,27 +165,27 @@ def _refine(
     """Add labels until no two rows of a series stand at one place, as far as labels can tell them apart."""
     unique = counted.keys(chosen)
     if axis is not None or (not chart and bool(chosen)):
-        for found in varying:
+        for profile in varying:
             if unique == counted.length or len(chosen) >= _MAX_LABELS:
                 break
-            if found not in chosen and (refined := counted.keys([*chosen, found])) > unique:
-                chosen.append(found)
+            if profile not in chosen and (refined := counted.keys([*chosen, profile])) > unique:
+                chosen.append(profile)
                 unique = refined
     if unique < counted.length and axis is not None:
-        chosen.extend([found for found in roles.parts if counted.keys([*chosen, found]) > unique][:1])
+        chosen.extend([profile for profile in roles.parts if counted.keys([*chosen, profile]) > unique][:1])
 
 
 def is_generic(measures: Sequence[Profile], *, ordered_names: bool = True) -> bool:
     """Whether the measures' names say nothing: there is one called value, or only one and it is an aggregate."""
     if not ordered_names:
         return False
-    if any(found.hint.hint is Hint.VALUE for found in measures):
-        return all(found.hint.hint in (Hint.VALUE, Hint.AGGREGATE) for found in measures)
-    return bool(measures) and all(found.hint.hint is Hint.AGGREGATE for found in measures)
+    if any(profile.hint.hint is Hint.VALUE for profile in measures):
+        return all(profile.hint.hint in (Hint.VALUE, Hint.AGGREGATE) for profile in measures)
+    return bool(measures) and all(profile.hint.hint is Hint.AGGREGATE for profile in measures)
 
 
-def _varies(found: Profile) -> bool:
-    values = found.column.values
+def _varies(profile: Profile) -> bool:
+    values = profile.column.values
     first = values[0]
     return any(value != first for value in values)
 
@@ -190,29 +195,29 @@ def _first_label(varying: list[Profile], base: Sequence[Sequence[object]], lengt
     if rank_of(best) < _PLAIN_RANK:
         if rank_of(best) <= 1.0 or rank_of(best) > _NAMING_RANK or not _is_row_id(best, length):
             return best
-        others = [found for found in varying if not _is_row_id(found, length)]
+        others = [profile for profile in varying if not _is_row_id(profile, length)]
         return others[0] if others else (best if _count(base, []) < length or not base else None)
-    for found in varying:
-        if rank_of(found) < _ID_RANK and (distinct(found.column.values) * 2 <= length or _count(base, []) < length):
-            return found
+    for profile in varying:
+        if rank_of(profile) < _ID_RANK and (distinct(profile.column.values) * 2 <= length or _count(base, []) < length):
+            return profile
     return None
 
 
 def _constant_metric(candidates: Sequence[Profile]) -> Profile | None:
     """A label that says what was measured, the same in all rows: it names the series, with what tells them apart."""
-    for found in candidates:
-        rank = rank_of(found)
+    for profile in candidates:
+        rank = rank_of(profile)
         if (
-            found.hint.hint is Hint.LABEL
-            and not _varies(found)
-            and (rank == 0 or (rank <= 1 and found.column.origin == "cell"))
+            profile.hint.hint is Hint.LABEL
+            and not _varies(profile)
+            and (rank == 0 or (rank <= 1 and profile.column.origin == "cell"))
         ):
-            return found if label_text(found.column.values[0]) is not None else None
+            return profile if label_text(profile.column.values[0]) is not None else None
     return None
 
 
-def _is_row_id(found: Profile, length: int) -> bool:
-    return length > 3 and distinct(found.column.values) == length
+def _is_row_id(profile: Profile, length: int) -> bool:
+    return length > 3 and distinct(profile.column.values) == length
 
 
 class _Counted:
@@ -224,7 +229,7 @@ class _Counted:
 
     def __init__(self, measures: Sequence[Profile], base: Sequence[Sequence[object]]) -> None:
         self.base = base
-        values = [found.column.values for found in measures]
+        values = [profile.column.values for profile in measures]
         sparse = len(values) > 1 and any(None in column for column in values)
         self.rows = (
             [[row for row, value in enumerate(column) if value is not None] for column in values] if sparse else []
@@ -234,12 +239,12 @@ class _Counted:
     def keys(self, chosen: Sequence[Profile]) -> int:
         if not self.rows:
             return _count(self.base, chosen)
-        columns = [*self.base, *(found.column.values for found in chosen)]
+        columns = [*self.base, *(profile.column.values for profile in chosen)]
         return sum(len({str([column[row] for column in columns]) for row in rows}) for rows in self.rows)
 
 
 def _count(base: Sequence[Sequence[object]], chosen: Sequence[Profile]) -> int:
-    columns = [*base, *(found.column.values for found in chosen)]
+    columns = [*base, *(profile.column.values for profile in chosen)]
     if not columns:
         return 1
     try:
@@ -250,26 +255,26 @@ def _count(base: Sequence[Sequence[object]], chosen: Sequence[Profile]) -> int:
 
 def _part_sensors(chosen: list[Profile], varying: Sequence[Profile], roles: Roles) -> None:
     """In charts, two sensors or places are two lines, even where their times never meet."""
-    for found in varying:
-        if found in chosen or found.hint.hint not in (Hint.SENSOR, Hint.PLACE) or len(chosen) >= 4:
+    for profile in varying:
+        if profile in chosen or profile.hint.hint not in (Hint.SENSOR, Hint.PLACE) or len(chosen) >= 4:
             continue
-        if _is_row_id(found, roles.table.length) or distinct(found.column.values) < 2:
+        if _is_row_id(profile, roles.table.length) or distinct(profile.column.values) < 2:
             continue
-        if _count([], [*chosen, found]) > (_count([], chosen) if chosen else 1):
-            chosen.append(found)
+        if _count([], [*chosen, profile]) > (_count([], chosen) if chosen else 1):
+            chosen.append(profile)
 
 
 def _constant_name(candidates: Sequence[Profile], *, generic: bool) -> str | None:
     """The name of all rows, where their measure has none."""
     if not generic:
         return None
-    for found in candidates:
-        rank = rank_of(found)
-        speaking = compact(found.name) == "id" and found.kind == "text" and found.column.origin == "context"
-        if speaking and not _SPEAKING_ID.fullmatch(str(found.column.values[0])):
+    for profile in candidates:
+        rank = rank_of(profile)
+        speaking = compact(profile.name) == "id" and profile.kind == "text" and profile.column.origin == "context"
+        if speaking and not _SPEAKING_ID.fullmatch(str(profile.column.values[0])):
             continue
         if rank <= 1.0 or _SENSOR_RANK <= rank < _PLACE_RANK or speaking:
-            text = label_text(found.column.values[0])
+            text = label_text(profile.column.values[0])
             if text is not None:
                 return text
     return None
@@ -284,41 +289,41 @@ def label_text(value: object) -> str | None:
 
 def measure_names(roles: Roles) -> list[str]:
     """The names of the measures, each different: the last part, with those around it where that is needed."""
-    plain = [found.name for found in roles.measures]
-    if all(len(found.column.parts) == 1 for found in roles.measures) and len(set(plain)) == len(plain):
+    plain = [profile.name for profile in roles.measures]
+    if all(len(profile.column.parts) == 1 for profile in roles.measures) and len(set(plain)) == len(plain):
         return plain
-    carriers = {_carrier(found) for found in roles.measures}
+    carriers = {_carrier(profile) for profile in roles.measures}
     names = []
-    for found, name in zip(roles.measures, plain, strict=True):
-        carrier = _carrier(found)
+    for profile, name in zip(roles.measures, plain, strict=True):
+        carrier = _carrier(profile)
         if carrier and (len(carriers) > 1 or plain.count(name) > 1):
             names.append(SEPARATOR.join((*carrier, name)))
-        elif plain.count(name) > 1 and len(found.column.parts) > 1:
-            names.append(SEPARATOR.join(found.parts))
+        elif plain.count(name) > 1 and len(profile.column.parts) > 1:
+            names.append(SEPARATOR.join(profile.parts))
         else:
             names.append(name)
     if len(set(names)) < len(names):
-        names = [SEPARATOR.join(found.column.parts) for found in roles.measures]
+        names = [SEPARATOR.join(profile.column.parts) for profile in roles.measures]
     return names
 
 
-def _carrier(found: Profile) -> tuple[str, ...]:
+def _carrier(profile: Profile) -> tuple[str, ...]:
     """The members around a measure that could be a part of its name: not those that only wrap measurements."""
-    parts = found.parts[:-1]
-    if parts and found.name != found.parts[-1]:
+    parts = profile.parts[:-1]
+    if parts and profile.name != profile.parts[-1]:
         parts = parts[:-1]
     return tuple(part for part in parts if not is_container(part))
 
 
-def series_name(labels: Sequence[str], measure: str, found: Profile, naming: Naming, count: int) -> str:
+def series_name(labels: Sequence[str], measure: str, profile: Profile, naming: Naming, count: int) -> str:
     """The name of a series from its labels (the best first), its measure and how many measures there are."""
     if not labels:
-        if naming.constant is not None and (found.hint.hint is Hint.VALUE or count == 1):
+        if naming.constant is not None and (profile.hint.hint is Hint.VALUE or count == 1):
             return naming.constant
         if naming.constant is not None and naming.generic:
             return bounded(f"{naming.constant}{SEPARATOR}{measure}")
         return bounded(measure)
     joined = SEPARATOR.join(reversed(labels))
-    if naming.generic and (found.hint.hint is Hint.VALUE or count == 1):
+    if naming.generic and (profile.hint.hint is Hint.VALUE or count == 1):
         return bounded(joined)
     return bounded(f"{joined}{SEPARATOR}{measure}")

@@ -32,9 +32,9 @@ def _is_timed(roles: Roles) -> bool:
 
 def _members(value: dict[str, Any], depth: int = 0) -> dict[str, Any]:
     """The members of an object and of those in it, by their compact name."""
-    found: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     for name, inner in value.items():
         if isinstance(inner, dict) and depth < _MAX_DEPTH:
-            found.update(_members(inner, depth + 1))
-        found[compact(name)] = inner
-    return found
+            members.update(_members(inner, depth + 1))
+        members[compact(name)] = inner
+    return members

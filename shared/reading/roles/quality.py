@@ -65,14 +65,14 @@ def unit_of(roles: Roles, measure: Profile, rows: Sequence[int] | None) -> str |
 
 def _beside(roles: Roles, measure: Profile, role: str) -> Profile | None:
     """The column of this role that belongs to a measure: in the same member, called after it, or the only one."""
-    found = [entry.profile for entry in roles.assigned if entry.role == role]
+    profiles = [entry.profile for entry in roles.assigned if entry.role == role]
     around = measure.column.parts[:-1]
     if around:
-        for column in found:
+        for column in profiles:
             if column.column.parts[:-1] == around:
                 return column
     name = compact(measure.name)
-    for column in found:
+    for column in profiles:
         other = compact(column.name)
         if (
             other != name
@@ -82,7 +82,7 @@ def _beside(roles: Roles, measure: Profile, role: str) -> Profile | None:
             return column
     plain = [
         column
-        for column in found
+        for column in profiles
         if column.hint.rank == 0 and len(column.column.parts) <= max(1, len(measure.column.parts))
     ]
     if (

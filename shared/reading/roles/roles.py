@@ -13,7 +13,7 @@ from shared.errors import Rejected
 from shared.reading.overrides import Override
 from shared.reading.roles import time_column
 from shared.reading.roles.clocks import are_clocks, resemble_times
-from shared.reading.roles.columns import Profile, are_qualified, distinct, numbers_of, profile
+from shared.reading.roles.columns import Profile, are_qualified, distinct, numbers_of, profile_of
 from shared.reading.safe_text import quoted
 from shared.reading.texts import vocabulary
 from shared.reading.texts.names import Hint, compact, is_envelope, words
@@ -69,10 +69,10 @@ class Roles(msgspec.Struct):
 def assign(table: Table, override: Override, *, chart: bool) -> Roles:
     """The roles of a table's columns. Raises Rejected when two columns could equally be the time."""
     qualified = are_qualified(table.columns)
-    profiles = [profile(column, decimal_comma=table.decimal_comma, qualified=qualified) for column in table.columns]
+    profiles = [profile_of(column, decimal_comma=table.decimal_comma, qualified=qualified) for column in table.columns]
     assigned: list[ColumnRole] = []
-    parts = [found for found in profiles if found.column.origin == "part"]
-    profiles = [found for found in profiles if found.column.origin != "part"]
+    parts = [profile for profile in profiles if profile.column.origin == "part"]
+    profiles = [profile for profile in profiles if profile.column.origin != "part"]
     if override is not _NO_OVERRIDE:
         profiles = _without_ignored(profiles, override, assigned)
     from shared.reading.roles import beside  # which needs Roles
@@ -80,18 +80,18 @@ def assign(table: Table, override: Override, *, chart: bool) -> Roles:
     time, clock, time_reason = time_column.choose(profiles, override, chart=chart)
     roles = Roles(table, time, clock, [], [], None, None, None, assigned, time_reason)
     roles.parts = parts
-    roles.has_value = any(found.hint.hint is Hint.VALUE and found.kind == "number" for found in profiles)
+    roles.has_value = any(profile.hint.hint is Hint.VALUE and profile.kind == "number" for profile in profiles)
     taken = {id(time), id(clock)}
     if time is not None:
         assigned.append(ColumnRole(time, "time", time_reason))
     if clock is not None:
         assigned.append(ColumnRole(clock, "time", "a time of day beside the date"))
-    for found in profiles:
-        if id(found) in taken:
+    for profile in profiles:
+        if id(profile) in taken:
             continue
-        role, reason = _role(found, roles, override)
-        assigned.append(ColumnRole(found, role, reason))
-        _place(roles, found, role)
+        role, reason = _role(profile, roles, override)
+        assigned.append(ColumnRole(profile, role, reason))
+        _place(roles, profile, role)
     beside.leave_out(roles)
     return roles
 
@@ -111,72 +111,72 @@ def left_out(roles: Roles) -> dict[str, int]:
 
 def _without_ignored(profiles: list[Profile], override: Override, assigned: list[ColumnRole]) -> list[Profile]:
     kept = []
-    for found in profiles:
-        names = (found.name, ".".join(found.column.parts), found.column.parts[-1])
+    for profile in profiles:
+        names = (profile.name, ".".join(profile.column.parts), profile.column.parts[-1])
         if any(fnmatchcase(name, glob) for glob in override.ignore for name in names):
-            assigned.append(ColumnRole(found, "ignored", "INPUTS ignores it"))
+            assigned.append(ColumnRole(profile, "ignored", "INPUTS ignores it"))
         else:
-            kept.append(found)
+            kept.append(profile)
     return kept
 
 
-def is_named(found: Profile, name: str | None) -> bool:
+def is_named(profile: Profile, name: str | None) -> bool:
     """Whether a setting means this column: by its own name or with those around it."""
-    return name is not None and name in (found.name, found.column.parts[-1], ".".join(found.column.parts))
+    return name is not None and name in (profile.name, profile.column.parts[-1], ".".join(profile.column.parts))
 
 
-def _role(found: Profile, roles: Roles, override: Override) -> tuple[str, str]:
+def _role(profile: Profile, roles: Roles, override: Override) -> tuple[str, str]:
     if override is not _NO_OVERRIDE:
-        role = _overridden(found, override)
+        role = _overridden(profile, override)
         if role is not None:
             return role
-    if found.kind == "empty":
-        if found.hint.hint is Hint.SENSOR and found.column.origin == "cell":
+    if profile.kind == "empty":
+        if profile.hint.hint is Hint.SENSOR and profile.column.origin == "cell":
             return "sensor", "the name of a sensor"
         return "empty", "holds no values"
-    if found.kind == "flag":
+    if profile.kind == "flag":
         return (
             ("quality", "flags of quality")
-            if found.hint.hint is Hint.QUALITY
+            if profile.hint.hint is Hint.QUALITY
             else ("flag", "true and false are no numbers")
         )
-    if found.kind == "moment":
+    if profile.kind == "moment":
         return "epoch", "another time"
-    if found.kind == "text":
-        return _text_role(found)
-    if found.kind == "number":
-        return _number_role(found, roles)
+    if profile.kind == "text":
+        return _text_role(profile)
+    if profile.kind == "number":
+        return _number_role(profile, roles)
     return "note", "holds neither numbers nor texts"
 
 
-def _overridden(found: Profile, override: Override) -> tuple[str, str] | None:
-    if is_named(found, override.sensor):
+def _overridden(profile: Profile, override: Override) -> tuple[str, str] | None:
+    if is_named(profile, override.sensor):
         return "sensor", SET_BY_INPUTS
-    if is_named(found, override.unit):
+    if is_named(profile, override.unit):
         return "unit", SET_BY_INPUTS
-    if any(is_named(found, name) for name in override.series):
+    if any(is_named(profile, name) for name in override.series):
         return "label", SET_BY_INPUTS
     wanted = override.measures or ((override.value,) if override.value else ())
-    if any(is_named(found, name) for name in wanted):
-        if found.kind != "number":
-            raise Rejected(f"{quoted(found.name)}, which INPUTS sets as a measure, holds no numbers")
+    if any(is_named(profile, name) for name in wanted):
+        if profile.kind != "number":
+            raise Rejected(f"{quoted(profile.name)}, which INPUTS sets as a measure, holds no numbers")
         return "measure", SET_BY_INPUTS
-    if wanted and found.kind == "number":
+    if wanted and profile.kind == "number":
         return "ignored", "INPUTS names other measures"
     return None
 
 
-def _text_role(found: Profile) -> tuple[str, str]:
-    hint = found.hint.hint
+def _text_role(profile: Profile) -> tuple[str, str]:
+    hint = profile.hint.hint
     if hint is Hint.UNIT:
         return "unit", "texts under the name of a unit"
     if hint is Hint.QUALITY:
         return "quality", "texts under the name of a quality"
-    if time_column.is_time(found):
+    if time_column.is_time(profile):
         return "epoch", "another time"
-    if are_clocks(found):
+    if are_clocks(profile):
         return "note", "times of day"
-    if found.column.origin == "cell" and resemble_times(found):
+    if profile.column.origin == "cell" and resemble_times(profile):
         return "note", "times in no known notation"
     if hint is Hint.SENSOR:
         return "sensor", "texts under the name of a sensor"
@@ -196,9 +196,9 @@ _SIMPLE = {
 }
 
 
-def _number_role(found: Profile, roles: Roles) -> tuple[str, str]:
-    hint = found.hint.hint
-    column = found.column
+def _number_role(profile: Profile, roles: Roles) -> tuple[str, str]:
+    hint = profile.hint.hint
+    column = profile.column
     if column.origin == "context":
         return ("sensor", "the name of a sensor") if hint is Hint.SENSOR else ("label", "stands beside the rows")
     if column.origin in ("index", "axis"):
@@ -208,28 +208,28 @@ def _number_role(found: Profile, roles: Roles) -> tuple[str, str]:
     if column.origin == "key":
         return "label", "the name of a member"
     reason = _SIMPLE.get(hint)
-    if hint is Hint.AGGREGATE and found.integral and roles.table.length == 1 and _is_page(roles.table):
+    if hint is Hint.AGGREGATE and profile.integral and roles.table.length == 1 and _is_page(roles.table):
         return "bookkeeping", "counts the rows of pages"
     if reason is not None and not any(map(is_envelope, column.parts[:-1])):
-        if roles.time is not None and time_column.repeats(found, roles.time):
+        if roles.time is not None and time_column.repeats(profile, roles.time):
             return "epoch", "the time once more, as a number"
         return "measure", reason
-    if hint is Hint.BOOKKEEPING and found.hint.rank == 0:
+    if hint is Hint.BOOKKEEPING and profile.hint.rank == 0:
         return "bookkeeping", "numbers under the name of a version, an address or a setting"
     if any(map(is_envelope, column.parts[:-1])):
         return "bookkeeping", "stands in a member about the message"
-    if hint is Hint.LABEL and roles.has_value and found.hint.rank == 0:
+    if hint is Hint.LABEL and roles.has_value and profile.hint.rank == 0:
         return "label", "numbers under the name of a label, beside a value"
-    if hint is Hint.TIME and (time_column.is_time(found) or words(found.name)[-1:] in _DATES):
+    if hint is Hint.TIME and (time_column.is_time(profile) or words(profile.name)[-1:] in _DATES):
         return "epoch", "another time"
-    if not found.integral:
+    if not profile.integral:
         return "measure", "numbers with fractions"
-    return _whole_role(found, roles)
+    return _whole_role(profile, roles)
 
 
-def _whole_role(found: Profile, roles: Roles) -> tuple[str, str]:
+def _whole_role(profile: Profile, roles: Roles) -> tuple[str, str]:
     """The role of whole numbers whose name says more than that they are numbers."""
-    hint, timed = found.hint.hint, roles.time is not None
+    hint, timed = profile.hint.hint, roles.time is not None
     match hint:
         case Hint.IDENTIFIER:
             return "identifier", "whole numbers under the name of an id"
@@ -237,18 +237,18 @@ def _whole_role(found: Profile, roles: Roles) -> tuple[str, str]:
             return "index", "whole numbers under the name of an index"
         case Hint.SENSOR:
             return "sensor", "whole numbers under the name of a sensor"
-        case Hint.QUALITY if compact(found.name) not in _YES_OR_NO or max(numbers_of(found).values) <= 1:
+        case Hint.QUALITY if compact(profile.name) not in _YES_OR_NO or max(numbers_of(profile).values) <= 1:
             return "quality", "whole numbers under the name of a quality"
         case Hint.BOOKKEEPING:
             return "bookkeeping", "whole numbers under the name of a version or a count"
         case Hint.CALENDAR:
             return "calendar", "a part of the date"
-        case Hint.TIME if found.name.lower() in _CALENDAR_WORDS:
+        case Hint.TIME if profile.name.lower() in _CALENDAR_WORDS:
             return "calendar", "a part of the date"
-        case Hint.PLACE if _is_constant(found) or (timed and not _all_different(roles.time)):
+        case Hint.PLACE if _is_constant(profile) or (timed and not _all_different(roles.time)):
             return "label", "whole numbers under the name of a place"
         case Hint.LABEL if roles.has_value or (
-            not _all_different(found) and found.column.parts[-1] not in ("n", "series", "point")
+            not _all_different(profile) and profile.column.parts[-1] not in ("n", "series", "point")
         ):
             return "label", "whole numbers under the name of a label"
         case Hint.NOTE:
@@ -261,38 +261,38 @@ def _is_page(table: Table) -> bool:
     return any(compact(column.parts[-1]) in vocabulary.PAGING for column in table.columns)
 
 
-def _is_constant(found: Profile) -> bool:
-    return distinct(found.column.values) == 1 and len(found.column.values) > 1
+def _is_constant(profile: Profile) -> bool:
+    return distinct(profile.column.values) == 1 and len(profile.column.values) > 1
 
 
-def _all_different(found: Profile | None) -> bool:
-    return found is None or distinct(found.column.values) == len(found.column.values)
+def _all_different(profile: Profile | None) -> bool:
+    return profile is None or distinct(profile.column.values) == len(profile.column.values)
 
 
-def _place(roles: Roles, found: Profile, role: str) -> None:
+def _place(roles: Roles, profile: Profile, role: str) -> None:
     match role:
         case "measure":
-            roles.measures.append(found)
+            roles.measures.append(profile)
         case "label":
-            roles.labels.append(found)
+            roles.labels.append(profile)
         case "sensor":
-            if roles.sensor is None or _closer(found, roles.sensor):
+            if roles.sensor is None or _closer(profile, roles.sensor):
                 if roles.sensor is not None:
                     roles.labels.append(roles.sensor)
-                roles.sensor = found
+                roles.sensor = profile
             else:
-                roles.labels.append(found)
+                roles.labels.append(profile)
         case "unit":
-            if roles.unit is None or (roles.unit.column.origin == "context" and found.column.origin != "context"):
-                roles.unit = found
+            if roles.unit is None or (roles.unit.column.origin == "context" and profile.column.origin != "context"):
+                roles.unit = profile
         case "quality":
-            if roles.quality is None or found.hint.rank < roles.quality.hint.rank:
-                roles.quality = found
+            if roles.quality is None or profile.hint.rank < roles.quality.hint.rank:
+                roles.quality = profile
 
 
-def _closer(found: Profile, other: Profile) -> bool:
+def _closer(profile: Profile, other: Profile) -> bool:
     """Whether a column is the better sensor: beside the readings rather than around them, an id rather than a type."""
-    return (found.column.origin == "context", found.hint.rank, found.name) < (
+    return (profile.column.origin == "context", profile.hint.rank, profile.name) < (
         other.column.origin == "context",
         other.hint.rank,
         other.name,
@@ -309,7 +309,7 @@ def column_values(column: Column) -> Sequence[object]:
 
 
 def used_numbers(roles: Roles) -> int:
-    return sum(len(numbers_of(found).values) for found in roles.measures)
+    return sum(len(numbers_of(profile).values) for profile in roles.measures)
 
 
 _NO_OVERRIDE = Override()

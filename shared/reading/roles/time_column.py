@@ -13,7 +13,7 @@ import msgspec
 from shared.errors import Rejected
 from shared.reading.overrides import Override
 from shared.reading.roles.clocks import are_clocks, are_hours
-from shared.reading.roles.columns import Profile, numbers_of, profile
+from shared.reading.roles.columns import Profile, numbers_of, profile_of
 from shared.reading.safe_text import quoted
 from shared.reading.texts import times, vocabulary
 from shared.reading.texts.names import Hint, compact, is_clock, words
@@ -44,24 +44,24 @@ def choose(
     Raises Rejected when two candidates are equally good and differ, or the one that INPUTS names is not there.
     """
     if override.time is not None:
-        named = next((found for found in profiles if _is_named(found, override.time)), None)
+        named = next((profile for profile in profiles if _is_named(profile, override.time)), None)
         if named is None:
             raise Rejected(f"no column {quoted(override.time)}, which INPUTS sets as the time")
         return named, _clock_beside(named, profiles), "set by INPUTS"
-    candidates = [item for found in profiles if (item := _candidate(found, chart=chart)) is not None]
+    candidates = [item for profile in profiles if (item := _candidate(profile, chart=chart)) is not None]
     if not candidates:
-        for found in profiles:
-            if found.hint.hint is Hint.TIME and found.column.origin == "context" and is_time(found):
-                clock = _clock_beside(found, profiles)
+        for profile in profiles:
+            if profile.hint.hint is Hint.TIME and profile.column.origin == "context" and is_time(profile):
+                clock = _clock_beside(profile, profiles)
                 if clock is not None:
-                    return found, clock, "the date around the rows"
+                    return profile, clock, "the date around the rows"
         joined = _joined_date(profiles)
         return joined, None, "the parts of a date" if joined is not None else ""
-    best = min(candidates, key=lambda found: found.rank)
-    equal = [found for found in candidates if found.rank == best.rank]
+    best = min(candidates, key=lambda profile: profile.rank)
+    equal = [profile for profile in candidates if profile.rank == best.rank]
     if len(equal) > 1:
         best = _agreed(equal)
-    others = [found for found in candidates if found is not best and found.profile.column.origin == "cell"]
+    others = [profile for profile in candidates if profile is not best and profile.profile.column.origin == "cell"]
     if others and best.profile.column.origin == "cell":
         best = _with_other_rows(best, others)
     return best.profile, _clock_beside(best.profile, profiles), best.reason
@@ -70,7 +70,9 @@ def choose(
 def _joined_date(profiles: Sequence[Profile]) -> Profile | None:
     """The time in columns of year, month, day and so on; None without a year and a month."""
     parts = {
-        compact(found.name): found.column.values for found in profiles if found.kind == "number" and found.integral
+        compact(profile.name): profile.column.values
+        for profile in profiles
+        if profile.kind == "number" and profile.integral
     }
     if "year" not in parts or "month" not in parts:
         return None
@@ -83,55 +85,55 @@ def _joined_date(profiles: Sequence[Profile]) -> Profile | None:
             texts.append(datetime(year, month, day, hour, minute, second).isoformat())  # noqa: DTZ001  # has no zone
         except (TypeError, ValueError, OverflowError):
             texts.append(None)
-    return profile(Column(("year-month-day",), texts)) if any(texts) else None
+    return profile_of(Column(("year-month-day",), texts)) if any(texts) else None
 
 
-def _is_named(found: Profile, name: str) -> bool:
-    return name in (found.name, found.column.parts[-1], ".".join(found.column.parts))
+def _is_named(profile: Profile, name: str) -> bool:
+    return name in (profile.name, profile.column.parts[-1], ".".join(profile.column.parts))
 
 
-def _candidate(found: Profile, *, chart: bool) -> _Candidate | None:
-    column, hint = found.column, found.hint
+def _candidate(profile: Profile, *, chart: bool) -> _Candidate | None:
+    column, hint = profile.column, profile.hint
     if (
-        found.kind == "number"
+        profile.kind == "number"
         and hint.hint is Hint.PLAIN
         and column.origin == "cell"
         and type(column.values[0]) is not str
     ):
         return None
-    joined = compact(found.name)
+    joined = compact(profile.name)
     if joined in vocabulary.NEVER_TIMES or hint.hint in (Hint.UNIT, Hint.QUALITY):
         return None
     named = hint.hint is Hint.TIME
-    if column.origin == "context" and not (named and (hint.rank <= 1 or not _constant(found))):
+    if column.origin == "context" and not (named and (hint.rank <= 1 or not _constant(profile))):
         return None
-    if column.origin == "context" and chart and _constant(found) and hint.rank > 0:
+    if column.origin == "context" and chart and _constant(profile) and hint.rank > 0:
         return None
     place = float(column.origin == "context")
     depth = float(min(len(column.parts), 3))
     if column.origin == "entry":
-        return _Candidate(found, (_ENTRY_RANK, 0.0, 0.0), "the time in the entry's id")
-    if not is_time(found):
+        return _Candidate(profile, (_ENTRY_RANK, 0.0, 0.0), "the time in the entry's id")
+    if not is_time(profile):
         if (
             not chart
             and joined in _BY_NAME_ALONE
-            and (found.kind in ("number", "text") or _has_text(found))
+            and (profile.kind in ("number", "text") or _has_text(profile))
             and column.origin == "cell"
         ):
-            return _Candidate(found, (8.0, depth, float(_BY_NAME_ALONE.index(joined))), "called a time")
+            return _Candidate(profile, (8.0, depth, float(_BY_NAME_ALONE.index(joined))), "called a time")
         return None
     if named:
         return _Candidate(
-            found, (place * 4 + hint.rank, depth, _zone_rank(found.name)), "times under the name of a time"
+            profile, (place * 4 + hint.rank, depth, _zone_rank(profile.name)), "times under the name of a time"
         )
     if column.origin in ("axis", "index", "key"):
-        return _Candidate(found, (0.5, depth, 0.0), "times along the axis")
-    return _Candidate(found, (_UNNAMED_RANK + place * 4, depth, 0.0), "texts that are times")
+        return _Candidate(profile, (0.5, depth, 0.0), "times along the axis")
+    return _Candidate(profile, (_UNNAMED_RANK + place * 4, depth, 0.0), "texts that are times")
 
 
-def _has_text(found: Profile) -> bool:
+def _has_text(profile: Profile) -> bool:
     """Whether a column that holds no values at least has empty texts."""
-    return found.kind == "empty" and any(type(value) is str for value in found.column.values)
+    return profile.kind == "empty" and any(type(value) is str for value in profile.column.values)
 
 
 def _zone_rank(name: str) -> float:
@@ -140,31 +142,31 @@ def _zone_rank(name: str) -> float:
     return -1.0 if "utc" in parts or "gmt" in parts else float("local" in parts)
 
 
-def is_time(found: Profile) -> bool:
+def is_time(profile: Profile) -> bool:
     """Whether a column's values are times: by a sample of them, and for numbers also by the name."""
-    values = found.column.values
-    if found.kind == "moment":
+    values = profile.column.values
+    if profile.kind == "moment":
         return True
     named = (
-        found.hint.hint is Hint.TIME
-        or found.column.origin in ("axis", "index", "key")
-        or compact(found.name) in vocabulary.NEVER_TIMES
+        profile.hint.hint is Hint.TIME
+        or profile.column.origin in ("axis", "index", "key")
+        or compact(profile.name) in vocabulary.NEVER_TIMES
     )
     sample = _sample(values)
-    if found.kind in ("text", "other"):
+    if profile.kind in ("text", "other"):
         texts = [value for value in sample if type(value) is str]
         if not texts:
             return False
         if all(map(times.is_date_text, texts)):
             return True
         return named and any(map(times.looks_like_time, _different(values[:256])))
-    if found.kind != "number" or not sample:
+    if profile.kind != "number" or not sample:
         return False
     if not named:
         return any(type(value) is str for value in sample) and all(map(times.is_date_text, sample))
     if all(map(_is_epoch, sample)):
         return True
-    return _are_datekeys(found, sample) or (
+    return _are_datekeys(profile, sample) or (
         any(map(times.is_date_text, sample)) and any(map(times.looks_like_time, sample))
     )
 
@@ -182,8 +184,8 @@ def _is_epoch(value: object) -> bool:
     return times.looks_like_time(value)
 
 
-def _are_datekeys(found: Profile, sample: Sequence[object]) -> bool:
-    if not found.integral or compact(found.name) in ("t", "x", "value"):
+def _are_datekeys(profile: Profile, sample: Sequence[object]) -> bool:
+    if not profile.integral or compact(profile.name) in ("t", "x", "value"):
         return False
     return all(map(_is_datekey, sample))
 
@@ -200,37 +202,37 @@ def _sample(values: Sequence[object]) -> list[object]:
     return sample or [value for value in values if value is not None][:3]
 
 
-def _constant(found: Profile) -> bool:
-    values = found.column.values
+def _constant(profile: Profile) -> bool:
+    values = profile.column.values
     return all(value == values[0] for value in values)
 
 
 def _agreed(equal: list[_Candidate]) -> _Candidate:
     """One of several equal candidates: any of them where they say the same, else a tie."""
-    first = min(equal, key=lambda found: found.profile.column.parts)
-    values = [list(found.profile.column.values) for found in equal]
+    first = min(equal, key=lambda profile: profile.profile.column.parts)
+    values = [list(profile.profile.column.values) for profile in equal]
     if all(sum(value is not None for value in row) <= 1 for row in zip(*values, strict=True)):
         return _coalesced(first, equal)
     if all(other == values[0] for other in values[1:]):
         return first
     try:
-        ms = [times.parse(found.profile.column.values, datekeys=True).ms for found in equal]
+        ms = [times.parse(profile.profile.column.values, datekeys=True).ms for profile in equal]
     except times.Ambiguous:
         ms = []
     if ms and all(max(map(abs, map(float.__sub__, one, ms[0])), default=0.0) < _SECOND_MS for one in ms[1:]):
-        named = [found for found in equal if compact(found.profile.name) in _PLAIN_NAMES]
+        named = [profile for profile in equal if compact(profile.profile.name) in _PLAIN_NAMES]
         return named[0] if named else first
-    known = [found for found in equal if compact(found.profile.name) in _PLAIN_NAMES]
+    known = [profile for profile in equal if compact(profile.profile.name) in _PLAIN_NAMES]
     if len(known) == 1:
         return known[0]
     if (
-        len({found.profile.column.parts[:-1] for found in equal}) == len(equal)
-        and len({found.profile.name for found in equal}) == 1
+        len({profile.profile.column.parts[:-1] for profile in equal}) == len(equal)
+        and len({profile.profile.name for profile in equal}) == 1
     ):
         return first  # each measure has a time of its own
-    names = sorted({found.profile.name for found in equal})
+    names = sorted({profile.profile.name for profile in equal})
     if len(names) < 2:
-        names = sorted(".".join(found.profile.column.parts) for found in equal)
+        names = sorted(".".join(profile.profile.column.parts) for profile in equal)
     raise Rejected(f"{quoted(names[0])} and {quoted(names[1])} could both be the time; set `time` in INPUTS")
 
 
@@ -249,7 +251,7 @@ def _with_other_rows(best: _Candidate, others: list[_Candidate]) -> _Candidate:
 
 def _coalesced(first: _Candidate, equal: list[_Candidate]) -> _Candidate:
     """Rows of two kinds, each with its own name for the time: one column with the time of every row."""
-    rows = zip(*(found.profile.column.values for found in equal), strict=True)
+    rows = zip(*(profile.profile.column.values for profile in equal), strict=True)
     first.profile.column.values = [next((value for value in row if value is not None), None) for row in rows]
     first.profile.kind = (
         "text" if any(type(value) is str for value in first.profile.column.values) else first.profile.kind
@@ -264,11 +266,11 @@ def _clock_beside(time: Profile, profiles: Sequence[Profile]) -> Profile | None:
     sample = _sample(time.column.values)
     if not sample or not all(_is_date_only(value) for value in sample):
         return None
-    for found in profiles:
-        if found.kind == "number" and compact(found.name) == "hour" and are_hours(found):
-            return found
-        if found is not time and found.kind == "text" and is_clock(found.name) and are_clocks(found):
-            return found
+    for profile in profiles:
+        if profile.kind == "number" and compact(profile.name) == "hour" and are_hours(profile):
+            return profile
+        if profile is not time and profile.kind == "text" and is_clock(profile.name) and are_clocks(profile):
+            return profile
     return None
 
 
@@ -281,17 +283,17 @@ def _is_date_only(value: object) -> bool:
     return ":" not in text or text.endswith(("T00:00:00", "T00:00:00Z", " 00:00:00", "T00:00:00.000Z", "T00:00:00.000"))
 
 
-def repeats(found: Profile, time: Profile) -> bool:
+def repeats(profile: Profile, time: Profile) -> bool:
     """Whether numbers are the times once more: each within a day of the time of its row."""
-    values = numbers_of(found).values
+    values = numbers_of(profile).values
     if not values or max(values) < _LEAST_TIME:
         return False
     if not times.is_epoch(values[0]):
-        sample = _sample(found.column.values)
+        sample = _sample(profile.column.values)
         if not sample or not all(map(_is_datekey, sample)):
             return False
     try:
-        own = times.parse(found.column.values, datekeys=True).ms
+        own = times.parse(profile.column.values, datekeys=True).ms
         other = times.parse(time.column.values, datekeys=True).ms
     except times.Ambiguous:
         return False

@@ -137,10 +137,10 @@ class _Texts:
     def ms(self, text: str) -> float:
         match = _CLOCK.fullmatch(text) if self.zone is None and len(text) <= MAX_TEXT_CHARS else None
         if match is None:
-            found = self.whole.get(text)
-            if found is None:
-                found = self.whole[text] = _text_ms(text, self.zone, day_first=self.day_first)
-            return found
+            known = self.whole.get(text)
+            if known is None:
+                known = self.whole[text] = _text_ms(text, self.zone, day_first=self.day_first)
+            return known
         date, hour_text, minute, second, meridiem, rest = match.groups(default="")
         hour = int(hour_text)
         if meridiem:
