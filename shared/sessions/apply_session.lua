@@ -9,9 +9,8 @@
 -- ARGV[1]  SHA-1 of the session's text; '' for a session that is missing; '*' if it does not matter
 -- ARGV[2]  its size in bytes
 -- ARGV[3]  digest of the phantom
--- ARGV[4]  the plan, as MessagePack: plan.py describes it
+-- ARGV[4]  the plan, as JSON: plan.py describes it
 -- ARGV[5]  TTL of phantoms and of the app's sorted sets, in ms
--- ARGV[6]  ... fields of the phantom
 --
 -- Returns {'moved'}, and nothing was written; or {'applied', position of each record that was appended, ...}; or the
 -- error with which Redis refused a command (an ACL, a full stream).
@@ -23,16 +22,19 @@
 -- A value of another type in place of one of the app's own keys is removed.
 
 local MAX_FIELD_BYTES = 16384
+local FIELDS = { 'digest', 'ended_ms', 'missing_ms', 'user_id', 'fingerprint', 'key_id', 'life', 'first_seen_ms',
+  'sequence', 'recorded_ms', 'touches', 'unbounded', 'prior_end_ms', 'expires_ms', 'told_ms', 'cookie_ms', 'missing_by',
+  'heard_ms', 'pending', 'v' } -- as in phantom.py
 
 local function read_digest(key) -- as in look_session.lua
   if redis.call('TYPE', key).ok ~= 'hash' then return '' end
   local encoding = redis.pcall('OBJECT', 'ENCODING', key)
   if encoding ~= 'listpack' and encoding ~= 'ziplist' then
-    for position = 6, #ARGV do
-      if redis.call('HSTRLEN', key, ARGV[position]) > MAX_FIELD_BYTES then return 'too long' end
+    for _, name in ipairs(FIELDS) do
+      if redis.call('HSTRLEN', key, name) > MAX_FIELD_BYTES then return 'too long' end
     end
   end
-  return redis.sha1hex(cmsgpack.pack(redis.call('HMGET', key, unpack(ARGV, 6))))
+  return redis.sha1hex(cjson.encode(redis.call('HMGET', key, unpack(FIELDS))))
 end
 
 local function is_unchanged()
@@ -43,7 +45,7 @@ local function is_unchanged()
   return redis.call('STRLEN', KEYS[1]) == tonumber(ARGV[2]) and redis.sha1hex(redis.call('GET', KEYS[1])) == ARGV[1]
 end
 
-local plan = cmsgpack.unpack(ARGV[4])
+local plan = cjson.decode(ARGV[4])
 if plan.adopt and redis.call('EXISTS', KEYS[2]) == 1 then return { 'moved' } end
 if read_digest(plan.adopt and KEYS[5] or KEYS[2]) ~= ARGV[3] or not is_unchanged() then return { 'moved' } end
 
@@ -192,6 +194,6 @@ end
 
 if #plan.records > 0 then write_number() end
 for _, position in ipairs(plan.renew) do attempt('PEXPIRE', KEYS[position], ARGV[5]) end
-if #pending > 0 then redis.call('HSET', KEYS[2], 'pending', cmsgpack.pack(pending)) end
+if #pending > 0 then redis.call('HSET', KEYS[2], 'pending', cjson.encode(pending)) end
 if plan.phantom_ttl_ms > 0 then attempt('PEXPIRE', KEYS[2], refusal and ARGV[5] or plan.phantom_ttl_ms) end
 return refusal or applied

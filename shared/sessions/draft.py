@@ -37,8 +37,7 @@ class Look(NamedTuple):
     mark: bytes
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """Why a session is looked at. `source` is what its records name; `reason` is that of the end that the event
     reports, '' for none; `announces` says that the event reports a write."""
 

@@ -10,12 +10,11 @@
 -- ARGV[3]  for a sweep the prefix of the sets of users' sessions, else ''
 -- ARGV[4]  '1' if a sweep found the phantom: then a session that exists is left to the sweep of its own key
 -- ARGV[5]  '1' if the event reports an end: then the text is returned although it is unchanged
--- ARGV[6]  ... fields of the phantom; the first are digest, ended_ms, missing_ms, user_id and fingerprint
 --
 -- Returns {} for a session that is left to the sweep of its own key, else
 --   1 time in us, 2 type of the session, 3 its size in bytes, 4 its TTL in ms (negative for none),
 --   5 SHA-1 of its text; '' if there was nothing to compare with, 6 its text; nil if it is unchanged or too large,
---   7 values of the phantom, 8 their digest, 9 its TTL in ms, 10 '1' if it is under the previous AUDIT_KEY,
+--   7 values of FIELDS in the phantom, 8 their digest, 9 its TTL in ms, 10 '1' if it is under the previous AUDIT_KEY,
 --   11 '1' if there is a due time, 12 '1' if the user's set has the session (11 and 12 for a sweep only),
 --   13 the mark
 --
@@ -23,6 +22,9 @@
 -- MAX_FIELD_BYTES. A phantom that is not a hash, or has a longer field, counts as none.
 
 local MAX_FIELD_BYTES = 16384
+local FIELDS = { 'digest', 'ended_ms', 'missing_ms', 'user_id', 'fingerprint', 'key_id', 'life', 'first_seen_ms',
+  'sequence', 'recorded_ms', 'touches', 'unbounded', 'prior_end_ms', 'expires_ms', 'told_ms', 'cookie_ms', 'missing_by',
+  'heard_ms', 'pending', 'v' } -- as in phantom.py
 
 if ARGV[4] == '1' and redis.call('EXISTS', KEYS[1]) == 1 then return {} end
 
@@ -30,12 +32,12 @@ local function read_phantom(key) -- as in apply_session.lua
   if redis.call('TYPE', key).ok ~= 'hash' then return {}, '' end
   local encoding = redis.pcall('OBJECT', 'ENCODING', key)
   if encoding ~= 'listpack' and encoding ~= 'ziplist' then -- those hold short values only
-    for position = 6, #ARGV do
-      if redis.call('HSTRLEN', key, ARGV[position]) > MAX_FIELD_BYTES then return {}, 'too long' end
+    for _, name in ipairs(FIELDS) do
+      if redis.call('HSTRLEN', key, name) > MAX_FIELD_BYTES then return {}, 'too long' end
     end
   end
-  local values = redis.call('HMGET', key, unpack(ARGV, 6))
-  return values, redis.sha1hex(cmsgpack.pack(values))
+  local values = redis.call('HMGET', key, unpack(FIELDS))
+  return values, redis.sha1hex(cjson.encode(values))
 end
 
 local phantom_key, is_former = KEYS[2], KEYS[5] and redis.call('EXISTS', KEYS[2]) == 0

@@ -8,7 +8,7 @@
                   `cookie.expires`); a time that the session does not have is left out
     its end       missing_ms, missing_by while the key is missing without a reason; ended_ms after the end
     no life yet   heard_ms alone: an event announced the session, but its key was gone already
-    refusals      pending: records that Redis refused to append, as MessagePack
+    refusals      pending: records that Redis refused to append, as JSON
     the format    v: 2. Version 1 had no `v`, `heard_ms` and `pending`, and pseudonyms by HMAC-SHA-1
 
 A field that is empty counts as missing, but for user_id. Each version reads the other's hashes: version 1 takes no
@@ -17,7 +17,7 @@ notice of what it does not know, and drops it.
 
 import re
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 
@@ -31,7 +31,9 @@ FIELDS = (
     *("expires_ms", "told_ms", "cookie_ms", "missing_by", "heard_ms", "pending", "v"),
 )
 """The fields in the order in which the scripts read them."""
-_HEX, _DIGITS = re.compile(rb"[0-9a-fA-F]{1,32}"), re.compile(rb"\d{1,15}")
+_TIMES = ("ended_ms", "missing_ms", "prior_end_ms", "expires_ms", "told_ms", "cookie_ms")
+_HEX = re.compile(rb"[0-9a-fA-F]{1,32}")
+_ABSENT: Sequence[bytes | None] = [None] * len(FIELDS)
 
 
 class Phantom(msgspec.Struct, kw_only=True):
@@ -68,84 +70,98 @@ class Stored(NamedTuple):
 
 
 type Values = Sequence[bytes | None]
-_pending = msgspec.msgpack.Decoder(list[Record])
+_pending = msgspec.json.Decoder(list[Record])
 
 
 def read(values: Values) -> Stored:
     """The phantom in the values of FIELDS, [] for none. Whatever another application wrote there is checked: what goes
     into a record without escaping, and what is computed with."""
-    fields = {
-        name: value
-        for name, value in zip(FIELDS, values, strict=False)
-        if value or (name == "user_id" and value is not None)
-    }
-    if not fields:
-        return Stored(None, None, (), newer=False)
-    version = _whole(fields.get("v"))
-    newer = version is not None and version > VERSION
-    return Stored(_phantom(fields), _time(fields.get("heard_ms")), _pending_of(fields.get("pending")), newer)
+    if not values:
+        return _NOTHING
+    heard, pending, version = values[-3:]
+    newer = (_whole(version) or 0) > VERSION
+    return Stored(_phantom(values), _time(heard), _pending_of(pending) if pending else (), newer)
+
+
+def _phantom(values: Values) -> Phantom | None:
+    digest, ended, missing, user, fingerprint, key_id, life, first_seen, sequence, recorded, touches = values[:11]
+    unbounded, prior_end, expires, told, cookie, missing_by = values[11:17]
+    numbers = _whole(first_seen), _whole(recorded), _whole(sequence), _whole(touches)
+    user_id = _text(user)
+    if None in numbers or user_id is None or not digest or len(digest) > MAX_USER_BYTES or not digest.isascii():
+        return None
+    if not (_is_hex(fingerprint) and _is_hex(key_id) and life and _is_hex(life) and life.isdigit()):
+        return None
+    first_seen_ms, recorded_ms, count, touched = cast("tuple[int, int, int, int]", numbers)
+    return Phantom(
+        fingerprint=cast("bytes", fingerprint).decode(),
+        key_id=cast("bytes", key_id).decode(),
+        life=life.decode(),
+        first_seen_ms=first_seen_ms,
+        recorded_ms=recorded_ms,
+        sequence=count,
+        touches=touched,
+        digest=digest.decode(),
+        user_id=user_id,
+        unbounded=bool(unbounded),
+        missing_by="" if not missing_by else "schedule" if missing_by == b"schedule" else "sweep",
+        prior_end_ms=_time(prior_end),
+        expires_ms=_time(expires),
+        told_ms=_time(told),
+        cookie_ms=_time(cookie),
+        missing_ms=_time(missing),
+        ended_ms=_time(ended),
+    )
 
 
 def changes(values: Values, phantom: Phantom | None, heard_ms: int | None) -> list[str]:
     """Names and values of the fields to set, in turn, so that a hash with these values holds the phantom, or the note
-    of an announced session; [] if both are None. A field is emptied, not deleted: one command writes all. `sequence` is
-    left to apply_session.lua, which counts the records."""
-    fields: dict[str, str] = {}
+    of an announced session; [] if both are None. A field is emptied, not deleted: one command writes all. `sequence`
+    and `pending` are left to apply_session.lua."""
     if phantom is not None:
-        stored = {name: getattr(phantom, name, None) for name in FIELDS if name != "sequence"}
-        stored |= {"unbounded": phantom.unbounded or None, "missing_by": phantom.missing_by or None, "v": VERSION}
-        fields = {
-            name: value if isinstance(value, str) else str(int(value))
-            for name, value in stored.items()
-            if value is not None
-        }
+        after = _fields_of(phantom)
     elif heard_ms is not None:
-        fields = {"heard_ms": str(heard_ms), "v": str(VERSION)}
+        after = {"heard_ms": str(heard_ms), "v": str(VERSION)}
     else:
         return []
-    before = {name: value for name, value in zip(FIELDS, values, strict=False) if value is not None}
-    emptied = {name: "" for name, value in before.items() if value and name not in {"sequence", "pending", *fields}}
-    return [
-        part
-        for name, value in (fields | emptied).items()
-        if before.get(name) != value.encode()
-        for part in (name, value)
-    ]
+    fields: list[str] = []
+    for name, before in zip(FIELDS, values or _ABSENT, strict=True):
+        value = after.get(name)
+        same = not before if value is None else before == value.encode()
+        if not same and name not in {"sequence", "pending"}:
+            fields += (name, value or "")
+    return fields
 
 
-def _phantom(fields: dict[str, bytes]) -> Phantom | None:
-    names = [fields.get(name, b"") for name in ("fingerprint", "key_id", "life")]
-    numbers = [_whole(fields.get(name)) for name in ("first_seen_ms", "recorded_ms", "sequence", "touches")]
-    user_id = _text(fields.get("user_id"))
-    digest = _text(fields.get("digest"))
-    life_is_number = names[2].isdigit()
-    if not all(map(_HEX.fullmatch, names)) or not life_is_number or None in numbers or user_id is None or not digest:
-        return None
-    first_seen_ms, recorded_ms, sequence, touches = (number or 0 for number in numbers)
-    fingerprint, key_id, life = (name.decode() for name in names)
-    return Phantom(
-        fingerprint=fingerprint,
-        key_id=key_id,
-        life=life,
-        first_seen_ms=first_seen_ms,
-        recorded_ms=recorded_ms,
-        sequence=sequence,
-        touches=touches,
-        digest=digest,
-        user_id=user_id,
-        unbounded=bool(fields.get("unbounded")),
-        missing_by="" if "missing_by" not in fields else "schedule" if fields["missing_by"] == b"schedule" else "sweep",
-        prior_end_ms=_time(fields.get("prior_end_ms")),
-        expires_ms=_time(fields.get("expires_ms")),
-        told_ms=_time(fields.get("told_ms")),
-        cookie_ms=_time(fields.get("cookie_ms")),
-        missing_ms=_time(fields.get("missing_ms")),
-        ended_ms=_time(fields.get("ended_ms")),
-    )
+def _fields_of(phantom: Phantom) -> dict[str, str]:
+    """All fields but `sequence`; one that is not there is left out."""
+    fields = {
+        "digest": phantom.digest,
+        "user_id": phantom.user_id,
+        "fingerprint": phantom.fingerprint,
+        "key_id": phantom.key_id,
+        "life": phantom.life,
+        "first_seen_ms": str(phantom.first_seen_ms),
+        "recorded_ms": str(phantom.recorded_ms),
+        "touches": str(phantom.touches),
+        "v": str(VERSION),
+    }
+    for name in _TIMES:
+        if (ms := getattr(phantom, name)) is not None:
+            fields[name] = str(ms)
+    if phantom.unbounded:
+        fields["unbounded"] = "1"
+    if phantom.missing_by:
+        fields["missing_by"] = phantom.missing_by
+    return fields
+
+
+def _is_hex(value: bytes | None) -> bool:
+    return bool(value and _HEX.fullmatch(value))
 
 
 def _whole(value: bytes | None) -> int | None:
-    return int(value) if value is not None and _DIGITS.fullmatch(value) else None
+    return int(value) if value and len(value) <= 15 and value.isdigit() else None
 
 
 def _time(value: bytes | None) -> int | None:
@@ -163,8 +179,11 @@ def _text(value: bytes | None) -> str | None:
         return None
 
 
-def _pending_of(value: bytes | None) -> Sequence[Record]:
+def _pending_of(value: bytes) -> Sequence[Record]:
     try:
-        return _pending.decode(value) if value else ()
+        return _pending.decode(value)
     except (ValueError, RecursionError):
         return ()
+
+
+_NOTHING = Stored(None, None, (), newer=False)

@@ -16,7 +16,7 @@ PHANTOM_TTL_MS = namespaces.PHANTOM_TTL_S * 1000
 DUE, STREAM, STATE = map(namespaces.build, (namespaces.SESSIONS_DUE, namespaces.AUDIT_STREAM, namespaces.AUDIT_STATE))
 _INDEX, _SESSION = (kind.prefix.decode() for kind in (namespaces.SESSION_BY_USER, namespaces.SESSION))
 _TOKENS = namespaces.USER_TOKENS.pattern.split("{userId}")
-_ENCODER = msgspec.msgpack.Encoder()
+_ENCODER = msgspec.json.Encoder()
 
 
 def user_sessions_key(user_id: str) -> bytes:
@@ -130,6 +130,5 @@ def apply_call(plan: Plan, target: Target, keyrings: Sequence[Keyring], limits: 
         target.phantom_digest,
         _ENCODER.encode(document),
         PHANTOM_TTL_MS,
-        *FIELDS,
     ]
     return keys, args

@@ -38,7 +38,6 @@ from shared.reactor import (
 from shared.runtime.threads import off_loop
 from shared.sessions.draft import Look, Options, Request
 from shared.sessions.keys import phantom_key, session_key, source_key, token_of
-from shared.sessions.phantom import FIELDS
 from shared.sessions.plan import DUE, Limits, Target, apply_call
 from shared.sessions.transition import Decision, decide
 from shared.store.script import Script
@@ -168,22 +167,22 @@ type _Looked = Look | Exception | None
 
 async def _look(app: App, subjects: Sequence[_Subject], *, again: bool) -> list[_Looked]:
     """`again`: return the text of a session although it is unchanged."""
-    calls = [_look_call(app, subject, again=again) for subject in subjects]
+    max_bytes = _max_bytes(app)
+    calls = [_look_call(subject, max_bytes, again=again) for subject in subjects]
     replies = await failures.run_repeatable(app, LOOK_SESSION, calls)
     return [reply if isinstance(reply, Exception) else Look(*reply) if reply else None for reply in replies]
 
 
-def _look_call(app: App, subject: _Subject, *, again: bool) -> Call:
+def _look_call(subject: _Subject, max_bytes: int, *, again: bool) -> Call:
     request, (phantom, *former) = subject.request, subject.phantoms
     return (
         [subject.session, phantom, DUE, dead_letters.mark_key(NAME, phantom), *former],
         [
-            _options(app).max_bytes,
+            max_bytes,
             request.sealed[0],
             namespaces.USER_SESSIONS.prefix if request.source == "sweep" else b"",
             int(subject.swept_phantom),
             int(again or request.reason != ""),
-            *FIELDS,
         ],
     )
 
@@ -196,23 +195,23 @@ type _Decided = Decision | Outcome | None
 
 async def _decide(app: App, subjects: Sequence[_Subject], looks: Sequence[_Looked]) -> list[_Decided]:
     decided: list[_Decided] = []
-    breather = Breather()
+    options, breather = _options(app), Breather()
     for subject, look in zip(subjects, looks, strict=True):
         if look is None:
             decided.append(already(subject.key, "its own key is swept too"))
         elif isinstance(look, Exception):
             decided.append(await _failed(app, subject, look))
         else:
-            decided.append(await _decide_one(app, subject, look))
+            decided.append(await _decide_one(app, subject, look, options))
             await breather.breathe()
     return decided
 
 
-async def _decide_one(app: App, subject: _Subject, look: Look) -> _Decided:
+async def _decide_one(app: App, subject: _Subject, look: Look, options: Options) -> _Decided:
     try:
         if look.text is not None and len(look.text) > THREAD_BYTES:
-            return await off_loop(app.settings.work_timeout_s, decide, look, subject.request, _options(app))
-        return decide(look, subject.request, _options(app))
+            return await off_loop(app.settings.work_timeout_s, decide, look, subject.request, options)
+        return decide(look, subject.request, options)
     except Exception as fault:
         return await _failed(app, subject, fault)
 
@@ -324,7 +323,7 @@ def _count_unopened(count: int) -> None:
 def _options(app: App) -> Options:
     settings = app.settings
     return Options(
-        max_bytes=min(settings.max_payload_bytes, MAX_SESSION_BYTES),
+        max_bytes=_max_bytes(app),
         lost_after_ms=round(settings.session_lost_after_s * 1000),
         refresh_min_ms=round(settings.audit_refresh_min_s * 1000),
         delete=settings.delete_lapsed_sessions,
@@ -333,3 +332,7 @@ def _options(app: App) -> Options:
         pseudonymise=settings.audit_pseudonymise_users,
         keyrings=app.keyrings,
     )
+
+
+def _max_bytes(app: App) -> int:
+    return min(app.settings.max_payload_bytes, MAX_SESSION_BYTES)

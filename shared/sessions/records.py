@@ -17,6 +17,7 @@ ENDED = "nextauth.session.ended"
 UNBOUNDED = "nextauth.session.unbounded"
 EXCESS = "nextauth.session.excess"
 REVOKED = "fabric.tokens.revoked"
+_encode = msgspec.json.Encoder().encode
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 -- in UTC, without the offset in its text
 
 
@@ -63,17 +64,11 @@ def leaving(fingerprint: str, user_id: str) -> Record:
 
 
 def _tail(life: "Phantom", type_: str, data: Mapping[str, Any], now_ms: int) -> str:
-    """The JSON of the record after its number."""
-    rest = {
-        "source": SOURCE,
-        "type": type_,
-        "subject": life.fingerprint,
-        "time": time_of(now_ms),
-        "datacontenttype": "application/json",
-        "keyid": life.key_id,
-        "data": data,
-    }
-    return '",' + msgspec.json.encode(rest)[1:].decode()
+    """The JSON of the record after its number. Fingerprint and key id are hex digits."""
+    return (
+        f'","source":"{SOURCE}","type":"{type_}","subject":"{life.fingerprint}","time":"{time_of(now_ms)}",'
+        f'"datacontenttype":"application/json","keyid":"{life.key_id}","data":{_encode(data).decode()}}}'
+    )
 
 
 def head_of(life: "Phantom") -> str:
@@ -82,4 +77,7 @@ def head_of(life: "Phantom") -> str:
 
 def time_of(ms: int | None) -> str | None:
     """RFC 3339 in UTC with milliseconds, of a time from 1970 to 9999."""
-    return None if ms is None else f"{(_EPOCH + timedelta(milliseconds=ms)).isoformat(timespec='milliseconds')}Z"
+    if ms is None:
+        return None
+    seconds, rest_ms = divmod(ms, 1000)
+    return f"{(_EPOCH + timedelta(seconds=seconds)).isoformat()}.{rest_ms:03}Z"

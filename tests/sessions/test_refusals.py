@@ -28,8 +28,8 @@ COMMANDS = sorted(
     {name for path in SCRIPTS for name in re.findall(r"(?:call|attempt|must)\('([A-Z]+)'", path.read_text("utf-8"))}
 )
 READING = {
-    *("EXISTS", "GET", "GETRANGE", "HGET", "HMGET", "HSTRLEN", "OBJECT", "PTTL", "STRLEN", "TIME", "TYPE"),
-    *("XREVRANGE", "ZCOUNT", "ZRANGEBYSCORE", "ZSCORE"),
+    *("EXISTS", "GET", "GETRANGE", "HGET", "HMGET", "HSTRLEN", "MEMORY", "OBJECT", "PTTL", "STRLEN", "TIME", "TYPE"),
+    *("XREVRANGE", "ZCARD", "ZCOUNT", "ZRANGEBYSCORE", "ZSCORE"),
 }
 WRITING = sorted(set(COMMANDS) - READING)
 NEW_KEY = "another audit key of the tests"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from shared.privacy.keyring import keyrings
 from shared.reactor import Result
 from shared.sessions.draft import TOMBSTONE_MS, Look, Options, Request
+from shared.sessions.forms import read_form
 from shared.sessions.phantom import FIELDS, changes, read
 from shared.sessions.plan import Plan
 from shared.sessions.reactor import END_REASONS
@@ -170,7 +171,7 @@ def test_any_history_leads_to_complete_and_consistent_lives(actions: list[tuple[
     )  # the phantom's TTL may have ended
     assert unended == ({stored.life} if stored and stored.alive else set()) or forgotten
     if world.text is not None and stored:
-        told_ms = [ms for ms in (stored.told_ms, world.ttl_end_ms) if ms is not None]
+        told_ms = [ms for ms in (read_form(world.text, TOKEN).told_ms, world.ttl_end_ms) if ms is not None]
         assert stored.alive == all(ms > world.now_us // 1000 for ms in told_ms)
     assert world.text is not None or not stored or not stored.alive
 

@@ -149,3 +149,10 @@ async def test_the_state_of_a_newer_version_is_left_to_it(app: App) -> None:
         assert (await event(app, operation, key_of("token"))).result is Result.LATER
     assert await own_keys(app) == before
     assert await app.redis.exists(DUE) == 1
+
+
+@pytest.mark.parametrize("script", ["look_session", "apply_session"])
+def test_the_scripts_read_the_fields_of_a_phantom_in_their_order(script: str) -> None:
+    text = (Path(phantom.__file__).parent / f"{script}.lua").read_text(encoding="utf-8")
+    names = text.partition("local FIELDS = {")[2].partition("}")[0]
+    assert tuple(re.findall(r"'(\w+)'", names)) == phantom.FIELDS
