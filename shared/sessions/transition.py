@@ -164,9 +164,9 @@ def _lapsed_without_life(draft: Draft, session: Session, delete: bool) -> _Verdi
 
 
 def _begin(draft: Draft, session: Session) -> _Verdict:
-    # An event that reports an end is about a previous life: this one has just begun.
+    # An event that reports an end is about a previous life, and other instances receive it from now on.
     former = draft.phantom
-    prior_end_ms = former.ended_ms if former else draft.now_ms if draft.request.reason else None
+    prior_end_ms = draft.now_ms if draft.request.reason else former.ended_ms if former else None
     life = draft.new_life(draft.now_ms, session)
     life.prior_end_ms = prior_end_ms
     draft.phantom, draft.plan.sequence = life, 0

@@ -15,6 +15,7 @@ from shared.reactor import Result
 from shared.registry import SESSIONS
 from shared.sessions import reactor as sessions
 from shared.sessions.keys import phantom_key as phantom_of
+from shared.sessions.transition import LATE_EVENT_MS
 from shared.settings import Settings
 from tests.support.looks import (
     DUE,
@@ -98,6 +99,17 @@ async def test_the_event_of_an_unseen_life_does_not_end_the_next_life(app: App) 
     for _ in range(3):
         assert (await event(app, "del")).result is Result.DUPLICATE
     assert await lives(app) == [["created"]]
+
+
+async def test_the_event_of_an_end_that_arrives_with_a_new_life_does_not_end_it(app: App) -> None:
+    """Other instances receive it too, however long ago the previous life ended."""
+    await write(app, nextauth())
+    await write(app, nextauth(expires=in_s(-1)))
+    await age(app, LATE_EVENT_MS / 1000 + 1, "ended_ms")
+    await write(app, nextauth(), "del")
+    for _ in range(3):
+        assert (await event(app, "del")).result is Result.DUPLICATE
+    assert await lives(app) == [["created", "ended"], ["created"]]
 
 
 async def test_an_event_long_after_the_previous_end_ends_the_life(app: App) -> None:
