@@ -37,17 +37,23 @@ class Look(NamedTuple):
     mark: bytes
 
 
-class Request(NamedTuple):
+class Why(NamedTuple):
     """Why a session is looked at. `source` is what its records name; `reason` is that of the end that the event
     reports, '' for none; `announces` says that the event reports a write."""
+
+    source: str
+    reason: str
+    announces: bool
+
+
+class Request(NamedTuple):
+    """A session to look at. `sealed` has its token under AUDIT_KEY and AUDIT_KEY_PREVIOUS."""
 
     token: bytes
     fingerprint: str
     key_id: str
     sealed: Sequence[str]
-    source: str
-    reason: str
-    announces: bool
+    why: Why
 
 
 @dataclass(frozen=True)
@@ -79,13 +85,14 @@ class Draft:
 
     def __init__(self, look: Look, request: Request, options: Options, stored: Stored) -> None:
         self.look, self.request, self.options, self.stored = look, request, options, stored
+        self.why = request.why
         self.phantom = stored.phantom
         self.now_ms = look.now_us // 1000
         self.plan = Plan(adopt=bool(look.is_former and self.phantom))
         self.plan.sequence = self.phantom.sequence if self.phantom else 0
         self.plan.overwrites = look.phantom_digest == TOO_LONG
-        self.swept = request.source == "sweep"
-        self.due = request.source == "schedule"
+        self.swept = request.why.source == "sweep"
+        self.due = request.why.source == "schedule"
 
     def finished(self) -> Plan:
         """The plan, completed by what does not depend on the transition."""
@@ -131,7 +138,7 @@ class Draft:
     def append(
         self, life: Phantom, type_: str, data: dict[str, object], *, by: str = "", at_ms: int = 0, number: int = 0
     ) -> None:
-        data = {**data, "detectedBy": by or self.request.source}
+        data = {**data, "detectedBy": by or self.why.source}
         self.plan.records.append(records.make(life, type_, data, at_ms or self.now_ms, number=number))
 
     def new_life(self, recorded_ms: int, session: Session | None = None) -> Phantom:
@@ -155,7 +162,7 @@ class Draft:
         life.life, life.ended_ms = str(heard_ms * 1000), self.now_ms
         data: dict[str, object] = {"userId": None, "expires": None, "contentSeen": False}
         self.append(life, records.CREATED, data, at_ms=heard_ms, number=1)
-        ended = {**data, "reason": self.request.reason, "duration_s": None, "touches": 0}
+        ended = {**data, "reason": self.why.reason, "duration_s": None, "touches": 0}
         self.append(life, records.ENDED, ended, number=2)
         self.phantom, self.plan.sequence = life, 2
         self.store(TOMBSTONE_MS)

@@ -36,7 +36,7 @@ from shared.reactor import (
     processed,
 )
 from shared.runtime.threads import off_loop
-from shared.sessions.draft import Look, Options, Request
+from shared.sessions.draft import Look, Options, Request, Why
 from shared.sessions.keys import phantom_key, session_key, source_key, token_of
 from shared.sessions.plan import DUE, Limits, Target, apply_call
 from shared.sessions.transition import Decision, decide
@@ -111,13 +111,14 @@ async def react(app: App, keys: Sequence[bytes], cause: Cause) -> list[Outcome]:
     """
     outcomes: dict[int, Outcome] = {}
     waiting: dict[int, _Subject] = {}
+    rings, why = app.keyrings, Why(_DETECTED_BY[cause.source], END_REASONS.get(cause, ""), cause in _ANNOUNCING)
     for index, key in enumerate(keys):
-        token = token_of(app.keyrings, key)
+        token = token_of(rings, key)
         if token is None:
             outcomes[index] = ignored(key, "not a session")
             _count_unopened(key.startswith(_PHANTOM))
         else:
-            waiting[index] = _subject(app.keyrings, key, token, cause)
+            waiting[index] = _subject(rings, key, token, why)
     for number in range(MAX_LOOKS):
         subjects = list(waiting.values())
         looks = await _look(app, subjects, again=number > 0)
@@ -143,19 +144,11 @@ class _Subject(NamedTuple):
     request: Request
 
 
-def _subject(rings: Sequence[Keyring], key: bytes, token: bytes, cause: Cause) -> _Subject:
+def _subject(rings: Sequence[Keyring], key: bytes, token: bytes, why: Why) -> _Subject:
     sealed = [ring.seal(token) for ring in rings]
-    request = Request(
-        token,
-        rings[0].fingerprint(token),
-        rings[0].key_id,
-        sealed,
-        _DETECTED_BY[cause.source],
-        END_REASONS.get(cause, ""),
-        announces=cause in _ANNOUNCING,
-    )
+    request = Request(token, rings[0].fingerprint(token), rings[0].key_id, sealed, why)
     phantoms = [phantom_key(text.encode()) for text in sealed]
-    swept_phantom = key.startswith(_PHANTOM) and cause.source is Source.SWEEP
+    swept_phantom = why.source == "sweep" and key.startswith(_PHANTOM)
     return _Subject(key, swept_phantom, session_key(token), phantoms, request)
 
 
@@ -180,9 +173,9 @@ def _look_call(subject: _Subject, max_bytes: int, *, again: bool) -> Call:
         [
             max_bytes,
             request.sealed[0],
-            namespaces.USER_SESSIONS.prefix if request.source == "sweep" else b"",
+            namespaces.USER_SESSIONS.prefix if request.why.source == "sweep" else b"",
             int(subject.swept_phantom),
-            int(again or request.reason != ""),
+            int(again or request.why.reason != ""),
         ],
     )
 

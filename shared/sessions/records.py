@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -80,4 +81,9 @@ def time_of(ms: int | None) -> str | None:
     if ms is None:
         return None
     seconds, rest_ms = divmod(ms, 1000)
-    return f"{(_EPOCH + timedelta(seconds=seconds)).isoformat()}.{rest_ms:03}Z"
+    return f"{_time_of_second(seconds)}.{rest_ms:03}Z"
+
+
+@lru_cache(maxsize=256)
+def _time_of_second(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()

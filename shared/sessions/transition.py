@@ -65,17 +65,17 @@ type _Verdict = tuple[Result, str, str]
 
 
 def _missing(draft: Draft) -> _Verdict:
-    phantom, request = draft.phantom, draft.request
+    phantom, why = draft.phantom, draft.why
     if phantom is None or not phantom.alive:
         return _missing_without_life(draft)
-    if not request.reason and request.source == "event":
+    if not why.reason and why.source == "event":
         return Result.IGNORED, "the key is gone: its own event has the reason", ""
     reason = _end_reason(draft, phantom)
     if reason == "lost":
         since_ms = phantom.missing_ms or draft.now_ms
         if abs(draft.now_ms - since_ms) < draft.options.lost_after_ms:
             if not phantom.missing_ms:
-                phantom.missing_ms, phantom.missing_by = draft.now_ms, request.source
+                phantom.missing_ms, phantom.missing_by = draft.now_ms, why.source
                 draft.store(PHANTOM_TTL_MS)
             draft.set_due(since_ms + draft.options.lost_after_ms)
             return Result.LATER, "the key is gone: waiting for the event with the reason", ""
@@ -84,12 +84,12 @@ def _missing(draft: Draft) -> _Verdict:
 
 
 def _missing_without_life(draft: Draft) -> _Verdict:
-    request = draft.request
-    if draft.phantom is None and request.source == "event":
-        if request.reason and draft.stored.heard_ms:
+    why = draft.why
+    if draft.phantom is None and why.source == "event":
+        if why.reason and draft.stored.heard_ms:
             draft.record_brief_life(draft.stored.heard_ms)
             return _processed("")
-        if request.announces:
+        if why.announces:
             if not draft.stored.heard_ms:
                 draft.plan.heard_ms, draft.plan.ttl_ms = draft.now_ms, HEARD_MS
             return Result.DUPLICATE, "gone before it was read: waiting for the event of its end", ""
@@ -100,11 +100,11 @@ def _missing_without_life(draft: Draft) -> _Verdict:
 
 
 def _existing(draft: Draft) -> _Verdict:
-    phantom, request = draft.phantom, draft.request
+    phantom, why = draft.phantom, draft.why
     prior_end_ms = phantom.prior_end_ms or 0 if phantom else 0
     is_late = abs(draft.now_ms - prior_end_ms) <= LATE_EVENT_MS
     # The token was used again meanwhile. An event soon after the end of the previous life is late: LATE_EVENT_MS.
-    ended_meanwhile = bool(phantom and phantom.alive and (phantom.missing_ms or (request.reason and not is_late)))
+    ended_meanwhile = bool(phantom and phantom.alive and (phantom.missing_ms or (why.reason and not is_late)))
     life = phantom if phantom and phantom.alive and not ended_meanwhile else None
     try:
         session = _read_session(draft, life)
@@ -114,10 +114,10 @@ def _existing(draft: Draft) -> _Verdict:
     # Never because of cookie.expires: a client without TTLs may leave it unchanged while the session is in use.
     delete = lapsed and session.told_ms is not None and draft.options.delete
     if phantom and ended_meanwhile:
-        by = phantom.missing_by if not request.reason else ""
+        by = phantom.missing_by if not why.reason else ""
         next_user = None if lapsed else session.user_id
         draft.end(phantom, _end_reason(draft, phantom), by=by, next_user=next_user)
-    elif phantom is None and request.reason and draft.stored.heard_ms:
+    elif phantom is None and why.reason and draft.stored.heard_ms:
         draft.record_brief_life(draft.stored.heard_ms)
     if life is None:
         return _lapsed_without_life(draft, session, delete) if lapsed else _begin(draft, session)
@@ -166,7 +166,7 @@ def _lapsed_without_life(draft: Draft, session: Session, delete: bool) -> _Verdi
 def _begin(draft: Draft, session: Session) -> _Verdict:
     # An event that reports an end is about a previous life, and other instances receive it from now on.
     former = draft.phantom
-    prior_end_ms = draft.now_ms if draft.request.reason else former.ended_ms if former else None
+    prior_end_ms = draft.now_ms if draft.why.reason else former.ended_ms if former else None
     life = draft.new_life(draft.now_ms, session)
     life.prior_end_ms = prior_end_ms
     draft.phantom, draft.plan.sequence = life, 0
@@ -265,7 +265,7 @@ def _end_reason(draft: Draft, life: Phantom) -> str:
     """The reason of the end of a life whose key is or was missing. The deletion of a lapsed session is not a
     logout: NextAuth deletes it on its next read. Without an event there is a leeway, since the phantom's expiry may
     be up to SAME_EXPIRY_MS late."""
-    reason = draft.request.reason
+    reason = draft.why.reason
     leeway_ms = 0 if reason else SAME_EXPIRY_MS
     missing_ms = life.missing_ms or draft.now_ms
     lapsed = life.expires_ms is not None and life.expires_ms - leeway_ms <= missing_ms

@@ -11,9 +11,10 @@ import redis.asyncio
 from shared.app import App, open_app
 from shared.delivery.due import retry_due
 from shared.delivery.reconcile import reconcile
-from shared.reactor import Cause, Outcome, Result
+from shared.reactor import Outcome, Result
 from shared.registry import SESSIONS
 from shared.sessions import reactor
+from shared.sessions.draft import Why
 from shared.settings import Settings
 from tests.support.causes import cause
 from tests.support.faulty import Fault, Moment, faulty_context
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.redis_server
 
 async def react_while(app: App, change: Callable[[], Awaitable[object]], *, strict: bool = True) -> Outcome | None:
     """The outcome of a reaction during which `change` happens: after the look, before anything is written."""
-    subjects = [reactor._subject(app.keyrings, KEY, TOKEN.encode(), Cause.WRITTEN)]
+    subjects = [reactor._subject(app.keyrings, KEY, TOKEN.encode(), Why("event", "", announces=True))]
     looks = await reactor._look(app, subjects, again=False)
     decisions = await reactor._decide(app, subjects, looks)
     await change()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from shared.privacy.keyring import keyrings
 from shared.reactor import Result
-from shared.sessions.draft import TOMBSTONE_MS, Look, Options, Request
+from shared.sessions.draft import TOMBSTONE_MS, Look, Options, Request, Why
 from shared.sessions.forms import read_form
 from shared.sessions.phantom import FIELDS, changes, read
 from shared.sessions.plan import Plan
@@ -95,15 +95,9 @@ def react(world: World, operation: str, options: Options) -> tuple[Decision, int
     """Look, decide, apply: the decision and the number of records."""
     why = cause(operation)
     reason = END_REASONS.get(why, "")
-    request = Request(
-        token=TOKEN,
-        fingerprint=RINGS[0].fingerprint(TOKEN),
-        key_id=RINGS[0].key_id,
-        sealed=["sealed"],
-        source={"sweep": "sweep", "schedule": "schedule"}.get(operation, "event"),
-        reason=reason,
-        announces=operation in {"set", "expire", "persist"},
-    )
+    source = {"sweep": "sweep", "schedule": "schedule"}.get(operation, "event")
+    reasons = Why(source, reason, announces=operation in {"set", "expire", "persist"})
+    request = Request(TOKEN, RINGS[0].fingerprint(TOKEN), RINGS[0].key_id, ["sealed"], reasons)
     decision = decide(world.look(with_text=bool(reason)), request, options)
     decision = decision or decide(world.look(with_text=True), request, options)
     assert decision is not None
