@@ -40,6 +40,7 @@ SESSIONS = Reactor(
     scanned=sessions.SCANNED,
     take_due=sessions.take_due,
     source=sessions.source,
+    bulk=True,
     ordered=True,
 )
 

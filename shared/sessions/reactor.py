@@ -102,7 +102,7 @@ async def react(app: App, keys: Sequence[bytes], cause: Cause) -> list[Outcome]:
 
         processed   records were written; the detail lists their types
         duplicate   no transition, no record
-        later       the session is gone; its record waits for the event with the reason
+        later       the session is gone; its record waits for the event with the reason. Or a phantom, during a burst
         rejected    the session cannot be read; phantom and records stay as they are
         ignored     not the key of a session (no I/O), or an event that does not report the end of a missing session
 
@@ -113,6 +113,9 @@ async def react(app: App, keys: Sequence[bytes], cause: Cause) -> list[Outcome]:
     waiting: dict[int, _Subject] = {}
     rings, why = app.keyrings, Why(_DETECTED_BY[cause.source], END_REASONS.get(cause, ""), cause in _ANNOUNCING)
     for index, key in enumerate(keys):
+        if cause is Cause.BULK and key.startswith(_PHANTOM):
+            outcomes[index] = later(key, "looked at after the burst")
+            continue
         token = token_of(rings, key)
         if token is None:
             outcomes[index] = ignored(key, "not a session")
