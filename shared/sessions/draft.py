@@ -39,11 +39,13 @@ class Look(NamedTuple):
 
 class Why(NamedTuple):
     """Why a session is looked at. `source` is what its records name; `reason` is that of the end that the event
-    reports, '' for none; `announces` says that the event reports a write."""
+    reports, '' for none; `announces` says that the event reports a write, `hurried` that nothing has to be restored: a
+    later sweep does that."""
 
     source: str
     reason: str
     announces: bool
+    hurried: bool
 
 
 class Request(NamedTuple):

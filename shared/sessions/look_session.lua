@@ -10,8 +10,9 @@
 -- ARGV[3]  for a sweep the prefix of the sets of users' sessions, else ''
 -- ARGV[4]  '1' if a sweep found the phantom: then a session that exists is left to the sweep of its own key
 -- ARGV[5]  '1' if the event reports an end: then the text is returned although it is unchanged
+-- ARGV[6]  '1' if a session that is the same, without a TTL, needs no decision: an event, or a bulk scan
 --
--- Returns {} for a session that is left to the sweep of its own key, else
+-- Returns {reason} if there is nothing to decide, else
 --   1 time in us, 2 type of the session, 3 its size in bytes, 4 its TTL in ms (negative for none),
 --   5 SHA-1 of its text; '' if there was nothing to compare with, 6 its text; nil if it is unchanged or too large,
 --   7 values of FIELDS in the phantom, 8 their digest, 9 its TTL in ms, 10 '1' if it is under the previous AUDIT_KEY,
@@ -26,7 +27,7 @@ local FIELDS = { 'digest', 'ended_ms', 'missing_ms', 'user_id', 'fingerprint', '
   'sequence', 'recorded_ms', 'touches', 'unbounded', 'prior_end_ms', 'expires_ms', 'told_ms', 'cookie_ms', 'missing_by',
   'heard_ms', 'pending', 'v' } -- as in phantom.py
 
-if ARGV[4] == '1' and redis.call('EXISTS', KEYS[1]) == 1 then return {} end
+if ARGV[4] == '1' and redis.call('EXISTS', KEYS[1]) == 1 then return { 'its own key is swept too' } end
 
 local function read_phantom(key) -- as in apply_session.lua
   if redis.call('TYPE', key).ok ~= 'hash' then return {}, '' end
@@ -46,15 +47,26 @@ if is_former then phantom_key = KEYS[5] end
 local phantom, phantom_digest = read_phantom(phantom_key)
 local function has(position) return phantom[position] and phantom[position] ~= '' end
 
-local kind, size, digest, text = redis.call('TYPE', KEYS[1]).ok, 0, '', false
+local kind, size, digest, text, is_unchanged = redis.call('TYPE', KEYS[1]).ok, 0, '', false, false
 if kind == 'string' then
   size = redis.call('STRLEN', KEYS[1])
   if size <= tonumber(ARGV[1]) then
     text = redis.call('GET', KEYS[1])
     if has(1) then
       digest = redis.sha1hex(text)
-      if digest == phantom[1] and not has(2) and not has(3) and ARGV[5] ~= '1' then text = false end
+      is_unchanged = digest == phantom[1] and not has(2) and not has(3) and ARGV[5] ~= '1'
+      if is_unchanged then text = false end
     end
+  end
+end
+
+local clock, ttl_ms = redis.call('TIME'), redis.call('PTTL', KEYS[1])
+local now_us = tonumber(clock[1]) * 1000000 + tonumber(clock[2])
+-- The usual case while events queue up: recorded already, by this version, with no record waiting.
+if ARGV[6] == '1' and is_unchanged and ttl_ms == -1 and phantom[20] == '2' and not has(19) then
+  local expires_ms = has(15) and phantom[15] or phantom[16] -- told_ms or cookie_ms
+  if expires_ms == phantom[14] and (tonumber(expires_ms) or 0) > now_us / 1000 then
+    return { 'nothing changed' }
   end
 end
 
@@ -68,8 +80,7 @@ if ARGV[3] ~= '' then
   end
 end
 
-local clock = redis.call('TIME')
 local mark = redis.pcall('GETRANGE', KEYS[4], 0, 63)
-return { tonumber(clock[1]) * 1000000 + tonumber(clock[2]), kind, size, redis.call('PTTL', KEYS[1]), digest, text,
+return { now_us, kind, size, ttl_ms, digest, text,
   phantom, phantom_digest, redis.call('PTTL', phantom_key), is_former and '1' or '', due, member,
   type(mark) == 'string' and mark or '' }

@@ -111,7 +111,10 @@ async def react(app: App, keys: Sequence[bytes], cause: Cause) -> list[Outcome]:
     """
     outcomes: dict[int, Outcome] = {}
     waiting: dict[int, _Subject] = {}
-    rings, why = app.keyrings, Why(_DETECTED_BY[cause.source], END_REASONS.get(cause, ""), cause in _ANNOUNCING)
+    rings, why = (
+        app.keyrings,
+        Why(_DETECTED_BY[cause.source], END_REASONS.get(cause, ""), cause in _ANNOUNCING, _is_hurried(cause)),
+    )
     for index, key in enumerate(keys):
         if cause is Cause.BULK and key.startswith(_PHANTOM):
             outcomes[index] = later(key, "looked at after the burst")
@@ -136,6 +139,10 @@ async def react(app: App, keys: Sequence[bytes], cause: Cause) -> list[Outcome]:
     return [outcomes.get(index) or later(key, "recorded by others at each look") for index, key in enumerate(keys)]
 
 
+def _is_hurried(cause: Cause) -> bool:
+    return cause.source is Source.EVENT or cause is Cause.BULK
+
+
 class _Subject(NamedTuple):
     """A session to react to. `key` is the one that the caller named; `swept_phantom` says that a sweep found that of
     its phantom; `phantoms` has the phantom's keys under AUDIT_KEY and AUDIT_KEY_PREVIOUS."""
@@ -157,8 +164,8 @@ def _subject(rings: Sequence[Keyring], key: bytes, token: bytes, why: Why) -> _S
 
 # Look
 
-type _Looked = Look | Exception | None
-"""None for a session that a sweep looks at by its own key too."""
+type _Looked = Look | str | Exception
+"""A text is the reason why there is nothing to decide."""
 
 
 async def _look(app: App, subjects: Sequence[_Subject], *, again: bool) -> list[_Looked]:
@@ -166,7 +173,13 @@ async def _look(app: App, subjects: Sequence[_Subject], *, again: bool) -> list[
     max_bytes = _max_bytes(app)
     calls = [_look_call(subject, max_bytes, again=again) for subject in subjects]
     replies = await failures.run_repeatable(app, LOOK_SESSION, calls)
-    return [reply if isinstance(reply, Exception) else Look(*reply) if reply else None for reply in replies]
+    return [_looked(reply) for reply in replies]
+
+
+def _looked(reply: Any) -> _Looked:
+    if isinstance(reply, Exception):
+        return reply
+    return Look(*reply) if len(reply) > 1 else str(reply[0].decode())
 
 
 def _look_call(subject: _Subject, max_bytes: int, *, again: bool) -> Call:
@@ -179,6 +192,7 @@ def _look_call(subject: _Subject, max_bytes: int, *, again: bool) -> Call:
             namespaces.USER_SESSIONS.prefix if request.why.source == "sweep" else b"",
             int(subject.swept_phantom),
             int(again or request.why.reason != ""),
+            int(request.why.hurried),
         ],
     )
 
@@ -193,8 +207,8 @@ async def _decide(app: App, subjects: Sequence[_Subject], looks: Sequence[_Looke
     decided: list[_Decided] = []
     options, breather = _options(app), Breather()
     for subject, look in zip(subjects, looks, strict=True):
-        if look is None:
-            decided.append(already(subject.key, "its own key is swept too"))
+        if isinstance(look, str):
+            decided.append(already(subject.key, look))
         elif isinstance(look, Exception):
             decided.append(await _failed(app, subject, look))
         else:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.redis_server
 
 async def react_while(app: App, change: Callable[[], Awaitable[object]], *, strict: bool = True) -> Outcome | None:
     """The outcome of a reaction during which `change` happens: after the look, before anything is written."""
-    subjects = [reactor._subject(app.keyrings, KEY, TOKEN.encode(), Why("event", "", announces=True))]
+    subjects = [reactor._subject(app.keyrings, KEY, TOKEN.encode(), Why("event", "", announces=True, hurried=True))]
     looks = await reactor._look(app, subjects, again=False)
     decisions = await reactor._decide(app, subjects, looks)
     await change()

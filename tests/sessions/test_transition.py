@@ -96,7 +96,7 @@ def react(world: World, operation: str, options: Options) -> tuple[Decision, int
     why = cause(operation)
     reason = END_REASONS.get(why, "")
     source = {"sweep": "sweep", "schedule": "schedule"}.get(operation, "event")
-    reasons = Why(source, reason, announces=operation in {"set", "expire", "persist"})
+    reasons = Why(source, reason, announces=operation in {"set", "expire", "persist"}, hurried=source == "event")
     request = Request(TOKEN, RINGS[0].fingerprint(TOKEN), RINGS[0].key_id, ["sealed"], reasons)
     decision = decide(world.look(with_text=bool(reason)), request, options)
     decision = decision or decide(world.look(with_text=True), request, options)
