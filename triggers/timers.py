@@ -28,17 +28,17 @@ blueprint = func.Blueprint()
 
 @blueprint.function_name("sweep")
 @blueprint.timer_trigger(arg_name="timer", schedule=settings.current().sweep_schedule, use_monitor=False)
-async def run_sweep(timer: func.TimerRequest) -> None:
+async def run_sweep(timer: func.TimerRequest, context: func.Context) -> None:
     repair.stood_in = True
-    with invocation():
+    with invocation(context):
         await catch_up(current_app(), REACTORS, repair.watch, due=True)
         await _record_backlog(current_app())
 
 
 @blueprint.function_name("retry")
 @blueprint.timer_trigger(arg_name="timer", schedule=settings.current().retry_schedule, use_monitor=False)
-async def run_retry(timer: func.TimerRequest) -> None:
-    with invocation():
+async def run_retry(timer: func.TimerRequest, context: func.Context) -> None:
+    with invocation(context):
         await catch_up(current_app(), REACTORS, repair.watch, due=False)
         try:
             await current_app().write_minute_counts()
@@ -48,18 +48,18 @@ async def run_retry(timer: func.TimerRequest) -> None:
 
 @blueprint.function_name("session_expiry")
 @blueprint.timer_trigger(arg_name="timer", schedule=settings.current().expiry_schedule, use_monitor=False)
-async def run_session_expiry(timer: func.TimerRequest) -> None:
-    with invocation():
+async def run_session_expiry(timer: func.TimerRequest, context: func.Context) -> None:
+    with invocation(context):
         await react_to_all_due(current_app(), REACTORS)
 
 
 @blueprint.function_name("audit_export")
 @blueprint.timer_trigger(arg_name="timer", schedule=settings.current().audit_schedule, use_monitor=False)
-async def run_audit_export(timer: func.TimerRequest) -> None:
+async def run_audit_export(timer: func.TimerRequest, context: func.Context) -> None:
     app = current_app()
     from shared.audit import export
 
-    with invocation():
+    with invocation(context):
         try:
             await export.export(app, budget_s=min(budget_of(app), export.BUDGET_S))
         except (RedisError, OSError) as error:

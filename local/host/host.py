@@ -21,6 +21,7 @@ from local.host.pubsub import SubscribeError, Subscription
 from local.host.worker import AppLoadError, Datum, InvocationResult, Worker
 from shared.errors import ConfigurationError
 from shared.store.connection import parse_connection_string
+from shared.store.connection_setting import look_up
 
 __all__ = ["Function", "Host", "HostStartError", "Invocation"]
 
@@ -146,7 +147,7 @@ class Host:
         """Set up a function's trigger. Raises BindingError or ConfigurationError if the function cannot run."""
         trigger = bindings.checked_trigger(function, os.environ)
         if trigger["type"] == bindings.PUBSUB:
-            options = parse_connection_string(os.environ[trigger["connection"]])
+            options = parse_connection_string(look_up(os.environ, trigger["connection"]))
             self._subscriptions.append(
                 Subscription(
                     function.name,

@@ -37,6 +37,7 @@ from shared.errors import ConfigurationError
 from shared.operations.health import check
 from shared.operations.notification_flags import REQUIRED
 from shared.store.connection import ConnectionOptions, open_client, parse_connection_string
+from shared.store.connection_setting import names_of
 
 EMULATED_STORAGE = "UseDevelopmentStorage=true"
 READY_TIMEOUT_S = {"local": 10.0, "func": 120.0}
@@ -139,7 +140,9 @@ async def _run(options: Options, console: Console) -> int:
             first_key=first_key_commands(redis.host, redis.port, shutil.which("redis-cli") is not None),
             operate=_manage_commands(connection, storage),
         )
-        environment = settings | {"Redis": connection, "AzureWebJobsStorage": storage}
+        other_names = [name for name in settings if name.lower() in names_of("Redis")]
+        environment = settings | dict.fromkeys(other_names, connection)
+        environment |= {"Redis": connection, "AzureWebJobsStorage": storage}
         start = _local_host if options.host is HostKind.LOCAL else _func_host
         started, ended = await stack.enter_async_context(start(started, environment, options.port, console))
         await _until_ready(f"{started.url}/api/health", READY_TIMEOUT_S[options.host], ended)

@@ -13,7 +13,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from shared import namespaces
+from shared import namespaces, telemetry
 from shared.app import App
 from shared.audit import state as audit
 from shared.delivery import dead_letters, reconcile, retries
@@ -98,6 +98,8 @@ async def check_app(app: App) -> Health:
     except (RedisError, OSError) as error:
         return Health("failed", (*health.reasons, f"Redis does not answer: {type(error).__name__}"))
     problems = [
+        *app.settings.concerns,
+        *(f"Redis refuses {part}: {error}" for part, error in telemetry.refused_parts("Redis").items()),
         *refused,
         *_backlog(waiting, letters, app.settings.dead_letters_max),
         *_sweep(last_pass),

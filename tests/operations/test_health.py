@@ -5,8 +5,10 @@ from typing import Any
 import msgspec
 import pytest
 import redis.asyncio
+from redis.exceptions import NoPermissionError
 
 from local.run.servers import free_port
+from shared import telemetry
 from shared.app import App, open_app
 from shared.delivery import dead_letters
 from shared.errors import Rejected
@@ -165,6 +167,13 @@ async def test_an_unreachable_server_fails_health(app_settings: Settings) -> Non
     await context.redis.aclose()
     assert report.status == "failed"
     assert "does not answer" in report.reasons[0]
+
+
+async def test_what_is_set_wrong_and_what_redis_refuses_degrade_health(app: App) -> None:
+    telemetry.outage("Redis", NoPermissionError(), "charts")
+    report = await health.check_app(configured(app, concerns=("the function sweep is disabled",)))
+    assert report.status == "degraded"
+    assert report.reasons == ("the function sweep is disabled", "Redis refuses charts: NoPermissionError")
 
 
 def configured(app: App, **changes: Any) -> App:

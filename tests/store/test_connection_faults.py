@@ -293,9 +293,9 @@ async def test_push_messages_between_replies_are_not_taken_for_replies() -> None
         assert len(server.connections) == 1
 
 
-@pytest.mark.parametrize("protocol", ["resp2", "resp3"])
-async def test_a_connection_that_ended_in_the_pool_is_replaced(redis_port: int, protocol: str) -> None:
-    client = client_of(redis_port, f",protocol={protocol}")
+@pytest.mark.parametrize("options", ["", ",protocol=resp2"])
+async def test_a_connection_that_ended_in_the_pool_is_replaced(redis_port: int, options: str) -> None:
+    client = client_of(redis_port, options)
     connection = await only_connection(client)
     stream = connection._reader
     async with redis.asyncio.Redis(port=redis_port) as other:
