@@ -17,7 +17,8 @@ import msgspec
 
 from local.host import app_settings, bindings, http, timers
 from local.host.bindings import BindingError, Function
-from local.host.pubsub import SubscribeError, Subscription
+from local.host.faults import Faults
+from local.host.pubsub import Lane, SubscribeError, Trigger
 from local.host.worker import AppLoadError, Datum, InvocationResult, Worker
 from shared.errors import ConfigurationError
 from shared.store.connection import parse_connection_string
@@ -82,6 +83,7 @@ class Host:
         http_port: int = 7071,
         on_invocation: Callable[[Invocation], None] | None = None,
         invocation_overhead_s: float = 0.0,
+        faults: Faults | None = None,
     ) -> None:
         self.functions: tuple[Function, ...] = ()
         self.errors: dict[str, str] = {}
@@ -93,7 +95,10 @@ class Host:
         self._on_invocation = on_invocation
         self._invocation_overhead_s = invocation_overhead_s
         self._worker = Worker(app_dir)
-        self._subscriptions: list[Subscription] = []
+        self.faults = faults or Faults()
+        self._lanes: dict[str, list[Lane]] = {}
+        """The lanes of pub/sub functions, by the connection string that they share."""
+        self._triggers: list[Trigger] = []
         self._endpoints: list[http.Endpoint] = []
         self._timers: list[timers.Timer] = []
         self._running: set[asyncio.Task[InvocationResult]] = set()
@@ -115,7 +120,7 @@ class Host:
 
     async def drained(self) -> None:
         """Return once every message that Redis sent before this call has been invoked."""
-        await asyncio.gather(*(subscription.drained() for subscription in self._subscriptions))
+        await asyncio.gather(*(trigger.drained() for trigger in self._triggers))
 
     async def _start(self, stack: AsyncExitStack) -> None:
         """Start everything in the reverse order of the stop: triggers start last, so that they stop first."""
@@ -140,23 +145,19 @@ class Host:
             raise HostStartError(f"cannot listen on {host}:{port}: {error.strerror}") from error
         for timer in self._timers:
             await stack.enter_async_context(timer)
-        for subscription in self._subscriptions:
-            await stack.enter_async_context(subscription)
+        for connection, lanes in self._lanes.items():
+            trigger = Trigger(lanes, parse_connection_string(connection), self.faults)
+            self._triggers.append(await stack.enter_async_context(trigger))
 
     def _prepare(self, function: Function, prefix: str) -> None:
         """Set up a function's trigger. Raises BindingError or ConfigurationError if the function cannot run."""
         trigger = bindings.checked_trigger(function, os.environ)
         if trigger["type"] == bindings.PUBSUB:
-            options = parse_connection_string(look_up(os.environ, trigger["connection"]))
-            self._subscriptions.append(
-                Subscription(
-                    function.name,
-                    trigger["channel"],
-                    partial(self._run_message, function),
-                    pattern=trigger["pattern"],
-                    options=options,
-                )
-            )
+            connection = look_up(os.environ, trigger["connection"])
+            parse_connection_string(connection)  # a function with a wrong one is in error, the others run
+            invoke = partial(self._run_message, function)
+            lane = Lane(function.name, trigger["channel"], invoke, pattern=trigger["pattern"])
+            self._lanes.setdefault(connection, []).append(lane)
         elif trigger["type"] == bindings.TIMER:
             self._timers.append(
                 timers.Timer(

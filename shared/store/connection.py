@@ -27,7 +27,6 @@ DATABASE = 0
 
 _ONLY_FOR_THE_EXTENSION = frozenset(
     {
-        "abortconnect",
         "allowadmin",
         "asynctimeout",
         "checkcertificaterevocation",
@@ -75,6 +74,8 @@ class ConnectionOptions:
     command_timeout_s: float = 5.0
     """StackExchange.Redis' default syncTimeout."""
     client_name: str = "keyspace-functions"
+    abort_connect: bool = True
+    """Whether the trigger gives up when Redis is away at its start. The app's own client does not."""
 
 
 def parse_connection_string(text: str) -> ConnectionOptions:
@@ -128,8 +129,8 @@ def _parse_option(name: str, value: str, seen: Collection[str]) -> dict[str, Any
             return {"username": value or None}
         case "name":
             return {"client_name": value} if value else {}
-        case "ssl":
-            return {"ssl": _parse_bool(name, value)}
+        case "ssl" | "abortconnect" as flag:
+            return {"ssl" if flag == "ssl" else "abort_connect": _parse_bool(name, value)}
         case "connecttimeout":
             return {"connect_timeout_s": _parse_ms(name, value) / 1000}
         case "synctimeout":

@@ -16,6 +16,7 @@ def test_a_connection_string_of_the_azure_portal_is_parsed() -> None:
         password="c2VjcmV0PQ==",
         ssl=True,
         protocol=3,
+        abort_connect=False,
     )
 
 
