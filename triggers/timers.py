@@ -14,7 +14,7 @@ from redis.exceptions import RedisError, ResponseError
 from shared import settings, telemetry
 from shared.app import App, current_app
 from shared.delivery import dead_letters, retries
-from shared.delivery.catch_up import budget_of, catch_up, react_to_all_due
+from shared.delivery.catch_up import budget_of, catch_up, react_to_all_due, timer_ran
 from shared.delivery.failures import report_outage
 from shared.errors import ConfigurationError
 from shared.registry import REACTORS
@@ -41,9 +41,12 @@ async def run_retry(timer: func.TimerRequest, context: func.Context) -> None:
     with invocation(context):
         await catch_up(current_app(), REACTORS, repair.watch, due=False)
         try:
+            await timer_ran(current_app())
             await current_app().write_minute_counts()
         except (RedisError, OSError) as error:
             report_outage(error, "statistics")
+        else:
+            telemetry.recovered("Redis", "statistics")
 
 
 @blueprint.function_name("session_expiry")

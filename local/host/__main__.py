@@ -33,6 +33,7 @@ async def _serve(options: argparse.Namespace) -> None:
         http_port=options.port,
         invocation_overhead_s=options.invocation_overhead,
         faults=Faults(options.fault),
+        locks=options.locks,
     )
     async with host:
         print(f"ready {host.url}", flush=True)
@@ -58,6 +59,9 @@ def main() -> int:
         default=[],
         metavar="NAME[@SECONDS]",
         help=f"let the Redis trigger fail as the real one can, from SECONDS after the start: {', '.join(Fault)}",
+    )
+    parser.add_argument(
+        "--locks", type=Path, metavar="DIR", help="folder in which several hosts share the locks of their timers"
     )
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")

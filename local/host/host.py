@@ -18,6 +18,7 @@ import msgspec
 from local.host import app_settings, bindings, http, timers
 from local.host.bindings import BindingError, Function
 from local.host.faults import Faults
+from local.host.locks import LockTimes, TimerLock, parse_times
 from local.host.pubsub import Lane, SubscribeError, Trigger
 from local.host.worker import AppLoadError, Datum, InvocationResult, Worker
 from shared.errors import ConfigurationError
@@ -40,10 +41,16 @@ class _ExtensionsJson(msgspec.Struct):
     http: _HttpJson = msgspec.field(default_factory=_HttpJson)
 
 
+class _SingletonJson(msgspec.Struct):
+    period: str | None = msgspec.field(name="listenerLockPeriod", default=None)
+    recovery: str | None = msgspec.field(name="listenerLockRecoveryPollingInterval", default=None)
+
+
 class _HostJson(msgspec.Struct):
     """The part of host.json that this host reads."""
 
     extensions: _ExtensionsJson = msgspec.field(default_factory=_ExtensionsJson)
+    singleton: _SingletonJson = msgspec.field(default_factory=_SingletonJson)
 
 
 class HostStartError(RuntimeError):
@@ -71,8 +78,8 @@ class Host:
     Entering the context loads the app, checks its bindings, subscribes to Redis and listens for HTTP. It returns after
     Redis has confirmed every subscription; it raises HostStartError if the app cannot be loaded, Redis does not
     confirm, or the address is in use. Leaving the context stops the triggers and then waits up to 10 s for running
-    invocations. Each invocation is delayed by `invocation_overhead_s`, which stands for the gRPC round trip between the
-    real host and its worker.
+    invocations. With `locks`, a folder that several hosts share, each timer runs on one of them. Each invocation is
+    delayed by `invocation_overhead_s`, which stands for the gRPC round trip between the real host and its worker.
     """
 
     def __init__(
@@ -84,6 +91,7 @@ class Host:
         on_invocation: Callable[[Invocation], None] | None = None,
         invocation_overhead_s: float = 0.0,
         faults: Faults | None = None,
+        locks: Path | None = None,
     ) -> None:
         self.functions: tuple[Function, ...] = ()
         self.errors: dict[str, str] = {}
@@ -94,6 +102,7 @@ class Host:
         self._http_address = (http_host, http_port)
         self._on_invocation = on_invocation
         self._invocation_overhead_s = invocation_overhead_s
+        self._locks = locks
         self._worker = Worker(app_dir)
         self.faults = faults or Faults()
         self._lanes: dict[str, list[Lane]] = {}
@@ -124,7 +133,7 @@ class Host:
 
     async def _start(self, stack: AsyncExitStack) -> None:
         """Start everything in the reverse order of the stop: triggers start last, so that they stop first."""
-        prefix = _route_prefix(self._app_dir)
+        prefix, lock_times = _read_host_json(self._app_dir)
         settings = app_settings.apply(app_settings.load_app_settings(self._app_dir))
         stack.callback(_unset, settings)
         self.functions = await self._worker.start()
@@ -133,7 +142,7 @@ class Host:
         stack.push_async_callback(self._finish_running)
         for function in self.functions:
             try:
-                self._prepare(function, prefix)
+                self._prepare(function, prefix, lock_times)
             except (BindingError, ConfigurationError) as error:
                 self.errors[function.name] = str(error)
                 log.error("The '%s' function is in error: %s", function.name, error)
@@ -149,7 +158,7 @@ class Host:
             trigger = Trigger(lanes, parse_connection_string(connection), self.faults)
             self._triggers.append(await stack.enter_async_context(trigger))
 
-    def _prepare(self, function: Function, prefix: str) -> None:
+    def _prepare(self, function: Function, prefix: str, lock_times: LockTimes) -> None:
         """Set up a function's trigger. Raises BindingError or ConfigurationError if the function cannot run."""
         trigger = bindings.checked_trigger(function, os.environ)
         if trigger["type"] == bindings.PUBSUB:
@@ -164,6 +173,7 @@ class Host:
                     timers.parse_schedule(trigger["schedule"]),
                     partial(self._run_timer, function),
                     at_start=bool(trigger.get("runOnStartup")),
+                    lock=TimerLock(self._locks, function.name, lock_times) if self._locks else None,
                 )
             )
         else:
@@ -220,16 +230,16 @@ def _unset(names: Iterable[str]) -> None:
         os.environ.pop(name, None)
 
 
-def _route_prefix(app_dir: Path) -> str:
-    """extensions.http.routePrefix of host.json. Raises HostStartError if host.json is malformed."""
+def _read_host_json(app_dir: Path) -> tuple[str, LockTimes]:
+    """The route prefix, and how long the locks of timers hold. Raises HostStartError if host.json is malformed."""
     path = app_dir / "host.json"
     if not path.is_file():
-        return http.DEFAULT_PREFIX
+        return http.DEFAULT_PREFIX, LockTimes()
     try:
         document = msgspec.json.decode(path.read_bytes(), type=_HostJson)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return document.extensions.http.prefix, parse_times(document.singleton.period, document.singleton.recovery)
+    except (msgspec.MsgspecError, ValueError) as error:
         raise HostStartError(f"{path}: {error}") from None
-    return document.extensions.http.prefix
 
 
 async def _sleep_precisely(duration_s: float) -> None:
