@@ -24,12 +24,13 @@ def enabled() -> bool:
     return "opentelemetry.sdk.trace" in sys.modules
 
 
-@contextmanager
-def parent(trace_parent: str, trace_state: str) -> Iterator[None]:
+def parent(trace_parent: str, trace_state: str) -> AbstractContextManager[None]:
     """Spans of the block belong to the host's trace, whose context the platform hands over (W3C trace context)."""
-    if not (enabled() and trace_parent):
-        yield
-        return
+    return _parent(trace_parent, trace_state) if enabled() and trace_parent else _NO_SPAN
+
+
+@contextmanager
+def _parent(trace_parent: str, trace_state: str) -> Iterator[None]:
     from opentelemetry import context
     from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
