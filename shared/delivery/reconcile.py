@@ -30,6 +30,9 @@ SAVE_S = 0.25
 """Time between two saves of the position, each of which renews the lease."""
 FIRST_SAVE_S = 0.05
 """Time until the first save, which shows other instances early whether there is much to do."""
+MAX_LEASE_MS = 10_000
+"""Longest lease of a pass: when its process was killed, another one takes over after that, or after LEASE_S if that is
+shorter. A group can take longer than the lease; then another instance continues the pass, which is harmless."""
 HELP_FROM = GROUP
 """Number of effects, as saved by the pass, from which on other instances help."""
 _KEY = namespaces.build(namespaces.SWEEP)
@@ -93,7 +96,7 @@ async def reconcile(app: App, reactors: Sequence[Reactor], *, budget_s: float, a
     await retry_due(app, reactors, budget_s=budget_s / 2)
     patterns = [f"{reactor.name}={scanned.pattern!r}" for reactor, scanned in places(reactors)]
     position = _Position(await server_id(app), patterns, began_ms=0)
-    lease = await app.run(SWEEP_ACQUIRE, keys=[_KEY], args=[app.owner, app.settings.lease_ms, namespaces.SWEEP_TTL_S])
+    lease = await app.run(SWEEP_ACQUIRE, keys=[_KEY], args=[app.owner, _lease_ms(app), namespaces.SWEEP_TTL_S])
     if not lease:
         laps = await _help(app, reactors, started_s + budget_s)
         return PassReport(laps.seen, laps.outcomes, held_by_other=True, duration_s=time.monotonic() - started_s)
@@ -159,7 +162,7 @@ async def _save(app: App, token: bytes, position: _Position, *, finished: bool, 
             keys=[_KEY],
             args=[
                 token,
-                0 if release else app.settings.lease_ms,
+                0 if release else _lease_ms(app),
                 namespaces.SWEEP_TTL_S,
                 b"" if finished else msgspec.json.encode(position),
                 position.began_ms,
@@ -170,6 +173,10 @@ async def _save(app: App, token: bytes, position: _Position, *, finished: bool, 
         telemetry.logger.debug("the position of the sweep was not saved: %s", type(fault).__name__)
         return True
     return bool(valid)
+
+
+def _lease_ms(app: App) -> int:
+    return min(app.settings.lease_ms, MAX_LEASE_MS)
 
 
 async def server_id(app: App) -> str:

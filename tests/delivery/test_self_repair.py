@@ -9,6 +9,7 @@ import pytest
 from shared import telemetry
 from shared.app import App
 from shared.delivery import failures, retries, self_repair
+from shared.delivery.catch_up import catch_up
 from shared.delivery.self_repair import SelfRepair
 from shared.reactor import Cause, Reactor
 from shared.registry import REACTORS
@@ -114,4 +115,21 @@ async def test_what_redis_refused_is_tried_until_it_serves_and_then_swept(app: A
     async with asyncio.timeout(10):
         while await app.redis.xlen("functions:audit:sessions") < 2:  # noqa: ASYNC110
             await asyncio.sleep(STEP_S)
+    assert telemetry.refused_parts("Redis") == {}
+
+
+async def test_a_sweep_that_was_refused_is_tried_again_without_a_timer(app: App, repair: SelfRepair) -> None:
+    repair.stood_in = True
+    gate = Gate()
+    await app.redis.execute_command("ACL", "SETUSER", "default", "-scan")
+    try:
+        await catch_up(app, [gate.reactor], repair.watch, due=True)
+        repair.look_after(app, [gate.reactor])
+        assert telemetry.refused_parts("Redis").keys() == {"sweep"}
+    finally:
+        await app.redis.execute_command("ACL", "SETUSER", "default", "+scan")
+    await app.redis.set("gate:1", b"")
+    await until_seen(gate, b"gate:1")
+    assert repair._task is not None
+    await asyncio.wait_for(repair._task, 10)
     assert telemetry.refused_parts("Redis") == {}

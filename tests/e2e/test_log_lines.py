@@ -52,7 +52,7 @@ async def test_each_line_of_a_burst_is_within_an_invocation(
             pass
     lines = [line for line in host_log.kept if "bad-" in line]
     assert len([line for line in lines if " rejected " in line]) == COUNT
-    assert len([line for line in host_log.kept if line.startswith("update_charts processed")]) == COUNT
+    assert len([line for line in host_log.kept if " processed fabric:" in line]) == COUNT
     assert not [line for line in host_log.kept if "None" in line]
     assert host_log.dropped == []
 
