@@ -70,7 +70,7 @@ class SelfRepair:
         await self._try_refused(app, reactors)
 
     async def _try_refused(self, app: App, reactors: Sequence[Reactor]) -> None:
-        while telemetry.refused_parts("Redis"):
+        while telemetry.refused_parts("Redis") or self.watch.behind:  # behind: a refused sweep still has the lease
             await asyncio.sleep(STEP_S)
             if await probe(app, reactors):
                 await catch_up(app, reactors, self.watch, due=False)

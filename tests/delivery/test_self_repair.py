@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 
+import msgspec
 import pytest
 
 from shared import telemetry
@@ -120,15 +121,15 @@ async def test_what_redis_refused_is_tried_until_it_serves_and_then_swept(app: A
 
 async def test_a_sweep_that_was_refused_is_tried_again_without_a_timer(app: App, repair: SelfRepair) -> None:
     repair.stood_in = True
-    gate = Gate()
+    app, gate = App(msgspec.structs.replace(app.settings, lease_s=0.2), app.redis), Gate()
     await app.redis.execute_command("ACL", "SETUSER", "default", "-scan")
     try:
         await catch_up(app, [gate.reactor], repair.watch, due=True)
         repair.look_after(app, [gate.reactor])
         assert telemetry.refused_parts("Redis").keys() == {"sweep"}
+        await app.redis.set("gate:1", b"")
     finally:
         await app.redis.execute_command("ACL", "SETUSER", "default", "+scan")
-    await app.redis.set("gate:1", b"")
     await until_seen(gate, b"gate:1")
     assert repair._task is not None
     await asyncio.wait_for(repair._task, 10)
