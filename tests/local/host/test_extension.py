@@ -23,6 +23,8 @@ from shared.errors import MalformedEvent
 from shared.intake.events import parse_event
 from tests.support.rig import RedisProcess
 
+pytestmark = pytest.mark.both_loops
+
 RECORDED = json.loads((Path(__file__).parent / "extension_messages.json").read_text(encoding="utf-8"))
 MESSAGES = [(item["pattern"], base64.b64decode(item["channel_b64"]), item["event"], item["text"]) for item in RECORDED]
 TWO = """
