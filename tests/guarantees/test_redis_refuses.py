@@ -17,7 +17,7 @@ from shared.reactor import Cause, Result
 from shared.registry import BATCHES, CHARTS, REACTORS, SESSIONS
 from shared.settings import Settings
 
-pytestmark = [pytest.mark.redis_server, pytest.mark.both_loops]
+pytestmark = pytest.mark.redis_server
 
 BATCH = json.dumps([{"metric": "m", "ts": 1, "value": 1}])
 CHART = json.dumps([{"t": 1_767_225_600, "v": 1}])
