@@ -255,7 +255,7 @@ end
 -- that are too large, or without any. It is FastAPI's key, but a cache.
 local function shrink_model(max_fields)
   local fields = redis.call('HLEN', model_key)
-  if fields <= 2 * max_fields then
+  if fields <= max_fields then
     for _, name in ipairs(redis.call('HKEYS', model_key)) do
       if redis.call('HSTRLEN', model_key, name) > tonumber(ARGV[13]) then
         dropped = dropped + redis.call('HDEL', model_key, name)

@@ -111,7 +111,7 @@ async def claim(app: App, batches: Sequence[Batch], *, new_only: bool = False) -
                 namespaces.DEAD_MARK_TTL_S,
                 MAX_PARTS,
                 int(new_only),
-                2 * baseline.MAX_FIELDS,
+                baseline.MAX_FIELDS + 2 * baseline.MAX_METRICS,
                 baseline.MODEL_MAX_BYTES,
                 baseline.FIELD_MAX_BYTES,
             ],
