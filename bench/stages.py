@@ -15,8 +15,7 @@ from shared import namespaces, settings, telemetry
 from shared.app import App, Call, open_app
 from shared.batches import claims
 from shared.batches import reactor as batches
-from shared.batches.baseline_copy import baseline_copy
-from shared.batches.baseline_copy import BaselineCopy
+from shared.batches.baseline_copy import BaselineCopy, baseline_copy
 from shared.batches.claims import COMMIT_BATCHES, Batch, Claim
 from shared.delivery import failures
 from shared.delivery.scan import GROUP

@@ -24,8 +24,8 @@ count, so the baseline covers the last 30 to 60 minutes. A field of any other ge
 ahead: it was written before the clock was set back.
 
 The model has at most MAX_METRICS metrics. Those in it stay while they have values in the window; new ones are added
-while there is room. The key is in FastAPI's namespace, so its fields may be anybody's: a field with a name of ours and a
-value that is no sketch or delta is dropped, and fields with other names are left alone.
+while there is room. The key is in FastAPI's namespace, so its fields may be anybody's: a field with a name of ours and
+a value that is no sketch or delta is dropped, and fields with other names are left alone.
 """
 
 import math
@@ -65,8 +65,8 @@ _delta = msgspec.msgpack.Decoder(tuple[dict[str, list[float]], dict[str, list[in
 class Fold:
     """A change of the model that leaves the baseline as it is: delete `merged` and `removed`, store `sketches`.
 
-    It is valid while every field of `merged` exists: then nobody else has folded since the model was read. `unfolded` is
-    that field as it was read, `drift` the number of bytes by which it exceeds those of the deltas.
+    It is valid while every field of `merged` exists: then nobody else has folded since the model was read. `unfolded`
+    is that field as it was read, `drift` the number of bytes by which it exceeds those of the deltas.
     """
 
     merged: tuple[bytes, ...] = ()

@@ -11,7 +11,7 @@ from shared.batches.baseline import MAX_METRICS, NO_FOLD, Baseline, Fold
 
 _WARNINGS = {
     "model_dropped": "fields of the baseline's model were dropped: another application wrote them",
-    "model_full": f"the baseline's model is full ({MAX_METRICS} metrics): new metrics are scored against their own batches",
+    "model_full": f"the baseline has no room for more than {MAX_METRICS} metrics: new ones are scored without it",
 }
 EMPTY_MAX_AGE_S = 0.1
 """Maximum age of an empty copy: the first batches create a baseline within moments."""

@@ -60,7 +60,7 @@
 -- Invariant: at most one live lease per batch, by Redis' clock. Tokens of a batch only grow: each is Redis' time in us,
 -- or the last token plus 1 if the clock went back. (If both the claim and the clock were lost, the owner still
 -- distinguishes two holders.) A lease is live for ARGV 2 at most: one that ends later was written before the clock was
--- set back, and is over. A refused command leaves no claim without a TTL: the only one after HSET was tried before.
+-- set back, and is over. If Redis refuses a command, there is no claim, and no attempt is counted.
 
 -- TIME must precede all writes: Redis 5 and 6 can be configured to replicate scripts verbatim, and then refuse a write
 -- after it.
@@ -239,7 +239,12 @@ local function claim(key, result, claim_key, mark_key)
   end
   redis.call('HSET', claim_key, 'owner', owner, 'token', token, 'attempt', attempt,
     'content', digest ~= '' and digest or identity_of(kind, parts, bytes), 'lease_until_ms', lease_until_ms)
-  redis.call('EXPIRE', claim_key, ARGV[7])
+  local expires = redis.pcall('EXPIRE', claim_key, ARGV[7])
+  if type(expires) == 'table' then -- refused: no worker gets this claim, and none must wait for its lease
+    redis.call('HSET', claim_key, 'lease_until_ms', 0, 'attempt', attempt - 1)
+    if new then redis.pcall('UNLINK', claim_key) end
+    return {'error', expires.err}
+  end
   if hashed then head, mark = '', '' end
   return {kind, digest, attempt, token, redis.call('PTTL', key), head, mark, parts}
 end
@@ -276,7 +281,6 @@ local function read_model()
 end
 
 local model = ARGV[6] == '1' and read_model() or {}
-if #KEYS > 1 then redis.call('EXPIRE', KEYS[4], ARGV[8]) end -- whether EXPIRE is permitted; only a mark that exists changes
 local replies = {tonumber(clock[1]), dropped, model}
 for index = 1, #KEYS - 1, 4 do
   local ok, reply = pcall(claim, KEYS[index], KEYS[index + 1], KEYS[index + 2], KEYS[index + 3])

@@ -294,7 +294,9 @@ def test_a_delta_with_values_that_are_not_finite_is_dropped_and_counted(value: f
     assert (decoded.sketches["a"].samples, decoded.dropped) == (1, 1)
 
 
-@pytest.mark.parametrize("version", [b"9" * 5000, b"9" * 30, b"-1", b"1e3", b"1_0"], ids=["huge", "wide", "<0", "e", "_"])
+@pytest.mark.parametrize(
+    "version", [b"9" * 5000, b"9" * 30, b"-1", b"1e3", b"1_0"], ids=["huge", "wide", "<0", "e", "_"]
+)
 def test_a_version_that_is_no_count_reads_as_0(version: bytes) -> None:
     assert decode_model([b"version", version], NOW_S).version == 0
 
@@ -307,7 +309,7 @@ def test_a_field_whose_name_is_another_spelling_of_a_generation_does_not_count_t
 
 
 def test_a_generation_ahead_of_the_clock_is_outdated() -> None:
-    """It was written before the clock was set back, and would never become the present one while the model is in use."""
+    """It was written before the clock was set back."""
     ahead = model({"a": [9.0]}, age_s=-86_400)
     decoded = decode_model(ahead + model({"a": [1.0]}), NOW_S)
     assert decoded.sketches["a"].samples == 1

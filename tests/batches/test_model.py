@@ -99,8 +99,9 @@ async def test_a_flood_of_new_metrics_leaves_a_bounded_model_in_which_establishe
             rows({f"new-{batch}-{name}": 1.0 for name in range(255)} | {"old": 20.5})
             for batch in range(number, number + 8)
         ]
-        halves = [batches.react(worker, keys, cause("set")) for worker, keys in zip(workers, await write(current, contents))]
-        for outcomes in await asyncio.gather(*halves):
+        halves = await write(current, contents)
+        working = [batches.react(worker, keys, cause("set")) for worker, keys in zip(workers, halves, strict=True)]
+        for outcomes in await asyncio.gather(*working):
             assert {outcome.result for outcome in outcomes} == {Result.PROCESSED}
         most_fields = max(most_fields, await current.redis.hlen(MODEL))
         most_bytes = max(most_bytes, await current.redis.memory_usage(MODEL, samples=0))
