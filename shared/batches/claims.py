@@ -177,8 +177,7 @@ def _answer(batch: Batch, reply: Any) -> Answer:
 def _no_claim(batch: Batch, reply: Any) -> Answer:
     match reply:
         case [b"gone"]:
-            mangled = b"\xef\xbf\xbd" in batch.key  # the extension replaces bytes that are not UTF-8 by U+FFFD
-            return ignored(batch.key, "no such key: the event's key is mangled" if mangled else "gone")
+            return ignored(batch.key, "gone")
         case [b"done"]:
             return duplicate(batch.key)
         case [b"passed"]:

@@ -102,8 +102,8 @@ async def clear(app: App, reactor: str, keys: Iterable[bytes]) -> None:
 async def not_yet_due(app: App, reactor: str, keys: Sequence[bytes]) -> set[bytes]:
     """The keys among `keys` that wait for a retry which is not due yet."""
     members = [member(reactor, key) for key in keys]
-    args = [app.settings.longest_delay_ms, *members]
-    return {keys[position - 1] for position in await app.run(WAITING_RETRIES, keys=[_DUE], args=args)}
+    positions = await app.run(WAITING_RETRIES, keys=[_DUE], args=[app.settings.longest_delay_ms, *members])
+    return {keys[position - 1] for position in positions}
 
 
 async def waiting(app: App) -> int:

@@ -1,7 +1,8 @@
-"""Every effect is complete and single although an ACL denies any command of any script for a while.
+"""Every effect is complete and single although Redis refuses any command of any script for a while.
 
-For each script of batches, charts and delivery, and each command in it that writes or publishes: the command is denied
-during the first calls of this script, and permitted again. The scenario uses all of these scripts.
+For each script of batches, charts and delivery, and each command in it that writes or publishes: an ACL denies the
+command during the first calls of this script, and permits it again; or Redis is full meanwhile. The scenario uses all
+of these scripts.
 """
 
 import contextlib
@@ -54,6 +55,8 @@ COMMANDS = {
     for path in sorted((SHARED / folder).glob("*.lua"))
 }
 PAIRS = [(script, command) for script, used in COMMANDS.items() for command in sorted(used & WRITING)]
+FULL = "FULL"
+PAIRS += [(script, FULL) for script, used in COMMANDS.items() if used & {"SET", "HSET", "ZADD"}]
 DENIED_CALLS = 3
 
 GOOD = ("new", "changed", "orphaned", "failing")
@@ -83,7 +86,8 @@ def chart_of(version: int) -> bytes:
 
 @dataclass(frozen=True, eq=False)
 class Denying(App):
-    """An app whose user may not use `command` during the first DENIED_CALLS calls of the script `denied_in`."""
+    """An app whose user may not use `command` (or whose Redis is FULL) during the first DENIED_CALLS calls of the script
+    `denied_in`."""
 
     admin: redis.asyncio.Redis = field(kw_only=True)
     denied_in: str = ""
@@ -104,18 +108,24 @@ class Denying(App):
             yield
             return
         self.denied[script.name] += 1
-        await self.admin.execute_command("ACL", "SETUSER", "limited", f"-{self.command}")
+        await self._refuse("-", "1")
         try:
             yield
         finally:
-            await self.admin.execute_command("ACL", "SETUSER", "limited", f"+{self.command}")
+            await self._refuse("+", "0")
+
+    async def _refuse(self, sign: str, maxmemory: str) -> None:
+        if self.command == FULL:
+            await self.admin.config_set("maxmemory", maxmemory)
+        else:
+            await self.admin.execute_command("ACL", "SETUSER", "limited", f"{sign}{self.command}")
 
 
 @pytest.fixture
 def settings(app_settings: Settings) -> Settings:
     return msgspec.structs.replace(
         app_settings,
-        lease_s=0.02,
+        lease_s=5,
         retry_base_s=0.001,
         retry_cap_s=0.001,
         retry_attempts=12,
@@ -181,7 +191,7 @@ async def messages_of(pubsub: Any, client: redis.asyncio.Redis) -> Counter[tuple
 
 
 @pytest.mark.parametrize(("script", "command"), PAIRS, ids=["-".join(pair) for pair in PAIRS])
-async def test_a_command_that_is_denied_for_a_while_leaves_each_effect_complete_and_single(
+async def test_what_redis_refuses_for_a_while_leaves_each_effect_complete_and_single(
     settings: Settings,
     redis_client: redis.asyncio.Redis,
     monkeypatch: pytest.MonkeyPatch,
