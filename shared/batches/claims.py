@@ -47,12 +47,20 @@ class Batch(msgspec.Struct, frozen=True):
     batch_id: bytes
 
 
+class Settled(Exception):
+    """The claimed content needs no work: it has its result, or is a dead letter, already."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__()
+        self.outcome = outcome
+
+
 class Claim(msgspec.Struct, frozen=True):
     """A batch that this process may work on until its lease ends.
 
     `attempt` is 1 plus the number of earlier claims on this content that were not released (claim_batches.lua describes
     how exactly); `ttl_ms` is the key's remaining TTL, negative for none. `head` and `mark` are those of the result and
-    of the dead letter where the script did not compare them with the content: see `settled`.
+    of the dead letter where the script did not compare them with the content: see `check_unsettled`.
     """
 
     batch: Batch
@@ -71,13 +79,12 @@ class Claim(msgspec.Struct, frozen=True):
         """Size of the work: the bytes of all elements, plus 16 per element so that empty ones count too."""
         return sum(map(len, self.payload.parts)) + 16 * len(self.payload.parts)
 
-    def settled(self) -> Outcome | None:
-        """The outcome of content that has its result or is a dead letter already. Computes the digest if it must."""
+    def check_unsettled(self) -> None:
+        """Compare the content with `head` and `mark`, if there are any. Raises Settled."""
         if self.head and self.head == results.head(self.payload.digest):
-            return duplicate(self.batch.key)
+            raise Settled(duplicate(self.batch.key))
         if self.mark and self.mark == self.payload.digest.encode():
-            return already(self.batch.key, DEAD)
-        return None
+            raise Settled(already(self.batch.key, DEAD))
 
 
 DEAD = "a dead letter already"

@@ -24,7 +24,7 @@ from shared.batches import claims
 from shared.batches.analysis import Analysis, analyse_many
 from shared.batches.baseline import Baseline, encode_delta
 from shared.batches.baseline_copy import BaselineCopy, baseline_copy
-from shared.batches.claims import COMMIT_BATCHES, Answer, Batch, Claim, Commit
+from shared.batches.claims import COMMIT_BATCHES, Answer, Batch, Claim, Commit, Settled
 from shared.batches.results import BatchResult, batch_result, message_of
 from shared.clock import now_iso
 from shared.delivery import failures
@@ -59,14 +59,6 @@ MAX_LOOKS = 3
 _USUAL_TTL_MS = namespaces.TEMP_DATA_TTL_S * 1000
 _MAX_LAG_MS = 600_000
 """A larger lag means that the writer sets another TTL than _USUAL_TTL_MS: then the lag is unknown."""
-
-
-class Settled(Exception):
-    """The claimed content needs no work: see Claim.settled."""
-
-    def __init__(self, outcome: Outcome) -> None:
-        super().__init__()
-        self.outcome = outcome
 
 
 class Computed(msgspec.Struct, frozen=True):
@@ -123,8 +115,7 @@ def decode(claim: Claim, settings: Settings) -> Reading:
     Raises Rejected if it cannot be read, NotReady for a placeholder, WorkerLost if too many workers died on this
     content, Settled if it has its result or dead letter already.
     """
-    if outcome := claim.settled():
-        raise Settled(outcome)
+    claim.check_unsettled()
     if claim.attempt > settings.retry_attempts:
         raise WorkerLost(f"{claim.attempt - 1} workers claimed this content and did not finish")
     payload = claim.payload

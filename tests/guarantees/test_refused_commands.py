@@ -86,7 +86,7 @@ def chart_of(version: int) -> bytes:
 
 @dataclass(frozen=True, eq=False)
 class Denying(App):
-    """An app whose user may not use `command` (or whose Redis is FULL) during the first DENIED_CALLS calls of the script
+    """An app whose user may not use `command` (or whose Redis is FULL) in the first DENIED_CALLS calls of the script
     `denied_in`."""
 
     admin: redis.asyncio.Redis = field(kw_only=True)
