@@ -9,7 +9,7 @@ from shared.app import App
 from shared.errors import KeyspaceError
 from shared.namespaces import Kind
 from shared.privacy.masking import printable
-from shared.reading.json_text import decode_json_value
+from shared.reading.documents.json_text import decode_json_value
 
 SHOWN_CHARS = 1000
 SHOWN_PARTS = 20

@@ -7,12 +7,15 @@ from itertools import chain
 from typing import Any
 
 from shared.errors import NotReady, Rejected
-from shared.reading import document, fast, labels, reader, series, time_column
-from shared.reading.columns import Profile
+from shared.reading import reader, series
+from shared.reading.documents import document
+from shared.reading.fast_path import fast
 from shared.reading.limits import LIMITS, Limits
 from shared.reading.model import Reading, Series, Time
 from shared.reading.overrides import NONE, Override
-from shared.reading.roles import Roles, left_out
+from shared.reading.roles import labels, time_column
+from shared.reading.roles.columns import Profile
+from shared.reading.roles.roles import Roles, left_out
 from shared.reading.safe_text import bounded
 from shared.reading.tree import HEADER_ALONE, Budget, Decoded, Table
 
@@ -78,12 +81,12 @@ def read_document(decoded: Decoded, budget: Budget, override: Override, limits: 
             quick = fast.from_table(tables[0], dict(finder.rejected), limits)
             if quick is not None:
                 return quick
-        found = reader.choose(decoded, value, finder, tables, override, chart=False)
+        choice = reader.choose(decoded, value, finder, tables, override, chart=False)
     except reader.Unreadable as fault:
         if fault.placeholder:
             raise NotReady("a placeholder without data") from None
         raise
-    return read_chosen(found, limits)
+    return read_chosen(choice, limits)
 
 
 def _mixes_texts(table: Table) -> bool:
@@ -94,14 +97,14 @@ def _mixes_texts(table: Table) -> bool:
     )
 
 
-def read_chosen(found: reader.Found, limits: Limits) -> Reading:
+def read_chosen(choice: reader.Choice, limits: Limits) -> Reading:
     """The readings of the chosen tables. Raises Rejected where none of them has a usable value, NotReady for a
     placeholder."""
-    if all(map(reader.is_placeholder, found.chosen)):
+    if all(map(reader.is_placeholder, choice.chosen)):
         raise NotReady("a placeholder without data")
-    rejected: Counter[str] = found.rejected.copy()
+    rejected: Counter[str] = choice.rejected.copy()
     gathered: dict[str, list[Series]] = {}
-    for candidate in found.chosen:
+    for candidate in choice.chosen:
         rejected.update(candidate.table.rejected)
         for item in _series_of(candidate, limits, rejected):
             gathered.setdefault(item.name, []).append(item)
@@ -123,7 +126,7 @@ def _series_of(candidate: reader.Candidate, limits: Limits, rejected: Counter[st
     rejected.update(left_out(roles))
     times_of = _TimeColumns(roles)
     sensors = _sensors(roles.sensor, candidate.table.length)
-    found = []
+    lines = []
     for selection in selections:
         times = times_of.of(selection.measure)
         if selection.rows is None:
@@ -131,8 +134,8 @@ def _series_of(candidate: reader.Candidate, limits: Limits, rejected: Counter[st
         else:
             row_times = [times[row] for row in selection.rows]
             row_sensors = [sensors[row] for row in selection.rows]
-        found.append(Series(selection.name, selection.unit, selection.values, (), row_times, row_sensors))
-    return found
+        lines.append(Series(selection.name, selection.unit, selection.values, (), row_times, row_sensors))
+    return lines
 
 
 class _TimeColumns:
@@ -144,10 +147,10 @@ class _TimeColumns:
 
     def of(self, measure: Profile) -> Sequence[Time]:
         column = time_column.own_time(self.roles.time, self.roles.other_times(), measure)
-        found = self.cache.get(id(column))
-        if found is None:
-            found = self.cache[id(column)] = self._raw(column)
-        return found
+        cached = self.cache.get(id(column))
+        if cached is None:
+            cached = self.cache[id(column)] = self._raw(column)
+        return cached
 
     def _raw(self, column: Profile | None) -> Sequence[Time]:
         if column is None:
@@ -167,12 +170,12 @@ def raw_time(value: object) -> Time:
     return value.isoformat() if isinstance(value, datetime) else None
 
 
-def _sensors(found: Profile | None, length: int) -> Sequence[str | None]:
-    if found is None:
+def _sensors(profile: Profile | None, length: int) -> Sequence[str | None]:
+    if profile is None:
         return [None] * length
     cache: dict[object, str | None] = {}
     sensors: list[str | None] = []
-    for value in found.column.values:
+    for value in profile.column.values:
         if type(value) is not str and type(value) is not int and type(value) is not float:
             sensors.append(None)
             continue
@@ -183,12 +186,12 @@ def _sensors(found: Profile | None, length: int) -> Sequence[str | None]:
     return sensors
 
 
-def _joined(found: list[Series]) -> Series:
-    if len(found) == 1:
-        return found[0]
-    values = found[0].values[:]
-    for item in found[1:]:
+def _joined(lines: list[Series]) -> Series:
+    if len(lines) == 1:
+        return lines[0]
+    values = lines[0].values[:]
+    for item in lines[1:]:
         values.extend(item.values)
-    times = list(chain.from_iterable(item.raw_times for item in found))
-    sensors = list(chain.from_iterable(item.sensors for item in found))
-    return Series(found[0].name, found[0].unit, values, (), times, sensors)
+    times = list(chain.from_iterable(item.raw_times for item in lines))
+    sensors = list(chain.from_iterable(item.sensors for item in lines))
+    return Series(lines[0].name, lines[0].unit, values, (), times, sensors)

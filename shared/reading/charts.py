@@ -5,14 +5,18 @@ from collections import Counter
 from collections.abc import Sequence
 
 from shared.errors import Rejected
-from shared.reading import document, fast, labels, reader, series, time_column, times
-from shared.reading.columns import Profile, numbers_of
+from shared.reading import reader, series
+from shared.reading.documents import document
+from shared.reading.fast_path import fast
 from shared.reading.limits import LIMITS, Limits
 from shared.reading.model import Reading, Series
 from shared.reading.overrides import NONE, Override, zone_of
-from shared.reading.roles import Roles, left_out
+from shared.reading.roles import labels, time_column
+from shared.reading.roles.columns import Profile, numbers_of
+from shared.reading.roles.roles import Roles, left_out
 from shared.reading.safe_text import bounded, quoted
 from shared.reading.series import NO_PLACE, Selection
+from shared.reading.texts import times
 from shared.reading.tree import Budget, Decoded
 
 _MANY_AT_ONE_TIME = 4
@@ -36,19 +40,19 @@ def read_generally(raw: bytes, override: Override = NONE, limits: Limits = LIMIT
 
 
 def read_document(decoded: Decoded, budget: Budget, override: Override, limits: Limits) -> Reading:
-    found = reader.find(decoded, budget, limits, override, chart=True)
-    return read_found(found, override, limits)
+    choice = reader.find(decoded, budget, limits, override, chart=True)
+    return read_chosen(choice, override, limits)
 
 
-def read_found(found: reader.Found, override: Override, limits: Limits) -> Reading:
+def read_chosen(choice: reader.Choice, override: Override, limits: Limits) -> Reading:
     """The series of the chosen table. Raises Rejected where none has a point."""
-    candidate = found.chosen[0]
+    candidate = choice.chosen[0]
     if reader.is_placeholder(candidate):
         raise Rejected("a placeholder without data")
     roles = candidate.roles
     if roles is None:
         raise Rejected(candidate.fault)
-    rejected = found.rejected.copy()
+    rejected = choice.rejected.copy()
     rejected.update(candidate.table.rejected)
     category = candidate.axis[0] if candidate.axis is not None else None
     naming = labels.choose(roles, chart=True, category=category)
@@ -88,13 +92,13 @@ def _over_time(roles: Roles, selections: list[Selection], override: Override, re
         column = time_column.own_time(roles.time, roles.other_times(), selection.measure) or roles.time
         if column is None:
             continue
-        found = cache.get(id(column))
-        if found is None:
-            found = cache[id(column)] = _times(column, roles, override)
-        line = in_order(selection, found.ms, rejected)
+        cached = cache.get(id(column))
+        if cached is None:
+            cached = cache[id(column)] = _times(column, roles, override)
+        line = in_order(selection, cached.ms, rejected)
         if line is not None:
             lines.append(line)
-    if not lines and cache and not any(found.read for found in cache.values()) and roles.time is not None:
+    if not lines and cache and not any(cached.read for cached in cache.values()) and roles.time is not None:
         raise Rejected(f"no value of {quoted(roles.time.name)} is a time")
     return lines
 

@@ -12,12 +12,14 @@ from datetime import UTC, datetime
 import msgspec
 
 from shared.errors import NotReady, Rejected
-from shared.reading import batches, charts, document, labels, reader
-from shared.reading.columns import Profile
+from shared.reading import batches, charts, reader
+from shared.reading.documents import document
 from shared.reading.limits import LIMITS, Limits
 from shared.reading.model import Reading, Series
 from shared.reading.overrides import NONE, Override
-from shared.reading.roles import Roles
+from shared.reading.roles import labels
+from shared.reading.roles.columns import Profile
+from shared.reading.roles.roles import Roles
 from shared.reading.safe_text import shown, shown_path
 from shared.reading.tree import Budget, Decoded
 
@@ -116,7 +118,7 @@ def _explained(
     chart = kind == "chart"
     chain = list(decoded.chain)
     try:
-        found = reader.find(decoded, budget, limits, override, chart=chart)
+        choice = reader.find(decoded, budget, limits, override, chart=chart)
     except reader.Unreadable as fault:
         outcome = "not ready" if fault.placeholder and not chart else "rejected"
         reason = "a placeholder without data" if outcome == "not ready" else str(fault)
@@ -128,23 +130,23 @@ def _explained(
         )  # fmt: skip
     except Rejected as fault:
         return Explanation(kind, "rejected", str(fault), size, chain, _members(budget))
-    candidate = found.chosen[0]
-    reading, outcome, reason = _read(found, override, limits, chart=chart)
+    candidate = choice.chosen[0]
+    reading, outcome, reason = _read(choice, override, limits, chart=chart)
     shown_series, omitted = _series(reading)
     return Explanation(
         kind, outcome, reason, size, chain, _members(budget), shown_path(candidate.table.path), candidate.table.shape,
-        candidate.table.length, [note for note in (found.note, *candidate.table.notes) if note],
+        candidate.table.length, [note for note in (choice.note, *candidate.table.notes) if note],
         reading.x if reading is not None else "", _columns(candidate.roles), shown_series, omitted,
-        dict(found.rejected if reading is None else reading.rejected), _tables(found.candidates, found.chosen),
+        dict(choice.rejected if reading is None else reading.rejected), _tables(choice.candidates, choice.chosen),
         _inputs(candidate, override),
     )  # fmt: skip
 
 
-def _read(found: reader.Found, override: Override, limits: Limits, *, chart: bool) -> tuple[Reading | None, str, str]:
+def _read(choice: reader.Choice, override: Override, limits: Limits, *, chart: bool) -> tuple[Reading | None, str, str]:
     try:
         if chart:
-            return charts.read_found(found, override, limits), "read", ""
-        return batches.read_chosen(found, limits), "read", ""
+            return charts.read_chosen(choice, override, limits), "read", ""
+        return batches.read_chosen(choice, limits), "read", ""
     except NotReady as fault:
         return None, "not ready", str(fault)
     except Rejected as fault:
@@ -166,13 +168,13 @@ def _columns(roles: Roles | None) -> list[ColumnNote]:
     return sorted(notes, key=lambda note: (note.role not in ("time", "axis"), note.role != "measure"))
 
 
-def _present(found: Profile) -> int:
-    values = found.column.values
+def _present(profile: Profile) -> int:
+    values = profile.column.values
     return len(values) - sum(1 for value in values if value is None)
 
 
-def _column_name(found: Profile) -> str:
-    return labels.SEPARATOR.join(shown(part) for part in found.column.parts[-4:])
+def _column_name(profile: Profile) -> str:
+    return labels.SEPARATOR.join(shown(part) for part in profile.column.parts[-4:])
 
 
 def _series(reading: Reading | None) -> tuple[list[SeriesNote], int]:
@@ -201,11 +203,11 @@ def _place(place: object, x: str) -> str:
 
 def _tables(candidates: Sequence[reader.Candidate], chosen: Sequence[reader.Candidate]) -> list[TableNote]:
     notes = []
-    for found in candidates[:MAX_TABLES]:
-        if any(found is other for other in chosen):
+    for candidate in candidates[:MAX_TABLES]:
+        if any(candidate is other for other in chosen):
             continue
-        reason = found.fault or ("as good as another table" if not chosen else "another table is the better one")
-        notes.append(TableNote(shown_path(found.table.path), found.table.shape, found.table.length, reason))
+        reason = candidate.fault or ("as good as another table" if not chosen else "another table is the better one")
+        notes.append(TableNote(shown_path(candidate.table.path), candidate.table.shape, candidate.table.length, reason))
     return notes
 
 
@@ -245,12 +247,12 @@ def _decided(candidate: reader.Candidate) -> dict[str, Setting]:
         if entry_.role in ("label", "sensor") and entry_.profile.column.origin != "key"
     ]
     if series and len(roles.measures) == 1:
-        entry["series"] = [shown(found.name) for found in series[:4]]
+        entry["series"] = [shown(profile.name) for profile in series[:4]]
     if roles.sensor is not None:
         entry["sensor"] = shown(roles.sensor.name)
     if roles.unit is not None:
         entry["unit"] = shown(roles.unit.name)
-    entry["measures"] = [shown(found.name) for found in roles.measures[:16]]
+    entry["measures"] = [shown(profile.name) for profile in roles.measures[:16]]
     return entry
 
 

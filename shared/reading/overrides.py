@@ -135,12 +135,12 @@ def rows_of(override: Override, document: object) -> object:
     from jmespath.exceptions import JMESPathError
 
     try:
-        found = _expression(override.rows).search(document)
+        selected = _expression(override.rows).search(document)
     except (JMESPathError, RecursionError, TypeError, ValueError):
         raise Rejected("the rows of INPUTS cannot be looked up in this document") from None
-    if found is None or found in ([], {}):
+    if selected is None or selected in ([], {}):
         raise Rejected("the rows of INPUTS find nothing in this document")
-    return found
+    return selected
 
 
 @lru_cache(256)

@@ -7,15 +7,17 @@ from typing import Any
 import msgspec
 
 from shared.errors import Rejected
-from shared.reading import charts_axis, messages, roles, tables, vocabulary
-from shared.reading.columns import Profile
-from shared.reading.document import decode_member
+from shared.reading.documents.document import decode_member
+from shared.reading.layouts import tables
+from shared.reading.layouts.shapes import Finder
 from shared.reading.limits import Limits
-from shared.reading.names import Hint, compact, hint, is_aside, is_container
 from shared.reading.overrides import Override, rows_of
-from shared.reading.roles import Roles
+from shared.reading.roles import charts_axis, messages, roles
+from shared.reading.roles.columns import Profile
+from shared.reading.roles.roles import Roles
 from shared.reading.safe_text import quoted, shown_path
-from shared.reading.shapes import Finder
+from shared.reading.texts import vocabulary
+from shared.reading.texts.names import Hint, compact, hint, is_aside, is_container
 from shared.reading.tree import Budget, Decoded, Table
 
 DOCUMENTED_LISTS = ("records", "readings", "data")
@@ -32,7 +34,7 @@ class Candidate(msgspec.Struct):
     axis: tuple[Profile, str] | None = None
 
 
-class Found(msgspec.Struct):
+class Choice(msgspec.Struct):
     """The tables that are read, all candidates, what was left out on the way, and the note of the choice."""
 
     chosen: list[Candidate]
@@ -61,17 +63,17 @@ def search(document: Decoded, budget: Budget, limits: Limits, override: Override
     return value, finder, tables.tables_of(finder)
 
 
-def find(document: Decoded, budget: Budget, limits: Limits, override: Override, *, chart: bool) -> Found:
+def find(document: Decoded, budget: Budget, limits: Limits, override: Override, *, chart: bool) -> Choice:
     """The table of a document with its roles. Raises Rejected (Unreadable, where the document has none)."""
-    value, finder, found = search(document, budget, limits, override)
-    return choose(document, value, finder, found, override, chart=chart)
+    value, finder, candidates = search(document, budget, limits, override)
+    return choose(document, value, finder, candidates, override, chart=chart)
 
 
 def choose(
-    document: Decoded, value: Any, finder: Finder, found: list[Table], override: Override, *, chart: bool
-) -> Found:
+    document: Decoded, value: Any, finder: Finder, found_tables: list[Table], override: Override, *, chart: bool
+) -> Choice:
     """The best of the tables. Raises Rejected where there is none, or two are equally good."""
-    candidates = [_candidate(table, override, chart=chart) for table in found]
+    candidates = [_candidate(table, override, chart=chart) for table in found_tables]
     readable = [item for item in candidates if item.roles is not None and item.rank]
     if not readable:
         raise _unreadable(value, candidates, finder, chart=chart)
@@ -92,7 +94,7 @@ def choose(
         else:
             first, second = (shown_path(item.table.path) for item in chosen[:2])
             raise Unreadable(f"tables found at {first} and at {second}; set `rows` in INPUTS", candidates)
-    return Found(chosen, candidates, finder.rejected, ", ".join(finder.notes), document)
+    return Choice(chosen, candidates, finder.rejected, ", ".join(finder.notes), document)
 
 
 def _announces(value: Any, item: Candidate) -> bool:
@@ -124,8 +126,8 @@ def _expanded(value: Any, budget: Budget) -> Any:
     """A document with the texts in it that are documents decoded, so that an expression can look into them."""
     budget.visit()
     if isinstance(value, str):
-        found = decode_member(value, budget)
-        return value if found is None else _expanded(found.value, budget)
+        decoded = decode_member(value, budget)
+        return value if decoded is None else _expanded(decoded.value, budget)
     if isinstance(value, dict):
         return {
             name: _expanded(item, budget) if isinstance(item, str | dict | list) else item
@@ -138,25 +140,25 @@ def _expanded(value: Any, budget: Budget) -> Any:
 
 def _candidate(table: Table, override: Override, *, chart: bool) -> Candidate:
     try:
-        found = roles.assign(table, override, chart=chart)
+        assigned = roles.assign(table, override, chart=chart)
     except Rejected as fault:
         return Candidate(table, None, str(fault))
-    candidate = Candidate(table, found)
+    candidate = Candidate(table, assigned)
     if any(isinstance(step, str) and compact(step) in vocabulary.ERRORS for step in table.path):
         candidate.fault = f"rows found at {shown_path(table.path)}, which describe an error"
         return candidate
-    if not found.measures:
-        candidate.fault = _no_measures(found)
+    if not assigned.measures:
+        candidate.fault = _no_measures(assigned)
         return candidate
-    timed = found.time is not None
+    timed = assigned.time is not None
     if chart and not timed:
         try:
-            candidate.axis = charts_axis.choose(found)
+            candidate.axis = charts_axis.choose(assigned)
         except Rejected as fault:
             candidate.fault = str(fault)
             return candidate
-        if not found.measures:
-            candidate.fault = _no_measures(found)
+        if not assigned.measures:
+            candidate.fault = _no_measures(assigned)
             return candidate
     if not chart and not table.ordered_names:
         candidate.fault = f"rows of lists at {shown_path(table.path)} without names for their columns"
@@ -166,16 +168,16 @@ def _candidate(table: Table, override: Override, *, chart: bool) -> Candidate:
     return candidate
 
 
-def _no_measures(found: Roles) -> str:
-    where = shown_path(found.table.path)
+def _no_measures(assigned: Roles) -> str:
+    where = shown_path(assigned.table.path)
     texts = [
         entry.profile.name
-        for entry in found.assigned
+        for entry in assigned.assigned
         if entry.role in ("label", "note", "sensor") and entry.profile.column.origin == "cell"
     ]
     numbers = [
         (entry.profile.name, entry.role)
-        for entry in found.assigned
+        for entry in assigned.assigned
         if entry.profile.kind == "number" and entry.role != "time"
     ]
     if numbers:
@@ -204,10 +206,10 @@ def _article(role: str) -> str:
 def _without_copies(chosen: list[Candidate]) -> list[Candidate]:
     """Tables that hold the same values as one before them are left out: some services give their rows twice."""
     kept: list[Candidate] = []
-    for found in chosen:
-        content = _content(found.table)
+    for candidate in chosen:
+        content = _content(candidate.table)
         if not any(_content(other.table) == content for other in kept):
-            kept.append(found)
+            kept.append(candidate)
     return kept
 
 
@@ -216,13 +218,13 @@ def _content(table: Table) -> list[tuple[tuple[str, ...], list[object]]]:
 
 
 def _unreadable(value: Any, candidates: list[Candidate], finder: Finder, *, chart: bool) -> Unreadable:
-    faults = [found.fault for found in candidates if found.fault]
-    ordered = sorted(candidates, key=lambda found: -found.table.length)
+    faults = [candidate.fault for candidate in candidates if candidate.fault]
+    ordered = sorted(candidates, key=lambda candidate: -candidate.table.length)
     if finder.rejected and not candidates:
         reason, _ = finder.rejected.most_common(1)[0]
         return Unreadable(f"no usable reading: {reason}", candidates)
     if faults:
-        fault = next(found.fault for found in ordered if found.fault)
+        fault = next(candidate.fault for candidate in ordered if candidate.fault)
         announced = (isinstance(value, dict) and not _has_rows(value)) or all(map(_is_empty, candidates))
         return Unreadable(fault, candidates, placeholder=announced)
     if not isinstance(value, dict | list):

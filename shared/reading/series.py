@@ -8,12 +8,12 @@ from collections.abc import Sequence
 import msgspec
 
 from shared.errors import Rejected
-from shared.reading import labels, quality
-from shared.reading.columns import Profile, numbers_of
-from shared.reading.labels import Naming
 from shared.reading.limits import Limits
-from shared.reading.names import Hint
-from shared.reading.roles import Roles
+from shared.reading.roles import labels, quality
+from shared.reading.roles.columns import Profile, numbers_of
+from shared.reading.roles.labels import Naming
+from shared.reading.roles.roles import Roles
+from shared.reading.texts.names import Hint
 
 NO_NUMBER = "value is not a number"
 NOT_FINITE = "value is not finite"
@@ -68,7 +68,7 @@ def _groups(naming: Naming, *, chart: bool) -> list[tuple[list[str], Sequence[in
     """The labels of each series and its rows."""
     if not naming.labels:
         return [([], None)]
-    columns = [found.column.values for found in naming.labels]
+    columns = [profile.column.values for profile in naming.labels]
     first = columns[0]
     by_label: dict[object, list[int]] = {}
     if len(columns) == 1:
@@ -83,16 +83,16 @@ def _groups(naming: Naming, *, chart: bool) -> list[tuple[list[str], Sequence[in
         for row, key in enumerate(zip(*columns, strict=True)):
             by_label.setdefault(key, []).append(row)
     groups: list[tuple[list[str], Sequence[int] | None]] = []
-    whole = {id(found) for found in naming.labels if found.kind == "number"}
+    whole = {id(profile) for profile in naming.labels if profile.kind == "number"}
     for label, rows in by_label.items():
         parts = label if len(columns) > 1 else (label,)
         texts: list[str] = []
-        for found, part in zip(naming.labels, parts, strict=True):  # type: ignore[call-overload]  # a tuple
-            if found.column.origin == "part":
+        for profile, part in zip(naming.labels, parts, strict=True):  # type: ignore[call-overload]  # a tuple
+            if profile.column.origin == "part":
                 if not texts and chart:
                     texts.append(f"series {part}")
                 continue  # tells series apart, but is no name
-            named = type(part) is str or (id(found) in whole and type(part) is int)
+            named = type(part) is str or (id(profile) in whole and type(part) is int)
             text = labels.label_text(part) if named else None
             if text is not None and (type(part) is not str or len(part) <= 128 or chart):
                 texts.append(text)

@@ -18,7 +18,7 @@ from shared.app import App
 from shared.errors import KeyspaceError, Rejected
 from shared.privacy.keyring import keyring
 from shared.privacy.masking import mask_key, printable
-from shared.reading.json_text import decode_json_value
+from shared.reading.documents.json_text import decode_json_value
 from shared.store.refusals import is_wrong_type
 
 MAX_TOKENS_BYTES = 256 * 1024

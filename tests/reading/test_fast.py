@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shared.errors import NotReady
-from shared.reading import batches, charts, document, fast, reader
+from shared.reading import batches, charts, reader
 from shared.reading.batches import read_batch
 from shared.reading.charts import read_chart
+from shared.reading.documents import document
+from shared.reading.fast_path import fast
 from shared.reading.limits import LIMITS
 from shared.reading.overrides import NONE
 from shared.reading.tree import Budget
@@ -21,6 +23,12 @@ TIMES = st.sampled_from(
     [
         "2026-03-01T06:00:00Z",
         "2026-03-01T06:01:00.000Z",
+        "2026-03-01 06:01",
+        "2026-03-01",
+        "2026-03-01T99:99:00",
+        "2026-03-01 night",
+        "06:00",
+        "1772344800",
         "t",
         "",
         "x" * 128,

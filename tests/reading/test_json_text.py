@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.errors import Rejected
-from shared.reading.json_text import MAX_DEPTH, decode_json_value
+from shared.reading.documents.json_text import MAX_DEPTH, decode_json_value
 
 HOSTILE = {
     "cut short in an array": (b'[{"a": 1}, {"a"', "JSON is cut short"),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.reading import times
+from shared.reading.texts import times
 
 SIX = 1_772_344_800_000
 """2026-03-01T06:00:00Z"""

@@ -6,7 +6,7 @@ milliseconds (in OpenMetrics in seconds).
 
 import re
 
-from shared.reading.numbers import is_number_text
+from shared.reading.texts.numbers import is_number_text
 
 _LINE = re.compile(
     r"(?P<name>[A-Za-z_:][A-Za-z0-9_:]*)(?:\{(?P<labels>[^}]*)\})?\s+(?P<value>[+-]?(?:\d[\d.]*(?:[eE][+-]?\d+)?|Inf|NaN))(?:\s+(?P<time>-?\d+(?:\.\d+)?))?"

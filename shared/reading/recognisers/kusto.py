@@ -9,8 +9,8 @@ from typing import Any
 
 def read_frames(frames: list[Any]) -> Any:
     """The primary results of a v2 answer; None where there is none."""
-    found = [_plain(frame) for frame in frames if type(frame) is dict and frame.get("TableKind") == "PrimaryResult"]
-    return (found[0] if len(found) == 1 else found) or None
+    tables = [_plain(frame) for frame in frames if type(frame) is dict and frame.get("TableKind") == "PrimaryResult"]
+    return (tables[0] if len(tables) == 1 else tables) or None
 
 
 def read_tables(answer: dict[str, Any]) -> Any:
@@ -29,15 +29,15 @@ def read_tables(answer: dict[str, Any]) -> Any:
     names = [column.get("ColumnName", column.get("name")) for column in columns if type(column) is dict]
     if "Kind" not in names or "Ordinal" not in names:
         return None
-    found = []
+    results = []
     for row in rows:
         if type(row) is not list or len(row) != len(names):
             return None
         entry = dict(zip(names, row, strict=True))
         place = entry["Ordinal"]
         if entry["Kind"] == "QueryResult" and type(place) is int and 0 <= place < len(tables):
-            found.append(_plain(tables[place]))
-    return (found[0] if len(found) == 1 else found) or None
+            results.append(_plain(tables[place]))
+    return (results[0] if len(results) == 1 else results) or None
 
 
 def _plain(table: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""The documented shapes, decoded straight into structs."""

@@ -1,0 +1,1 @@
+"""Step 3 of reading: the role of each column."""

@@ -1,0 +1,1 @@
+"""What single names, numbers and times say, wherever they stand."""

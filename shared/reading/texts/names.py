@@ -1,0 +1,182 @@
+"""What a column's name says about its role. Pure; every answer is cached by name.
+
+A name is evidence only: shared.reading.roles.roles looks at the values first and asks here second.
+"""
+
+import re
+from enum import IntEnum
+from functools import lru_cache
+
+import msgspec
+
+from shared.reading.texts import vocabulary
+
+
+class Hint(IntEnum):
+    """What a name suggests."""
+
+    PLAIN = 0
+    TIME = 1
+    CLOCK = 2
+    IDENTIFIER = 3
+    INDEX = 4
+    UNIT = 5
+    QUALITY = 6
+    SENSOR = 7
+    PLACE = 8
+    LABEL = 9
+    VALUE = 10
+    AGGREGATE = 11
+    CALENDAR = 12
+    BOOKKEEPING = 13
+    AXIS = 14
+    NOTE = 15
+    COORDINATE = 16
+
+
+class NameHint(msgspec.Struct, frozen=True, gc=False):
+    """`rank` orders columns with the same hint: the lowest is the best evidence."""
+
+    hint: Hint
+    rank: int = 0
+
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_WORD = re.compile(r"[^\W_]+")
+
+_TIME_ENDINGS = ("timestamp", "datetime", "time", "date", "utc")
+_ID_ENDINGS = ("id", "uuid", "guid", "uid", "pk")
+_JOINED_ID = re.compile(
+    r"(device|sensor|batch|tag|user|row|record|message|msg|event|node|station|site|asset|machine|meter|equipment|gateway|point|"
+    r"channel|object|parent|run|job|task|request|trace|session|tenant|customer|plant|unit|reading|measurement|series|metric|signal|"
+    r"stream|item|entity|parameter|group|statement|sample|lot|order|location|area|line|tank|sub|source|primary|foreign|external|data)"
+    r"_?(id|uid|uuid|guid|pk)"
+)
+
+
+@lru_cache(4096)
+def words(name: str) -> tuple[str, ...]:
+    """The words of a name in lower case, split at camel case, underscores and everything that is no letter or digit."""
+    return tuple(word.lower() for part in _WORD.findall(name[:256]) for word in _CAMEL.split(part) if word)
+
+
+@lru_cache(4096)
+def compact(name: str) -> str:
+    """The words of a name without anything between them: `Source_Timestamp` and `sourceTimestamp` are one name."""
+    return "".join(words(name))
+
+
+@lru_cache(4096)
+def hint(name: str) -> NameHint:
+    """What a name suggests when nothing is known about the values."""
+    joined, parts = compact(name), words(name)
+    lowered = name.lower()
+    if not parts:
+        return NameHint(Hint.INDEX) if lowered in ("", "#", "№") else NameHint(Hint.PLAIN)
+    if lowered in ("_measurement", "_field", "__name__"):
+        return NameHint(Hint.LABEL, {"_measurement": 2, "_field": 0, "__name__": 0}[lowered])
+    if lowered in ("__v", "_v") or joined in vocabulary.NEVER_MEASURES:
+        return NameHint(Hint.BOOKKEEPING)
+    if joined in vocabulary.COORDINATES:
+        return NameHint(Hint.COORDINATE)
+    if joined in vocabulary.TIMES:
+        return NameHint(Hint.TIME, vocabulary.TIMES[joined])
+    for names, role in (
+        (vocabulary.UNITS, Hint.UNIT),
+        (vocabulary.QUALITIES, Hint.QUALITY),
+        (vocabulary.INDEXES, Hint.INDEX),
+        (vocabulary.VALUES, Hint.VALUE),
+        (vocabulary.AGGREGATES, Hint.AGGREGATE),
+        (vocabulary.CALENDAR, Hint.CALENDAR),
+        (vocabulary.BOOKKEEPING, Hint.BOOKKEEPING),
+    ):
+        if joined in names:
+            return NameHint(role, int(role is Hint.BOOKKEEPING))
+    if len(parts) > 1 and set(parts) <= vocabulary.VALUE_WORDS and set(parts) & {"value", "val", "v"}:
+        return NameHint(Hint.VALUE)
+    if joined in vocabulary.LABELS:
+        return NameHint(Hint.LABEL, vocabulary.LABELS[joined])
+    if joined in vocabulary.NOTES:
+        return NameHint(Hint.NOTE)
+    return _hint_by_words(joined, parts)
+
+
+def _hint_by_words(joined: str, parts: tuple[str, ...]) -> NameHint:
+    last = parts[-1]
+    if set(parts) <= vocabulary.SENSOR_WORDS | vocabulary.QUALIFIERS and set(parts) & vocabulary.SENSOR_WORDS:
+        return NameHint(Hint.SENSOR, 0 if last in ("id", "name", "key") or len(parts) == 1 else 1)
+    if joined in vocabulary.IDENTIFIERS or (len(parts) > 1 and last in _ID_ENDINGS) or _JOINED_ID.fullmatch(joined):
+        stem = _JOINED_ID.fullmatch(joined)
+        if stem and stem[1] in vocabulary.SENSOR_WORDS:
+            return NameHint(Hint.SENSOR, 0)
+        return NameHint(Hint.IDENTIFIER)
+    if len(parts) > 1 and last in ("number", "no", "nr", "num", "index", "idx", "seq", "sequence"):
+        return NameHint(Hint.INDEX, 1)
+    if set(parts) <= vocabulary.PLACE_WORDS | vocabulary.QUALIFIERS and set(parts) & vocabulary.PLACE_WORDS:
+        return NameHint(Hint.PLACE, 0 if last in ("name", "id") or len(parts) == 1 else 1)
+    if last in ("unit", "units", "uom"):
+        return NameHint(Hint.UNIT, 1)
+    if last in ("quality", "status", "flag", "valid", "qc", "alarm") and len(parts) > 1:
+        return NameHint(Hint.QUALITY, 1)
+    if len(parts) > 1 and (last in _TIME_ENDINGS or (last == "at" and len(parts) == 2) or last in ("stamp", "ts")):
+        return NameHint(Hint.TIME, 3 if joined in vocabulary.NEVER_TIMES else 2)
+    if parts[0] in ("timestamp", "datetime", "date", "time") and len(parts) <= 3:
+        return NameHint(Hint.TIME, 1)
+    if last in ("version", "firmware"):
+        return NameHint(Hint.BOOKKEEPING)
+    return NameHint(Hint.PLAIN)
+
+
+@lru_cache(4096)
+def is_clock(name: str) -> bool:
+    """Whether the name can be that of a time of day."""
+    return compact(name) in vocabulary.CLOCKS or words(name)[-1:] in (("time",), ("hour",))
+
+
+@lru_cache(4096)
+def is_axis(name: str) -> bool:
+    """Whether the name can be that of a numeric or named axis."""
+    return compact(name) in vocabulary.AXES
+
+
+@lru_cache(4096)
+def is_container(name: str) -> bool:
+    """Whether a member of this name only wraps measurements, so that it adds nothing to their names."""
+    return compact(name) in vocabulary.GENERIC_CONTAINERS
+
+
+@lru_cache(4096)
+def holds_measurements(name: str) -> bool:
+    """Whether numbers beside a member of this name describe the message, not what was measured."""
+    return compact(name) in vocabulary.MEASUREMENT_CONTAINERS
+
+
+@lru_cache(4096)
+def is_aside(name: str) -> bool:
+    """Whether a member of this name usually stands beside the data: summaries, links, layout."""
+    return compact(name) in vocabulary.ASIDES
+
+
+@lru_cache(4096)
+def describes(name: str) -> bool:
+    """Whether a member of this name describes a device, a place or a drawing, so that its numbers are no measures."""
+    parts = words(name)
+    return compact(name) in vocabulary.DESCRIPTIONS or parts[-1:] in (
+        ("style",),
+        ("ids",),
+        ("id",),
+        ("info",),
+        ("options",),
+    )
+
+
+@lru_cache(4096)
+def is_envelope(name: str) -> bool:
+    """Whether a member of this name is about the message, the session or an error, so that it holds no measurement."""
+    return compact(name) in vocabulary.ENVELOPES
+
+
+@lru_cache(1024)
+def is_plain_measure(name: str) -> bool:
+    """Whether no rule would take a column of numbers with this name for anything but a measurement."""
+    return hint(name).hint is Hint.PLAIN and "[" not in name and "@" not in name
