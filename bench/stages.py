@@ -15,7 +15,7 @@ from shared import namespaces, settings, telemetry
 from shared.app import App, Call, open_app
 from shared.batches import claims
 from shared.batches import reactor as batches
-from shared.batches.baseline_copy import BaselineCopy, baseline_copy
+from shared.batches.baseline_copy import baseline_copy
 from shared.batches.claims import COMMIT_BATCHES, Batch, Claim
 from shared.delivery import failures
 from shared.delivery.scan import GROUP
@@ -73,7 +73,7 @@ def _computed(app: App, claimed: list[Claim], spent_s: defaultdict[str, float]) 
     times_s.append(time.process_time())
     commits = [batches.encode(batch) for batch in computed]
     times_s.append(time.process_time())
-    delta = batches.baseline(readings, BaselineCopy())
+    delta = batches.baseline(readings, baseline_copy(app))
     times_s.append(time.process_time())
     call = claims.commit_call(app, commits, delta)
     times_s.append(time.process_time())

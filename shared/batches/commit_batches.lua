@@ -71,11 +71,15 @@ end
 -- Redis undoes nothing when it refuses a command midway. So commands that change nothing come first, one for each
 -- command that is needed after the messages: a message that was published cannot be taken back. Clients cannot observe
 -- the order of commands within a script.
-redis.call('SET', results[1], '', redis.call('EXISTS', results[1]) == 1 and 'NX' or 'XX')
+redis.call('SET', results[1], '', (no_results or redis.call('EXISTS', results[1]) == 0) and 'XX' or 'NX')
 redis.call('HSET', claims[1], 'owner', ARGV[5])
-redis.call('EXPIRE', model, ARGV[2])
-local can_fold = type(redis.pcall('HDEL', claims[1], '')) == 'number'
-if redis.call('TYPE', model).ok ~= 'hash' then redis.call('UNLINK', model) end
+local expires = redis.call('EXPIRE', model, ARGV[2]) == 1
+local folds = ARGV[11] ~= '0' or ARGV[12] + ARGV[13] > 0
+local can_fold = folds and type(redis.pcall('HDEL', claims[1], '')) == 'number'
+if redis.call('TYPE', model).ok ~= 'hash' then
+  redis.call('UNLINK', model)
+  expires = false
+end
 redis.call('UNLINK', unpack(claims)) -- alone it does no harm: the batches are claimed again
 for batch = 1, count do redis.call('PUBLISH', ARGV[4], of(batch, 1)) end
 
@@ -115,7 +119,7 @@ elseif delta ~= '' then
   replies[1] = 0
 end
 redis.call('HSET', model, 'version', whole(version), 'unfolded', whole(unfolded))
-redis.call('EXPIRE', model, ARGV[2])
+if not expires then redis.call('EXPIRE', model, ARGV[2]) end
 
 for batch = 1, count do redis.call('SET', results[batch], of(batch, 0), 'EX', ARGV[1]) end
 return replies
