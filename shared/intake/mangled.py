@@ -5,8 +5,8 @@ keys that the reactor's patterns match are scanned at once for those that the ex
 one that has a real U+FFFD in its name is among them.
 
     event 1   starts a search                      waits for it, for WAIT_S at most
-    event 2   comes during it: left for the next    one search for all that came meanwhile, after a pause as long as
-    event 3                                         the last search, so that they take half of the time at most
+    event 2   comes during it: left for the next    one search for all that came meanwhile, after a pause of REST times
+    event 3                                         the last search: a flood of such keys does not keep Redis scanning
 
 A search that does not end within BUDGET_S leaves its keys to reconciliation, which finds them without an event; so does
 an outage of Redis, and the end of this process.
@@ -20,7 +20,7 @@ from redis.exceptions import RedisError
 
 from shared import telemetry
 from shared.app import App
-from shared.delivery.scan import Scan, react_in_groups
+from shared.delivery.scan import GROUP, Scan, react_in_groups
 from shared.intake.events import KeyEvent
 from shared.reactor import Cause, Reactor
 
@@ -29,6 +29,7 @@ PATIENCE_S = 0.005
 """How long the first event waits for others."""
 WAIT_S = 0.25
 """How long an invocation waits for its search: what it logs belongs to a running invocation then."""
+REST = 4
 BUDGET_S = 2.0
 """Longest search; about a million keys."""
 _RUN = re.compile(f"{REPLACEMENT}+")
@@ -62,7 +63,7 @@ class Search:
                 await self._scan(app, wanted, started_s + BUDGET_S)
             except (RedisError, OSError) as error:
                 telemetry.outage("Redis", error)
-            pause_s = time.monotonic() - started_s
+            pause_s = REST * (time.monotonic() - started_s)
 
     async def _scan(self, app: App, wanted: dict[str, Cause], until_s: float) -> None:
         """React to the keys whose text is wanted. Raises what the Redis client raises."""
@@ -70,12 +71,13 @@ class Search:
         while not scan.done and time.monotonic() < until_s:
             _, page = await scan.page(app)
             by_cause: dict[Cause, list[bytes]] = {}
-            for key in page:
+            for position, key in enumerate(page):
+                if position % GROUP == 0:
+                    await asyncio.sleep(0)  # let other functions run: the token of a phantom takes some us to unseal
                 if cause := wanted.get(_text(self._reactor.source(app, key))):
                     by_cause.setdefault(cause, []).append(key)
             for cause, keys in by_cause.items():
                 await react_in_groups(app, self._reactor, keys, cause, self._reactor.function)
-            await asyncio.sleep(0)  # let other functions run
 
 
 def is_mangled(key: bytes) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import time
 
 import pytest
@@ -166,3 +167,35 @@ async def test_a_repeated_commit_changes_nothing(app, messages):
     assert await app.run(COMMIT_CHART, **commit_args(digest, await revision(app))) == b"same"
     assert await app.redis.get(CACHE) == document
     assert len(await messages()) == 1
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_in_any_order_of_reads_and_commits_the_cache_only_gets_newer(app, seed):
+    """Several workers read and commit in any order, while the source is written, and contents return."""
+    chance = random.Random(seed)
+    written, reads, cached_write = [], [], -1
+    await app.redis.set(SOURCE, chart(0))
+    written.append(0)
+    for _ in range(150):
+        match chance.choice(["write", "read", "read", "commit", "commit"]):
+            case "write":
+                written.append(chance.randrange(3))
+                await app.redis.set(SOURCE, chart(written[-1]))
+            case "read":
+                reply = await app.run(charts.READ_CHART, **read_args(app))
+                if reply[0] == b"read":
+                    reads.append((len(written) - 1, int(reply[3])))
+                else:
+                    cached_write = len(written) - 1  # found to be of the present source
+            case "commit" if reads:
+                write_number, read_revision = reads.pop(chance.randrange(len(reads)))
+                content = chart(written[write_number])
+                document = cache.HEAD + sha1(content).encode() + cache.REVISION + b"%d}" % read_revision
+                reply = await app.run(COMMIT_CHART, **commit_args(sha1(content), read_revision, document))
+                if reply in {b"committed", b"same"}:
+                    assert reply == b"same" or write_number >= cached_write
+                    cached_write = max(cached_write, write_number)
+                else:
+                    assert write_number <= cached_write
+    reply = await app.run(charts.READ_CHART, **read_args(app))
+    assert reply[0] in {b"read", b"same"}
