@@ -177,14 +177,16 @@ local function live(lease_until_ms)
   return until_ms > now_ms and until_ms <= now_ms + lease_ms
 end
 
--- The fields of a claim; nil for none, or for what another application wrote there.
+-- The fields of a claim; nil for none; nil and true for what another application wrote there.
 local function claim_at(claim_key)
+  if redis.call('EXISTS', claim_key) == 0 then return nil end
   for _, field in ipairs({'lease_until_ms', 'token', 'attempt', 'content'}) do
     local length = redis.pcall('HSTRLEN', claim_key, field)
-    if type(length) ~= 'number' or length > 4 * EDGE_BYTES then return nil end
+    if type(length) ~= 'number' or length > 4 * EDGE_BYTES then return nil, true end
   end
   local fields = redis.call('HMGET', claim_key, 'lease_until_ms', 'token', 'attempt', 'content')
-  return fields[2] and {until_ms = fields[1], token = fields[2], attempt = fields[3], content = fields[4]} or nil
+  if not fields[2] then return nil, true end
+  return {until_ms = fields[1], token = fields[2], attempt = fields[3], content = fields[4]}
 end
 
 local function claim(key, result, claim_key, mark_key)
@@ -224,11 +226,11 @@ local function claim(key, result, claim_key, mark_key)
     local settled = hashed and (head == '{"inputDigest":"' .. digest .. '"' and 'done' or mark == digest and 'dead')
     if settled == 'dead' or not hashed and mark ~= '' then redis.call('EXPIRE', mark_key, ARGV[8]) end
     if settled and existing == 1 then return {settled} end -- nearly always: there is no claim
-    local last = claim_at(claim_key)
+    local last, foreign = claim_at(claim_key)
     local in_progress = last and live(last.until_ms)
     if in_progress then redis.call('HSET', claim_key, 'again', hashed and digest or '?') end
     if settled or in_progress then return {settled or 'held'} end
-    if not last and redis.call('EXISTS', claim_key) == 1 then return {'foreign'} end
+    if foreign then return {'foreign'} end
     if last then -- the holder died, or is slower than its lease
       token = string.format('%.0f', math.max(now_us, count_of(last.token, 2 ^ 53 - 2) + 1))
       if last.content == digest or last.content == identity_of(kind, parts, bytes) then
