@@ -16,6 +16,7 @@ from shared.batches import reactor as batches
 from shared.batches.claims import Batch, Claim
 from shared.delivery import dead_letters, reconcile, retries
 from shared.delivery.due import retry_due
+from shared.operations import stored_census
 from shared.reactor import Payload, Result
 from shared.registry import BATCHES
 from tests.support.causes import cause
@@ -86,6 +87,14 @@ async def test_a_pass_whose_lease_ends_later_than_a_new_one_is_taken_over(
     assert last is not None
     assert (last.age_s, last.duration_s) == (0, 0)
     assert (await reconcile.reconcile(app, (BATCHES,), budget_s=5)).finished
+
+
+async def test_a_lease_of_the_census_from_ahead_of_the_clock_ends_as_a_new_one(
+    app: App, redis_client: redis.asyncio.Redis
+) -> None:
+    await redis_client.set("functions:keyspace:lease", "x", px=DAY_MS)
+    assert await stored_census.current(app) is None
+    assert 0 < await redis_client.pttl("functions:keyspace:lease") <= stored_census.EVERY_S * 1000
 
 
 async def test_a_letter_from_ahead_of_the_clock_is_kept_for_seven_days_from_now(
