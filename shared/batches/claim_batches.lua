@@ -22,6 +22,7 @@
 --        {"held"}                    another worker holds a live lease
 --        {"foreign"}                 another application uses the claim's key; it was not changed
 --        {"later"}                   ARGV 4 is used up
+--        {"later", "large"}          content above ARGV 4 is read by a call that reads nothing else
 --        {"type", name}              neither string, hash, list nor stream
 --        {"large", bytes}            above ARGV 3, or in memory far above it; not read
 --        {"many", elements}          above ARGV 9; not read
@@ -189,7 +190,7 @@ local function claim_at(claim_key)
   return {until_ms = fields[1], token = fields[2], attempt = fields[3], content = fields[4]}
 end
 
-local function claim(key, result, claim_key, mark_key)
+local function claim(key, result, claim_key, mark_key, large_too)
   if bytes_left <= 0 then return {'later'} end
   local existing = redis.call('EXISTS', result, claim_key, mark_key)
   local new = existing == 0
@@ -205,7 +206,7 @@ local function claim(key, result, claim_key, mark_key)
     mark = type(mark) == 'string' and mark or ''
   end
   local kind, bytes, count, reply = measure(key)
-  if kind and bytes > room and bytes_left < room then return {'later'} end -- large content gets a call of its own
+  if kind and bytes > room and not large_too then return {'later', 'large'} end
   local hashed, parts = kind == 'string' and not new, nil
   if kind then
     if kind ~= 'string' then hashed = bytes <= HASH_BYTES and count <= HASH_PARTS end
@@ -284,8 +285,17 @@ end
 
 local model = ARGV[6] == '1' and read_model() or {}
 local replies = {tonumber(clock[1]), dropped, model}
-for index = 1, #KEYS - 1, 4 do
-  local ok, reply = pcall(claim, KEYS[index], KEYS[index + 1], KEYS[index + 2], KEYS[index + 3])
-  replies[#replies + 1] = ok and reply or {'error', type(reply) == 'table' and reply.err or tostring(reply)}
+local function reply_for(index, large_too)
+  local ok, reply = pcall(claim, KEYS[index], KEYS[index + 1], KEYS[index + 2], KEYS[index + 3], large_too)
+  return ok and reply or {'error', type(reply) == 'table' and reply.err or tostring(reply)}
 end
+
+-- Content that is larger than the room of a call gets one of its own, after all others: these must not wait for it.
+local large
+for index = 1, #KEYS - 1, 4 do
+  local reply = reply_for(index, false)
+  replies[#replies + 1] = reply
+  if reply[2] == 'large' and not large then large = {key = index, reply = #replies} end
+end
+if large and bytes_left == room then replies[large.reply] = reply_for(large.key, true) end
 return replies

@@ -195,7 +195,7 @@ def _no_claim(batch: Batch, reply: Any) -> Answer:
             return later(batch.key, "another worker has the claim")
         case [b"foreign"]:
             return KeyTaken("another application uses the key of the claim")
-        case [b"later"]:
+        case [b"later", *_]:
             return LATER
         case [b"error", text]:
             return ResponseError(text.decode(errors="replace"))
