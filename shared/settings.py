@@ -138,6 +138,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def lease_ms(self) -> int:
         return round((self.lease_s or self.function_timeout_s / 4) * 1000)
 
+    @property
+    def longest_delay_ms(self) -> int:
+        """No retry is due later than this from now; see shared/delivery/take_due_retries.lua."""
+        return round(self.retry_cap_s * 1000) + self.lease_ms
+
     def __repr__(self) -> str:
         fields = (f"{name}={'***' if name in SECRET else getattr(self, name)!r}" for name in self.__struct_fields__)
         return f"Settings({', '.join(fields)})"

@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from redis.exceptions import ResponseError
@@ -61,11 +61,14 @@ class LastPass:
     outcomes: dict[str, int]
 
 
+type _Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+
+
 class _Counts(msgspec.Struct):
     """The counts of a pass, as stored in Redis."""
 
-    seen: int = 0
-    outcomes: dict[str, int] = msgspec.field(default_factory=dict)
+    seen: _Count = 0
+    outcomes: dict[str, _Count] = msgspec.field(default_factory=dict)
 
     def add(self, seen: int, results: Counter[Result]) -> None:
         self.seen += seen
@@ -79,7 +82,7 @@ class _Position(msgspec.Struct):
 
     server: str
     places: list[str]
-    began_ms: int
+    began_ms: _Count
     index: int = 0
     cursor: int = 0
     counts: _Counts = msgspec.field(name="found", default_factory=_Counts)
@@ -199,7 +202,7 @@ async def last_pass(app: App) -> LastPass | None:
     if None in state:
         return None
     try:
-        ended_s, duration_s = int(state[0]) / 1000, int(state[1]) / 1000
+        ended_s, duration_s = int(state[0]) / 1000, max(int(state[1]) / 1000, 0.0)
         counts = msgspec.json.decode(state[2], type=_Counts)
     except (ValueError, OverflowError):  # msgspec's errors are ValueErrors too
         return None
