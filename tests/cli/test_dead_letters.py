@@ -188,7 +188,7 @@ async def test_letters_are_chosen_oldest_first(app: App) -> None:
     ids = [await bury(app, b"fastapi:temp:data:b%d" % number) for number in range(3)]
     times = namespaces.build(namespaces.DEAD_INDEX)
     for number, letter_id in enumerate(ids):
-        await app.redis.zadd(times, {letter_id: 10_000_000_000_000 + number})
+        await app.redis.zadd(times, {letter_id: 1_700_000_000_000 + number})
     assert [letter.id for letter in await command.chosen(app, None, "batches")] == ids
 
 
