@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from azure.storage.blob import BlobType
 from azure.storage.blob.aio import BlobLeaseClient
 
-from shared.app import App
+from shared.app import App, open_app
 from shared.audit import chain, recovery, repair, state
 from shared.audit import export as export_module
 from shared.audit.chain import BlobName, Head
@@ -250,6 +251,29 @@ async def test_a_run_ends_although_a_call_to_storage_hangs(
     assert (await state.state(app)).last_success_age_s is not None  # since its first attempt
     assert (await export(app, box.store)).finished
     assert ids(await box.all()) == writer.written
+
+
+async def test_what_redis_refuses_beside_the_place_of_the_export_repeats_and_blocks_nothing(
+    app: App, writer: Writer, box: Box
+) -> None:
+    """A Redis user without HINCRBY and XDEL for a while: the place is written before what could be doubled."""
+    denied = {"enabled": True, "passwords": ["+secret"], "keys": ["*"], "reset": True}
+    await app.redis.acl_setuser("restricted", commands=["+@all", "-hincrby", "-xdel"], **denied)
+    settings = msgspec.structs.replace(app.settings, redis=f"{app.settings.redis},user=restricted,password=secret")
+    restricted = open_app(settings)
+    await writer.add(3)
+    await writer.junk({"x": "y"})
+    for _ in range(2):
+        assert (await export(restricted, box.store)).finished
+    await app.redis.acl_setuser("restricted", commands=["+@all"], **denied)
+    await writer.add(2)
+    await writer.junk({"x": "y"})
+    assert (await export(restricted, box.store)).finished
+    await restricted.redis.aclose()
+    await app.redis.acl_deluser("restricted")
+    assert ids(await box.all()) == writer.written
+    assert own(await box.all()) == ["unreadable"] * 2
+    assert (await state.state(app)).unreadable == 1, "that of the refused count is missing, and none is counted twice"
 
 
 class Denying(Store):
