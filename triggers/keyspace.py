@@ -17,12 +17,13 @@ from shared.intake.events import KeyEvent, parse_event
 from shared.reactor import Reactor, Source, ignored
 from shared.registry import REACTORS
 from shared.telemetry import tracing
+from triggers.invocations import invocation
 
 blueprint = func.Blueprint()
 
 
-async def _handle(burst: Burst, message: str, invocation: func.Context) -> None:
-    tracing.invocation_id.set(invocation.invocation_id)
+async def _handle(burst: Burst, message: str, context: func.Context) -> None:
+    tracing.invocation_id.set(context.invocation_id)
     started_s = time.perf_counter()
     burst.lane.begin(started_s)
     with tracing.span(burst.reactor.function):
@@ -54,7 +55,8 @@ def _function(reactor: Reactor) -> Callable[[str, func.Context], Awaitable[None]
     burst = Burst(reactor)
 
     async def handle(message: str, context: func.Context) -> None:
-        await _handle(burst, message, context)
+        with invocation():
+            await _handle(burst, message, context)
 
     handle.__name__ = reactor.function
     return handle

@@ -123,7 +123,7 @@ class Host:
         stack.callback(_unset, settings)
         self.functions = await self._worker.start()
         stack.callback(self._worker.stop)
-        stack.push_async_callback(self._worker.shut_down)
+        stack.push_async_callback(self._worker.end_tasks)
         stack.push_async_callback(self._finish_running)
         for function in self.functions:
             try:

@@ -5,6 +5,7 @@ indexed. So a process runs one app at a time, and the app's modules are removed 
 several apps, or the same app several times, can run in one process one after the other, each freshly imported.
 """
 
+import asyncio
 import importlib
 import json
 import sys
@@ -25,9 +26,6 @@ __all__ = ["AppLoadError", "Datum", "InvocationResult", "Worker"]
 
 _NOT_DEPLOYED = {"local", "tests"}
 """Folders beside an app that are not part of it: this host and the tests."""
-
-_SHUTDOWN = "shared.runtime.shutdown"
-"""The module in which this project's app registers what it does at SIGTERM."""
 
 _in_use = threading.Lock()
 
@@ -127,11 +125,12 @@ class Worker:
         )
         return InvocationResult(ok, value, error)
 
-    async def shut_down(self) -> None:
-        """Run the work that this project's app registered for SIGTERM: the signal itself goes to this host."""
-        module = sys.modules.get(_SHUTDOWN)
-        if module is not None and _belongs(_SHUTDOWN, module, self._app_dir):
-            await module.run()
+    async def end_tasks(self) -> None:
+        """Cancel the tasks that the app left running: the real worker is killed with its host and finishes nothing."""
+        tasks = [task for task in asyncio.all_tasks() if _is_of_app(task, self._app_dir)]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def stop(self) -> None:
         """Remove the app from the process. Threads of its pool end at once, or when their function returns."""
@@ -144,6 +143,11 @@ class Worker:
         _in_use.release()
 
 
+def _is_of_app(task: asyncio.Task[Any], app_dir: Path) -> bool:
+    code = getattr(task.get_coro(), "cr_code", None)
+    return code is not None and _is_deployed(code.co_filename, app_dir)
+
+
 def _take_modules(app_dir: Path) -> dict[str, ModuleType]:
     """Remove the app's modules from sys.modules and return them by name."""
     names = [name for name, module in sys.modules.items() if _belongs(name, module, app_dir)]
@@ -153,7 +157,11 @@ def _take_modules(app_dir: Path) -> dict[str, ModuleType]:
 def _belongs(name: str, module: ModuleType, app_dir: Path) -> bool:
     """Whether the module is part of the app: loaded from its folder, but not from a package installed there."""
     origin = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
-    if name == "__main__" or not isinstance(origin, str) or not Path(origin).is_relative_to(app_dir):
+    return name != "__main__" and isinstance(origin, str) and _is_deployed(origin, app_dir)
+
+
+def _is_deployed(file: str, app_dir: Path) -> bool:
+    if not Path(file).is_relative_to(app_dir):
         return False
-    parts = Path(origin).relative_to(app_dir).parts
+    parts = Path(file).relative_to(app_dir).parts
     return parts[0] not in _NOT_DEPLOYED and not any(part.startswith(".") or part == "site-packages" for part in parts)

@@ -7,6 +7,7 @@ tune the extension's multiplexer, are accepted and ignored.
 
 import re
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,8 +16,11 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
 from shared.errors import ConfigurationError
+from shared.store.refusals import is_demotion
 
 DATABASE = 0
 """The triggers subscribe to `__keyspace@0__`; Azure Managed Redis has no other database."""
@@ -190,21 +194,71 @@ def open_client(options: ConnectionOptions) -> Redis:
     return client
 
 
+def leave_server(client: Redis) -> None:
+    """Replace every connection of a client of `open_client` before its next use. For a script that reports as data that
+    the server is a replica; where that is the reply itself, the connection notices."""
+    connection_class: Any = client.connection_pool.connection_class
+    connection_class.newest = getattr(connection_class, "newest", 0) + 1
+
+
 def _adapted(connection_class: type[AbstractConnection]) -> type[AbstractConnection]:
-    """redis-py's connection with two changes: hiredis packs the commands too (a script call for 64 batches has 400
-    arguments), and a connection that ended while it was idle is replaced under RESP3 as well."""
+    """redis-py's connection with five changes:
+
+    - hiredis packs the commands too: a script call for 64 batches has 400 arguments.
+    - A connection that ended while it was idle is replaced under RESP3 as well.
+    - A server that says it is a replica is left: every connection that was open then is replaced before its next use,
+      and so reaches the new primary. redis-py would keep them.
+    - A user who may not call CLIENT can connect: the name is for operators.
+    - On uvloop, which the platform's worker uses, a write to an ended connection raises RuntimeError; it becomes a
+      ConnectionError.
+    """
 
     class Connection(connection_class):  # type: ignore[valid-type, misc]
+        client_name: str | None
+        newest = 0
+        """Connections of an earlier generation lead to a server that was a replica."""
+        generation = 0
+
         def pack_command(self, *args: Any) -> list[bytes]:
             if b" " in self.encoder.encode(args[0]):  # two words are two arguments, which the base class splits
                 return super().pack_command(*args)  # type: ignore[no-any-return]
             return [pack_command(args)]
 
+        async def on_connect_check_health(self, check_health: bool = True) -> None:
+            self.generation = type(self).newest
+            name, self.client_name = self.client_name, None
+            try:
+                await super().on_connect_check_health(check_health)
+            finally:
+                self.client_name = name
+            if name:
+                await self.send_command("CLIENT", "SETNAME", name, check_health=False)
+                with suppress(ResponseError):
+                    await self.read_response()
+
         async def can_read(self) -> bool:
-            """Whether something is unread. Raises ConnectionResetError when the connection has ended: with RESP3 the
-            pool takes True for a push message and would hand the connection out."""
+            """Whether something is unread. Raises ConnectionResetError when the connection is to be replaced: with
+            RESP3 the pool takes True for a push message and would hand out a connection that has ended."""
+            if self.generation != type(self).newest:
+                raise ConnectionResetError("the server was a replica")
             if self.is_connected and self._reader.at_eof():
                 raise ConnectionResetError("the connection has ended")
             return await super().can_read()  # type: ignore[no-any-return]
+
+        async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+            try:
+                await super().send_packed_command(*args, **kwargs)
+            except RuntimeError as error:
+                if "closed" not in str(error):
+                    raise
+                raise RedisConnectionError("the connection has ended") from error
+
+        async def read_response(self, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return await super().read_response(*args, **kwargs)
+            except ResponseError as error:
+                if is_demotion(error) and self.generation == type(self).newest:
+                    type(self).newest += 1
+                raise
 
     return Connection
