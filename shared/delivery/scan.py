@@ -66,7 +66,7 @@ def glob_of(prefixes: Sequence[bytes]) -> bytes:
 
 
 def _class_of(characters: Iterable[int]) -> bytes:
-    escaped = [b"\\" + bytes([character]) for character in characters]
+    escaped = [(b"\\" if character in b"*?[]\\^-" else b"") + bytes([character]) for character in characters]
     return escaped[0] if len(escaped) == 1 else b"[" + b"".join(escaped) + b"]"
 
 
