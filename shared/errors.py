@@ -19,6 +19,10 @@ class KeyspaceError(Exception):
 class ConfigurationError(KeyspaceError):
     """Settings that are invalid or contradict each other. The message names each of them and holds no secret."""
 
+    def __init__(self, *faults: str) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
+
 
 class MalformedEvent(KeyspaceError):
     """A trigger message that holds no key event."""

@@ -1,6 +1,5 @@
 """Shared by all HTTP functions: JSON answers, errors as answers, checked parameters."""
 
-import functools
 import re
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -17,6 +16,7 @@ from triggers.invocations import invocation
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 type Handler = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
+type Function = Callable[[func.HttpRequest, func.Context], Awaitable[func.HttpResponse]]
 
 
 class Refusal(Exception):
@@ -36,15 +36,18 @@ def json_answer(document: Any, status: int = 200, headers: Mapping[str, str] | N
     )
 
 
-def answering(handler: Handler) -> Handler:
-    """A handler that raises nothing: errors become answers, without the text of the exception, which may quote
+def answering(handler: Handler) -> Function:
+    """A function that raises nothing: errors become answers, without the text of the exception, which may quote
     input."""
 
-    @functools.wraps(handler)
-    async def answer(req: func.HttpRequest) -> func.HttpResponse:
-        with invocation():
+    async def answer(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        with invocation(context):
             return await _answer(handler, req)
 
+    answer.__name__, answer.__doc__ = (
+        handler.__name__,
+        handler.__doc__,
+    )  # not __wrapped__: the worker reads the signature
     return answer
 
 

@@ -22,8 +22,7 @@ from triggers.invocations import invocation
 blueprint = func.Blueprint()
 
 
-async def _handle(burst: Burst, message: str, context: func.Context) -> None:
-    tracing.invocation_id.set(context.invocation_id)
+async def _handle(burst: Burst, message: str) -> None:
     started_s = time.perf_counter()
     burst.lane.begin(started_s)
     with tracing.span(burst.reactor.function):
@@ -55,8 +54,8 @@ def _function(reactor: Reactor) -> Callable[[str, func.Context], Awaitable[None]
     burst = Burst(reactor)
 
     async def handle(message: str, context: func.Context) -> None:
-        with invocation():
-            await _handle(burst, message, context)
+        with invocation(context):
+            await _handle(burst, message)
 
     handle.__name__ = reactor.function
     return handle

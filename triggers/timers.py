@@ -14,7 +14,7 @@ from redis.exceptions import RedisError, ResponseError
 from shared import settings, telemetry
 from shared.app import App, current_app
 from shared.delivery import dead_letters, retries
-from shared.delivery.catch_up import budget_of, catch_up, react_to_all_due
+from shared.delivery.catch_up import budget_of, catch_up, react_to_all_due, timer_ran
 from shared.delivery.failures import report_outage
 from shared.errors import ConfigurationError
 from shared.registry import REACTORS
@@ -28,38 +28,41 @@ blueprint = func.Blueprint()
 
 @blueprint.function_name("sweep")
 @blueprint.timer_trigger(arg_name="timer", schedule=settings.current().sweep_schedule, use_monitor=False)
-async def run_sweep(timer: func.TimerRequest) -> None:
+async def run_sweep(timer: func.TimerRequest, context: func.Context) -> None:
     repair.stood_in = True
-    with invocation():
+    with invocation(context):
         await catch_up(current_app(), REACTORS, repair.watch, due=True)
         await _record_backlog(current_app())
 
 
 @blueprint.function_name("retry")
 @blueprint.timer_trigger(arg_name="timer", schedule=settings.current().retry_schedule, use_monitor=False)
-async def run_retry(timer: func.TimerRequest) -> None:
-    with invocation():
+async def run_retry(timer: func.TimerRequest, context: func.Context) -> None:
+    with invocation(context):
         await catch_up(current_app(), REACTORS, repair.watch, due=False)
         try:
+            await timer_ran(current_app())
             await current_app().write_minute_counts()
         except (RedisError, OSError) as error:
             report_outage(error, "statistics")
+        else:
+            telemetry.recovered("Redis", "statistics")
 
 
 @blueprint.function_name("session_expiry")
 @blueprint.timer_trigger(arg_name="timer", schedule=settings.current().expiry_schedule, use_monitor=False)
-async def run_session_expiry(timer: func.TimerRequest) -> None:
-    with invocation():
+async def run_session_expiry(timer: func.TimerRequest, context: func.Context) -> None:
+    with invocation(context):
         await react_to_all_due(current_app(), REACTORS)
 
 
 @blueprint.function_name("audit_export")
 @blueprint.timer_trigger(arg_name="timer", schedule=settings.current().audit_schedule, use_monitor=False)
-async def run_audit_export(timer: func.TimerRequest) -> None:
+async def run_audit_export(timer: func.TimerRequest, context: func.Context) -> None:
     app = current_app()
     from shared.audit import export
 
-    with invocation():
+    with invocation(context):
         try:
             await export.export(app, budget_s=min(budget_of(app), export.BUDGET_S))
         except (RedisError, OSError) as error:

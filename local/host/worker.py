@@ -11,6 +11,7 @@ import json
 import sys
 import threading
 import uuid
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -22,12 +23,21 @@ from azure_functions_runtime.native_invocation import invocation_request_native
 
 from local.host.bindings import Function
 
-__all__ = ["AppLoadError", "Datum", "InvocationResult", "Worker"]
+__all__ = ["AppLoadError", "Datum", "InvocationResult", "Worker", "in_invocation"]
 
 _NOT_DEPLOYED = {"local", "tests"}
 """Folders beside an app that are not part of it: this host and the tests."""
 
 _in_use = threading.Lock()
+
+_invocation: ContextVar[str] = ContextVar("local_host_invocation", default="")
+_running: set[str] = set()
+
+
+def in_invocation() -> bool:
+    """Whether the real host would keep a log line that is written now: the present task, or the one that created it, is
+    that of an invocation, and the invocation has not ended."""
+    return _invocation.get() in _running
 
 
 class AppLoadError(RuntimeError):
@@ -120,9 +130,15 @@ class Worker:
         """
         self._invocations += 1
         invocation_id = f"{self._id_prefix}{self._invocations:012x}"
-        ok, value, _, error, _ = await invocation_request_native(
-            invocation_id, function.function_id, [(parameter, datum)], {}
-        )
+        token = _invocation.set(invocation_id)
+        _running.add(invocation_id)
+        try:
+            ok, value, _, error, _ = await invocation_request_native(
+                invocation_id, function.function_id, [(parameter, datum)], {}
+            )
+        finally:
+            _running.discard(invocation_id)
+            _invocation.reset(token)
         return InvocationResult(ok, value, error)
 
     async def end_tasks(self) -> None:

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
-from shared import telemetry
+from shared import namespaces, telemetry
 from shared.app import App
 from shared.delivery.due import react_to_due
 from shared.delivery.failures import report_outage
 from shared.delivery.reconcile import reconcile, server_id
 from shared.reactor import Reactor
 
+_TIMERS = namespaces.build(namespaces.TIMERS)
 MAX_BUDGET_S = 60.0
 """Longest run; half of functionTimeout where that is less. The next run continues where this one stopped."""
 
@@ -71,6 +72,17 @@ async def react_to_all_due(app: App, reactors: Sequence[Reactor]) -> None:
         report_outage(error, "schedule")
     else:
         telemetry.recovered("Redis", "schedule")
+
+
+async def timer_ran(app: App) -> None:
+    """Note that the platform's timer for retries runs: the TTL of a key tells when. Raises what the client raises."""
+    await app.redis.set(_TIMERS, b"", ex=namespaces.TIMERS_TTL_S)
+
+
+async def timer_age_s(app: App) -> float | None:
+    """Time since that timer ran on any instance; None if nothing is known. Raises what the Redis client raises."""
+    ttl_ms = await app.redis.pttl(_TIMERS)
+    return None if ttl_ms < 0 else namespaces.TIMERS_TTL_S - ttl_ms / 1000
 
 
 def budget_of(app: App) -> float:

@@ -34,6 +34,9 @@ SAVE_S = 0.25
 """Time between two saves of the position, each of which renews the lease."""
 FIRST_SAVE_S = 0.05
 """Time until the first save, which shows other instances early whether there is much to do."""
+MAX_LEASE_MS = 10_000
+"""Longest lease of a pass: when its process was killed, another one takes over after that, or after LEASE_S if that is
+shorter. A group can take longer than the lease; then another instance continues the pass, which is harmless."""
 HELP_FROM = GROUP
 """Number of effects, as saved by the pass, from which on other instances help."""
 SLICE_S = 0.1
@@ -59,12 +62,16 @@ class PassReport:
 
 @dataclass(frozen=True)
 class LastPass:
-    """The last complete pass, by any instance."""
+    """The last complete pass, by any instance, and the one in progress."""
 
     age_s: float
     duration_s: float
     seen: int
     outcomes: dict[str, int]
+    worked_age_s: float
+    """Since a pass last looked at keys."""
+    seen_since: int
+    """Keys that the pass in progress has looked at."""
 
 
 class _Counts(msgspec.Struct):
@@ -150,7 +157,7 @@ async def _acquire(app: App, *, begin: bool, paced: bool) -> list[Any]:
     lease: list[Any] = await app.run(
         SWEEP_ACQUIRE,
         keys=[_KEY],
-        args=[app.owner, app.settings.lease_ms, namespaces.SWEEP_TTL_S, int(begin), int(paced)],
+        args=[app.owner, _lease_ms(app), namespaces.SWEEP_TTL_S, int(begin), int(paced)],
     )
     return lease
 
@@ -197,7 +204,7 @@ async def _save(app: App, token: bytes, position: _Position, *, finished: bool, 
             keys=[_KEY],
             args=[
                 token,
-                0 if release else app.settings.lease_ms,
+                0 if release else _lease_ms(app),
                 namespaces.SWEEP_TTL_S,
                 b"" if finished else msgspec.json.encode(position),
                 position.began_ms,
@@ -209,6 +216,10 @@ async def _save(app: App, token: bytes, position: _Position, *, finished: bool, 
         telemetry.logger.debug("the position of the sweep was not saved: %s", type(fault).__name__)
         return True
     return bool(valid)
+
+
+def _lease_ms(app: App) -> int:
+    return min(app.settings.lease_ms, MAX_LEASE_MS)
 
 
 async def server_id(app: App) -> str:
@@ -226,13 +237,15 @@ async def server_id(app: App) -> str:
 
 async def last_pass(app: App) -> LastPass | None:
     """The last complete pass; None if Redis has none on record. Raises what the Redis client raises."""
-    state: list[Any] = await app.redis.hmget(_KEY, ["ended_ms", "duration_ms", "found"])
+    state: list[Any] = await app.redis.hmget(_KEY, ["ended_ms", "duration_ms", "found", "worked_ms"])
+    in_progress = await _counts_so_far(app)
     seconds, microseconds = await app.redis.time()
-    if None in state:
-        return None
+    now_s = seconds + microseconds / 1e6
     try:
-        ended_s, duration_s = int(state[0]) / 1000, int(state[1]) / 1000
-        counts = msgspec.json.decode(state[2], type=_Counts)
+        ended_s, duration_s, worked_s = (int(field or 0) / 1000 for field in (state[0], state[1], state[3]))
+        counts = msgspec.json.decode(state[2] or b"", type=_Counts)
     except (ValueError, OverflowError):  # msgspec's errors are ValueErrors too
         return None
-    return LastPass(max(seconds + microseconds / 1e6 - ended_s, 0.0), duration_s, counts.seen, counts.outcomes)
+    age_s = max(now_s - ended_s, 0.0)
+    worked_age_s = max(min(age_s, now_s - worked_s), 0.0)
+    return LastPass(age_s, duration_s, counts.seen, counts.outcomes, worked_age_s, in_progress.seen)

@@ -51,8 +51,8 @@ class SelfRepair:
             self._task = asyncio.get_running_loop().create_task(self._stand_in(open_app, reactors))
 
     def look_after(self, app: App, reactors: Sequence[Reactor]) -> None:
-        """Start to try refused keys, if there are any. Cheap: called with every invocation."""
-        if app.state(failures.refused_keys) and (self._task is None or self._task.done()):
+        """Start to try what Redis refuses, if it refuses anything. Cheap: called with every invocation."""
+        if telemetry.in_outage() and telemetry.refused_parts("Redis") and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._try_refused(app, reactors))
 
     async def _stand_in(self, open_app: Callable[[], App], reactors: Sequence[Reactor]) -> None:
@@ -64,35 +64,37 @@ class SelfRepair:
             prepare_for_bursts()
             first -= 1
             await asyncio.sleep(STEP_S)
-            await probe(app, reactors)
+            if telemetry.refused_parts("Redis"):
+                await probe(app, reactors)
         self.stood_in = True
         await self._try_refused(app, reactors)
 
     async def _try_refused(self, app: App, reactors: Sequence[Reactor]) -> None:
-        while app.state(failures.refused_keys):
+        while telemetry.refused_parts("Redis") or self.watch.behind:  # behind: a refused sweep still has the lease
             await asyncio.sleep(STEP_S)
             if await probe(app, reactors):
                 await catch_up(app, reactors, self.watch, due=False)
+                await react_to_all_due(app, reactors)
 
 
 async def probe(app: App, reactors: Sequence[Reactor]) -> bool:
-    """Try the refused keys. Returns whether there were some and all of them are served again: the outage has ended.
+    """Try the refused keys. Returns whether Redis serves them all, and a write.
 
     A key that is gone or done shows nothing, so a write is tried first: a server that is full or a replica refuses it.
     """
     refused = app.state(failures.refused_keys)
-    if not refused:
-        return False
     try:
         await app.redis.set(_WRITE_TEST, b"", px=_WRITE_TEST_TTL_MS)
     except NoPermissionError:  # about this key or command; the refused keys tell
         pass
     except (RedisError, OSError) as error:
-        report_outage(error, next(iter(refused)))
+        report_outage(error, next(iter(refused), "sweep"))
         return False
     for reactor in reactors:
         if key := refused.pop(reactor.name, None):
-            await reactor.react(app, [key], Cause.RETRY)
+            (outcome,) = await reactor.react(app, [key], Cause.RETRY)
+            if outcome.detail == failures.AWAY:
+                refused.setdefault(reactor.name, key)
             if reactor.name not in refused:  # it was not refused again
                 telemetry.recovered("Redis", reactor.name)
     return not refused

@@ -22,7 +22,7 @@ local clock = redis.call('TIME')
 local now_ms = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local until_ms = lease_ms > 0 and now_ms + lease_ms or 0
 redis.call('HSET', KEYS[1], 'until_ms', string.format('%.0f', until_ms), 'position', position,
-  'rest_until_ms', string.format('%.0f', now_ms + tonumber(ARGV[7])))
+  'worked_ms', string.format('%.0f', now_ms), 'rest_until_ms', string.format('%.0f', now_ms + tonumber(ARGV[7])))
 if position == '' then
   redis.call('HSET', KEYS[1], 'ended_ms', string.format('%.0f', now_ms),
     'duration_ms', string.format('%.0f', now_ms - began_ms), 'found', counts)

@@ -27,20 +27,18 @@ DATABASE = 0
 
 _ONLY_FOR_THE_EXTENSION = frozenset(
     {
-        "abortconnect",
         "allowadmin",
         "asynctimeout",
         "checkcertificaterevocation",
         "configcheckseconds",
         "configchannel",
         "connectretry",
-        "heartbeatconsistencychecks",
-        "heartbeatinterval",
-        "highintegrity",
+        "highprioritythreads",
         "keepalive",
         "preserveasyncorder",
         "proxy",
         "resolvedns",
+        "responsetimeout",
         "setlib",
         "sslprotocols",
         "tiebreaker",
@@ -49,10 +47,14 @@ _ONLY_FOR_THE_EXTENSION = frozenset(
         "writebuffer",
     }
 )
+"""Options of StackExchange.Redis 2.7.4, the trigger's client, without a counterpart in redis-py."""
 _NOT_SUPPORTED = {
     "servicename": "Sentinel is not supported",
     "sslhost": "redis-py checks the certificate against the endpoint's own name",
     "channelprefix": "keyspace channels have no prefix, so the triggers would never fire",
+    "heartbeatconsistencychecks": "the trigger's client does not know it and would not start",
+    "heartbeatinterval": "the trigger's client does not know it and would not start",
+    "highintegrity": "the trigger's client does not know it and would not start",
 }
 
 
@@ -66,15 +68,18 @@ class ConnectionOptions:
     password: str | None = field(default=None, repr=False)
     ssl: bool = False
     protocol: int = 3
+    """Of the app's own client; the trigger's client speaks RESP2 unless it is told otherwise, which is refused."""
     connect_timeout_s: float = 5.0
     """StackExchange.Redis' default connectTimeout."""
     command_timeout_s: float = 5.0
     """StackExchange.Redis' default syncTimeout."""
     client_name: str = "keyspace-functions"
+    abort_connect: bool = True
+    """Whether the trigger gives up when Redis is away at its start. The app's own client does not."""
 
 
 def parse_connection_string(text: str) -> ConnectionOptions:
-    """Parse `host:port,password=...,ssl=True,abortConnect=False,protocol=resp3,user=...`.
+    """Parse `host:port,password=...,ssl=True,abortConnect=False,user=...`.
 
     Raises ConfigurationError, which names every wrong or unknown option and never shows a secret value.
     """
@@ -101,7 +106,7 @@ def parse_connection_string(text: str) -> ConnectionOptions:
     else:
         faults.append(f"expected one endpoint host:port, not {len(endpoints)}")
     if faults:
-        raise ConfigurationError("Redis: " + "; ".join(faults))
+        raise ConfigurationError(*(f"Redis: {fault}" for fault in faults))
     return ConnectionOptions(**values)
 
 
@@ -124,8 +129,8 @@ def _parse_option(name: str, value: str, seen: Collection[str]) -> dict[str, Any
             return {"username": value or None}
         case "name":
             return {"client_name": value} if value else {}
-        case "ssl":
-            return {"ssl": _parse_bool(name, value)}
+        case "ssl" | "abortconnect" as flag:
+            return {"ssl" if flag == "ssl" else "abort_connect": _parse_bool(name, value)}
         case "connecttimeout":
             return {"connect_timeout_s": _parse_ms(name, value) / 1000}
         case "synctimeout":
@@ -166,8 +171,10 @@ def _parse_protocol(name: str, value: str) -> int:
         case "resp2" | "2":
             return 2
         case "resp3" | "3":
-            return 3
-    raise ValueError(f"{name} must be resp2 or resp3")
+            raise ValueError(
+                f"{name}: over RESP3 the trigger does not subscribe again after a lost connection; leave it out"
+            )
+    raise ValueError(f"{name} must be resp2, or be left out")
 
 
 def open_client(options: ConnectionOptions) -> Redis:

@@ -65,13 +65,12 @@ def is_refusal(error: BaseException) -> bool:
 
 
 def name_of(error: BaseException) -> str:
-    """The class of an error for a log line; for a refusal that redis-py has no class for, its code. Never its text,
+    """The class of an error for a log line, or the code of a refusal that redis-py has no class for. Never its text,
     which may quote a key."""
-    name = type(error).__name__
     if type(error) is not ResponseError or not is_refusal(error):
-        return name
-    code = re.search(rf"\b(?:{_CODES})\b|unknown", str(error))
-    return f"{name}, {code[0] if code else 'NOPERM'}"
+        return type(error).__name__
+    code = re.search(rf"\b(?:{_CODES})\b", str(error))
+    return code[0] if code else "unknown command" if "unknown" in str(error).lower() else "NOPERM"
 
 
 def is_demotion(error: BaseException) -> bool:

@@ -41,19 +41,22 @@ def _may_be_logged(record: logging.LogRecord) -> bool:
 logger.addFilter(_may_be_logged)
 
 
-@contextmanager
-def invocation() -> Iterator[None]:
+class invocation:  # noqa: N801 (used as a context manager; a generator would cost twice as much per event)
     """Around the body of every function: lines are logged within, and those held before."""
-    this = object()
-    token = _invocation.set(this)
-    _running.add(this)
-    try:
-        _log_held()
-        yield
-    finally:
-        _log_held()
-        _running.discard(this)
-        _invocation.reset(token)
+
+    __slots__ = ("_token",)
+
+    def __enter__(self) -> None:
+        self._token = _invocation.set(self)
+        _running.add(self)
+        if _held:
+            _log_held()
+
+    def __exit__(self, *_: object) -> None:
+        if _held:
+            _log_held()
+        _running.discard(self)
+        _invocation.reset(self._token)
 
 
 @contextmanager

@@ -13,12 +13,16 @@ from shared.store.refusals import is_refusal, name_of
 from shared.telemetry import metrics
 from shared.telemetry.logger import logger
 
+FORGOTTEN_S = 600.0
+"""A part that did not fail for so long is forgotten: nobody tries it in this process any more."""
+
 
 @dataclass
 class _Outage:
     started_s: float
     error: str
-    parts: set[str] = field(default_factory=set)
+    parts: dict[str, float] = field(default_factory=dict)
+    """When each part failed last (time.monotonic)."""
     failures: int = 0
 
 
@@ -38,7 +42,7 @@ def outage(what: str, error: BaseException, part: str = "") -> None:
         _begun[what] += 1
         metrics.counts[what, "outage"] += 1
         logger.warning("%s %s (%s)", what, "refuses to serve" if is_refusal(error) else "is away", current.error)
-    current.parts.add(part)
+    current.parts[part] = time.monotonic()
     current.failures += 1
 
 
@@ -48,7 +52,9 @@ def recovered(what: str, part: str = "") -> None:
     current = _current.get(what)
     if current is None:
         return
-    current.parts.discard(part)
+    current.parts.pop(part, None)
+    if current.parts and min(current.parts.values()) < time.monotonic() - FORGOTTEN_S:
+        current.parts = {name: at_s for name, at_s in current.parts.items() if at_s >= time.monotonic() - FORGOTTEN_S}
     if not current.parts:
         del _current[what]
         _ended[what] += 1
@@ -74,4 +80,4 @@ def in_outage() -> bool:
 def refused_parts(what: str) -> dict[str, str]:
     """The parts that `what` refuses at present, with the class of the outage's first error."""
     current = _current.get(what)
-    return dict.fromkeys(sorted(current.parts - {""}), current.error) if current else {}
+    return dict.fromkeys(sorted(current.parts.keys() - {""}), current.error) if current else {}

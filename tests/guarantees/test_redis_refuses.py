@@ -100,7 +100,6 @@ async def test_an_outage_by_refusal_uses_no_attempt_logs_two_lines_and_is_made_g
     assert await retries.waiting(app) == 0
     assert (await dead_letters.totals(app)).count == 0
     assert await self_repair.probe(app, REACTORS)
-    assert not await self_repair.probe(app, REACTORS)
     await catch_up(app, REACTORS, watch, due=False)
     assert await effects(redis_client) == (20, 20, 20)
     first, last = warnings_of(caplog)

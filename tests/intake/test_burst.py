@@ -600,7 +600,7 @@ async def test_an_ordered_reactor_s_messages_share_the_time_from_the_first_slice
     await burst.scan_slice(app)
     ended_s = time.monotonic()
     assert not burst.due
-    await asyncio.sleep(2 * (ended_s - began_s))
+    await asyncio.sleep(2 * (ended_s - began_s) + 0.005)  # uvloop counts whole milliseconds
     assert burst.due
 
 
@@ -653,9 +653,9 @@ async def test_two_instances_with_the_same_messages_process_each_batch_once(app,
     assert await samples(redis_client) == 3 * count
 
 
-@pytest.mark.parametrize("protocol", ["resp2", "resp3"])
-async def test_grouping_and_scanning_work_with_both_protocols(app_settings, redis_client, burst_of, protocol):
-    app = open_app(msgspec.structs.replace(app_settings, redis=f"{app_settings.redis},protocol={protocol}"))
+@pytest.mark.parametrize("options", ["", ",protocol=resp2"])
+async def test_grouping_and_scanning_work_with_both_protocols(app_settings, redis_client, burst_of, options):
+    app = open_app(msgspec.structs.replace(app_settings, redis=f"{app_settings.redis}{options}"))
     await redis_client.mset({batch_key(number): batch(number) for number in range(200)})
     burst = burst_of(BATCHES)
     queue_up(burst)

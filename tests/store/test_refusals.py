@@ -12,7 +12,7 @@ from redis.exceptions import ReadOnlyError, ResponseError
 
 from shared.app import App
 from shared.store.connection import open_client, parse_connection_string
-from shared.store.refusals import is_away, is_demotion, is_refusal, is_wrong_type
+from shared.store.refusals import is_away, is_demotion, is_refusal, is_wrong_type, name_of
 from shared.store.script import Script
 
 pytestmark = pytest.mark.redis_server
@@ -101,6 +101,7 @@ async def test_each_refusal_is_told_from_errors_of_a_key(
 )
 def test_refusals_that_redis_6_words_differently_are_recognised(text: str) -> None:
     assert is_refusal(ResponseError(text))
+    assert name_of(ResponseError(text)) in {"READONLY", "OOM", "NOPERM", "MISCONF", "unknown command"}
     assert is_demotion(ResponseError(text)) == ("READONLY" in text)
 
 

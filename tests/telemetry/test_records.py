@@ -18,7 +18,7 @@ from shared import reactor as outcomes
 from shared import telemetry
 from shared.errors import MalformedEvent
 from shared.reactor import Outcome, Result, Source
-from shared.telemetry import metrics
+from shared.telemetry import metrics, outages
 
 ROOT = Path(__file__).parents[2]
 AUDIT_KEY = "an audit key of the tests"
@@ -164,6 +164,15 @@ def test_what_is_refused_is_one_outage_until_each_part_is_served_again(
     assert caplog.records[-1].getMessage().startswith(f"{function} is back after 0.")
     assert len(caplog.records) == 2
     assert telemetry.refused_parts(function) == {}
+
+
+def test_a_part_that_nobody_tries_any_more_is_forgotten(monkeypatch: pytest.MonkeyPatch, function: str) -> None:
+    telemetry.outage(function, OutOfMemoryError(), "the timer that moved to another instance")
+    telemetry.recovered(function)
+    assert telemetry.refused_parts(function)
+    monkeypatch.setattr(outages, "FORGOTTEN_S", -1.0)
+    telemetry.recovered(function)
+    assert not telemetry.refused_parts(function)
 
 
 def test_the_next_outage_is_logged_again(caplog: pytest.LogCaptureFixture, function: str) -> None:
