@@ -21,7 +21,7 @@ from shared.operations.notification_flags import missing_flags
 from shared.settings import Settings
 
 SWEEP_LATE_S = 600.0
-"""Age of the last complete pass above which the timers have a problem; by default the sweep runs every 30 s."""
+"""Time without a sweep above which the timers have a problem; by default one works every few seconds."""
 TIMERS_SILENT_S = 60.0
 """Time since the retry timer ran, which by default is every 5 s, from which on the timers stand still: their locks are
 those of a host that was killed, or storage is away."""
