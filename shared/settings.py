@@ -141,6 +141,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def lease_ms(self) -> int:
         return round((self.lease_s or self.function_timeout_s / 4) * 1000)
 
+    @property
+    def longest_delay_ms(self) -> int:
+        """No retry is due later than this from now; see shared/delivery/take_due_retries.lua."""
+        return round(self.retry_cap_s * 1000) + self.lease_ms
+
     def __repr__(self) -> str:
         fields = (f"{name}={'***' if name in SECRET else getattr(self, name)!r}" for name in self.__struct_fields__)
         return f"Settings({', '.join(fields)})"
@@ -156,6 +161,8 @@ _parsed_inputs = cache(parse_inputs)
 
 _HOST_JSON = Path(__file__).parent.parent / "host.json"
 _FUNCTION_TIMEOUT_OVERRIDE = "AzureFunctionsJobHost__functionTimeout"
+_NEVER_ABORTS = re.compile(r"\.redis\.cache\.|\.redisenterprise\.cache\.azure\.net", re.IGNORECASE)
+"""Host names for which the trigger's client has abortConnect=False by default; not those of Azure Managed Redis."""
 _TIME_SPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})")
 
 
@@ -244,7 +251,9 @@ def _concerns(environ: Mapping[str, str]) -> list[str]:
             "PYTHON_ENABLE_OPENTELEMETRY: the host leaves log lines to the app's own export, and there is none: remove "
             "it, or set APPLICATIONINSIGHTS_CONNECTION_STRING"
         )
-    if is_azure(environ) and not re.search(r"abortConnect\s*=\s*false", look_up(environ, "Redis"), re.IGNORECASE):
+    redis = look_up(environ, "Redis")
+    says_so = re.search(r"abortConnect\s*=\s*(false|no|0)", redis, re.IGNORECASE)
+    if is_azure(environ) and redis and not says_so and not _NEVER_ABORTS.search(redis.partition(",")[0]):
         concerns.append("Redis: add abortConnect=False; without it a trigger that starts while Redis is away stays off")
     for name in environ:
         disabled = re.fullmatch(r"AzureWebJobs(?:\.|__)(\w+?)(?:\.|__)Disabled", name, re.IGNORECASE)

@@ -131,7 +131,8 @@ def test_a_module_that_is_missing_is_named_on_stderr() -> None:
 def test_what_is_set_wrong_but_starts_is_a_concern() -> None:
     azure = AZURE[0] | {"AUDIT_KEY": "a secret of our own"}
     assert settings.parse(azure | {"Redis": "h:1,abortConnect=False"}).concerns == ()
-    (concern,) = settings.parse(azure | {"Redis": "h:1"}).concerns
+    assert settings.parse(azure | {"Redis": "plant.redis.cache.windows.net:6380,ssl=True"}).concerns == ()
+    (concern,) = settings.parse(azure | {"Redis": "plant.westeurope.redis.azure.net:10000,ssl=True"}).concerns
     assert "abortConnect=False" in concern
     (concern,) = settings.parse({"PYTHON_ENABLE_OPENTELEMETRY": "true"}).concerns
     assert "log lines" in concern

@@ -18,11 +18,15 @@ class Fault(StrEnum):
     NEVER_AGAIN = "never-again"
     """The connection is lost and opened again, and its patterns are never subscribed again: `protocol=resp3`, or
     channel rights that were missing for a moment."""
+    RESTART = "restart"
+    """The job host restarts inside its process, as after a touched file: waiting messages are dropped, and what is
+    published until it has subscribed again is lost."""
     CUT = "cut"
     """The connection is lost every CUT_EVERY_S and comes back; what is published meanwhile is lost."""
 
 
 CUT_EVERY_S = 5.0
+_ENDS_CONNECTION = (Fault.CUT, Fault.NEVER_AGAIN, Fault.RESTART)
 
 
 class Faults:
@@ -52,7 +56,7 @@ class Faults:
     def _next_cut_s(self, last_s: float | None) -> float | None:
         if Fault.CUT in self._begin_s and last_s is not None:
             return last_s + CUT_EVERY_S
-        begun_s = [self._begin_s[fault] for fault in (Fault.CUT, Fault.NEVER_AGAIN) if fault in self._begin_s]
+        begun_s = [self._begin_s[fault] for fault in _ENDS_CONNECTION if fault in self._begin_s]
         return min(begun_s) if begun_s and last_s is None else None
 
 

@@ -194,6 +194,9 @@ class Trigger:
             log.warning("%s: subscription lost (%s); messages are lost until it is back", self._names, error)
             await self._unsubscribe()
             self._release_marks()
+            if self._faults.active(Fault.RESTART):
+                for lane in self.lanes:
+                    lane.drop_waiting()
             if not await self._subscribe_again():
                 log.warning("%s: deaf from now on, as the real trigger is: it never subscribes again", self._names)
                 return

@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from redis.exceptions import ResponseError
@@ -41,6 +41,8 @@ HELP_FROM = GROUP
 """Number of effects, as saved by the pass, from which on other instances help."""
 SLICE_S = 0.1
 """Length of a slice of a paced pass. A share of 2 % makes the rest after it 5 s long, the default of RETRY_SCHEDULE."""
+MAX_REST_S = 3600
+"""Longest rest; a longer one is taken for one from before the clock was set back."""
 HELD: list[Any] = []
 NOTHING_DUE: list[Any] = [0]
 """Replies of sweep_acquire.lua."""
@@ -74,11 +76,14 @@ class LastPass:
     """Keys that the pass in progress has looked at."""
 
 
+type _Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+
+
 class _Counts(msgspec.Struct):
     """The counts of a pass, as stored in Redis."""
 
-    seen: int = 0
-    outcomes: dict[str, int] = msgspec.field(default_factory=dict)
+    seen: _Count = 0
+    outcomes: dict[str, _Count] = msgspec.field(default_factory=dict)
 
     def add(self, seen: int, results: Counter[Result]) -> None:
         self.seen += seen
@@ -92,7 +97,7 @@ class _Position(msgspec.Struct):
 
     server: str
     glob: str
-    began_ms: int
+    began_ms: _Count
     urgent: bool = False
     """Whether events were or may have been lost: then the pass is not paced."""
     cursor: int = 0
@@ -209,7 +214,7 @@ async def _save(app: App, token: bytes, position: _Position, *, finished: bool, 
                 b"" if finished else msgspec.json.encode(position),
                 position.began_ms,
                 msgspec.json.encode(position.counts),
-                round(rest_s * 1000),
+                round(min(rest_s, MAX_REST_S) * 1000),
             ],
         )
     except ResponseError as fault:
@@ -242,7 +247,7 @@ async def last_pass(app: App) -> LastPass | None:
     seconds, microseconds = await app.redis.time()
     now_s = seconds + microseconds / 1e6
     try:
-        ended_s, duration_s, worked_s = (int(field or 0) / 1000 for field in (state[0], state[1], state[3]))
+        ended_s, duration_s, worked_s = (max(int(field or 0), 0) / 1000 for field in (state[0], state[1], state[3]))
         counts = msgspec.json.decode(state[2] or b"", type=_Counts)
     except (ValueError, OverflowError):  # msgspec's errors are ValueErrors too
         return None

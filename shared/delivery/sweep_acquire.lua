@@ -12,7 +12,7 @@
 -- Invariant: one live lease at a time, by Redis' clock. Tokens only grow: each is Redis' time in ms, or the last token
 -- plus 1, so a holder from before a FLUSHALL never has the token of a later lease. A lease that ends later than a new
 -- one would is ignored, and so is a rest of more than MAX_REST_MS: they were written before the clock was set back, and
--- could block every pass for hours.
+-- could block every pass for hours. If Redis refuses a command, there is no lease.
 
 -- TIME must precede all writes: Redis 5 and 6 can be configured to replicate scripts verbatim, and then refuse a write
 -- after it.
@@ -29,12 +29,14 @@ local until_ms = tonumber(redis.call('HGET', KEYS[1], 'until_ms')) or 0
 if until_ms > now_ms and until_ms <= now_ms + lease_ms then return {} end
 
 local position = redis.call('HGET', KEYS[1], 'position') or ''
-local rest_ms = tonumber(redis.call('HGET', KEYS[1], 'rest_until_ms')) or 0
+local rest_ms = redis.call('HGET', KEYS[1], 'rest_until_ms') or ''
+rest_ms = rest_ms:find('^%d+$') and #rest_ms <= 15 and tonumber(rest_ms) or 0
 if rest_ms > now_ms + MAX_REST_MS then rest_ms = 0 end
 if (position == '' and not begin) or (paced and rest_ms > now_ms) then return {0} end
 
-local last = tonumber(redis.call('HGET', KEYS[1], 'token')) or 0
+local last = redis.call('HGET', KEYS[1], 'token') or ''
+last = last:find('^%d+$') and #last <= 15 and tonumber(last) or 0 -- a longer one is another application's
+redis.call('EXPIRE', KEYS[1], ttl_s) -- first, because it may be refused: then the lease is not taken
 local token = string.format('%.0f', math.max(last + 1, now_ms))
 redis.call('HSET', KEYS[1], 'owner', owner, 'token', token, 'until_ms', string.format('%.0f', now_ms + lease_ms))
-redis.call('EXPIRE', KEYS[1], ttl_s)
 return {token, now_ms, position, rest_ms > 0 and math.max(0, now_ms - rest_ms) or 0}

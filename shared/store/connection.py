@@ -216,8 +216,8 @@ def _adapted(connection_class: type[AbstractConnection]) -> type[AbstractConnect
     - A server that says it is a replica is left: every connection that was open then is replaced before its next use,
       and so reaches the new primary. redis-py would keep them.
     - A user who may not call CLIENT can connect: the name is for operators.
-    - On uvloop, which the platform's worker uses, a write to an ended connection raises RuntimeError; it becomes a
-      ConnectionError.
+    - A write to an ended connection is a ConnectionError. The event loops raise what no handler expects: RuntimeError
+      (uvloop, which the platform's worker uses) or AttributeError (asyncio's own).
     """
 
     class Connection(connection_class):  # type: ignore[valid-type, misc]
@@ -253,12 +253,10 @@ def _adapted(connection_class: type[AbstractConnection]) -> type[AbstractConnect
             return await super().can_read()  # type: ignore[no-any-return]
 
         async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
-            try:
-                await super().send_packed_command(*args, **kwargs)
-            except RuntimeError as error:
-                if "closed" not in str(error):
-                    raise
-                raise RedisConnectionError("the connection has ended") from error
+            if self.is_connected and self._writer.is_closing():
+                await self.disconnect(nowait=True)
+                raise RedisConnectionError("the connection has ended")
+            await super().send_packed_command(*args, **kwargs)
 
         async def read_response(self, *args: Any, **kwargs: Any) -> Any:
             try:

@@ -82,7 +82,7 @@ async def test_an_outage_by_refusal_uses_no_attempt_logs_two_lines_and_is_made_g
     caplog: pytest.LogCaptureFixture,
     refuses: Callable[[redis.asyncio.Redis], AbstractAsyncContextManager[None]],
 ) -> None:
-    watch = Watch()
+    app, watch = App(msgspec.structs.replace(app.settings, lease_s=0.2), app.redis), Watch()
     await catch_up(app, REACTORS, watch, due=True)
     for reactor, content in ((BATCHES, BATCH), (CHARTS, CHART), (SESSIONS, SESSION)):
         await redis_client.mset(dict.fromkeys(KEYS[reactor], content))
@@ -100,8 +100,9 @@ async def test_an_outage_by_refusal_uses_no_attempt_logs_two_lines_and_is_made_g
     assert await retries.waiting(app) == 0
     assert (await dead_letters.totals(app)).count == 0
     assert await self_repair.probe(app, REACTORS)
-    await catch_up(app, REACTORS, watch, due=False)
-    assert await effects(redis_client) == (20, 20, 20)
+    async with asyncio.timeout(10):
+        while await effects(redis_client) != (20, 20, 20):  # a refused pass may still have its lease
+            await catch_up(app, REACTORS, watch, due=False)
     first, last = warnings_of(caplog)
     assert first.startswith("Redis refuses to serve (")
     assert last.startswith("Redis is back after ")

@@ -323,6 +323,22 @@ async def test_a_command_on_a_connection_that_ended_is_a_connection_error(redis_
     await client.aclose()
 
 
+async def test_a_write_to_a_connection_that_has_ended_is_a_connection_error(redis_port: int) -> None:
+    """The loops raise RuntimeError and AttributeError once the loss was reported by an earlier write."""
+    client = client_of(redis_port)
+    connection = await only_connection(client)
+    connection._writer.transport.abort()
+    await until(connection._reader.at_eof)
+    with contextlib.suppress(OSError, RuntimeError, AttributeError):
+        connection._writer.writelines([b"x"])
+        await connection._writer.drain()
+    with pytest.raises(RedisConnectionError):
+        await connection.send_command("PING")
+    assert not connection.is_connected
+    assert await client.ping()
+    await client.aclose()
+
+
 async def test_values_of_8_mib_are_written_and_read(redis_client: redis.asyncio.Redis, redis_port: int) -> None:
     value = bytes(range(256)) * 4096 * 8
     client = client_of(redis_port)

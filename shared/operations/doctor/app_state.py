@@ -75,6 +75,10 @@ def check_settings(settings: Settings) -> list[Finding]:
                 "Add abortConnect=False to it.",
             )
         )
+    findings += [
+        warning("settings", concern, "The app starts with it, and health is degraded.", "Correct the app setting.")
+        for concern in settings.concerns
+    ]
     return findings or [ok("settings", "valid, no problems known")]
 
 

@@ -23,6 +23,8 @@ from shared.errors import MalformedEvent
 from shared.intake.events import parse_event
 from tests.support.rig import RedisProcess
 
+pytestmark = pytest.mark.both_loops
+
 RECORDED = json.loads((Path(__file__).parent / "extension_messages.json").read_text(encoding="utf-8"))
 MESSAGES = [(item["pattern"], base64.b64decode(item["channel_b64"]), item["event"], item["text"]) for item in RECORDED]
 TWO = """
@@ -139,6 +141,30 @@ async def test_with_the_fault_never_again_the_trigger_is_connected_and_deaf(make
         names = [client["name"] for client in await redis_client.client_list()]
         assert "AzureFunctionsRedisExtension.first" in names
         assert received(loaded) == ["a"]
+
+
+async def test_a_restart_of_the_job_host_drops_what_waits_and_hears_again(make_app, redis_client, loaded) -> None:
+    folder = make_app("""
+        gate, received = asyncio.Event(), {"first": []}
+
+        @on("__keyspace@0__:first:*")
+        async def first(message: str) -> None:
+            received["first"].append(message)
+            await gate.wait()
+    """)
+    async with Host(folder, http_port=0) as host:
+        before = await pubsub_id(redis_client)
+        for key in ("running", "waiting"):
+            await redis_client.set(f"first:{key}", "")
+        async with asyncio.timeout(10):
+            while not host._triggers[0].lanes[0].queue.qsize():  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        host.faults.begin(Fault.RESTART)
+        await pubsub_id(redis_client, other_than=before)
+        loaded().gate.set()
+        await redis_client.set("first:after", "")
+        await host.drained()
+        assert received(loaded) == ["running", "after"]
 
 
 @pytest.mark.parametrize("fault", [Fault.HALF_OPEN, Fault.DEAF])
