@@ -1,26 +1,41 @@
-"""Cold start, and CPU and memory of an idle host."""
+"""Cold start; CPU and memory of an idle host, without keys and beside many."""
 
 import asyncio
 import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterable
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from time import perf_counter
 
+from redis.asyncio import Redis
+
 from bench import charts, sessions, work
-from bench.hosts import fresh_redis, ready_hosts, rss_mb, watched
+from bench.hosts import Write, fresh_redis, ready_hosts, redis_cpu_s, rss_mb, until, watched
 from bench.processes import cpu_s, still
 from bench.results import ROOT
 from bench.trial import Figures, Size, Trial
 from local.run.servers import RedisServer
 from shared import namespaces
+from shared.app import open_app
+from shared.delivery.reconcile import reconcile
+from shared.registry import REACTORS
+from shared.settings import Settings
 
 FOLDERS = {"app": ROOT, "naive": ROOT / "bench" / "naive"}
 IMPORTS = {Size.FULL: 7, Size.QUICK: 3}
 STARTS = {Size.FULL: 3, Size.QUICK: 1}
 IDLE_S = {Size.FULL: 20.0, Size.QUICK: 4.0}
+REST_S = {Size.FULL: 60.0, Size.QUICK: 6.0}
+"""Long enough for a dozen slices of the sweep."""
+KEYS_AT_REST = {
+    Size.FULL: {"sessions": 100_000, "batches": 50_000, "foreign": 1_000_000},
+    Size.QUICK: {"sessions": 500, "batches": 500, "foreign": 5_000},
+}
+_AT_ONCE = 10_000
+_SWEEP = namespaces.build(namespaces.SWEEP)
 _IMPORT = """
 import time
 began_s = time.perf_counter()
@@ -33,6 +48,10 @@ def trials(size: Size) -> list[Trial]:
     return [
         *(Trial("cold-start", consumer, "", partial(start_cold, consumer, size)) for consumer in FOLDERS),
         *(Trial("idle", consumer, "", partial(stay_idle, consumer, IDLE_S[size]), once=True) for consumer in FOLDERS),
+        *(
+            Trial("rest", "app", f"{kind}={count}", partial(rest, kind, count, REST_S[size]), once=True)
+            for kind, count in KEYS_AT_REST[size].items()
+        ),
     ]
 
 
@@ -79,3 +98,43 @@ async def stay_idle(consumer: str, seconds: float) -> Figures:
         await client.mset(dict(chain(work.batches(1), charts.charts(1, charts.POINTS), sessions.created(1))))
         await still(hosts)
         return {"cpu_percent": busy * 100, "rss_mb": idle_mb, "rss_used_mb": rss_mb(hosts[0])}
+
+
+async def rest(kind: str, count: int, seconds: float) -> Figures:
+    """Share of the time that Redis and a host are busy beside `count` keys whose effects exist, with the default
+    schedules; and the length of a pass of the sweep without pauses."""
+    async with fresh_redis() as (server, client):
+        contents = iter(_keys(kind, count))
+        while part := dict(islice(contents, _AT_ONCE)):
+            await client.mset(part)
+        async with ready_hosts("app", server, environment={}) as hosts:
+            await until(lambda: _is_paced(client), hosts)
+            await still(hosts)  # the messages of the writes, too
+            before_s, redis_before_s, began_s = cpu_s(hosts), await redis_cpu_s(client), perf_counter()
+            await asyncio.sleep(seconds)
+            took_s = perf_counter() - began_s
+            app_s, redis_s = cpu_s(hosts) - before_s, await redis_cpu_s(client) - redis_before_s
+        app = open_app(Settings(redis=f"{server.host}:{server.port}"))
+        report = await reconcile(app, REACTORS, budget_s=600, anew=True)
+        await app.redis.aclose()
+    return {
+        "redis_percent": redis_s / took_s * 100,
+        "app_percent": app_s / took_s * 100,
+        "pass_s": report.duration_s,
+    }
+
+
+async def _is_paced(client: Redis) -> bool:
+    """Whether the passes after the start are complete, and one with pauses has begun."""
+    complete, position = await client.hmget(_SWEEP, ["ended_ms", "position"])
+    return complete is not None and b'"urgent":false' in (position or b"")
+
+
+def _keys(kind: str, count: int) -> Iterable[Write]:
+    match kind:
+        case "sessions":
+            return sessions.created(count)
+        case "batches":
+            return work.batches(count)
+        case _:
+            return ((f"other:{number}".encode(), b"of another application") for number in range(count))

@@ -77,6 +77,7 @@ QUEUES = ("saq", "taskiq", "arq", "dramatiq", "celery", "rq")
 _KEYS = ("keys=10000", "keys=100000", "keys=1000000")
 _EVENTS = "events=1000000"
 
+_KEYS_AT_REST = ("sessions=100000", "batches=50000", "foreign=1000000")
 GOALS = (
     Goal(
         "burst",
@@ -227,6 +228,22 @@ GOALS = (
         figure(_of_app("idle", "", "cpu_percent")),
         Bound.AT_MOST,
         1,
+        "%",
+    ),
+    Goal(
+        "rest, Redis",
+        "Redis busy beside 100,000 sessions, 50,000 batches or 1,000,000 keys of others, the most",
+        largest(*(figure(_of_app("rest", keys, "redis_percent")) for keys in _KEYS_AT_REST)),
+        Bound.AT_MOST,
+        2,
+        "%",
+    ),
+    Goal(
+        "rest, cpu",
+        "CPU of one core beside these, the most",
+        largest(*(figure(_of_app("rest", keys, "app_percent")) for keys in _KEYS_AT_REST)),
+        Bound.AT_MOST,
+        2,
         "%",
     ),
     Goal(

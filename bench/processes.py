@@ -77,7 +77,10 @@ async def consumer(command: Sequence[str], environment: Mapping[str, str]) -> As
     protocol = asyncio.StreamReaderProtocol(output)
     transport, _ = await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, reading)
     with closing(transport), writing:
-        async with child_process(command, output=writing, environment=os.environ | environment, folder=ROOT) as process:
+        inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+        async with child_process(
+            command, output=writing, environment={**inherited, **environment}, folder=ROOT
+        ) as process:
             writing.close()
             yield Child(process, output)
 

@@ -96,8 +96,8 @@ def cleanup(
     without --include-sessions, audit records without --include-audit.
 
     --older-than (90s, 15m, 2h, 7d) compares OBJECT IDLETIME, the time since a key was last read or written: Redis keeps
-    no other age. The app's sweep reads batches, charts and sessions every 30 s, so these are idle only while the app is
-    stopped. Refused under an LFU eviction policy, where Redis keeps no idle times.
+    no other age. The app's sweep reads batches, charts and sessions again and again, so these are idle only while the
+    app is stopped. Refused under an LFU eviction policy, where Redis keeps no idle times.
 
     JSON: {"dry_run", "namespace", "keys": {kind: keys to be removed}, "spared", "removed"}.
 

@@ -57,14 +57,15 @@ def sweep(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Check the keys of all reactors, as the app does every 30 s, and react to those whose events were lost.
+    """Check the keys of all reactors, as the app does all the time, and react to those whose events were lost.
 
     Runs the due retries, then a complete pass. Works with the settings of this machine, which must be those of the app.
     Without --now it changes nothing and shows the last complete pass of any instance.
 
     Exits with 1 when keys failed, another instance holds the lease, or time ran out; without --now when no complete
     pass is recorded. JSON: {"finished", "held_by_other", "duration_s", "seen", "reactors": {NAME: {"swept": {RESULT:
-    count}, "retried": {RESULT: count}}}}; without --now {"last": {"age_s", "duration_s", "seen", "outcomes"}}, or null.
+    count}, "retried": {RESULT: count}}}}; without --now {"last": {"age_s", "duration_s", "seen", "outcomes",
+    "worked_age_s", "seen_since"}}, or null.
 
     Example: python manage.py sweep --now
     """
@@ -87,6 +88,8 @@ async def _last(app: App, *, json: bool) -> Exit:
             f"The last sweep ended {formatting.duration(last.age_s)} ago, took {last.duration_s:.1f} s and saw "
             f"{last.seen:,} keys" + (f": {outcomes}" if outcomes else "")
         )
+        if last.seen_since:
+            print(f"One in progress has seen {last.seen_since:,}, {formatting.duration(last.worked_age_s)} ago")
         complain("to sweep now: --now")
     return Exit.ATTENTION if last is None else Exit.OK
 

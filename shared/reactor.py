@@ -158,14 +158,16 @@ class Withheld:
 
 @dataclass(frozen=True)
 class Scanned:
-    """Keys that reconciliation scans for a reactor.
+    """Keys that reconciliation scans for a reactor: those with this `prefix`.
 
-    `pattern` is the glob for SCAN's MATCH. `key_of` maps a matching key to the key to react to, or to None. The two
-    differ for derived keys, which show that a deleted source existed: a chart's cache, a session's phantom.
+    `key_of` maps such a key to the key to react to, or to None. The two differ for derived keys, which show that a
+    deleted source existed: a chart's cache, a session's phantom. A derived key whose source exists needs no look: the
+    same pass finds the source.
     """
 
-    pattern: bytes
+    prefix: bytes
     key_of: Callable[[bytes], bytes | None] = lambda key: key
+    derived: bool = False
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     dead_letters_max_bytes: Annotated[int, Meta(ge=1024)] = 256 * MIB
     """Bytes of dead letters (compressed) kept at most; the oldest are dropped first."""
     sweep_schedule: Annotated[str, Meta(min_length=1)] = "*/30 * * * * *"
-    """NCRONTAB schedule of the sweep, which finds keys whose events were lost."""
+    """NCRONTAB schedule of the sweep, which finds keys whose events were lost: when a pass over all keys may begin."""
+    reconcile_share: Annotated[float, Meta(gt=0, le=1)] = 0.02
+    """Share of the time that the sweep takes at most, of all instances together, while no loss is known. After a start,
+    a reconnection, a restart of Redis or a find of lost events it makes a pass without pauses; 1 always does."""
     burst_sweep: bool = True
     """Whether a function whose messages queue up scans its keys in bulk until it has caught up."""
     anomaly_threshold: Annotated[float, Meta(gt=0)] = 3.5

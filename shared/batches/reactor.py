@@ -42,7 +42,7 @@ NAME = claims.REACTOR
 NOT_OURS = "not a batch"
 INERT = frozenset({Cause.NOTHING, Cause.TOUCHED, Cause.DELETED, Cause.EXPIRED, Cause.EVICTED, Cause.RENAMED})
 """These causes bring no new content, and a result outlives its batch."""
-SCANNED = (Scanned(namespaces.BATCH.prefix + b"*"),)
+SCANNED = (Scanned(namespaces.BATCH.prefix),)
 
 BATCHES_PER_CLAIM = 64
 BURST_BATCHES = 32

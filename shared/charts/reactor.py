@@ -89,8 +89,8 @@ def _source_of(cache: bytes) -> bytes | None:
 
 
 SCANNED = (
-    Scanned(namespaces.CHART_DATA.prefix + b"*"),
-    Scanned(namespaces.CHART_CACHE.prefix + b"*", _source_of),
+    Scanned(namespaces.CHART_DATA.prefix),
+    Scanned(namespaces.CHART_CACHE.prefix, _source_of, derived=True),
 )
 _MOVED = "the source came or went during the reaction"
 

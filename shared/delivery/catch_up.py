@@ -8,7 +8,7 @@ from redis.exceptions import RedisError
 
 from shared import namespaces, telemetry
 from shared.app import App
-from shared.delivery.due import react_to_due, retry_due
+from shared.delivery.due import react_to_due
 from shared.delivery.failures import report_outage
 from shared.delivery.reconcile import reconcile, server_id
 from shared.reactor import Reactor
@@ -40,7 +40,8 @@ class Watch:
 
 
 async def catch_up(app: App, reactors: Sequence[Reactor], watch: Watch, *, due: bool) -> None:
-    """Run the retries that are due. Sweep when the sweep is `due`, and at once when events may have been lost.
+    """Run the retries that are due, and continue the sweep. It begins when it is `due`, and without pauses when events
+    may have been lost.
 
     Raises nothing when Redis is away or refuses to serve: the outage is logged once, and the first run that reaches
     Redis again sweeps.
@@ -50,12 +51,11 @@ async def catch_up(app: App, reactors: Sequence[Reactor], watch: Watch, *, due: 
         server = await server_id(app)
         telemetry.recovered("Redis")
         watch.reached(server)
-        if due or watch.behind:
-            anew, watch.behind = watch.behind, False
-            report = await reconcile(app, reactors, budget_s=budget_s, anew=anew)
-            watch.behind |= anew and report.held_by_other
-        else:
-            await retry_due(app, reactors, budget_s=budget_s)
+        anew, watch.behind = watch.behind, False
+        report = await reconcile(
+            app, reactors, budget_s=budget_s, anew=anew, begin=due, share=app.settings.reconcile_share
+        )
+        watch.behind |= anew and report.held_by_other
     except (RedisError, OSError) as error:
         watch.away = True
         report_outage(error, "sweep")

@@ -3,6 +3,10 @@
 A lease keeps N instances from making the same pass at once; it saves work, correctness does not depend on it. A pass
 continues where the last instance stopped. sweep_acquire.lua grants the lease, sweep_step.lua renews it and saves the
 position.
+
+While nothing is known to be lost, a pass is made in slices, each followed by a rest, so that all instances together
+take a stated share of the time. A pass that begins anew, because events may have been lost, and one that finds many
+effects, because they were, take all the time they need.
 """
 
 import asyncio
@@ -19,7 +23,7 @@ from shared import namespaces, telemetry
 from shared.app import App
 from shared.delivery.due import retry_due
 from shared.delivery.laps import Laps
-from shared.delivery.scan import GROUP, Feed, Scan, places, react_to_feed
+from shared.delivery.scan import GROUP, Feed, Scan, react_to_feed
 from shared.reactor import Cause, Reactor, Result
 from shared.store.script import Script
 
@@ -35,6 +39,13 @@ MAX_LEASE_MS = 10_000
 shorter. A group can take longer than the lease; then another instance continues the pass, which is harmless."""
 HELP_FROM = GROUP
 """Number of effects, as saved by the pass, from which on other instances help."""
+SLICE_S = 0.1
+"""Length of a slice of a paced pass. A share of 2 % makes the rest after it 5 s long, the default of RETRY_SCHEDULE."""
+MAX_REST_S = 3600
+"""Longest rest; a longer one is taken for one from before the clock was set back."""
+HELD: list[Any] = []
+NOTHING_DUE: list[Any] = [0]
+"""Replies of sweep_acquire.lua."""
 _KEY = namespaces.build(namespaces.SWEEP)
 
 
@@ -53,12 +64,16 @@ class PassReport:
 
 @dataclass(frozen=True)
 class LastPass:
-    """The last complete pass, by any instance."""
+    """The last complete pass, by any instance, and the one in progress."""
 
     age_s: float
     duration_s: float
     seen: int
     outcomes: dict[str, int]
+    worked_age_s: float
+    """Since a pass last looked at keys."""
+    seen_since: int
+    """Keys that the pass in progress has looked at."""
 
 
 type _Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
@@ -77,50 +92,79 @@ class _Counts(msgspec.Struct):
 
 
 class _Position(msgspec.Struct):
-    """The position of a pass, as stored in Redis. A cursor is valid only on the server that returned it, an index only
-    for an app with the same patterns."""
+    """The position of a pass, as stored in Redis. A cursor is valid only on the server that returned it, and for an app
+    that scans the same keys."""
 
     server: str
-    places: list[str]
+    glob: str
     began_ms: _Count
-    index: int = 0
+    urgent: bool = False
+    """Whether events were or may have been lost: then the pass is not paced."""
     cursor: int = 0
     counts: _Counts = msgspec.field(name="found", default_factory=_Counts)
 
 
-async def reconcile(app: App, reactors: Sequence[Reactor], *, budget_s: float, anew: bool = False) -> PassReport:
-    """React to keys whose retry is due, then to every key that the reactors' patterns match.
+async def reconcile(
+    app: App, reactors: Sequence[Reactor], *, budget_s: float, anew: bool = False, begin: bool = True, share: float = 1
+) -> PassReport:
+    """React to keys whose retry is due, then to every key that the reactors scan.
 
     Continues where the last pass stopped, on any instance, or from the start if `anew` (keys before that position may
-    have changed unnoticed). Stops at the end of the pass, when the groups in progress end after `budget_s`, or soon
+    have changed unnoticed). Without `begin` it makes no other pass than one in progress. With a `share` (above 0, at
+    most 1) below 1, a pass that is not urgent ends its call after about SLICE_S, and then rests so long that passes
+    take this share of the time. Stops at the end of the pass, when the groups in progress end after `budget_s`, or soon
     after another instance took over. Raises what the Redis client raises if Redis is away.
     """
     started_s = time.monotonic()
     await retry_due(app, reactors, budget_s=budget_s / 2)
-    patterns = [f"{reactor.name}={scanned.pattern!r}" for reactor, scanned in places(reactors)]
-    position = _Position(await server_id(app), patterns, began_ms=0)
-    lease = await app.run(SWEEP_ACQUIRE, keys=[_KEY], args=[app.owner, _lease_ms(app), namespaces.SWEEP_TTL_S])
-    if not lease:
+    scan = Scan(reactors)
+    position = _Position(await server_id(app), repr(scan.glob), began_ms=0, urgent=anew)
+    lease = await _acquire(app, begin=begin or anew, paced=share < 1 and not anew)
+    if lease == HELD:
         laps = await _help(app, reactors, started_s + budget_s)
         return PassReport(laps.seen, laps.outcomes, held_by_other=True, duration_s=time.monotonic() - started_s)
-    token, position.began_ms, saved = lease
+    if lease == NOTHING_DUE:
+        return PassReport(duration_s=time.monotonic() - started_s)
+    token, position.began_ms, saved, rested_ms = lease
     if not anew:
         position = _saved_position(saved, position) or position
-    scan = Scan(reactors, position.index, position.cursor)
+    scan.cursor = position.cursor
+    working_s = time.monotonic()
+    until_s = started_s + budget_s
+    if share < 1 and not position.urgent:
+        until_s = min(until_s, working_s + SLICE_S + share * rested_ms / 1000)
     feed = Feed(app, scan)
     results: Counter[Result] = Counter()
     seen, has_lease, finished, out_of_time = 0, True, False, False
     while has_lease and not finished and not out_of_time:
-        until_s = min(time.monotonic() + (SAVE_S if seen else FIRST_SAVE_S), started_s + budget_s)
-        outcomes = await react_to_feed(feed, Cause.RECONCILE, scan_until_s=until_s, react_until_s=started_s + budget_s)
+        save_s = min(time.monotonic() + (SAVE_S if seen else FIRST_SAVE_S), until_s)
+        outcomes = await react_to_feed(feed, Cause.RECONCILE, scan_until_s=save_s, react_until_s=until_s)
         new = Counter(outcome.result for outcome in outcomes)
         results, seen = results + new, seen + len(outcomes)
         position.counts.add(len(outcomes), new)
+        if results[Result.PROCESSED] >= HELP_FROM:
+            position.urgent, until_s = True, started_s + budget_s
         if feed.empty:  # otherwise time ran out: the next call repeats from the last saved position
-            position.index, position.cursor = scan.index, scan.cursor
-        finished, out_of_time = feed.done, time.monotonic() - started_s >= budget_s
-        has_lease = await _save(app, token, position, finished=finished, release=finished or out_of_time)
+            position.cursor = scan.cursor
+        finished, out_of_time = feed.done, time.monotonic() >= until_s
+        has_lease = await _save(
+            app,
+            token,
+            position,
+            finished=finished,
+            release=finished or out_of_time,
+            rest_s=0.0 if position.urgent else (time.monotonic() - working_s) * (1 / share - 1),
+        )
     return PassReport(seen, results, has_lease and finished, not has_lease, time.monotonic() - started_s)
+
+
+async def _acquire(app: App, *, begin: bool, paced: bool) -> list[Any]:
+    lease: list[Any] = await app.run(
+        SWEEP_ACQUIRE,
+        keys=[_KEY],
+        args=[app.owner, _lease_ms(app), namespaces.SWEEP_TTL_S, int(begin), int(paced)],
+    )
+    return lease
 
 
 async def _help(app: App, reactors: Sequence[Reactor], until_s: float) -> Laps:
@@ -148,13 +192,13 @@ def _saved_position(saved: bytes, now: _Position) -> _Position | None:
         position = msgspec.json.decode(saved, type=_Position)
     except msgspec.MsgspecError:
         return None
-    same = (position.server, position.places) == (now.server, now.places)
-    in_range = 0 <= position.index < len(now.places) and 0 <= position.cursor < 2**64
-    return position if same and in_range else None
+    same = (position.server, position.glob) == (now.server, now.glob)
+    return position if same and 0 <= position.cursor < 2**64 else None
 
 
-async def _save(app: App, token: bytes, position: _Position, *, finished: bool, release: bool) -> bool:
-    """Save the position, or the result of a complete pass. Returns whether the lease is still valid.
+async def _save(app: App, token: bytes, position: _Position, *, finished: bool, release: bool, rest_s: float) -> bool:
+    """Save the position, or the result of a complete pass. A paced pass rests for `rest_s` after its release. Returns
+    whether the lease is still valid.
 
     If Redis refuses the write (for example, because it is full), the pass continues without saving: another instance
     may then start a pass too, which is harmless.
@@ -170,6 +214,7 @@ async def _save(app: App, token: bytes, position: _Position, *, finished: bool, 
                 b"" if finished else msgspec.json.encode(position),
                 position.began_ms,
                 msgspec.json.encode(position.counts),
+                round(min(rest_s, MAX_REST_S) * 1000),
             ],
         )
     except ResponseError as fault:
@@ -197,13 +242,15 @@ async def server_id(app: App) -> str:
 
 async def last_pass(app: App) -> LastPass | None:
     """The last complete pass; None if Redis has none on record. Raises what the Redis client raises."""
-    state: list[Any] = await app.redis.hmget(_KEY, ["ended_ms", "duration_ms", "found"])
+    state: list[Any] = await app.redis.hmget(_KEY, ["ended_ms", "duration_ms", "found", "worked_ms"])
+    in_progress = await _counts_so_far(app)
     seconds, microseconds = await app.redis.time()
-    if None in state:
-        return None
+    now_s = seconds + microseconds / 1e6
     try:
-        ended_s, duration_s = int(state[0]) / 1000, max(int(state[1]) / 1000, 0.0)
-        counts = msgspec.json.decode(state[2], type=_Counts)
+        ended_s, duration_s, worked_s = (max(int(field or 0), 0) / 1000 for field in (state[0], state[1], state[3]))
+        counts = msgspec.json.decode(state[2] or b"", type=_Counts)
     except (ValueError, OverflowError):  # msgspec's errors are ValueErrors too
         return None
-    return LastPass(max(seconds + microseconds / 1e6 - ended_s, 0.0), duration_s, counts.seen, counts.outcomes)
+    age_s = max(now_s - ended_s, 0.0)
+    worked_age_s = max(min(age_s, now_s - worked_s), 0.0)
+    return LastPass(age_s, duration_s, counts.seen, counts.outcomes, worked_age_s, in_progress.seen)

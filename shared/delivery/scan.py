@@ -8,13 +8,13 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 
 from shared import telemetry
 from shared.app import App
 from shared.delivery import retries
-from shared.reactor import Cause, Outcome, Reactor, Result, Scanned, later
+from shared.reactor import Cause, Outcome, Reactor, Result, later
 
 GROUP = 64
 """Keys per call of a reactor: as many as its scripts take in one round trip."""
@@ -28,36 +28,65 @@ _SILENT = frozenset({Result.DUPLICATE, Result.IGNORED, Result.LATER})
 
 
 class Scan:
-    """One pass over the patterns of `reactors`, page by page. It continues at pattern `index` and `cursor`."""
+    """One pass over the keys of `reactors`, page by page: one SCAN for all of them. It continues at `cursor`."""
 
-    def __init__(self, reactors: Sequence[Reactor], index: int = 0, cursor: int = 0) -> None:
-        self._places = places(reactors)
+    def __init__(self, reactors: Sequence[Reactor], cursor: int = 0) -> None:
+        self._places = [(reactor, scanned) for reactor in reactors for scanned in reactor.scanned]
+        self.glob = glob_of([scanned.prefix for _, scanned in self._places])
         self._count = GROUP
-        self.index = index
         self.cursor = cursor
+        self.done = False
 
-    @property
-    def done(self) -> bool:
-        return self.index >= len(self._places)
-
-    async def page(self, app: App) -> tuple[Reactor, list[bytes]]:
-        """The reactor and the next keys to react to, without duplicates. Raises what the Redis client raises.
+    async def page(self, app: App) -> list[tuple[Reactor, list[bytes]]]:
+        """The next keys to react to, by reactor and without duplicates. Raises what the Redis client raises.
 
         COUNT is the number of keys that Redis examines; it is adjusted so that about PAGE of them match.
         """
-        reactor, scanned = self._places[self.index]
-        reply: tuple[int, list[Any]] = await app.redis.scan(self.cursor, match=scanned.pattern, count=self._count)
+        reply: tuple[int, list[Any]] = await app.redis.scan(self.cursor, match=self.glob, count=self._count)
         self.cursor, matches = reply
-        keys = [key for key in dict.fromkeys(map(scanned.key_of, matches)) if key is not None]
-        self._count = min(MAX_COUNT, max(GROUP, self._count * PAGE // max(1, len(keys))))
-        if self.cursor == 0:
-            self.index += 1
-        return reactor, keys
+        by_reactor: dict[str, tuple[Reactor, dict[bytes, None]]] = {}
+        for reactor, scanned in self._places:
+            names = [name for name in matches if name.startswith(scanned.prefix)]
+            keyed = {name: key for name in names if (key := scanned.key_of(name)) is not None}
+            if scanned.derived and keyed:
+                keyed = await _without_source(app, reactor, keyed)
+            if keyed:
+                by_reactor.setdefault(reactor.name, (reactor, {}))[1].update(dict.fromkeys(keyed.values()))
+        pages = [(reactor, list(keys)) for reactor, keys in by_reactor.values()]
+        self._count = min(MAX_COUNT, max(GROUP, self._count * PAGE // max(1, sum(len(keys) for _, keys in pages))))
+        self.done = self.cursor == 0
+        return pages
 
 
-def places(reactors: Sequence[Reactor]) -> list[tuple[Reactor, Scanned]]:
-    """The patterns of a pass, in order, with their reactors."""
-    return [(reactor, scanned) for reactor in reactors for scanned in reactor.scanned]
+def glob_of(prefixes: Sequence[bytes]) -> bytes:
+    """A glob that matches every key with one of these prefixes, and hardly any other: a class of characters for each
+    position that all of them have. SCAN takes one glob; a scan for each prefix would examine every key each time."""
+    classes = [dict.fromkeys(characters) for characters in zip(*prefixes, strict=False)]
+    return b"".join(map(_class_of, classes)) + b"*"
+
+
+def _class_of(characters: Iterable[int]) -> bytes:
+    escaped = [(b"\\" if character in b"*?[]\\^-" else b"") + bytes([character]) for character in characters]
+    return escaped[0] if len(escaped) == 1 else b"[" + b"".join(escaped) + b"]"
+
+
+async def _without_source(app: App, reactor: Reactor, keyed: dict[bytes, bytes]) -> dict[bytes, bytes]:
+    """Those derived keys, each with the key to react to, whose source does not exist or is not known."""
+    sources = {name: reactor.source(app, key) for name, key in keyed.items()}
+    known = [name for name, source in sources.items() if source != name]
+    for start in range(0, len(known), GROUP):
+        group = known[start : start + GROUP]
+        if await app.redis.exists(*(sources[name] for name in group)) == len(group):
+            exist = [True] * len(group)
+        else:
+            pipeline = app.redis.pipeline(transaction=False)
+            for name in group:
+                pipeline.exists(sources[name])
+            exist = await pipeline.execute()
+        for name, exists in zip(group, exist, strict=True):
+            if exists:
+                del keyed[name]
+    return keyed
 
 
 class Feed:
@@ -131,17 +160,19 @@ class Feed:
         return self._fetching
 
     async def _fetch(self) -> None:
-        reactor, page = await self.scan.page(self.app)
-        skip = self._skip
-        keys = [key for key in page if hash(key) not in skip]
+        for reactor, page in await self.scan.page(self.app):
+            await self._queue(reactor, [key for key in page if hash(key) not in self._skip])
+
+    async def _queue(self, reactor: Reactor, keys: list[bytes]) -> None:
         if not keys:
             return
         telemetry.count(reactor.name, "swept", len(keys))
         if waiting := await retries.not_yet_due(self.app, reactor.name, keys):
             self._waiting += [later(key, "waits for its retry") for key in keys if key in waiting]
             keys = [key for key in keys if key not in waiting]
-        if self._pending and self._pending[-1][0] is reactor:
-            self._pending[-1][1].extend(keys)
+        same = next((queued for other, queued in self._pending if other is reactor), None)
+        if same is not None:
+            same.extend(keys)
         elif keys:
             self._pending.append((reactor, keys))
 

@@ -71,7 +71,7 @@ class Search:
         """React to the keys whose text is wanted. Raises what the Redis client raises."""
         scan = Scan([self._reactor])
         while not scan.done and time.monotonic() < until_s:
-            _, page = await scan.page(app)
+            page = [key for _, keys in await scan.page(app) for key in keys]
             by_cause: dict[Cause, list[bytes]] = {}
             for position, key in enumerate(page):
                 if position % GROUP == 0:

@@ -21,7 +21,7 @@ from shared.operations.notification_flags import missing_flags
 from shared.settings import Settings
 
 SWEEP_LATE_S = 600.0
-"""Age of the last complete pass above which the timers have a problem; by default the sweep runs every 30 s."""
+"""Time without a sweep above which the timers have a problem; by default one works every few seconds."""
 TIMERS_SILENT_S = 60.0
 """Time since the retry timer ran, which by default is every 5 s, from which on the timers stand still: their locks are
 those of a host that was killed, or storage is away."""
@@ -135,8 +135,18 @@ def _details(
     return {
         "retries": {"waiting": waiting},
         "deadLetters": totals,
-        "sweep": {"age_s": round(last_pass.age_s, 1), "seen": last_pass.seen} if last_pass else None,
+        "sweep": last_pass and _sweep_details(last_pass),
         "audit": export,
+    }
+
+
+def _sweep_details(last_pass: reconcile.LastPass) -> dict[str, Any]:
+    return {
+        "age_s": round(last_pass.age_s, 1),
+        "duration_s": round(last_pass.duration_s, 1),
+        "seen": last_pass.seen,
+        "workedAge_s": round(last_pass.worked_age_s, 1),
+        "seenSince": last_pass.seen_since,
     }
 
 
@@ -175,9 +185,9 @@ def _backlog(waiting: int | None, letters: dead_letters.Totals | None, letters_m
 
 
 def _sweep(last_pass: reconcile.LastPass | None) -> list[str]:
-    if last_pass is None or last_pass.age_s <= SWEEP_LATE_S:
-        return []  # no pass is complete yet: a new app, or a flushed Redis
-    return [f"the last sweep ended {last_pass.age_s:.0f} s ago"]
+    if last_pass is None or last_pass.worked_age_s <= SWEEP_LATE_S:
+        return []  # no pass is complete yet (a new app, or a flushed Redis), or one makes progress
+    return [f"the last sweep stopped {last_pass.worked_age_s:.0f} s ago"]
 
 
 def _timers(age_s: float | None, retry_schedule: str) -> list[str]:

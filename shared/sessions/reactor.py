@@ -89,8 +89,8 @@ def _scanned_phantom(key: bytes) -> bytes | None:
 
 
 SCANNED = (
-    Scanned(namespaces.SESSION.prefix + b"*", _scanned_session),
-    Scanned(namespaces.PHANTOM.prefix + b"*", _scanned_phantom),
+    Scanned(namespaces.SESSION.prefix, _scanned_session),
+    Scanned(namespaces.PHANTOM.prefix, _scanned_phantom, derived=True),
 )
 """Sessions whose events were lost, and phantoms whose sessions are gone."""
 

@@ -4,6 +4,8 @@ import asyncio
 import json
 import time
 
+import hypothesis
+import hypothesis.strategies as st
 import msgspec
 import pytest
 
@@ -119,6 +121,108 @@ async def test_a_pass_anew_starts_from_the_start(app):
     gate = Gate()
     assert (await make_pass(app, [gate.reactor], anew=True)).finished
     assert len(set(gate.keys)) == 1000
+
+
+# Pace
+
+
+async def rested(app, *, longer_ms: int = 0) -> None:
+    """Set the end of the rest back to now."""
+    seconds, microseconds = await app.redis.time()
+    await app.redis.hset(SWEEP, "rest_until_ms", seconds * 1000 + microseconds // 1000 - longer_ms)
+
+
+async def rest_s(app) -> float:
+    seconds, microseconds = await app.redis.time()
+    return int(await app.redis.hget(SWEEP, "rest_until_ms")) / 1000 - seconds - microseconds / 1e6
+
+
+DELAY_S = 0.01
+
+
+@pytest.fixture
+async def many_keys(app):
+    """Keys for reactions of about 0.8 s, four at a time."""
+    keys = {f"gate:{number}".encode() for number in range(20_000)}
+    await app.redis.mset(dict.fromkeys(keys, b""))
+    return keys
+
+
+async def test_a_paced_pass_rests_after_each_slice_so_that_all_instances_together_keep_its_share(app, other, many_keys):
+    gate = Gate(delay_s=DELAY_S, effects=False)
+    slices, seen = 0, 0
+    while True:
+        report = await reconcile.reconcile((app, other)[slices % 2], [gate.reactor], budget_s=10, share=0.05)
+        slices, seen = slices + 1, seen + report.seen
+        assert 0.5 < (await rest_s(app)) / (report.duration_s * 19) <= 1
+        if report.finished:
+            break
+        resting = await reconcile.reconcile((other, app)[slices % 2], [gate.reactor], budget_s=10, share=0.05)
+        assert (resting.seen, resting.finished, resting.held_by_other) == (0, False, False)
+        await rested(app)
+    assert slices > 2
+    assert set(gate.keys) == many_keys
+    assert (await reconcile.last_pass(app)).seen == seen
+
+
+async def test_a_slice_is_longer_by_its_share_of_the_time_in_which_none_was_due(app, many_keys):
+    gate = Gate(delay_s=DELAY_S, effects=False)
+    first = await reconcile.reconcile(app, [gate.reactor], budget_s=10, share=0.05)
+    assert not first.finished
+    await rested(app, longer_ms=60_000)
+    assert (await reconcile.reconcile(app, [gate.reactor], budget_s=10, share=0.05)).finished
+
+
+async def test_a_pass_that_finds_lost_events_goes_on_without_rest(app, many_keys):
+    gate = Gate(delay_s=DELAY_S)
+    assert (await reconcile.reconcile(app, [gate.reactor], budget_s=10, share=0.001)).finished
+    assert set(gate.keys) == many_keys
+
+
+async def test_a_pass_anew_does_not_rest_and_another_instance_finishes_it(app, other, many_keys):
+    gate = Gate(delay_s=DELAY_S, effects=False)
+    assert not (await reconcile.reconcile(app, [gate.reactor], budget_s=10, share=0.001)).finished
+    begun = await reconcile.reconcile(app, [gate.reactor], budget_s=0.1, anew=True, share=0.001)
+    assert not begun.finished
+    assert (await reconcile.reconcile(other, [gate.reactor], budget_s=10, begin=False, share=0.001)).finished
+
+
+async def test_without_a_pass_in_progress_none_begins_unless_it_is_due(app):
+    await app.redis.set("gate:1", b"")
+    gate = Gate()
+    report = await reconcile.reconcile(app, [gate.reactor], budget_s=10, begin=False)
+    assert (report.seen, report.finished, gate.keys) == (0, False, [])
+
+
+@pytest.mark.parametrize("rest_until_ms", ["", "x", "-1", "1e300", str(2**62)])
+async def test_a_rest_that_no_pass_can_have_left_is_ignored(app, rest_until_ms):
+    await app.redis.set("gate:1", b"")
+    await app.redis.hset(SWEEP, "rest_until_ms", rest_until_ms)
+    assert (await reconcile.reconcile(app, [Gate().reactor], budget_s=10, share=0.05)).finished
+
+
+# Cost
+
+
+async def test_a_derived_key_is_looked_at_only_when_its_source_is_gone(app):
+    names = [f"c{number}" for number in range(130)]
+    await app.redis.mset({f"fabric:data:chart:{name}:realtime": json.dumps(ROWS) for name in names})
+    assert (await make_pass(app)).seen == 130
+    await app.redis.delete("fabric:data:chart:c7:realtime", "fabric:data:chart:c99:realtime")
+    report = await make_pass(app)
+    assert (report.seen, report.outcomes) == (130, {Result.PROCESSED: 2, Result.DUPLICATE: 128})
+
+
+@hypothesis.given(
+    prefixes=st.lists(st.binary(min_size=1, max_size=6), min_size=1, max_size=4),
+    endings=st.lists(st.binary(max_size=4), min_size=1, max_size=4),
+)
+@hypothesis.settings(max_examples=50, deadline=None, suppress_health_check=list(hypothesis.HealthCheck))
+async def test_one_glob_finds_the_keys_of_every_prefix(app, prefixes, endings):
+    await app.redis.flushall()
+    keys = {prefix + ending for prefix in prefixes for ending in endings}
+    await app.redis.mset(dict.fromkeys(keys, b""))
+    assert {key async for key in app.redis.scan_iter(match=scan.glob_of(prefixes))} == keys
 
 
 async def test_a_pass_over_ten_thousand_foreign_keys_takes_little_time(app, measured):
@@ -246,8 +350,8 @@ async def test_a_holder_from_before_a_flush_does_not_hold_a_later_lease(app, oth
 @pytest.mark.parametrize(
     "change",
     [
-        *(b"", b"\xff", b"[]", b"{}", {"server": "another"}, {"places": ["gate=b'*'"]}, {"index": -1}, {"cursor": -1}),
-        *({"cursor": 2**64}, {"cursor": "7"}, {"index": 10**30}, {"found": None}),
+        *(b"", b"\xff", b"[]", b"{}", {"server": "another"}, {"glob": "b'*'"}, {"cursor": -1}),
+        *({"cursor": 2**64}, {"cursor": "7"}, {"found": None}),
     ],
     ids=repr,
 )

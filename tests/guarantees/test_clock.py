@@ -16,6 +16,7 @@ from shared.batches import reactor as batches
 from shared.batches.claims import Batch, Claim
 from shared.delivery import dead_letters, reconcile, retries
 from shared.delivery.due import retry_due
+from shared.delivery.scan import Scan
 from shared.operations import stored_census
 from shared.reactor import Payload, Result
 from shared.registry import BATCHES
@@ -132,8 +133,8 @@ async def test_a_position_of_a_pass_with_numbers_past_64_bits_does_not_stop_the_
     app: App, redis_client: redis.asyncio.Redis
 ) -> None:
     await redis_client.set(KEY, CONTENT)
-    patterns = [f"{BATCHES.name}={BATCHES.scanned[0].pattern!r}"]
-    position = {"server": await reconcile.server_id(app), "places": patterns, "began_ms": 1, "index": 0, "cursor": 0}
+    glob = repr(Scan([BATCHES]).glob)
+    position = {"server": await reconcile.server_id(app), "glob": glob, "began_ms": 1, "cursor": 0}
     for found in ({"seen": 10**30}, {"outcomes": {"processed": 2**64 - 1}}, {"seen": -1}, {"seen": 1.5}):
         await redis_client.hset("functions:sweep", "position", msgspec.json.encode(position | {"found": {}}))
         text = json.dumps(position | {"found": {"seen": 0, "outcomes": {}} | found})

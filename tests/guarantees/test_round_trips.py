@@ -187,5 +187,7 @@ async def test_a_page_of_a_pass_takes_a_scan_a_check_for_retries_a_save_and_the_
     pages = trips.pop("scan")
     assert 1 <= trips.pop("waiting_retries") <= pages
     assert 1 <= trips.pop("sweep_step") <= pages
+    derived_groups = pages + len(keys) // GROUP
+    assert trips.pop("exists", 0) <= derived_groups, "derived keys, whose sources exist"
     groups = pages + len(keys) * len(kind.reactor.scanned) // GROUP
     assert trips.total() <= 2 * groups, wire.trips

@@ -107,9 +107,21 @@ async def test_each_backlog_degrades_health_with_its_reason(app: App) -> None:
     waiting, dropped, late, away, full = report.reasons
     assert waiting == "1001 keys wait for a retry"
     assert dropped.startswith("1 dead letters were dropped")
-    assert late.startswith("the last sweep ended 70")
+    assert late.startswith("the last sweep stopped 70")
     assert away == "audit records cannot be written to storage: ServiceRequestError; 950 wait in Redis"
     assert "950 audit records wait in Redis, which keeps 1000" in full
+
+
+async def test_a_sweep_of_many_keys_that_makes_progress_is_no_reason(
+    app: App, redis_client: redis.asyncio.Redis
+) -> None:
+    now_s, _ = await redis_client.time()
+    ended = {"ended_ms": (now_s - 5000) * 1000, "duration_ms": 5_000_000, "found": '{"seen":7,"outcomes":{}}'}
+    await redis_client.hset("functions:sweep", mapping=ended | {"worked_ms": (now_s - 6) * 1000})
+    report = await health.check_app(app)
+    assert not [reason for reason in report.reasons if "sweep" in reason]
+    assert report.details["sweep"]["duration_s"] == 5000
+    assert 6 <= report.details["sweep"]["workedAge_s"] < 60
 
 
 @pytest.mark.parametrize("key", ["functions:sweep", "functions:audit:state", "functions:audit:sessions"])

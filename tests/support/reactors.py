@@ -7,7 +7,7 @@ from typing import Any
 
 from shared import namespaces
 from shared.app import App
-from shared.reactor import Cause, Outcome, Payload, Reactor, Scanned, processed, retried
+from shared.reactor import Cause, Outcome, Payload, Reactor, Scanned, duplicate, processed, retried
 
 
 async def _no_replay(app: App, key: bytes, payload: Payload) -> Outcome:
@@ -19,10 +19,10 @@ def make_reactor(
     *,
     name: str = "gate",
     function: str = "a_function",
-    pattern: bytes = b"gate:*",
+    prefix: bytes = b"gate:",
     **fields: Any,
 ) -> Reactor:
-    """A reactor over `pattern` with the mandatory fields only, and `fields`."""
+    """A reactor over the keys with `prefix` with the mandatory fields only, and `fields`."""
     return Reactor(
         name=name,
         function=function,
@@ -30,7 +30,7 @@ def make_reactor(
         effect="for tests",
         react=react,
         replay=_no_replay,
-        scanned=(Scanned(pattern),),
+        scanned=(Scanned(prefix),),
         **fields,
     )
 
@@ -45,6 +45,9 @@ class Gate:
     open: asyncio.Event = field(default_factory=asyncio.Event)
     """Set at the start; while it is cleared, calls wait."""
     fails: bool = False
+    delay_s: float = 0.0
+    """How long a reaction takes."""
+    effects: bool = True
 
     def __post_init__(self) -> None:
         self.open.set()
@@ -61,7 +64,10 @@ class Gate:
         self.groups.append(list(keys))
         self.reached.set()
         await self.open.wait()
-        return [retried(key, "on purpose") if self.fails else processed(key) for key in keys]
+        await asyncio.sleep(self.delay_s)
+        if self.fails:
+            return [retried(key, "on purpose") for key in keys]
+        return [processed(key) if self.effects else duplicate(key) for key in keys]
 
 
 async def write_gate_keys(app: App, count: int) -> set[bytes]:

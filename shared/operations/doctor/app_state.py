@@ -223,10 +223,12 @@ async def _check_sweep(app: App) -> Finding:
             "sweep",
             "no complete sweep is recorded",
             "The app has not run on this Redis within a day, or its first sweep is not complete.",
-            "Start the app; the function sweep runs every 30 s.",
+            "Start the app; the function sweep begins one every 30 s.",
         )
     result = f"the last one ended {sweep.age_s:.0f} s ago, took {sweep.duration_s:.1f} s, saw {sweep.seen} keys"
-    if sweep.age_s < SWEEP_LATE_S:
+    if sweep.seen_since:
+        result += f"; one in progress has seen {sweep.seen_since}, {sweep.worked_age_s:.0f} s ago"
+    if sweep.worked_age_s < SWEEP_LATE_S:
         return ok("sweep", result)
     return warning(
         "sweep",

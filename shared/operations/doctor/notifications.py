@@ -70,9 +70,7 @@ def _wrong_flags(flags: str, faults: tuple[str, ...], host: str) -> Finding:
     else:
         observation = f"notify-keyspace-events is {flags}: some events do not reach the triggers"
         why = "; ".join(faults) + ". "
-    late = (
-        "Until then only the sweep finds changes, up to 30 s late, and ends of sessions are recorded without a reason."
-    )
+    late = "Until then only the sweep finds changes, late, and ends of sessions are recorded without a reason."
     return error(
         "notifications", observation, f"{why.strip()} {late}", f"Set it to {wanted}. {change.words}", change.commands
     )

@@ -51,5 +51,5 @@ USERS = Reactor(
     effect="digest kept in functions:users",
     react=react,
     replay=replay,
-    scanned=(Scanned(namespaces.USER.prefix + b"*"),),
+    scanned=(Scanned(namespaces.USER.prefix),),
 )
