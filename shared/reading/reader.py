@@ -77,15 +77,14 @@ def choose(
     readable = [item for item in candidates if item.roles is not None and item.rank]
     if not readable:
         raise _unreadable(value, candidates, finder, chart=chart)
+    by_hand = bool(override.rows is not None or override.measures or override.value)
+    if not by_hand:
+        readable = _readings(document, value, readable, candidates, chart=chart)
     best = max(item.rank for item in readable)
     chosen = _without_copies([item for item in readable if item.rank == best])
     if chosen[0].table.shape == "row" and _announces(value, chosen[0]):
         raise Unreadable("a placeholder without data", candidates, placeholder=True)
-    first_roles = chosen[0].roles
-    by_hand = override.rows is not None or override.measures or override.value
-    kind = messages.kind_of(value, first_roles) if first_roles is not None and not by_hand else None
-    if kind is not None:
-        raise Unreadable(f"{kind}, no readings", candidates, placeholder=kind == "the progress of work")
+    _check_larger(chosen, candidates)
     if chosen[0].table.shape == "row" and any(map(_holds_more, candidates)):
         raise _unreadable(value, candidates, finder, chart=chart)  # what stands around a table is no row
     if len(chosen) > 1:
@@ -95,6 +94,39 @@ def choose(
             first, second = (shown_path(item.table.path) for item in chosen[:2])
             raise Unreadable(f"tables found at {first} and at {second}; set `rows` in INPUTS", candidates)
     return Choice(chosen, candidates, finder.rejected, ", ".join(finder.notes), document)
+
+
+def _readings(
+    document: Decoded, value: Any, readable: list[Candidate], candidates: list[Candidate], *, chart: bool
+) -> list[Candidate]:
+    """Those of the candidates that hold readings. Raises Unreadable where none does."""
+    hashed = document.chain[:1] == ("hash",)
+    kept: list[Candidate] = []
+    best = max(readable, key=lambda item: item.rank)
+    for item in readable:
+        if item.roles is None:
+            continue
+        fault = messages.fault_of(item.roles, chart=chart, hashed=hashed)
+        kind = messages.kind_of(value, item.roles) if item is best or fault is None else None
+        if kind is not None:
+            item.fault = f"{kind}, no readings"
+        elif fault is not None:
+            item.fault = fault
+        else:
+            kept.append(item)
+    if kept:
+        return kept
+    if best.table.shape == "row" and _announces(value, best):
+        raise Unreadable("a placeholder without data", candidates, placeholder=True)
+    announced = best.fault.startswith("the progress of work") or _announced(value, candidates)
+    raise Unreadable(best.fault, candidates, placeholder=announced)
+
+
+def _check_larger(chosen: list[Candidate], candidates: list[Candidate]) -> None:
+    """Raises Unreadable where a larger table could not be read for sure: the one beside it is not what is meant."""
+    unsure = max((item for item in candidates if item.roles is None), key=lambda item: item.table.length, default=None)
+    if unsure is not None and unsure.table.length > max(item.table.length for item in chosen):
+        raise Unreadable(unsure.fault, candidates)
 
 
 def _announces(value: Any, item: Candidate) -> bool:
@@ -225,8 +257,7 @@ def _unreadable(value: Any, candidates: list[Candidate], finder: Finder, *, char
         return Unreadable(f"no usable reading: {reason}", candidates)
     if faults:
         fault = next(candidate.fault for candidate in ordered if candidate.fault)
-        announced = (isinstance(value, dict) and not _has_rows(value)) or all(map(_is_empty, candidates))
-        return Unreadable(fault, candidates, placeholder=announced)
+        return Unreadable(fault, candidates, placeholder=_announced(value, candidates))
     if not isinstance(value, dict | list):
         return Unreadable("neither an object nor a list", candidates)
     empty = "no points" if chart else "no readings"
@@ -242,6 +273,11 @@ def _unreadable(value: Any, candidates: list[Candidate], finder: Finder, *, char
             f"a list of {len(values)} values at {shown_path(place)}, but no axis and no names for it", candidates
         )
     return Unreadable("an object without a table", candidates, placeholder=True)
+
+
+def _announced(value: Any, candidates: Sequence[Candidate]) -> bool:
+    """Whether a document without readings may only announce them: it has no rows, or only empty ones."""
+    return (isinstance(value, dict) and not _has_rows(value)) or all(map(_is_empty, candidates))
 
 
 def _is_hollow(value: Any) -> bool:

@@ -13,6 +13,7 @@ from shared.reading.roles import labels, quality
 from shared.reading.roles.columns import Profile, numbers_of
 from shared.reading.roles.labels import Naming
 from shared.reading.roles.roles import Roles
+from shared.reading.safe_text import quoted
 from shared.reading.texts.names import Hint
 
 NO_NUMBER = "value is not a number"
@@ -150,3 +151,17 @@ def _bounded(selections: list[Selection], rejected: Counter[str], limits: Limits
     for surplus in selections[limits.metrics :]:
         rejected[TOO_MANY] += len(surplus.values)
     return selections[: limits.metrics]
+
+
+def check_one_time(roles: Roles, selections: list[Selection]) -> None:
+    """Raises Rejected where several values of a series share the one time that stands around them."""
+    time = roles.time
+    if (
+        time is None
+        or roles.clock is not None
+        or time.column.origin != "context"
+        or any(value != time.column.values[0] for value in time.column.values)
+    ):
+        return
+    if any(len(selection.values) > 1 for selection in selections):
+        raise Rejected(f"several values at the one time in {quoted(time.name)}")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from shared.errors import Rejected
+from shared.reading.documents import preamble
 from shared.reading.texts import numbers, times
 from shared.reading.texts.names import Hint, hint
 from shared.reading.tree import HEADER_ALONE, Grid
@@ -28,10 +29,9 @@ def read(text: str) -> tuple[Grid, str] | None:
     text = _without_directives(text)
     first = text.split("\n", 1)[0]
     delimiters = [mark for mark in _DELIMITERS if mark in first]
-    if not delimiters:
-        return None
-    if "\n" not in text.rstrip():
-        if _is_lone_header(first, delimiters):
+    several = "\n" in text.rstrip()
+    if not several:
+        if delimiters and _is_lone_header(first, delimiters):
             raise Rejected(HEADER_ALONE)
         return None
     fault: Rejected | None = None
@@ -43,6 +43,21 @@ def read(text: str) -> tuple[Grid, str] | None:
             continue
         if grid is not None:
             return grid, _NAMES[mark]
+    return _below_preamble(text, fault)
+
+
+def _below_preamble(text: str, fault: Rejected | None) -> tuple[Grid, str] | None:
+    """The grid under lines about something else, or under names in two levels. Raises `fault` where there is none."""
+    for mark in _DELIMITERS:
+        if mark not in text:
+            continue
+        below = preamble.without_preamble(text, mark)
+        try:
+            grid = None if below is None else _grid(below, mark)
+        except Rejected:
+            continue
+        if grid is not None:
+            return grid, f"{_NAMES[mark]} below a preamble"
     if fault is not None:
         raise fault
     return None
@@ -101,6 +116,10 @@ def _grid(text: str, mark: str) -> Grid | None:
         return None
     if width < 2 or width > MAX_FIELDS or not rows:
         return None
+    more = preamble.header_rows(rows[:4]) if not _looks_like_data(header) else 0
+    if more:
+        header = preamble.joined([header, *rows[:more]]) or header
+        rows = rows[more:]
     columns = tuple([cell.strip() or None for cell in column] for column in zip(*rows, strict=True))
     if not any(_is_numeric(column) for column in columns):
         return None

@@ -41,13 +41,20 @@ def _best(fragments: list[Fragment], loose: Sequence[tuple[Path, list[Any]]]) ->
     """The list elsewhere that is the best axis: as long as the longest of the fragments."""
     length = max(fragment.length for fragment in fragments)
     best: tuple[tuple[int, ...], list[Any]] | None = None
+    upright: list[list[Any]] = []
     for place, values in loose:
         if len(values) != length or any(fragment.path == place for fragment in fragments):
+            continue
+        if "yaxis" in [compact(step) for step in place[-3:] if isinstance(step, str)]:
+            if set(map(type, values)) == {str}:
+                upright.append(values)  # bars that lie on their side have their names there
             continue
         rank = _rank(place, values, fragments[0].path)
         if rank is not None and (best is None or rank > best[0]):
             best = rank, values
-    return None if best is None else best[1]
+    if best is None:
+        return upright[0] if len(upright) == 1 else None
+    return best[1]
 
 
 def stepped_axis(fragments: list[Fragment]) -> tuple[list[Any] | None, str]:

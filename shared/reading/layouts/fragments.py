@@ -12,7 +12,7 @@ from shared.errors import Rejected
 from shared.reading.layouts import rows
 from shared.reading.limits import Limits
 from shared.reading.texts import times
-from shared.reading.texts.names import Hint, compact, hint, is_aside, is_axis, is_container, is_envelope
+from shared.reading.texts.names import Hint, compact, hint, is_aside, is_axis, is_container, is_envelope, is_style
 from shared.reading.tree import Budget, Column, Path
 
 type Context = tuple[tuple[Path, dict[str, Any]], ...]
@@ -99,6 +99,16 @@ def keyed_rows(
     return Fragment(path, "keyed", columns, len(inner), context)
 
 
+def draws(members: dict[str, Any]) -> bool:
+    """Whether an object is a part of a drawing: values, beside which lists may style them."""
+    return type(members.get("data")) is list or (type(members.get("y")) is list and type(members.get("x")) in (list, str))
+
+
+def is_annotation(members: dict[str, Any]) -> bool:
+    """Whether an object is a series that marks another one: error bars and flags (Highcharts)."""
+    return members.get("type") in ("errorbar", "flags", "scrollbar", "navigator") and "data" in members
+
+
 def columns_beside(members: dict[str, Any], path: Path, context: Context, limits: Limits) -> Fragment | None:
     """Lists beside each other that share an axis: times, or a list with the name of an axis."""
     lists = {
@@ -106,6 +116,8 @@ def columns_beside(members: dict[str, Any], path: Path, context: Context, limits
         for name, value in members.items()
         if type(value) is list and value and set(map(type, value)) <= SCALARS
     }
+    if draws(members):
+        lists = {name: value for name, value in lists.items() if not is_style(name)}
     if not lists or len(lists) > limits.columns:
         return None
     axis = _axis_of(lists)
@@ -202,7 +214,7 @@ def _is_time_list(name: str, values: Sequence[Any]) -> bool:
         return all(times.is_date_text(value) for value in sample) or (
             hint(name).hint is Hint.TIME and any(times.looks_like_time(value) for value in values[:50])
         )
-    timely = hint(name).hint is Hint.TIME or compact(name) in ("x", "labels", "index")
+    timely = hint(name).hint is Hint.TIME or is_axis(name)
     return timely and any(type(value) in (int, float) and times.is_epoch(value) for value in sample)
 
 

@@ -17,7 +17,7 @@ from shared.reading.limits import Limits
 from shared.reading.recognisers import typed_arrays
 from shared.reading.recognisers.chain import recognise
 from shared.reading.texts import times
-from shared.reading.texts.names import Hint, hint, is_aside, is_container
+from shared.reading.texts.names import Hint, describes, hint, is_aside, is_container, is_geometry, is_style
 from shared.reading.tree import Budget, Column, Grid, Path
 
 NO_ROW = "neither a record nor a reading"
@@ -42,7 +42,7 @@ class Finder:
     def walk(self, value: Any, path: Path = (), context: Context = ()) -> None:
         """Look for fragments in `value`. Raises Rejected when the document is too large to search."""
         self.budget.visit()
-        if len(path) > _MAX_WALK_DEPTH:
+        if len(path) > _MAX_WALK_DEPTH or (path and is_geometry(str(path[-1])) and type(value) is list):
             return
         recognised = recognise(value)
         if recognised is not None:
@@ -94,11 +94,13 @@ class Finder:
             self.fragments.append(fragment)
             return
         before = len(self.fragments)
-        row = fragments.is_reading(members)
+        row, drawn = fragments.is_reading(members), fragments.draws(members)
         for name, value in members.items():
             kind = type(value)
             if row and not is_container(name):
                 continue  # lists beside the measurements of one moment hold no readings
+            if kind is list and (is_geometry(name) or (drawn and is_style(name))):
+                continue
             if kind is list and len(value) > 1 and set(map(type, value)) <= _NUMBERS and not row:
                 # Without an axis so far: perhaps it stands elsewhere.
                 self.fragments.append(Fragment((*path, name), "values", [Column((name,), value)], len(value), inside))
@@ -175,6 +177,8 @@ class Finder:
 
     def _walk_objects(self, objects: list[dict[str, Any]], path: Path, context: Context) -> None:
         objects = _unwrapped_items(objects)
+        if type(objects[0].get("type")) is str or type(objects[-1].get("type")) is str:
+            objects = [item for item in objects if not fragments.is_annotation(item)] or objects
         if any(map(typed_arrays.is_wrapper, objects[0].values())):
             objects = [self._expanded(item) for item in objects]
         cells = grids.wrapped_rows(objects)
@@ -188,8 +192,10 @@ class Finder:
             self._keep_labels(objects, path)
         columns = rows.expand_points(rows.columns_of(objects, self.budget, self.limits))
         plain = [column for column in columns if is_plain(column)]
+        if fragments.draws(objects[0]):
+            plain = [column for column in plain if not is_style(column.parts[0])]
         before = len(self.fragments)
-        measured = any(rows.may_be_measure(column) for column in plain)
+        measured = any(rows.may_be_measure(column) and not any(map(describes, column.parts[:-1])) for column in plain)
         timed = any(rows.may_be_time(column) for column in plain)
         nested = {column.parts for column in columns if not is_plain(column)}
         # Lists beside measurements with a time, such as the gateways that heard a message, hold no readings.
@@ -256,16 +262,22 @@ class Finder:
         context: Context,
     ) -> None:
         """Look into the members with these names of each object."""
+        shared_axis: dict[str, list[Any]] = {}
         for place, item in enumerate(objects):
             members = self._expanded(item)
+            members = {**shared_axis, **members} if shared_axis else members
             here = (*path, place)
             inside = (*context, (here, members))
             fragment = fragments.columns_beside(members, here, context, self.limits)
             if fragment is not None:
                 self.fragments.append(fragment)
+                # Of several series, only the first may have the axis.
+                shared_axis = shared_axis or {
+                    column.parts[0]: list(column.values) for column in fragment.columns if column.origin == "axis"
+                }
                 continue
             for name, value in members.items():
-                if name not in names:
+                if name not in names or (is_style(name) and fragments.draws(members)):
                     continue
                 if type(value) is list and value and set(map(type, value)) <= SCALARS:
                     self._walk_values(value, (*here, name), inside)

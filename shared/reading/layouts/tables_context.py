@@ -4,7 +4,7 @@ from typing import Any
 
 from shared.reading.layouts import rows
 from shared.reading.layouts.fragments import Fragment
-from shared.reading.texts.names import Hint, hint, is_aside, is_container, words
+from shared.reading.texts.names import Hint, hint, is_aside, is_container, states_zone, words
 from shared.reading.tree import Column
 
 _MAX_CONTEXT = 48
@@ -89,3 +89,20 @@ def units_of(fragment: Fragment) -> dict[str, str]:
             if type(value) is dict and {"unit", "units"} & set(words(key)) and names & value.keys():
                 return {name: unit for name, unit in value.items() if type(unit) is str and len(unit) <= 32}
     return {}
+
+
+def zones_of(fragments: list[Fragment]) -> tuple[tuple[str, Any], ...]:
+    """The members around the fragments that state a zone, the nearest objects first."""
+    stated: dict[tuple[str, Any], None] = {}
+    for fragment in fragments[:_MAX_CONTEXT]:
+        for _, members in reversed(fragment.context):
+            if len(members) > 1000:
+                continue
+            around = [members, *(inner for inner in members.values() if type(inner) is dict and len(inner) <= _MAX_CONTEXT)]
+            for outer in around:
+                for name, value in outer.items():
+                    if type(value) in (str, int, float) and states_zone(name):
+                        stated[name, value] = None
+            if stated:
+                break
+    return tuple(stated)

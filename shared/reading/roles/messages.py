@@ -1,33 +1,131 @@
-"""Documents that hold numbers but no measurements: sessions, errors, health, the progress of work. Pure."""
+"""Documents that hold numbers but no readings: sessions, errors, health, logs, jobs, carts, settings. Pure.
+
+A lone object is a reading only with the time of a measurement, or in a member that says that it holds measurements. A
+list of objects without any time needs a name that speaks of a measurement.
+"""
 
 from typing import Any
 
-from shared.reading.roles.roles import Roles
-from shared.reading.texts import vocabulary
-from shared.reading.texts.names import Hint, compact
+from shared.reading.roles.columns import Profile
+from shared.reading.roles.roles import SET_BY_INPUTS, Roles
+from shared.reading.safe_text import shown_path
+from shared.reading.texts import other_words, vocabulary
+from shared.reading.texts.names import Hint, compact, is_unlikely_reading, speaks
 
 _MAX_DEPTH = 3
+_LEAST_STATISTICS, _MOST_STATISTICS = 3, 32
+_STRONG = frozenset(
+    """measurements measurement readings reading sensors sensordata sensorvalues telemetry observations samples measures
+    values currentvalues processdata processvalues""".split()
+)
+"""Members whose content is measured."""
+_WEAK = frozenset(
+    "data fields metrics payload body object decoded decodedpayload variables result results state reported".split()
+)
+"""Members that may hold anything: readings where all names speak of measurements."""
+_LOG_TEXTS, _LOG_LEVELS = frozenset(("msg", "message")), frozenset(("level", "loglevel", "severity"))
 
 
 def kind_of(value: Any, roles: Roles) -> str | None:
-    """What a document is that gives a single row without the time of a measurement; None where it may be a reading."""
-    if roles.table.length != 1 or _is_timed(roles) or not isinstance(value, dict):
+    """What a document is that gives a single row and is no reading; None where it may be one."""
+    if roles.table.length != 1 or not isinstance(value, dict):
         return None
     members = _members(value)
     names = {compact(measure.name) for measure in roles.measures}
+    if names <= vocabulary.HEALTH:
+        return "a health document"
+    if {"apiversion", "kind"} <= members.keys() and "metadata" in members:
+        return "an object of Kubernetes"
+    if "attemptsmade" in members or {"jobid", "attempts"} <= members.keys():
+        return "a job"
+    if members.keys() & _LOG_LEVELS and any(type(members.get(name)) is str for name in _LOG_TEXTS):
+        return "an entry of a log"
+    if _is_timed(roles):
+        return None
     if any(members.get(name) not in (None, False, "", [], {}) for name in vocabulary.ERRORS):
         return "an error document"
     if members.keys() & vocabulary.SESSIONS:
         return "a session"
-    if names <= vocabulary.HEALTH:
-        return "a health document"
     if names <= vocabulary.PROGRESS and (len(names) > 1 or members.keys() & {"status", "state"}):
         return "the progress of work"
     return None
 
 
+def fault_of(roles: Roles, *, chart: bool, hashed: bool) -> str | None:
+    """Why a table is not taken for one of readings; None where it is. `hashed`: it is the hash of a Redis key."""
+    if any(entry.reason == SET_BY_INPUTS for entry in roles.assigned):
+        return None
+    table = roles.table
+    where = shown_path(table.path)
+    names = [measure.name for measure in roles.measures]
+    timed = roles.time is not None
+    if not timed and _are_statistics(roles):
+        return f"statistics found at {where}, not readings"
+    if table.shape == "row":
+        if all(map(is_unlikely_reading, names)):
+            return f"one object at {where} with numbers of settings, jobs or accounts; set `measures` in INPUTS"
+        if _is_timed(roles) or (not chart and (_says_so(roles, hashed=hashed) or (timed and all(map(speaks, names))))):
+            return None
+        return f"one object at {where} without the time of a measurement; set `time` or `measures` in INPUTS"
+    if timed or chart or any(profile.column.origin == "axis" for profile in _profiles(roles)):
+        return None
+    if all(map(is_unlikely_reading, names)) or not any(_is_reading(measure, roles) for measure in roles.measures):
+        return f"rows found at {where} without a time, and no name that speaks of a measurement; set `measures` in INPUTS"
+    return None
+
+
+def _are_statistics(roles: Roles) -> bool:
+    """Whether rows or columns are the mean, the deviation and so on of something, as `describe` of data frames has them."""
+    if _name_statistics([measure.name for measure in roles.measures]):
+        return True
+    return any(
+        entry.profile.kind == "text" and len(entry.profile.column.values) <= _MOST_STATISTICS
+        and _name_statistics([str(value) for value in entry.profile.column.values])
+        for entry in roles.assigned
+    )  # fmt: skip
+
+
+def _name_statistics(names: list[str]) -> bool:
+    known = {compact(name) for name in names}
+    return known <= other_words.STATISTICS and {"mean", "std"} <= known and len(known) > _LEAST_STATISTICS
+
+
+def _profiles(roles: Roles) -> list[Profile]:
+    return [entry.profile for entry in roles.assigned]
+
+
+def _is_reading(measure: Profile, roles: Roles) -> bool:
+    """Whether a measure's name speaks of a measurement, or it is a value whose label does."""
+    if speaks(measure.name):
+        return True
+    if measure.hint.hint not in (Hint.VALUE, Hint.AGGREGATE):
+        return False
+    return any(
+        (label.hint.hint is Hint.LABEL and label.hint.rank == 0) or any(map(_speaks_label, label.column.values[:32]))
+        for label in (*roles.labels, roles.sensor)
+        if label is not None
+    )
+
+
+def _speaks_label(value: object) -> bool:
+    return type(value) is str and speaks(value)
+
+
+def _says_so(roles: Roles, *, hashed: bool) -> bool:
+    """Whether a member around each measure says that it holds measurements."""
+    path = {compact(step) for step in roles.table.path if isinstance(step, str)}
+    spoken = all(speaks(measure.name) and not is_unlikely_reading(measure.name) for measure in roles.measures)
+    if path & _STRONG or (spoken and (hashed or path & _WEAK)):
+        return True
+    around = [{compact(part) for part in measure.column.parts[:-1]} for measure in roles.measures]
+    return all(bool(parts & _STRONG) or (spoken and bool(parts & _WEAK)) for parts in around)
+
+
 def _is_timed(roles: Roles) -> bool:
-    return roles.time is not None and roles.time.hint.hint is Hint.TIME and roles.time.hint.rank <= 1
+    time = roles.time
+    if time is None:
+        return False
+    return (time.hint.hint is Hint.TIME and time.hint.rank <= 1) or time.column.origin in ("entry", "axis", "index")
 
 
 def _members(value: dict[str, Any], depth: int = 0) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import msgspec
 
 from shared.errors import Rejected
 from shared.reading.overrides import Override
-from shared.reading.roles import time_column
+from shared.reading.roles import stamps, time_column
 from shared.reading.roles.clocks import are_clocks, resemble_times
 from shared.reading.roles.columns import Profile, are_qualified, distinct, numbers_of, profile_of
 from shared.reading.safe_text import quoted
@@ -30,6 +30,7 @@ _LEFT_OUT = {
     "quality": "a quality is no measurement",
     "ignored": "ignored by INPUTS",
     "place": "a place is no measurement",
+    "limit": "a limit is no measurement",
     "outside": "a number outside the measurements",
 }
 """Reasons under which the numbers of columns that are no measures are counted."""
@@ -90,10 +91,19 @@ def assign(table: Table, override: Override, *, chart: bool) -> Roles:
         if id(profile) in taken:
             continue
         role, reason = _role(profile, roles, override)
+        if role == "measure" and reason != SET_BY_INPUTS and stamps.are_stamps(profile, time):
+            role, reason = _stamp_role(profile, time)
         assigned.append(ColumnRole(profile, role, reason))
         _place(roles, profile, role)
     beside.leave_out(roles)
     return roles
+
+
+def _stamp_role(profile: Profile, time: Profile | None) -> tuple[str, str]:
+    """The role of numbers that are times. Raises Rejected where the rows have no other time."""
+    if time is None:
+        raise Rejected(f"{quoted(profile.name)} holds numbers that could be times; set `time` or `ignore` in INPUTS")
+    return "epoch", "numbers that are times"
 
 
 def left_out(roles: Roles) -> dict[str, int]:
@@ -190,7 +200,6 @@ _YES_OR_NO = ("good", "valid", "isgood", "isvalid", "questionable", "substituted
 _CALENDAR_WORDS = ("day", "month", "hour")
 _SIMPLE = {
     Hint.PLAIN: "numbers",
-    Hint.COORDINATE: "numbers",
     Hint.VALUE: "numbers under the name of a value",
     Hint.AGGREGATE: "numbers",
 }
@@ -208,6 +217,8 @@ def _number_role(profile: Profile, roles: Roles) -> tuple[str, str]:
     if column.origin == "key":
         return "label", "the name of a member"
     reason = _SIMPLE.get(hint)
+    if hint is Hint.COORDINATE:
+        return ("measure", "a height") if profile.hint.rank else ("place", "a place on the earth")
     if hint is Hint.AGGREGATE and profile.integral and roles.table.length == 1 and _is_page(roles.table):
         return "bookkeeping", "counts the rows of pages"
     if reason is not None and not any(map(is_envelope, column.parts[:-1])):
@@ -227,12 +238,18 @@ def _number_role(profile: Profile, roles: Roles) -> tuple[str, str]:
     return _whole_role(profile, roles)
 
 
+_KINDS_RANK = 2
+"""The rank of labels that are kinds and addresses."""
+
+
 def _whole_role(profile: Profile, roles: Roles) -> tuple[str, str]:
     """The role of whole numbers whose name says more than that they are numbers."""
     hint, timed = profile.hint.hint, roles.time is not None
     match hint:
         case Hint.IDENTIFIER:
             return "identifier", "whole numbers under the name of an id"
+        case Hint.CODE:
+            return "identifier", "whole numbers under the name of a code"
         case Hint.INDEX:
             return "index", "whole numbers under the name of an index"
         case Hint.SENSOR:
@@ -247,8 +264,12 @@ def _whole_role(profile: Profile, roles: Roles) -> tuple[str, str]:
             return "calendar", "a part of the date"
         case Hint.PLACE if _is_constant(profile) or (timed and not _all_different(roles.time)):
             return "label", "whole numbers under the name of a place"
-        case Hint.LABEL if roles.has_value or (
-            not _all_different(profile) and profile.column.parts[-1] not in ("n", "series", "point")
+        case Hint.LABEL if (
+            roles.has_value
+            or profile.hint.rank == _KINDS_RANK
+            or (
+                not _all_different(profile) and profile.column.parts[-1] not in ("n", "series", "point")
+            )
         ):
             return "label", "whole numbers under the name of a label"
         case Hint.NOTE:

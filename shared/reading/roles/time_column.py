@@ -12,6 +12,7 @@ import msgspec
 
 from shared.errors import Rejected
 from shared.reading.overrides import Override
+from shared.reading.roles import stamps
 from shared.reading.roles.clocks import are_clocks, are_hours
 from shared.reading.roles.columns import Profile, numbers_of, profile_of
 from shared.reading.safe_text import quoted
@@ -56,7 +57,10 @@ def choose(
                 if clock is not None:
                     return profile, clock, "the date around the rows"
         joined = _joined_date(profiles)
-        return joined, None, "the parts of a date" if joined is not None else ""
+        if joined is not None:
+            return joined, None, "the parts of a date"
+        stamped = stamps.the_time(profiles)
+        return stamped, None, "numbers that are times" if stamped is not None else ""
     best = min(candidates, key=lambda profile: profile.rank)
     equal = [profile for profile in candidates if profile.rank == best.rank]
     if len(equal) > 1:

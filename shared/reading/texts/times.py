@@ -29,6 +29,9 @@ _SCALES = ((1, 1e3), (1_000, 1.0), (1_000_000, 1e-3), (1_000_000_000, 1e-6))
 _TICKS_FROM, _TICKS_TO = 631_139_040_000_000_000, 662_695_776_000_000_000
 """2001 and 2101 in .NET ticks: 100 ns since the year 1."""
 _TICKS_AT_EPOCH = 621_355_968_000_000_000
+_FILETIME_AT_EPOCH = 116_444_736_000_000_000
+_FILETIME_FROM, _FILETIME_TO = 126_227_808_000_000_000, 157_784_544_000_000_000
+"""2001 and 2101 in 100 ns since the year 1601, as Windows counts them."""
 _NUMBER_TEXT = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{0,20})?|[0-9](\.[0-9]+)?[eE]\+?[0-9]{1,2}")
 _DIGITS = re.compile(r"\d\D*\d\D*\d\D*\d")
 _CLOCK = re.compile(
@@ -59,6 +62,8 @@ def number_ms(number: float) -> float:
             return number * 1e3 if per_second == 1 else number * to_ms
     if _TICKS_FROM <= number < _TICKS_TO:
         return (number - _TICKS_AT_EPOCH) / 1e4
+    if _FILETIME_FROM <= number < _FILETIME_TO:
+        return (number - _FILETIME_AT_EPOCH) / 1e4
     return _NAN
 
 

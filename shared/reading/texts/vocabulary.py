@@ -100,10 +100,10 @@ AGGREGATES = _names(
 """Statistics of a value, which name nothing by themselves."""
 QUALITIES = _names(
     """
-    alarm alarmstate annotated anomaly badquality confidence dataquality devicestatus error errorcode flag flags
-    good haserror isalarm isanomaly isgood isvalid opcquality outlier q qc qcflag qual quality qualitycode
-    qualityflag questionable reliability sensorstatus severity state_class status statuscode statusflag
-    substituted valid validity
+    alarm alarmstate annotated anomaly bad badquality confidence dataok dataquality devicestatus dq error errorcode fault
+    faulty flag flags good haserror hasfault invalid isalarm isanomaly isbad isfault isgood isinvalid isok isvalid ok
+    opcquality outlier q qc qcflag qual quality qualitycode qualitydetail qualityflag questionable reliability
+    sensorstatus severity state_class status statuscode statusflag substituted suspect valid validity
     """
 )
 """Flags and codes that say how good a value is."""
@@ -193,7 +193,10 @@ COORDINATES = _names(
     alt altitude elevation lat latitude lng lon long longitude
     """
 )
-"""Where something stands on the earth: no measure where it never changes."""
+"""Where something stands on the earth: no measure."""
+HEIGHTS = _names("alt altitude elevation")
+"""Of these, those that are a measure where no latitude stands beside them."""
+GEOMETRIES = _names("bbox boundingbox centroid coordinates coords latlng latlon latlons linestring polygon polyline")
 PAGING = _names(
     """
     endcursor hasmore hasnext hasnextpage limit next nextlink nextpage page pages pagesize perpage previous
@@ -219,7 +222,7 @@ ENVELOPES = _names(
 AXES = _names(
     """
     age angle bin categories category cycle days depth distance elapsed elapsedtime epoch freq frequency hours i
-    idx index iteration key label labels length minutes n offset position row sample seconds step wavelength x
+    idx index iteration key label labels length minutes n offset position row sample seconds step timestamps wavelength x xaxisvalues xdata xs xvalues
     year
     """
 )
@@ -297,7 +300,9 @@ HEALTH = _names(
 """Numbers about a process."""
 NUMBERED_PLACES = _names(
     """
-    address alias channel channelindex port reg register registeraddress slot
+    address alias bay bus cavity ch chan channel channelindex channelno dev did gateway gw kanal linea maquina maschine
+    maschinennr mid modul module mp node nodo port puesto rack reg register registeraddress sid slave slaveid slot spindle
+    unitid zone
     """
 )
 """Where a value stands in a device, as a number."""

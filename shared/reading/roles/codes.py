@@ -1,0 +1,106 @@
+"""Whole numbers beside measurements that could be codes, limits and set points, and values that stand twice. Pure."""
+
+import math
+from itertools import pairwise
+
+from shared.errors import Rejected
+from shared.reading.roles.columns import Profile, distinct, numbers_of
+from shared.reading.roles.roles import SET_BY_INPUTS, ColumnRole, Roles
+from shared.reading.safe_text import quoted
+from shared.reading.texts.names import Hint, compact, is_limit, speaks
+
+_LEAST_ROWS = 2
+_LARGE = 100_000
+"""Unknown whole numbers from here on are rather numbers of orders than measurements."""
+
+
+def leave_out(roles: Roles) -> None:
+    """Take limits, codes and repetitions from the measures. Raises Rejected for what may be a code or a measurement."""
+    by_hand = {id(entry.profile) for entry in roles.assigned if entry.reason == SET_BY_INPUTS}
+    for entry in roles.assigned:
+        if entry.role != "measure" or id(entry.profile) in by_hand:
+            continue
+        profile = entry.profile
+        others = [measure for measure in roles.measures if measure is not profile]
+        role = _role(profile, others, roles)
+        if role is None:
+            continue
+        entry.role, entry.reason = role
+        roles.measures = others
+        if entry.role == "label":
+            roles.labels.append(profile)
+
+
+def _role(profile: Profile, others: list[Profile], roles: Roles) -> tuple[str, str] | None:
+    """The role of a measure that is none beside the others, and the reason; None where it is one."""
+    if not others:
+        return None
+    if is_limit(profile.name) and not all(is_limit(other.name) for other in others):
+        return "limit", "a limit or a set point beside the measurements"
+    if profile.hint.hint is Hint.COORDINATE and _has_place(roles):
+        return "place", "the height of a place"
+    if compact(profile.name) in ("level", "loglevel") and profile.integral and _has_message(roles):
+        return "bookkeeping", "the level of a message"
+    if not profile.integral or not any(_is_plainer(other) for other in others):
+        return None
+    if profile.hint.hint is Hint.PLACE and max(numbers_of(profile).values) > 1:
+        return "label", "whole numbers under the name of a place"
+    if profile.hint.hint is Hint.PLAIN and roles.table.length >= _LEAST_ROWS and not speaks(profile.name):
+        return _of_unknown(profile)
+    return None
+
+
+def _of_unknown(profile: Profile) -> tuple[str, str] | None:
+    """The role of whole numbers under a name that says nothing, beside measurements."""
+    if float in set(map(type, profile.column.values)):
+        return None  # written with a fraction, `0.0`
+    values = [value for value in numbers_of(profile).values if not math.isnan(value)]
+    if len(values) > 2 and all(right - left == 1 for left, right in pairwise(values)):
+        return "index", "whole numbers that rise by one"
+    if len(values) < _LEAST_ROWS:
+        return None
+    if distinct(values) * 2 <= len(values) or min(map(abs, values)) >= _LARGE:
+        raise Rejected(
+            f"{quoted(profile.name)} holds whole numbers that may be a code or a measurement; "
+            "set `ignore` or `measures` in INPUTS"
+        )
+    return None
+
+
+def _is_plainer(profile: Profile) -> bool:
+    """Whether a measure is surely one: it has fractions, or a name that says so."""
+    return not profile.integral or profile.hint.hint is Hint.VALUE or speaks(profile.name)
+
+
+def _repeats_value(profile: Profile, others: list[Profile]) -> bool:
+    """Whether a value stands in another column too, as a number before or as a text here."""
+    own = numbers_of(profile).values
+    return any(
+        other.hint.hint is Hint.VALUE
+        and len(profile.name) > len(other.name)
+        and profile.column.parts[:-1] == other.column.parts[:-1]
+        and numbers_of(other).values == own
+        for other in others
+    )
+
+
+def without_repetitions(roles: Roles) -> None:
+    """Take from the measures a value that stands twice: as a number and as a text."""
+    for entry in roles.assigned:
+        profile = entry.profile
+        others = [measure for measure in roles.measures if measure is not profile]
+        if entry.role == "measure" and profile.hint.hint is Hint.VALUE and _repeats_value(profile, others):
+            entry.role, entry.reason = "outside", "the value once more"
+            roles.measures = others
+
+
+def _has_message(roles: Roles) -> bool:
+    return any(compact(entry.profile.name) in ("msg", "message") for entry in roles.assigned)
+
+
+def _has_place(roles: Roles) -> bool:
+    return any(
+        entry.profile.hint.hint is Hint.COORDINATE and entry.profile.hint.rank == 0 for entry in roles.assigned
+    )
+
+

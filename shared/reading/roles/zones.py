@@ -1,0 +1,120 @@
+"""The zone of times without one, where a member beside the rows or a column states it. Pure.
+
+`zone` of INPUTS comes first. A zone that is stated and not understood is refused only where a time needs it: times with
+a zone of their own and epochs do not.
+"""
+
+import re
+from array import array
+from collections.abc import Sequence
+from datetime import UTC, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
+
+from shared.errors import Rejected
+from shared.reading.overrides import Override, zone_of
+from shared.reading.roles import time_column
+from shared.reading.roles.columns import Profile, distinct
+from shared.reading.roles.roles import Roles
+from shared.reading.safe_text import quoted
+from shared.reading.texts import other_words, times
+from shared.reading.texts.names import compact, states_zone
+
+_OFFSET = re.compile(r"(?:UTC|GMT)?\s?([+-])(\d{1,2})(?::?([0-5]\d))?(?::00)?", re.IGNORECASE)
+_HOUR_S, _LONGEST_HOURS = 3_600, 15
+_MAX_ZONES = 8
+_PROBE = timezone(timedelta(hours=1))
+
+
+def times_of(column: Profile, clock: Profile | None, roles: Roles, override: Override) -> times.Times:
+    """The times of the rows. Raises Rejected for a zone that is needed and not known, Ambiguous as times.parse does."""
+    zone = zone_of(override)
+    first = time_column.times_of(column, clock, zone=zone, day_first=override.day_first)
+    by_row = _column_of(roles)
+    if zone is not None or not (roles.table.zones or by_row is not None) or column.kind == "number":
+        return first
+    probe = time_column.times_of(column, clock, zone=_PROBE, day_first=override.day_first)
+    if probe.ms == first.ms or all(left == right or left != left for left, right in zip(probe.ms, first.ms, strict=True)):  # noqa: PLR0124  # NaN
+        return first
+    if by_row is not None:
+        return _by_row(by_row, column, clock, override, first)
+    zone = _stated(roles.table.zones)
+    return time_column.times_of(column, clock, zone=zone, day_first=override.day_first)
+
+
+def _column_of(roles: Roles) -> Profile | None:
+    """The column that states the zone of each row."""
+    return next(
+        (
+            entry.profile
+            for entry in roles.assigned
+            if entry.profile.column.origin == "cell" and states_zone(entry.profile.column.parts[-1])
+            and entry.profile.kind in ("text", "number")
+        ),
+        None,
+    )  # fmt: skip
+
+
+def _by_row(
+    stating: Profile, column: Profile, clock: Profile | None, override: Override, first: times.Times
+) -> times.Times:
+    values = stating.column.values
+    if distinct(values) > _MAX_ZONES:
+        raise _unknown(stating.name)
+    ms = array("d", first.ms)
+    for value in dict.fromkeys(value for value in values if value is not None):
+        zone = _stated(((stating.column.parts[-1], value),))
+        own = time_column.times_of(column, clock, zone=zone, day_first=override.day_first).ms
+        for row, other in enumerate(values):
+            if other == value:
+                ms[row] = own[row]
+    return times.Times(ms, first.notation, first.read)
+
+
+def _stated(members: Sequence[tuple[str, object]]) -> tzinfo:
+    """The zone that members state: by name rather than by offset. Raises Rejected where none is known, or they differ."""
+    ranked = sorted(members, key=lambda item: compact(item[0]).lstrip("0123456789") not in other_words.ZONES)
+    zones = [zone for name, value in ranked if (zone := _zone(name, value)) is not None]
+    if not zones:
+        raise _unknown(ranked[0][0])
+    named = {str(zone) for zone in zones if isinstance(zone, ZoneInfo)}
+    if len(named) > 1:
+        raise _unknown(ranked[0][0])
+    return zones[0]
+
+
+def _unknown(name: str) -> Rejected:
+    return Rejected(f"{quoted(name)} states a zone of the times that is not known; set `zone` in INPUTS")
+
+
+def _zone(name: str, value: object) -> tzinfo | None:
+    if type(value) is str:
+        return _zone_of_text(value.strip())
+    if type(value) not in (int, float):
+        return None
+    number = float(value)  # type: ignore[arg-type]  # a number
+    unit_s = other_words.OFFSETS.get(compact(name).lstrip("0123456789"), 0.0)
+    if number == 0:
+        return UTC
+    if unit_s == 0.0:
+        if "timezoneoffset" in compact(name):
+            return None  # JavaScript counts it the other way
+        unit_s = _HOUR_S if abs(number) < _LONGEST_HOURS else 1.0
+        if unit_s == 1.0 and number % 900:
+            return None
+    seconds = number * unit_s
+    return timezone(timedelta(seconds=seconds)) if abs(seconds) < _LONGEST_HOURS * _HOUR_S else None
+
+
+def _zone_of_text(text: str) -> tzinfo | None:
+    if text.upper() in ("Z", "UTC", "GMT"):
+        return UTC
+    match = _OFFSET.fullmatch(text)
+    if match is not None:
+        minutes = int(match[2]) * 60 + int(match[3] or 0)
+        if minutes >= _LONGEST_HOURS * 60:
+            return None
+        return timezone(timedelta(minutes=-minutes if match[1] == "-" else minutes))
+    try:
+        return ZoneInfo(text)
+    except (ValueError, OSError, KeyError):
+        return None

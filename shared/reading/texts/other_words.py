@@ -1,0 +1,70 @@
+"""Names of numbers that stand beside measurements and are none, compact and in lower case. Data only."""
+
+
+def _names(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+CODES = _names(
+    """
+    addr address ano auftrag batch batchnumber baureihe bay bus cavity ch chan channelno charg charge cid cod code codigo
+    codice dest dev did equipo errcode error errorcode errorno event eventcode evt fc fcode fehler func function funccode
+    functioncode gateway gw hop hops installation itemno job jobno kanal kode kostenstelle kunde lgort lfd ligne linea
+    linie lot lotno losnr machine machineno maquina maschine matnr mid modul module mp
+    mpid msgtype node nodo numero numéro oper operation operario operator order orderno part partno pallet pin plc po port pos
+    posten poste produkt product program programm programme projekt project puesto rack recipe reg register rezept
+    role route row rtu run schicht schrank shift sid site slave slaveid slot spindle stationno status statuscode step stepno
+    subtype ticket tid tool turno typ type unitid werk werks werkzeug wkz wo wono workorder worker zelle zone
+    """
+)
+"""Whole numbers under these names say which order, machine, place, kind or state."""
+CODE_ENDINGS = ("nr", "nummer", "numero", "number", "code", "kode", "codigo", "kennung", "nbr")
+LIMITS = _names(
+    """
+    consigna consigne grenze grenzwert hh hihi hilimit hlimit lcl limit limits ll llimit lolimit lolo lsl nominal nominalvalue
+    obergrenze untergrenze rated schwelle setpoint setpt setval setvalue setvalor soll sollwert sp target targetvalue
+    threshold thresholds tol tolerance ucl usl wanted wtarget sollwerte
+    """
+)
+LIMIT_WORDS = _names(
+    """
+    grenzwert hihi lcl limit limits lolo lsl setpoint sollwert target threshold thresholds tolerance ucl usl
+    """
+)
+ALARM_WORDS = _names("alarm alarms alert crit critical warn warning eng range scale span spec trip")
+BOUND_WORDS = _names("hi high hh lo low ll max maximum min minimum upper lower h l hihi lolo")
+STYLES = _names(
+    """
+    alpha background barpercentage barthickness border categorypercentage circumference clip color colors colour
+    cubicinterpolationmode customdata dash dashoffset fill fillcolor fillopacity font fontsize gap height hidden hoverinfo hovertemplate hovertext ids
+    labelfontsize legendindex legendrank linewidth lineWidth marker markersize opacity order padding pull radius rotation selected shape
+    size sizes spacing stack steps strokewidth symbolsize tension text textangle textfont textposition texttemplate weight
+    width xaxisindex yaxisindex zlevel zorder
+    """
+)
+"""What styles a chart, where it stands beside the values of a drawing."""
+STYLE_ENDINGS = ("radius", "width", "opacity", "size", "color", "colors", "rotation", "dash", "font", "thickness")
+NO_READINGS = _names(
+    """
+    age attempts attemptsmade balance bytesfree concurrency cost delay discount dueamount duration durationms elapsed embedding fontsize free
+    generation gross heapused heaptotal height interval items left level limit lineheight maxtokens net netamount opacity
+    pagecount percent pid port price priority progress qty quantity rank rate rating refreshinterval remaining replicas
+    reset responsetime responsetimems retries revision score seats shipping size statuscode stock stockcount
+    subtotal success tax taxamount temperature_ timeout timeoutms tokens top topk topp total totalamount totalprice totaltokens
+    prompttokens completiontokens unitprice unreadcount used usedpercent vat volume_ weight_ width workers x y zoom
+    """
+)
+"""Numbers of carts, invoices, jobs, settings, pages and processes, which alone make no reading."""
+STATISTICS = _names("count mean std min max 25 50 75 median var sem skew unique top freq q1 q3 nullcount")
+ZONES = _names(
+    """
+    exchangetimezone ianatimezone localtimezone olson timezone timezoneid timezonename tz tzid tzname zoneid wwtimezone
+    """
+)
+"""Names of members that name the zone of times beside them."""
+OFFSETS = {
+    "utcoffsetseconds": 1.0, "gmtoffset": 1.0, "utcoffsetsec": 1.0, "timezoneoffsetseconds": 1.0, "dstoffset": 1.0,
+    "utcoffsetminutes": 60.0, "utcoffsetmin": 60.0, "utcoffsethours": 3600.0, "tzoffset": 3600.0, "utcoffset": 0.0,
+    "offsetseconds": 1.0, "tzoffsetseconds": 1.0,
+}  # fmt: skip
+"""Members that give the offset of times beside them from UTC, and the seconds of their unit; 0 where only texts say."""
