@@ -155,7 +155,13 @@ def _series_of(candidate: reader.Candidate, limits: Limits, rejected: Counter[st
 def _footers(roles: Roles) -> frozenset[int]:
     """The rows at either end of delimited text that have a word instead of a time, such as a total."""
     time = roles.time
-    if time is None or type(roles.measures[0].column.values[-1]) is not str or time.column.origin != "cell" or time.kind != "text" or len(time.column.values) < _FOOTED_ROWS:
+    if (
+        time is None
+        or type(roles.measures[0].column.values[-1]) is not str
+        or time.column.origin != "cell"
+        or time.kind != "text"
+        or len(time.column.values) < _FOOTED_ROWS
+    ):
         return frozenset()
     values = time.column.values
     ends = (0, len(values) - 2, len(values) - 1)

@@ -101,7 +101,9 @@ def keyed_rows(
 
 def draws(members: dict[str, Any]) -> bool:
     """Whether an object is a part of a drawing: values, beside which lists may style them."""
-    return type(members.get("data")) is list or (type(members.get("y")) is list and type(members.get("x")) in (list, str))
+    return type(members.get("data")) is list or (
+        type(members.get("y")) is list and type(members.get("x")) in (list, str)
+    )
 
 
 def is_annotation(members: dict[str, Any]) -> bool:

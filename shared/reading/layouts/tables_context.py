@@ -98,7 +98,10 @@ def zones_of(fragments: list[Fragment]) -> tuple[tuple[str, Any], ...]:
         for _, members in reversed(fragment.context):
             if len(members) > 1000:
                 continue
-            around = [members, *(inner for inner in members.values() if type(inner) is dict and len(inner) <= _MAX_CONTEXT)]
+            around = [
+                members,
+                *(inner for inner in members.values() if type(inner) is dict and len(inner) <= _MAX_CONTEXT),
+            ]
             for outer in around:
                 for name, value in outer.items():
                     if type(value) in (str, int, float) and states_zone(name):

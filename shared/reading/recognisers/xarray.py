@@ -21,7 +21,11 @@ def read(members: dict[str, Any]) -> dict[str, Any] | None:
         return None
     arrays: dict[str, dict[str, Any]] = {}
     for name, variable in variables.items():
-        if type(variable) is not dict or type(variable.get("dims")) is not list or type(variable.get("data")) is not list:
+        if (
+            type(variable) is not dict
+            or type(variable.get("dims")) is not list
+            or type(variable.get("data")) is not list
+        ):
             return None
         arrays[name] = variable
     if max(len(variable["dims"]) for variable in arrays.values()) < 2:
@@ -43,7 +47,9 @@ def _columns(name: str, variable: dict[str, Any], coords: dict[str, Any]) -> dic
     if len(dims) == 1:
         return {str(dims[0]): moments, name: data}
     across = axes[1 - along] or []
-    if not all(type(inner) is list for inner in data) or [len(data), *set(map(len, data))] != [len(axis or []) for axis in axes]:
+    if not all(type(inner) is list for inner in data) or [len(data), *set(map(len, data))] != [
+        len(axis or []) for axis in axes
+    ]:
         raise Rejected("an array whose lengths differ from those of its coordinates")
     lists: Sequence[Any] = list(zip(*data, strict=True)) if along == 0 else data
     return {str(dims[along]): moments} | {

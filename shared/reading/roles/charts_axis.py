@@ -21,7 +21,9 @@ def choose(roles: Roles) -> tuple[Profile, str]:
     if kind == "number" and (sample := numbers_of(profile).values[:3]) and all(map(is_epoch, sample)):
         raise Rejected(f"{quoted(profile.name)} holds numbers that could be times, but not all of them are")
     if kind == "number" and stamps.are_serial_days(profile):
-        raise Rejected(f"{quoted(profile.name)} holds numbers that could be days as Excel counts them; set `time` in INPUTS")
+        raise Rejected(
+            f"{quoted(profile.name)} holds numbers that could be days as Excel counts them; set `time` in INPUTS"
+        )
     roles.measures = [measure for measure in roles.measures if measure is not profile]
     roles.labels = [label for label in roles.labels if label is not profile]
     if roles.sensor is profile:

@@ -99,8 +99,4 @@ def _has_message(roles: Roles) -> bool:
 
 
 def _has_place(roles: Roles) -> bool:
-    return any(
-        entry.profile.hint.hint is Hint.COORDINATE and entry.profile.hint.rank == 0 for entry in roles.assigned
-    )
-
-
+    return any(entry.profile.hint.hint is Hint.COORDINATE and entry.profile.hint.rank == 0 for entry in roles.assigned)

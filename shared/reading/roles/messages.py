@@ -62,15 +62,18 @@ def fault_of(roles: Roles, *, chart: bool, hashed: bool) -> str | None:
     if not timed and _are_statistics(roles):
         return f"statistics found at {where}, not readings"
     if table.shape == "row":
-        if all(map(is_unlikely_reading, names)):
+        if all(is_unlikely_reading(name, timed=timed) for name in names):
             return f"one object at {where} with numbers of settings, jobs or accounts; set `measures` in INPUTS"
         if _is_timed(roles) or (not chart and (_says_so(roles, hashed=hashed) or (timed and all(map(speaks, names))))):
             return None
         return f"one object at {where} without the time of a measurement; set `time` or `measures` in INPUTS"
     if timed or chart or any(profile.column.origin == "axis" for profile in _profiles(roles)):
         return None
-    if all(map(is_unlikely_reading, names)) or not any(_is_reading(measure, roles) for measure in roles.measures):
-        return f"rows found at {where} without a time, and no name that speaks of a measurement; set `measures` in INPUTS"
+    unlikely = all(is_unlikely_reading(name, timed=False) for name in names)
+    if unlikely or not any(_is_reading(measure, roles) for measure in roles.measures):
+        return (
+            f"rows found at {where} without a time, and no name that speaks of a measurement; set `measures` in INPUTS"
+        )
     return None
 
 
@@ -114,7 +117,9 @@ def _speaks_label(value: object) -> bool:
 def _says_so(roles: Roles, *, hashed: bool) -> bool:
     """Whether a member around each measure says that it holds measurements."""
     path = {compact(step) for step in roles.table.path if isinstance(step, str)}
-    spoken = all(speaks(measure.name) and not is_unlikely_reading(measure.name) for measure in roles.measures)
+    spoken = all(
+        speaks(measure.name) and not is_unlikely_reading(measure.name, timed=False) for measure in roles.measures
+    )
     if path & _STRONG or (spoken and (hashed or path & _WEAK)):
         return True
     around = [{compact(part) for part in measure.column.parts[:-1]} for measure in roles.measures]

@@ -23,7 +23,9 @@ _QARTOD_BAD = (4, 9)
 _CODES_BELOW = 10
 _BAD_TEXTS = frozenset(
     """bad;invalid;faulty;failed;failure;fail;fault;error;rejected;sensor_failure;sensor failure;comm_fail;comm fail
-;commfail;out of service;not good;notgood;bad_quality;bad quality;no_data;config_error;badnoncommunicating""".replace("\n", "").split(";")
+;commfail;out of service;not good;notgood;bad_quality;bad quality;no_data;config_error;badnoncommunicating""".replace(
+        "\n", ""
+    ).split(";")
 )
 _TRUE, _FALSE = frozenset((True, 1, "true", "yes", "1")), frozenset((False, 0, "false", "no", "0"))
 _GOOD_WORDS = frozenset(("good", "valid", "ok", "usable"))
@@ -46,7 +48,9 @@ def bad_rows(roles: Roles, measure: Profile) -> frozenset[int]:
             known = known or _is_coded(column)
             bad |= rows
     if unknown is not None and not known:
-        raise Rejected(f"{quoted(unknown.name)} holds codes of quality that follow no known table; set `ignore` in INPUTS")
+        raise Rejected(
+            f"{quoted(unknown.name)} holds codes of quality that follow no known table; set `ignore` in INPUTS"
+        )
     return frozenset(bad)
 
 

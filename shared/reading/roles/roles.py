@@ -267,9 +267,7 @@ def _whole_role(profile: Profile, roles: Roles) -> tuple[str, str]:
         case Hint.LABEL if (
             roles.has_value
             or profile.hint.rank == _KINDS_RANK
-            or (
-                not _all_different(profile) and profile.column.parts[-1] not in ("n", "series", "point")
-            )
+            or (not _all_different(profile) and profile.column.parts[-1] not in ("n", "series", "point"))
         ):
             return "label", "whole numbers under the name of a label"
         case Hint.NOTE:

@@ -33,7 +33,9 @@ def times_of(column: Profile, clock: Profile | None, roles: Roles, override: Ove
     if zone is not None or not (roles.table.zones or by_row is not None) or column.kind == "number":
         return first
     probe = time_column.times_of(column, clock, zone=_PROBE, day_first=override.day_first)
-    if probe.ms == first.ms or all(left == right or left != left for left, right in zip(probe.ms, first.ms, strict=True)):  # noqa: PLR0124  # NaN
+    if probe.ms == first.ms or all(
+        left == right or left != left for left, right in zip(probe.ms, first.ms, strict=True)
+    ):  # noqa: PLR0124  # NaN
         return first
     if by_row is not None:
         return _by_row(by_row, column, clock, override, first)

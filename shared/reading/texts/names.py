@@ -126,7 +126,18 @@ def _time_rank(joined: str, parts: set[str]) -> int:
     """How good a time is by its words: a start before an arrival or a change, and these before an end."""
     if parts & {"end", "ending", "stop", "until", "to", "finish", "finished"}:
         return 4
-    changed = parts & {"updated", "update", "modified", "changed", "received", "ingested", "stored", "synced", "processed", "seen"}
+    changed = parts & {
+        "updated",
+        "update",
+        "modified",
+        "changed",
+        "received",
+        "ingested",
+        "stored",
+        "synced",
+        "processed",
+        "seen",
+    }
     return 3 if changed or joined in vocabulary.NEVER_TIMES else 2
 
 
@@ -197,7 +208,11 @@ def is_envelope(name: str) -> bool:
 def is_limit(name: str) -> bool:
     """Whether a name is that of a limit or a set point."""
     parts = words(name)
-    if compact(name) in other_words.LIMITS or set(parts) & other_words.LIMIT_WORDS or parts[-1:] in (("sp",), ("soll",)):
+    if (
+        compact(name) in other_words.LIMITS
+        or set(parts) & other_words.LIMIT_WORDS
+        or parts[-1:] in (("sp",), ("soll",))
+    ):
         return True
     return len(parts) > 1 and bool(set(parts) & other_words.ALARM_WORDS) and bool(set(parts) & other_words.BOUND_WORDS)
 
@@ -217,9 +232,12 @@ def is_style(name: str) -> bool:
 
 
 @lru_cache(4096)
-def is_unlikely_reading(name: str) -> bool:
+def is_unlikely_reading(name: str, *, timed: bool = True) -> bool:
     """Whether a number under this name in an object of its own belongs to a cart, a job, a setting or a process."""
-    return compact(name) in other_words.NO_READINGS or hint(name).hint is Hint.CODE or is_limit(name)
+    joined = compact(name)
+    if joined in other_words.NO_READINGS or (not timed and joined in other_words.UNTIMED_NO_READINGS):
+        return True
+    return hint(name).hint is Hint.CODE or is_limit(name)
 
 
 @lru_cache(1024)

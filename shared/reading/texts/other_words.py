@@ -46,15 +46,21 @@ STYLES = _names(
 STYLE_ENDINGS = ("radius", "width", "opacity", "size", "color", "colors", "rotation", "dash", "font", "thickness")
 NO_READINGS = _names(
     """
-    age attempts attemptsmade balance bytesfree concurrency cost delay discount dueamount duration durationms elapsed embedding fontsize free
-    generation gross heapused heaptotal height interval items left level limit lineheight maxtokens net netamount opacity
-    pagecount percent pid port price priority progress qty quantity rank rate rating refreshinterval remaining replicas
-    reset responsetime responsetimems retries revision score seats shipping size statuscode stock stockcount
-    subtotal success tax taxamount temperature_ timeout timeoutms tokens top topk topp total totalamount totalprice totaltokens
-    prompttokens completiontokens unitprice unreadcount used usedpercent vat volume_ weight_ width workers x y zoom
+    age attempts attemptsmade balance bytesfree concurrency delay discount dueamount elapsed embedding fontsize free
+    generation gross heapused heaptotal interval items left limit lineheight maxtokens net netamount opacity
+    pagecount pid port priority progress qty quantity rank remaining replicas
+    reset retries revision score seats shipping size statuscode stock stockcount
+    subtotal success tax taxamount timeout timeoutms tokens top topk topp total totalamount totalprice totaltokens
+    prompttokens completiontokens unreadcount used vat width workers x y zoom
     """
 )
 """Numbers of carts, invoices, jobs, settings, pages and processes, which alone make no reading."""
+UNTIMED_NO_READINGS = _names(
+    """
+    amount cost duration durationms height percent price rate rating responsetime responsetimems unitprice usedpercent weight
+    """
+)
+"""Numbers that make no reading without a time either."""
 STATISTICS = _names("count mean std min max 25 50 75 median var sem skew unique top freq q1 q3 nullcount")
 ZONES = _names(
     """
