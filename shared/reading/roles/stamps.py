@@ -37,10 +37,11 @@ _NEAR_MS = 400 * _DAY_S * 1000
 
 def are_stamps(profile: Profile, time: Profile | None) -> bool:
     """Whether all numbers of a column are times. `time`: of the rows."""
-    first = next((value for value in profile.column.values if value is not None), None)
-    if type(first) in (int, float) and first < _SERIAL_FROM:
+    numbers = numbers_of(profile).values
+    first = next((value for value in numbers if not math.isnan(value)), 0.0)
+    if first < _SERIAL_FROM:
         return False
-    values = [value for value in numbers_of(profile).values if not math.isnan(value)]
+    values = [value for value in numbers if not math.isnan(value)]
     low, high = min(values, default=0.0), max(values, default=0.0)
     if low < _LEAST:
         return are_serial_days(profile)

@@ -122,7 +122,7 @@ def _candidate(profile: Profile, *, chart: bool) -> _Candidate | None:
             not chart
             and joined in _BY_NAME_ALONE
             and (profile.kind in ("number", "text") or _has_text(profile))
-            and column.origin == "cell"
+            and column.origin in ("cell", "axis")
         ):
             return _Candidate(profile, (8.0, depth, float(_BY_NAME_ALONE.index(joined))), "called a time")
         return None
