@@ -200,6 +200,22 @@ def _date(parts: Sequence[int]) -> str | None:
     return moment.isoformat()
 
 
+_NO_MEASURES = frozenset(
+    (
+        Hint.IDENTIFIER,
+        Hint.INDEX,
+        Hint.BOOKKEEPING,
+        Hint.UNIT,
+        Hint.CALENDAR,
+        Hint.TIME,
+        Hint.SENSOR,
+        Hint.QUALITY,
+        Hint.NOTE,
+        Hint.CODE,
+    )
+)
+
+
 def is_numeric(values: Sequence[Any]) -> bool:
     """Whether a column has a number, or a text that is one."""
     from shared.reading.texts.numbers import is_number_text
@@ -212,23 +228,10 @@ def is_numeric(values: Sequence[Any]) -> bool:
 
 def may_be_measure(column: Column) -> bool:
     """Whether a column of numbers is not clearly something else by its name."""
-    name, rank = hint(column.parts[-1]).hint, hint(column.parts[-1]).rank
-    if name is Hint.COORDINATE and rank == 0:
+    named = hint(column.parts[-1])
+    if named.hint in _NO_MEASURES or (named.hint is Hint.COORDINATE and named.rank == 0):
         return False
-    if any(map(is_envelope, column.parts[:-1])):
-        return False
-    if name in (
-        Hint.IDENTIFIER,
-        Hint.INDEX,
-        Hint.BOOKKEEPING,
-        Hint.UNIT,
-        Hint.CALENDAR,
-        Hint.TIME,
-        Hint.SENSOR,
-        Hint.QUALITY,
-        Hint.NOTE,
-        Hint.CODE,
-    ):
+    if len(column.parts) > 1 and any(map(is_envelope, column.parts[:-1])):
         return False
     return is_numeric(column.values)
 

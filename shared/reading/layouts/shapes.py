@@ -177,7 +177,7 @@ class Finder:
 
     def _walk_objects(self, objects: list[dict[str, Any]], path: Path, context: Context) -> None:
         objects = _unwrapped_items(objects)
-        if type(objects[0].get("type")) is str or type(objects[-1].get("type")) is str:
+        if "data" in objects[-1]:
             objects = [item for item in objects if not fragments.is_annotation(item)] or objects
         if any(map(typed_arrays.is_wrapper, objects[0].values())):
             objects = [self._expanded(item) for item in objects]
@@ -195,7 +195,10 @@ class Finder:
         if fragments.draws(objects[0]):
             plain = [column for column in plain if not is_style(column.parts[0])]
         before = len(self.fragments)
-        measured = any(rows.may_be_measure(column) and not any(map(describes, column.parts[:-1])) for column in plain)
+        measured = any(
+            rows.may_be_measure(column) and not (len(column.parts) > 1 and any(map(describes, column.parts[:-1])))
+            for column in plain
+        )
         timed = any(rows.may_be_time(column) for column in plain)
         nested = {column.parts for column in columns if not is_plain(column)}
         # Lists beside measurements with a time, such as the gateways that heard a message, hold no readings.

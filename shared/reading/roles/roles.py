@@ -76,6 +76,7 @@ def assign(table: Table, override: Override, *, chart: bool) -> Roles:
     profiles = [profile for profile in profiles if profile.column.origin != "part"]
     if override is not _NO_OVERRIDE:
         profiles = _without_ignored(profiles, override, assigned)
+        _check_named(profiles, override)
     from shared.reading.roles import beside  # which needs Roles
 
     time, clock, time_reason = time_column.choose(profiles, override, chart=chart)
@@ -128,6 +129,20 @@ def _without_ignored(profiles: list[Profile], override: Override, assigned: list
         else:
             kept.append(profile)
     return kept
+
+
+def _check_named(profiles: list[Profile], override: Override) -> None:
+    """Raises Rejected where INPUTS names a column that is not there."""
+    for names, what in (
+        (override.series, "a name of the series"),
+        (override.measures, "a measure"),
+        ((override.value,), "the value"),
+        ((override.unit,), "the unit"),
+        ((override.sensor,), "the sensor"),
+    ):
+        for name in names:
+            if name is not None and not any(is_named(profile, name) for profile in profiles):
+                raise Rejected(f"no column {quoted(name)}, which INPUTS sets as {what}")
 
 
 def is_named(profile: Profile, name: str | None) -> bool:

@@ -105,6 +105,15 @@ def quick(values: Sequence[str]) -> "array[float] | None":
         return None
 
 
+def quick_commas(values: Sequence[object]) -> "array[float] | None":
+    """The numbers of texts that all may have a decimal comma, and of gaps; None for any other column."""
+    joined = "\n".join(["" if value is None else value for value in cast("Sequence[str | None]", values)]) + "\n"
+    if _COLUMNS["comma"].fullmatch(joined) is None:
+        return None
+    plain = joined[:-1].replace(".", "").replace(",", ".").split("\n")
+    return array("d", [float(text) if text else NAN for text in plain])
+
+
 def _at_once(values: Sequence[object], style: str) -> "array[float] | None":
     """The numbers of a long column of texts and gaps, checked by one expression for all of them; None where more than
     a few kinds of texts are no numbers."""
