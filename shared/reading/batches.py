@@ -132,7 +132,7 @@ def _series_of(candidate: reader.Candidate, limits: Limits, rejected: Counter[st
         return []
     naming = labels.choose(roles, chart=False)
     selections = series.select(roles, naming, rejected, limits, chart=False)
-    if candidate.table.shape == "values":
+    if candidate.table.shape in ("values", "points"):
         series.check_one_time(roles, selections)
     rejected.update(left_out(roles))
     times_of = _TimeColumns(roles)

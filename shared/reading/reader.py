@@ -195,9 +195,20 @@ def _candidate(table: Table, override: Override, *, chart: bool) -> Candidate:
     if not chart and not table.ordered_names:
         candidate.fault = f"rows of lists at {shown_path(table.path)} without names for their columns"
         return candidate
+    if not chart and not timed and _are_pairs(assigned):
+        candidate.fault = f"pairs of numbers at {shown_path(table.path)} without a time"
+        return candidate
     aside = any(isinstance(step, str) and is_aside(step) for step in table.path)
     candidate.rank = (int(not aside), int(timed), int(table.shape != "row"), int(table.length > 1))
     return candidate
+
+
+def _are_pairs(assigned: Roles) -> bool:
+    """Whether values stand over an axis of numbers that are no times: a batch has no such axis."""
+    return any(
+        entry.profile.column.origin == "axis" and entry.profile.kind == "number" and entry.profile.name == "x"
+        for entry in assigned.assigned
+    )
 
 
 def _no_measures(assigned: Roles) -> str:

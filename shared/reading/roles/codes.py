@@ -10,6 +10,7 @@ from shared.reading.safe_text import quoted
 from shared.reading.texts.names import Hint, compact, is_limit, speaks
 
 _LEAST_ROWS = 2
+_ORDINALS = frozenset(("position", "pos", "place", "rank", "ordinal", "step", "sample", "point"))
 _LARGE = 100_000
 """Unknown whole numbers from here on are rather numbers of orders than measurements."""
 
@@ -35,12 +36,14 @@ def _role(profile: Profile, others: list[Profile], roles: Roles) -> tuple[str, s
     """The role of a measure that is none beside the others, and the reason; None where it is one."""
     if not others:
         return None
-    if is_limit(profile.name) and not all(is_limit(other.name) for other in others):
+    if _is_limit(profile) and not all(map(_is_limit, others)):
         return "limit", "a limit or a set point beside the measurements"
     if profile.hint.hint is Hint.COORDINATE and _has_place(roles):
         return "place", "the height of a place"
     if compact(profile.name) in ("level", "loglevel") and profile.integral and _has_message(roles):
         return "bookkeeping", "the level of a message"
+    if compact(profile.name) in _ORDINALS and _counts_rows(profile):
+        return "index", "the place of the row"
     if not profile.integral or not any(_is_plainer(other) for other in others):
         return None
     if profile.hint.hint is Hint.PLACE and max(numbers_of(profile).values) > 1:
@@ -48,6 +51,15 @@ def _role(profile: Profile, others: list[Profile], roles: Roles) -> tuple[str, s
     if profile.hint.hint is Hint.PLAIN and roles.table.length >= _LEAST_ROWS and not speaks(profile.name):
         return _of_unknown(profile)
     return None
+
+
+def _is_limit(profile: Profile) -> bool:
+    return any(map(is_limit, profile.column.parts)) or is_limit(profile.name)
+
+
+def _counts_rows(profile: Profile) -> bool:
+    values = list(numbers_of(profile).values)
+    return len(values) > 1 and values[0] in (0, 1) and all(right - left == 1 for left, right in pairwise(values))
 
 
 def _of_unknown(profile: Profile) -> tuple[str, str] | None:

@@ -10,7 +10,7 @@ from shared.reading.roles.columns import Profile
 from shared.reading.roles.roles import SET_BY_INPUTS, Roles
 from shared.reading.safe_text import shown_path
 from shared.reading.texts import other_words, vocabulary
-from shared.reading.texts.names import Hint, compact, is_unlikely_reading, speaks
+from shared.reading.texts.names import Hint, compact, is_unlikely_reading, speaks, words
 
 _MAX_DEPTH = 3
 _LEAST_STATISTICS, _MOST_STATISTICS = 3, 32
@@ -61,14 +61,21 @@ def fault_of(roles: Roles, *, chart: bool, hashed: bool) -> str | None:
     timed = roles.time is not None
     if not timed and _are_statistics(roles):
         return f"statistics found at {where}, not readings"
+    if _is_log(roles):
+        return f"entries of a log found at {where}, not readings"
+    if timed and not _is_timed(roles) and all(map(is_unlikely_reading, names)):
+        return f"rows found at {where} with numbers of settings, jobs or accounts; set `measures` in INPUTS"
     if table.shape == "row":
         if all(is_unlikely_reading(name, timed=timed) for name in names):
             return f"one object at {where} with numbers of settings, jobs or accounts; set `measures` in INPUTS"
-        if _is_timed(roles) or (not chart and (_says_so(roles, hashed=hashed) or (timed and all(map(speaks, names))))):
+        if _is_timed(roles) or (not chart and (_says_so(roles, hashed=hashed) or _is_dated(roles))):
             return None
         return f"one object at {where} without the time of a measurement; set `time` or `measures` in INPUTS"
     if timed or chart or any(profile.column.origin == "axis" for profile in _profiles(roles)):
         return None
+    if table.length == 1 and not any(_is_reading(measure, roles) and not speaks(measure.name) for measure in roles.measures):
+        if not _says_so(roles, hashed=False):
+            return f"one row at {where} without the time of a measurement; set `time` or `measures` in INPUTS"
     unlikely = all(is_unlikely_reading(name, timed=False) for name in names)
     if unlikely or not any(_is_reading(measure, roles) for measure in roles.measures):
         return (
@@ -91,6 +98,21 @@ def _are_statistics(roles: Roles) -> bool:
 def _name_statistics(names: list[str]) -> bool:
     known = {compact(name) for name in names}
     return known <= other_words.STATISTICS and {"mean", "std"} <= known and len(known) > _LEAST_STATISTICS
+
+
+def _is_dated(roles: Roles) -> bool:
+    """Whether a lone object has a time that is not that of its creation, and nothing but names of measurements."""
+    time = roles.time
+    if time is None or not all(speaks(measure.name) for measure in roles.measures):
+        return False
+    return not set(words(time.name)) & {"created", "creation", "create", "start", "started", "begin", "published"}
+
+
+def _is_log(roles: Roles) -> bool:
+    """Whether rows have a message and its level."""
+    texts = {compact(entry.profile.name) for entry in roles.assigned if entry.profile.kind == "text"}
+    levels = {compact(entry.profile.name) for entry in roles.assigned if entry.profile.kind in ("text", "number")}
+    return bool(texts & _LOG_TEXTS) and bool(levels & _LOG_LEVELS)
 
 
 def _profiles(roles: Roles) -> list[Profile]:

@@ -9,9 +9,11 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
+from shared.errors import Rejected
 from shared.reading.roles.columns import Profile, numbers_of
 from shared.reading.texts import times
-from shared.reading.texts.names import Hint, compact, is_unlikely_reading, speaks
+from shared.reading.safe_text import quoted
+from shared.reading.texts.names import Hint, compact, is_unlikely_reading, speaks, words
 
 _YEAR_S = 31_556_952
 _FROM_S, _TO_S = 40 * _YEAR_S, 70 * _YEAR_S
@@ -26,12 +28,14 @@ _RANGES = tuple(
 )  # fmt: skip
 """Epochs in s, ms, us, ns; WebKit's us and FILETIME's 100 ns since 1601; .NET's ticks since the year 1."""
 _LEAST = 10_000_000
-_SERIAL_FROM, _SERIAL_TO = 36_526, 73_051
-"""2000 and 2100 in days since 1900, as Excel counts them."""
+_SERIAL_FROM = 36_526
+_DAYS = ((_SERIAL_FROM, 73_051), (730_486, 767_376), (2_451_545, 2_488_435))
+"""2000 and 2100 in days since 1900, as Excel counts them; since the year 0 (MATLAB); Julian."""
 _LARGE = 1e15
 _COUNTS = re.compile(r"byte|bits|count|total|energ|packet|cycle|number|volume|counter|octets|wh$")
 """Names of numbers that may be as large as times in microseconds and finer."""
 _DAY_S = 86_400
+_SAYS_TIME = frozenset("at boot born calibrated changed date day epoch expiry installed last next seen since start synced time ts unix".split())
 _NEAR_MS = 400 * _DAY_S * 1000
 
 
@@ -49,7 +53,26 @@ def are_stamps(profile: Profile, time: Profile | None) -> bool:
         return False
     if profile.hint.hint in (Hint.VALUE, Hint.AGGREGATE):
         return time is not None and _are_near(values, time)
-    return are_epochs(low, high) or are_datekeys(profile, values)
+    if are_datekeys(profile, values):
+        return True
+    if not are_epochs(low, high):
+        return False
+    if time is not None and not _follow(low, high, time) and not _SAYS_TIME & set(words(profile.name)):
+        raise Rejected(
+            f"{quoted(profile.name)} holds numbers of the size of times beside those in {quoted(time.name)}; "
+            "set `ignore` or `measures` in INPUTS"
+        )
+    return True
+
+
+def _follow(low: float, high: float, time: Profile) -> bool:
+    """Whether numbers spread no more than the times of the rows, but for a day."""
+    spread_ms = times.number_ms(high) - times.number_ms(low)
+    try:
+        ms = [item for item in times.parse(time.column.values).ms if not math.isnan(item)]
+    except times.Ambiguous:
+        return False
+    return bool(ms) and spread_ms <= 2 * (max(ms) - min(ms)) + _DAY_S * 1000
 
 
 def are_epochs(low: float, high: float) -> bool:
@@ -64,7 +87,9 @@ def are_datekeys(profile: Profile, values: Sequence[float]) -> bool:
 def are_serial_days(profile: Profile) -> bool:
     """Whether numbers are days since 1900."""
     values = [value for value in numbers_of(profile).values if not math.isnan(value)]
-    if not values or min(values) < _SERIAL_FROM or max(values) >= _SERIAL_TO or speaks(profile.name):
+    if not values or speaks(profile.name):
+        return False
+    if not any(start <= min(values) and max(values) < end for start, end in _DAYS):
         return False
     if profile.hint.hint is Hint.TIME and profile.hint.rank <= 1:
         return True

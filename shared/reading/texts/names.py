@@ -144,7 +144,7 @@ def _time_rank(joined: str, parts: set[str]) -> int:
 def is_code(joined: str, parts: tuple[str, ...]) -> bool:
     """Whether whole numbers under a name say which order, machine, place or kind."""
     last = parts[-1]
-    if joined in other_words.CODES or (len(parts) > 1 and last in ("code", "type", "nbr", "kode", "codigo", "key")):
+    if joined in other_words.CODES or last in other_words.ENTITIES or (len(parts) > 1 and last in ("code", "type", "nbr", "kode", "codigo", "key")):
         return True
     return len(last) > 4 and last.endswith(other_words.CODE_ENDINGS)
 

@@ -17,18 +17,29 @@ CODES = _names(
     subtype ticket tid tool turno typ type unitid werk werks werkzeug wkz wo wono workorder worker zelle zone
     """
 )
+ENTITIES = _names(
+    """
+    agent aisle animal articolo article articulo artikel asset atelier axis bin block booth branch cashier cell cell_
+    circuit commande cow crew customer desk die dlc dock dpt driver employee equipe equnr experiment feeder gate head
+    icao imo instance inverter kunde lane lijn lote lotto macchina maquina mitarbeiter mmsi mold mould navstat object
+    objectinstance objecttype operador orden ordem ordine ordre panel parcel patient pedido personal pieza pieza_ plate
+    ploeg plot produit producto protocol prüfling replicate reparto robot runno sample_ seat shelf shop specimen step store
+    string subject team test tester train trial truck trolley turbine user vehicle vessel_ warehouse well worker zona
+    """
+)
+"""Things that are numbered: as the last word of a name, whole numbers say which of them."""
 """Whole numbers under these names say which order, machine, place, kind or state."""
 CODE_ENDINGS = ("nr", "nummer", "numero", "number", "code", "kode", "codigo", "kennung", "nbr")
 LIMITS = _names(
     """
-    consigna consigne grenze grenzwert hh hihi hilimit hlimit lcl limit limits ll llimit lolimit lolo lsl nominal nominalvalue
+    consigna consigne grenze grenzwert hh hihi hilimit hlimit lcl desired limit limits ll llimit lolimit lolo lsl nominal nominalvalue
     obergrenze untergrenze rated schwelle setpoint setpt setval setvalue setvalor soll sollwert sp target targetvalue
     threshold thresholds tol tolerance ucl usl wanted wtarget sollwerte
     """
 )
 LIMIT_WORDS = _names(
     """
-    grenzwert hihi lcl limit limits lolo lsl setpoint sollwert target threshold thresholds tolerance ucl usl
+    desired grenzwert hihi lcl limit limits lolo lsl setpoint sollwert target setpoints targets threshold thresholds tolerance ucl usl
     """
 )
 ALARM_WORDS = _names("alarm alarms alert crit critical warn warning eng range scale span spec trip")

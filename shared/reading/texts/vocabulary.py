@@ -190,11 +190,11 @@ NEVER_MEASURES = _names(
 """Numbers that measure nothing, whatever they are."""
 COORDINATES = _names(
     """
-    alt altitude elevation lat latitude lng lon long longitude
+    alt altitude ele elevation lat latitude lng lon long longitude
     """
 )
 """Where something stands on the earth: no measure."""
-HEIGHTS = _names("alt altitude elevation")
+HEIGHTS = _names("alt altitude ele elevation")
 """Of these, those that are a measure where no latitude stands beside them."""
 GEOMETRIES = _names("bbox boundingbox centroid coordinates coords latlng latlon latlons linestring polygon polyline")
 PAGING = _names(
@@ -245,7 +245,7 @@ GENERIC_CONTAINERS = _names(
 """Members that only wrap, so that they add nothing to a name."""
 MEASUREMENT_CONTAINERS = _names(
     """
-    attributes data decoded decodedpayload fields measurements metrics object payload properties readings
+    data decoded decodedpayload fields measurements metrics object payload readings
     sensordata source telemetry values
     """
 )
