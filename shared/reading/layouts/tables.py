@@ -199,8 +199,10 @@ def _table(fragments: list[Fragment], keys: list[str] | None, finder: Finder) ->
             return None
         if axis_values is None:
             axis_values, note = stepped_axis(fragments)
-    elif first.shape.startswith("rows of lists") and not any(map(rows.may_be_time, first.columns)):
+    elif first.shape.startswith("rows") and not any(map(rows.may_be_time, first.columns)):
         axis_values, note = stepped_axis(fragments)
+        if axis_values is not None and first.columns[0].origin == "axis":
+            first = _without_axis(fragments)
     if axis_values is not None:
         axis_columns = [Column(("x",), axis_values, "axis")]
         notes.append(note)
@@ -225,6 +227,15 @@ def _table(fragments: list[Fragment], keys: list[str] | None, finder: Finder) ->
     if units:
         table.units = units
     return table
+
+
+def _without_axis(fragments: list[Fragment]) -> Fragment:
+    """The first of fragments that were taken for pairs of a place and a value, and whose times stand elsewhere."""
+    for fragment in fragments:
+        fragment.shape = "rows of lists without names"
+        for number, column in enumerate(fragment.columns, 1):
+            column.parts, column.origin = (f"column {number}",), "cell"
+    return fragments[0]
 
 
 _RANGES = {

@@ -71,6 +71,8 @@ def fault_of(roles: Roles, *, chart: bool, hashed: bool) -> str | None:
         if _is_timed(roles) or (not chart and (_says_so(roles, hashed=hashed) or _is_dated(roles))):
             return None
         return f"one object at {where} without the time of a measurement; set `time` or `measures` in INPUTS"
+    if chart and not timed and table.length == 1 and not any(_is_cell_text(entry.profile) for entry in roles.assigned):
+        return f"one row at {where} without the time of a measurement; set `time` in INPUTS"
     if timed or chart or any(profile.column.origin == "axis" for profile in _profiles(roles)):
         return None
     if table.length == 1 and not any(_is_reading(measure, roles) and not speaks(measure.name) for measure in roles.measures):
@@ -113,6 +115,10 @@ def _is_log(roles: Roles) -> bool:
     texts = {compact(entry.profile.name) for entry in roles.assigned if entry.profile.kind == "text"}
     levels = {compact(entry.profile.name) for entry in roles.assigned if entry.profile.kind in ("text", "number")}
     return bool(texts & _LOG_TEXTS) and bool(levels & _LOG_LEVELS)
+
+
+def _is_cell_text(profile: Profile) -> bool:
+    return profile.kind == "text" and profile.column.origin == "cell"
 
 
 def _profiles(roles: Roles) -> list[Profile]:

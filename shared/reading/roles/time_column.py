@@ -13,7 +13,7 @@ import msgspec
 from shared.errors import Rejected
 from shared.reading.overrides import Override
 from shared.reading.roles import stamps
-from shared.reading.roles.clocks import are_clocks, are_hours
+from shared.reading.roles.clocks import are_clock_digits, are_clocks, are_hours
 from shared.reading.roles.columns import Profile, numbers_of, profile_of
 from shared.reading.safe_text import quoted
 from shared.reading.texts import times, vocabulary
@@ -22,6 +22,7 @@ from shared.reading.tree import Column
 
 _DAY_MS = 86_400_000
 _SECOND_MS = 1_000
+_CLOCK_DIGITS = 6
 _DATE_PARTS = ("year", "month", "day", "hour", "minute", "second")
 _LEAST_TIME = 20_010_101.0
 """The smallest number that can be a date or a time."""
@@ -60,7 +61,9 @@ def choose(
         if joined is not None:
             return joined, None, "the parts of a date"
         stamped = stamps.the_time(profiles)
-        return stamped, None, "numbers that are times" if stamped is not None else ""
+        if stamped is None:
+            return None, None, ""
+        return stamped, _clock_beside(stamped, profiles), "numbers that are times"
     best = min(candidates, key=lambda profile: profile.rank)
     equal = [profile for profile in candidates if profile.rank == best.rank]
     if len(equal) > 1:
@@ -275,7 +278,8 @@ def _clock_beside(time: Profile, profiles: Sequence[Profile]) -> Profile | None:
             return profile
         if profile is not time and profile.kind == "text" and is_clock(profile.name) and are_clocks(profile):
             return profile
-    return None
+    digits = [profile for profile in profiles if profile is not time and are_clock_digits(profile)]
+    return digits[0] if len(digits) == 1 else None
 
 
 def _is_date_only(value: object) -> bool:
@@ -319,6 +323,8 @@ def raw_times(time: Profile, clock: Profile | None) -> Sequence[object]:
     for date, hour in zip(time.column.values, clock.column.values, strict=True):
         if date is None or hour is None:
             joined.append(date)
+        elif type(hour) is str and len(hour) == _CLOCK_DIGITS and hour.isdecimal():
+            joined.append(f"{_date_text(date)} {hour[:2]}:{hour[2:4]}:{hour[4:]}")
         elif type(hour) is int or type(hour) is float or (type(hour) is str and hour.strip().isdecimal()):
             joined.append(f"{_date_text(date)} {int(hour):02d}:00")
         else:

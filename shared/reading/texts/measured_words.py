@@ -15,7 +15,7 @@ durchfluss duty effici emission energ enthalp entrop error_rate esp exhaust expo
 frequen fuel fuellstand füllstand gain generat geschwind gewicht gust hardness heat heating height hum humedad humidit
 illum impedance impuls induct intens irradi kapaz lambda latency leak leakage leistung length level load lumin luminos lux
 mass masse memory menge methan microns moist moment movement nivel niveau nitr noise number_of occupancy offset_error
-opacity opening output oxid oxyg ozone packets particl pegel percent perm phase pitch pm10 pm25 poids position potencia
+opacity opening output oxid oxyg ozone packets particl pegel percent perm heading course pitch pm10 pm25 poids position potencia
 power precip presion press pression pressure price produc pulse puissance radiat radon rain ratio reactive redox refract
 requests resist response rpm rotation roll saldo salin satur sealevel signal slope snow solar sound spannung speed spend
 spread stand stock strain stress strom sulfur sulph sunshine swell temp tension temperatur tide tilt throughput

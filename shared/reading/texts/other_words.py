@@ -11,7 +11,7 @@ CODES = _names(
     codice dest dev did equipo errcode error errorcode errorno event eventcode evt fc fcode fehler func function funccode
     functioncode gateway gw hop hops installation itemno job jobno kanal kode kostenstelle kunde lgort lfd ligne linea
     linie lot lotno losnr machine machineno maquina maschine matnr mid modul module mp
-    mpid msgtype node nodo numero numéro oper operation operario operator order orderno part partno pallet pin plc po port pos
+    mpid msgtype node nodo numero numéro oper operation operario operator order orderno part partno pallet pin phase plc po port prio priority pos
     posten poste produkt product program programm programme projekt project puesto rack recipe reg register rezept
     role route row rtu run schicht schrank shift sid site slave slaveid slot spindle stationno status statuscode step stepno
     subtype ticket tid tool turno typ type unitid werk werks werkzeug wkz wo wono workorder worker zelle zone
