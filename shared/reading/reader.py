@@ -196,7 +196,7 @@ def _candidate(table: Table, override: Override, *, chart: bool) -> Candidate:
         candidate.fault = f"rows of lists at {shown_path(table.path)} without names for their columns"
         return candidate
     if not chart and not timed and _are_pairs(assigned):
-        candidate.fault = f"pairs of numbers at {shown_path(table.path)} without a time"
+        candidate.fault = f"values along an axis at {shown_path(table.path)}, but no times"
         return candidate
     aside = any(isinstance(step, str) and is_aside(step) for step in table.path)
     candidate.rank = (int(not aside), int(timed), int(table.shape != "row"), int(table.length > 1))
@@ -206,7 +206,7 @@ def _candidate(table: Table, override: Override, *, chart: bool) -> Candidate:
 def _are_pairs(assigned: Roles) -> bool:
     """Whether values stand over an axis of numbers that are no times: a batch has no such axis."""
     return any(
-        entry.profile.column.origin == "axis" and entry.profile.kind == "number" and entry.profile.name == "x"
+        entry.profile.column.origin == "axis" and entry.profile.kind in ("number", "text")
         for entry in assigned.assigned
     )
 

@@ -36,6 +36,8 @@ def without_preamble(text: str, mark: str) -> str | None:
     top = first
     while top > 0 and len(rows[top - 1]) == width and any(rows[top - 1]) and not _has_data(rows[top - 1]):
         top -= 1
+    if any(len(row) > 1 and is_data(row) for row in rows[:top]):
+        return None  # another table
     names = _names(rows[top:first])
     if names is None:
         return None

@@ -18,6 +18,7 @@ _PLACES = ("address", "location", "site", "user")
 def leave_out(roles: Roles) -> None:
     """Take from the measures those that are none beside the others."""
     _label_by_ids(roles)
+    codes.without_heights(roles)
     if len(roles.measures) < 2:
         return
     codes.without_repetitions(roles)

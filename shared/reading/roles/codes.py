@@ -11,6 +11,7 @@ from shared.reading.texts.names import Hint, compact, is_limit, speaks
 
 _LEAST_ROWS = 2
 _ORDINALS = frozenset(("position", "pos", "place", "rank", "ordinal", "step", "sample", "point"))
+_BOUNDS = frozenset(("min", "max", "minimum", "maximum", "low", "high", "lower", "upper", "lo", "hi"))
 _LARGE = 100_000
 """Unknown whole numbers from here on are rather numbers of orders than measurements."""
 
@@ -38,13 +39,15 @@ def _role(profile: Profile, others: list[Profile], roles: Roles) -> tuple[str, s
         return None
     if _is_limit(profile) and not all(map(_is_limit, others)):
         return "limit", "a limit or a set point beside the measurements"
-    if profile.hint.hint is Hint.COORDINATE and _has_place(roles):
-        return "place", "the height of a place"
+    if compact(profile.name) in _BOUNDS and _is_bound(profile, others):
+        return "limit", "the same bound in every row"
     if compact(profile.name) in ("level", "loglevel") and profile.integral and _has_message(roles):
         return "bookkeeping", "the level of a message"
     if compact(profile.name) in _ORDINALS and _counts_rows(profile):
         return "index", "the place of the row"
-    if not profile.integral or not any(_is_plainer(other) for other in others):
+    if not profile.integral:
+        return None
+    if not any(map(_is_plainer, others)) and not (_is_constant(profile) and not all(map(_is_constant, others))):
         return None
     if profile.hint.hint is Hint.PLACE and max(numbers_of(profile).values) > 1:
         return "label", "whole numbers under the name of a place"
@@ -55,6 +58,19 @@ def _role(profile: Profile, others: list[Profile], roles: Roles) -> tuple[str, s
 
 def _is_limit(profile: Profile) -> bool:
     return any(map(is_limit, profile.column.parts)) or is_limit(profile.name)
+
+
+def _is_bound(profile: Profile, others: list[Profile]) -> bool:
+    """Whether a bound never changes beside a value that does."""
+    return (
+        len(profile.column.values) > _LEAST_ROWS
+        and _is_constant(profile)
+        and any(other.hint.hint is Hint.VALUE and not _is_constant(other) for other in others)
+    )
+
+
+def _is_constant(profile: Profile) -> bool:
+    return distinct(profile.column.values) == 1 and len(profile.column.values) > 1
 
 
 def _counts_rows(profile: Profile) -> bool:
@@ -69,8 +85,8 @@ def _of_unknown(profile: Profile) -> tuple[str, str] | None:
     values = [value for value in numbers_of(profile).values if not math.isnan(value)]
     if len(values) > 2 and all(right - left == 1 for left, right in pairwise(values)):
         return "index", "whole numbers that rise by one"
-    if len(values) < _LEAST_ROWS:
-        return None
+    if len(values) < _LEAST_ROWS or (set(values) <= {0, 1} and set(values) != {1}):
+        return None  # a state
     if distinct(values) * 2 <= len(values) or min(map(abs, values)) >= _LARGE:
         raise Rejected(
             f"{quoted(profile.name)} holds whole numbers that may be a code or a measurement; "
@@ -94,6 +110,15 @@ def _repeats_value(profile: Profile, others: list[Profile]) -> bool:
         and numbers_of(other).values == own
         for other in others
     )
+
+
+def without_heights(roles: Roles) -> None:
+    """Take from the measures the height of a place whose latitude stands beside it."""
+    heights = [entry for entry in roles.assigned if entry.role == "measure" and entry.profile.hint.hint is Hint.COORDINATE]
+    if heights and _has_place(roles):
+        for entry in heights:
+            entry.role, entry.reason = "place", "the height of a place"
+        roles.measures = [measure for measure in roles.measures if measure.hint.hint is not Hint.COORDINATE]
 
 
 def without_repetitions(roles: Roles) -> None:

@@ -29,7 +29,7 @@ _BAD_TEXTS = frozenset(
 )
 _TRUE, _FALSE = frozenset((True, 1, "true", "yes", "1")), frozenset((False, 0, "false", "no", "0"))
 _GOOD_WORDS = frozenset(("good", "valid", "ok", "usable"))
-_BAD_WORDS = frozenset(("bad", "fault", "faulty", "error", "invalid", "suspect", "failed"))
+_BAD_WORDS = frozenset(("bad", "fault", "faulty", "err", "error", "invalid", "suspect", "failed"))
 _CODED = frozenset(("q", "qc", "quality", "qual", "qf", "dq", "flag", "flags", "validity", "code", "detail"))
 
 
@@ -125,7 +125,7 @@ def _bad_codes(column: Profile, parts: tuple[str, ...]) -> set[int] | None:
 
 def _is_bad_text(value: str) -> bool:
     text = value.strip()
-    return text.lower() in _BAD_TEXTS or (text[:3] == "Bad" and text[3:4].isupper())
+    return text.lower() in _BAD_TEXTS or (text[:3].lower() == "bad" and not text[3:4].islower())
 
 
 _SUFFIXES = ("quality", "status", "statuscode", "flag", "valid", "qc", "good", "qualitycode", "unit", "units", "uom")

@@ -35,7 +35,7 @@ _LARGE = 1e15
 _COUNTS = re.compile(r"byte|bits|count|total|energ|packet|cycle|number|volume|counter|octets|wh$")
 """Names of numbers that may be as large as times in microseconds and finer."""
 _DAY_S = 86_400
-_SAYS_TIME = frozenset("at boot born calibrated changed date day epoch expiry installed last next seen since start synced time ts unix".split())
+_SAYS_TIME = frozenset("at boot born calibrated changed date day epoch expiry installed last micros millis nanos next seconds seen since stamp start synced ticks time ts unix".split())
 _NEAR_MS = 400 * _DAY_S * 1000
 
 
@@ -49,7 +49,7 @@ def are_stamps(profile: Profile, time: Profile | None) -> bool:
     low, high = min(values, default=0.0), max(values, default=0.0)
     if low < _LEAST:
         return are_serial_days(profile)
-    if speaks(profile.name) and (high < _LARGE or _COUNTS.search(compact(profile.name))):
+    if speaks(profile.name) and not _SAYS_TIME & set(words(profile.name)) and (high < _LARGE or _COUNTS.search(compact(profile.name))):
         return False
     if profile.hint.hint in (Hint.VALUE, Hint.AGGREGATE):
         return time is not None and _are_near(values, time)

@@ -16,10 +16,12 @@ from shared.reading.roles import time_column
 from shared.reading.roles.columns import Profile, distinct
 from shared.reading.roles.roles import Roles
 from shared.reading.safe_text import quoted
-from shared.reading.texts import other_words, times
+from shared.reading.texts import other_words, time_formats, times
 from shared.reading.texts.names import compact, states_zone
 
 _OFFSET = re.compile(r"(?:UTC|GMT)?\s?([+-])(\d{1,2})(?::?([0-5]\d))?(?::00)?", re.IGNORECASE)
+_IN_NAME = re.compile(r"(?:GMT|UTC)\s?[+-]\d{1,2}(?::?\d{2})?|[(\[](?:[A-Z]{3,4}|[A-Z][a-z]+/[A-Z][A-Za-z_]+)[)\]]")
+"""A zone in the name of a column: `Date Time, GMT+01:00`, `Time (CET)`."""
 _HOUR_S, _LONGEST_HOURS = 3_600, 15
 _MAX_ZONES = 8
 _PROBE = timezone(timedelta(hours=1))
@@ -30,13 +32,17 @@ def times_of(column: Profile, clock: Profile | None, roles: Roles, override: Ove
     zone = zone_of(override)
     first = time_column.times_of(column, clock, zone=zone, day_first=override.day_first)
     by_row = _column_of(roles)
-    if zone is not None or not (roles.table.zones or by_row is not None) or column.kind == "number":
+    in_name = _IN_NAME.search(column.name)
+    if zone is not None or column.kind == "number" or not (roles.table.zones or by_row is not None or in_name):
         return first
     probe = time_column.times_of(column, clock, zone=_PROBE, day_first=override.day_first)
     if probe.ms == first.ms or all(
         left == right or left != left for left, right in zip(probe.ms, first.ms, strict=True)
     ):  # noqa: PLR0124  # NaN
         return first
+    if in_name is not None:
+        zone = _stated(((column.name, in_name[0].strip("() ,[]")),))
+        return time_column.times_of(column, clock, zone=zone, day_first=override.day_first)
     if by_row is not None:
         return _by_row(by_row, column, clock, override, first)
     zone = _stated(roles.table.zones)
@@ -116,6 +122,9 @@ def _zone_of_text(text: str) -> tzinfo | None:
         if minutes >= _LONGEST_HOURS * 60:
             return None
         return timezone(timedelta(minutes=-minutes if match[1] == "-" else minutes))
+    minutes = time_formats.ZONES_MIN.get(text.lower())
+    if minutes is not None:
+        return timezone(timedelta(minutes=minutes))
     try:
         return ZoneInfo(text)
     except (ValueError, OSError, KeyError):

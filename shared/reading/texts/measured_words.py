@@ -3,6 +3,7 @@
 A name without any of them is not wrong, only unknown: whole numbers under it may be a code as well as a measurement.
 """
 
+import re
 from functools import lru_cache
 
 from shared.reading.texts.name_words import words
@@ -31,16 +32,27 @@ rh rms rpm rssi signal snr so2 soc soh sog sox spd sun sv t tds thd toc tsp tss 
 vol vpd vwc w wh wifi wind x y z ca fe mn na nh po4 pump valve ventil pumpe vanne starts cycles events people persons
 visitors vehicles cars items_per_minute units_produced pieces parts_made sales revenue expenses quantity_produced
 uv_index powr enwh fill filling full empty charge_level deg all feels_like ice sea surge tide swell lai ndvi par ppfd
-reporting enthalpy entropy sat saturation gh dni dhi ghi co2eq iaq gasresistance methane propane butane hcho ch2o
+reporting disk inlet outlet bypass supply return mem swap net export import grid agit agitator stirrer mixer blower heater enthalpy entropy sat saturation gh dni dhi ghi co2eq iaq gasresistance methane propane butane hcho ch2o
 """
 _STEM_SET = tuple(stem for stem in dict.fromkeys(_STEMS.split()) if len(stem) > 3 and "_" not in stem)
 _WORD_SET = frozenset(_WORDS.split()) | {stem for stem in _STEMS.split() if len(stem) <= 3}
 
 
+_TAG = re.compile(r"[A-Z]{1,4}[-_ ]?[0-9]{1,5}[A-Z]?(?:[._](?:PV|OUT|MEAS|VAL|Value))?")
+"""The tag of an instrument, such as TT-101 or AI0 (ISA 5.1)."""
+_NO_COUNTS = ("status", "address", "class", "process", "access", "bus", "pos", "basis", "canvas", "alias", "focus", "ss", "us", "is")
+_LEAST_COUNT_CHARS = 5
+
+
 @lru_cache(4096)
 def speaks(name: str) -> bool:
-    """Whether a word of the name is that of a measured quantity or a unit."""
+    """Whether a word of the name is that of a measured quantity, a count or a unit, or the name is an instrument's tag."""
+    if _TAG.fullmatch(name):
+        return True
     parts = words(name)
+    last = parts[-1] if parts else ""
+    if len(last) >= _LEAST_COUNT_CHARS and last.endswith(("s", "ed")) and not last.endswith(_NO_COUNTS):
+        return True  # orders, visitors, rejected
     for part in parts:
         bare = part.rstrip("0123456789")
         if part in _WORD_SET or bare in _WORD_SET:

@@ -103,6 +103,8 @@ def _hint_by_words(joined: str, parts: tuple[str, ...]) -> NameHint:
         if stem and stem[1] in vocabulary.SENSOR_WORDS:
             return NameHint(Hint.SENSOR, 0)
         return NameHint(Hint.IDENTIFIER)
+    if len(parts) > 1 and last == "index" and any(map(speaks, parts[:-1])):
+        return NameHint(Hint.PLAIN)  # of ultraviolet light, of heat
     if len(parts) > 1 and last in ("number", "no", "nr", "num", "index", "idx", "seq", "sequence"):
         return NameHint(Hint.INDEX, 1)
     if set(parts) <= vocabulary.PLACE_WORDS | vocabulary.QUALIFIERS and set(parts) & vocabulary.PLACE_WORDS:
@@ -221,6 +223,8 @@ def is_limit(name: str) -> bool:
 def states_zone(name: str) -> bool:
     """Whether a member of this name states the zone of times, also numbered as in `6. Time Zone`."""
     joined = compact(name).lstrip("0123456789")
+    if words(name)[-1:] in (("tz",), ("timezone",)) or words(name)[-2:] == ("time", "zone"):
+        return True
     return joined in other_words.ZONES or joined in other_words.OFFSETS or joined == "timezoneoffset"
 
 

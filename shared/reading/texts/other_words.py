@@ -13,7 +13,7 @@ CODES = _names(
     linie lot lotno losnr machine machineno maquina maschine matnr mid modul module mp
     mpid msgtype node nodo numero numéro oper operation operario operator order orderno part partno pallet pin phase plc po port prio priority pos
     posten poste produkt product program programm programme projekt project puesto rack recipe reg register rezept
-    role route row rtu run schicht schrank shift sid site slave slaveid slot spindle stationno status statuscode step stepno
+    role route row rtu run schicht schrank shift sid site slave slaveid slot spindle stationno status statuscode step stepno stn
     subtype ticket tid tool turno typ type unitid werk werks werkzeug wkz wo wono workorder worker zelle zone
     """
 )
@@ -39,7 +39,7 @@ LIMITS = _names(
 )
 LIMIT_WORDS = _names(
     """
-    desired grenzwert hihi lcl limit limits lolo lsl setpoint sollwert target setpoints targets threshold thresholds tolerance ucl usl
+    desired consigna consigne grenze grenzwert hihi lcl limit limite limits lolo lsl setpoint sollwert target schwelle seuil setpoints soglia targets threshold thresholds tol tolerance ucl umbral usl
     """
 )
 ALARM_WORDS = _names("alarm alarms alert crit critical warn warning eng range scale span spec trip")

@@ -30,8 +30,8 @@ _MONTHS = {
     )
     for name in names.split()
 }
-_ZONES_MIN = {
-    "z": 0, "utc": 0, "gmt": 0, "ut": 0, "wet": 0, "cet": 60, "cest": 120, "eet": 120, "eest": 180, "msk": 180,
+ZONES_MIN = {
+    "z": 0, "utc": 0, "gmt": 0, "ut": 0, "wet": 0, "cet": 60, "cest": 120, "mez": 60, "mesz": 120, "eet": 120, "eest": 180, "msk": 180,
     "jst": 540,
     "est": -300, "edt": -240, "cst": -360, "cdt": -300, "mst": -420, "mdt": -360, "pst": -480, "pdt": -420,
 }  # fmt: skip
@@ -250,8 +250,8 @@ def _clock_parts(match: re.Match[str]) -> tuple[int, int, int, int] | None:
 
 def _zone_min(text: str) -> int | None:
     name = text.strip().lower()
-    if name in _ZONES_MIN:
-        return _ZONES_MIN[name]
+    if name in ZONES_MIN:
+        return ZONES_MIN[name]
     match = re.fullmatch(r"(?:utc|gmt)?\s?([+-])(\d{1,2}):?(\d{2})?(?::\d{2})?", name)
     if match is None:
         return None

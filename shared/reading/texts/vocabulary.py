@@ -100,7 +100,7 @@ AGGREGATES = _names(
 """Statistics of a value, which name nothing by themselves."""
 QUALITIES = _names(
     """
-    alarm alarmstate annotated anomaly bad badquality confidence dataok dataquality devicestatus dq error errorcode fault
+    alarm alarmstate annotated anomaly bad badquality confidence dataok dataquality devicestatus dq err error errorcode fault
     faulty flag flags good haserror hasfault invalid isalarm isanomaly isbad isfault isgood isinvalid isok isvalid ok
     opcquality outlier q qc qcflag qual quality qualitycode qualitydetail qualityflag questionable reliability
     sensorstatus severity state_class status statuscode statusflag substituted suspect valid validity
