@@ -99,11 +99,11 @@ def _seconds_and_parts(value: dict[str, Any]) -> Any:
     if first in _SUBSECONDS:
         first, seconds, second, parts = second, parts, first, seconds
     scale = _SUBSECONDS.get(second)
-    if first not in _WHOLE_SECONDS or scale is None or type(parts) is not int:
+    if first not in _WHOLE_SECONDS or scale is None or type(parts) is not int or not 0 <= parts < 1e10:
         return value
-    if type(seconds) is not int and not (type(seconds) is str and seconds.isdigit()):
+    if type(seconds) is not int and not (type(seconds) is str and seconds.isdecimal() and len(seconds) < 16):
         return value
-    return int(seconds) + parts * scale
+    return value if abs(int(seconds)) > 1e15 else int(seconds) + parts * scale
 
 
 def _unwrapped(values: Sequence[Any]) -> list[Any] | None:

@@ -21,11 +21,8 @@ def read(members: dict[str, Any]) -> dict[str, Any] | None:
         return None
     arrays: dict[str, dict[str, Any]] = {}
     for name, variable in variables.items():
-        if (
-            type(variable) is not dict
-            or type(variable.get("dims")) is not list
-            or type(variable.get("data")) is not list
-        ):
+        dims, data = (variable.get("dims"), variable.get("data")) if type(variable) is dict else (None, None)
+        if type(dims) is not list or type(data) is not list or not all(type(dim) is str for dim in dims):
             return None
         arrays[name] = variable
     if max(len(variable["dims"]) for variable in arrays.values()) < 2:
