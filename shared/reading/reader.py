@@ -24,6 +24,9 @@ DOCUMENTED_LISTS = ("records", "readings", "data")
 """Lists of a batch that all count, wherever several of them stand beside each other."""
 
 
+_FEW_ROWS = 3
+
+
 class Candidate(msgspec.Struct):
     """A table with its roles, or with the reason why it has none. `axis`: of a chart without times."""
 
@@ -118,15 +121,28 @@ def _readings(
         return kept
     if best.table.shape == "row" and _announces(value, best):
         raise Unreadable("a placeholder without data", candidates, placeholder=True)
-    announced = best.fault.startswith("the progress of work") or _announced(value, candidates)
+    announced = best.fault.startswith("the progress of work") or is_placeholder(best)
     raise Unreadable(best.fault, candidates, placeholder=announced)
 
 
 def _check_larger(chosen: list[Candidate], candidates: list[Candidate]) -> None:
     """Raises Unreadable where a larger table could not be read for sure: the one beside it is not what is meant."""
-    unsure = max((item for item in candidates if item.roles is None), key=lambda item: item.table.length, default=None)
+    unsure = max(filter(_is_unsure, candidates), key=lambda item: item.table.length, default=None)
     if unsure is not None and unsure.table.length > max(item.table.length for item in chosen):
         raise Unreadable(unsure.fault, candidates)
+    if chosen[0].table.shape.startswith("rows") and chosen[0].table.length == 1:
+        longer = next((item for item in candidates if item.rank and item.table.length > _FEW_ROWS), None)
+        if longer is not None and longer.rank[0] == 1:
+            first, second = shown_path(chosen[0].table.path), shown_path(longer.table.path)
+            raise Unreadable(f"one row found at {first} and several at {second}; set `rows` in INPUTS", candidates)
+
+
+def _is_unsure(item: Candidate) -> bool:
+    """Whether a table has measures, or may have some, and could not be read."""
+    if item.roles is None:
+        return True
+    several = item.table.shape.startswith("rows") and item.table.length > _FEW_ROWS
+    return several and bool(item.fault and item.roles.measures and item.roles.time is None)
 
 
 def _announces(value: Any, item: Candidate) -> bool:

@@ -123,7 +123,10 @@ def columns_beside(members: dict[str, Any], path: Path, context: Context, limits
     if not lists or len(lists) > limits.columns:
         return None
     axis = _axis_of(lists)
-    tables = any(type(value) is list and value and type(value[0]) in (list, dict) for value in members.values())
+    tables = any(map(_holds_rows, members.values()))
+    timed = axis is not None and _is_time_list(axis, lists[axis])
+    if not timed and any(map(_holds_rows_inside, members.values())):
+        return None  # summaries beside an object with the table
     if axis is None and (tables or len(set(map(len, lists.values()))) != 1 or len(lists) == 1):
         return None
     length = len(lists[axis]) if axis is not None else len(next(iter(lists.values())))
@@ -229,10 +232,22 @@ def _cut_columns(lists: dict[str, list[Any]], length: int, axis: str | None) -> 
         if len(values) > length:
             rejected["value without a place on the axis"] += len(values) - length
             cut = values[:length]
+        elif len(values) < length and set(map(type, values)) == {str}:
+            if len(values) > 1:
+                continue  # names of something else
+            cut = values * length  # one name for all
         elif len(values) < length:
             cut = values + [None] * (length - len(values))
         columns.append(Column((name,), cut, "axis" if name == axis else "cell"))
     return columns, rejected
+
+
+def _holds_rows(value: Any) -> bool:
+    return type(value) is list and bool(value) and type(value[0]) in (list, dict)
+
+
+def _holds_rows_inside(value: Any) -> bool:
+    return type(value) is dict and any(map(_holds_rows, value.values()))
 
 
 def is_plain(column: Column) -> bool:

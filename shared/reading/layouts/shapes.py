@@ -203,7 +203,8 @@ class Finder:
         nested = {column.parts for column in columns if not is_plain(column)}
         # Lists beside measurements with a time, such as the gateways that heard a message, hold no readings.
         if measured and timed:
-            nested = {parts for parts in nested if is_container(parts[-1])}
+            points = {column.parts for column in columns if column.parts in nested and _are_points(column)}
+            nested = points or {parts for parts in nested if is_container(parts[-1])}
         if nested and not self._exploded(objects, columns, plain, path, context):
             self._walk_inside(objects, {parts[0] for parts in nested}, path, context)
             # Single objects inside are flattened into the rows around them.
@@ -211,7 +212,11 @@ class Finder:
         if nested:
             inner = [fragment for fragment in self.fragments[before:] if has_measure(fragment)]
             if inner and not (
-                measured and timed and not any(_holds_readings(fragment, len(path)) for fragment in inner)
+                measured
+                and timed
+                and not any(
+                    _holds_readings(fragment, len(path)) or fragment.shape == "grid" for fragment in inner
+                )
             ):
                 return
             del self.fragments[before:]
@@ -326,6 +331,17 @@ class Finder:
             lists = grids.plain_cells(lists) or lists
         if lists:
             self.fragments.append(Fragment(path, "grid", [], len(lists), context, lists=lists))
+
+
+def _are_points(column: Column) -> bool:
+    """Whether the cells are lists of `[time, value]`."""
+    first = next((value for value in column.values if value), None)
+    return (
+        type(first) is list
+        and type(first[0]) is list
+        and len(first[0]) == 2
+        and times.looks_like_time(first[0][0])
+    )
 
 
 def _holds_readings(fragment: Fragment, depth: int) -> bool:

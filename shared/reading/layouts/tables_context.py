@@ -8,6 +8,7 @@ from shared.reading.texts.names import Hint, hint, is_aside, is_container, state
 from shared.reading.tree import Column
 
 _MAX_CONTEXT = 48
+_WRAPPING = ("data", "dataset", "values", "points", "rows", "items", "records", "samples", "readings", "results")
 _MAX_NESTED_CONTEXT = 32
 _MAX_CONTEXT_CHARS = 1024
 _SCALARS = (int, float, str, bool)
@@ -52,6 +53,8 @@ def own_key(fragments: list[Fragment]) -> str | None:
     if len(keys) != 1 or any(fragment.shape == "values" for fragment in fragments):
         return None
     (key,) = keys
+    if words(key) and words(key)[-1].endswith(_WRAPPING):
+        return None
     return None if is_aside(key) or any(map(is_container, words(key))) or not words(key) else key
 
 

@@ -10,7 +10,7 @@ from shared.reading.safe_text import quoted
 from shared.reading.texts.names import Hint, compact, is_limit, speaks
 
 _LEAST_ROWS = 2
-_ORDINALS = frozenset(("position", "pos", "place", "rank", "ordinal", "step", "sample", "point"))
+_ORDINALS = frozenset(("position", "pos", "place", "rank", "ordinal", "number", "step", "sample", "point"))
 _BOUNDS = frozenset(("min", "max", "minimum", "maximum", "low", "high", "lower", "upper", "lo", "hi"))
 _LARGE = 100_000
 """Unknown whole numbers from here on are rather numbers of orders than measurements."""

@@ -10,7 +10,7 @@ from shared.reading.roles.columns import Profile
 from shared.reading.roles.roles import SET_BY_INPUTS, Roles
 from shared.reading.safe_text import shown_path
 from shared.reading.texts import other_words, vocabulary
-from shared.reading.texts.names import Hint, compact, is_unlikely_reading, speaks, words
+from shared.reading.texts.names import Hint, compact, is_unlikely_reading, measured, words
 
 _MAX_DEPTH = 3
 _LEAST_STATISTICS, _MOST_STATISTICS = 3, 32
@@ -75,7 +75,7 @@ def fault_of(roles: Roles, *, chart: bool, hashed: bool) -> str | None:
         return f"one row at {where} without the time of a measurement; set `time` in INPUTS"
     if timed or chart or any(profile.column.origin == "axis" for profile in _profiles(roles)):
         return None
-    if table.length == 1 and not any(_is_reading(measure, roles) and not speaks(measure.name) for measure in roles.measures):
+    if table.length == 1 and not any(_is_reading(measure, roles) and not measured(measure.name) for measure in roles.measures):
         if not _says_so(roles, hashed=False):
             return f"one row at {where} without the time of a measurement; set `time` or `measures` in INPUTS"
     unlikely = all(is_unlikely_reading(name, timed=False) for name in names)
@@ -105,7 +105,7 @@ def _name_statistics(names: list[str]) -> bool:
 def _is_dated(roles: Roles) -> bool:
     """Whether a lone object has a time that is not that of its creation, and nothing but names of measurements."""
     time = roles.time
-    if time is None or not all(speaks(measure.name) for measure in roles.measures):
+    if time is None or not all(measured(measure.name) for measure in roles.measures):
         return False
     return not set(words(time.name)) & {"created", "creation", "create", "start", "started", "begin", "published"}
 
@@ -127,7 +127,7 @@ def _profiles(roles: Roles) -> list[Profile]:
 
 def _is_reading(measure: Profile, roles: Roles) -> bool:
     """Whether a measure's name speaks of a measurement, or it is a value whose label does."""
-    if speaks(measure.name):
+    if measured(measure.name):
         return True
     if measure.hint.hint not in (Hint.VALUE, Hint.AGGREGATE):
         return False
@@ -139,14 +139,14 @@ def _is_reading(measure: Profile, roles: Roles) -> bool:
 
 
 def _speaks_label(value: object) -> bool:
-    return type(value) is str and speaks(value)
+    return type(value) is str and measured(value)
 
 
 def _says_so(roles: Roles, *, hashed: bool) -> bool:
     """Whether a member around each measure says that it holds measurements."""
     path = {compact(step) for step in roles.table.path if isinstance(step, str)}
     spoken = all(
-        speaks(measure.name) and not is_unlikely_reading(measure.name, timed=False) for measure in roles.measures
+        measured(measure.name) and not is_unlikely_reading(measure.name, timed=False) for measure in roles.measures
     )
     if path & _STRONG or (spoken and (hashed or path & _WEAK)):
         return True

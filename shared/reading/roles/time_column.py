@@ -4,6 +4,7 @@ Texts that are dates and numbers that are plausible epochs are candidates; the n
 measuring before that of creation, before that of arrival. An expiry is never the time.
 """
 
+from array import array
 from collections.abc import Iterable, Sequence
 from datetime import datetime, tzinfo
 from math import isnan
@@ -71,6 +72,8 @@ def choose(
     others = [profile for profile in candidates if profile is not best and profile.profile.column.origin == "cell"]
     if others and best.profile.column.origin == "cell":
         best = _with_other_rows(best, others)
+        if all(map(_is_date_only, _sample(best.profile.column.values))):
+            best = next((finer for other in others if (finer := _finer_of(best, other)) is not None), best)
     return best.profile, _clock_beside(best.profile, profiles), best.reason
 
 
@@ -229,6 +232,9 @@ def _agreed(equal: list[_Candidate]) -> _Candidate:
     if ms and all(max(map(abs, map(float.__sub__, one, ms[0])), default=0.0) < _SECOND_MS for one in ms[1:]):
         named = [profile for profile in equal if compact(profile.profile.name) in _PLAIN_NAMES]
         return named[0] if named else first
+    finer = _finer(equal, ms)
+    if finer is not None:
+        return finer
     known = [profile for profile in equal if compact(profile.profile.name) in _PLAIN_NAMES]
     if len(known) == 1:
         return known[0]
@@ -241,6 +247,26 @@ def _agreed(equal: list[_Candidate]) -> _Candidate:
     if len(names) < 2:
         names = sorted(".".join(profile.profile.column.parts) for profile in equal)
     raise Rejected(f"{quoted(names[0])} and {quoted(names[1])} could both be the time; set `time` in INPUTS")
+
+
+def _finer_of(best: _Candidate, other: _Candidate) -> _Candidate | None:
+    try:
+        ms = [times.parse(item.profile.column.values, datekeys=True).ms for item in (best, other)]
+    except times.Ambiguous:
+        return None
+    return _finer([best, other], ms)
+
+
+def _finer(equal: list[_Candidate], ms: "list[array[float]]") -> _Candidate | None:
+    """Of dates and the times within them, the times."""
+    if len(ms) != 2:
+        return None
+    for place, dates in enumerate(ms):
+        moments = ms[1 - place]
+        if all(date % _DAY_MS == 0 for date in dates) and any(moment % _DAY_MS for moment in moments):
+            within = all(abs(moment - date) <= _DAY_MS for date, moment in zip(dates, moments, strict=True))
+            return equal[1 - place] if within else None
+    return None
 
 
 def _with_other_rows(best: _Candidate, others: list[_Candidate]) -> _Candidate:
@@ -274,7 +300,7 @@ def _clock_beside(time: Profile, profiles: Sequence[Profile]) -> Profile | None:
     if not sample or not all(_is_date_only(value) for value in sample):
         return None
     for profile in profiles:
-        if profile.kind == "number" and compact(profile.name) == "hour" and are_hours(profile):
+        if profile.kind == "number" and "hour" in words(profile.name)[:1] and are_hours(profile):
             return profile
         if profile is not time and profile.kind == "text" and is_clock(profile.name) and are_clocks(profile):
             return profile

@@ -29,10 +29,10 @@ degf degrees dew do dp dpm ec f fan fps ft ftu g gas gpm h2 h2o h2s hp hpa hum h
 kva kvar kvarh kw kwh l lpm lm lph lqi lux m m2 m3 m3h ma mah mbar mg mhz ml mm mol mpa mph mps mv mw mwh n2 nh3 nh4
 nm no no2 no3 nox ntu o2 o3 op opm oil orp pa pb pct ph pm pm1 pm2 pm4 pm10 pm25 pop ppb ppm ppt psi psu pv r rad rain rate
 rh rms rpm rssi signal snr so2 soc soh sog sox spd sun sv t tds thd toc tsp tss tvoc u ug uv uvi v va vac var vbat vdc voc
-vol vpd vwc w wh wifi wind x y z ca fe mn na nh po4 pump valve ventil pumpe vanne starts cycles events people persons
+vol vpd vwc w wh wifi wind ca fe rhum mn na nh po4 pump valve ventil pumpe vanne starts cycles events people persons
 visitors vehicles cars items_per_minute units_produced pieces parts_made sales revenue expenses quantity_produced
 uv_index powr enwh fill filling full empty charge_level deg all feels_like ice sea surge tide swell lai ndvi par ppfd
-reporting disk inlet outlet bypass supply return mem swap net export import grid agit agitator stirrer mixer blower heater enthalpy entropy sat saturation gh dni dhi ghi co2eq iaq gasresistance methane propane butane hcho ch2o
+reporting disk inlet outlet bypass supply return mem swap net export import grid agit agitator stirrer mixer blower heater linkquality enthalpy entropy sat saturation gh dni dhi ghi co2eq iaq gasresistance methane propane butane hcho ch2o
 """
 _STEM_SET = tuple(stem for stem in dict.fromkeys(_STEMS.split()) if len(stem) > 3 and "_" not in stem)
 _WORD_SET = frozenset(_WORDS.split()) | {stem for stem in _STEMS.split() if len(stem) <= 3}
@@ -46,13 +46,17 @@ _LEAST_COUNT_CHARS = 5
 
 @lru_cache(4096)
 def speaks(name: str) -> bool:
-    """Whether a word of the name is that of a measured quantity, a count or a unit, or the name is an instrument's tag."""
-    if _TAG.fullmatch(name):
+    """Whether a name is that of something measured or counted, or an instrument's tag."""
+    if measured(name) or _TAG.fullmatch(name):
         return True
+    last = words(name)[-1:]
+    return bool(last) and len(last[0]) >= _LEAST_COUNT_CHARS and last[0].endswith(("s", "ed")) and not last[0].endswith(_NO_COUNTS)
+
+
+@lru_cache(4096)
+def measured(name: str) -> bool:
+    """Whether a word of the name is that of a measured quantity or a unit."""
     parts = words(name)
-    last = parts[-1] if parts else ""
-    if len(last) >= _LEAST_COUNT_CHARS and last.endswith(("s", "ed")) and not last.endswith(_NO_COUNTS):
-        return True  # orders, visitors, rejected
     for part in parts:
         bare = part.rstrip("0123456789")
         if part in _WORD_SET or bare in _WORD_SET:

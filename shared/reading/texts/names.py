@@ -10,12 +10,12 @@ from functools import lru_cache
 import msgspec
 
 from shared.reading.texts import other_words, vocabulary
-from shared.reading.texts.measured_words import speaks
+from shared.reading.texts.measured_words import measured, speaks
 from shared.reading.texts.name_words import compact, words
 
 __all__ = [
     "Hint", "NameHint", "compact", "describes", "hint", "holds_measurements", "is_aside", "is_axis", "is_clock", "is_code",
-    "is_container", "is_envelope", "is_geometry", "is_limit", "is_plain_measure", "is_style", "is_unlikely_reading", "speaks", "states_zone", "words",
+    "is_container", "is_envelope", "is_geometry", "is_limit", "is_plain_measure", "is_style", "is_unlikely_reading", "measured", "speaks", "states_zone", "words",
 ]  # fmt: skip
 
 
@@ -57,6 +57,10 @@ _JOINED_ID = re.compile(
     r"stream|item|entity|parameter|group|statement|sample|lot|order|location|area|line|tank|sub|source|primary|foreign|external|data)"
     r"_?(id|uid|uuid|guid|pk)"
 )
+
+
+_END = re.compile(r"(?:end|stop|until)(?:time|date|ts|stamp|utc|gmt)")
+_TIME_UNITS = ("s", "sec", "secs", "second", "seconds", "ms", "msec", "millis", "milliseconds", "us", "micros", "ns", "nanos", "gmt")
 
 
 @lru_cache(4096)
@@ -117,6 +121,8 @@ def _hint_by_words(joined: str, parts: tuple[str, ...]) -> NameHint:
         return NameHint(Hint.QUALITY, 1)
     if len(parts) > 1 and (last in _TIME_ENDINGS or (last == "at" and len(parts) == 2) or last in ("stamp", "ts")):
         return NameHint(Hint.TIME, _time_rank(joined, set(parts)))
+    if len(parts) > 1 and last in _TIME_UNITS and parts[-2].endswith(_TIME_ENDINGS[:4]):
+        return NameHint(Hint.TIME, _time_rank(joined, set(parts)))
     if parts[0] in ("timestamp", "datetime", "date", "time") and len(parts) <= 3:
         return NameHint(Hint.TIME, 1)
     if last in ("version", "firmware"):
@@ -126,7 +132,7 @@ def _hint_by_words(joined: str, parts: tuple[str, ...]) -> NameHint:
 
 def _time_rank(joined: str, parts: set[str]) -> int:
     """How good a time is by its words: a start before an arrival or a change, and these before an end."""
-    if parts & {"end", "ending", "stop", "until", "to", "finish", "finished"}:
+    if _END.search(joined) or parts & {"end", "ending", "stop", "until", "to", "finish", "finished"}:
         return 4
     changed = parts & {
         "updated",

@@ -235,8 +235,8 @@ CLOCKS = _names(
 """Times of day."""
 GENERIC_CONTAINERS = _names(
     """
-    _source attributes body channels content data datapoint datapoints decoded decodedpayload desired doc
-    document fields input item items json main measurement measurements measures message metrics msg node object
+    _source attributes body channels content data datapoint datapoints decoded decodedpayload desired details doc
+    document fields input instant item items json main measurement measurements measures message metrics msg node object
     observations output parameters params payload payloads point points process processdata properties readings
     record records reported response result results row rows sample samples sensordata sensors series source
     state state_ telemetry uplinkmessage value values variables vars
