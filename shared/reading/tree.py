@@ -56,8 +56,9 @@ class Table(msgspec.Struct):
     decimal_comma: bool = False
     ordered_names: bool = True
     units: dict[str, str] = {}
+    """`ordered_names` is false where the columns have no names of their own; `units`: by the name of a column."""
     zones: tuple[tuple[str, Any], ...] = ()
-    """`zones`: members around the table that state the zone of its times, name and value. `ordered_names` is false where the columns have no names of their own; `units`: by the name of a column."""
+    """Members around the table that state the zone of its times, name and value."""
 
 
 class Budget:

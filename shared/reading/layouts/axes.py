@@ -82,7 +82,9 @@ def _start_and_step(fragment: Fragment) -> tuple[float | None, float | None]:
             if not times.looks_like_time(start):
                 continue
             unit_ms = None if type(start) is str else (1.0 if start >= 1e11 else 1e3)
-            steps = [step for name, value in members.items() if (step := _step_ms(compact(name), value, unit_ms)) is not None]
+            steps = [
+                step for name, value in members.items() if (step := _step_ms(compact(name), value, unit_ms)) is not None
+            ]
             if steps:
                 start_ms, step_ms = times.parse([start]).ms[0], steps[-1]
     return start_ms, step_ms

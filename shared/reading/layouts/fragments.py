@@ -12,7 +12,7 @@ from shared.errors import Rejected
 from shared.reading.layouts import rows
 from shared.reading.limits import Limits
 from shared.reading.texts import times
-from shared.reading.texts.names import Hint, compact, hint, is_aside, is_axis, is_container, is_envelope, is_style
+from shared.reading.texts.names import Hint, hint, is_aside, is_axis, is_container, is_envelope, is_style
 from shared.reading.tree import Budget, Column, Path
 
 type Context = tuple[tuple[Path, dict[str, Any]], ...]

@@ -13,6 +13,7 @@ from shared.reading.documents import document
 from shared.reading.documents.document import BadItem
 from shared.reading.layouts import fragments, grids, rows
 from shared.reading.layouts.fragments import SCALARS, Context, Fragment, has_measure, is_plain
+from shared.reading.layouts.nested import are_points, holds_readings, names_beside, unwrapped_items
 from shared.reading.limits import Limits
 from shared.reading.recognisers import typed_arrays
 from shared.reading.recognisers.chain import recognise
@@ -176,7 +177,7 @@ class Finder:
         return [item if inner is None else inner.value for item, inner in zip(items, decoded, strict=True)]
 
     def _walk_objects(self, objects: list[dict[str, Any]], path: Path, context: Context) -> None:
-        objects = _unwrapped_items(objects)
+        objects = unwrapped_items(objects)
         if "data" in objects[-1]:
             objects = [item for item in objects if not fragments.is_annotation(item)] or objects
         if any(map(typed_arrays.is_wrapper, objects[0].values())):
@@ -203,7 +204,7 @@ class Finder:
         nested = {column.parts for column in columns if not is_plain(column)}
         # Lists beside measurements with a time, such as the gateways that heard a message, hold no readings.
         if measured and timed:
-            points = {column.parts for column in columns if column.parts in nested and _are_points(column)}
+            points = {column.parts for column in columns if column.parts in nested and are_points(column)}
             nested = points or {parts for parts in nested if is_container(parts[-1])}
         if nested and not self._exploded(objects, columns, plain, path, context):
             self._walk_inside(objects, {parts[0] for parts in nested}, path, context)
@@ -214,9 +215,7 @@ class Finder:
             if inner and not (
                 measured
                 and timed
-                and not any(
-                    _holds_readings(fragment, len(path)) or fragment.shape == "grid" for fragment in inner
-                )
+                and not any(holds_readings(fragment, len(path)) or fragment.shape == "grid" for fragment in inner)
             ):
                 return
             del self.fragments[before:]
@@ -316,7 +315,7 @@ class Finder:
                 return
             cells = grids.plain_cells(lists)
             if cells is None:
-                series_names = _names_beside(context, len(lists))
+                series_names = names_beside(context, len(lists))
                 for place, inner in enumerate(lists):
                     here = (*path, place)
                     own = (*context, (here, {"series": series_names[place]})) if series_names else context
@@ -331,49 +330,3 @@ class Finder:
             lists = grids.plain_cells(lists) or lists
         if lists:
             self.fragments.append(Fragment(path, "grid", [], len(lists), context, lists=lists))
-
-
-def _are_points(column: Column) -> bool:
-    """Whether the cells are lists of `[time, value]`."""
-    first = next((value for value in column.values if value), None)
-    return (
-        type(first) is list
-        and type(first[0]) is list
-        and len(first[0]) == 2
-        and times.looks_like_time(first[0][0])
-    )
-
-
-def _holds_readings(fragment: Fragment, depth: int) -> bool:
-    """Whether the member of a row that a fragment stands in is called after readings or points."""
-    steps = [step for step in fragment.path[depth:] if isinstance(step, str)]
-    return fragment.shape != "values" and bool(steps) and is_container(steps[-1])
-
-
-def _names_beside(context: Context, count: int) -> list[str] | None:
-    """The names of several lists of points, where a list of as many texts stands beside them."""
-    if not context:
-        return None
-    for name, value in context[-1][1].items():
-        if type(value) is not list or len(value) != count or hint(name).hint is not Hint.LABEL:
-            continue
-        if set(map(type, value)) == {str} and "" not in value and len(set(value)) == count:
-            return value
-    return None
-
-
-def _unwrapped_items(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows that each stand alone in a wrapper of the same name (`{"node": {...}}`) without it."""
-    for _ in range(4):
-        first = objects[0]
-        if len(first) != 1:
-            break
-        ((key, inner),) = first.items()
-        if type(inner) is not dict or not all(len(item) == 1 and type(item.get(key)) is dict for item in objects):
-            break
-        if rows.keys_are_times(inner) or grids.is_cell_wrapper(first):
-            break
-        objects = [item[key] for item in objects]
-        if any(not item for item in objects):
-            break
-    return objects

@@ -36,7 +36,9 @@ def tables_of(finder: Finder) -> list[Table]:
 def _complete(fragments: list[Fragment], finder: Finder) -> None:
     """Give lists of values their axis where they stand among lists of points."""
     if {"rows of lists", "rows of lists without names"} <= {fragment.shape for fragment in fragments}:
-        raise Rejected(f"points with different numbers of values at {shown_path(fragments[0].path)}; set `rows` in INPUTS")
+        raise Rejected(
+            f"points with different numbers of values at {shown_path(fragments[0].path)}; set `rows` in INPUTS"
+        )
     bare = [fragment for fragment in fragments if fragment.shape == "values"]
     if not bare or len(bare) == len(fragments):
         return

@@ -1,7 +1,7 @@
 """Arrays with named dimensions, as xarray's `to_dict` writes them: two dimensions, one of them the time. Pure.
 
-Source: xarray, DataArray.to_dict and Dataset.to_dict: `dims`, `coords` with `dims` and `data` each, `data`, or `data_vars`
-by name. Arrays of one dimension need no recogniser. Each place along the other dimension is a series of its own.
+Source: xarray, DataArray.to_dict and Dataset.to_dict: `dims`, `coords` with `dims` and `data` each, `data`, or
+`data_vars` by name. Arrays of one dimension need no recogniser. Each place along the other one is a series of its own.
 """
 
 from collections.abc import Sequence

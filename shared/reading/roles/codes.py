@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from shared.errors import Rejected
 from shared.reading.roles.columns import Profile, distinct, numbers_of
-from shared.reading.roles.roles import SET_BY_INPUTS, ColumnRole, Roles
+from shared.reading.roles.roles import SET_BY_INPUTS, Roles
 from shared.reading.safe_text import quoted
 from shared.reading.texts.names import Hint, compact, is_limit, speaks
 
@@ -114,7 +114,9 @@ def _repeats_value(profile: Profile, others: list[Profile]) -> bool:
 
 def without_heights(roles: Roles) -> None:
     """Take from the measures the height of a place whose latitude stands beside it."""
-    heights = [entry for entry in roles.assigned if entry.role == "measure" and entry.profile.hint.hint is Hint.COORDINATE]
+    heights = [
+        entry for entry in roles.assigned if entry.role == "measure" and entry.profile.hint.hint is Hint.COORDINATE
+    ]
     if heights and _has_place(roles):
         for entry in heights:
             entry.role, entry.reason = "place", "the height of a place"

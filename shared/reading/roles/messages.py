@@ -15,12 +15,41 @@ from shared.reading.texts.names import Hint, compact, is_unlikely_reading, measu
 _MAX_DEPTH = 3
 _LEAST_STATISTICS, _MOST_STATISTICS = 3, 32
 _STRONG = frozenset(
-    """measurements measurement readings reading sensors sensordata sensorvalues telemetry observations samples measures
-    values currentvalues processdata processvalues""".split()
+    [
+        "measurements",
+        "measurement",
+        "readings",
+        "reading",
+        "sensors",
+        "sensordata",
+        "sensorvalues",
+        "telemetry",
+        "observations",
+        "samples",
+        "measures",
+        "values",
+        "currentvalues",
+        "processdata",
+        "processvalues",
+    ]
 )
 """Members whose content is measured."""
 _WEAK = frozenset(
-    "data fields metrics payload body object decoded decodedpayload variables result results state reported".split()
+    [
+        "data",
+        "fields",
+        "metrics",
+        "payload",
+        "body",
+        "object",
+        "decoded",
+        "decodedpayload",
+        "variables",
+        "result",
+        "results",
+        "state",
+        "reported",
+    ]
 )
 """Members that may hold anything: readings where all names speak of measurements."""
 _LOG_TEXTS, _LOG_LEVELS = frozenset(("msg", "message")), frozenset(("level", "loglevel", "severity"))
@@ -75,9 +104,9 @@ def fault_of(roles: Roles, *, chart: bool, hashed: bool) -> str | None:
         return f"one row at {where} without the time of a measurement; set `time` in INPUTS"
     if timed or chart or any(profile.column.origin == "axis" for profile in _profiles(roles)):
         return None
-    if table.length == 1 and not any(_is_reading(measure, roles) and not measured(measure.name) for measure in roles.measures):
-        if not _says_so(roles, hashed=False):
-            return f"one row at {where} without the time of a measurement; set `time` or `measures` in INPUTS"
+    labelled = any(_is_reading(measure, roles) and not measured(measure.name) for measure in roles.measures)
+    if table.length == 1 and not labelled and not _says_so(roles, hashed=False):
+        return f"one row at {where} without the time of a measurement; set `time` or `measures` in INPUTS"
     unlikely = all(is_unlikely_reading(name, timed=False) for name in names)
     if unlikely or not any(_is_reading(measure, roles) for measure in roles.measures):
         return (
@@ -87,7 +116,7 @@ def fault_of(roles: Roles, *, chart: bool, hashed: bool) -> str | None:
 
 
 def _are_statistics(roles: Roles) -> bool:
-    """Whether rows or columns are the mean, the deviation and so on of something, as `describe` of data frames has them."""
+    """Whether rows or columns are the mean, the deviation and so on, as data frames describe themselves."""
     if _name_statistics([measure.name for measure in roles.measures]):
         return True
     return any(

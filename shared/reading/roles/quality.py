@@ -1,9 +1,9 @@
 """Units and quality of measures: which column says it of which measure, and what is bad. Pure.
 
-A value whose quality is bad is left out and counted: a status of OPC UA with severity "bad" (the highest bit is set), a
-quality of OPC DA without its two highest bits, a word such as bad, false under the name good, true under the name fault.
-Everything else, also "uncertain", is kept. Small codes that differ from row to row and follow no known table are refused:
-1 is good to some and bad to others.
+A value whose quality is bad is left out and counted: a status of OPC UA with severity "bad" (the highest bit is set),
+a quality of OPC DA without its two highest bits, a word such as bad, false under the name good, true under the name
+fault. Everything else, also "uncertain", is kept. Small codes that differ from row to row and follow no known table
+are refused: 1 is good to some and bad to others.
 """
 
 from collections.abc import Sequence
@@ -60,7 +60,7 @@ def _is_coded(column: Profile) -> bool:
 
 
 def _all_beside(roles: Roles, measure: Profile) -> list[Profile]:
-    """The columns of quality that belong to a measure: the one called after it or in its member, else all plain ones."""
+    """The columns of quality of a measure: the one called after it or in its member, else all plain ones."""
     own = _beside(roles, measure, "quality")
     if own is None:
         return []

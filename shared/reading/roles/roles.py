@@ -4,20 +4,19 @@ Roles: time, axis, measure, label, sensor, unit, quality, identifier, index, epo
 empty, ignored. Each comes with its reason. A column of numbers that is no measure is counted as left out.
 """
 
-from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 import msgspec
 
 from shared.errors import Rejected
-from shared.reading.overrides import Override
+from shared.reading.overrides import NONE, Override
 from shared.reading.roles import stamps, time_column
 from shared.reading.roles.clocks import are_clocks, resemble_times
 from shared.reading.roles.columns import Profile, are_qualified, distinct, numbers_of, profile_of
 from shared.reading.safe_text import quoted
 from shared.reading.texts import vocabulary
 from shared.reading.texts.names import Hint, compact, is_envelope, words
-from shared.reading.tree import Column, Table
+from shared.reading.tree import Table
 
 SET_BY_INPUTS = "set by INPUTS"
 """The reason of a role that no rule may change."""
@@ -74,7 +73,7 @@ def assign(table: Table, override: Override, *, chart: bool) -> Roles:
     assigned: list[ColumnRole] = []
     parts = [profile for profile in profiles if profile.column.origin == "part"]
     profiles = [profile for profile in profiles if profile.column.origin != "part"]
-    if override is not _NO_OVERRIDE:
+    if override is not NONE:
         profiles = _without_ignored(profiles, override, assigned)
         _check_named(profiles, override)
     from shared.reading.roles import beside  # which needs Roles
@@ -151,7 +150,7 @@ def is_named(profile: Profile, name: str | None) -> bool:
 
 
 def _role(profile: Profile, roles: Roles, override: Override) -> tuple[str, str]:
-    if override is not _NO_OVERRIDE:
+    if override is not NONE:
         role = _overridden(profile, override)
         if role is not None:
             return role
@@ -220,17 +219,21 @@ _SIMPLE = {
 }
 
 
+_BY_ORIGIN = {
+    "index": ("index", "the index of the rows"),
+    "axis": ("index", "stands along the axis"),
+    "entry": ("epoch", "the time in the entry's id"),
+    "key": ("label", "the name of a member"),
+}
+
+
 def _number_role(profile: Profile, roles: Roles) -> tuple[str, str]:
     hint = profile.hint.hint
     column = profile.column
     if column.origin == "context":
         return ("sensor", "the name of a sensor") if hint is Hint.SENSOR else ("label", "stands beside the rows")
-    if column.origin in ("index", "axis"):
-        return "index", "the index of the rows" if column.origin == "index" else "stands along the axis"
-    if column.origin == "entry":
-        return "epoch", "the time in the entry's id"
-    if column.origin == "key":
-        return "label", "the name of a member"
+    if column.origin in _BY_ORIGIN:
+        return _BY_ORIGIN[column.origin]
     reason = _SIMPLE.get(hint)
     if hint is Hint.COORDINATE:
         return ("measure", "a height") if profile.hint.rank else ("place", "a place on the earth")
@@ -240,10 +243,10 @@ def _number_role(profile: Profile, roles: Roles) -> tuple[str, str]:
         if roles.time is not None and time_column.repeats(profile, roles.time):
             return "epoch", "the time once more, as a number"
         return "measure", reason
-    if hint is Hint.BOOKKEEPING and profile.hint.rank == 0:
-        return "bookkeeping", "numbers under the name of a version, an address or a setting"
     if any(map(is_envelope, column.parts[:-1])):
         return "bookkeeping", "stands in a member about the message"
+    if hint is Hint.BOOKKEEPING and profile.hint.rank == 0:
+        return "bookkeeping", "numbers under the name of a version, an address or a setting"
     if hint is Hint.LABEL and roles.has_value and profile.hint.rank == 0:
         return "label", "numbers under the name of a label, beside a value"
     if hint is Hint.TIME and (time_column.is_time(profile) or words(profile.name)[-1:] in _DATES):
@@ -331,19 +334,3 @@ def _closer(profile: Profile, other: Profile) -> bool:
         other.hint.rank,
         other.name,
     )
-
-
-def first_values(values: Sequence[object], count: int = 3) -> list[object]:
-    """The first values that are there."""
-    return [value for value in values[:64] if value is not None][:count]
-
-
-def column_values(column: Column) -> Sequence[object]:
-    return column.values
-
-
-def used_numbers(roles: Roles) -> int:
-    return sum(len(numbers_of(profile).values) for profile in roles.measures)
-
-
-_NO_OVERRIDE = Override()

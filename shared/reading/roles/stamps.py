@@ -1,7 +1,7 @@
 """Numbers that are times by their values, whatever their column is called. Pure.
 
-A number of the size of an epoch measures something only where its name says so (bytes, energy). Days as Excel counts them
-are small numbers: they are told by the name of a time, or by steps that are all the same whole number of seconds.
+A number of the size of an epoch measures something only where its name says so (bytes, energy). Days as Excel counts
+them are small numbers: they are told by the name of a time, or by steps that are all the same number of seconds.
 """
 
 import math
@@ -11,8 +11,8 @@ from itertools import pairwise
 
 from shared.errors import Rejected
 from shared.reading.roles.columns import Profile, numbers_of
-from shared.reading.texts import times
 from shared.reading.safe_text import quoted
+from shared.reading.texts import times
 from shared.reading.texts.names import Hint, compact, is_unlikely_reading, speaks, words
 
 _YEAR_S = 31_556_952
@@ -35,7 +35,35 @@ _LARGE = 1e15
 _COUNTS = re.compile(r"byte|bits|count|total|energ|packet|cycle|number|volume|counter|octets|wh$")
 """Names of numbers that may be as large as times in microseconds and finer."""
 _DAY_S = 86_400
-_SAYS_TIME = frozenset("at boot born calibrated changed date day epoch expiry installed last micros millis nanos next seconds seen since stamp start synced ticks time ts unix".split())
+_SAYS_TIME = frozenset(
+    [
+        "at",
+        "boot",
+        "born",
+        "calibrated",
+        "changed",
+        "date",
+        "day",
+        "epoch",
+        "expiry",
+        "installed",
+        "last",
+        "micros",
+        "millis",
+        "nanos",
+        "next",
+        "seconds",
+        "seen",
+        "since",
+        "stamp",
+        "start",
+        "synced",
+        "ticks",
+        "time",
+        "ts",
+        "unix",
+    ]
+)
 _NEAR_MS = 400 * _DAY_S * 1000
 
 
@@ -49,7 +77,11 @@ def are_stamps(profile: Profile, time: Profile | None) -> bool:
     low, high = min(values, default=0.0), max(values, default=0.0)
     if low < _LEAST:
         return are_serial_days(profile)
-    if speaks(profile.name) and not _SAYS_TIME & set(words(profile.name)) and (high < _LARGE or _COUNTS.search(compact(profile.name))):
+    if (
+        speaks(profile.name)
+        and not _SAYS_TIME & set(words(profile.name))
+        and (high < _LARGE or _COUNTS.search(compact(profile.name)))
+    ):
         return False
     if profile.hint.hint in (Hint.VALUE, Hint.AGGREGATE):
         return time is not None and _are_near(values, time)

@@ -4,6 +4,7 @@
 a zone of their own and epochs do not.
 """
 
+import math
 import re
 from array import array
 from collections.abc import Sequence
@@ -29,24 +30,24 @@ _PROBE = timezone(timedelta(hours=1))
 
 def times_of(column: Profile, clock: Profile | None, roles: Roles, override: Override) -> times.Times:
     """The times of the rows. Raises Rejected for a zone that is needed and not known, Ambiguous as times.parse does."""
-    zone = zone_of(override)
-    first = time_column.times_of(column, clock, zone=zone, day_first=override.day_first)
+    by_hand = zone_of(override)
+    first = time_column.times_of(column, clock, zone=by_hand, day_first=override.day_first)
     by_row = _column_of(roles)
     in_name = _IN_NAME.search(column.name)
-    if zone is not None or column.kind == "number" or not (roles.table.zones or by_row is not None or in_name):
+    stated = bool(roles.table.zones) or by_row is not None or in_name is not None
+    if by_hand is not None or column.kind == "number" or not stated:
         return first
     probe = time_column.times_of(column, clock, zone=_PROBE, day_first=override.day_first)
-    if probe.ms == first.ms or all(
-        left == right or left != left for left, right in zip(probe.ms, first.ms, strict=True)
-    ):  # noqa: PLR0124  # NaN
-        return first
-    if in_name is not None:
-        zone = _stated(((column.name, in_name[0].strip("() ,[]")),))
-        return time_column.times_of(column, clock, zone=zone, day_first=override.day_first)
-    if by_row is not None:
+    if all(map(_are_same, probe.ms, first.ms)):
+        return first  # they have a zone of their own
+    if by_row is not None and in_name is None:
         return _by_row(by_row, column, clock, override, first)
-    zone = _stated(roles.table.zones)
-    return time_column.times_of(column, clock, zone=zone, day_first=override.day_first)
+    members = roles.table.zones if in_name is None else ((column.name, in_name[0].strip("() ,[]")),)
+    return time_column.times_of(column, clock, zone=_stated(members), day_first=override.day_first)
+
+
+def _are_same(left: float, right: float) -> bool:
+    return left == right or (math.isnan(left) and math.isnan(right))
 
 
 def _column_of(roles: Roles) -> Profile | None:
@@ -79,7 +80,7 @@ def _by_row(
 
 
 def _stated(members: Sequence[tuple[str, object]]) -> tzinfo:
-    """The zone that members state: by name rather than by offset. Raises Rejected where none is known, or they differ."""
+    """The zone that members state, by name rather than by offset. Raises Rejected where they differ or none is known."""
     ranked = sorted(members, key=lambda item: compact(item[0]).lstrip("0123456789") not in other_words.ZONES)
     zones = [zone for name, value in ranked if (zone := _zone(name, value)) is not None]
     if not zones:
@@ -122,9 +123,9 @@ def _zone_of_text(text: str) -> tzinfo | None:
         if minutes >= _LONGEST_HOURS * 60:
             return None
         return timezone(timedelta(minutes=-minutes if match[1] == "-" else minutes))
-    minutes = time_formats.ZONES_MIN.get(text.lower())
-    if minutes is not None:
-        return timezone(timedelta(minutes=minutes))
+    known_min = time_formats.ZONES_MIN.get(text.lower())
+    if known_min is not None:
+        return timezone(timedelta(minutes=known_min))
     try:
         return ZoneInfo(text)
     except (ValueError, OSError, KeyError):

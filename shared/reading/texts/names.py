@@ -13,10 +13,7 @@ from shared.reading.texts import other_words, vocabulary
 from shared.reading.texts.measured_words import measured, speaks
 from shared.reading.texts.name_words import compact, words
 
-__all__ = [
-    "Hint", "NameHint", "compact", "describes", "hint", "holds_measurements", "is_aside", "is_axis", "is_clock", "is_code",
-    "is_container", "is_envelope", "is_geometry", "is_limit", "is_plain_measure", "is_style", "is_unlikely_reading", "measured", "speaks", "states_zone", "words",
-]  # fmt: skip
+__all__ = ["compact", "measured", "speaks", "words"]
 
 
 class Hint(IntEnum):
@@ -60,7 +57,22 @@ _JOINED_ID = re.compile(
 
 
 _END = re.compile(r"(?:end|stop|until)(?:time|date|ts|stamp|utc|gmt)")
-_TIME_UNITS = ("s", "sec", "secs", "second", "seconds", "ms", "msec", "millis", "milliseconds", "us", "micros", "ns", "nanos", "gmt")
+_TIME_UNITS = (
+    "s",
+    "sec",
+    "secs",
+    "second",
+    "seconds",
+    "ms",
+    "msec",
+    "millis",
+    "milliseconds",
+    "us",
+    "micros",
+    "ns",
+    "nanos",
+    "gmt",
+)
 
 
 @lru_cache(4096)
@@ -119,15 +131,20 @@ def _hint_by_words(joined: str, parts: tuple[str, ...]) -> NameHint:
         return NameHint(Hint.QUALITY, 1)
     if last in ("quality", "status", "flag", "valid", "qc", "alarm") and len(parts) > 1:
         return NameHint(Hint.QUALITY, 1)
-    if len(parts) > 1 and (last in _TIME_ENDINGS or (last == "at" and len(parts) == 2) or last in ("stamp", "ts")):
-        return NameHint(Hint.TIME, _time_rank(joined, set(parts)))
-    if len(parts) > 1 and last in _TIME_UNITS and parts[-2].endswith(_TIME_ENDINGS[:4]):
+    if len(parts) > 1 and _ends_like_time(parts):
         return NameHint(Hint.TIME, _time_rank(joined, set(parts)))
     if parts[0] in ("timestamp", "datetime", "date", "time") and len(parts) <= 3:
         return NameHint(Hint.TIME, 1)
     if last in ("version", "firmware"):
         return NameHint(Hint.BOOKKEEPING)
     return NameHint(Hint.CODE) if is_code(joined, parts) else NameHint(Hint.PLAIN)
+
+
+def _ends_like_time(parts: tuple[str, ...]) -> bool:
+    last = parts[-1]
+    if last in _TIME_ENDINGS or last in ("stamp", "ts") or (last == "at" and len(parts) == 2):
+        return True
+    return last in _TIME_UNITS and parts[0] not in _TIME_ENDINGS and parts[-2].endswith(_TIME_ENDINGS[:4])
 
 
 def _time_rank(joined: str, parts: set[str]) -> int:
@@ -152,7 +169,11 @@ def _time_rank(joined: str, parts: set[str]) -> int:
 def is_code(joined: str, parts: tuple[str, ...]) -> bool:
     """Whether whole numbers under a name say which order, machine, place or kind."""
     last = parts[-1]
-    if joined in other_words.CODES or last in other_words.ENTITIES or (len(parts) > 1 and last in ("code", "type", "nbr", "kode", "codigo", "key")):
+    if (
+        joined in other_words.CODES
+        or last in other_words.ENTITIES
+        or (len(parts) > 1 and last in ("code", "type", "nbr", "kode", "codigo", "key"))
+    ):
         return True
     return len(last) > 4 and last.endswith(other_words.CODE_ENDINGS)
 

@@ -34,7 +34,8 @@ _COLUMNS = {
     style: re.compile(rf"(?:(?:{one})?\n)*+")
     for style, one in {
         "plain": _PLAIN.pattern,
-        "comma": r"[+-]?(?:(?:[0-9]+|(?:0|[1-9][0-9]*),[0-9]+)(?:[eE][+-]?[0-9]{1,4})?|[0-9]{1,3}(?:\.[0-9]{3})++(?:,[0-9]+)?)",
+        "comma": r"[+-]?(?:(?:[0-9]+|(?:0|[1-9][0-9]*),[0-9]+)(?:[eE][+-]?[0-9]{1,4})?"
+        r"|[0-9]{1,3}(?:\.[0-9]{3})++(?:,[0-9]+)?)",
         "thousands": rf"[+-]?[0-9]{{1,3}}(?:,[0-9]{{3}})++(?:\.[0-9]+)?|{_PLAIN.pattern}",
     }.items()
 }
@@ -138,7 +139,7 @@ def _at_once(values: Sequence[object], style: str) -> "array[float] | None":
     if not all(map(math.isnan, odd.values())):
         for row, value in enumerate(values):
             if value in odd:
-                doubles[row] = odd[cast("str", value)]
+                doubles[row] = odd[value]
     return doubles
 
 

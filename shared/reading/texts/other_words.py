@@ -7,24 +7,26 @@ def _names(text: str) -> frozenset[str]:
 
 CODES = _names(
     """
-    addr address ano auftrag batch batchnumber baureihe bay bus cavity ch chan channelno charg charge cid cod code codigo
-    codice dest dev did equipo errcode error errorcode errorno event eventcode evt fc fcode fehler func function funccode
-    functioncode gateway gw hop hops installation itemno job jobno kanal kode kostenstelle kunde lgort lfd ligne linea
-    linie lot lotno losnr machine machineno maquina maschine matnr mid modul module mp
-    mpid msgtype node nodo numero numéro oper operation operario operator order orderno part partno pallet pin phase plc po port prio priority pos
-    posten poste produkt product program programm programme projekt project puesto rack recipe reg register rezept
-    role route row rtu run schicht schrank shift sid site slave slaveid slot spindle stationno status statuscode step stepno stn
-    subtype ticket tid tool turno typ type unitid werk werks werkzeug wkz wo wono workorder worker zelle zone
+    addr address ano auftrag batch batchnumber baureihe bay bus cavity ch chan channelno charg charge cid cod
+    code codigo codice dest dev did equipo errcode error errorcode errorno event eventcode evt fc fcode fehler
+    func function funccode functioncode gateway gw hop hops installation itemno job jobno kanal kode
+    kostenstelle kunde lgort lfd ligne linea linie lot lotno losnr machine machineno maquina maschine matnr mid
+    modul module mp mpid msgtype node nodo numero numéro oper operation operario operator order orderno part
+    partno pallet pin phase plc po port prio priority pos posten poste produkt product program programm
+    programme projekt project puesto rack recipe reg register rezept role route row rtu run schicht schrank
+    shift sid site slave slaveid slot spindle stationno status statuscode step stepno stn subtype ticket tid
+    tool turno typ type unitid werk werks werkzeug wkz wo wono workorder worker zelle zone
     """
 )
 ENTITIES = _names(
     """
-    agent aisle animal articolo article articulo artikel asset atelier axis bin block booth branch cashier cell cell_
-    circuit commande cow crew customer desk die dlc dock dpt driver employee equipe equnr experiment feeder gate head
-    icao imo instance inverter kunde lane lijn lote lotto macchina maquina mitarbeiter mmsi mold mould navstat object
-    objectinstance objecttype operador orden ordem ordine ordre panel parcel patient pedido personal pieza pieza_ plate
-    ploeg plot produit producto protocol prüfling replicate reparto robot runno sample_ seat shelf shop specimen step store
-    string subject team test tester train trial truck trolley turbine user vehicle vessel_ warehouse well worker zona
+    agent aisle animal articolo article articulo artikel asset atelier axis bin block booth branch cashier cell
+    cell_ circuit commande cow crew customer desk die dlc dock dpt driver employee equipe equnr experiment
+    feeder gate head icao imo instance inverter kunde lane lijn lote lotto macchina maquina mitarbeiter mmsi
+    mold mould navstat object objectinstance objecttype operador orden ordem ordine ordre panel parcel patient
+    pedido personal pieza pieza_ plate ploeg plot produit producto protocol prüfling replicate reparto robot
+    runno sample_ seat shelf shop specimen step store string subject team test tester train trial truck trolley
+    turbine user vehicle vessel_ warehouse well worker zona
     """
 )
 """Things that are numbered: as the last word of a name, whole numbers say which of them."""
@@ -32,14 +34,15 @@ ENTITIES = _names(
 CODE_ENDINGS = ("nr", "nummer", "numero", "number", "code", "kode", "codigo", "kennung", "nbr")
 LIMITS = _names(
     """
-    consigna consigne grenze grenzwert hh hihi hilimit hlimit lcl desired limit limits ll llimit lolimit lolo lsl nominal nominalvalue
-    obergrenze untergrenze rated schwelle setpoint setpt setval setvalue setvalor soll sollwert sp target targetvalue
-    threshold thresholds tol tolerance ucl usl wanted wtarget sollwerte
+    consigna consigne grenze grenzwert hh hihi hilimit hlimit lcl desired limit limits ll llimit lolimit lolo
+    lsl nominal nominalvalue obergrenze untergrenze rated schwelle setpoint setpt setval setvalue setvalor soll
+    sollwert sp target targetvalue threshold thresholds tol tolerance ucl usl wanted wtarget sollwerte
     """
 )
 LIMIT_WORDS = _names(
     """
-    desired consigna consigne grenze grenzwert hihi lcl limit limite limits lolo lsl setpoint sollwert target schwelle seuil setpoints soglia targets threshold thresholds tol tolerance ucl umbral usl
+    desired consigna consigne grenze grenzwert hihi lcl limit limite limits lolo lsl setpoint sollwert target
+    schwelle seuil setpoints soglia targets threshold thresholds tol tolerance ucl umbral usl
     """
 )
 ALARM_WORDS = _names("alarm alarms alert crit critical warn warning eng range scale span spec trip")
@@ -47,10 +50,11 @@ BOUND_WORDS = _names("hi high hh lo low ll max maximum min minimum upper lower h
 STYLES = _names(
     """
     alpha background barpercentage barthickness border categorypercentage circumference clip color colors colour
-    cubicinterpolationmode customdata dash dashoffset fill fillcolor fillopacity font fontsize gap height hidden hoverinfo hovertemplate hovertext ids
-    labelfontsize legendindex legendrank linewidth lineWidth marker markersize opacity order padding pull radius rotation selected shape
-    size sizes spacing stack steps strokewidth symbolsize tension text textangle textfont textposition texttemplate weight
-    width xaxisindex yaxisindex zlevel zorder
+    cubicinterpolationmode customdata dash dashoffset fill fillcolor fillopacity font fontsize gap height hidden
+    hoverinfo hovertemplate hovertext ids labelfontsize legendindex legendrank linewidth lineWidth marker
+    markersize opacity order padding pull radius rotation selected shape size sizes spacing stack steps
+    strokewidth symbolsize tension text textangle textfont textposition texttemplate weight width xaxisindex
+    yaxisindex zlevel zorder
     """
 )
 """What styles a chart, where it stands beside the values of a drawing."""
@@ -68,14 +72,16 @@ NO_READINGS = _names(
 """Numbers of carts, invoices, jobs, settings, pages and processes, which alone make no reading."""
 UNTIMED_NO_READINGS = _names(
     """
-    amount cost duration quantity durationms height percent price rate rating responsetime responsetimems unitprice usedpercent weight
+    amount cost duration quantity durationms height percent price rate rating responsetime responsetimems
+    unitprice usedpercent weight
     """
 )
 """Numbers that make no reading without a time either."""
 STATISTICS = _names("count mean std min max 25 50 75 median var sem skew unique top freq q1 q3 nullcount")
 ZONES = _names(
     """
-    exchangetimezone ianatimezone localtimezone olson timezone timezoneid timezonename tz tzid tzname zoneid wwtimezone
+    exchangetimezone ianatimezone localtimezone olson timezone timezoneid timezonename tz tzid tzname zoneid
+    wwtimezone
     """
 )
 """Names of members that name the zone of times beside them."""

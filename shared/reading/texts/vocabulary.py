@@ -100,10 +100,11 @@ AGGREGATES = _names(
 """Statistics of a value, which name nothing by themselves."""
 QUALITIES = _names(
     """
-    alarm alarmstate annotated anomaly bad badquality confidence dataok dataquality devicestatus dq err error errorcode fault
-    faulty flag flags good haserror hasfault invalid isalarm isanomaly isbad isfault isgood isinvalid isok isvalid ok
-    opcquality outlier q qc qcflag qual quality qualitycode qualitydetail qualityflag questionable reliability
-    sensorstatus severity state_class status statuscode statusflag substituted suspect valid validity
+    alarm alarmstate annotated anomaly bad badquality confidence dataok dataquality devicestatus dq err error
+    errorcode fault faulty flag flags good haserror hasfault invalid isalarm isanomaly isbad isfault isgood
+    isinvalid isok isvalid ok opcquality outlier q qc qcflag qual quality qualitycode qualitydetail qualityflag
+    questionable reliability sensorstatus severity state_class status statuscode statusflag substituted suspect
+    valid validity
     """
 )
 """Flags and codes that say how good a value is."""
@@ -222,8 +223,8 @@ ENVELOPES = _names(
 AXES = _names(
     """
     age angle bin categories category cycle days depth distance elapsed elapsedtime epoch freq frequency hours i
-    idx index iteration key label labels length minutes n offset position row sample seconds step timestamps wavelength x xaxisvalues xdata xs xvalues
-    year
+    idx index iteration key label labels length minutes n offset position row sample seconds step timestamps
+    wavelength x xaxisvalues xdata xs xvalues year
     """
 )
 """What can be along an axis without times."""
@@ -235,11 +236,11 @@ CLOCKS = _names(
 """Times of day."""
 GENERIC_CONTAINERS = _names(
     """
-    _source attributes body channels content data datapoint datapoints decoded decodedpayload desired details doc
-    document fields input instant item items json main measurement measurements measures message metrics msg node object
-    observations output parameters params payload payloads point points process processdata properties readings
-    record records reported response result results row rows sample samples sensordata sensors series source
-    state state_ telemetry uplinkmessage value values variables vars
+    _source attributes body channels content data datapoint datapoints decoded decodedpayload desired details
+    doc document fields input instant item items json main measurement measurements measures message metrics msg
+    node object observations output parameters params payload payloads point points process processdata
+    properties readings record records reported response result results row rows sample samples sensordata
+    sensors series source state state_ telemetry uplinkmessage value values variables vars
     """
 )
 """Members that only wrap, so that they add nothing to a name."""
@@ -300,9 +301,9 @@ HEALTH = _names(
 """Numbers about a process."""
 NUMBERED_PLACES = _names(
     """
-    address alias bay bus cavity ch chan channel channelindex channelno dev did gateway gw kanal linea maquina maschine
-    maschinennr mid modul module mp node nodo port puesto rack reg register registeraddress sid slave slaveid slot spindle
-    unitid zone
+    address alias bay bus cavity ch chan channel channelindex channelno dev did gateway gw kanal linea maquina
+    maschine maschinennr mid modul module mp node nodo port puesto rack reg register registeraddress sid slave
+    slaveid slot spindle unitid zone
     """
 )
 """Where a value stands in a device, as a number."""

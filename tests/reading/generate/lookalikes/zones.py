@@ -1,7 +1,5 @@
 """Times without a zone, whose zone is stated beside them."""
 
-from kit import Truth
-
 from lookalikes.readings import FLOW, HOUR_MS, ISO, MS, SECONDS, SPACED, TEMP, TWO, N, named, theme
 
 LOCAL = [text.removesuffix(":00Z") for text in ISO]  # 2026-03-01T06:00, in whatever zone
@@ -34,7 +32,6 @@ add(
     {**meteo, "utc_offset_seconds": 0, "timezone": "GMT", "timezone_abbreviation": "GMT"},
     TWO,
 )
-unix: Truth = {name: points for name, points in TWO.items()}
 add(
     "Open-Meteo with unix times",
     "Open-Meteo API",
@@ -44,7 +41,7 @@ add(
         "timezone": "Europe/Berlin",
         "hourly": {"time": SECONDS, "temp": TEMP, "flow": FLOW},
     },
-    unix,
+    TWO,
 )
 add(
     "Alpha Vantage intraday",
