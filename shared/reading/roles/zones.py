@@ -80,7 +80,7 @@ def _by_row(
 
 
 def _stated(members: Sequence[tuple[str, object]]) -> tzinfo:
-    """The zone that members state, by name rather than by offset. Raises Rejected where they differ or none is known."""
+    """The zone that members state, by name before offset. Raises Rejected where they differ or none is known."""
     ranked = sorted(members, key=lambda item: compact(item[0]).lstrip("0123456789") not in other_words.ZONES)
     zones = [zone for name, value in ranked if (zone := _zone(name, value)) is not None]
     if not zones:

@@ -56,6 +56,7 @@ _JOINED_ID = re.compile(
 )
 
 
+_QUALITY_ENDINGS = ("quality", "status", "flag", "valid", "qc", "alarm", "ok", "good", "bad", "fault", "invalid")
 _END = re.compile(r"(?:end|stop|until)(?:time|date|ts|stamp|utc|gmt)")
 _TIME_UNITS = (
     "s",
@@ -129,7 +130,7 @@ def _hint_by_words(joined: str, parts: tuple[str, ...]) -> NameHint:
         return NameHint(Hint.UNIT, 1)
     if parts[0] in ("qc", "quality", "flag", "qf") and len(parts) > 1:
         return NameHint(Hint.QUALITY, 1)
-    if last in ("quality", "status", "flag", "valid", "qc", "alarm") and len(parts) > 1:
+    if last in _QUALITY_ENDINGS and len(parts) > 1:
         return NameHint(Hint.QUALITY, 1)
     if len(parts) > 1 and _ends_like_time(parts):
         return NameHint(Hint.TIME, _time_rank(joined, set(parts)))
