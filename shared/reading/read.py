@@ -17,9 +17,9 @@ def read_batch(shape: str, parts: Sequence[bytes], override: Override = NONE, li
     fields and values in turn; for a stream, per entry its id, the number of its fields, and fields and values in turn.
     Raises Rejected with the reason when there is nothing to read, NotReady for a placeholder without data.
     """
-    from shared.reading.fast_path import fast
+    from shared.reading.fast_path.fast import batch
 
-    if shape == "string" and override is NONE and (reading := fast.batch(parts[0], limits)) is not None:
+    if shape == "string" and override is NONE and (reading := batch(parts[0], limits)) is not None:
         return reading
     from shared.reading import batches
 
@@ -28,9 +28,9 @@ def read_batch(shape: str, parts: Sequence[bytes], override: Override = NONE, li
 
 def read_chart(raw: bytes, override: Override = NONE, limits: Limits = LIMITS) -> Reading:
     """The series of a chart. Raises Rejected with the reason."""
-    from shared.reading.fast_path import fast
+    from shared.reading.fast_path.fast import chart
 
-    if override is NONE and (reading := fast.chart(raw, limits)) is not None:
+    if override is NONE and (reading := chart(raw, limits)) is not None:
         return reading
     from shared.reading import charts
 

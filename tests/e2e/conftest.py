@@ -86,6 +86,7 @@ async def live(running: tuple[Host, list[Invocation]], redis_client: redis.async
     host, invocations = running
     await host.drained()
     invocations.clear()
+    sys.modules["shared.telemetry.minute_counts"].take(now=True)  # counts of earlier tests, not yet written to Redis
     effects = Effects()
     root, logger = logging.getLogger(), logging.getLogger("keyspace_functions")
     root.addHandler(effects)

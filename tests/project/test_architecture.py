@@ -13,6 +13,7 @@ import redis.asyncio
 
 ROOT = Path(__file__).parents[2]
 IMPORT_BUDGET_MS = 400
+MOST_OVER_LIBRARIES = 1.35
 SCRIPTS = sorted([*(ROOT / "shared").rglob("*.lua"), *(ROOT / "cli").rglob("*.lua")])
 HEAVY = {"numpy", "tsdownsample", "azure.identity", "aiohttp"}
 
@@ -45,19 +46,26 @@ def test_only_the_settings_read_the_environment() -> None:
             assert "os" not in imports(path), path.name
 
 
-def test_the_app_imports_within_its_budget(measured: Callable[[str, float, str], None]) -> None:
-    """The least CPU time of six new processes, without the start of the interpreter: tests that run beside it add up to
-    half to the others."""
-    code = "import time; start = time.process_time(); import function_app; print(time.process_time() - start)"
+def import_ms(modules: str) -> float:
+    """CPU time of the import in a new process, without the start of the interpreter."""
+    code = f"import time; start = time.process_time(); import {modules}; print(time.process_time() - start)"
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    took_ms = []
-    for _ in range(6):
-        run = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
-        )
-        took_ms.append(float(run.stdout) * 1000)
-    measured("import of function_app", min(took_ms), "ms")
-    assert min(took_ms) < IMPORT_BUDGET_MS
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True
+    )
+    return float(run.stdout) * 1000
+
+
+def test_the_app_imports_within_its_budget(measured: Callable[[str, float, str], None]) -> None:
+    """The budget is that of a machine for itself. On a slow one, and beside other tests, the two libraries that cannot
+    be done without take longer than that alone: there, the app may add a share to what they take in the same minute."""
+    app_ms, libraries_ms = [], []
+    for _ in range(4):
+        libraries_ms.append(import_ms("azure.functions, redis.asyncio"))
+        app_ms.append(import_ms("function_app"))
+    measured("import of function_app", min(app_ms), "ms")
+    measured("import of azure.functions and redis alone", min(libraries_ms), "ms")
+    assert min(app_ms) < max(IMPORT_BUDGET_MS, MOST_OVER_LIBRARIES * min(libraries_ms))
 
 
 def test_a_script_starts_with_a_comment() -> None:

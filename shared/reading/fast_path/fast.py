@@ -4,6 +4,7 @@ What is read here is read the same way by the general steps: a test compares bot
 not take, such as one odd value, a member more or a name that could be anything but a measurement, is left to those.
 """
 
+import re
 from array import array
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -13,91 +14,43 @@ from struct import Struct
 from struct import error as struct_error
 from typing import Any
 
-import msgspec
-
-from shared.reading.fast_path import fast_rows, further_members
-from shared.reading.fast_path.fast_shapes import LongReading, WideRecord
+from shared.reading.fast_path import documented, fast_rows
+from shared.reading.fast_path.documented import MAX_NAME_CHARS, MAX_PLAIN_VALUE, Rows
 from shared.reading.limits import Limits
-from shared.reading.model import Reading, Series, Time
+from shared.reading.model import Reading, Series
 from shared.reading.texts import times
 from shared.reading.texts.names import holds_measurements, is_plain_measure
 from shared.reading.texts.numbers import quick
 from shared.reading.tree import Table
 
-_MAX_NAME_CHARS = 128
-_MAX_PLAIN_VALUE = 20_010_101.0
-"""Numbers from here on could be a date or a time once more."""
 _TIME_NAMES = ("timestamp", "time", "ts")
-
-
-class _Envelope(msgspec.Struct, gc=False, forbid_unknown_fields=True):
-    records: list[WideRecord] = []
-    readings: list[LongReading] = []
-    batch: str | None = msgspec.field(default=None, name="batchId")
-    status: str | None = None
-
-
-_envelope = msgspec.json.Decoder(_Envelope)
-_wide_list = msgspec.json.Decoder(list[WideRecord])
-_long_list = msgspec.json.Decoder(list[LongReading])
 
 
 def batch(raw: bytes, limits: Limits) -> Reading | None:
     """The readings of a documented shape when every one of them is clean; None to use the general steps."""
     if raw[:1] not in (b"{", b"["):
         return None
-    lists = _lists(raw)
-    if lists is not None:
-        wide, long = lists
-        if wide:
-            return None if long else _wide(wide, limits)
-        return _long(long, limits) if long else None
-    repeated = further_members.decode(raw)
-    if repeated is None:
+    rows = documented.decode(raw)
+    if rows is None:
         return _flat(raw, limits) if raw[:1] == b"[" else None
-    if not further_members.are_inert(repeated.members, wide=repeated.wide):
+    return _wide(rows, limits) if rows.wide else _long(rows, limits)
+
+
+def _wide(rows: Rows, limits: Limits) -> Reading | None:
+    order = _order(tuple(rows.names), limits.metrics)
+    if order is None:
         return None
-    return _wide(repeated.rows, limits) if repeated.wide else _long(repeated.rows, limits)
+    columns = [packed(values) for values in rows.values]
+    times_, sensors = rows.times, rows.sensors
+    return Reading({name: Series(name, None, columns[place], (), times_, sensors) for name, place in order})
 
 
-def _lists(raw: bytes) -> tuple[list[WideRecord], list[LongReading]] | None:
-    """Wide records and long readings, where the text holds nothing else."""
-    if raw[:1] == b"{":
-        envelope = _decoded(_envelope.decode, raw)
-        return None if envelope is None else (envelope.records, envelope.readings)
-    wide = _decoded(_wide_list.decode, raw)
-    if wide is not None:
-        return wide, []
-    long = _decoded(_long_list.decode, raw)
-    return None if long is None else ([], long)
-
-
-def _decoded(decode: Callable[[bytes], Any], raw: bytes) -> Any:
-    try:
-        return decode(raw)
-    except (ValueError, RecursionError):  # msgspec's own errors are ValueErrors too
+@lru_cache
+def _order(names: tuple[str, ...], most: int) -> list[tuple[str, int]] | None:
+    """Names and places of measures by name; None where one is not plainly a measure."""
+    if not 0 < len(names) <= most or not all(map(_is_plain, names)):
         return None
-
-
-def _wide(records: list[WideRecord], limits: Limits) -> Reading | None:
-    times_: list[Time] = [record.time for record in records]
-    sensors = [record.sensor for record in records]
-    rows = [record.data for record in records]
-    names = sorted(rows[0])
-    if not 0 < len(names) <= limits.metrics or not all(map(_is_plain, names)):
-        return None
-    series: dict[str, Series] = {}
-    try:
-        if set(map(len, rows)) != {len(names)}:
-            return None
-        for name in names:
-            values = packed([row[name] for row in rows])
-            if max(values) >= _MAX_PLAIN_VALUE:
-                return None
-            series[name] = Series(name, None, values, (), times_, sensors)
-    except KeyError:
-        return None
-    return Reading(series)
+    return sorted(zip(names, range(len(names)), strict=True))
 
 
 def _flat(raw: bytes, limits: Limits) -> Reading | None:
@@ -109,7 +62,9 @@ def _flat(raw: bytes, limits: Limits) -> Reading | None:
     if len(others) != 1 or not 0 < len(numbers) <= limits.metrics or not all(map(_is_plain, numbers)):
         return None
     ((time_name, stamps),) = others.items()
-    if time_name not in _TIME_NAMES or set(map(type, stamps)) != {str} or max(map(len, stamps)) > _MAX_NAME_CHARS:  # type: ignore[arg-type]  # texts
+    if time_name not in _TIME_NAMES or set(map(type, stamps)) != {str} or max(map(len, stamps)) > MAX_NAME_CHARS:  # type: ignore[arg-type]  # texts
+        return None
+    if not all(map(_is_dated, stamps)):  # type: ignore[arg-type]  # texts
         return None
     sensors: list[str | None] = [None] * len(stamps)
     series: dict[str, Series] = {}
@@ -118,7 +73,7 @@ def _flat(raw: bytes, limits: Limits) -> Reading | None:
             values = packed(numbers[name])  # type: ignore[arg-type]  # None is refused
         except (struct_error, OverflowError):
             return None
-        if max(values) >= _MAX_PLAIN_VALUE:
+        if max(values) >= MAX_PLAIN_VALUE:
             return None
         series[name] = Series(name, None, values, (), stamps, sensors)
     return Reading(series)
@@ -147,7 +102,7 @@ def from_table(table: Table, rejected: Mapping[str, int], limits: Limits) -> Rea
         measures[name] = values
     if stamps is None or not 0 < len(measures) <= limits.metrics or set(map(type, stamps)) != {str}:
         return None
-    if max(map(len, stamps)) > _MAX_NAME_CHARS or not all(map(str.isascii, stamps)):
+    if max(map(len, stamps)) > MAX_NAME_CHARS or not all(map(_is_dated, stamps)):
         return None
     sensors: list[str | None] = [None] * len(stamps)
     series = {name: Series(name, None, measures[name], (), stamps, sensors) for name in sorted(measures)}
@@ -169,29 +124,31 @@ def _plain_numbers(cells: Sequence[Any]) -> "array[float] | None":
             return None
     except (struct_error, OverflowError):
         return None
-    return values if isfinite(sum(values)) and max(values) < _MAX_PLAIN_VALUE else None
+    return values if isfinite(sum(values)) and max(values) < MAX_PLAIN_VALUE else None
 
 
-def _long(readings: list[LongReading], limits: Limits) -> Reading | None:
-    groups: defaultdict[str, list[LongReading]] = defaultdict(list)
-    for reading in readings:
-        groups[reading.metric].append(reading)
+def _long(rows: Rows, limits: Limits) -> Reading | None:
+    groups: defaultdict[str, list[int]] = defaultdict(list)
+    for place, name in enumerate(rows.names):
+        groups[name].append(place)
     if len(groups) > limits.metrics or "" in groups:
         return None
     series: dict[str, Series] = {}
-    for name, group in sorted(groups.items()):
-        values = packed([reading.value for reading in group])
-        series[name] = Series(
-            name, None, values, (), [reading.time for reading in group], [reading.sensor for reading in group]
-        )
-        if max(values) >= _MAX_PLAIN_VALUE:
-            return None
+    (column,) = rows.values
+    for name, places in sorted(groups.items()):
+        values = packed([column[place] for place in places])
+        times_ = [rows.times[place] for place in places]
+        series[name] = Series(name, None, values, (), times_, [rows.sensors[place] for place in places])
     return Reading(series)
+
+
+_is_dated = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}").match
+"""Other texts may be numbers or times of day, which a look at the whole column decides."""
 
 
 @lru_cache(1024)
 def _is_plain(name: str) -> bool:
-    return 0 < len(name) <= _MAX_NAME_CHARS and is_plain_measure(name)
+    return 0 < len(name) <= MAX_NAME_CHARS and is_plain_measure(name)
 
 
 def packed(values: Sequence[float]) -> "array[float]":
@@ -238,7 +195,7 @@ def _lines(numbers: Mapping[str, Sequence[float | None]], ms: "array[float]") ->
         except (struct_error, OverflowError):  # None, or an integer past the range of a double
             return None
         doubles = np.frombuffer(values)
-        if not np.isfinite(doubles).all() or doubles.max() >= _MAX_PLAIN_VALUE:
+        if not np.isfinite(doubles).all() or doubles.max() >= MAX_PLAIN_VALUE:
             return None
         series[name] = Series(name, None, values, x)
     return Reading(series)
