@@ -100,7 +100,7 @@ def fault_of(roles: Roles, *, chart: bool, hashed: bool) -> str | None:
         if _is_timed(roles) or (not chart and (_says_so(roles, hashed=hashed) or _is_dated(roles))):
             return None
         return f"one object at {where} without the time of a measurement; set `time` or `measures` in INPUTS"
-    if chart and not timed and table.length == 1 and not any(_is_cell_text(entry.profile) for entry in roles.assigned):
+    if chart and not timed and table.length == 1 and not any(map(_is_place, _profiles(roles))):
         return f"one row at {where} without the time of a measurement; set `time` in INPUTS"
     if timed or chart or any(profile.column.origin == "axis" for profile in _profiles(roles)):
         return None
@@ -146,8 +146,10 @@ def _is_log(roles: Roles) -> bool:
     return bool(texts & _LOG_TEXTS) and bool(levels & _LOG_LEVELS)
 
 
-def _is_cell_text(profile: Profile) -> bool:
-    return profile.kind == "text" and profile.column.origin == "cell"
+def _is_place(profile: Profile) -> bool:
+    """Whether a column says where a single point stands: a name, or a number called a time."""
+    named = profile.hint.hint is Hint.TIME and profile.kind == "number"
+    return profile.column.origin == "cell" and (profile.kind == "text" or named)
 
 
 def _profiles(roles: Roles) -> list[Profile]:
