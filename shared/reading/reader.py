@@ -17,6 +17,7 @@ from shared.reading.texts.names import Hint, compact, hint, is_aside, is_contain
 from shared.reading.tree import Budget, Decoded, Table
 
 __all__ = ["Candidate", "Choice", "Unreadable", "choose", "find", "is_placeholder", "search"]
+DESCRIBES = "which describe something else"
 DOCUMENTED_LISTS = ("records", "readings", "data")
 """Lists of a batch that all count, wherever several of them stand beside each other."""
 
@@ -109,6 +110,8 @@ def _is_unsure(item: Candidate) -> bool:
     """Whether a table has measures, or may have some, and could not be read."""
     if item.roles is None:
         return True
+    if item.fault.endswith(DESCRIBES):
+        return False
     several = item.table.shape.startswith("rows") and item.table.length > _FEW_ROWS
     return several and bool(item.fault and item.roles.measures and item.roles.time is None)
 
@@ -183,6 +186,9 @@ def _candidate(table: Table, override: Override, *, chart: bool) -> Candidate:
         candidate.fault = f"values along an axis at {shown_path(table.path)}, but no times"
         return candidate
     aside = any(isinstance(step, str) and is_aside(step) for step in table.path)
+    if aside and not timed and candidate.axis is not None:
+        candidate.fault = f"rows found at {shown_path(table.path)}, {DESCRIBES}"
+        return candidate
     candidate.rank = (int(not aside), int(timed), int(table.shape != "row"), int(table.length > 1))
     return candidate
 

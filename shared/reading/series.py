@@ -4,6 +4,7 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Sequence
+from operator import eq, ne
 
 import msgspec
 
@@ -156,12 +157,12 @@ def _bounded(selections: list[Selection], rejected: Counter[str], limits: Limits
 def check_one_time(roles: Roles, selections: list[Selection]) -> None:
     """Raises Rejected where several values of a series share the one time that stands around them."""
     time = roles.time
-    if (
-        time is None
-        or roles.clock is not None
-        or time.column.origin != "context"
-        or any(value != time.column.values[0] for value in time.column.values)
-    ):
+    if time is None or roles.clock is not None or time.column.origin != "context":
         return
-    if any(len(selection.values) > 1 for selection in selections):
+    cells = time.column.values
+    if all(value == cells[0] for value in cells):
+        crowded = any(len(selection.values) > 1 for selection in selections)
+    else:
+        crowded = roles.table.shape == "values" and any(map(ne, cells[1:], cells)) and any(map(eq, cells[1:], cells))
+    if crowded:
         raise Rejected(f"several values at the one time in {quoted(time.name)}")

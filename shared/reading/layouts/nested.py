@@ -15,6 +15,12 @@ def are_points(column: Column) -> bool:
     return type(first) is list and type(first[0]) is list and len(first[0]) == 2 and times.looks_like_time(first[0][0])
 
 
+def holds_times(column: Column) -> bool:
+    """Whether each cell is a list of times, the axis of the lists beside it."""
+    first = next((value for value in column.values if value), None)
+    return type(first) is list and len(first) > 2 and all(map(times.looks_like_time, (first[0], first[1], first[-1])))
+
+
 def holds_readings(fragment: Fragment, depth: int) -> bool:
     """Whether the member of a row that a fragment stands in is called after readings or points."""
     steps = [step for step in fragment.path[depth:] if isinstance(step, str)]

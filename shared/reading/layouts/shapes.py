@@ -13,7 +13,7 @@ from shared.reading.documents import document
 from shared.reading.documents.document import BadItem
 from shared.reading.layouts import fragments, grids, rows
 from shared.reading.layouts.fragments import SCALARS, Context, Fragment, has_measure, is_plain
-from shared.reading.layouts.nested import are_points, holds_readings, names_beside, unwrapped_items
+from shared.reading.layouts.nested import are_points, holds_readings, holds_times, names_beside, unwrapped_items
 from shared.reading.limits import Limits
 from shared.reading.recognisers import typed_arrays
 from shared.reading.recognisers.chain import recognise
@@ -43,7 +43,7 @@ class Finder:
     def walk(self, value: Any, path: Path = (), context: Context = ()) -> None:
         """Look for fragments in `value`. Raises Rejected when the document is too large to search."""
         self.budget.visit()
-        if len(path) > _MAX_WALK_DEPTH or (path and is_geometry(str(path[-1])) and type(value) is list):
+        if len(path) > _MAX_WALK_DEPTH or (path and is_geometry(str(path[-1])) and _is_flat(value)):
             return
         recognised = recognise(value)
         if recognised is not None:
@@ -100,7 +100,7 @@ class Finder:
             kind = type(value)
             if row and not is_container(name):
                 continue  # lists beside the measurements of one moment hold no readings
-            if kind is list and (is_geometry(name) or (drawn and is_style(name))):
+            if kind is list and ((is_geometry(name) and _is_flat(value)) or (drawn and is_style(name))):
                 continue
             if kind is list and len(value) > 1 and set(map(type, value)) <= _NUMBERS and not row:
                 # Without an axis so far: perhaps it stands elsewhere.
@@ -196,7 +196,8 @@ class Finder:
         if fragments.draws(objects[0]):
             plain = [column for column in plain if not is_style(column.parts[0])]
         before = len(self.fragments)
-        measured = any(
+        timely = any(map(holds_times, columns))
+        measured = not timely and any(
             rows.may_be_measure(column) and not (len(column.parts) > 1 and any(map(describes, column.parts[:-1])))
             for column in plain
         )
@@ -330,3 +331,8 @@ class Finder:
             lists = grids.plain_cells(lists) or lists
         if lists:
             self.fragments.append(Fragment(path, "grid", [], len(lists), context, lists=lists))
+
+
+def _is_flat(value: Any) -> bool:
+    """Whether a value is a list of something other than objects."""
+    return type(value) is list and not any(type(item) is dict for item in value[:1])

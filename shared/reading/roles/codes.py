@@ -7,10 +7,13 @@ from shared.errors import Rejected
 from shared.reading.roles.columns import Profile, distinct, numbers_of
 from shared.reading.roles.roles import SET_BY_INPUTS, Roles
 from shared.reading.safe_text import quoted
+from shared.reading.texts import other_words
 from shared.reading.texts.names import Hint, compact, is_limit, speaks
 
 _LEAST_ROWS = 2
-_ORDINALS = frozenset(("position", "pos", "place", "rank", "ordinal", "number", "step", "sample", "point"))
+_ORDINALS = frozenset(
+    ("position", "pos", "place", "rank", "ordinal", "number", "epoch", "iteration", "step", "sample", "point")
+)
 _BOUNDS = frozenset(("min", "max", "minimum", "maximum", "low", "high", "lower", "upper", "lo", "hi"))
 _LARGE = 100_000
 """Unknown whole numbers from here on are rather numbers of orders than measurements."""
@@ -35,6 +38,8 @@ def leave_out(roles: Roles) -> None:
 
 def _role(profile: Profile, others: list[Profile], roles: Roles) -> tuple[str, str] | None:
     """The role of a measure that is none beside the others, and the reason; None where it is one."""
+    if profile.hint.hint is Hint.VALUE:
+        _check_scale(profile, roles)
     if not others:
         return None
     if _is_limit(profile) and not all(map(_is_limit, others)):
@@ -45,13 +50,13 @@ def _role(profile: Profile, others: list[Profile], roles: Roles) -> tuple[str, s
         return "bookkeeping", "the level of a message"
     if compact(profile.name) in _ORDINALS and _counts_rows(profile):
         return "index", "the place of the row"
-    if not profile.integral:
+    if not profile.integral or (compact(profile.name) == "n" and any(map(_is_aggregate, others))):
         return None
     if not any(map(_is_plainer, others)) and not (_is_constant(profile) and not all(map(_is_constant, others))):
         return None
     if profile.hint.hint is Hint.PLACE and max(numbers_of(profile).values) > 1:
         return "label", "whole numbers under the name of a place"
-    if profile.hint.hint is Hint.PLAIN and roles.table.length >= _LEAST_ROWS and not speaks(profile.name):
+    if profile.hint.hint in (Hint.PLAIN, Hint.LABEL) and roles.table.length >= _LEAST_ROWS and not speaks(profile.name):
         return _of_unknown(profile)
     return None
 
@@ -67,6 +72,21 @@ def _is_bound(profile: Profile, others: list[Profile]) -> bool:
         and _is_constant(profile)
         and any(other.hint.hint is Hint.VALUE and not _is_constant(other) for other in others)
     )
+
+
+def _check_scale(value: Profile, roles: Roles) -> None:
+    """Raises Rejected where a number in the same member says that the value has to be scaled."""
+    for entry in roles.assigned:
+        profile = entry.profile
+        scales = compact(profile.name) in other_words.SCALES or profile.hint.hint is Hint.UNIT
+        if scales and profile.kind == "number" and profile.column.parts[:-1] == value.column.parts[:-1]:
+            numbers = set(numbers_of(profile).values)
+            if not numbers <= {0, 1} and (profile.hint.hint is not Hint.UNIT or min(numbers) < 0):
+                raise Rejected(f"{quoted(profile.name)} may scale {quoted(value.name)}; set `ignore` in INPUTS")
+
+
+def _is_aggregate(profile: Profile) -> bool:
+    return profile.hint.hint is Hint.AGGREGATE
 
 
 def _is_constant(profile: Profile) -> bool:
@@ -85,7 +105,7 @@ def _of_unknown(profile: Profile) -> tuple[str, str] | None:
     values = [value for value in numbers_of(profile).values if not math.isnan(value)]
     if len(values) > 2 and all(right - left == 1 for left, right in pairwise(values)):
         return "index", "whole numbers that rise by one"
-    if len(values) < _LEAST_ROWS or (set(values) <= {0, 1} and set(values) != {1}):
+    if len(values) < _LEAST_ROWS or (set(values) == {0, 1}):
         return None  # a state
     if distinct(values) * 2 <= len(values) or min(map(abs, values)) >= _LARGE:
         raise Rejected(

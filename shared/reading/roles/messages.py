@@ -13,6 +13,8 @@ from shared.reading.texts import other_words, vocabulary
 from shared.reading.texts.names import Hint, compact, is_unlikely_reading, measured, words
 
 _MAX_DEPTH = 3
+_CREATED = frozenset(("created", "creation", "create", "submitted", "ordered", "opened"))
+_FAILED = ("exception", "traceback", "stacktrace")
 _LEAST_STATISTICS, _MOST_STATISTICS = 3, 32
 _STRONG = frozenset(
     [
@@ -69,6 +71,8 @@ def kind_of(value: Any, roles: Roles) -> str | None:
         return "a job"
     if members.keys() & _LOG_LEVELS and any(type(members.get(name)) is str for name in _LOG_TEXTS):
         return "an entry of a log"
+    if any(members.get(name) not in (None, False, "", [], {}) for name in _FAILED):
+        return "an error document"
     if _is_timed(roles):
         return None
     if any(members.get(name) not in (None, False, "", [], {}) for name in vocabulary.ERRORS):
@@ -84,34 +88,49 @@ def fault_of(roles: Roles, *, chart: bool, hashed: bool) -> str | None:
     """Why a table is not taken for one of readings; None where it is. `hashed`: it is the hash of a Redis key."""
     if any(entry.reason == SET_BY_INPUTS for entry in roles.assigned):
         return None
-    table = roles.table
-    where = shown_path(table.path)
-    names = [measure.name for measure in roles.measures]
-    timed = roles.time is not None
-    if not timed and _are_statistics(roles):
-        return f"statistics found at {where}, not readings"
-    if _is_log(roles):
-        return f"entries of a log found at {where}, not readings"
-    if timed and not _is_timed(roles) and all(map(is_unlikely_reading, names)):
-        return f"rows found at {where} with numbers of settings, jobs or accounts; set `measures` in INPUTS"
-    if table.shape == "row":
-        if all(is_unlikely_reading(name, timed=timed) for name in names):
-            return f"one object at {where} with numbers of settings, jobs or accounts; set `measures` in INPUTS"
+    where = shown_path(roles.table.path)
+    kind = _kind_of_rows(roles)
+    if kind is not None:
+        return f"{kind} found at {where}, not readings; set `measures` in INPUTS"
+    if roles.table.shape == "row":
         if _is_timed(roles) or (not chart and (_says_so(roles, hashed=hashed) or _is_dated(roles))):
             return None
         return f"one object at {where} without the time of a measurement; set `time` or `measures` in INPUTS"
-    if chart and not timed and table.length == 1 and not any(map(_is_place, _profiles(roles))):
-        return f"one row at {where} without the time of a measurement; set `time` in INPUTS"
-    if timed or chart or any(profile.column.origin == "axis" for profile in _profiles(roles)):
+    return None if roles.time is not None else _fault_of_untimed(roles, where, chart=chart)
+
+
+def _kind_of_rows(roles: Roles) -> str | None:
+    """What rows are that hold numbers and no readings."""
+    timed, measures = roles.time is not None, roles.measures
+    if not timed and _are_statistics(roles):
+        return "statistics"
+    if _is_log(roles):
+        return "entries of a log"
+    unlikely = all(is_unlikely_reading(measure.name, timed=timed and _is_timed(roles)) for measure in measures)
+    alone = roles.table.length == 1 and not _is_labelled(roles)
+    if unlikely and (alone or (timed and not _is_timed(roles))):
+        return "numbers of settings, jobs or accounts"
+    valued = any(measure.hint.hint is Hint.VALUE or _is_measured(measure) for measure in measures)
+    if timed and _is_created(roles) and not valued:
+        return "objects with the time of their creation"
+    return None
+
+
+def _fault_of_untimed(roles: Roles, where: str, *, chart: bool) -> str | None:
+    """Why rows without a time are not taken for readings."""
+    single = roles.table.length == 1
+    if chart:
+        if single and not any(map(_is_place, _profiles(roles))):
+            return f"one row at {where} without the time of a measurement; set `time` in INPUTS"
+        return None
+    if any(profile.column.origin == "axis" for profile in _profiles(roles)):
         return None
     labelled = any(_is_reading(measure, roles) and not measured(measure.name) for measure in roles.measures)
-    if table.length == 1 and not labelled and not _says_so(roles, hashed=False):
+    if single and not labelled and not _says_so(roles, hashed=False):
         return f"one row at {where} without the time of a measurement; set `time` or `measures` in INPUTS"
-    unlikely = all(is_unlikely_reading(name, timed=False) for name in names)
+    unlikely = all(is_unlikely_reading(measure.name, timed=False) for measure in roles.measures)
     if unlikely or not any(_is_reading(measure, roles) for measure in roles.measures):
-        return (
-            f"rows found at {where} without a time, and no name that speaks of a measurement; set `measures` in INPUTS"
-        )
+        return f"rows at {where} without a time, and no name that speaks of a measurement; set `measures` in INPUTS"
     return None
 
 
@@ -136,7 +155,7 @@ def _is_dated(roles: Roles) -> bool:
     time = roles.time
     if time is None or not all(measured(measure.name) for measure in roles.measures):
         return False
-    return not set(words(time.name)) & {"created", "creation", "create", "start", "started", "begin", "published"}
+    return not set(words(time.name)) & (_CREATED | {"start", "started", "begin", "published"})
 
 
 def _is_log(roles: Roles) -> bool:
@@ -147,9 +166,9 @@ def _is_log(roles: Roles) -> bool:
 
 
 def _is_place(profile: Profile) -> bool:
-    """Whether a column says where a single point stands: a name, or a number called a time."""
+    """Whether a column says where a single point stands: a number called a time."""
     named = profile.hint.hint is Hint.TIME and profile.kind == "number"
-    return profile.column.origin == "cell" and (profile.kind == "text" or named)
+    return profile.column.origin == "cell" and named
 
 
 def _profiles(roles: Roles) -> list[Profile]:
@@ -158,7 +177,7 @@ def _profiles(roles: Roles) -> list[Profile]:
 
 def _is_reading(measure: Profile, roles: Roles) -> bool:
     """Whether a measure's name speaks of a measurement, or it is a value whose label does."""
-    if measured(measure.name):
+    if _is_measured(measure):
         return True
     if measure.hint.hint not in (Hint.VALUE, Hint.AGGREGATE):
         return False
@@ -167,6 +186,21 @@ def _is_reading(measure: Profile, roles: Roles) -> bool:
         for label in (*roles.labels, roles.sensor)
         if label is not None
     )
+
+
+def _is_measured(measure: Profile) -> bool:
+    return measured(measure.name) and not is_unlikely_reading(measure.name, timed=False)
+
+
+def _is_labelled(roles: Roles) -> bool:
+    """Whether a value has a label that names what was measured."""
+    return any(measure.hint.hint is Hint.VALUE for measure in roles.measures) and any(
+        label.hint.hint is Hint.LABEL and label.hint.rank == 0 for label in roles.labels
+    )
+
+
+def _is_created(roles: Roles) -> bool:
+    return roles.time is not None and bool(set(words(roles.time.name)) & _CREATED)
 
 
 def _speaks_label(value: object) -> bool:
@@ -189,6 +223,8 @@ def _is_timed(roles: Roles) -> bool:
     time = roles.time
     if time is None:
         return False
+    if roles.time_reason == "numbers that are times" and not set(words(time.name)) & _CREATED:
+        return True
     return (time.hint.hint is Hint.TIME and time.hint.rank <= 1) or time.column.origin in ("entry", "axis", "index")
 
 

@@ -247,7 +247,7 @@ def _number_role(profile: Profile, roles: Roles) -> tuple[str, str]:
         return "bookkeeping", "stands in a member about the message"
     if hint is Hint.BOOKKEEPING and profile.hint.rank == 0:
         return "bookkeeping", "numbers under the name of a version, an address or a setting"
-    if hint is Hint.LABEL and roles.has_value and profile.hint.rank == 0:
+    if hint is Hint.LABEL and roles.has_value and profile.hint.rank == 0 and compact(profile.name) != "n":
         return "label", "numbers under the name of a label, beside a value"
     if hint is Hint.TIME and (time_column.is_time(profile) or words(profile.name)[-1:] in _DATES):
         return "epoch", "another time"
@@ -282,7 +282,7 @@ def _whole_role(profile: Profile, roles: Roles) -> tuple[str, str]:
             return "calendar", "a part of the date"
         case Hint.PLACE if _is_constant(profile) or (timed and not _all_different(roles.time)):
             return "label", "whole numbers under the name of a place"
-        case Hint.LABEL if (
+        case Hint.LABEL if compact(profile.name) != "n" and (
             roles.has_value
             or profile.hint.rank == _KINDS_RANK
             or (not _all_different(profile) and profile.column.parts[-1] not in ("n", "series", "point"))

@@ -18,7 +18,7 @@ from shared.reading.roles.columns import Profile, distinct
 from shared.reading.roles.roles import Roles
 from shared.reading.safe_text import quoted
 from shared.reading.texts import other_words, time_formats, times
-from shared.reading.texts.names import compact, states_zone
+from shared.reading.texts.names import compact, states_zone, words
 
 _OFFSET = re.compile(r"(?:UTC|GMT)?\s?([+-])(\d{1,2})(?::?([0-5]\d))?(?::00)?", re.IGNORECASE)
 _IN_NAME = re.compile(r"(?:GMT|UTC)\s?[+-]\d{1,2}(?::?\d{2})?|[(\[](?:[A-Z]{3,4}|[A-Z][a-z]+/[A-Z][A-Za-z_]+)[)\]]")
@@ -34,6 +34,8 @@ def times_of(column: Profile, clock: Profile | None, roles: Roles, override: Ove
     first = time_column.times_of(column, clock, zone=by_hand, day_first=override.day_first)
     by_row = _column_of(roles)
     in_name = _IN_NAME.search(column.name)
+    if {"utc", "gmt"} & set(words(column.name)) and in_name is None:
+        return first
     stated = bool(roles.table.zones) or by_row is not None or in_name is not None
     if by_hand is not None or column.kind == "number" or not stated:
         return first

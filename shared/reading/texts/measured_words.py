@@ -10,7 +10,7 @@ from shared.reading.texts.name_words import words
 
 _STEMS = """
 acce active aerosol air airflow ampe ampl ampere angle area aufnahme battery bias brightness byte capacity
-carbon celsius chlor cloud clock coeff concentr conduct consum consumo cooling counter count coverage cpu
+carbon celsius chlor cloud clock coeff concentr conduct consum consumo cooling counter count cpu
 current curvature damp debit decibel deflect deform demand densi depth dewpoint dioxid discharge displace
 distance drehmoment drehzahl druck duration durchfluss duty effici emission energ enthalp entrop error_rate esp
 exhaust expos feed_rate feuchte flow flux force freq frequen fuel fuellstand füllstand gain generat geschwind
@@ -82,7 +82,7 @@ def measured(name: str) -> bool:
     parts = words(name)
     for part in parts:
         bare = part.rstrip("0123456789")
-        if part in _WORD_SET or bare in _WORD_SET:
+        if part in _WORD_SET or (bare in _WORD_SET and (len(bare) > 2 or bare == "pm")):
             if len(bare) > 1 or len(parts) > 1:  # a letter alone is no unit
                 return True
             continue

@@ -153,6 +153,7 @@ def _time_rank(joined: str, parts: set[str]) -> int:
     if _END.search(joined) or parts & {"end", "ending", "stop", "until", "to", "finish", "finished"}:
         return 4
     changed = parts & {
+        "display",
         "updated",
         "update",
         "modified",
@@ -268,6 +269,8 @@ def is_unlikely_reading(name: str, *, timed: bool = True) -> bool:
     """Whether a number under this name in an object of its own belongs to a cart, a job, a setting or a process."""
     joined = compact(name)
     if joined in other_words.NO_READINGS or (not timed and joined in other_words.UNTIMED_NO_READINGS):
+        return True
+    if set(words(name)) & other_words.COMMERCE:
         return True
     return hint(name).hint is Hint.CODE or is_limit(name)
 

@@ -20,13 +20,13 @@ CODES = _names(
 )
 ENTITIES = _names(
     """
-    agent aisle animal articolo article articulo artikel asset atelier axis bin block booth branch cashier cell
-    cell_ circuit commande cow crew customer desk die dlc dock dpt driver employee equipe equnr experiment
-    feeder gate head icao imo instance inverter kunde lane lijn lote lotto macchina maquina mitarbeiter mmsi
-    mold mould navstat object objectinstance objecttype operador orden ordem ordine ordre panel parcel patient
-    pedido personal pieza pieza_ plate ploeg plot produit producto protocol prüfling replicate reparto robot
-    runno sample_ seat shelf shop specimen step store string subject team test tester train trial truck trolley
-    turbine user vehicle vessel_ warehouse well worker zona
+    agent aisle mode modus animal articolo article articulo artikel asset atelier axis bin block booth branch
+    cashier cell cell_ circuit commande cow crew customer desk die dlc dock dpt driver employee equipe equnr
+    experiment feeder gate head icao imo instance inverter kunde lane lijn lote lotto macchina maquina
+    mitarbeiter mmsi mold mould navstat object objectinstance objecttype operador orden ordem ordine ordre panel
+    parcel patient pedido personal pieza pieza_ plate ploeg plot produit producto protocol prüfling replicate
+    reparto robot runno sample_ seat shelf shop specimen step store string subject team test tester train trial
+    truck trolley turbine user vehicle vessel_ warehouse well worker zona
     """
 )
 """Things that are numbered: as the last word of a name, whole numbers say which of them."""
@@ -77,6 +77,10 @@ UNTIMED_NO_READINGS = _names(
     """
 )
 """Numbers that make no reading without a time either."""
+COMMERCE = _names("amount discount due fee invoice paid payment refund shipping subtotal tax vat")
+"""Words of accounts in the names of numbers."""
+SCALES = _names("decimals divisor exponent factor multiplier scale scaler scaling")
+"""Numbers beside a value that it has to be multiplied with."""
 STATISTICS = _names("count mean std min max 25 50 75 median var sem skew unique top freq q1 q3 nullcount")
 ZONES = _names(
     """

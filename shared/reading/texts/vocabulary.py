@@ -52,7 +52,7 @@ LABELS = _ranked(
     topic variable variablename
     """,
     """
-    attribute attributename caption counter countername dataset field friendlyname item itemname key label
+    attribute attributename indicator caption counter countername dataset field friendlyname item itemname key label
     legend name objectname symbol text title
     """,
     """
@@ -236,17 +236,18 @@ CLOCKS = _names(
 """Times of day."""
 GENERIC_CONTAINERS = _names(
     """
-    _source attributes body channels content data datapoint datapoints decoded decodedpayload desired details
-    doc document fields input instant item items json main measurement measurements measures message metrics msg
-    node object observations output parameters params payload payloads point points process processdata
-    properties readings record records reported response result results row rows sample samples sensordata
-    sensors series source state state_ telemetry uplinkmessage value values variables vars
+    _source attributes body buckets channels children content data datapoint datapoints decoded decodedpayload
+    desired details doc docs document edges entries features fields hits hours input instant item items json
+    list main measurement measurements measures message metrics msg nodes node object observations output
+    parameters params payload payloads point points process processdata properties readings record records
+    reported response result results row rows sample samples sensordata sensors series source state state_
+    telemetry uplinkmessage value values variables vars
     """
 )
 """Members that only wrap, so that they add nothing to a name."""
 MEASUREMENT_CONTAINERS = _names(
     """
-    data decoded decodedpayload fields measurements metrics object payload readings
+    body data decoded decodedpayload fields measurements metrics object payload readings
     sensordata source telemetry values
     """
 )
