@@ -49,7 +49,7 @@ def test_what_measures_nothing_is_left_out_of_wide_rows(members: dict[str, Any])
     [
         {"qos": 0},
         {"address": 40001},
-        {"datatype": 10, "scale": 0.1},
+        {"datatype": 10},
         {"timestamp": {"offsetInNanos": 0}},
         {"coordinates": {"latitude": 28.63, "longitude": 77.22}},
         {"battery": 3.7},

@@ -119,6 +119,13 @@ def test_codes_of_quality_that_follow_no_table_are_refused() -> None:
         batch(rows(temp_qc=[0, 0, 1, 0, 0, 0]))
 
 
+@pytest.mark.parametrize("more", [{"scale": 0.1}, {"exponent": -2}, {"unit": -3}])
+def test_a_value_that_may_have_to_be_scaled_is_refused(more: dict[str, Any]) -> None:
+    table = [{"ts": ISO[i], "metric": "temp", "value": TEMP[i], **more} for i in range(N)]
+    with pytest.raises(Rejected, match="may scale `value`; set `ignore`"):
+        batch(table)
+
+
 @pytest.mark.parametrize(
     ("around", "zone_ms"),
     [

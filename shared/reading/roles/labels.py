@@ -210,7 +210,7 @@ def _constant_metric(candidates: Sequence[Profile]) -> Profile | None:
         rank = rank_of(profile)
         if (
             profile.hint.hint is Hint.LABEL
-            and profile.kind != "number"
+            and type(profile.column.values[0]) is str
             and not _varies(profile)
             and (rank == 0 or (rank <= 1 and profile.column.origin == "cell"))
         ):
@@ -272,7 +272,7 @@ def _constant_name(candidates: Sequence[Profile], *, generic: bool) -> str | Non
         return None
     named = [profile for profile in candidates if _names_quantity(profile)]
     for profile in [*named, *candidates]:
-        if profile.kind == "number":
+        if type(profile.column.values[0]) is not str:
             continue
         rank = rank_of(profile)
         if profile in named:
