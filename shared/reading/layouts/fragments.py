@@ -236,6 +236,9 @@ def _cut_columns(lists: dict[str, list[Any]], length: int, axis: str | None) -> 
             if len(values) > 1:
                 continue  # names of something else
             cut = values * length  # one name for all
+        elif len(values) * 2 < length:
+            rejected["list of another length"] += len(values)
+            continue  # belongs to something else
         elif len(values) < length:
             cut = values + [None] * (length - len(values))
         columns.append(Column((name,), cut, "axis" if name == axis else "cell"))

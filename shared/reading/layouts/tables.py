@@ -70,6 +70,8 @@ def _resolved(finder: Finder) -> Iterable[Fragment]:
         fragment.shape = "rows of lists" if named else "rows of lists without names"
         index = _index_beside(fragment, finder)
         if index is not None:
+            if columns[0].origin == "axis":
+                _without_axis([fragment])
             fragment.columns = [Column(("index",), index, "index"), *columns]
         if fragment.length:
             yield fragment

@@ -25,12 +25,23 @@ def read(members: dict[str, Any]) -> dict[str, Any] | None:
         if type(dims) is not list or type(data) is not list or not all(type(dim) is str for dim in dims):
             return None
         arrays[name] = variable
-    if max(len(variable["dims"]) for variable in arrays.values()) < 2:
+    if max(len(variable["dims"]) for variable in arrays.values()) < 2 and not _are_timed(arrays, coords):
         return None
     columns: dict[str, Any] = {}
     for name, variable in arrays.items():
         columns.update(_columns(name, variable, coords))
     return columns
+
+
+def _are_timed(arrays: dict[str, dict[str, Any]], coords: dict[str, Any]) -> bool:
+    """Whether arrays of one dimension stand along the same times."""
+    dims = {tuple(variable["dims"]) for variable in arrays.values()}
+    places = _places(coords.get(next(iter(dims))[0])) if len(dims) == 1 and len(next(iter(dims))) == 1 else None
+    return (
+        bool(places)
+        and all(map(times.looks_like_time, places[:3]))
+        and all(len(variable["data"]) == len(places) for variable in arrays.values())
+    )
 
 
 def _columns(name: str, variable: dict[str, Any], coords: dict[str, Any]) -> dict[str, Any]:

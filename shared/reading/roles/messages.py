@@ -108,7 +108,8 @@ def _kind_of_rows(roles: Roles) -> str | None:
         return "entries of a log"
     unlikely = all(is_unlikely_reading(measure.name, timed=timed and _is_timed(roles)) for measure in measures)
     alone = roles.table.length == 1 and not _is_labelled(roles)
-    if unlikely and (alone or (timed and not _is_timed(roles))):
+    accounts = alone and any(map(_is_of_account, measures)) and not any(map(_is_measured, measures))
+    if accounts or (unlikely and (alone or (timed and not _is_timed(roles)))):
         return "numbers of settings, jobs or accounts"
     valued = any(measure.hint.hint is Hint.VALUE or _is_measured(measure) for measure in measures)
     if timed and _is_created(roles) and not valued:
@@ -190,6 +191,10 @@ def _is_reading(measure: Profile, roles: Roles) -> bool:
 
 def _is_measured(measure: Profile) -> bool:
     return measured(measure.name) and not is_unlikely_reading(measure.name, timed=False)
+
+
+def _is_of_account(measure: Profile) -> bool:
+    return bool(set(words(measure.name)) & other_words.COMMERCE)
 
 
 def _is_labelled(roles: Roles) -> bool:

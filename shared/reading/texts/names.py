@@ -89,6 +89,8 @@ def hint(name: str) -> NameHint:
         return NameHint(Hint.BOOKKEEPING)
     if joined in vocabulary.COORDINATES or parts[-1] in ("lat", "lng", "latitude", "longitude"):
         return NameHint(Hint.COORDINATE, int(joined in vocabulary.HEIGHTS))
+    if states_zone(name):
+        return NameHint(Hint.NOTE)
     if joined in vocabulary.TIMES:
         return NameHint(Hint.TIME, vocabulary.TIMES[joined])
     for names, role in (
@@ -252,6 +254,8 @@ def is_limit(name: str) -> bool:
 def states_zone(name: str) -> bool:
     """Whether a member of this name states the zone of times, also numbered as in `6. Time Zone`."""
     joined = compact(name).lstrip("0123456789")
+    if "offset" in words(name) and {"tz", "timezone", "utc", "gmt", "zone"} & set(words(name)):
+        return True
     if words(name)[-1:] in (("tz",), ("timezone",)) or words(name)[-2:] == ("time", "zone"):
         return True
     return joined in other_words.ZONES or joined in other_words.OFFSETS or joined == "timezoneoffset"
