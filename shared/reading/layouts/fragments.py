@@ -122,9 +122,8 @@ def columns_beside(members: dict[str, Any], path: Path, context: Context, limits
         lists = {name: value for name, value in lists.items() if not is_style(name)}
     if not lists or len(lists) > limits.columns:
         return None
-    axis = _axis_of(lists)
+    axis, timed = _axis_of(lists)
     tables = any(map(_holds_rows, members.values()))
-    timed = axis is not None and _is_time_list(axis, lists[axis])
     if not timed and any(map(_holds_rows_inside, members.values())):
         return None  # summaries beside an object with the table
     if axis is None and (tables or len(set(map(len, lists.values()))) != 1 or len(lists) == 1):
@@ -199,16 +198,17 @@ def _is_labelled(keys: Any) -> bool:
     return any(hint(key).hint in (Hint.VALUE, Hint.AGGREGATE, Hint.TIME) for key in keys)
 
 
-def _axis_of(lists: dict[str, list[Any]]) -> str | None:
-    """The list that orders the others: times first, then a name such as x or labels beside a list of its length."""
+def _axis_of(lists: dict[str, list[Any]]) -> tuple[str | None, bool]:
+    """The list that orders the others, and whether it holds times: these first, then a name such as x or labels beside
+    a list of its length."""
     timed = [name for name, values in lists.items() if _is_time_list(name, values)]
     if timed:
-        return min(timed, key=lambda name: (hint(name).hint is not Hint.TIME, hint(name).rank))
+        return min(timed, key=lambda name: (hint(name).hint is not Hint.TIME, hint(name).rank)), True
     for name, values in lists.items():
         others = [other for key, other in lists.items() if key != name and len(other) == len(values)]
         if is_axis(name) and hint(name).hint is not Hint.INDEX and others and any(map(rows.is_numeric, others)):
-            return name
-    return None
+            return name, False
+    return None, False
 
 
 def _is_time_list(name: str, values: Sequence[Any]) -> bool:

@@ -196,13 +196,13 @@ class Finder:
         if fragments.draws(objects[0]):
             plain = [column for column in plain if not is_style(column.parts[0])]
         before = len(self.fragments)
-        timely = any(map(holds_times, columns))
-        measured = not timely and any(
+        measured = any(
             rows.may_be_measure(column) and not (len(column.parts) > 1 and any(map(describes, column.parts[:-1])))
             for column in plain
         )
         timed = any(rows.may_be_time(column) for column in plain)
-        nested = {column.parts for column in columns if not is_plain(column)}
+        nested = {column.parts for column in columns if not is_plain(column)} if len(plain) < len(columns) else set()
+        measured = measured and not (nested and any(map(holds_times, columns)))
         # Lists beside measurements with a time, such as the gateways that heard a message, hold no readings.
         if measured and timed:
             points = {column.parts for column in columns if column.parts in nested and are_points(column)}

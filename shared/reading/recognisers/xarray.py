@@ -37,11 +37,9 @@ def _are_timed(arrays: dict[str, dict[str, Any]], coords: dict[str, Any]) -> boo
     """Whether arrays of one dimension stand along the same times."""
     dims = {tuple(variable["dims"]) for variable in arrays.values()}
     places = _places(coords.get(next(iter(dims))[0])) if len(dims) == 1 and len(next(iter(dims))) == 1 else None
-    return (
-        bool(places)
-        and all(map(times.looks_like_time, places[:3]))
-        and all(len(variable["data"]) == len(places) for variable in arrays.values())
-    )
+    if not places or not all(map(times.looks_like_time, places[:3])):
+        return False
+    return all(len(variable["data"]) == len(places) for variable in arrays.values())
 
 
 def _columns(name: str, variable: dict[str, Any], coords: dict[str, Any]) -> dict[str, Any]:
