@@ -93,7 +93,7 @@ def fault_of(roles: Roles, *, chart: bool, hashed: bool) -> str | None:
     if kind is not None:
         return f"{kind} found at {where}, not readings; set `measures` in INPUTS"
     if roles.table.shape == "row":
-        if _is_timed(roles) or (not chart and (_says_so(roles, hashed=hashed) or _is_dated(roles))):
+        if _is_timed(roles) or _is_dated(roles) or (not chart and _says_so(roles, hashed=hashed)):
             return None
         return f"one object at {where} without the time of a measurement; set `time` or `measures` in INPUTS"
     return None if roles.time is not None else _fault_of_untimed(roles, where, chart=chart)
@@ -106,13 +106,14 @@ def _kind_of_rows(roles: Roles) -> str | None:
         return "statistics"
     if _is_log(roles):
         return "entries of a log"
-    unlikely = all(is_unlikely_reading(measure.name, timed=timed and _is_timed(roles)) for measure in measures)
+    dated = timed and (_is_timed(roles) or not _is_created(roles))
+    unlikely = all(is_unlikely_reading(measure.name, timed=dated) for measure in measures)
     alone = roles.table.length == 1 and not _is_labelled(roles)
     accounts = alone and any(map(_is_of_account, measures)) and not any(map(_is_measured, measures))
     if accounts or (unlikely and (alone or (timed and not _is_timed(roles)))):
         return "numbers of settings, jobs or accounts"
     valued = any(measure.hint.hint is Hint.VALUE or _is_measured(measure) for measure in measures)
-    if timed and _is_created(roles) and not valued:
+    if timed and _is_created(roles) and not valued and all(measure.integral for measure in measures):
         return "objects with the time of their creation"
     return None
 
@@ -160,9 +161,11 @@ def _is_dated(roles: Roles) -> bool:
 
 
 def _is_log(roles: Roles) -> bool:
-    """Whether rows have a message and its level."""
+    """Whether rows have a message and its level, or are requests."""
     texts = {compact(entry.profile.name) for entry in roles.assigned if entry.profile.kind == "text"}
     levels = {compact(entry.profile.name) for entry in roles.assigned if entry.profile.kind in ("text", "number")}
+    if "method" in texts and texts & {"url", "path", "uri", "endpoint", "route"}:
+        return True
     return bool(texts & _LOG_TEXTS) and bool(levels & _LOG_LEVELS)
 
 

@@ -10,19 +10,19 @@ from shared.reading.texts.name_words import words
 
 _STEMS = """
 acce active aerosol air airflow ampe ampl ampere angle area aufnahme battery bias brightness byte capacity
-carbon celsius chlor cloud clock coeff concentr conduct consum consumo cooling counter count cpu
-current curvature damp debit decibel deflect deform demand densi depth dewpoint dioxid discharge displace
-distance drehmoment drehzahl druck duration durchfluss duty effici emission energ enthalp entrop error_rate esp
-exhaust expos feed_rate feuchte flow flux force freq frequen fuel fuellstand füllstand gain generat geschwind
-gewicht gust hardness heat heating height hum humedad humidit illum impedance impuls induct intens irradi kapaz
-lambda latency leak leakage leistung length level load lumin luminos lux mass masse memory menge methan microns
-moist moment movement nivel niveau nitr noise number_of occupancy offset_error opacity opening output oxid oxyg
-ozone packets particl pegel percent perm heading course pitch pm10 pm25 poids position potencia power precip
-presion press pression pressure price produc pulse puissance radiat radon rain ratio reactive redox refract
-requests resist response rpm rotation roll saldo salin satur sealevel signal slope snow solar sound spannung
-speed spend spread stand stock strain stress strom sulfur sulph sunshine swell temp tension temperatur tide tilt
-throughput torque torsion total traffic turb turbid uptime usage utiliz utilis vacuum velocidad velocity vent
-vibrat visco vitesse visib vitesse voltage volum volt vuoto water wave weight wert wind yaw yield zaehler zähler
+carbon celsius chlor cloud clock coeff concentr conduct consum consumo cooling counter count cpu current
+curvature damp debit decibel deflect deform demand densi depth dewpoint dioxid discharge displace distance
+drehmoment drehzahl druck duration durchfluss duty effici emission energ enthalp entrop error_rate esp exhaust
+expos feed_rate feuchte flow flux force freq frequen fuel fuellstand füllstand gain generat geschwind gewicht
+gust hardness heat heating height hum humedad humidit illum impedance impuls induct intens irradi kapaz lambda
+latency leak leakage leistung length level load lumin luminos lux mass masse memory menge methan microns moist
+moment movement nivel niveau nitr noise number_of occupancy offset_error opacity opening output oxid oxyg ozone
+packets particl pegel percent perm heading course pitch pm10 pm25 poids position potencia power precip presion
+press pression pressure price produc pulse puissance radiat radon rain ratio reactive redox refract requests
+resist response rpm rotation roll saldo salin satur sealevel signal slope snow solar sound spannung speed spend
+spread stand stock strain stress strom sulfur sulph sunshine swell temp tension temperatur tide tilt throughput
+torque torsion total traffic turb turbid uptime usage utiliz utilis vacuum velocidad velocity vent vibrat visco
+vitesse visib vitesse voltage volum volt vuoto water wave weight wert wind yaw yield zaehler zähler
 """
 _WORDS = """
 a ac amp amps aqi ah atm avg bar bat batt battery bpm btu c cd cfm ch4 cl cl2 cm cnt co co2 co2e cod db dba dbm
@@ -34,8 +34,8 @@ tsp tss tvoc u ug uv uvi v va vac var vbat vdc voc vol vpd vwc w wh wifi wind ca
 ventil pumpe vanne starts cycles events people persons visitors vehicles cars items_per_minute units_produced
 pieces parts_made sales revenue expenses quantity_produced uv_index powr enwh fill filling full empty
 charge_level deg all feels_like ice sea surge tide swell lai ndvi par ppfd reporting disk inlet outlet bypass
-supply return mem swap net export import grid agit agitator stirrer mixer blower heater linkquality enthalpy
-entropy sat saturation gh dni dhi ghi co2eq iaq gasresistance methane propane butane hcho ch2o
+supply return mem swap net export import grid agit agitator stirrer mixer blower heater linkquality wdir hdg dir
+winddir enthalpy entropy sat saturation gh dni dhi ghi co2eq iaq gasresistance methane propane butane hcho ch2o
 """
 _STEM_SET = tuple(stem for stem in dict.fromkeys(_STEMS.split()) if len(stem) > 3 and "_" not in stem)
 _WORD_SET = frozenset(_WORDS.split()) | {stem for stem in _STEMS.split() if len(stem) <= 3}

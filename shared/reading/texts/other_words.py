@@ -61,18 +61,18 @@ STYLES = _names(
 STYLE_ENDINGS = ("radius", "width", "opacity", "size", "color", "colors", "rotation", "dash", "font", "thickness")
 NO_READINGS = _names(
     """
-    age attempts attemptsmade balance bytesfree concurrency delay discount dueamount elapsed embedding fontsize free
-    generation gross heapused heaptotal interval items left limit lineheight maxtokens net netamount opacity
-    pagecount pid port priority progress qty rank remaining replicas
-    reset retries revision score seats shipping size statuscode stock stockcount
-    subtotal success tax taxamount timeout timeoutms tokens top topk topp total totalamount totalprice totaltokens
-    prompttokens completiontokens unreadcount used vat width workers x y zoom
+    duration durationms age attempts attemptsmade balance bytesfree concurrency delay discount dueamount elapsed
+    embedding fontsize free generation gross heapused heaptotal interval items left limit lineheight maxtokens
+    net netamount opacity pagecount pid port priority progress qty rank remaining replicas reset retries
+    revision score seats shipping size statuscode stock stockcount subtotal success tax taxamount timeout
+    timeoutms tokens top topk topp total totalamount totalprice totaltokens prompttokens completiontokens
+    unreadcount used vat width workers x y zoom
     """
 )
 """Numbers of carts, invoices, jobs, settings, pages and processes, which alone make no reading."""
 UNTIMED_NO_READINGS = _names(
     """
-    amount cost duration quantity durationms height percent price rate rating responsetime responsetimems
+    amount cost coverage quantity  height percent price rate rating responsetime responsetimems
     unitprice usedpercent weight
     """
 )
