@@ -123,7 +123,7 @@ def _is_plainer(profile: Profile) -> bool:
 def _repeats_value(profile: Profile, others: list[Profile]) -> bool:
     """Whether a value stands in another column too, as a number before or as a text here."""
     own = numbers_of(profile).values
-    return any(
+    return profile.hint.hint is Hint.VALUE and any(
         other.hint.hint is Hint.VALUE
         and len(profile.name) > len(other.name)
         and profile.column.parts[:-1] == other.column.parts[:-1]
@@ -144,13 +144,26 @@ def without_heights(roles: Roles) -> None:
 
 
 def without_repetitions(roles: Roles) -> None:
-    """Take from the measures a value that stands twice: as a number and as a text."""
+    """Take from the measures texts that repeat the numbers of another one, and a value under a longer name."""
     for entry in roles.assigned:
         profile = entry.profile
         others = [measure for measure in roles.measures if measure is not profile]
-        if entry.role == "measure" and profile.hint.hint is Hint.VALUE and _repeats_value(profile, others):
-            entry.role, entry.reason = "outside", "the value once more"
-            roles.measures = others
+        if entry.role != "measure" or not (_repeats_value(profile, others) or _repeats_as_text(profile, others)):
+            continue
+        entry.role, entry.reason = "outside", "the value once more"
+        roles.measures = others
+
+
+def _repeats_as_text(profile: Profile, others: list[Profile]) -> bool:
+    if type(profile.column.values[0]) is not str or len(profile.column.values) < _LEAST_ROWS:
+        return False
+    own = numbers_of(profile).values
+    return any(
+        type(other.column.values[0]) in (int, float)
+        and other.column.parts[:-1] == profile.column.parts[:-1]
+        and numbers_of(other).values == own
+        for other in others
+    )
 
 
 def _has_message(roles: Roles) -> bool:
