@@ -243,3 +243,19 @@ def test_a_damaged_payload_gives_a_result_or_a_reason(name: str, request: pytest
             raise AssertionError(f"seed {seed}, input {count}: {encoded(value)[:2000]!r}") from fault
         count += 1
     assert count
+
+
+FOUND: dict[str, Any] = {
+    "a number with two points": '# TYPE t gauge\nt{job="a"} 1..5 1772344800000\n',
+    "parts of a second past any range": [{"ts": {"secs": 1, "nsecs": 10**400}, "t": 1.5}],
+    "a sum past the range of a double": [
+        {"bn": "d", "bt": 1e308, "n": "t", "v": 1.5},
+        {"n": "h", "v": 2, "t": 10**400},
+    ],
+    "dimensions that are no names": {"dims": ["time", []], "coords": {"time": {"data": ISO}}, "data": [[1.5, 2.5]]},
+}
+
+
+@pytest.mark.parametrize("name", FOUND)
+def test_what_fuzzing_found_gives_a_result_or_a_reason(name: str) -> None:
+    check(None, FOUND[name])

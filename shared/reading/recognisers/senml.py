@@ -67,4 +67,7 @@ def _sum(base: Any, own: Any) -> Any:
     if base is None:
         return own
     numbers = [number for number in (base, own) if type(number) in (int, float)]
-    return sum(numbers) if numbers else own
+    try:
+        return sum(numbers) if numbers else own
+    except OverflowError:  # an integer past the range of a double, and a double
+        return None

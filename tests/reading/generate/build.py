@@ -22,6 +22,7 @@ THEMES = (
     "columns",
     "refusals",
     "traps",
+    "lookalikes",
 )
 
 
