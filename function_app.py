@@ -1,19 +1,34 @@
 """Composition only: the function app and its blueprints.
 
-The settings are read here, at import, so that an app which is set up wrongly says so at start-up, where the host
-shows it, and not with its first event.
+Of an exception at import the host shows nothing but "0 functions loaded", while what is written to stderr always
+appears. So the settings are read before anything else is imported, and any failure is named there.
 """
 
-import azure.functions as func
+import sys
 
-from shared import settings, telemetry
-from triggers import http, keyspace, monitor, timers
+from shared.startup import reported
 
-_settings = settings.current()
-telemetry.start_export(_settings.application_insights, by_worker=_settings.worker_exports)
+with reported(sys.stderr):
+    from shared import settings
 
-app = func.FunctionApp()
-app.register_functions(keyspace.blueprint)
-app.register_functions(timers.blueprint)
-app.register_functions(http.blueprint)
-app.register_functions(monitor.blueprint)
+    _settings = settings.current()
+
+    import azure.functions as func
+
+    from shared import telemetry
+
+    telemetry.start_export(
+        _settings.application_insights,
+        by_worker=_settings.worker_exports,
+        host_leaves_logs=_settings.host_leaves_logs,
+    )
+
+    from triggers import http, invocations, keyspace, monitor, timers
+
+    app = func.FunctionApp()
+    app.register_functions(keyspace.blueprint)
+    app.register_functions(timers.blueprint)
+    app.register_functions(http.blueprint)
+    app.register_functions(monitor.blueprint)
+
+    invocations.begin_repair()

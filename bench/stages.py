@@ -73,7 +73,7 @@ def _computed(app: App, claimed: list[Claim], spent_s: defaultdict[str, float]) 
     times_s.append(time.process_time())
     commits = [batches.encode(batch) for batch in computed]
     times_s.append(time.process_time())
-    delta = batches.baseline(readings)
+    delta = batches.baseline(readings, baseline_copy(app))
     times_s.append(time.process_time())
     call = claims.commit_call(app, commits, delta)
     times_s.append(time.process_time())

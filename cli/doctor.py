@@ -49,17 +49,17 @@ def doctor(as_json: Json = False) -> None:
     run(lambda app: _doctor(app, as_json=as_json))
 
 
-def _faults(configuration_error: Exception) -> list[Finding]:
+def _faults(settings_error: Exception) -> list[Finding]:
     """A finding per fault of the settings; with faults nothing else can be checked."""
+    texts = settings_error.faults if isinstance(settings_error, ConfigurationError) else (str(settings_error),)
     return [
-        error("settings", text, "The app does not start.", "Correct it; README.md has every setting.")
-        for text in str(configuration_error).split("; ")
+        error("settings", text, "The app does not start.", "Correct it; README.md has every setting.") for text in texts
     ]
 
 
 async def _doctor(app: App, *, as_json: bool) -> Exit:
     try:
-        bindings = app_bindings()
+        bindings = await asyncio.to_thread(app_bindings)  # in an event loop, the import would begin the app's own work
     except Exception as import_error:  # whatever the app raises at import, the host would get too
         findings = [
             error(

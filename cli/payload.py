@@ -32,8 +32,8 @@ async def read(app: App, key: bytes) -> tuple[str, list[bytes]]:
     count: int = await lengths[shape](key)
     if count > MAX_PARTS:
         raise Rejected(f"{count} elements, more than {MAX_PARTS}")
-    usage = await app.redis.memory_usage(key)  # one element could be almost all of it
-    if usage is not None and usage > 8 * limit + 1_000_000:
+    usage = await app.redis.memory_usage(key, samples=0)  # of all elements: one could be almost all of it
+    if usage is not None and usage > 1.25 * limit + 400 * count + 65_536:  # see claim_batches.lua
         raise _too_large(usage, limit)
     pages = {"list": _elements, "hash": _fields, "stream": _entries}[shape](app, key)
     parts: list[bytes] = []

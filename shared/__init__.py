@@ -14,7 +14,7 @@ telemetry/      log records, metrics, spans, counts per minute
 reading/        from a client's bytes to named series
 store/          Redis: connection, scripts, refusals, glob matching
 privacy/        keyed fingerprints, sealed tokens, masking
-runtime/        threads, malloc, lazy NumPy, shutdown
+runtime/        threads, malloc, lazy NumPy
 reactor.py      THE contract: Cause, Outcome, Scanned, Reactor
 namespaces.py   every key: pattern, owner, TTL
 errors.py       the tree of errors

@@ -6,7 +6,6 @@ KeyspaceError
 +-- Rejected              input that no retry can read: a dead letter at once, outputs unchanged
 +-- NotReady              a placeholder: ignored until its data is written
 +-- KeyTaken              another application uses the key of a claim: retried, then a dead letter
-+-- SourceMoved           a chart was written again at every read: retried
 +-- WorkTimeout           the computation for a key took too long: retried
 +-- WorkerLost            every worker that claimed a content died on it: a dead letter
 """
@@ -18,6 +17,10 @@ class KeyspaceError(Exception):
 
 class ConfigurationError(KeyspaceError):
     """Settings that are invalid or contradict each other. The message names each of them and holds no secret."""
+
+    def __init__(self, *faults: str) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
 
 
 class MalformedEvent(KeyspaceError):
@@ -37,10 +40,6 @@ class NotReady(KeyspaceError):
 
 class KeyTaken(KeyspaceError):
     """Another application uses a key that this app needs. The key is not changed."""
-
-
-class SourceMoved(KeyspaceError):
-    """The source was written again after each read."""
 
 
 class WorkTimeout(KeyspaceError):

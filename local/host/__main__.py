@@ -11,6 +11,8 @@ import signal
 import sys
 from pathlib import Path
 
+from local.host import event_loop
+from local.host.faults import Fault, Faults, parse_fault
 from local.host.host import Host, HostStartError
 
 
@@ -22,11 +24,18 @@ def _duration_s(text: str) -> float:
     return float(match[1]) / (1000 if match[2] == "ms" else 1)
 
 
-async def _serve(app_dir: Path, port: int, invocation_overhead_s: float) -> None:
+async def _serve(options: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with Host(app_dir, http_port=port, invocation_overhead_s=invocation_overhead_s) as host:
+    host = Host(
+        options.app_dir,
+        http_port=options.port,
+        invocation_overhead_s=options.invocation_overhead,
+        faults=Faults(options.fault),
+        locks=options.locks,
+    )
+    async with host:
         print(f"ready {host.url}", flush=True)
         await stop.wait()
 
@@ -43,10 +52,21 @@ def main() -> int:
         metavar="TIME",
         help="delay each invocation, as the real host's gRPC round trip does, for example 0.5ms (default: 0ms)",
     )
+    parser.add_argument(
+        "--fault",
+        type=parse_fault,
+        action="append",
+        default=[],
+        metavar="NAME[@SECONDS]",
+        help=f"let the Redis trigger fail as the real one can, from SECONDS after the start: {', '.join(Fault)}",
+    )
+    parser.add_argument(
+        "--locks", type=Path, metavar="DIR", help="folder in which several hosts share the locks of their timers"
+    )
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     try:
-        asyncio.run(_serve(options.app_dir, options.port, options.invocation_overhead))
+        event_loop.run(_serve(options))
     except HostStartError as error:
         print(f"The host cannot start: {error}", file=sys.stderr)
         return 1

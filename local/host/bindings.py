@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from shared.store.connection_setting import look_up
+
 PUBSUB = "redisPubSubTrigger"
 TIMER = "timerTrigger"
 HTTP = "httpTrigger"
@@ -67,7 +69,7 @@ def checked_trigger(function: Function, settings: Mapping[str, str]) -> dict[str
         if binding is not trigger and binding["type"] != "http":
             raise BindingError(f"the binding {binding.get('name')!r} of type {binding['type']!r} needs the real host")
     resolved = trigger | {name: resolve(trigger[name], settings) for name in _RESOLVED if name in trigger}
-    if "connection" in trigger and not settings.get(trigger["connection"]):
+    if "connection" in trigger and not look_up(settings, trigger["connection"]):
         raise BindingError(f"the connection setting {trigger['connection']!r} is missing or empty")
     if kind == PUBSUB:
         _check_pubsub(resolved)

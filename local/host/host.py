@@ -17,10 +17,13 @@ import msgspec
 
 from local.host import app_settings, bindings, http, timers
 from local.host.bindings import BindingError, Function
-from local.host.pubsub import SubscribeError, Subscription
+from local.host.faults import Faults
+from local.host.locks import LockTimes, TimerLock, parse_times
+from local.host.pubsub import Lane, SubscribeError, Trigger
 from local.host.worker import AppLoadError, Datum, InvocationResult, Worker
 from shared.errors import ConfigurationError
 from shared.store.connection import parse_connection_string
+from shared.store.connection_setting import look_up
 
 __all__ = ["Function", "Host", "HostStartError", "Invocation"]
 
@@ -38,10 +41,16 @@ class _ExtensionsJson(msgspec.Struct):
     http: _HttpJson = msgspec.field(default_factory=_HttpJson)
 
 
+class _SingletonJson(msgspec.Struct):
+    period: str | None = msgspec.field(name="listenerLockPeriod", default=None)
+    recovery: str | None = msgspec.field(name="listenerLockRecoveryPollingInterval", default=None)
+
+
 class _HostJson(msgspec.Struct):
     """The part of host.json that this host reads."""
 
     extensions: _ExtensionsJson = msgspec.field(default_factory=_ExtensionsJson)
+    singleton: _SingletonJson = msgspec.field(default_factory=_SingletonJson)
 
 
 class HostStartError(RuntimeError):
@@ -69,8 +78,8 @@ class Host:
     Entering the context loads the app, checks its bindings, subscribes to Redis and listens for HTTP. It returns after
     Redis has confirmed every subscription; it raises HostStartError if the app cannot be loaded, Redis does not
     confirm, or the address is in use. Leaving the context stops the triggers and then waits up to 10 s for running
-    invocations. Each invocation is delayed by `invocation_overhead_s`, which stands for the gRPC round trip between the
-    real host and its worker.
+    invocations. With `locks`, a folder that several hosts share, each timer runs on one of them. Each invocation is
+    delayed by `invocation_overhead_s`, which stands for the gRPC round trip between the real host and its worker.
     """
 
     def __init__(
@@ -81,6 +90,8 @@ class Host:
         http_port: int = 7071,
         on_invocation: Callable[[Invocation], None] | None = None,
         invocation_overhead_s: float = 0.0,
+        faults: Faults | None = None,
+        locks: Path | None = None,
     ) -> None:
         self.functions: tuple[Function, ...] = ()
         self.errors: dict[str, str] = {}
@@ -91,8 +102,12 @@ class Host:
         self._http_address = (http_host, http_port)
         self._on_invocation = on_invocation
         self._invocation_overhead_s = invocation_overhead_s
+        self._locks = locks
         self._worker = Worker(app_dir)
-        self._subscriptions: list[Subscription] = []
+        self.faults = faults or Faults()
+        self._lanes: dict[str, list[Lane]] = {}
+        """The lanes of pub/sub functions, by the connection string that they share."""
+        self._triggers: list[Trigger] = []
         self._endpoints: list[http.Endpoint] = []
         self._timers: list[timers.Timer] = []
         self._running: set[asyncio.Task[InvocationResult]] = set()
@@ -114,20 +129,20 @@ class Host:
 
     async def drained(self) -> None:
         """Return once every message that Redis sent before this call has been invoked."""
-        await asyncio.gather(*(subscription.drained() for subscription in self._subscriptions))
+        await asyncio.gather(*(trigger.drained() for trigger in self._triggers))
 
     async def _start(self, stack: AsyncExitStack) -> None:
         """Start everything in the reverse order of the stop: triggers start last, so that they stop first."""
-        prefix = _route_prefix(self._app_dir)
+        prefix, lock_times = _read_host_json(self._app_dir)
         settings = app_settings.apply(app_settings.load_app_settings(self._app_dir))
         stack.callback(_unset, settings)
         self.functions = await self._worker.start()
         stack.callback(self._worker.stop)
-        stack.push_async_callback(self._worker.shut_down)
+        stack.push_async_callback(self._worker.end_tasks)
         stack.push_async_callback(self._finish_running)
         for function in self.functions:
             try:
-                self._prepare(function, prefix)
+                self._prepare(function, prefix, lock_times)
             except (BindingError, ConfigurationError) as error:
                 self.errors[function.name] = str(error)
                 log.error("The '%s' function is in error: %s", function.name, error)
@@ -139,29 +154,26 @@ class Host:
             raise HostStartError(f"cannot listen on {host}:{port}: {error.strerror}") from error
         for timer in self._timers:
             await stack.enter_async_context(timer)
-        for subscription in self._subscriptions:
-            await stack.enter_async_context(subscription)
+        for connection, lanes in self._lanes.items():
+            trigger = Trigger(lanes, parse_connection_string(connection), self.faults)
+            self._triggers.append(await stack.enter_async_context(trigger))
 
-    def _prepare(self, function: Function, prefix: str) -> None:
+    def _prepare(self, function: Function, prefix: str, lock_times: LockTimes) -> None:
         """Set up a function's trigger. Raises BindingError or ConfigurationError if the function cannot run."""
         trigger = bindings.checked_trigger(function, os.environ)
         if trigger["type"] == bindings.PUBSUB:
-            options = parse_connection_string(os.environ[trigger["connection"]])
-            self._subscriptions.append(
-                Subscription(
-                    function.name,
-                    trigger["channel"],
-                    partial(self._run_message, function),
-                    pattern=trigger["pattern"],
-                    options=options,
-                )
-            )
+            connection = look_up(os.environ, trigger["connection"])
+            parse_connection_string(connection)  # a function with a wrong one is in error, the others run
+            invoke = partial(self._run_message, function)
+            lane = Lane(function.name, trigger["channel"], invoke, pattern=trigger["pattern"])
+            self._lanes.setdefault(connection, []).append(lane)
         elif trigger["type"] == bindings.TIMER:
             self._timers.append(
                 timers.Timer(
                     timers.parse_schedule(trigger["schedule"]),
                     partial(self._run_timer, function),
                     at_start=bool(trigger.get("runOnStartup")),
+                    lock=TimerLock(self._locks, function.name, lock_times) if self._locks else None,
                 )
             )
         else:
@@ -218,16 +230,16 @@ def _unset(names: Iterable[str]) -> None:
         os.environ.pop(name, None)
 
 
-def _route_prefix(app_dir: Path) -> str:
-    """extensions.http.routePrefix of host.json. Raises HostStartError if host.json is malformed."""
+def _read_host_json(app_dir: Path) -> tuple[str, LockTimes]:
+    """The route prefix, and how long the locks of timers hold. Raises HostStartError if host.json is malformed."""
     path = app_dir / "host.json"
     if not path.is_file():
-        return http.DEFAULT_PREFIX
+        return http.DEFAULT_PREFIX, LockTimes()
     try:
         document = msgspec.json.decode(path.read_bytes(), type=_HostJson)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return document.extensions.http.prefix, parse_times(document.singleton.period, document.singleton.recovery)
+    except (msgspec.MsgspecError, ValueError) as error:
         raise HostStartError(f"{path}: {error}") from None
-    return document.extensions.http.prefix
 
 
 async def _sleep_precisely(duration_s: float) -> None:

@@ -10,6 +10,7 @@ from typing import Self
 from cronsim import CronSim, CronSimError
 
 from local.host.bindings import BindingError
+from local.host.locks import TimerLock
 
 type Schedule = Callable[[datetime], datetime]
 """Maps a time to the first due time after it."""
@@ -71,13 +72,21 @@ class Timer:
     """A function's timer. Within its context it invokes the function when due, one run at a time.
 
     Due times that pass during a run are merged into a single run after it, which is marked IsPastDue.
-    `invoke` is awaited with the text of the TimerRequest. It must not raise.
+    `invoke` is awaited with the text of the TimerRequest. It must not raise. With a `lock`, the first run waits for it.
     """
 
-    def __init__(self, schedule: Schedule, invoke: Callable[[str], Awaitable[object]], *, at_start: bool) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        invoke: Callable[[str], Awaitable[object]],
+        *,
+        at_start: bool,
+        lock: TimerLock | None = None,
+    ) -> None:
         self._schedule = schedule
         self._invoke = invoke
         self._at_start = at_start
+        self._lock = lock
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -89,8 +98,12 @@ class Timer:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
+        if self._lock is not None:
+            await self._lock.release()
 
     async def _run(self) -> None:
+        if self._lock is not None:
+            await self._lock.acquire()
         last: datetime | None = None
         due = datetime.now(UTC)
         if not self._at_start:

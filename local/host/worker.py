@@ -5,11 +5,13 @@ indexed. So a process runs one app at a time, and the app's modules are removed 
 several apps, or the same app several times, can run in one process one after the other, each freshly imported.
 """
 
+import asyncio
 import importlib
 import json
 import sys
 import threading
 import uuid
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -21,15 +23,21 @@ from azure_functions_runtime.native_invocation import invocation_request_native
 
 from local.host.bindings import Function
 
-__all__ = ["AppLoadError", "Datum", "InvocationResult", "Worker"]
+__all__ = ["AppLoadError", "Datum", "InvocationResult", "Worker", "in_invocation"]
 
 _NOT_DEPLOYED = {"local", "tests"}
 """Folders beside an app that are not part of it: this host and the tests."""
 
-_SHUTDOWN = "shared.runtime.shutdown"
-"""The module in which this project's app registers what it does at SIGTERM."""
-
 _in_use = threading.Lock()
+
+_invocation: ContextVar[str] = ContextVar("local_host_invocation", default="")
+_running: set[str] = set()
+
+
+def in_invocation() -> bool:
+    """Whether the real host would keep a log line that is written now: the present task, or the one that created it, is
+    that of an invocation, and the invocation has not ended."""
+    return _invocation.get() in _running
 
 
 class AppLoadError(RuntimeError):
@@ -122,16 +130,23 @@ class Worker:
         """
         self._invocations += 1
         invocation_id = f"{self._id_prefix}{self._invocations:012x}"
-        ok, value, _, error, _ = await invocation_request_native(
-            invocation_id, function.function_id, [(parameter, datum)], {}
-        )
+        token = _invocation.set(invocation_id)
+        _running.add(invocation_id)
+        try:
+            ok, value, _, error, _ = await invocation_request_native(
+                invocation_id, function.function_id, [(parameter, datum)], {}
+            )
+        finally:
+            _running.discard(invocation_id)
+            _invocation.reset(token)
         return InvocationResult(ok, value, error)
 
-    async def shut_down(self) -> None:
-        """Run the work that this project's app registered for SIGTERM: the signal itself goes to this host."""
-        module = sys.modules.get(_SHUTDOWN)
-        if module is not None and _belongs(_SHUTDOWN, module, self._app_dir):
-            await module.run()
+    async def end_tasks(self) -> None:
+        """Cancel the tasks that the app left running: the real worker is killed with its host and finishes nothing."""
+        tasks = [task for task in asyncio.all_tasks() if _is_of_app(task, self._app_dir)]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def stop(self) -> None:
         """Remove the app from the process. Threads of its pool end at once, or when their function returns."""
@@ -144,6 +159,11 @@ class Worker:
         _in_use.release()
 
 
+def _is_of_app(task: asyncio.Task[Any], app_dir: Path) -> bool:
+    code = getattr(task.get_coro(), "cr_code", None)
+    return code is not None and _is_deployed(code.co_filename, app_dir)
+
+
 def _take_modules(app_dir: Path) -> dict[str, ModuleType]:
     """Remove the app's modules from sys.modules and return them by name."""
     names = [name for name, module in sys.modules.items() if _belongs(name, module, app_dir)]
@@ -153,7 +173,11 @@ def _take_modules(app_dir: Path) -> dict[str, ModuleType]:
 def _belongs(name: str, module: ModuleType, app_dir: Path) -> bool:
     """Whether the module is part of the app: loaded from its folder, but not from a package installed there."""
     origin = getattr(module, "__file__", None) or next(iter(getattr(module, "__path__", ())), None)
-    if name == "__main__" or not isinstance(origin, str) or not Path(origin).is_relative_to(app_dir):
+    return name != "__main__" and isinstance(origin, str) and _is_deployed(origin, app_dir)
+
+
+def _is_deployed(file: str, app_dir: Path) -> bool:
+    if not Path(file).is_relative_to(app_dir):
         return False
-    parts = Path(origin).relative_to(app_dir).parts
+    parts = Path(file).relative_to(app_dir).parts
     return parts[0] not in _NOT_DEPLOYED and not any(part.startswith(".") or part == "site-packages" for part in parts)

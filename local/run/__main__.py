@@ -8,17 +8,20 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from local.host import event_loop
 from local.host.app_settings import AppSettingsError, load_app_settings
+from local.host.faults import Fault, Faults, parse_fault
 from local.repo.bootstrap import ROOT
 from local.run import servers
 from local.run.console import (
@@ -37,6 +40,7 @@ from shared.errors import ConfigurationError
 from shared.operations.health import check
 from shared.operations.notification_flags import REQUIRED
 from shared.store.connection import ConnectionOptions, open_client, parse_connection_string
+from shared.store.connection_setting import names_of
 
 EMULATED_STORAGE = "UseDevelopmentStorage=true"
 READY_TIMEOUT_S = {"local": 10.0, "func": 120.0}
@@ -60,6 +64,8 @@ class Options:
     demo: bool
     once: bool
     host: HostKind
+    faults: tuple[tuple[Fault, float], ...] = ()
+    """For the local host's Redis trigger."""
 
 
 class StartError(Exception):
@@ -78,6 +84,13 @@ def main(
     host: Annotated[
         HostKind, typer.Option(help="Functions host; auto: func if it is on PATH, else local.")
     ] = HostKind.AUTO,
+    fault: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[@SECONDS]",
+            help=f"Let the local host's Redis trigger fail as the real one can, from SECONDS on: {', '.join(Fault)}.",
+        ),
+    ] = None,
 ) -> None:
     """Start the app in the foreground with everything it needs. Ctrl-C stops it."""
     if once and not demo:
@@ -87,7 +100,13 @@ def main(
         raise typer.BadParameter("func (Azure Functions Core Tools) is not on PATH", param_hint="--host")
     if host is HostKind.AUTO:
         host = HostKind.LOCAL if func is None else HostKind.FUNC
-    sys.exit(asyncio.run(_until_stopped(Options(redis, port, demo, once, host))))
+    try:
+        faults = tuple(parse_fault(text) for text in fault or ())
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--fault") from None
+    if faults and host is HostKind.FUNC:
+        raise typer.BadParameter("needs --host local", param_hint="--fault")
+    sys.exit(event_loop.run(_until_stopped(Options(redis, port, demo, once, host, faults))))
 
 
 async def _until_stopped(options: Options) -> int:
@@ -139,8 +158,10 @@ async def _run(options: Options, console: Console) -> int:
             first_key=first_key_commands(redis.host, redis.port, shutil.which("redis-cli") is not None),
             operate=_manage_commands(connection, storage),
         )
-        environment = settings | {"Redis": connection, "AzureWebJobsStorage": storage}
-        start = _local_host if options.host is HostKind.LOCAL else _func_host
+        other_names = [name for name in settings if name.lower() in names_of("Redis")]
+        environment = settings | dict.fromkeys(other_names, connection)
+        environment |= {"Redis": connection, "AzureWebJobsStorage": storage}
+        start = partial(_local_host, options.faults) if options.host is HostKind.LOCAL else _func_host
         started, ended = await stack.enter_async_context(start(started, environment, options.port, console))
         await _until_ready(f"{started.url}/api/health", READY_TIMEOUT_S[options.host], ended)
         show_banner(console, started)
@@ -223,7 +244,13 @@ type _Host = AsyncIterator[tuple[Started, asyncio.Future[int]]]
 
 
 @asynccontextmanager
-async def _local_host(started: Started, environment: Mapping[str, str], port: int, console: Console) -> _Host:
+async def _local_host(
+    faults: Iterable[tuple[Fault, float]],
+    started: Started,
+    environment: Mapping[str, str],
+    port: int,
+    console: Console,
+) -> _Host:
     """Run the local host in this process, which reads its settings from the environment."""
     from local.host.host import Host, HostStartError
 
@@ -233,7 +260,7 @@ async def _local_host(started: Started, environment: Mapping[str, str], port: in
     logging.getLogger("keyspace_functions").setLevel(logging.DEBUG)
     logging.getLogger("azure.functions").setLevel(logging.CRITICAL)  # the host logs the worker library's errors itself
     try:
-        async with Host(ROOT, http_port=port) as host:
+        async with Host(ROOT, http_port=port, faults=Faults(faults)) as host:
             triggers = {function.name: function for function in host.functions if function.name not in host.errors}
             yield (
                 replace(

@@ -120,7 +120,8 @@ def describe_trigger(trigger: Mapping[str, Any]) -> str:
 
 
 class LiveLog(logging.Handler):
-    """Prints a line for each log record that has the attribute `effect`, and for others from level WARNING up.
+    """Prints a line for each log record that has the attribute `effect`, and for others from level WARNING up. Retries
+    during an outage are left out: the app logs them at DEBUG, and the outage has lines of its own.
 
     The line of an effect: HH:MM:SS.mmm  function  key  outcome  ms  reason.
     """
@@ -133,6 +134,8 @@ class LiveLog(logging.Handler):
         try:
             effect = getattr(record, "effect", None)
             if effect is not None:
+                if effect["outcome"] == "retried" and record.levelno == logging.DEBUG:
+                    return
                 _print(self._console, _effect_line(record.created, effect))
             elif record.levelno >= logging.WARNING:
                 _print(self._console, _log_line(record))

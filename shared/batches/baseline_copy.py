@@ -2,11 +2,17 @@
 
 import asyncio
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from shared import telemetry
 from shared.app import App
-from shared.batches.baseline import NO_FOLD, Baseline, Fold
+from shared.batches.baseline import MAX_METRICS, NO_FOLD, Baseline, Fold
 
+_WARNINGS = {
+    "model_dropped": "fields of the baseline's model were dropped: another application wrote them",
+    "model_full": f"the baseline has no room for more than {MAX_METRICS} metrics: new ones are scored without it",
+}
 EMPTY_MAX_AGE_S = 0.1
 """Maximum age of an empty copy: the first batches create a baseline within moments."""
 
@@ -19,6 +25,8 @@ class BaselineCopy:
     read_s: float | None = None
     being_read: bool = False
     """Whether a call in progress also reads the model."""
+    added: set[str] = field(default_factory=set)
+    """Metrics that this worker added to the model since the copy was read."""
     _fold: Fold = NO_FOLD
     _renewing: asyncio.Task[Baseline] | None = None
 
@@ -29,6 +37,28 @@ class BaselineCopy:
 
     def replace(self, value: Baseline) -> None:
         self.value, self.read_s, self._fold = value, time.monotonic(), value.fold
+        self.added.clear()
+        self.count(dropped=value.dropped, left_out=value.left_out)
+
+    def admit(self, metrics: Iterable[str]) -> set[str]:
+        """The metrics whose values may be added to the model: those in it, and new ones while there is room."""
+        known = self.value.sketches
+        admitted = set()
+        for metric in metrics:
+            if metric in known or metric in self.added:
+                admitted.add(metric)
+            elif len(known) + len(self.added) < MAX_METRICS:
+                self.added.add(metric)
+                admitted.add(metric)
+        return admitted
+
+    def count(self, *, dropped: int = 0, left_out: int = 0) -> None:
+        """Count fields of the model that were dropped, and metrics, or deltas, for which it had no room."""
+        for event, number in (("model_dropped", dropped), ("model_full", left_out)):
+            if number:
+                if not telemetry.counts["batches", event]:
+                    telemetry.logger.warning(_WARNINGS[event])
+                telemetry.count("batches", event, number)
 
     def renew(self, decoding: asyncio.Task[Baseline]) -> None:
         """Replace the copy with the result of `decoding`. Until then it counts as fresh; if decoding fails, the model

@@ -28,12 +28,17 @@ local claim_type = redis.call('TYPE', KEYS[3]).ok
 if claim_type ~= 'none' and (claim_type ~= 'hash' or redis.call('HEXISTS', KEYS[3], 'token') == 0) then
   return {'held'}
 end
+for _, field in ipairs({'lease_until_ms', 'token'}) do
+  if redis.call('HSTRLEN', KEYS[3], field) > 16 then return {'held'} end
+end
 local claim = redis.call('HMGET', KEYS[3], 'lease_until_ms', 'token')
 local until_ms, last_token = tonumber(claim[1]) or 0, tonumber(claim[2]) or 0
-if until_ms > now_ms and until_ms <= now_ms + tonumber(ARGV[5]) * 1000 then return {'held'} end
+if not (last_token >= 0 and last_token < 2 ^ 53 - 1) then last_token = 0 end -- another application's
+if until_ms > now_ms and until_ms <= now_ms + tonumber(ARGV[2]) then return {'held'} end
 local token = string.format('%.0f', math.max(now_us, last_token + 1))
+redis.call('EXPIRE', KEYS[3], ARGV[5]) -- first, because it may be refused
+redis.call('HDEL', KEYS[3], 'again')
 redis.call('HSET', KEYS[3], 'owner', ARGV[1], 'token', token, 'attempt', 1, 'content', ARGV[4],
   'lease_until_ms', string.format('%.0f', now_ms + tonumber(ARGV[2])))
-redis.call('HDEL', KEYS[3], 'again')
 redis.call('EXPIRE', KEYS[3], ARGV[5])
 return {'claimed', token}

@@ -23,8 +23,8 @@ from shared.app import App
 from shared.batches import claims
 from shared.batches.analysis import Analysis, analyse_many
 from shared.batches.baseline import Baseline, encode_delta
-from shared.batches.baseline_copy import baseline_copy
-from shared.batches.claims import COMMIT_BATCHES, Answer, Batch, Claim, Commit
+from shared.batches.baseline_copy import BaselineCopy, baseline_copy
+from shared.batches.claims import COMMIT_BATCHES, Answer, Batch, Claim, Commit, Settled
 from shared.batches.results import BatchResult, batch_result, message_of
 from shared.clock import now_iso
 from shared.delivery import failures
@@ -113,8 +113,9 @@ def decode(claim: Claim, settings: Settings) -> Reading:
     """The readings of a claimed batch.
 
     Raises Rejected if it cannot be read, NotReady for a placeholder, WorkerLost if too many workers died on this
-    content.
+    content, Settled if it has its result or dead letter already.
     """
+    claim.check_unsettled()
     if claim.attempt > settings.retry_attempts:
         raise WorkerLost(f"{claim.attempt - 1} workers claimed this content and did not finish")
     payload = claim.payload
@@ -148,13 +149,15 @@ def encode(computed: Computed) -> Commit:
     return Commit(computed.claim, msgspec.json.encode(computed.result), msgspec.json.encode(message))
 
 
-def baseline(group: Iterable[Reading]) -> bytes:
+def baseline(group: Iterable[Reading], copy: BaselineCopy) -> bytes:
     """The delta that a group of batches adds to the model; see shared/batches/baseline.py."""
     values: defaultdict[str, list[Any]] = defaultdict(list)
     for readings in group:
         for metric, series in readings.series.items():
             values[metric].append(series.values)
-    return encode_delta({metric: joined(arrays) for metric, arrays in values.items()})
+    admitted = copy.admit(values)
+    copy.count(left_out=len(values) - len(admitted))
+    return encode_delta({metric: joined(arrays) for metric, arrays in values.items() if metric in admitted})
 
 
 async def commit(app: App, group: Mapping[int, Computed]) -> dict[int, Look]:
@@ -166,7 +169,7 @@ async def commit(app: App, group: Mapping[int, Computed]) -> dict[int, Look]:
     looks: dict[int, Look] = {}
     waiting = dict(group)
     while waiting:
-        delta = baseline([computed.readings for computed in waiting.values()])
+        delta = baseline([computed.readings for computed in waiting.values()], baseline_copy(app))
         call = claims.commit_call(app, [encode(computed) for computed in waiting.values()], delta)
         (replies,) = await failures.run_repeatable(app, COMMIT_BATCHES, [call])
         if isinstance(replies, Exception):
@@ -176,7 +179,9 @@ async def commit(app: App, group: Mapping[int, Computed]) -> dict[int, Look]:
                 for index, computed in waiting.items():
                     looks |= await commit(app, {index: computed})
                 return looks
-            replies = [replies]
+            replies = [1, replies]
+        room, *replies = replies
+        baseline_copy(app).count(left_out=0 if room else 1)
         for (index, computed), reply in zip(list(waiting.items()), replies, strict=True):
             if reply != b"not yet":
                 del waiting[index]
@@ -299,6 +304,8 @@ async def _failed(app: App, claim: Claim, error: Exception) -> Look:
     key = claim.batch.key
     if isinstance(error, NotReady):
         outcome = ignored(key, str(error))
+    elif isinstance(error, Settled):
+        outcome = error.outcome
     else:
         outcome = await failures.failed(app, NAME, key, error, claim.payload, attempts=claim.attempt)
     (changed,) = await _release(app, [claim])

@@ -9,7 +9,8 @@
 --        "again"  released; another worker read other content there: look at the batch again
 --        "lost"   gone, or claimed by another worker
 --
--- Invariant: changes no claim with another owner or token.
+-- Invariant: changes no claim with another owner or token. A claim that Redis refuses to delete is over all the same, and
+-- is no attempt: otherwise good content would run out of attempts while deleting is not permitted.
 
 if redis.replicate_commands then redis.replicate_commands() end
 local clock = redis.call('TIME')
@@ -22,7 +23,9 @@ for index, claim_key in ipairs(KEYS) do
   if owner == ARGV[1] and token == ARGV[2 * index + 1] then
     replies[index] = 'kept'
     if ARGV[2] == '0' then
-      redis.call('DEL', claim_key)
+      if type(redis.pcall('UNLINK', claim_key)) == 'table' then
+        redis.call('HSET', claim_key, 'lease_until_ms', 0, 'attempt', 0)
+      end
       if other_digest and other_digest ~= ARGV[2 * index + 2] then replies[index] = 'again' end
     else
       redis.call('HSET', claim_key, 'lease_until_ms', string.format('%.0f', now_ms + tonumber(ARGV[2])))

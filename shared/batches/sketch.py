@@ -11,7 +11,6 @@ depend on both). It bounds the number of buckets in use, not the range: an extre
 resolution where most values are, and the bucket width follows the spread of the data, not its magnitude.
 """
 
-import math
 import struct
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,7 +31,12 @@ FINEST_SHIFT = 28
 """Bits of the double dropped at the finest resolution: 24 bits of mantissa remain, a relative width of 6e-8."""
 MIN_NUMPY_VALUES = 256
 """Values from which on NumPy, if loaded, is quicker than a loop."""
+MAX_SAMPLES = 2**40
+"""Maximum number of values in a stored sketch: 30 minutes with 600 million values a second. Sums of as many sketches as
+the model can have stay below 2**53, so counts are exact as integers, doubles and msgpack alike."""
 _MAGNITUDE = 0x7FFF_FFFF_FFFF_FFFF
+_MAX_FINITE = 0x7FEF_FFFF_FFFF_FFFF
+"""The bits of the largest finite double."""
 _POINTS_PER_BUCKET = 4
 """Points over which the weight of a bucket is spread when the MAD is computed."""
 
@@ -54,12 +58,20 @@ class Sketch:
 
     @classmethod
     def from_flat(cls, numbers: Sequence[int]) -> "Sketch":
-        """The inverse of `flat`. Raises ValueError for numbers that are no sketch."""
-        shift, buckets, counts = numbers[0], numbers[1::2], numbers[2::2]
-        limit = _MAGNITUDE >> shift if 0 <= shift < 64 else -1
-        if buckets and (max(buckets) > limit or min(buckets) < -limit or min(counts) < 1):
+        """The inverse of `flat`, checked for what the arithmetic below can bear: the numbers may be anybody's.
+
+        Raises ValueError for numbers that are no sketch of finite values.
+        """
+        shift, buckets, counts = numbers[0] if numbers else -1, numbers[1::2], numbers[2::2]
+        if not (FINEST_SHIFT <= shift < 64 and len(buckets) == len(counts) <= MAX_BUCKETS):
             raise ValueError("not a sketch")
-        return cls(shift, dict(zip(buckets, counts, strict=True)))
+        limit = _MAX_FINITE >> shift
+        if buckets and (max(buckets) > limit or min(buckets) < -limit or min(counts) < 1 or sum(counts) > MAX_SAMPLES):
+            raise ValueError("not a sketch")
+        by_bucket = dict(zip(buckets, counts, strict=True))
+        if len(by_bucket) < len(buckets):
+            raise ValueError("a bucket occurs twice")
+        return cls(shift, by_bucket)
 
 
 def sketch(values: Sequence[float]) -> Sketch:
@@ -175,8 +187,9 @@ def centre(of: Sketch) -> Centre:
 
 
 def _edge(magnitude: int, shift: int) -> float:
-    (value,) = struct.unpack("<d", struct.pack("<q", magnitude << shift))
-    return float(value) if math.isfinite(value) else 1.7976931348623157e308
+    """The double at the lower edge of a bucket; the largest finite one at the upper edge of the last bucket."""
+    (value,) = struct.unpack("<d", struct.pack("<q", min(magnitude << shift, _MAX_FINITE)))
+    return float(value)
 
 
 def _weighted_median(points: list[tuple[float, float]]) -> float:

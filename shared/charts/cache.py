@@ -11,12 +11,16 @@ from shared.reading.model import Reading, Series
 from shared.reading.overrides import NONE, Override
 from shared.reading.read import points, read_chart
 
-# The scripts compare the first bytes of a cache (`stale`, then the digest) instead of parsing it. FRESH and STALE have
-# the same length, so that a script can overwrite the mark in place.
+# The scripts compare the first bytes of a cache (`stale`, digest, revision) instead of parsing it. FRESH and STALE have
+# the same length, and revisions 16 digits, so that a script can overwrite them in place.
 FRESH = b'{"stale":false'
 STALE = b'{"stale":true '
 HEAD = FRESH + b',"sourceDigest":"'
 """First bytes of a fresh cache, up to the source digest."""
+REVISION = b'","revision":'
+"""The text between the source digest and the revision."""
+FIRST_REVISION = 10**15
+"""Lower than any revision that read_chart.lua gives."""
 
 
 class Update(msgspec.Struct, frozen=True, rename="camel"):
@@ -43,12 +47,14 @@ class _Statistics(msgspec.Struct, frozen=True):
 
 
 class _Document(msgspec.Struct, frozen=True, rename="camel"):
-    """`stale` and `source_digest` come first: see HEAD. `x` is the kind of the axis: time (points are at epoch ms),
+    """`stale`, `source_digest` and `revision` come first: see HEAD. `revision` grows with every version of the source
+    that is read. `x` is the kind of the axis: time (points are at epoch ms),
     number or category. `points` counts the distinct places that have a value. `rejected` counts the values left out, by
     reason."""
 
     stale: bool
     source_digest: str
+    revision: int
     chart_id: str
     data_type: str
     updated_at: str
@@ -69,9 +75,13 @@ def describe_update(chart_id: bytes, data_type: bytes, source_digest: str) -> Up
     )
 
 
-def render(payload: bytes, update: Update, max_points: int, override: Override = NONE) -> bytes:
-    """The document of a chart. Statistics cover all points of the source; the points are downsampled to `max_points`
-    per series, categories cut off after as many.
+def render(
+    payload: bytes, update: Update, max_points: int, override: Override = NONE, revision: int = FIRST_REVISION
+) -> bytes:
+    """The document of a chart, whose source has this `revision` (read_chart.lua).
+
+    Statistics cover all points of the source; the points are downsampled to `max_points` per series, categories cut off
+    after as many.
 
     Raises Rejected if the payload is not a chart.
     """
@@ -80,6 +90,7 @@ def render(payload: bytes, update: Update, max_points: int, override: Override =
         _Document(
             stale=False,
             source_digest=update.source_digest,
+            revision=revision,
             chart_id=update.chart_id,
             data_type=update.data_type,
             updated_at=update.updated_at,

@@ -1,6 +1,9 @@
 """The charts reactor: `fabric:data:chart:{chartId}:{dataType}` becomes `fabric:cache:chart:{chartId}:{dataType}`.
 
-read (1 round trip for up to 64 charts) -> render (pure) -> commit, unless the source has changed (1 round trip)
+read (1 round trip for up to 64 charts) -> render (pure) -> commit, unless the cache is newer (1 round trip)
+
+A source that is written faster than it is rendered is no failure: each commit is of the version that its read found,
+and the event of the next write brings the next one. read_chart.lua describes the order of versions.
 
 When a chart's source is gone, its cache stays until its TTL, marked stale.
 """
@@ -20,7 +23,7 @@ from shared.charts import cache
 from shared.delivery import failures
 from shared.delivery.dead_letters import mark_key
 from shared.delivery.rounds import Look, Turn, in_rounds, one_by_one
-from shared.errors import Rejected, SourceMoved
+from shared.errors import Rejected
 from shared.reactor import Cause, Outcome, Payload, Scanned, already, duplicate, ignored, later, processed
 from shared.runtime.threads import off_loop
 from shared.settings import Settings
@@ -43,7 +46,8 @@ THREAD_BYTES = 128 * 1024
 """A thread renders larger payloads, which then take up to 50 % longer. At this size, rows take 4 ms, the densest shape
 (labels and bare numbers) 10 ms."""
 MAX_READS = 3
-"""Reads per call of a chart that keeps being written during rendering; after that it is retried."""
+"""Reads per call of a chart whose source comes and goes during rendering; after that its next event triggers the
+reaction."""
 _USUAL_TTL_MS = namespaces.CHART_DATA_TTL_S * 1000
 
 
@@ -60,11 +64,13 @@ class _Chart:
 
 @dataclass(frozen=True)
 class _Source:
-    """The source of a chart as it was read. `ttl_ms` is its remaining TTL, negative for none."""
+    """The source of a chart as it was read. `ttl_ms` is its remaining TTL, negative for none; `revision` orders the
+    versions of the source."""
 
     chart: _Chart
     payload: Payload
     ttl_ms: int
+    revision: int = cache.FIRST_REVISION
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ SCANNED = (
     Scanned(namespaces.CHART_DATA.prefix + b"*"),
     Scanned(namespaces.CHART_CACHE.prefix + b"*", _source_of),
 )
-_MOVED = "written again during the reaction"
+_MOVED = "the source came or went during the reaction"
 
 
 async def react(app: App, keys: Sequence[bytes], cause: Cause) -> list[Outcome]:
@@ -95,7 +101,7 @@ async def react(app: App, keys: Sequence[bytes], cause: Cause) -> list[Outcome]:
     async def look(charts: Sequence[_Chart]) -> list[Look]:
         return await (_look_at_gone(app, charts) if cause in _GONE else _look(app, charts))
 
-    outcomes = await in_rounds(
+    return await in_rounds(
         keys,
         _chart_of,
         look,
@@ -104,10 +110,6 @@ async def react(app: App, keys: Sequence[bytes], cause: Cause) -> list[Outcome]:
         max_looks=MAX_READS,
         timeout_s=app.settings.work_timeout_s,
     )
-    return [
-        await failures.failed(app, NAME, outcome.key, SourceMoved()) if outcome.detail == _MOVED else outcome
-        for outcome in outcomes
-    ]
 
 
 def _chart_of(key: bytes) -> _Chart | None:
@@ -137,8 +139,8 @@ async def _look(app: App, charts: Sequence[_Chart]) -> list[Look]:
     replies = await failures.run_repeatable(app, READ_CHART, calls)
     for index, (chart, reply) in enumerate(zip(charts, replies, strict=True)):
         match reply:
-            case [b"read", digest, ttl_ms, value]:
-                source = _Source(chart, Payload("string", digest.decode(), [value]), ttl_ms)
+            case [b"read", digest, ttl_ms, revision, value]:
+                source = _Source(chart, Payload("string", digest.decode(), [value]), ttl_ms, int(revision))
                 if len(value) <= THREAD_BYTES:
                     small[index] = source
                 else:
@@ -205,6 +207,7 @@ def _read_call(app: App, chart: _Chart, inline_bytes: int) -> Call:
             namespaces.CHART_CACHE_TTL_S,
             inline_bytes,
             namespaces.DEAD_MARK_TTL_S,
+            cache.REVISION,
         ],
     )
 
@@ -220,6 +223,8 @@ def _commit_call(app: App, rendered: _Rendered) -> Call:
             namespaces.CHART_CACHE_TTL_S,
             namespaces.CHART_EVENTS_CHANNEL,
             msgspec.json.encode(rendered.update),
+            cache.REVISION,
+            rendered.source.revision,
         ],
     )
 
@@ -269,7 +274,7 @@ async def _render(app: App, source: _Source) -> _Rendered:
 def _render_now(source: _Source, settings: Settings) -> _Rendered:
     update = cache.describe_update(source.chart.chart_id, source.chart.data_type, source.payload.digest)
     override = settings.overrides.override(source.chart.source)
-    document = cache.render(source.payload.parts[0], update, settings.chart_max_points, override)
+    document = cache.render(source.payload.parts[0], update, settings.chart_max_points, override, source.revision)
     return _Rendered(source, update, document)
 
 
@@ -282,7 +287,9 @@ async def _committed(app: App, rendered: _Rendered, reply: Any) -> Outcome | Non
             return processed(source.chart.source)
         case b"same":
             return duplicate(source.chart.source)
-        case b"moved":
+        case b"older":
+            return already(source.chart.source, "the cache is of a newer version")
+        case b"gone":
             return None
     return await failures.failed(app, NAME, source.chart.source, reply, source.payload)
 

@@ -8,6 +8,7 @@
 -- ARGV[3]  TTL of a cache in s
 -- ARGV[4]  largest source to read in this call, in bytes
 -- ARGV[5]  TTL of a dead mark in s
+-- ARGV[6]  text between the source digest of a cache and its revision
 --
 -- Returns one of
 --   {'gone'}                       no source
@@ -16,11 +17,26 @@
 --   {'same'}                       the cache is fresh and from this source; its TTL is ARGV[3] again
 --   {'dead'}                       this content is a dead letter
 --   {'later'}                      the source has more than ARGV[4] bytes: read it in a call of its own
---   {'read', digest, ttl, value}   the source; digest is its SHA-1 in hex, or '' if there was none to compare with;
---                                  ttl is its remaining TTL in ms, negative for none
+--   {'read', digest, ttl, revision, value}   the source; digest is its SHA-1 in hex, or '' if there was none to compare
+--                                  with; ttl is its remaining TTL in ms, negative for none
 --
--- Invariant: changes no value. The size is checked before the value is read. Hashing takes as long as the rest of the
--- script and blocks Redis, so the reader hashes unless there is a digest to compare with.
+-- A revision orders the versions of a chart's source: 16 digits, Redis' time of the read in us, or the revision of the
+-- cache plus 1 where the clock is behind that. Of two reads the later one has the same content or newer, so a cache is
+-- never replaced by one of a lower or equal revision (commit_chart.lua).
+--
+--     read A (revision 7)  write B  read B (8)  commit B  commit A: older, refused
+--     read A (revision 7)  write B  commit A: of a version that is gone, but newer than the cache  read B (8)  commit B
+--
+-- Invariant: changes no value but the revision of a cache that is of this source: this read of it is the latest. The
+-- size is checked before the value is read. Hashing takes as long as the rest of the script and blocks Redis, so the
+-- reader hashes unless there is a digest to compare with.
+
+-- TIME must precede all writes: Redis 5 and 6 can be configured to replicate scripts verbatim, and then refuse a write
+-- after it.
+if redis.replicate_commands then redis.replicate_commands() end
+
+local DIGITS, DIGEST_BYTES = 16, 40
+local FIRST_REVISION, LAST_REVISION = 1e15, 2 ^ 53 - 1
 
 local kind = redis.call('TYPE', KEYS[1]).ok
 if kind == 'none' then
@@ -30,7 +46,8 @@ if kind ~= 'string' then
   return {'type', kind}
 end
 local size = redis.call('STRLEN', KEYS[1])
-local mark = redis.pcall('GET', KEYS[3])
+-- pcall: a key of another type is no mark and no cache.
+local mark = redis.pcall('GETRANGE', KEYS[3], 0, DIGEST_BYTES)
 if size > tonumber(ARGV[1]) then
   return mark == '-' and {'dead'} or {'large', size}
 end
@@ -38,19 +55,33 @@ if size > tonumber(ARGV[4]) then
   return {'later'}
 end
 local value = redis.call('GET', KEYS[1])
--- pcall: a key of another type is not a cache.
-local head = redis.pcall('GETRANGE', KEYS[2], 0, #ARGV[2] + 40)
-local fresh = type(head) == 'string' and head:sub(1, #ARGV[2]) == ARGV[2]
+local head = redis.pcall('GETRANGE', KEYS[2], 0, #ARGV[2] + DIGEST_BYTES + #ARGV[6] + DIGITS - 1)
+if type(head) ~= 'string' then
+  head = ''
+end
+local fresh = head:sub(1, #ARGV[2]) == ARGV[2]
+local at = #ARGV[2] + DIGEST_BYTES + 1
+local cached = head:sub(at, at + #ARGV[6] - 1) == ARGV[6] and tonumber(head:sub(at + #ARGV[6]):match('^%d+$') or '')
+if cached and cached >= LAST_REVISION then
+  cached = 0 -- not this app's, and the next one would have more digits than a double holds
+end
+local clock = redis.call('TIME')
+local time_us = tonumber(clock[1]) * 1e6 + tonumber(clock[2])
+local revision = string.format('%.0f', math.max(time_us, FIRST_REVISION, (cached or 0) + 1))
+
 local digest = ''
-if fresh or mark then
+if fresh or mark ~= '' then
   digest = redis.sha1hex(value)
 end
-if fresh and head == ARGV[2] .. digest .. '"' then
+if fresh and head:sub(#ARGV[2] + 1, at - 1) == digest then
   redis.call('EXPIRE', KEYS[2], ARGV[3])
+  if cached then
+    redis.pcall('SETRANGE', KEYS[2], at - 1 + #ARGV[6], revision)
+  end
   return {'same'}
 end
-if mark == digest then
+if mark ~= '' and mark == digest then
   redis.call('EXPIRE', KEYS[3], ARGV[5])
   return {'dead'}
 end
-return {'read', digest, redis.call('PTTL', KEYS[1]), value}
+return {'read', digest, redis.call('PTTL', KEYS[1]), revision, value}

@@ -25,7 +25,8 @@
 -- Invariant: index, letters, payloads and totals are consistent. A letter that exists keeps its first time and adds the
 -- attempts. If the store is full, the oldest letters by last time are removed, at most MAX_REMOVALS per call: only a
 -- store far above its bounds takes several calls (the bounds were lowered, or a payload replaces very many letters). If
--- one of the keys was lost, the others are rebuilt in one pass over the letters (8 ms per 1,000).
+-- one of the keys was lost, the others are rebuilt in one pass over the letters (8 ms per 1,000). A letter that is ahead
+-- of the clock is of now: the clock was set back. If Redis refuses a command, the letter is as before.
 
 -- TIME must precede all writes: see session_transition.lua.
 if redis.replicate_commands then redis.replicate_commands() end
@@ -106,6 +107,19 @@ if not bytes or count ~= redis.call('HLEN', letters) or payload_count ~= redis.c
   rebuild()
 end
 
+-- Redis undoes nothing when it refuses a command midway. So each command that is needed below comes first where it
+-- changes nothing; HSET last, because it may create the totals.
+if id then
+  redis.call('SET', KEYS[5], '', redis.call('EXISTS', KEYS[5]) == 1 and 'NX' or 'XX')
+  redis.call('ZADD', index, 'XX', 0, '')
+  redis.call('ZREM', index, '')
+  redis.call('HDEL', letters, '')
+  redis.call('EXPIRE', index, ARGV[3])
+  redis.call('HSET', totals, 'dropped', whole(dropped))
+end
+
+local ahead = redis.call('ZRANGEBYSCORE', index, '(' .. whole(now_ms), '+inf', 'LIMIT', 0, MAX_REMOVALS)
+for _, letter_id in ipairs(ahead) do redis.call('ZADD', index, whole(now_ms), letter_id) end
 local expired = redis.call('ZRANGEBYSCORE', index, '-inf', whole(now_ms - keep_s * 1000), 'LIMIT', 0, MAX_REMOVALS)
 for _, letter_id in ipairs(expired) do remove(letter_id) end
 

@@ -5,12 +5,14 @@
 -- ARGV   members
 -- Returns how many members were waiting.
 --
--- Invariant: other members do not change; a key that another application overwrote has no members.
+-- Invariant: other members do not change; a key that another application overwrote has no members. The due time is
+-- removed last: if Redis refuses a command, the key is due again and cleared then.
 
+local waits = redis.call('TYPE', KEYS[1]).ok == 'zset'
+local entries = redis.call('TYPE', KEYS[2]).ok == 'hash'
 local cleared = 0
 for _, member in ipairs(ARGV) do
-  local removed = redis.pcall('ZREM', KEYS[1], member)
-  redis.pcall('HDEL', KEYS[2], member)
-  if removed == 1 then cleared = cleared + 1 end
+  if entries then redis.call('HDEL', KEYS[2], member) end
+  if waits then cleared = cleared + redis.call('ZREM', KEYS[1], member) end
 end
 return cleared

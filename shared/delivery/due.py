@@ -3,10 +3,15 @@
 import time
 from collections.abc import Sequence
 
+from redis.exceptions import ResponseError
+
+from shared import telemetry
 from shared.app import App
 from shared.delivery import retries
+from shared.delivery.failures import report_outage
 from shared.delivery.scan import GROUP, react_in_groups
 from shared.reactor import Cause, Reactor, Result
+from shared.store.refusals import is_refusal
 
 _STILL_FAILING = frozenset({Result.RETRIED, Result.DEAD, Result.LATER})
 
@@ -14,9 +19,21 @@ _STILL_FAILING = frozenset({Result.RETRIED, Result.DEAD, Result.LATER})
 async def retry_due(app: App, reactors: Sequence[Reactor], *, budget_s: float) -> int:
     """React to the keys whose retry is due, and forget the failures of those that are settled. Returns their number.
 
-    Stops taking keys after `budget_s`. Raises what the Redis client raises if Redis is away; the keys that were taken
-    are then due again after a lease.
+    Stops taking keys after `budget_s`, and when Redis refuses a command: a sweep is possible all the same. Raises what
+    the Redis client raises if Redis is away. The keys that were taken are then due again after a lease.
     """
+    try:
+        count = await _retry_due(app, reactors, budget_s)
+    except ResponseError as error:
+        if not is_refusal(error):
+            raise
+        report_outage(error, "retries")
+        return 0
+    telemetry.recovered("Redis", "retries")
+    return count
+
+
+async def _retry_due(app: App, reactors: Sequence[Reactor], budget_s: float) -> int:
     by_name = {reactor.name: reactor for reactor in reactors}
     deadline_s = time.monotonic() + budget_s
     count = 0

@@ -1,36 +1,43 @@
 """Turns an error into an outcome, for every reactor.
 
 Rejected, WorkerLost        another attempt would fail too: a dead letter at once
-Redis is away, or refuses   no retry can be stored; reconciliation finds the key after Redis' return
+Redis is away, or refuses   the key is not the cause: no attempt is used; reconciliation finds the key afterwards
 any other error             a retry after a backoff; when attempts are used up, a dead letter
+
+While Redis refuses to serve, one refused key per reactor is remembered. shared/delivery/self_repair.py tries it again
+and again: it shows when Redis serves that reactor again.
 """
 
-import re
 import traceback
 from collections.abc import Sequence
 from typing import Any
-
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared import telemetry
 from shared.app import App, Call
 from shared.delivery import dead_letters, retries
 from shared.errors import KeyspaceError, Rejected, WorkerLost
 from shared.reactor import Outcome, Payload, Withheld, dead, rejected, retried
+from shared.store.connection import leave_server
+from shared.store.refusals import is_away, is_demotion, is_refusal
 from shared.store.script import Script
 
 AWAY = "Redis is away; reconciliation will find the key"
-_REFUSED = re.compile(r"\b(OOM|READONLY|MISCONF|NOPERM|NOREPLICAS|BUSY|LOADING|MASTERDOWN|CLUSTERDOWN|TRYAGAIN)\b")
-"""Error codes of a server that refuses every client or this user: full, failing over, starting, or an ACL."""
+REFUSED = "Redis refuses to serve; reconciliation will find the key"
 
 
 def is_outage(error: BaseException) -> bool:
     """Whether Redis is unreachable, did not reply in time, or refuses to serve: the key is not the cause."""
-    if isinstance(error, RedisConnectionError | RedisTimeoutError | OSError):
-        return True
-    return isinstance(error, RedisError) and bool(_REFUSED.search(f"{type(error).__name__} {error}"))
+    return is_away(error) or is_refusal(error)
+
+
+def refused_keys() -> dict[str, bytes]:
+    """State of the app: by reactor, the key that Redis refused to serve last."""
+    return {}
+
+
+def report_outage(error: BaseException, part: str) -> None:
+    """Record that Redis is away, or that it refuses `part`, such as a reactor's work."""
+    telemetry.outage("Redis", error, part if is_refusal(error) else "")
 
 
 async def run_repeatable(app: App, script: Script, calls: Sequence[Call]) -> list[Any]:
@@ -68,7 +75,7 @@ async def failed(
         return await _failed(app, reactor, key, error, payload, attempts)
     except Exception as fault:  # nothing is lost: the content has no effect, so reconciliation reacts to it
         _log(reactor, fault)
-        return retried(key, AWAY)
+        return _postponed(app, reactor, key, fault)
 
 
 async def _failed(
@@ -79,13 +86,22 @@ async def _failed(
         return rejected(key, str(error)) if isinstance(error, Rejected) else dead(key, str(error))
     _log(reactor, error)
     if is_outage(error):
-        return retried(key, AWAY)
+        return _postponed(app, reactor, key, error)
     due = await retries.schedule(app, reactor, key, error, digest=payload.digest if payload else "")
     name = type(error).__name__
     if due.delay_s is not None:
         return retried(key, f"{name}; attempt {due.attempts}, again in {due.delay_s:.1f} s")
     await dead_letters.bury(app, reactor, key, error, payload, attempts=due.attempts)
     return dead(key, f"{name}; {due.attempts} attempts")
+
+
+def _postponed(app: App, reactor: str, key: bytes, error: Exception) -> Outcome:
+    if not is_refusal(error):
+        return retried(key, AWAY)
+    app.state(refused_keys)[reactor] = key
+    if is_demotion(error):
+        leave_server(app.redis)
+    return retried(key, REFUSED)
 
 
 def _log(reactor: str, error: Exception) -> None:
@@ -96,7 +112,7 @@ def _log(reactor: str, error: Exception) -> None:
     if isinstance(error, KeyspaceError):
         return
     if is_outage(error):
-        telemetry.outage("Redis", error)
+        report_outage(error, reactor)
         return
     frames = "".join(traceback.format_tb(error.__traceback__)[-5:])
     telemetry.logger.error("%s failed with %s at\n%s", reactor, type(error).__name__, frames)

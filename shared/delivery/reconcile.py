@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from redis.exceptions import ResponseError
@@ -30,6 +30,9 @@ SAVE_S = 0.25
 """Time between two saves of the position, each of which renews the lease."""
 FIRST_SAVE_S = 0.05
 """Time until the first save, which shows other instances early whether there is much to do."""
+MAX_LEASE_MS = 10_000
+"""Longest lease of a pass: when its process was killed, another one takes over after that, or after LEASE_S if that is
+shorter. A group can take longer than the lease; then another instance continues the pass, which is harmless."""
 HELP_FROM = GROUP
 """Number of effects, as saved by the pass, from which on other instances help."""
 _KEY = namespaces.build(namespaces.SWEEP)
@@ -58,11 +61,14 @@ class LastPass:
     outcomes: dict[str, int]
 
 
+type _Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+
+
 class _Counts(msgspec.Struct):
     """The counts of a pass, as stored in Redis."""
 
-    seen: int = 0
-    outcomes: dict[str, int] = msgspec.field(default_factory=dict)
+    seen: _Count = 0
+    outcomes: dict[str, _Count] = msgspec.field(default_factory=dict)
 
     def add(self, seen: int, results: Counter[Result]) -> None:
         self.seen += seen
@@ -76,7 +82,7 @@ class _Position(msgspec.Struct):
 
     server: str
     places: list[str]
-    began_ms: int
+    began_ms: _Count
     index: int = 0
     cursor: int = 0
     counts: _Counts = msgspec.field(name="found", default_factory=_Counts)
@@ -93,7 +99,7 @@ async def reconcile(app: App, reactors: Sequence[Reactor], *, budget_s: float, a
     await retry_due(app, reactors, budget_s=budget_s / 2)
     patterns = [f"{reactor.name}={scanned.pattern!r}" for reactor, scanned in places(reactors)]
     position = _Position(await server_id(app), patterns, began_ms=0)
-    lease = await app.run(SWEEP_ACQUIRE, keys=[_KEY], args=[app.owner, app.settings.lease_ms, namespaces.SWEEP_TTL_S])
+    lease = await app.run(SWEEP_ACQUIRE, keys=[_KEY], args=[app.owner, _lease_ms(app), namespaces.SWEEP_TTL_S])
     if not lease:
         laps = await _help(app, reactors, started_s + budget_s)
         return PassReport(laps.seen, laps.outcomes, held_by_other=True, duration_s=time.monotonic() - started_s)
@@ -159,7 +165,7 @@ async def _save(app: App, token: bytes, position: _Position, *, finished: bool, 
             keys=[_KEY],
             args=[
                 token,
-                0 if release else app.settings.lease_ms,
+                0 if release else _lease_ms(app),
                 namespaces.SWEEP_TTL_S,
                 b"" if finished else msgspec.json.encode(position),
                 position.began_ms,
@@ -167,14 +173,25 @@ async def _save(app: App, token: bytes, position: _Position, *, finished: bool, 
             ],
         )
     except ResponseError as fault:
-        telemetry.outage("Redis", fault)
+        telemetry.logger.debug("the position of the sweep was not saved: %s", type(fault).__name__)
         return True
     return bool(valid)
 
 
+def _lease_ms(app: App) -> int:
+    return min(app.settings.lease_ms, MAX_LEASE_MS)
+
+
 async def server_id(app: App) -> str:
-    """The id of this run of the Redis server. Raises what the Redis client raises."""
-    info: dict[str, Any] = await app.redis.info("server")
+    """The id of this run of the Redis server. If this user may not call INFO, an id for this process: then nobody tells
+    a restart between two calls, and only this process continues a pass where it stopped.
+
+    Raises what the Redis client raises if Redis is away.
+    """
+    try:
+        info: dict[str, Any] = await app.redis.info("server")
+    except ResponseError:
+        return f"not shown to {app.owner}"
     return str(info.get("run_id"))
 
 
@@ -185,7 +202,7 @@ async def last_pass(app: App) -> LastPass | None:
     if None in state:
         return None
     try:
-        ended_s, duration_s = int(state[0]) / 1000, int(state[1]) / 1000
+        ended_s, duration_s = int(state[0]) / 1000, max(int(state[1]) / 1000, 0.0)
         counts = msgspec.json.decode(state[2], type=_Counts)
     except (ValueError, OverflowError):  # msgspec's errors are ValueErrors too
         return None

@@ -1,7 +1,8 @@
 """Retries: how often the reaction to a key failed, and when it is due again.
 
 The state is in Redis and uses Redis' clock, so a restart loses nothing and workers agree on what is due. A sorted set
-has the due time of every waiting key, a hash its failures.
+has the due time of every waiting key, a hash its failures. A clock that is set back holds nothing up: a time that is
+further ahead than this app would write it now counts as reached.
 
 Keys are stored as the reactor passes them, here and in dead letters. A session's key holds a bearer token, so the
 sessions reactor passes the key of its phantom, which holds the token sealed (sessions/keys.py).
@@ -10,6 +11,7 @@ sessions reactor passes the key of its phantom, which holds the token sealed (se
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from redis.backoff import FullJitterBackoff
@@ -73,7 +75,7 @@ async def take_due(app: App, limit: int = 64) -> dict[str, list[bytes]]:
     A key is taken for one lease (LEASE_S): no other worker takes it during the lease, and it is due again after it
     unless it was cleared, rescheduled or buried before. Raises what the Redis client raises.
     """
-    _, *members = await app.run(TAKE_DUE_RETRIES, keys=[_DUE], args=[app.settings.lease_ms, limit])
+    _, *members = await _take(app, limit)
     due: defaultdict[str, list[bytes]] = defaultdict(list)
     for due_member in members:
         reactor, _, key = due_member.partition(b"\0")
@@ -100,13 +102,21 @@ async def clear(app: App, reactor: str, keys: Iterable[bytes]) -> None:
 async def not_yet_due(app: App, reactor: str, keys: Sequence[bytes]) -> set[bytes]:
     """The keys among `keys` that wait for a retry which is not due yet."""
     members = [member(reactor, key) for key in keys]
-    return {keys[position - 1] for position in await app.run(WAITING_RETRIES, keys=[_DUE], args=members)}
+    positions = await app.run(WAITING_RETRIES, keys=[_DUE], args=[app.settings.longest_delay_ms, *members])
+    return {keys[position - 1] for position in positions}
 
 
 async def waiting(app: App) -> int:
     """The number of keys that wait for a retry, including those that are due."""
-    count, *_ = await app.run(TAKE_DUE_RETRIES, keys=[_DUE], args=[0, 0])
+    count, *_ = await _take(app, 0)
     return int(count)
+
+
+async def _take(app: App, limit: int) -> Any:
+    settings = app.settings
+    return await app.run(
+        TAKE_DUE_RETRIES, keys=[_DUE, _ENTRIES], args=[settings.lease_ms, limit, settings.longest_delay_ms]
+    )
 
 
 def member(reactor: str, key: bytes) -> bytes:

@@ -11,7 +11,7 @@
 -- Returns {attempts, delay in ms or -1 if attempts are used up, time of the first failure in ms, of this one in ms}.
 --
 -- Invariant: every member with an entry has a due time, so no failure is lost. A missing or unreadable entry counts as
--- no failure.
+-- no failure. If Redis refuses a command, no failure is counted.
 
 -- TIME must precede all writes: see session_transition.lua.
 if redis.replicate_commands then redis.replicate_commands() end
@@ -33,7 +33,9 @@ end
 reclaim(due, 'zset')
 reclaim(entries, 'hash')
 
-local attempts, first_ms, digest = (redis.call('HGET', entries, member) or ''):match('^(%d+) (%d+) %d+\n(%w*)\n')
+local MAX_ENTRY_BYTES, MAX_LOST = 4096, 20000
+local stored = redis.call('HSTRLEN', entries, member) <= MAX_ENTRY_BYTES and redis.call('HGET', entries, member) or ''
+local attempts, first_ms, digest = stored:match('^(%d+) (%d+) %d+\n(%w*)\n')
 attempts, first_ms = tonumber(attempts or 0), math.min(tonumber(first_ms or now_ms), now_ms)
 -- Attempts are counted per content: other content under the same key starts at 1.
 if attempts > 1e6 or (digest ~= ARGV[2] and digest ~= '' and ARGV[2] ~= '') then attempts, first_ms = 0, now_ms end
@@ -42,9 +44,12 @@ attempts = attempts + 1
 local delay_ms = tonumber(ARGV[5 + attempts] or -1)
 local entry = table.concat({ whole(attempts), whole(first_ms), whole(now_ms) }, ' ') .. '\n'
   .. (ARGV[2] == '' and (digest or '') or ARGV[2]) .. '\n' .. ARGV[3]
-redis.call('HSET', entries, member, entry)
+-- Redis undoes nothing when it refuses a command midway: EXPIRE, which changes nothing here, and the due time come first.
+redis.call('EXPIRE', due, ARGV[4])
 redis.call('ZADD', due, whole(now_ms + (delay_ms < 0 and tonumber(ARGV[5]) or delay_ms)), member)
-if redis.call('HLEN', entries) > redis.call('ZCARD', due) then -- due times were lost: make their members due now
+redis.call('HSET', entries, member, entry)
+local count = redis.call('HLEN', entries)
+if count > redis.call('ZCARD', due) and count <= MAX_LOST then -- due times were lost: make their members due now
   for _, lost in ipairs(redis.call('HKEYS', entries)) do redis.call('ZADD', due, 'NX', whole(now_ms), lost) end
 end
 redis.call('EXPIRE', due, ARGV[4])

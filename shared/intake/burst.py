@@ -29,8 +29,8 @@ from shared.delivery.scan import GROUP
 from shared.intake.events import KeyEvent
 from shared.intake.lane import Lane
 from shared.reactor import Outcome, Reactor, Result, Source, duplicate
-from shared.runtime import shutdown
 from shared.runtime.malloc import give_back_freed
+from shared.store.refusals import is_away
 from shared.telemetry import tracing
 
 SLICE_S = 0.25
@@ -85,18 +85,10 @@ class Burst:
             self._late = asyncio.create_task(self._flush_late(app))
 
     async def _flush_late(self, app: App) -> None:
-        shutdown.before_exit(self.finish)
         while self._buffer:
             await asyncio.sleep(max(0.0, self._buffer[0].started_s + PATIENCE_S - time.perf_counter()))
             if self._buffer and time.perf_counter() - self._buffer[0].started_s >= PATIENCE_S:
                 await self._flush(app)
-
-    async def finish(self) -> None:
-        """Wait until every buffered event has been reacted to."""
-        if self._late is not None:
-            await asyncio.wait([self._late])
-        async with self._reacting:
-            pass
 
     async def _flush(self, app: App) -> None:
         async with self._reacting:
@@ -148,7 +140,8 @@ class Burst:
             while not laps.ended and time.monotonic() < until_s:
                 await laps.advance(app, until_s, function=self.reactor.function)
         except (RedisError, OSError) as fault:
-            telemetry.outage("Redis", fault)
+            if is_away(fault):  # the sweep reports a refusal: it scans the same way
+                telemetry.outage("Redis", fault)
         else:
             if not laps.ended and (self.lane.queued or not laps.laps):
                 now_s = time.monotonic()

@@ -56,7 +56,7 @@ def parse_event(text: str) -> KeyEvent:
     """The key event in a trigger message.
 
     Lone surrogates in the key, which can represent bytes that are not UTF-8 in JSON, are converted back to these bytes.
-    (The extension itself replaces such bytes by U+FFFD; reconciliation finds the key, not its event.)
+    (The extension itself replaces such bytes by U+FFFD: mangled.py finds the key.)
 
     Raises MalformedEvent with a reason that never quotes the message.
     """

@@ -13,14 +13,18 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from shared import namespaces
+from shared import namespaces, telemetry
 from shared.app import App
 from shared.audit import state as audit
-from shared.delivery import dead_letters, reconcile, retries
+from shared.delivery import catch_up, dead_letters, reconcile, retries
 from shared.operations.notification_flags import missing_flags
+from shared.settings import Settings
 
 SWEEP_LATE_S = 600.0
 """Age of the last complete pass above which the timers have a problem; by default the sweep runs every 30 s."""
+TIMERS_SILENT_S = 60.0
+"""Time since the retry timer ran, which by default is every 5 s, from which on the timers stand still: their locks are
+those of a host that was killed, or storage is away."""
 AUDIT_LATE_S = 600.0
 """Time since the last successful export above which pending records are a problem; by default the export runs every
 minute."""
@@ -93,19 +97,24 @@ async def check_app(app: App) -> Health:
         unwritable = await _unwritable(app)
         waiting, letters = await read("retries", retries.waiting(app)), await read("letters", dead_letters.totals(app))
         last_pass = await read("the sweep", reconcile.last_pass(app))
+        timer_s = await read("the timers", catch_up.timer_age_s(app))
         log = await read("the audit log", audit.state(app))
         export_s = await export_age_s(app, log) if log else None
     except (RedisError, OSError) as error:
         return Health("failed", (*health.reasons, f"Redis does not answer: {type(error).__name__}"))
     problems = [
+        *app.settings.concerns,
+        *(f"Redis refuses {part}: {error}" for part, error in telemetry.refused_parts("Redis").items()),
         *refused,
         *_backlog(waiting, letters, app.settings.dead_letters_max),
         *_sweep(last_pass),
+        *_timers(timer_s, app.settings.retry_schedule),
         *_audit(log, export_s, app.settings.audit_buffer),
     ]
     status = "failed" if unwritable else "degraded" if health.status == "ok" and problems else health.status
     reasons = (*health.reasons, *unwritable, *problems)
     details = _details(waiting, letters, last_pass, log)
+    details["timers"] = None if timer_s is None else {"age_s": round(timer_s, 1)}
     return Health(status, reasons, health.redis_round_trip_ms, health.notify_keyspace_events, details)
 
 
@@ -169,6 +178,12 @@ def _sweep(last_pass: reconcile.LastPass | None) -> list[str]:
     if last_pass is None or last_pass.age_s <= SWEEP_LATE_S:
         return []  # no pass is complete yet: a new app, or a flushed Redis
     return [f"the last sweep ended {last_pass.age_s:.0f} s ago"]
+
+
+def _timers(age_s: float | None, retry_schedule: str) -> list[str]:
+    if age_s is None or age_s <= TIMERS_SILENT_S or retry_schedule != Settings().retry_schedule:
+        return []  # no timer has run yet, or it is not to run as often
+    return [f"the platform's timers have not run for {age_s:.0f} s; processes stand in only for a while after a start"]
 
 
 def _audit(log: audit.AuditState | None, export_s: float | None, buffer: int) -> list[str]:

@@ -30,7 +30,7 @@ def explain(key: bytes) -> Verdict:
         return Verdict(reactor.function, False, f"ignored: {_not_of_its_kind(reactor, key)}")
     why = f"{reactor.noun}: {reactor.effect}"
     if not _is_utf8(key):
-        why += "; not UTF-8, so its events name another key and only the sweep finds it"
+        why += "; not UTF-8, so its events do not name it and it is searched for"
     return Verdict(reactor.function, True, why)
 
 

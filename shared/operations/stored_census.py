@@ -73,7 +73,9 @@ async def current(app: App) -> StoredCensus | None:
         return stored
     try:
         if not await app.redis.set(_LEASE, app.owner, nx=True, px=EVERY_S * 1000):
-            if await app.redis.pttl(_LEASE) == -1:  # another application wrote it: it would never expire
+            if (
+                not 0 <= await app.redis.pttl(_LEASE) <= EVERY_S * 1000
+            ):  # another application's, or the clock was set back
                 await app.redis.pexpire(_LEASE, EVERY_S * 1000)
             return stored
     except ResponseError:  # Redis is full or a replica: without the lease nothing bounds the scans

@@ -73,7 +73,7 @@ def parse(text: str) -> Inputs:
         faults.append(f"INPUTS has more than {MAX_ENTRIES} entries")
     entries = [(glob, _entry(glob, entry, faults)) for glob, entry in value.items()]
     if faults:
-        raise ConfigurationError("; ".join(faults))
+        raise ConfigurationError(*faults)
     return Inputs(tuple(entries))
 
 

@@ -1,1 +1,1 @@
-"""Process-level tricks, kept in one place: threads, malloc, lazy NumPy, shutdown."""
+"""Process-level tricks, kept in one place: threads, malloc, lazy NumPy."""

@@ -7,6 +7,7 @@ tune the extension's multiplexer, are accepted and ignored.
 
 import re
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,28 +16,29 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
 
 from shared.errors import ConfigurationError
+from shared.store.refusals import is_demotion
 
 DATABASE = 0
 """The triggers subscribe to `__keyspace@0__`; Azure Managed Redis has no other database."""
 
 _ONLY_FOR_THE_EXTENSION = frozenset(
     {
-        "abortconnect",
         "allowadmin",
         "asynctimeout",
         "checkcertificaterevocation",
         "configcheckseconds",
         "configchannel",
         "connectretry",
-        "heartbeatconsistencychecks",
-        "heartbeatinterval",
-        "highintegrity",
+        "highprioritythreads",
         "keepalive",
         "preserveasyncorder",
         "proxy",
         "resolvedns",
+        "responsetimeout",
         "setlib",
         "sslprotocols",
         "tiebreaker",
@@ -45,10 +47,14 @@ _ONLY_FOR_THE_EXTENSION = frozenset(
         "writebuffer",
     }
 )
+"""Options of StackExchange.Redis 2.7.4, the trigger's client, without a counterpart in redis-py."""
 _NOT_SUPPORTED = {
     "servicename": "Sentinel is not supported",
     "sslhost": "redis-py checks the certificate against the endpoint's own name",
     "channelprefix": "keyspace channels have no prefix, so the triggers would never fire",
+    "heartbeatconsistencychecks": "the trigger's client does not know it and would not start",
+    "heartbeatinterval": "the trigger's client does not know it and would not start",
+    "highintegrity": "the trigger's client does not know it and would not start",
 }
 
 
@@ -62,15 +68,18 @@ class ConnectionOptions:
     password: str | None = field(default=None, repr=False)
     ssl: bool = False
     protocol: int = 3
+    """Of the app's own client; the trigger's client speaks RESP2 unless it is told otherwise, which is refused."""
     connect_timeout_s: float = 5.0
     """StackExchange.Redis' default connectTimeout."""
     command_timeout_s: float = 5.0
     """StackExchange.Redis' default syncTimeout."""
     client_name: str = "keyspace-functions"
+    abort_connect: bool = True
+    """Whether the trigger gives up when Redis is away at its start. The app's own client does not."""
 
 
 def parse_connection_string(text: str) -> ConnectionOptions:
-    """Parse `host:port,password=...,ssl=True,abortConnect=False,protocol=resp3,user=...`.
+    """Parse `host:port,password=...,ssl=True,abortConnect=False,user=...`.
 
     Raises ConfigurationError, which names every wrong or unknown option and never shows a secret value.
     """
@@ -97,7 +106,7 @@ def parse_connection_string(text: str) -> ConnectionOptions:
     else:
         faults.append(f"expected one endpoint host:port, not {len(endpoints)}")
     if faults:
-        raise ConfigurationError("Redis: " + "; ".join(faults))
+        raise ConfigurationError(*(f"Redis: {fault}" for fault in faults))
     return ConnectionOptions(**values)
 
 
@@ -120,8 +129,8 @@ def _parse_option(name: str, value: str, seen: Collection[str]) -> dict[str, Any
             return {"username": value or None}
         case "name":
             return {"client_name": value} if value else {}
-        case "ssl":
-            return {"ssl": _parse_bool(name, value)}
+        case "ssl" | "abortconnect" as flag:
+            return {"ssl" if flag == "ssl" else "abort_connect": _parse_bool(name, value)}
         case "connecttimeout":
             return {"connect_timeout_s": _parse_ms(name, value) / 1000}
         case "synctimeout":
@@ -162,8 +171,10 @@ def _parse_protocol(name: str, value: str) -> int:
         case "resp2" | "2":
             return 2
         case "resp3" | "3":
-            return 3
-    raise ValueError(f"{name} must be resp2 or resp3")
+            raise ValueError(
+                f"{name}: over RESP3 the trigger does not subscribe again after a lost connection; leave it out"
+            )
+    raise ValueError(f"{name} must be resp2, or be left out")
 
 
 def open_client(options: ConnectionOptions) -> Redis:
@@ -190,21 +201,69 @@ def open_client(options: ConnectionOptions) -> Redis:
     return client
 
 
+def leave_server(client: Redis) -> None:
+    """Replace every connection of a client of `open_client` before its next use. For a script that reports as data that
+    the server is a replica; where that is the reply itself, the connection notices."""
+    connection_class: Any = client.connection_pool.connection_class
+    connection_class.newest = getattr(connection_class, "newest", 0) + 1
+
+
 def _adapted(connection_class: type[AbstractConnection]) -> type[AbstractConnection]:
-    """redis-py's connection with two changes: hiredis packs the commands too (a script call for 64 batches has 400
-    arguments), and a connection that ended while it was idle is replaced under RESP3 as well."""
+    """redis-py's connection with five changes:
+
+    - hiredis packs the commands too: a script call for 64 batches has 400 arguments.
+    - A connection that ended while it was idle is replaced under RESP3 as well.
+    - A server that says it is a replica is left: every connection that was open then is replaced before its next use,
+      and so reaches the new primary. redis-py would keep them.
+    - A user who may not call CLIENT can connect: the name is for operators.
+    - A write to an ended connection is a ConnectionError. The event loops raise what no handler expects: RuntimeError
+      (uvloop, which the platform's worker uses) or AttributeError (asyncio's own).
+    """
 
     class Connection(connection_class):  # type: ignore[valid-type, misc]
+        client_name: str | None
+        newest = 0
+        """Connections of an earlier generation lead to a server that was a replica."""
+        generation = 0
+
         def pack_command(self, *args: Any) -> list[bytes]:
             if b" " in self.encoder.encode(args[0]):  # two words are two arguments, which the base class splits
                 return super().pack_command(*args)  # type: ignore[no-any-return]
             return [pack_command(args)]
 
+        async def on_connect_check_health(self, check_health: bool = True) -> None:
+            self.generation = type(self).newest
+            name, self.client_name = self.client_name, None
+            try:
+                await super().on_connect_check_health(check_health)
+            finally:
+                self.client_name = name
+            if name:
+                await self.send_command("CLIENT", "SETNAME", name, check_health=False)
+                with suppress(ResponseError):
+                    await self.read_response()
+
         async def can_read(self) -> bool:
-            """Whether something is unread. Raises ConnectionResetError when the connection has ended: with RESP3 the
-            pool takes True for a push message and would hand the connection out."""
+            """Whether something is unread. Raises ConnectionResetError when the connection is to be replaced: with
+            RESP3 the pool takes True for a push message and would hand out a connection that has ended."""
+            if self.generation != type(self).newest:
+                raise ConnectionResetError("the server was a replica")
             if self.is_connected and self._reader.at_eof():
                 raise ConnectionResetError("the connection has ended")
             return await super().can_read()  # type: ignore[no-any-return]
+
+        async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+            if self.is_connected and self._writer.is_closing():
+                await self.disconnect(nowait=True)
+                raise RedisConnectionError("the connection has ended")
+            await super().send_packed_command(*args, **kwargs)
+
+        async def read_response(self, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return await super().read_response(*args, **kwargs)
+            except ResponseError as error:
+                if is_demotion(error) and self.generation == type(self).newest:
+                    type(self).newest += 1
+                raise
 
     return Connection

@@ -24,6 +24,9 @@ _LEVEL = {
     Result.DEAD: logging.ERROR,
 }
 
+_WITHOUT_REASON = "%(function)s %(outcome)s %(key)s on %(operation)s in %(duration_ms).1f ms"
+_WITH_REASON = _WITHOUT_REASON + ": %(reason)s"
+
 
 def record(
     function: str,
@@ -90,7 +93,7 @@ def _show(function: str, reactor: str, operation: str, outcome: Outcome, duratio
     if logger.isEnabledFor(level):
         logger.log(
             level,
-            "%(function)s %(outcome)s %(key)s on %(operation)s in %(duration_ms).1f ms: %(reason)s",
+            _WITH_REASON if outcome.detail else _WITHOUT_REASON,
             effect,
             extra={"effect": effect, "invocation_id": tracing.invocation_id.get(), **attributes},
         )

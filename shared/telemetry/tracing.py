@@ -24,6 +24,24 @@ def enabled() -> bool:
     return "opentelemetry.sdk.trace" in sys.modules
 
 
+def parent(trace_parent: str, trace_state: str) -> AbstractContextManager[None]:
+    """Spans of the block belong to the host's trace, whose context the platform hands over (W3C trace context)."""
+    return _parent(trace_parent, trace_state) if enabled() and trace_parent else _NO_SPAN
+
+
+@contextmanager
+def _parent(trace_parent: str, trace_state: str) -> Iterator[None]:
+    from opentelemetry import context
+    from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+    carrier = {"traceparent": trace_parent, "tracestate": trace_state or ""}
+    token = context.attach(TraceContextTextMapPropagator().extract(carrier))
+    try:
+        yield
+    finally:
+        context.detach(token)
+
+
 def span(name: str, **attributes: str | int) -> AbstractContextManager[None]:
     """A span around a block, as a child of the open span. Attributes must not hold secrets."""
     return _span(name, attributes) if enabled() else _NO_SPAN

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from shared.batches import baseline
 from shared.batches import reactor as batches
 from shared.batches import sketch as sketches
-from shared.batches.baseline import GENERATION_S, NO_FOLD, decode_model, encode_delta
+from shared.batches.baseline import FOLD_FROM, GENERATION_S, MAX_METRICS, NO_FOLD, decode_model, encode_delta
+from shared.batches.baseline_copy import BaselineCopy
 from shared.batches.sketch import FINEST_SHIFT, MAX_BUCKETS, MIN_NUMPY_VALUES, Sketch, centre, merge, sketch
 from shared.reading.float_arrays import packed
 from shared.reading.model import Reading, Series
@@ -181,7 +181,7 @@ def test_the_delta_of_a_group_equals_the_deltas_of_its_batches(
             Reading({metric: Series(metric, None, packed(values)) for metric, values in batch.items()})
             for batch in group
         ]
-        delta = batches.baseline(readings)
+        delta = batches.baseline(readings, BaselineCopy())
         together = decode_model([f"+{NOW_S // GENERATION_S}:1".encode(), delta], NOW_S)
         one_by_one = decode_model(model(*group), NOW_S)
     assert together.sketches == one_by_one.sketches
@@ -204,12 +204,12 @@ def test_the_previous_generation_counts_and_older_ones_are_outdated() -> None:
     recent, previous, old = (model({"a": [1.0]}, age_s=age * GENERATION_S) for age in (0, 1, 2))
     decoded = decode_model(recent + previous + old, NOW_S)
     assert decoded.sketches["a"].samples == 2
-    assert decoded.fold.outdated == (old[0],)
+    assert decoded.fold.removed == (old[0],)
 
 
 def test_a_fold_does_not_change_the_baseline() -> None:
     chance = random.Random(3)
-    fields = model(*({"a": [chance.gauss(5, 1)], "b": [chance.random()]} for _ in range(baseline.FOLD_FROM)))
+    fields = model(*({"a": [chance.gauss(5, 1)], "b": [chance.random()]} for _ in range(FOLD_FROM)))
     before = decode_model(fields, NOW_S)
     assert set(before.fold.merged) == set(fields[::2])
     folded = [part for pair in before.fold.sketches.items() for part in pair]
@@ -225,7 +225,7 @@ def test_a_fold_without_merged_fields_stores_no_sketch() -> None:
     folded = [f"{NOW_S // GENERATION_S}:a".encode(), msgspec.msgpack.encode(sketch([1.0]).flat())]
     old = model({"a": [1.0]}, age_s=2 * GENERATION_S)
     decoded = decode_model(folded + old, NOW_S)
-    assert (decoded.fold.merged, decoded.fold.outdated, decoded.fold.sketches) == ((), (old[0],), {})
+    assert (decoded.fold.merged, decoded.fold.removed, decoded.fold.sketches) == ((), (old[0],), {})
 
 
 def test_fields_of_other_applications_are_skipped() -> None:
@@ -245,15 +245,101 @@ def test_fields_of_other_applications_are_skipped() -> None:
     assert {metric: merged.samples for metric, merged in decoded.sketches.items()} == {"a": 1}
 
 
-def test_values_of_other_applications_that_are_not_finite_leave_a_finite_baseline() -> None:
+TOP = 0x7FEF_FFFF_FFFF_FFFF
+BROKEN = {
+    "shift beyond a double": [2**31],
+    "shift of gigabytes": [2**34],
+    "bucket of the infinite": [52, (TOP >> 52) + 1, 1],
+    "sums past 64 bits": [28, 1, 2**63 - 1],
+    "sums past 64 bits of two": [28, 1, 2**62, 2, 2**62],
+    "a bucket twice": [28, 7, 1, 7, 1],
+    "too many buckets": [28, *(part for bucket in range(MAX_BUCKETS + 1) for part in (bucket, 1))],
+    "no shift": [],
+}
+
+
+@pytest.mark.parametrize("numbers", BROKEN.values(), ids=BROKEN.keys())
+def test_a_stored_sketch_that_the_arithmetic_cannot_bear_is_dropped_and_counted(numbers: list[int]) -> None:
     generation = NOW_S // GENERATION_S
-    values = [math.nan, -math.nan, math.inf, -math.inf, 1.0]
-    decoded = decode_model([f"+{generation}:1".encode(), msgspec.msgpack.encode([{"a": values * 40}, {}])], NOW_S)
-    estimate = decoded.centre("a")
+    names = [f"{generation}:temp".encode(), f"+{generation}:9".encode()]
+    values = [msgspec.msgpack.encode(numbers), msgspec.msgpack.encode([{}, {"temp": numbers}])]
+    fields = [part for pair in zip(names, values, strict=True) for part in pair]
+    decoded = decode_model(fields + model({"temp": [1.0], "a": [1.0]}), NOW_S)
+    assert {metric: merged.samples for metric, merged in decoded.sketches.items()} == {"temp": 1, "a": 1}
+    assert decoded.dropped == 2
+    assert set(decoded.fold.removed) == set(names)
+    assert set(decoded.fold.merged) == {f"+{generation}:0".encode()}
+
+
+@pytest.mark.parametrize("shift", range(FINEST_SHIFT, 64))
+def test_every_sketch_that_is_read_has_a_finite_centre_and_can_be_folded(shift: int) -> None:
+    generation = NOW_S // GENERATION_S
+    top = TOP >> shift
+    edges = Sketch(shift, {top: 2**38, -top: 2**38, 0: 2**38} if top else {0: 2**38})
+    field = [f"{generation}:m".encode(), msgspec.msgpack.encode(edges.flat())]
+    decoded = decode_model(field + model(*[{"m": [1.0]}] * FOLD_FROM), NOW_S)
+    estimate = decoded.centre("m")
     assert estimate is not None
-    assert (math.isfinite(estimate.median), estimate.samples) == (True, 200)
+    assert math.isfinite(estimate.median)
+    assert math.isfinite(estimate.mad)
+    (folded,) = decoded.fold.sketches.values()
+    assert Sketch.from_flat(msgspec.msgpack.decode(folded)).samples == edges.samples + FOLD_FROM
 
 
-def test_the_number_of_metrics_in_the_model_is_bounded() -> None:
-    decoded = decode_model(model({f"m{number}": [1.0] for number in range(baseline.MAX_METRICS + 10)}), NOW_S)
-    assert len(decoded.sketches) == baseline.MAX_METRICS
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_delta_with_values_that_are_not_finite_is_dropped_and_counted(value: float) -> None:
+    generation = NOW_S // GENERATION_S
+    broken = [f"+{generation}:7".encode(), msgspec.msgpack.encode([{"a": [1.0, value]}, {}])]
+    decoded = decode_model(broken + model({"a": [1.0]}), NOW_S)
+    assert (decoded.sketches["a"].samples, decoded.dropped) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "version", [b"9" * 5000, b"9" * 30, b"-1", b"1e3", b"1_0"], ids=["huge", "wide", "<0", "e", "_"]
+)
+def test_a_version_that_is_no_count_reads_as_0(version: bytes) -> None:
+    assert decode_model([b"version", version], NOW_S).version == 0
+
+
+def test_a_field_whose_name_is_another_spelling_of_a_generation_does_not_count_twice() -> None:
+    generation = NOW_S // GENERATION_S
+    value = msgspec.msgpack.encode([28, 7, 1])
+    spellings = (f"0{generation}:m", f"+0{generation}:1", f"{generation}_0:m", f" {generation}:m", f"-{generation}:m")
+    assert decode_model([part for name in spellings for part in (name.encode(), value)], NOW_S).sketches == {}
+
+
+def test_a_generation_ahead_of_the_clock_is_outdated() -> None:
+    """It was written before the clock was set back."""
+    ahead = model({"a": [9.0]}, age_s=-86_400)
+    decoded = decode_model(ahead + model({"a": [1.0]}), NOW_S)
+    assert decoded.sketches["a"].samples == 1
+    assert decoded.fold.removed == (ahead[0],)
+
+
+def test_new_metrics_beyond_the_maximum_are_left_out_and_established_ones_stay() -> None:
+    generation = NOW_S // GENERATION_S
+    established = [f"{generation - 1}:old".encode(), msgspec.msgpack.encode(sketch([1.0] * 200).flat())]
+    flood = model({f"m{number:04}": [1.0] for number in range(MAX_METRICS + 9)}, {"old": [2.0]})
+    decoded = decode_model(flood + established, NOW_S)
+    assert len(decoded.sketches) == MAX_METRICS
+    assert decoded.sketches["old"].samples == 201
+    assert decoded.left_out == 10
+    assert "m0000" in decoded.sketches, "the first come first"
+
+
+def test_of_a_model_with_too_many_sketches_the_largest_stay_and_the_rest_is_removed() -> None:
+    generation = NOW_S // GENERATION_S
+    one = msgspec.msgpack.encode(sketch([1.0]).flat())
+    fields = [part for number in range(MAX_METRICS) for part in (f"{generation}:m{number}".encode(), one)]
+    large = [f"{generation}:large".encode(), msgspec.msgpack.encode(sketch([1.0, 2.0]).flat())]
+    decoded = decode_model([*fields, *large, *model({"m1": [3.0]})], NOW_S)
+    assert len(decoded.sketches) == MAX_METRICS
+    assert decoded.sketches["large"].samples == 2
+    assert len(decoded.fold.removed) == 1
+
+
+def test_a_worker_adds_no_more_new_metrics_than_there_is_room_for() -> None:
+    copy = BaselineCopy()
+    copy.replace(decode_model(model({f"m{number}": [1.0] for number in range(MAX_METRICS - 2)}), NOW_S))
+    assert copy.admit(["a", "m1", "b", "c"]) == {"a", "m1", "b"}
+    assert copy.admit(["d", "m2", "b"]) == {"m2", "b"}

@@ -231,7 +231,6 @@ async def test_keys_that_are_not_batches_are_ignored(app: App, redis_client: red
 
 async def test_a_missing_batch_is_ignored(app: App) -> None:
     assert (await react(app)).result is Result.IGNORED
-    assert "mangled" in str((await react(app, "fastapi:temp:data:\ufffd".encode())).detail)
 
 
 async def test_outcomes_come_in_the_order_of_the_keys(app: App, redis_client: redis.asyncio.Redis) -> None:

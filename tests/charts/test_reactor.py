@@ -16,7 +16,6 @@ from shared import namespaces
 from shared.app import App, open_app
 from shared.charts import reactor as charts
 from shared.charts.reactor import COMMIT_CHART, READ_CHART, STALE_CHART
-from shared.delivery import retries
 from shared.reactor import Result, already, duplicate, ignored, processed, rejected
 from tests.support.causes import cause
 
@@ -76,6 +75,7 @@ async def messages(app):
 async def test_a_written_chart_is_rendered_into_a_cache(app):
     assert await write(app, chart(1.5, 4, 2)) == processed(SOURCE)
     cache = await cached(app)
+    assert len(str(cache.pop("revision"))) == 16
     updated_at = cache.pop("updatedAt")
     assert updated_at.endswith("Z")
     assert abs(datetime.fromisoformat(updated_at).timestamp() - (await app.redis.time())[0]) < 30
@@ -178,13 +178,15 @@ async def test_any_chart_id_is_rendered(app, messages, chart_id, shown):
 # Repetitions
 
 
-async def test_an_unchanged_chart_is_a_duplicate_and_only_renews_the_ttl_of_its_cache(app, messages):
+async def test_an_unchanged_chart_is_a_duplicate_and_only_renews_ttl_and_revision_of_its_cache(app, messages):
     await write(app)
-    before = await app.redis.dump(CACHE)
+    before = await cached(app)
     await app.redis.expire(CACHE, 100)
     await app.redis.set(QUERY, "rebuilt")
     assert await write(app) == duplicate(SOURCE)
-    assert await app.redis.dump(CACHE) == before
+    after = await cached(app)
+    assert after.pop("revision") > before.pop("revision")
+    assert after == before
     assert await app.redis.ttl(CACHE) > 590
     assert await app.redis.exists(QUERY)
     assert len(await messages()) == 1
@@ -211,10 +213,11 @@ async def test_redis_hashes_a_source_only_if_there_is_a_digest_to_compare_with(a
     await app.redis.set(SOURCE, chart(1), ex=300)
     if cache is not None:
         await app.redis.set(CACHE, cache)
+    head = b'{"stale":false,"sourceDigest":"'
     reply = await app.run(
-        READ_CHART, keys=[SOURCE, CACHE, b"mark"], args=[1000, b'{"stale":false,"sourceDigest":"', 600, 1000, 600]
+        READ_CHART, keys=[SOURCE, CACHE, b"mark"], args=[1000, head, 600, 1000, 600, b'","revision":']
     )
-    assert (reply[:2], reply[3]) == ([b"read", digest], chart(1))
+    assert (reply[:2], reply[4]) == ([b"read", digest], chart(1))
 
 
 async def test_content_of_a_dead_letter_is_recognised_by_its_digest(app):
@@ -344,65 +347,12 @@ class Interleaved(App):
         return await super().run_many(script, calls)
 
 
-async def test_a_source_that_changed_during_a_reaction_is_read_again(app, messages):
-    await app.redis.set(SOURCE, chart(1))
-    racing = Interleaved(app.settings, app.redis, writes=[chart(2), chart(3)])
-    assert await charts.react(racing, [SOURCE], cause("set")) == [processed(SOURCE)]
-    assert (await cached(app))["stats"]["co2Flow"]["last"] == 3
-    assert len(await messages()) == 1
-
-
-async def test_a_source_that_changes_at_every_read_is_retried(app, messages):
-    await write(app, chart(0))
-    await app.redis.set(SOURCE, chart(1))
-    racing = Interleaved(app.settings, app.redis, writes=[chart(number) for number in range(2, 20)])
-    (outcome,) = await charts.react(racing, [SOURCE], cause("set"))
-    assert outcome.result is Result.RETRIED
-    assert str(outcome.detail).startswith("SourceMoved; attempt 1")
-    assert await retries.waiting(app) == 1
-    assert len(racing.writes) == 18 - charts.MAX_READS
-    assert (await cached(app))["stats"]["co2Flow"]["last"] == 0
-    assert len(await messages()) == 1
-
-
 async def test_a_source_deleted_during_a_reaction_leaves_its_cache_stale(app):
     await write(app, chart(0))
     await app.redis.set(SOURCE, chart(1))
     racing = Interleaved(app.settings, app.redis, writes=[None])
     assert await charts.react(racing, [SOURCE], cause("set")) == [processed(SOURCE, "source gone, cache marked stale")]
     assert (await cached(app))["stats"]["co2Flow"]["last"] == 0
-
-
-async def test_an_older_read_cannot_overwrite_a_newer_cache(app, messages):
-    head = b'{"stale":false,"sourceDigest":"'
-    await app.redis.set(SOURCE, chart(1))
-    old_digest = sha1(chart(1))
-    await write(app, chart(2))
-    await app.redis.set(QUERY, "rebuilt")
-    late = {"keys": [SOURCE, CACHE, QUERY], "args": [old_digest, head, b"old", 600, "fabric:events:chart", b"{}"]}
-    assert await app.run(COMMIT_CHART, **late) == b"moved"
-    await app.redis.delete(SOURCE)
-    assert await app.run(COMMIT_CHART, **late) == b"moved"
-    await app.redis.hset(SOURCE, "a", "b")
-    assert await app.run(COMMIT_CHART, **late) == b"moved"
-    assert (await cached(app))["stats"]["co2Flow"]["last"] == 2
-    assert await app.redis.get(QUERY) == b"rebuilt"
-    assert len(await messages()) == 1
-
-
-async def test_a_repeated_commit_changes_nothing(app, messages):
-    await write(app)
-    cache = await app.redis.get(CACHE)
-    repeated = {
-        "keys": [SOURCE, CACHE],
-        "args": [
-            json.loads(cache)["sourceDigest"],
-            *(b'{"stale":false,"sourceDigest":"', b"other", 600, "fabric:events:chart", b"{}"),
-        ],
-    }
-    assert await app.run(COMMIT_CHART, **repeated) == b"same"
-    assert await app.redis.get(CACHE) == cache
-    assert len(await messages()) == 1
 
 
 async def test_a_late_deletion_event_does_not_mark_an_existing_chart_stale(app):

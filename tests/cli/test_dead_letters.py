@@ -187,8 +187,8 @@ def test_either_a_letter_or_all_must_be_named(manage: Manage, arguments: tuple[s
 async def test_letters_are_chosen_oldest_first(app: App) -> None:
     ids = [await bury(app, b"fastapi:temp:data:b%d" % number) for number in range(3)]
     times = namespaces.build(namespaces.DEAD_INDEX)
-    for number, letter_id in enumerate(ids):
-        await app.redis.zadd(times, {letter_id: 10_000_000_000_000 + number})
+    seconds, _ = await app.redis.time()
+    await app.redis.zadd(times, {letter_id: 1000 * (seconds - 60) + number for number, letter_id in enumerate(ids)})
     assert [letter.id for letter in await command.chosen(app, None, "batches")] == ids
 
 

@@ -210,12 +210,18 @@ async def test_any_id_in_a_key_is_processed(live: App, name: str) -> None:
     assert not [line for line in live.effects.lines if "\n" in line or "\x00" in line]
 
 
-async def test_a_key_that_is_not_utf_8_is_ignored_with_a_reason(live: App) -> None:
+async def test_keys_that_are_not_utf_8_have_their_effects_at_once(live: App) -> None:
     """The platform's trigger replaces bytes that are not UTF-8."""
     await live.redis.set(b"fastapi:temp:data:\xff\xfe", json.dumps(RECORDS))
-    effect = await live.effect(function="process_fastapi_data")
-    assert effect["outcome"] == "ignored"
-    assert "mangled" in effect["reason"]
+    await live.redis.set(b"fabric:data:chart:\xff:realtime", json.dumps(ROWS))
+    await live.redis.set(b"nextauth:session:\xff", json.dumps(SESSION))
+    for function in ("process_fastapi_data", "update_charts", "handle_session_changes"):
+        effect = await live.effect(function=function, outcome="ignored")
+        assert effect["reason"] == "the key is not UTF-8: it is searched for"
+    await live.host.drained()
+    assert await live.redis.exists(b"fastapi:results:analysis:\xff\xfe")
+    assert await live.redis.exists(b"fabric:cache:chart:\xff:realtime")
+    assert [record["type"] for record in await records(live)] == ["nextauth.session.created"]
 
 
 async def test_keys_that_almost_match_a_pattern_have_no_effect(live: App) -> None:

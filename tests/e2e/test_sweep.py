@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
+import aiohttp
 import pytest
 import redis.asyncio
 
@@ -116,7 +117,7 @@ async def test_the_timers_are_registered_with_the_schedules_of_the_settings(redi
     for name, schedule in (("sweep", "*/7 * * * * *"), ("retry", "*/5 * * * * *")):
         assert triggers[name]["schedule"] == schedule
         assert triggers[name]["useMonitor"] is False
-    assert triggers["sweep"]["runOnStartup"] is True
+    assert "runOnStartup" not in triggers["sweep"], "a process sweeps by itself after its start, without a lock"
 
 
 async def test_keys_written_before_the_start_are_processed_at_once(
@@ -124,8 +125,11 @@ async def test_keys_written_before_the_start_are_processed_at_once(
 ) -> None:
     contents = [batch(number) for number in range(100)]
     await redis_client.mset({f"fastapi:temp:data:b{number}": content for number, content in enumerate(contents)})
-    async with running_app(redis_client, SWEEP_SCHEDULE=NEVER, RETRY_SCHEDULE=NEVER) as app:
+    async with running_app(redis_client, SWEEP_SCHEDULE=NEVER, RETRY_SCHEDULE=NEVER, EXPIRY_SCHEDULE=NEVER) as app:
         await results.up_to_date(contents)
+        assert operations(app) == {}, "no invocation runs: the host would drop the log lines"
+        async with aiohttp.ClientSession() as session, session.get(f"{app.host.url}/api/health"):
+            pass
     assert operations(app) == {"sweep": 100}
 
 

@@ -210,13 +210,22 @@ def test_every_command_of_the_scripts_is_among_the_access_trials() -> None:
     assert used - {"PUBLISH"} <= tried
 
 
-async def test_a_user_without_client_setname_gets_the_rule_to_add(start: Start) -> None:
+def test_what_is_set_wrong_but_starts_is_a_warning() -> None:
+    settings = parse(
+        {"Redis": "127.0.0.1:1", "AzureWebJobs.sweep.Disabled": "1", "AUDIT_KEY": "an audit key of the tests"}
+    )
+    (finding,) = app_state.check_settings(settings)
+    assert finding.severity is Severity.WARNING
+    assert "sweep is disabled" in finding.found
+
+
+async def test_a_user_without_ping_gets_the_rule_to_add(start: Start) -> None:
     with start() as port:
         async with redis.asyncio.Redis(port=port) as client:
-            await client.acl_setuser("mute", enabled=True, nopass=True, commands=["+@all", "-client"], keys=["*"])
+            await client.acl_setuser("mute", enabled=True, nopass=True, commands=["+@all", "-ping"], keys=["*"])
         finding = (await examined(f"127.0.0.1:{port},user=mute,password={PASSWORD}"))["connection"]
-    assert "CLIENT SETNAME" in finding.found
-    assert "+client|setname" in finding.fix
+    assert "PING" in finding.found
+    assert "+ping" in finding.fix
 
 
 async def test_a_read_only_replica_is_an_error(start: Start) -> None:

@@ -5,10 +5,12 @@ from typing import Any
 import msgspec
 import pytest
 import redis.asyncio
+from redis.exceptions import NoPermissionError
 
 from local.run.servers import free_port
+from shared import telemetry
 from shared.app import App, open_app
-from shared.delivery import dead_letters
+from shared.delivery import catch_up, dead_letters
 from shared.errors import Rejected
 from shared.operations import health
 from shared.operations.notification_flags import REQUIRED, missing_flags
@@ -165,6 +167,24 @@ async def test_an_unreachable_server_fails_health(app_settings: Settings) -> Non
     await context.redis.aclose()
     assert report.status == "failed"
     assert "does not answer" in report.reasons[0]
+
+
+async def test_what_is_set_wrong_and_what_redis_refuses_degrade_health(app: App) -> None:
+    telemetry.outage("Redis", NoPermissionError(), "charts")
+    report = await health.check_app(configured(app, concerns=("the function sweep is disabled",)))
+    assert report.status == "degraded"
+    assert report.reasons == ("the function sweep is disabled", "Redis refuses charts: NoPermissionError")
+
+
+async def test_timers_that_stand_still_degrade_health(app: App) -> None:
+    await catch_up.timer_ran(app)
+    assert (await health.check_app(configured(app))).status == "ok"
+    await app.redis.expire("functions:sweep:timers", 3600 - 75)
+    report = await health.check_app(configured(app))
+    assert report.status == "degraded"
+    assert report.reasons[0].startswith("the platform's timers have not run for 75 s")
+    assert report.as_dict()["timers"]["age_s"] == pytest.approx(75, abs=2)
+    assert (await health.check_app(configured(app, retry_schedule="0 0 * * * *"))).status == "ok"
 
 
 def configured(app: App, **changes: Any) -> App:

@@ -8,9 +8,7 @@ from shared.store.connection import ConnectionOptions, open_client, parse_connec
 
 
 def test_a_connection_string_of_the_azure_portal_is_parsed() -> None:
-    text = (
-        "plant.redis.cache.windows.net:6380,password=c2VjcmV0PQ==,ssl=True,abortConnect=False,protocol=resp3,user=app"
-    )
+    text = "plant.redis.cache.windows.net:6380,password=c2VjcmV0PQ==,ssl=True,abortConnect=False,user=app"
     assert parse_connection_string(text) == ConnectionOptions(
         host="plant.redis.cache.windows.net",
         port=6380,
@@ -18,6 +16,7 @@ def test_a_connection_string_of_the_azure_portal_is_parsed() -> None:
         password="c2VjcmV0PQ==",
         ssl=True,
         protocol=3,
+        abort_connect=False,
     )
 
 
@@ -59,6 +58,10 @@ def test_options_reach_the_client() -> None:
         ("h:1,defaultDatabase=3", "defaultDatabase must be 0"),
         ("h:1,serviceName=mymaster", "serviceName: Sentinel"),
         ("h:1,channelPrefix=x:", "channelPrefix: "),
+        ("h:1,protocol=resp3", "does not subscribe again"),
+        ("h:1,highIntegrity=true", "does not know it"),
+        ("h:1,heartbeatInterval=5000", "does not know it"),
+        ("h:1,heartbeatConsistencyChecks=true", "does not know it"),
         ("h:1,i:2", "one endpoint host:port, not 2"),
         ("password=x", "one endpoint host:port, not 0"),
         ("h:port", "not host:port"),
@@ -100,7 +103,7 @@ def test_a_repr_hides_the_password() -> None:
 
 
 async def test_the_client_talks_to_a_real_server(redis_port: int) -> None:
-    client = open_client(parse_connection_string(f"127.0.0.1:{redis_port},abortConnect=False,protocol=resp3"))
+    client = open_client(parse_connection_string(f"127.0.0.1:{redis_port},abortConnect=False"))
     assert await client.ping()
     assert (await client.client_info())["name"] == "keyspace-functions"
     await client.aclose()

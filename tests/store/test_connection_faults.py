@@ -26,6 +26,8 @@ from tests.support.proxy import Proxy
 NESTED = b"*5\r\n$12\r\nwith\r\n\r\nCRLF\r\n:-7\r\n*2\r\n_\r\n$0\r\n\r\n%1\r\n+a\r\n#t\r\n*1\r\n,1.5\r\n"
 PUSH = b">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$5\r\nhello\r\n"
 SUBSCRIBED = b">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n"
+pytestmark = pytest.mark.both_loops
+
 SHORT_TIMEOUT_S = 0.2
 
 type Reply = Callable[[list[bytes], StreamWriter], Awaitable[None]]
@@ -293,9 +295,9 @@ async def test_push_messages_between_replies_are_not_taken_for_replies() -> None
         assert len(server.connections) == 1
 
 
-@pytest.mark.parametrize("protocol", ["resp2", "resp3"])
-async def test_a_connection_that_ended_in_the_pool_is_replaced(redis_port: int, protocol: str) -> None:
-    client = client_of(redis_port, f",protocol={protocol}")
+@pytest.mark.parametrize("options", ["", ",protocol=resp2"])
+async def test_a_connection_that_ended_in_the_pool_is_replaced(redis_port: int, options: str) -> None:
+    client = client_of(redis_port, options)
     connection = await only_connection(client)
     stream = connection._reader
     async with redis.asyncio.Redis(port=redis_port) as other:
@@ -318,6 +320,22 @@ async def test_a_command_on_a_connection_that_ended_is_a_connection_error(redis_
     with pytest.raises(RedisConnectionError):
         await connection.read_response()
     assert not connection.is_connected
+    await client.aclose()
+
+
+async def test_a_write_to_a_connection_that_has_ended_is_a_connection_error(redis_port: int) -> None:
+    """The loops raise RuntimeError and AttributeError once the loss was reported by an earlier write."""
+    client = client_of(redis_port)
+    connection = await only_connection(client)
+    connection._writer.transport.abort()
+    await until(connection._reader.at_eof)
+    with contextlib.suppress(OSError, RuntimeError, AttributeError):
+        connection._writer.writelines([b"x"])
+        await connection._writer.drain()
+    with pytest.raises(RedisConnectionError):
+        await connection.send_command("PING")
+    assert not connection.is_connected
+    assert await client.ping()
     await client.aclose()
 
 
@@ -457,7 +475,7 @@ async def test_a_refused_connection_and_a_silent_server_raise_different_errors()
     with closing(socket.socket()) as silent:
         silent.bind(("127.0.0.1", 0))
         port = silent.getsockname()[1]
-        with pytest.raises(RedisConnectionError, match="Connect call failed"):
+        with pytest.raises(RedisConnectionError, match=r"Connect call failed|Connection refused"):
             await client_of(port, short).ping()
         silent.listen()
         with pytest.raises(RedisTimeoutError, match="reading"):

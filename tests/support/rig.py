@@ -102,8 +102,11 @@ async def _answers(client: redis.asyncio.Redis) -> bool:
 class HostProcess:
     """The function app in a local host, in its own process. A file collects its output over all restarts."""
 
-    def __init__(self, connection: str, output: Path, *, app_dir: Path = ROOT, **settings: str) -> None:
+    def __init__(
+        self, connection: str, output: Path, *, app_dir: Path = ROOT, locks: Path | None = None, **settings: str
+    ) -> None:
         self._app_dir = app_dir
+        self._options = () if locks is None else ("--locks", str(locks))
         self._environment = os.environ | FAST | settings | {"Redis": connection}
         self._output = output
         self._stack = AsyncExitStack()
@@ -113,7 +116,7 @@ class HostProcess:
         """Start the host and wait until its triggers are live."""
         output = self._stack.enter_context(self._output.open("ab"))
         start_position = output.tell()
-        command = [sys.executable, "-m", "local.host", "--app-dir", str(self._app_dir), "--port", "0"]
+        command = [sys.executable, "-m", "local.host", "--app-dir", str(self._app_dir), "--port", "0", *self._options]
         self._process = await self._stack.enter_async_context(
             child_process(command, output=output, environment=self._environment, folder=self._app_dir)
         )

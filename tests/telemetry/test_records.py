@@ -12,12 +12,13 @@ import pytest
 from opentelemetry import metrics as otel_metrics
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from redis.exceptions import OutOfMemoryError
 
 from shared import reactor as outcomes
 from shared import telemetry
 from shared.errors import MalformedEvent
 from shared.reactor import Outcome, Result, Source
-from shared.telemetry import metrics
+from shared.telemetry import metrics, outages
 
 ROOT = Path(__file__).parents[2]
 AUDIT_KEY = "an audit key of the tests"
@@ -144,10 +145,34 @@ def test_an_outage_is_one_warning_and_one_line_at_its_end(caplog: pytest.LogCapt
         telemetry.recovered(function)
     start, end = caplog.records
     assert (start.levelno, start.getMessage()) == (logging.WARNING, f"{function} is away (ConnectionError)")
-    assert end.levelno == logging.INFO
+    assert end.levelno == logging.WARNING
     assert end.getMessage().startswith(f"{function} is back after 0.")
     assert end.getMessage().endswith("failed calls: 1000")
     assert telemetry.counts[function, "retried"] == 1000
+
+
+def test_what_is_refused_is_one_outage_until_each_part_is_served_again(
+    caplog: pytest.LogCaptureFixture, function: str
+) -> None:
+    for part in ("batches", "charts", "batches"):
+        telemetry.outage(function, OutOfMemoryError("command not allowed"), part)
+        telemetry.recovered(function)  # other calls succeed
+    assert telemetry.refused_parts(function) == {"batches": "OutOfMemoryError", "charts": "OutOfMemoryError"}
+    telemetry.recovered(function, "charts")
+    assert [line.getMessage() for line in caplog.records] == [f"{function} refuses to serve (OutOfMemoryError)"]
+    telemetry.recovered(function, "batches")
+    assert caplog.records[-1].getMessage().startswith(f"{function} is back after 0.")
+    assert len(caplog.records) == 2
+    assert telemetry.refused_parts(function) == {}
+
+
+def test_a_part_that_nobody_tries_any_more_is_forgotten(monkeypatch: pytest.MonkeyPatch, function: str) -> None:
+    telemetry.outage(function, OutOfMemoryError(), "the timer that moved to another instance")
+    telemetry.recovered(function)
+    assert telemetry.refused_parts(function)
+    monkeypatch.setattr(outages, "FORGOTTEN_S", -1.0)
+    telemetry.recovered(function)
+    assert not telemetry.refused_parts(function)
 
 
 def test_the_next_outage_is_logged_again(caplog: pytest.LogCaptureFixture, function: str) -> None:
@@ -155,7 +180,7 @@ def test_the_next_outage_is_logged_again(caplog: pytest.LogCaptureFixture, funct
     for _ in range(2):
         telemetry.outage(function, TimeoutError())
         telemetry.recovered(function)
-    assert [line.levelno for line in caplog.records] == [logging.WARNING, logging.INFO] * 2
+    assert [line.levelno for line in caplog.records] == [logging.WARNING] * 4
 
 
 def test_neither_a_cold_start_nor_recording_needs_the_sdk() -> None:

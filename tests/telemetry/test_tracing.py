@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -25,24 +27,30 @@ from shared.telemetry.metrics import OUTCOMES
 
 ROOT = Path(__file__).parents[2]
 REACT = """
-import asyncio, sys
-from opentelemetry import metrics, trace
+import asyncio, logging, sys
+from types import SimpleNamespace
+from opentelemetry import _logs, metrics, trace
 import function_app
 from shared import telemetry
 from shared.app import current_app
 from shared.reactor import Cause, Source
 from shared.sessions import reactor as sessions
 from shared.telemetry import tracing
+from triggers.invocations import invocation
 
 async def main():
     app = current_app()
     key = b"nextauth:session:planted-token-2166136261"
     await app.redis.set(key, '{"userId": "u", "accessToken": "planted-token-16777619"}')
-    with tracing.span("handle_session_changes"):
+    trace_context = SimpleNamespace(trace_parent=f"00-{'a' * 32}-{'b' * 16}-01", trace_state="")
+    context = SimpleNamespace(invocation_id="the invocation", trace_context=trace_context)
+    with invocation(context), tracing.span("handle_session_changes"):
         for outcome in await sessions.react(app, [key], Cause.WRITTEN):
             telemetry.record(
                 "handle_session_changes", "sessions", Source.EVENT, outcome, 1.0, app.settings.audit_key, event="set"
             )
+    with invocation(context):
+        telemetry.logger.warning("a line of the app")
     telemetry.backlog("dead_letters", 3)
     await app.redis.aclose()
 
@@ -50,6 +58,7 @@ asyncio.run(main())
 if tracing.enabled():
     trace.get_tracer_provider().force_flush()
     metrics.get_meter_provider().force_flush()
+    _logs.get_logger_provider().force_flush()
 print(sorted(name for name in sys.modules if name.startswith(("azure.monitor", "opentelemetry.sdk"))) == [])
 """
 
@@ -120,36 +129,62 @@ async def test_without_a_connection_string_no_exporter_is_imported(app: App, red
     assert (await run_app(redis_port)).endswith("True\n")
 
 
-async def test_with_a_connection_string_metrics_and_spans_are_sent_and_hold_no_secret(
-    app: App, redis_port: int
-) -> None:
-    received: list[str] = []
+class Ingestion:
+    """Stands in for Application Insights: keeps what is sent to it."""
 
+    def __init__(self, port: int) -> None:
+        self.received: list[dict[str, Any]] = []
+        self.settings = {
+            "APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=00000000-0000-0000-0000-000000000000;"
+            f"IngestionEndpoint=http://127.0.0.1:{port}/;LiveEndpoint=http://127.0.0.1:{port}/",
+            "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
+            "OTEL_TRACES_SAMPLER": "always_on",  # the default samples at most five traces a second
+            "FUNCTIONS_WORKER_RUNTIME": "python",
+            "WEBSITE_SITE_NAME": "the-app",
+        }
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [item for item in self.received if item["data"]["baseType"] == kind]
+
+
+@pytest.fixture
+async def ingestion() -> AsyncIterator[Ingestion]:
     async def take(request: web.Request) -> web.Response:
         body = await request.read()
-        received.append((gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body).decode())
-        items = len(json.loads(received[-1]))
-        return web.json_response({"itemsReceived": items, "itemsAccepted": items, "errors": []})
+        items = json.loads(gzip.decompress(body) if body[:2] == b"\x1f\x8b" else body)
+        result.received.extend(items)
+        return web.json_response({"itemsReceived": len(items), "itemsAccepted": len(items), "errors": []})
 
     server = web.Application()
     server.router.add_post("/{path:.*}", take)
     runner = web.AppRunner(server)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    await run_app(
-        redis_port,
-        APPLICATIONINSIGHTS_CONNECTION_STRING=f"InstrumentationKey={'0' * 8}-{'0' * 4}-{'0' * 4}-{'0' * 4}-{'0' * 12};"
-        f"IngestionEndpoint=http://127.0.0.1:{port}/;LiveEndpoint=http://127.0.0.1:{port}/",
-        APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL="true",
-        OTEL_TRACES_SAMPLER="always_on",  # the default samples at most five traces a second
-    )
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    result = Ingestion(runner.addresses[0][1])
+    yield result
     await runner.cleanup()
-    text = "".join(received)
+
+
+@pytest.mark.parametrize("host_leaves_logs", [False, True])
+async def test_with_a_connection_string_metrics_and_spans_are_sent_and_log_lines_where_the_host_leaves_them(
+    app: App, redis_port: int, ingestion: Ingestion, host_leaves_logs: bool
+) -> None:
+    more = {"PYTHON_ENABLE_OPENTELEMETRY": "true"} if host_leaves_logs else {}
+    await run_app(redis_port, **ingestion.settings, **more)
+    text = json.dumps(ingestion.received)
     assert OUTCOMES.name in text
     assert metrics.DURATION.name in text
     assert metrics.BACKLOG.name in text
-    assert "session_transition" in text
-    assert "nextauth:session:~" in text
     assert "planted" not in text
+    spans = {item["data"]["baseData"]["name"]: item["tags"] for item in ingestion.of("RemoteDependencyData")}
+    assert spans["handle_session_changes"]["ai.operation.id"] == "a" * 32, "the host's trace"
+    assert spans["handle_session_changes"]["ai.operation.parentId"] == "b" * 16
+    assert spans["session_transition"]["ai.operation.id"] == "a" * 32
+    assert {tags["ai.cloud.role"] for tags in spans.values()} == {"the-app"}
+    lines = [item["data"]["baseData"]["message"] for item in ingestion.of("MessageData")]
+    assert lines.count("a line of the app") == host_leaves_logs, "otherwise the host exports it"
+
+
+async def test_a_line_that_the_host_leaves_to_nobody_goes_to_stderr(app: App, redis_port: int) -> None:
+    lines = (await run_app(redis_port, PYTHON_ENABLE_OPENTELEMETRY="true")).splitlines()
+    assert lines.count("a line of the app") == 1

@@ -16,6 +16,7 @@ from shared.operations.health import AUDIT_LATE_S, SWEEP_LATE_S, export_age_s
 from shared.registry import REACTORS
 from shared.settings import DEVELOPMENT_AUDIT_KEY, Settings
 from shared.store.connection import parse_connection_string
+from shared.store.connection_setting import names_of
 
 OVERDUE_S = 60.0
 SKEW_S = 2.0
@@ -74,6 +75,10 @@ def check_settings(settings: Settings) -> list[Finding]:
                 "Add abortConnect=False to it.",
             )
         )
+    findings += [
+        warning("settings", concern, "The app starts with it, and health is degraded.", "Correct the app setting.")
+        for concern in settings.concerns
+    ]
     return findings or [ok("settings", "valid, no problems known")]
 
 
@@ -82,7 +87,7 @@ def _reconnects(settings: Settings) -> bool:
 
 
 def check_bindings(bindings: Bindings, names: Sequence[str]) -> list[Finding]:
-    """`names` are the app settings that exist, which connections refer to."""
+    """`names` are the app settings that exist, in which the host looks up connections."""
     faults = [fault for function in sorted(bindings) for fault in _binding_faults(function, bindings[function], names)]
     for reactor in REACTORS:
         channels = [binding.get("channel") for binding in bindings.get(reactor.function, ())]
@@ -115,7 +120,7 @@ def _binding_faults(function: str, bindings: Sequence[Mapping[str, Any]], names:
         if "cardinality" in trigger:
             faults.append(f"{function}: the worker fails with cardinality")
         connection = trigger.get("connection")
-        if connection is not None and connection not in names:
+        if connection is not None and not {name.lower() for name in names} & set(names_of(str(connection))):
             faults.append(f"{function}: there is no setting {connection}")
     return faults
 

@@ -85,9 +85,7 @@ def explain(fault: BaseException, options: ConnectionOptions) -> tuple[str, str]
                     + (" Or the port does not use TLS." if options.ssl else f" Or the port uses TLS: {_PORTS}")
                 )
             case NoPermissionError():
-                return "the user may not run CLIENT SETNAME or PING, with which the app's connections begin", (
-                    "Give it +client|setname and +ping."
-                )
+                return "the user may not run PING", "Give it +ping."
             case ResponseError():
                 return f"the greeting is refused ({type(cause).__name__})", "The server may be older than Redis 6.0."
     hint = f"The port may use TLS: add ssl=True. {_PORTS}" if not options.ssl else "The port may not use TLS."

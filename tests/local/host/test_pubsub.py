@@ -180,12 +180,8 @@ async def test_a_lost_connection_is_opened_and_subscribed_again(make_app, redis_
         logging.getLogger("local.host.pubsub").removeHandler(subscribed_again)
 
 
-@pytest.mark.parametrize("protocol", ["resp2", "resp3"])
-async def test_drained_waits_for_every_message_that_redis_sent(
-    make_app, redis_client, loaded, redis_port, monkeypatch, protocol
-):
+async def test_drained_waits_for_every_message_that_redis_sent(make_app, redis_client, loaded):
     folder = make_app(KEEP)
-    monkeypatch.setenv("Redis", f"127.0.0.1:{redis_port},protocol={protocol}")
     async with Host(folder, http_port=0) as host:
         pipeline = redis_client.pipeline(transaction=False)
         for number in range(500):
@@ -197,10 +193,7 @@ async def test_drained_waits_for_every_message_that_redis_sent(
         ]
 
 
-@pytest.mark.parametrize("protocol", ["resp2", "resp3"])
-async def test_other_tasks_run_while_many_messages_are_read_and_invoked(
-    make_app, redis_client, loaded, redis_port, monkeypatch, protocol
-):
+async def test_other_tasks_run_while_many_messages_are_read_and_invoked(make_app, redis_client, loaded):
     folder = make_app("""
         started, gate = asyncio.Event(), asyncio.Event()
         loop_iteration, invoked_in = 0, []
@@ -212,18 +205,17 @@ async def test_other_tasks_run_while_many_messages_are_read_and_invoked(
                 await gate.wait()
             invoked_in.append(loop_iteration)
     """)
-    monkeypatch.setenv("Redis", f"127.0.0.1:{redis_port},protocol={protocol}")
     count = 2000
     async with Host(folder, http_port=0) as host:
         app = loaded()
-        (subscription,) = host._subscriptions
+        (lane,) = host._triggers[0].lanes
         sizes = [0]
 
         async def count_iterations():
             while True:
                 await asyncio.sleep(0)
                 app.loop_iteration += 1
-                sizes.append(subscription._queue.qsize())
+                sizes.append(lane.queue.qsize())
 
         counting = asyncio.create_task(count_iterations())
         await redis_client.publish("jobs", "first")

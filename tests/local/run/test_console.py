@@ -56,6 +56,14 @@ def test_the_reason_of_a_rejection_is_at_the_end_of_the_line() -> None:
     assert line.endswith("fastapi:temp:data:batch-1  rejected   3.3 ms  not JSON\n")
 
 
+def test_an_outage_is_its_two_lines_and_no_line_per_event() -> None:
+    retried = EFFECT | {"outcome": "retried", "reason": "Redis refuses to serve"}
+    assert printed(logging.DEBUG, effect=retried) == ""
+    assert "retried" in printed(logging.WARNING, effect=retried)
+    for line in ("Redis refuses to serve (OOM)", "Redis is back after 12.3 s; failed calls: 724"):
+        assert line in printed(logging.WARNING, line)
+
+
 @pytest.mark.parametrize(
     "key",
     [

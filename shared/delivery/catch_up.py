@@ -1,0 +1,90 @@
+"""Catching up: retries that are due, and a sweep where events may have been lost. Timers call it, and each process by
+itself after its start and after Redis refused to serve (self_repair.py)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from redis.exceptions import RedisError
+
+from shared import namespaces, telemetry
+from shared.app import App
+from shared.delivery.due import react_to_due, retry_due
+from shared.delivery.failures import report_outage
+from shared.delivery.reconcile import reconcile, server_id
+from shared.reactor import Reactor
+
+_TIMERS = namespaces.build(namespaces.TIMERS)
+MAX_BUDGET_S = 60.0
+"""Longest run; half of functionTimeout where that is less. The next run continues where this one stopped."""
+
+
+@dataclass
+class Watch:
+    """What a process remembers of Redis from run to run, to notice that events may have been lost.
+
+    `behind` is set when they may have been: at the start, when Redis was away from, or refused, any function of the
+    process since the last run, and when the server process has changed.
+    """
+
+    behind: bool = True
+    away: bool = False
+    server: str | None = None
+    outages: int = 0
+    """Number of outages that this process had seen begin or end by the last run."""
+
+    def reached(self, server: str) -> None:
+        outages = telemetry.outages_begun("Redis") + telemetry.outages_ended("Redis")
+        if self.away or self.server not in {None, server} or outages != self.outages:
+            self.behind = True
+        self.away, self.server, self.outages = False, server, outages
+
+
+async def catch_up(app: App, reactors: Sequence[Reactor], watch: Watch, *, due: bool) -> None:
+    """Run the retries that are due. Sweep when the sweep is `due`, and at once when events may have been lost.
+
+    Raises nothing when Redis is away or refuses to serve: the outage is logged once, and the first run that reaches
+    Redis again sweeps.
+    """
+    budget_s = budget_of(app)
+    try:
+        server = await server_id(app)
+        telemetry.recovered("Redis")
+        watch.reached(server)
+        if due or watch.behind:
+            anew, watch.behind = watch.behind, False
+            report = await reconcile(app, reactors, budget_s=budget_s, anew=anew)
+            watch.behind |= anew and report.held_by_other
+        else:
+            await retry_due(app, reactors, budget_s=budget_s)
+    except (RedisError, OSError) as error:
+        watch.away = True
+        report_outage(error, "sweep")
+    else:
+        telemetry.recovered("Redis", "sweep")
+
+
+async def react_to_all_due(app: App, reactors: Sequence[Reactor]) -> None:
+    """React to the keys that are due by their reactor's schedule. Raises nothing when Redis is away or refuses."""
+    try:
+        for reactor in reactors:
+            await react_to_due(app, reactor, budget_s=budget_of(app))
+    except (RedisError, OSError) as error:
+        report_outage(error, "schedule")
+    else:
+        telemetry.recovered("Redis", "schedule")
+
+
+async def timer_ran(app: App) -> None:
+    """Note that the platform's timer for retries runs: the TTL of a key tells when. Raises what the client raises."""
+    await app.redis.set(_TIMERS, b"", ex=namespaces.TIMERS_TTL_S)
+
+
+async def timer_age_s(app: App) -> float | None:
+    """Time since that timer ran on any instance; None if nothing is known. Raises what the Redis client raises."""
+    ttl_ms = await app.redis.pttl(_TIMERS)
+    return None if ttl_ms < 0 else namespaces.TIMERS_TTL_S - ttl_ms / 1000
+
+
+def budget_of(app: App) -> float:
+    """How long one run may take, in seconds."""
+    return min(app.settings.function_timeout_s / 2, MAX_BUDGET_S)
