@@ -252,6 +252,7 @@ FOUND: dict[str, Any] = {
         {"bn": "d", "bt": 1e308, "n": "t", "v": 1.5},
         {"n": "h", "v": 2, "t": 10**400},
     ],
+    "a line feed within a number": "ts;t\n" + "".join(f'{time};"1,5"\n' for time in ISO * 5) + f'{ISO[0]};"1\n5"\n',
     "dimensions that are no names": {"dims": ["time", []], "coords": {"time": {"data": ISO}}, "data": [[1.5, 2.5]]},
 }
 

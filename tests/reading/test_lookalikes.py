@@ -207,3 +207,10 @@ def test_a_step_as_an_iso_duration_makes_the_times() -> None:
     period = {"timeInterval": {"start": "2026-03-01T06:00Z", "end": "2026-03-01T12:00Z"}, "resolution": "PT1M"}
     value = {"Period": {**period, "Point": [{"position": i + 1, "price": TEMP[i]} for i in range(N)]}}
     assert points(chart(value)) == {"price": list(zip(MS, TEMP, strict=True))}
+
+
+def test_a_line_feed_within_a_number_shifts_no_value() -> None:
+    cells = [f'"{20 + i},5"' for i in range(20)]
+    cells[7] = '"2\n7"'
+    text = "ts;temp\n" + "".join(f"2026-03-01T06:{i:02d}:00Z;{cell}\n" for i, cell in enumerate(cells))
+    assert values(batch(text.encode())) == {"temp": [20.5 + i for i in range(20) if i != 7]}

@@ -108,7 +108,10 @@ def quick(values: Sequence[str]) -> "array[float] | None":
 
 def quick_commas(values: Sequence[object]) -> "array[float] | None":
     """The numbers of texts that all may have a decimal comma, and of gaps; None for any other column."""
-    joined = "\n".join(["" if value is None else value for value in cast("Sequence[str | None]", values)]) + "\n"
+    texts = ["" if value is None else value for value in cast("Sequence[str | None]", values)]
+    joined = "\n".join(texts) + "\n"
+    if joined.count("\n") != len(texts) or max(map(len, texts)) > MAX_CHARS:
+        return None
     if _COLUMNS["comma"].fullmatch(joined) is None:
         return None
     plain = joined[:-1].replace(".", "").replace(",", ".").split("\n")
@@ -119,9 +122,13 @@ def _at_once(values: Sequence[object], style: str) -> "array[float] | None":
     """The numbers of a long column of texts and gaps, checked by one expression for all of them; None where more than
     a few kinds of texts are no numbers."""
     texts = ["" if value is None else value for value in cast("Sequence[str | None]", values)]
+    if max(map(len, texts)) > MAX_CHARS:
+        return None
     odd: dict[str, float] = {}
     for _ in range(_MAX_ODD):
         joined = "\n".join(texts) + "\n"
+        if joined.count("\n") != len(texts):
+            return None  # a line feed within a text
         match = _COLUMNS[style].match(joined)
         end = match.end() if match is not None else 0
         if end == len(joined):
