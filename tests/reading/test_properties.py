@@ -253,8 +253,9 @@ def test_every_encoding_is_told_in_the_chain(encoding: str) -> None:
         assert word.removesuffix(" with a BOM").removesuffix(" twice") in chain
 
 
-NUMBERS_IN_TEXT = "1;-2;1.5;1,5;-0,25;1.234;1,234;1.234,5;1,234.5;1e3;1,5e3;007;+0080,1;;NaN;n/a;---;inf; 2;3 ;2\n5;2\r5;1 234;1'234;x;5 %"
-TEXTS = st.sampled_from([*NUMBERS_IN_TEXT.split(";"), "9" * 70, None])
+COMMON = ["1", "-2", "1.5", "1,5", "-0,25", "1.234", "1,234", "1.234,5", "1,234.5", "1e3", "1,5e3", "007", "+0080,1"]
+ODD = ["", "NaN", "n/a", "---", "inf", " 2", "3 ", "2\n5", "2\r5", "1 234", "1'234", "x", "5 %", "9" * 70, None]
+TEXTS = st.sampled_from([*COMMON, *ODD])
 
 
 @settings(deadline=None, max_examples=300)
