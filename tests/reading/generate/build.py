@@ -23,6 +23,7 @@ THEMES = (
     "refusals",
     "traps",
     "lookalikes",
+    "products",
 )
 
 
