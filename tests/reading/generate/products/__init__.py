@@ -1,8 +1,9 @@
 """Payloads of products that were not looked at while the rules of the reader were written.
 
-`payloads.json` holds them with what is right, written by hand before they were read the first time: `series` with their
-values, or null where nothing is to be read; `alt`, further right answers; `or_refuse`, a refusal is right too. Times are
-five minutes apart from 2026-03-01T06:00:00Z, or those in `stamps`, moved by `shift_ms`; `over_names`: there are none.
+`payloads.json` holds them with what is right, written by hand before they were read the first time: `series` with
+their values, or null where nothing is to be read; `alt`, further right answers; `or_refuse`, a refusal is right too.
+Times are five minutes apart from 2026-03-01T06:00:00Z, or those in `stamps`, moved by `shift_ms`; `over_names`: there
+are none.
 """
 
 import json
