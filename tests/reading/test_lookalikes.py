@@ -81,8 +81,8 @@ def test_days_since_an_epoch_are_refused(first: float) -> None:
 
 
 def test_numbers_of_the_size_of_times_that_do_not_follow_the_time_are_refused() -> None:
-    with pytest.raises(Rejected, match="`free_space` holds numbers of the size of times"):
-        batch(rows(free_space=[1_600_000_000 + 9_000_000 * i for i in range(N)]))
+    with pytest.raises(Rejected, match="`blob` holds numbers of the size of times"):
+        batch(rows(blob=[1_600_000_000 + 9_000_000 * i for i in range(N)]))
     assert "free_bytes" in values(batch(rows(free_bytes=[1_600_000_000 + 9_000_000 * i for i in range(N)])))
 
 

@@ -8,13 +8,14 @@ from shared.reading.roles.columns import Profile, distinct, numbers_of
 from shared.reading.roles.roles import SET_BY_INPUTS, Roles
 from shared.reading.safe_text import quoted
 from shared.reading.texts import other_words
-from shared.reading.texts.names import Hint, compact, is_limit, speaks
+from shared.reading.texts.names import Hint, compact, is_limit, speaks, words
 
 _LEAST_ROWS = 2
 _ORDINALS = frozenset(
     ("position", "pos", "place", "rank", "ordinal", "number", "epoch", "iteration", "step", "sample", "point")
 )
 _BOUNDS = frozenset(("min", "max", "minimum", "maximum", "low", "high", "lower", "upper", "lo", "hi"))
+_ASKING = (("is",), ("has",), ("can",))
 _LARGE = 100_000
 """Unknown whole numbers from here on are rather numbers of orders than measurements."""
 
@@ -54,6 +55,8 @@ def _role(profile: Profile, others: list[Profile], roles: Roles) -> tuple[str, s
         return None
     if not any(map(_is_plainer, others)) and not (_is_constant(profile) and not all(map(_is_constant, others))):
         return None
+    if words(profile.name)[:1] in _ASKING and set(numbers_of(profile).values) <= {0, 1}:
+        return "flag", "yes or no"
     if profile.hint.hint is Hint.PLACE and max(numbers_of(profile).values) > 1:
         return "label", "whole numbers under the name of a place"
     if profile.hint.hint in (Hint.PLAIN, Hint.LABEL) and roles.table.length >= _LEAST_ROWS and not speaks(profile.name):

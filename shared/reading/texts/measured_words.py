@@ -25,6 +25,7 @@ torque torsion total traffic turb turbid uptime usage utiliz utilis vacuum veloc
 vitesse visib vitesse voltage volum volt vuoto water wave weight wert wind yaw yield zaehler zähler
 """
 _WORDS = """
+hr cad free available occupied umidita umidità override feed_override hm
 a ac amp amps aqi ah atm avg bar bat batt battery bpm btu c cd cfm ch4 cl cl2 cm cnt co co2 co2e cod db dba dbm
 dc deg degc degf degrees dew do dp dpm ec f fan fps ft ftu g gas gpm h2 h2o h2s hp hpa hum humi hz ir joule k kg
 khz km kmh kn kpa kva kvar kvarh kw kwh l lpm lm lph lqi lux m m2 m3 m3h ma mah mbar mg mhz ml mm mol mpa mph

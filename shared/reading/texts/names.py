@@ -179,6 +179,8 @@ def is_code(joined: str, parts: tuple[str, ...]) -> bool:
         or (len(parts) > 1 and last in ("code", "type", "nbr", "kode", "codigo", "key"))
     ):
         return True
+    if len(parts) > 1 and parts[0] in ("code", "codigo"):
+        return True
     return len(last) > 4 and last.endswith(other_words.CODE_ENDINGS)
 
 

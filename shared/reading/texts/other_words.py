@@ -7,26 +7,28 @@ def _names(text: str) -> frozenset[str]:
 
 CODES = _names(
     """
-    addr address ano auftrag batch batchnumber baureihe bay bus cavity ch chan channelno charg charge cid cod
-    code codigo codice dest dev did equipo errcode error errorcode errorno event eventcode evt fc fcode fehler
-    func function funccode functioncode gateway gw hop hops installation itemno job jobno kanal kode
-    kostenstelle kunde lgort lfd ligne linea linie lot lotno losnr machine machineno maquina maschine matnr mid
-    modul module mp mpid msgtype node nodo numero numéro oper operation operario operator order orderno part
-    partno pallet pin phase plc po port prio priority pos posten poste produkt product program programm
-    programme projekt project puesto rack recipe reg register rezept role route row rtu run schicht schrank
-    shift sid site slave slaveid slot spindle stationno status statuscode step stepno stn subtype ticket tid
-    tool turno typ type unitid werk werks werkzeug wkz wo wono workorder worker zelle zone
+    asdu cluster ioa medium pgn rorg sa spn squawk wmo coco addr address ano auftrag batch batchnumber baureihe
+    bay bus cavity ch chan channelno charg charge cid cod code codigo codice dest dev did equipo errcode error
+    errorcode errorno event eventcode evt fc fcode fehler func function funccode functioncode gateway gw hop
+    hops installation itemno job jobno kanal kode kostenstelle kunde lgort lfd ligne linea linie lot lotno losnr
+    machine machineno maquina maschine matnr mid modul module mp mpid msgtype node nodo numero numéro oper
+    operation operario operator order orderno part partno pallet pin phase plc po port prio priority pos posten
+    poste produkt product program programm programme projekt project puesto rack recipe reg register rezept role
+    route row rtu run schicht schrank shift sid site slave slaveid slot spindle stationno status statuscode step
+    stepno stn subtype ticket tid tool turno typ type unitid werk werks werkzeug wkz wo wono workorder worker
+    zelle zone
     """
 )
 ENTITIES = _names(
     """
-    agent aisle mode modus animal articolo article articulo artikel asset atelier axis bin block booth branch
-    cashier cell cell_ circuit commande cow crew customer desk die dlc dock dpt driver employee equipe equnr
-    experiment feeder gate head icao imo instance inverter kunde lane lijn lote lotto macchina maquina
-    mitarbeiter mmsi mold mould navstat object objectinstance objecttype operador orden ordem ordine ordre panel
-    parcel patient pedido personal pieza pieza_ plate ploeg plot produit producto protocol prüfling replicate
-    reparto robot runno sample_ seat shelf shop specimen step store string subject team test tester train trial
-    truck trolley turbine user vehicle vessel_ warehouse well worker zona
+    address adresse ansatz carril endpoint icon job messstelle station_ voie agent aisle mode modus animal
+    articolo article articulo artikel asset atelier axis bin block booth branch cashier cell cell_ circuit
+    commande cow crew customer desk die dlc dock dpt driver employee equipe equnr experiment feeder gate head
+    icao imo instance inverter kunde lane lijn lote lotto macchina maquina mitarbeiter mmsi mold mould navstat
+    object objectinstance objecttype operador orden ordem ordine ordre panel parcel patient pedido personal
+    pieza pieza_ plate ploeg plot produit producto protocol prüfling replicate reparto robot runno sample_ seat
+    shelf shop specimen step store string subject team test tester train trial truck trolley turbine user
+    vehicle vessel_ warehouse well worker zona
     """
 )
 """Things that are numbered: as the last word of a name, whole numbers say which of them."""
