@@ -8,6 +8,7 @@ recognisers/    formats that have to be known to be read: SenML, OPC UA, Grafana
 roles/          step 3: what each column is: time, measure, label, unit, quality, ...
 series.py       step 4: roles -> named series
 reader.py       steps 1 to 3 in their order, and the choice of the table
+candidates.py   the tables to choose from, and why a document without any is refused
 batches.py, charts.py   what each of both makes of the series
 texts/          what single names, numbers and times say
 overrides.py    the setting INPUTS

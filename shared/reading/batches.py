@@ -1,10 +1,13 @@
 """Batches: bytes -> readings per metric. Pure."""
 
+from array import array
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Any
+
+import msgspec
 
 from shared.errors import NotReady, Rejected
 from shared.reading import reader, series
@@ -17,8 +20,11 @@ from shared.reading.roles import labels, time_column
 from shared.reading.roles.columns import Profile
 from shared.reading.roles.roles import Roles, left_out
 from shared.reading.safe_text import bounded
+from shared.reading.texts import times
 from shared.reading.tree import HEADER_ALONE, Budget, Decoded, Table
 
+NO_TIME = "value without a time"
+_FOOTED_ROWS = 4
 MAX_TIME = 2**62
 """Numbers from here on are no time; nanoseconds since 1970 stay below it until 2116."""
 
@@ -77,7 +83,7 @@ def read_document(decoded: Decoded, budget: Budget, override: Override, limits: 
     """The readings in a document. Raises Rejected or NotReady."""
     try:
         value, finder, tables = reader.search(decoded, budget, limits, override)
-        if len(tables) == 1 and override is NONE and not _mixes_texts(tables[0]):
+        if len(tables) == 1 and override is NONE and not _needs_roles(tables[0]):
             quick = fast.from_table(tables[0], dict(finder.rejected), limits)
             if quick is not None:
                 return quick
@@ -89,12 +95,15 @@ def read_document(decoded: Decoded, budget: Budget, override: Override, limits: 
     return read_chosen(choice, limits)
 
 
-def _mixes_texts(table: Table) -> bool:
-    """Whether texts of digits stand beside numbers: they may be codes."""
+def _needs_roles(table: Table) -> bool:
+    """Whether texts of digits stand beside numbers, which may be codes, or a word ends a column of times: a total."""
     firsts = [column.values[0] for column in table.columns if len(column.values)]
-    return any(type(first) is str and first.isdecimal() for first in firsts) and any(
+    if any(type(first) is str and first.isdecimal() for first in firsts) and any(
         type(first) in (int, float) for first in firsts
-    )
+    ):
+        return True
+    ends = [column.values[-1] for column in table.columns if len(column.values) and type(column.values[0]) is str]
+    return any(type(end) is str and end.isalpha() for end in ends)
 
 
 def read_chosen(choice: reader.Choice, limits: Limits) -> Reading:
@@ -123,8 +132,13 @@ def _series_of(candidate: reader.Candidate, limits: Limits, rejected: Counter[st
         return []
     naming = labels.choose(roles, chart=False)
     selections = series.select(roles, naming, rejected, limits, chart=False)
+    if candidate.table.shape in ("values", "points"):
+        series.check_one_time(roles, selections)
     rejected.update(left_out(roles))
     times_of = _TimeColumns(roles)
+    footers = _footers(roles)
+    if footers:
+        selections = [kept for item in selections if (kept := _without_rows(item, footers, rejected)) is not None]
     sensors = _sensors(roles.sensor, candidate.table.length)
     lines = []
     for selection in selections:
@@ -136,6 +150,37 @@ def _series_of(candidate: reader.Candidate, limits: Limits, rejected: Counter[st
             row_sensors = [sensors[row] for row in selection.rows]
         lines.append(Series(selection.name, selection.unit, selection.values, (), row_times, row_sensors))
     return lines
+
+
+def _footers(roles: Roles) -> frozenset[int]:
+    """The rows at either end of delimited text that have a word instead of a time, such as a total."""
+    time = roles.time
+    if (
+        time is None
+        or type(roles.measures[0].column.values[-1]) is not str
+        or time.column.origin != "cell"
+        or time.kind != "text"
+        or len(time.column.values) < _FOOTED_ROWS
+    ):
+        return frozenset()
+    values = time.column.values
+    ends = (0, len(values) - 2, len(values) - 1)
+    words = frozenset(
+        row for row in ends if type(text := values[row]) is str and text and not any(map(str.isdigit, text))
+    )
+    return words if words and times.looks_like_time(values[len(values) // 2]) else frozenset()
+
+
+def _without_rows(selection: series.Selection, rows: frozenset[int], rejected: Counter[str]) -> series.Selection | None:
+    own: Sequence[int] = range(len(selection.values)) if selection.rows is None else selection.rows
+    kept = [(row, value) for row, value in zip(own, selection.values, strict=True) if row not in rows]
+    if len(kept) < len(selection.values):
+        rejected[NO_TIME] += len(selection.values) - len(kept)
+    if not kept:
+        return None
+    return msgspec.structs.replace(
+        selection, rows=[row for row, _ in kept], values=array("d", [value for _, value in kept])
+    )
 
 
 class _TimeColumns:

@@ -10,8 +10,8 @@ from shared.reading.documents import document
 from shared.reading.fast_path import fast
 from shared.reading.limits import LIMITS, Limits
 from shared.reading.model import Reading, Series
-from shared.reading.overrides import NONE, Override, zone_of
-from shared.reading.roles import labels, time_column
+from shared.reading.overrides import NONE, Override
+from shared.reading.roles import labels, time_column, zones
 from shared.reading.roles.columns import Profile, numbers_of
 from shared.reading.roles.roles import Roles, left_out
 from shared.reading.safe_text import bounded, quoted
@@ -59,7 +59,7 @@ def read_chosen(choice: reader.Choice, override: Override, limits: Limits) -> Re
     selections = series.select(roles, naming, rejected, limits, chart=True)
     rejected.update(left_out(roles))
     if candidate.axis is None:
-        _check_one_time(roles, selections)
+        series.check_one_time(roles, selections)
         kind, lines = "time", _over_time(roles, selections, override, rejected)
     elif candidate.axis[1] == "number":
         kind, lines = "number", _over_numbers(candidate.axis[0], selections, rejected)
@@ -69,20 +69,6 @@ def read_chosen(choice: reader.Choice, override: Override, limits: Limits) -> Re
         reason = rejected.most_common(1)[0][0] if rejected else ""
         raise Rejected(f"no points: {reason}" if reason else "no points")
     return Reading(named_apart(lines, limits), dict(rejected), kind)
-
-
-def _check_one_time(roles: Roles, selections: list[Selection]) -> None:
-    """Raises Rejected where several values of a series share the one time that stands around them."""
-    time = roles.time
-    if (
-        time is None
-        or roles.clock is not None
-        or time.column.origin != "context"
-        or any(value != time.column.values[0] for value in time.column.values)
-    ):
-        return
-    if any(len(selection.values) > 1 for selection in selections):
-        raise Rejected(f"several values at the one time in {quoted(time.name)}")
 
 
 def _over_time(roles: Roles, selections: list[Selection], override: Override, rejected: Counter[str]) -> list[Series]:
@@ -106,7 +92,7 @@ def _over_time(roles: Roles, selections: list[Selection], override: Override, re
 def _times(column: Profile, roles: Roles, override: Override) -> times.Times:
     clock = roles.clock if column is roles.time else None
     try:
-        return time_column.times_of(column, clock, zone=zone_of(override), day_first=override.day_first)
+        return zones.times_of(column, clock, roles, override)
     except times.Ambiguous as fault:
         raise Rejected(f"{quoted(column.name)} holds {fault}; set `dayFirst` in INPUTS") from None
 

@@ -1,56 +1,28 @@
 """The steps of reading in their order: document -> tables -> roles, and the choice of the table. Pure."""
 
-from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from shared.errors import Rejected
+from shared.reading.candidates import Candidate, Choice, Unreadable, has_rows, no_measures, unreadable
 from shared.reading.documents.document import decode_member
 from shared.reading.layouts import tables
 from shared.reading.layouts.shapes import Finder
 from shared.reading.limits import Limits
 from shared.reading.overrides import Override, rows_of
 from shared.reading.roles import charts_axis, messages, roles
-from shared.reading.roles.columns import Profile
 from shared.reading.roles.roles import Roles
-from shared.reading.safe_text import quoted, shown_path
+from shared.reading.safe_text import shown_path
 from shared.reading.texts import vocabulary
 from shared.reading.texts.names import Hint, compact, hint, is_aside, is_container
 from shared.reading.tree import Budget, Decoded, Table
 
+__all__ = ["Candidate", "Choice", "Unreadable", "choose", "find", "is_placeholder", "search"]
+DESCRIBES = "which describe something else"
 DOCUMENTED_LISTS = ("records", "readings", "data")
 """Lists of a batch that all count, wherever several of them stand beside each other."""
 
 
-class Candidate(msgspec.Struct):
-    """A table with its roles, or with the reason why it has none. `axis`: of a chart without times."""
-
-    table: Table
-    roles: Roles | None
-    fault: str = ""
-    rank: tuple[int, ...] = ()
-    axis: tuple[Profile, str] | None = None
-
-
-class Choice(msgspec.Struct):
-    """The tables that are read, all candidates, what was left out on the way, and the note of the choice."""
-
-    chosen: list[Candidate]
-    candidates: list[Candidate]
-    rejected: Counter[str]
-    note: str
-    document: Decoded
-
-
-class Unreadable(Rejected):
-    """A document without a readable table. `candidates`: what was looked at; `placeholder`: it holds no table."""
-
-    def __init__(self, reason: str, candidates: Sequence[Candidate] = (), *, placeholder: bool = False) -> None:
-        super().__init__(reason)
-        self.candidates = candidates
-        self.placeholder = placeholder
+_FEW_ROWS = 3
 
 
 def search(document: Decoded, budget: Budget, limits: Limits, override: Override) -> tuple[Any, Finder, list[Table]]:
@@ -76,18 +48,17 @@ def choose(
     candidates = [_candidate(table, override, chart=chart) for table in found_tables]
     readable = [item for item in candidates if item.roles is not None and item.rank]
     if not readable:
-        raise _unreadable(value, candidates, finder, chart=chart)
+        raise unreadable(value, candidates, finder, chart=chart)
+    by_hand = bool(override.rows is not None or override.measures or override.value)
+    if not by_hand:
+        readable = _readings(document, value, readable, candidates, chart=chart)
     best = max(item.rank for item in readable)
     chosen = _without_copies([item for item in readable if item.rank == best])
     if chosen[0].table.shape == "row" and _announces(value, chosen[0]):
         raise Unreadable("a placeholder without data", candidates, placeholder=True)
-    first_roles = chosen[0].roles
-    by_hand = override.rows is not None or override.measures or override.value
-    kind = messages.kind_of(value, first_roles) if first_roles is not None and not by_hand else None
-    if kind is not None:
-        raise Unreadable(f"{kind}, no readings", candidates, placeholder=kind == "the progress of work")
+    _check_larger(chosen, candidates)
     if chosen[0].table.shape == "row" and any(map(_holds_more, candidates)):
-        raise _unreadable(value, candidates, finder, chart=chart)  # what stands around a table is no row
+        raise unreadable(value, candidates, finder, chart=chart)  # what stands around a table is no row
     if len(chosen) > 1:
         if not chart and all(_is_documented_list(item.table) for item in readable):
             chosen = readable
@@ -97,10 +68,58 @@ def choose(
     return Choice(chosen, candidates, finder.rejected, ", ".join(finder.notes), document)
 
 
+def _readings(
+    document: Decoded, value: Any, readable: list[Candidate], candidates: list[Candidate], *, chart: bool
+) -> list[Candidate]:
+    """Those of the candidates that hold readings. Raises Unreadable where none does."""
+    hashed = document.chain[:1] == ("hash",)
+    kept: list[Candidate] = []
+    best = max(readable, key=lambda item: item.rank)
+    for item in readable:
+        if item.roles is None:
+            continue
+        fault = messages.fault_of(item.roles, chart=chart, hashed=hashed)
+        kind = messages.kind_of(value, item.roles) if item is best or fault is None else None
+        if kind is not None:
+            item.fault = f"{kind}, no readings"
+        elif fault is not None:
+            item.fault = fault
+        else:
+            kept.append(item)
+    if kept:
+        return kept
+    if best.table.shape == "row" and _announces(value, best):
+        raise Unreadable("a placeholder without data", candidates, placeholder=True)
+    announced = best.fault.startswith("the progress of work") or is_placeholder(best)
+    raise Unreadable(best.fault, candidates, placeholder=announced)
+
+
+def _check_larger(chosen: list[Candidate], candidates: list[Candidate]) -> None:
+    """Raises Unreadable where a larger table could not be read for sure: the one beside it is not what is meant."""
+    unsure = max(filter(_is_unsure, candidates), key=lambda item: item.table.length, default=None)
+    if unsure is not None and unsure.table.length > max(item.table.length for item in chosen):
+        raise Unreadable(unsure.fault, candidates)
+    if chosen[0].table.shape.startswith("rows") and chosen[0].table.length == 1:
+        longer = next((item for item in candidates if item.rank and item.table.length > _FEW_ROWS), None)
+        if longer is not None and longer.rank[0] == 1:
+            first, second = shown_path(chosen[0].table.path), shown_path(longer.table.path)
+            raise Unreadable(f"one row found at {first} and several at {second}; set `rows` in INPUTS", candidates)
+
+
+def _is_unsure(item: Candidate) -> bool:
+    """Whether a table has measures, or may have some, and could not be read."""
+    if item.roles is None:
+        return True
+    if item.fault.endswith(DESCRIBES):
+        return False
+    several = item.table.shape.startswith("rows") and item.table.length > _FEW_ROWS
+    return several and bool(item.fault and item.roles.measures and item.roles.time is None)
+
+
 def _announces(value: Any, item: Candidate) -> bool:
     """Whether a single row without a time stands around a list for rows that is empty, so that it counts them."""
     timed = item.roles is not None and item.roles.time is not None
-    return not timed and _has_empty_list(value) and not _has_rows(value)
+    return not timed and _has_empty_list(value) and not has_rows(value)
 
 
 def _has_empty_list(value: Any, depth: int = 0) -> bool:
@@ -148,7 +167,7 @@ def _candidate(table: Table, override: Override, *, chart: bool) -> Candidate:
         candidate.fault = f"rows found at {shown_path(table.path)}, which describe an error"
         return candidate
     if not assigned.measures:
-        candidate.fault = _no_measures(assigned)
+        candidate.fault = no_measures(assigned)
         return candidate
     timed = assigned.time is not None
     if chart and not timed:
@@ -158,49 +177,28 @@ def _candidate(table: Table, override: Override, *, chart: bool) -> Candidate:
             candidate.fault = str(fault)
             return candidate
         if not assigned.measures:
-            candidate.fault = _no_measures(assigned)
+            candidate.fault = no_measures(assigned)
             return candidate
     if not chart and not table.ordered_names:
         candidate.fault = f"rows of lists at {shown_path(table.path)} without names for their columns"
         return candidate
+    if not chart and not timed and _are_pairs(assigned):
+        candidate.fault = f"values along an axis at {shown_path(table.path)}, but no times"
+        return candidate
     aside = any(isinstance(step, str) and is_aside(step) for step in table.path)
+    if aside and not timed and candidate.axis is not None:
+        candidate.fault = f"rows found at {shown_path(table.path)}, {DESCRIBES}"
+        return candidate
     candidate.rank = (int(not aside), int(timed), int(table.shape != "row"), int(table.length > 1))
     return candidate
 
 
-def _no_measures(assigned: Roles) -> str:
-    where = shown_path(assigned.table.path)
-    texts = [
-        entry.profile.name
+def _are_pairs(assigned: Roles) -> bool:
+    """Whether values stand over an axis of numbers that are no times: a batch has no such axis."""
+    return any(
+        entry.profile.column.origin == "axis" and entry.profile.kind in ("number", "text")
         for entry in assigned.assigned
-        if entry.role in ("label", "note", "sensor") and entry.profile.column.origin == "cell"
-    ]
-    numbers = [
-        (entry.profile.name, entry.role)
-        for entry in assigned.assigned
-        if entry.profile.kind == "number" and entry.role != "time"
-    ]
-    if numbers:
-        name, role = numbers[0]
-        return f"rows found at {where}, but no column of measurements: {quoted(name)} is taken for {_article(role)}"
-    if texts:
-        return f"rows found at {where}, but no column of numbers: {quoted(texts[0])} holds text"
-    return f"rows found at {where}, but no column of numbers"
-
-
-_ROLE_NAMES = {
-    "bookkeeping": "a number of the envelope",
-    "calendar": "a part of the date",
-    "epoch": "a time",
-    "note": "a remark",
-    "outside": "a number beside the measurements",
-}
-
-
-def _article(role: str) -> str:
-    if role in _ROLE_NAMES:
-        return _ROLE_NAMES[role]
-    return f"{'an' if role[0] in 'aeiou' else 'a'} {role}"
+    )
 
 
 def _without_copies(chosen: list[Candidate]) -> list[Candidate]:
@@ -215,64 +213,6 @@ def _without_copies(chosen: list[Candidate]) -> list[Candidate]:
 
 def _content(table: Table) -> list[tuple[tuple[str, ...], list[object]]]:
     return [(column.parts, list(column.values)) for column in table.columns if column.origin in ("cell", "axis")]
-
-
-def _unreadable(value: Any, candidates: list[Candidate], finder: Finder, *, chart: bool) -> Unreadable:
-    faults = [candidate.fault for candidate in candidates if candidate.fault]
-    ordered = sorted(candidates, key=lambda candidate: -candidate.table.length)
-    if finder.rejected and not candidates:
-        reason, _ = finder.rejected.most_common(1)[0]
-        return Unreadable(f"no usable reading: {reason}", candidates)
-    if faults:
-        fault = next(candidate.fault for candidate in ordered if candidate.fault)
-        announced = (isinstance(value, dict) and not _has_rows(value)) or all(map(_is_empty, candidates))
-        return Unreadable(fault, candidates, placeholder=announced)
-    if not isinstance(value, dict | list):
-        return Unreadable("neither an object nor a list", candidates)
-    empty = "no points" if chart else "no readings"
-    if not value or (isinstance(value, dict) and not any(value.values())) or _is_hollow(value):
-        return Unreadable(empty, candidates, placeholder=True)
-    if isinstance(value, list):
-        if set(map(type, value)) <= {int, float, bool}:
-            return Unreadable("numbers alone, without names or times", candidates)
-        return Unreadable("a list, but not of rows", candidates)
-    if finder.loose:
-        place, values = max(finder.loose, key=lambda item: len(item[1]))
-        return Unreadable(
-            f"a list of {len(values)} values at {shown_path(place)}, but no axis and no names for it", candidates
-        )
-    return Unreadable("an object without a table", candidates, placeholder=True)
-
-
-def _is_hollow(value: Any) -> bool:
-    """Whether a document has an empty list for points or rows, and no number anywhere."""
-    empty, level = False, [value]
-    for _ in range(8):
-        inner = [item for outer in level for item in (outer.values() if isinstance(outer, dict) else outer)]
-        if any(type(item) in (int, float) for item in inner):
-            return False
-        empty = empty or any(item == [] for item in inner if isinstance(item, list))
-        level = [item for item in inner if isinstance(item, dict | list)]
-        if not level:
-            return empty
-    return False
-
-
-def _is_empty(item: Candidate) -> bool:
-    """Whether a table has columns for measurements, but no value in any of them."""
-    if item.roles is None or item.roles.measures:
-        return False
-    roles = {entry.role for entry in item.roles.assigned}
-    return "empty" in roles and roles <= {"empty", "time", "sensor", "index", "identifier", "unit", "quality"}
-
-
-def _has_rows(value: Any, depth: int = 0) -> bool:
-    """Whether a document holds any list with something in it."""
-    if depth > 8:
-        return True
-    if isinstance(value, list):
-        return bool(value)
-    return isinstance(value, dict) and any(_has_rows(inner, depth + 1) for inner in value.values())
 
 
 def _status_of(table: Table) -> str | None:

@@ -4,6 +4,7 @@ import math
 from array import array
 from collections import Counter
 from collections.abc import Sequence
+from operator import eq, ne
 
 import msgspec
 
@@ -13,6 +14,7 @@ from shared.reading.roles import labels, quality
 from shared.reading.roles.columns import Profile, numbers_of
 from shared.reading.roles.labels import Naming
 from shared.reading.roles.roles import Roles
+from shared.reading.safe_text import quoted
 from shared.reading.texts.names import Hint
 
 NO_NUMBER = "value is not a number"
@@ -150,3 +152,17 @@ def _bounded(selections: list[Selection], rejected: Counter[str], limits: Limits
     for surplus in selections[limits.metrics :]:
         rejected[TOO_MANY] += len(surplus.values)
     return selections[: limits.metrics]
+
+
+def check_one_time(roles: Roles, selections: list[Selection]) -> None:
+    """Raises Rejected where several values of a series share the one time that stands around them."""
+    time = roles.time
+    if time is None or roles.clock is not None or time.column.origin != "context":
+        return
+    cells = time.column.values
+    if all(value == cells[0] for value in cells):
+        crowded = any(len(selection.values) > 1 for selection in selections)
+    else:
+        crowded = roles.table.shape == "values" and any(map(ne, cells[1:], cells)) and any(map(eq, cells[1:], cells))
+    if crowded:
+        raise Rejected(f"several values at the one time in {quoted(time.name)}")

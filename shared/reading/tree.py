@@ -57,6 +57,8 @@ class Table(msgspec.Struct):
     ordered_names: bool = True
     units: dict[str, str] = {}
     """`ordered_names` is false where the columns have no names of their own; `units`: by the name of a column."""
+    zones: tuple[tuple[str, Any], ...] = ()
+    """Members around the table that state the zone of its times, name and value."""
 
 
 class Budget:

@@ -49,7 +49,7 @@ def test_what_measures_nothing_is_left_out_of_wide_rows(members: dict[str, Any])
     [
         {"qos": 0},
         {"address": 40001},
-        {"datatype": 10, "scale": 0.1},
+        {"datatype": 10},
         {"timestamp": {"offsetInNanos": 0}},
         {"coordinates": {"latitude": 28.63, "longitude": 77.22}},
         {"battery": 3.7},
@@ -62,9 +62,10 @@ def test_what_stands_beside_a_named_value_is_left_out(members: dict[str, Any]) -
     assert values(chart(rows)) == {"temp": TEMP, "co2": CO2}
 
 
-def test_where_it_moves_a_position_is_measured() -> None:
+def test_where_it_moves_a_position_is_still_no_measurement() -> None:
     rows = [{**row, "lat": 52 + number / 100, "lon": 13.4} for number, row in enumerate(WIDE)]
-    assert values(batch(rows)).keys() == {"temp", "lat"}
+    assert values(batch(rows)).keys() == {"temp"}
+    assert batch(rows).rejected == {"a place is no measurement": 2 * len(WIDE)}
 
 
 def test_what_a_member_called_after_a_sensor_measures_is_kept() -> None:
@@ -162,8 +163,8 @@ def test_what_inputs_names_as_a_measure_is_one() -> None:
 
 
 def test_a_text_that_looks_like_a_time_and_is_none_names_no_series() -> None:
-    rows = [{"When": f"2026.03.{day} 10h30", "value": 1.5 * day} for day in range(10, 20)]
-    assert values(batch(rows)) == {"value": [1.5 * day for day in range(10, 20)]}
+    rows = [{"When": f"2026.03.{day} 10h30", "level": 1.5 * day} for day in range(10, 20)]
+    assert values(batch(rows)) == {"level": [1.5 * day for day in range(10, 20)]}
 
 
 def test_a_date_around_times_of_day_belongs_to_them() -> None:

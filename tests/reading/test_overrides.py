@@ -134,3 +134,22 @@ def test_a_secret_within_a_name_is_masked() -> None:
     text = explain.to_text(explain.explain_chart(json.dumps(rows).encode()))
     assert text.count("Bearer ***") == 2
     assert secret[:20] not in text
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        (Override(series=("tag", "plant")), "`plant`, which INPUTS sets as a name of the series"),
+        (Override(series=("gone",)), "`gone`, which INPUTS sets as a name of the series"),
+        (Override(measures=("value", "gone")), "`gone`, which INPUTS sets as a measure"),
+        (Override(value="gone"), "`gone`, which INPUTS sets as the value"),
+        (Override(unit="gone"), "`gone`, which INPUTS sets as the unit"),
+        (Override(sensor="gone"), "`gone`, which INPUTS sets as the sensor"),
+        (Override(time="gone"), "`gone`, which INPUTS sets as the time"),
+    ],
+)
+def test_a_column_that_inputs_names_and_that_is_not_there_is_refused(override: Override, named: str) -> None:
+    rows = [{"ts": f"2026-03-01T06:0{row}:00Z", "tag": "temp", "value": 20.5 + row} for row in range(3)]
+    for read in (batch, chart):
+        with pytest.raises(Rejected, match=f"no column {named}"):
+            read(rows, override)

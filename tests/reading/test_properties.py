@@ -16,6 +16,7 @@ from backports import zstd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from shared.reading.texts import numbers
 from tests.reading.reads import batch, chart, points, values
 
 type Rows = list[dict[str, Any]]
@@ -178,7 +179,7 @@ MORE: dict[str, Callable[[int], Any]] = {
     "quality": lambda row: "good",
     "Quality": lambda row: 192,
     "status": lambda row: "OK",
-    "qc_flag": lambda row: row % 3,
+    "qc_flag": lambda row: 1,
     "is_valid": lambda row: True,
     "epoch_ms": lambda row: None,
     "version": lambda row: 3,
@@ -250,3 +251,27 @@ def test_every_encoding_is_told_in_the_chain(encoding: str) -> None:
     chain = " of ".join(explain_batch("string", [raw]).encoding)
     for word in encoding.split(" of "):
         assert word.removesuffix(" with a BOM").removesuffix(" twice") in chain
+
+
+COMMON = ["1", "-2", "1.5", "1,5", "-0,25", "1.234", "1,234", "1.234,5", "1,234.5", "1e3", "1,5e3", "007", "+0080,1"]
+ODD = ["", "NaN", "n/a", "---", "inf", " 2", "3 ", "2\n5", "2\r5", "1 234", "1'234", "x", "5 %", "9" * 70, None]
+TEXTS = st.sampled_from([*COMMON, *ODD])
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(TEXTS, min_size=17, max_size=24), st.booleans())
+def test_a_long_column_is_read_as_each_of_its_texts(texts: list[str | None], comma: bool) -> None:
+    whole = numbers.read(texts, decimal_comma=comma)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(numbers, "_FEW", 10**9)
+        alone = numbers.read(texts, decimal_comma=comma)
+    assert list(map(repr, whole.values)) == list(map(repr, alone.values))
+    assert (whole.clean, whole.unit) == (alone.clean, alone.unit)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(TEXTS, min_size=1, max_size=24))
+def test_a_column_of_decimal_commas_is_read_at_once_as_each_of_its_texts(texts: list[str | None]) -> None:
+    quick = numbers.quick_commas(texts)
+    if quick is not None:
+        assert list(map(repr, quick)) == list(map(repr, numbers.read(texts, decimal_comma=True).values))

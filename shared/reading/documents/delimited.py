@@ -4,9 +4,11 @@ import csv
 import io
 import re
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any
 
 from shared.errors import Rejected
+from shared.reading.documents import preamble
 from shared.reading.texts import numbers, times
 from shared.reading.texts.names import Hint, hint
 from shared.reading.tree import HEADER_ALONE, Grid
@@ -17,6 +19,7 @@ _DECIMAL_COMMA = re.compile(r"-?\d+,\d+")
 _NAME = re.compile(r"[^\W\d][\w .()/%°-]{0,40}")
 _SAMPLE_ROWS = 200
 MAX_FIELDS = 1024
+_HEAD_ROWS = 4
 
 
 def read(text: str) -> tuple[Grid, str] | None:
@@ -28,10 +31,9 @@ def read(text: str) -> tuple[Grid, str] | None:
     text = _without_directives(text)
     first = text.split("\n", 1)[0]
     delimiters = [mark for mark in _DELIMITERS if mark in first]
-    if not delimiters:
-        return None
-    if "\n" not in text.rstrip():
-        if _is_lone_header(first, delimiters):
+    several = "\n" in text.rstrip()
+    if not several:
+        if delimiters and _is_lone_header(first, delimiters):
             raise Rejected(HEADER_ALONE)
         return None
     fault: Rejected | None = None
@@ -43,6 +45,21 @@ def read(text: str) -> tuple[Grid, str] | None:
             continue
         if grid is not None:
             return grid, _NAMES[mark]
+    return _below_preamble(text, fault)
+
+
+def _below_preamble(text: str, fault: Rejected | None) -> tuple[Grid, str] | None:
+    """The grid under lines about something else, or under names in two levels. Raises `fault` where there is none."""
+    for mark in _DELIMITERS:
+        if mark not in text:
+            continue
+        below = preamble.without_preamble(text, mark)
+        try:
+            grid = None if below is None else _grid(below, mark)
+        except Rejected:
+            continue
+        if grid is not None:
+            return grid, f"{_NAMES[mark]} below a preamble"
     if fault is not None:
         raise fault
     return None
@@ -79,6 +96,52 @@ def _is_header(line: str, rest: str) -> bool:
 
 
 def _grid(text: str, mark: str) -> Grid | None:
+    table = _split_at_once(text, mark)
+    if table is None:
+        table = _parsed(text, mark)
+    if table is None:
+        return None
+    header, columns = table
+    width = len(header)
+    if not 2 <= width <= MAX_FIELDS or not columns[0]:
+        return None
+    is_data = _looks_like_data(header)
+    head = list(zip(*(column[:_HEAD_ROWS] for column in columns), strict=True))
+    more = 0 if is_data else preamble.header_rows(head)
+    if more:
+        header = preamble.joined([header, *head[:more]]) or header
+        columns = [column[more:] for column in columns]
+    cells = tuple([cell.strip() or None for cell in column] for column in columns)
+    if not any(map(_is_numeric, cells)):
+        return None
+    if is_data:
+        raise Rejected("CSV without a header")
+    if len(set(header)) != width:
+        raise Rejected("CSV names a column twice")
+    return Grid(tuple(header), cells, mark != "," and _has_decimal_comma(cells))
+
+
+def _split_at_once(text: str, mark: str) -> tuple[list[str], list[Sequence[str]]] | None:
+    """The header and the columns of a text without quotes and comments whose lines all have as many marks, which needs
+    no parser; None for any other text."""
+    if '"' in text or "\n#" in text:
+        return None
+    lines = text.replace("\r\n", "\n").rstrip("\n").split("\n")
+    marks = lines[0].count(mark)
+    if marks == 0 or len(lines) < 2 or "\r" in lines[0] or set(map(str.count, lines, repeat(mark))) != {marks}:
+        return None
+    if lines.count(lines[0]) > 1 or mark * marks in lines or "\r" in text.replace("\r\n", ""):
+        return None
+    cells, width = mark.join(lines).split(mark), marks + 1
+    header = [name.strip() for name in cells[:width]]
+    columns: list[Sequence[str]] = [cells[place::width][1:] for place in range(width)]
+    if width > 2 and header[-1] == "" and not any(columns[-1]):
+        return header[:-1], columns[:-1]
+    return header, columns
+
+
+def _parsed(text: str, mark: str) -> tuple[list[str], list[Sequence[str]]] | None:
+    """The header and the columns; None where it is no table. Raises Rejected for rows that differ in length."""
     try:
         rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True) if any(row)]
     except csv.Error:
@@ -99,16 +162,7 @@ def _grid(text: str, mark: str) -> Grid | None:
         if width > 1 and len(widths - {1}) <= 3 and width in widths:
             raise Rejected("CSV rows differ in their number of fields")
         return None
-    if width < 2 or width > MAX_FIELDS or not rows:
-        return None
-    columns = tuple([cell.strip() or None for cell in column] for column in zip(*rows, strict=True))
-    if not any(_is_numeric(column) for column in columns):
-        return None
-    if _looks_like_data(header):
-        raise Rejected("CSV without a header")
-    if len(set(header)) != width:
-        raise Rejected("CSV names a column twice")
-    return Grid(tuple(header), columns, mark != "," and _has_decimal_comma(columns))
+    return (header, list(zip(*rows, strict=True))) if rows else None
 
 
 def _is_numeric(column: Sequence[Any]) -> bool:

@@ -1,5 +1,6 @@
 """The axis of lists of values without one: a list elsewhere, one of the lists, or a start and a step. Pure."""
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,15 +9,19 @@ from shared.reading.texts import times
 from shared.reading.texts.names import Hint, compact, hint, is_axis
 from shared.reading.tree import Path
 
-_STARTS = ("pointstart", "start", "starttime", "from", "x0", "begin", "start_ts", "startts", "startms")
+_STARTS = ("pointstart", "begtime", "start", "starttime", "from", "x0", "begin", "start_ts", "startts", "startms")
 _STEPS_MS = {
     "pointinterval": 1.0, "stepms": 1.0, "intervalms": 1.0, "periodms": 1.0, "resolutionms": 1.0,
     "steps": 1e3, "stepsec": 1e3, "stepseconds": 1e3, "intervals": 1e3, "intervalsec": 1e3, "intervalseconds": 1e3,
-    "periodseconds": 1e3,
+    "periodseconds": 1e3, "steptime": 1e3,
 }  # fmt: skip
 """Milliseconds per unit of a step whose name says it; Highcharts' pointInterval is in milliseconds."""
 _STEPS = ("step", "interval", "dx", "resolution", "period", "granularity")
 _MINUTE_MS = 60_000
+_SMALL = 8
+_ISO_STEP = re.compile(r"P(?:(\d{1,3})D)?(?:T(?:(\d{1,3})H)?(?:(\d{1,4})M)?(?:(\d{1,6})S)?)?")
+_UNITS_MS = (86_400_000.0, 3_600_000.0, 60_000.0, 1_000.0)
+"""A step such as PT15M: ISO 8601, without months and years."""
 
 
 def axis_of(
@@ -41,13 +46,20 @@ def _best(fragments: list[Fragment], loose: Sequence[tuple[Path, list[Any]]]) ->
     """The list elsewhere that is the best axis: as long as the longest of the fragments."""
     length = max(fragment.length for fragment in fragments)
     best: tuple[tuple[int, ...], list[Any]] | None = None
+    upright: list[list[Any]] = []
     for place, values in loose:
         if len(values) != length or any(fragment.path == place for fragment in fragments):
+            continue
+        if "yaxis" in [compact(step) for step in place[-3:] if isinstance(step, str)]:
+            if set(map(type, values)) == {str}:
+                upright.append(values)  # bars that lie on their side have their names there
             continue
         rank = _rank(place, values, fragments[0].path)
         if rank is not None and (best is None or rank > best[0]):
             best = rank, values
-    return None if best is None else best[1]
+    if best is None:
+        return upright[0] if len(upright) == 1 else None
+    return best[1]
 
 
 def stepped_axis(fragments: list[Fragment]) -> tuple[list[Any] | None, str]:
@@ -64,14 +76,17 @@ def stepped_axis(fragments: list[Fragment]) -> tuple[list[Any] | None, str]:
 def _start_and_step(fragment: Fragment) -> tuple[float | None, float | None]:
     start_ms = step_ms = None
     for members in _around(fragment):
-        for name, value in members.items():
-            if compact(name) not in _STARTS or not times.looks_like_time(value):
+        # The start may stand in an object of its own, such as an interval with its end.
+        near = [members, *(inner for inner in members.values() if type(inner) is dict and len(inner) <= _SMALL)]
+        for start in (value for inner in near for name, value in inner.items() if compact(name) in _STARTS):
+            if not times.looks_like_time(start):
                 continue
-            start_ms = times.parse([value]).ms[0]
-            unit_ms = None if type(value) is str else (1.0 if value >= 1e11 else 1e3)
-            for other, step in members.items():
-                named_step_ms = _step_ms(compact(other), step, unit_ms)
-                step_ms = step_ms if named_step_ms is None else named_step_ms
+            unit_ms = None if type(start) is str else (1.0 if start >= 1e11 else 1e3)
+            steps = [
+                step for name, value in members.items() if (step := _step_ms(compact(name), value, unit_ms)) is not None
+            ]
+            if steps:
+                start_ms, step_ms = times.parse([start]).ms[0], steps[-1]
     return start_ms, step_ms
 
 
@@ -80,6 +95,10 @@ def _step_ms(name: str, step: Any, unit_ms: float | None) -> float | None:
 
     Beside a start in milliseconds, 60 may be seconds: there only whole minutes in milliseconds are sure.
     """
+    if type(step) is str and name in (*_STEPS, *_STEPS_MS):
+        match = _ISO_STEP.fullmatch(step)
+        parts = [int(part or 0) for part in match.groups()] if match is not None else [0]
+        return sum(part * ms for part, ms in zip(parts, _UNITS_MS, strict=False)) or None
     if type(step) not in (int, float) or not 0 < step < 1e11:
         return None
     if name in _STEPS_MS:

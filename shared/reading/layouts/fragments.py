@@ -12,7 +12,7 @@ from shared.errors import Rejected
 from shared.reading.layouts import rows
 from shared.reading.limits import Limits
 from shared.reading.texts import times
-from shared.reading.texts.names import Hint, compact, hint, is_aside, is_axis, is_container, is_envelope
+from shared.reading.texts.names import Hint, hint, is_aside, is_axis, is_container, is_envelope, is_style
 from shared.reading.tree import Budget, Column, Path
 
 type Context = tuple[tuple[Path, dict[str, Any]], ...]
@@ -99,6 +99,18 @@ def keyed_rows(
     return Fragment(path, "keyed", columns, len(inner), context)
 
 
+def draws(members: dict[str, Any]) -> bool:
+    """Whether an object is a part of a drawing: values, beside which lists may style them."""
+    return type(members.get("data")) is list or (
+        type(members.get("y")) is list and type(members.get("x")) in (list, str)
+    )
+
+
+def is_annotation(members: dict[str, Any]) -> bool:
+    """Whether an object is a series that marks another one: error bars and flags (Highcharts)."""
+    return members.get("type") in ("errorbar", "flags", "scrollbar", "navigator") and "data" in members
+
+
 def columns_beside(members: dict[str, Any], path: Path, context: Context, limits: Limits) -> Fragment | None:
     """Lists beside each other that share an axis: times, or a list with the name of an axis."""
     lists = {
@@ -106,10 +118,14 @@ def columns_beside(members: dict[str, Any], path: Path, context: Context, limits
         for name, value in members.items()
         if type(value) is list and value and set(map(type, value)) <= SCALARS
     }
+    if draws(members):
+        lists = {name: value for name, value in lists.items() if not is_style(name)}
     if not lists or len(lists) > limits.columns:
         return None
-    axis = _axis_of(lists)
-    tables = any(type(value) is list and value and type(value[0]) in (list, dict) for value in members.values())
+    axis, timed = _axis_of(lists)
+    tables = any(map(_holds_rows, members.values()))
+    if not timed and any(map(_holds_rows_inside, members.values())):
+        return None  # summaries beside an object with the table
     if axis is None and (tables or len(set(map(len, lists.values()))) != 1 or len(lists) == 1):
         return None
     length = len(lists[axis]) if axis is not None else len(next(iter(lists.values())))
@@ -182,16 +198,17 @@ def _is_labelled(keys: Any) -> bool:
     return any(hint(key).hint in (Hint.VALUE, Hint.AGGREGATE, Hint.TIME) for key in keys)
 
 
-def _axis_of(lists: dict[str, list[Any]]) -> str | None:
-    """The list that orders the others: times first, then a name such as x or labels beside a list of its length."""
+def _axis_of(lists: dict[str, list[Any]]) -> tuple[str | None, bool]:
+    """The list that orders the others, and whether it holds times: these first, then a name such as x or labels beside
+    a list of its length."""
     timed = [name for name, values in lists.items() if _is_time_list(name, values)]
     if timed:
-        return min(timed, key=lambda name: (hint(name).hint is not Hint.TIME, hint(name).rank))
+        return min(timed, key=lambda name: (hint(name).hint is not Hint.TIME, hint(name).rank)), True
     for name, values in lists.items():
         others = [other for key, other in lists.items() if key != name and len(other) == len(values)]
         if is_axis(name) and hint(name).hint is not Hint.INDEX and others and any(map(rows.is_numeric, others)):
-            return name
-    return None
+            return name, False
+    return None, False
 
 
 def _is_time_list(name: str, values: Sequence[Any]) -> bool:
@@ -202,7 +219,7 @@ def _is_time_list(name: str, values: Sequence[Any]) -> bool:
         return all(times.is_date_text(value) for value in sample) or (
             hint(name).hint is Hint.TIME and any(times.looks_like_time(value) for value in values[:50])
         )
-    timely = hint(name).hint is Hint.TIME or compact(name) in ("x", "labels", "index")
+    timely = hint(name).hint is Hint.TIME or is_axis(name)
     return timely and any(type(value) in (int, float) and times.is_epoch(value) for value in sample)
 
 
@@ -215,10 +232,25 @@ def _cut_columns(lists: dict[str, list[Any]], length: int, axis: str | None) -> 
         if len(values) > length:
             rejected["value without a place on the axis"] += len(values) - length
             cut = values[:length]
+        elif len(values) < length and set(map(type, values)) == {str}:
+            if len(values) > 1:
+                continue  # names of something else
+            cut = values * length  # one name for all
+        elif len(values) * 2 < length:
+            rejected["list of another length"] += len(values)
+            continue  # belongs to something else
         elif len(values) < length:
             cut = values + [None] * (length - len(values))
         columns.append(Column((name,), cut, "axis" if name == axis else "cell"))
     return columns, rejected
+
+
+def _holds_rows(value: Any) -> bool:
+    return type(value) is list and bool(value) and type(value[0]) in (list, dict)
+
+
+def _holds_rows_inside(value: Any) -> bool:
+    return type(value) is dict and any(map(_holds_rows, value.values()))
 
 
 def is_plain(column: Column) -> bool:

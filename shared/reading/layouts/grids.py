@@ -143,6 +143,8 @@ def names_of_objects(objects: list[dict[str, Any]]) -> tuple[str, ...] | None:
         name = _name_of(item)
         if name is None and place == 0 and len(objects) > 1:
             name = "x"  # an axis without a name of its own
+        elif name is None and "type" in item and place > 0:
+            name = f"column {place + 1}"
         if name is None or name in names:
             return None
         names[name] = None

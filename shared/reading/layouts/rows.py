@@ -15,6 +15,11 @@ from shared.reading.tree import Budget, Column
 
 MAX_NESTING = 5
 _TYPED_CELLS = frozenset(("S", "N", "BOOL", "NULL", "ScalarValue", "VarCharValue", "NullValue", "Scalar"))
+_WHOLE_SECONDS = frozenset(("seconds", "_seconds", "secs", "sec", "tv_sec", "s"))
+_SUBSECONDS = {
+    "nanos": 1e-9, "nanoseconds": 1e-9, "_nanoseconds": 1e-9, "nsecs": 1e-9, "nsec": 1e-9, "nanosec": 1e-9,
+    "tv_nsec": 1e-9, "ns": 1e-9, "usec": 1e-6, "tv_usec": 1e-6, "micros": 1e-6, "ms": 1e-3,
+}  # fmt: skip
 _BARE = frozenset((int, float, str, bool, type(None)))
 
 
@@ -84,14 +89,21 @@ def cell(value: Any) -> Any:
                 return value
             value = None if key in ("NULL", "NullValue", "nullValue", "isNull") else inner
         else:
-            seconds = value.get("seconds", value.get("_seconds"))
-            nanos = value.get("nanos", value.get("nanoseconds", value.get("_nanoseconds")))
-            if type(seconds) is not int and not (type(seconds) is str and seconds.isdigit()):
-                return value
-            if type(nanos) is not int:
-                return value
-            return int(seconds) + nanos / 1e9
+            return _seconds_and_parts(value)
     return value
+
+
+def _seconds_and_parts(value: dict[str, Any]) -> Any:
+    """The seconds of a time in two numbers, `{"secs": ..., "nsecs": ...}`; any other object as it is."""
+    (first, seconds), (second, parts) = value.items()
+    if first in _SUBSECONDS:
+        first, seconds, second, parts = second, parts, first, seconds
+    scale = _SUBSECONDS.get(second)
+    if first not in _WHOLE_SECONDS or scale is None or type(parts) is not int or not 0 <= parts < 1e10:
+        return value
+    if type(seconds) is not int and not (type(seconds) is str and seconds.isdecimal() and len(seconds) < 16):
+        return value
+    return value if abs(int(seconds)) > 1e15 else int(seconds) + parts * scale
 
 
 def _unwrapped(values: Sequence[Any]) -> list[Any] | None:
@@ -188,6 +200,22 @@ def _date(parts: Sequence[int]) -> str | None:
     return moment.isoformat()
 
 
+_NO_MEASURES = frozenset(
+    (
+        Hint.IDENTIFIER,
+        Hint.INDEX,
+        Hint.BOOKKEEPING,
+        Hint.UNIT,
+        Hint.CALENDAR,
+        Hint.TIME,
+        Hint.SENSOR,
+        Hint.QUALITY,
+        Hint.NOTE,
+        Hint.CODE,
+    )
+)
+
+
 def is_numeric(values: Sequence[Any]) -> bool:
     """Whether a column has a number, or a text that is one."""
     from shared.reading.texts.numbers import is_number_text
@@ -200,20 +228,10 @@ def is_numeric(values: Sequence[Any]) -> bool:
 
 def may_be_measure(column: Column) -> bool:
     """Whether a column of numbers is not clearly something else by its name."""
-    name = hint(column.parts[-1]).hint
-    if any(map(is_envelope, column.parts[:-1])):
+    named = hint(column.parts[-1])
+    if named.hint in _NO_MEASURES or (named.hint is Hint.COORDINATE and named.rank == 0):
         return False
-    if name in (
-        Hint.IDENTIFIER,
-        Hint.INDEX,
-        Hint.BOOKKEEPING,
-        Hint.UNIT,
-        Hint.CALENDAR,
-        Hint.TIME,
-        Hint.SENSOR,
-        Hint.QUALITY,
-        Hint.NOTE,
-    ):
+    if len(column.parts) > 1 and any(map(is_envelope, column.parts[:-1])):
         return False
     return is_numeric(column.values)
 

@@ -13,11 +13,12 @@ from shared.reading.documents import document
 from shared.reading.documents.document import BadItem
 from shared.reading.layouts import fragments, grids, rows
 from shared.reading.layouts.fragments import SCALARS, Context, Fragment, has_measure, is_plain
+from shared.reading.layouts.nested import are_points, holds_readings, holds_times, names_beside, unwrapped_items
 from shared.reading.limits import Limits
 from shared.reading.recognisers import typed_arrays
 from shared.reading.recognisers.chain import recognise
 from shared.reading.texts import times
-from shared.reading.texts.names import Hint, hint, is_aside, is_container
+from shared.reading.texts.names import Hint, describes, hint, is_aside, is_container, is_geometry, is_style
 from shared.reading.tree import Budget, Column, Grid, Path
 
 NO_ROW = "neither a record nor a reading"
@@ -42,7 +43,7 @@ class Finder:
     def walk(self, value: Any, path: Path = (), context: Context = ()) -> None:
         """Look for fragments in `value`. Raises Rejected when the document is too large to search."""
         self.budget.visit()
-        if len(path) > _MAX_WALK_DEPTH:
+        if len(path) > _MAX_WALK_DEPTH or (path and is_geometry(str(path[-1])) and _is_flat(value)):
             return
         recognised = recognise(value)
         if recognised is not None:
@@ -94,11 +95,13 @@ class Finder:
             self.fragments.append(fragment)
             return
         before = len(self.fragments)
-        row = fragments.is_reading(members)
+        row, drawn = fragments.is_reading(members), fragments.draws(members)
         for name, value in members.items():
             kind = type(value)
             if row and not is_container(name):
                 continue  # lists beside the measurements of one moment hold no readings
+            if kind is list and ((is_geometry(name) and _is_flat(value)) or (drawn and is_style(name))):
+                continue
             if kind is list and len(value) > 1 and set(map(type, value)) <= _NUMBERS and not row:
                 # Without an axis so far: perhaps it stands elsewhere.
                 self.fragments.append(Fragment((*path, name), "values", [Column((name,), value)], len(value), inside))
@@ -174,7 +177,9 @@ class Finder:
         return [item if inner is None else inner.value for item, inner in zip(items, decoded, strict=True)]
 
     def _walk_objects(self, objects: list[dict[str, Any]], path: Path, context: Context) -> None:
-        objects = _unwrapped_items(objects)
+        objects = unwrapped_items(objects)
+        if "data" in objects[-1]:
+            objects = [item for item in objects if not fragments.is_annotation(item)] or objects
         if any(map(typed_arrays.is_wrapper, objects[0].values())):
             objects = [self._expanded(item) for item in objects]
         cells = grids.wrapped_rows(objects)
@@ -188,13 +193,20 @@ class Finder:
             self._keep_labels(objects, path)
         columns = rows.expand_points(rows.columns_of(objects, self.budget, self.limits))
         plain = [column for column in columns if is_plain(column)]
+        if fragments.draws(objects[0]):
+            plain = [column for column in plain if not is_style(column.parts[0])]
         before = len(self.fragments)
-        measured = any(rows.may_be_measure(column) for column in plain)
+        measured = any(
+            rows.may_be_measure(column) and not (len(column.parts) > 1 and any(map(describes, column.parts[:-1])))
+            for column in plain
+        )
         timed = any(rows.may_be_time(column) for column in plain)
-        nested = {column.parts for column in columns if not is_plain(column)}
+        nested = {column.parts for column in columns if not is_plain(column)} if len(plain) < len(columns) else set()
+        measured = measured and not (nested and any(map(holds_times, columns)))
         # Lists beside measurements with a time, such as the gateways that heard a message, hold no readings.
         if measured and timed:
-            nested = {parts for parts in nested if is_container(parts[-1])}
+            points = {column.parts for column in columns if column.parts in nested and are_points(column)}
+            nested = points or {parts for parts in nested if is_container(parts[-1])}
         if nested and not self._exploded(objects, columns, plain, path, context):
             self._walk_inside(objects, {parts[0] for parts in nested}, path, context)
             # Single objects inside are flattened into the rows around them.
@@ -202,7 +214,9 @@ class Finder:
         if nested:
             inner = [fragment for fragment in self.fragments[before:] if has_measure(fragment)]
             if inner and not (
-                measured and timed and not any(_holds_readings(fragment, len(path)) for fragment in inner)
+                measured
+                and timed
+                and not any(holds_readings(fragment, len(path)) or fragment.shape == "grid" for fragment in inner)
             ):
                 return
             del self.fragments[before:]
@@ -256,16 +270,22 @@ class Finder:
         context: Context,
     ) -> None:
         """Look into the members with these names of each object."""
+        shared_axis: dict[str, list[Any]] = {}
         for place, item in enumerate(objects):
             members = self._expanded(item)
+            members = {**shared_axis, **members} if shared_axis else members
             here = (*path, place)
             inside = (*context, (here, members))
             fragment = fragments.columns_beside(members, here, context, self.limits)
             if fragment is not None:
                 self.fragments.append(fragment)
+                # Of several series, only the first may have the axis.
+                shared_axis = shared_axis or {
+                    column.parts[0]: list(column.values) for column in fragment.columns if column.origin == "axis"
+                }
                 continue
             for name, value in members.items():
-                if name not in names:
+                if name not in names or (is_style(name) and fragments.draws(members)):
                     continue
                 if type(value) is list and value and set(map(type, value)) <= SCALARS:
                     self._walk_values(value, (*here, name), inside)
@@ -296,7 +316,7 @@ class Finder:
                 return
             cells = grids.plain_cells(lists)
             if cells is None:
-                series_names = _names_beside(context, len(lists))
+                series_names = names_beside(context, len(lists))
                 for place, inner in enumerate(lists):
                     here = (*path, place)
                     own = (*context, (here, {"series": series_names[place]})) if series_names else context
@@ -313,36 +333,6 @@ class Finder:
             self.fragments.append(Fragment(path, "grid", [], len(lists), context, lists=lists))
 
 
-def _holds_readings(fragment: Fragment, depth: int) -> bool:
-    """Whether the member of a row that a fragment stands in is called after readings or points."""
-    steps = [step for step in fragment.path[depth:] if isinstance(step, str)]
-    return fragment.shape != "values" and bool(steps) and is_container(steps[-1])
-
-
-def _names_beside(context: Context, count: int) -> list[str] | None:
-    """The names of several lists of points, where a list of as many texts stands beside them."""
-    if not context:
-        return None
-    for name, value in context[-1][1].items():
-        if type(value) is not list or len(value) != count or hint(name).hint is not Hint.LABEL:
-            continue
-        if set(map(type, value)) == {str} and "" not in value and len(set(value)) == count:
-            return value
-    return None
-
-
-def _unwrapped_items(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rows that each stand alone in a wrapper of the same name (`{"node": {...}}`) without it."""
-    for _ in range(4):
-        first = objects[0]
-        if len(first) != 1:
-            break
-        ((key, inner),) = first.items()
-        if type(inner) is not dict or not all(len(item) == 1 and type(item.get(key)) is dict for item in objects):
-            break
-        if rows.keys_are_times(inner) or grids.is_cell_wrapper(first):
-            break
-        objects = [item[key] for item in objects]
-        if any(not item for item in objects):
-            break
-    return objects
+def _is_flat(value: Any) -> bool:
+    """Whether a value is a list of something other than objects."""
+    return type(value) is list and not any(type(item) is dict for item in value[:1])

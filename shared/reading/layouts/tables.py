@@ -5,12 +5,14 @@ from collections.abc import Iterable, Sequence
 from itertools import chain, repeat
 from typing import Any
 
+from shared.errors import Rejected
 from shared.reading.layouts import grids, rows
 from shared.reading.layouts.axes import axis_of, stepped_axis
 from shared.reading.layouts.fragments import Fragment
 from shared.reading.layouts.reshaped import upright
 from shared.reading.layouts.shapes import Finder
-from shared.reading.layouts.tables_context import context_columns, own_key, units_of
+from shared.reading.layouts.tables_context import context_columns, own_key, units_of, zones_of
+from shared.reading.safe_text import shown_path
 from shared.reading.texts import times
 from shared.reading.texts.names import Hint, hint, is_aside, is_container
 from shared.reading.tree import Column, Path, Table
@@ -33,6 +35,10 @@ def tables_of(finder: Finder) -> list[Table]:
 
 def _complete(fragments: list[Fragment], finder: Finder) -> None:
     """Give lists of values their axis where they stand among lists of points."""
+    if {"rows of lists", "rows of lists without names"} <= {fragment.shape for fragment in fragments}:
+        raise Rejected(
+            f"points with different numbers of values at {shown_path(fragments[0].path)}; set `rows` in INPUTS"
+        )
     bare = [fragment for fragment in fragments if fragment.shape == "values"]
     if not bare or len(bare) == len(fragments):
         return
@@ -64,6 +70,8 @@ def _resolved(finder: Finder) -> Iterable[Fragment]:
         fragment.shape = "rows of lists" if named else "rows of lists without names"
         index = _index_beside(fragment, finder)
         if index is not None:
+            if columns[0].origin == "axis":
+                _without_axis([fragment])
             fragment.columns = [Column(("index",), index, "index"), *columns]
         if fragment.length:
             yield fragment
@@ -79,30 +87,49 @@ def _lists_with_axis(fragment: Fragment, finder: Finder) -> list[Fragment] | Non
         return None
     if any(times.looks_like_time(value) for value in lists[0][:1]) or times.looks_like_time(lists[0][-1]):
         return None
-    parent = fragment.path[:-1]
-    for place, values in finder.loose:
-        if place[:-1] != parent or len(values) != width or not place or not isinstance(place[-1], str):
+    beside = [(place, values) for place, values in finder.loose if place[:-1] == fragment.path[:-1] and place]
+    for place, values in beside:
+        if len(values) != width or not isinstance(place[-1], str):
             continue
-        if all(times.is_date_text(value) for value in values[:3]) or (
-            place[-1].lower() in ("labels", "categories", "x")
-            and (len(lists) != width or fragment.path[-1:] in (("series",), ("datasets",)))
-        ):
-            return [
-                Fragment(
-                    (*fragment.path, number), "values", [Column(("data",), inner)], width,
-                    (*fragment.context, ((*fragment.path, number), {"name": f"series {number + 1}"})),
-                )
-                for number, inner in enumerate(lists)
-            ]  # fmt: skip
+        dated = all(times.is_date_text(value) for value in values[:3])
+        series = fragment.path[-1:] in (("series",), ("datasets",))
+        if not dated and not (place[-1].lower() in ("labels", "categories", "x") and (len(lists) != width or series)):
+            continue
+        if len(lists) == width and not series:
+            raise Rejected(f"as many lists as values in each at {shown_path(fragment.path)}: rows or columns")
+        names = _names_of(lists, [other for _, other in beside if other is not values])
+        return [
+            Fragment(
+                (*fragment.path, number), "values", [Column(("data",), inner)], width,
+                (*fragment.context, ((*fragment.path, number), {"name": names[number]})),
+            )
+            for number, inner in enumerate(lists)
+        ]  # fmt: skip
     return None
+
+
+def _names_of(lists: list[list[Any]], beside: list[list[Any]]) -> list[str]:
+    """The names of lists of numbers: the only list beside them of as many different texts, or their numbers."""
+    fitting = [
+        texts
+        for texts in beside
+        if len(texts) == len(lists) == len(set(map(str, texts))) and set(map(type, texts)) == {str}
+    ]
+    return fitting[0] if len(fitting) == 1 else [f"series {number}" for number in range(1, len(lists) + 1)]
 
 
 def _index_beside(fragment: Fragment, finder: Finder) -> list[Any] | None:
-    """The labels of the rows, a list named index beside a grid."""
-    for place, values in finder.loose:
-        if place[:-1] == fragment.path[:-1] and place and place[-1] == "index" and len(values) == fragment.length:
-            return values
-    return None
+    """The labels of the rows: a list named index beside a grid, or the only one of times, where the grid has none."""
+    beside = [
+        (place[-1], values)
+        for place, values in finder.loose
+        if place[:-1] == fragment.path[:-1] and place and len(values) == fragment.length
+    ]
+    named = [values for name, values in beside if name == "index"]
+    if named or any(map(rows.may_be_time, fragment.columns)):
+        return named[0] if named else None
+    timed = [values for _, values in beside if all(map(times.looks_like_time, (values[0], values[-1])))]
+    return timed[0] if len(timed) == 1 else None
 
 
 def _wild(path: Path) -> Path:
@@ -178,8 +205,10 @@ def _table(fragments: list[Fragment], keys: list[str] | None, finder: Finder) ->
             return None
         if axis_values is None:
             axis_values, note = stepped_axis(fragments)
-    elif first.shape.startswith("rows of lists") and not any(map(rows.may_be_time, first.columns)):
+    elif first.shape.startswith("rows") and not any(map(rows.may_be_time, first.columns)):
         axis_values, note = stepped_axis(fragments)
+        if axis_values is not None and first.columns[0].origin == "axis":
+            first = _without_axis(fragments)
     if axis_values is not None:
         axis_columns = [Column(("x",), axis_values, "axis")]
         notes.append(note)
@@ -199,10 +228,20 @@ def _table(fragments: list[Fragment], keys: list[str] | None, finder: Finder) ->
         first.path if keys is None else _common(fragments), first.shape, length, columns, rejected, notes,
         decimal_comma=first.decimal_comma, ordered_names=first.shape != "rows of lists without names",
     )  # fmt: skip
+    table.zones = zones_of(fragments)
     units = units_of(first)
     if units:
         table.units = units
     return table
+
+
+def _without_axis(fragments: list[Fragment]) -> Fragment:
+    """The first of fragments that were taken for pairs of a place and a value, and whose times stand elsewhere."""
+    for fragment in fragments:
+        fragment.shape = "rows of lists without names"
+        for number, column in enumerate(fragment.columns, 1):
+            column.parts, column.origin = (f"column {number}",), "cell"
+    return fragments[0]
 
 
 _RANGES = {

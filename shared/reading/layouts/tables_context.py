@@ -4,10 +4,11 @@ from typing import Any
 
 from shared.reading.layouts import rows
 from shared.reading.layouts.fragments import Fragment
-from shared.reading.texts.names import Hint, hint, is_aside, is_container, words
+from shared.reading.texts.names import Hint, hint, is_aside, is_container, states_zone, words
 from shared.reading.tree import Column
 
 _MAX_CONTEXT = 48
+_WRAPPING = ("data", "dataset", "values", "points", "rows", "items", "records", "samples", "readings", "results")
 _MAX_NESTED_CONTEXT = 32
 _MAX_CONTEXT_CHARS = 1024
 _SCALARS = (int, float, str, bool)
@@ -52,6 +53,8 @@ def own_key(fragments: list[Fragment]) -> str | None:
     if len(keys) != 1 or any(fragment.shape == "values" for fragment in fragments):
         return None
     (key,) = keys
+    if words(key) and words(key)[-1].endswith(_WRAPPING):
+        return None
     return None if is_aside(key) or any(map(is_container, words(key))) or not words(key) else key
 
 
@@ -89,3 +92,23 @@ def units_of(fragment: Fragment) -> dict[str, str]:
             if type(value) is dict and {"unit", "units"} & set(words(key)) and names & value.keys():
                 return {name: unit for name, unit in value.items() if type(unit) is str and len(unit) <= 32}
     return {}
+
+
+def zones_of(fragments: list[Fragment]) -> tuple[tuple[str, Any], ...]:
+    """The members around the fragments that state a zone, the nearest objects first."""
+    stated: dict[tuple[str, Any], None] = {}
+    for fragment in fragments[:_MAX_CONTEXT]:
+        for _, members in reversed(fragment.context):
+            if len(members) > 1000:
+                continue
+            around = [
+                members,
+                *(inner for inner in members.values() if type(inner) is dict and len(inner) <= _MAX_CONTEXT),
+            ]
+            for outer in around:
+                for name, value in outer.items():
+                    if type(value) in (str, int, float) and states_zone(name):
+                        stated[name, value] = None
+            if stated:
+                break
+    return tuple(stated)

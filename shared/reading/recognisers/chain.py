@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from shared.reading.recognisers import grafana, kusto, opc_ua, references, senml
+from shared.reading.recognisers import grafana, kusto, opc_ua, references, senml, xarray
 
 _OF_LISTS: tuple[tuple[frozenset[str], Callable[[list[Any]], Any], str], ...] = (
     (senml.MARKS, senml.read, "SenML"),
@@ -14,6 +14,7 @@ _OF_OBJECTS: tuple[tuple[frozenset[str], Callable[[dict[str, Any]], Any], str], 
     (frozenset(("results", "frames")), grafana.read, "Grafana frames"),
     (frozenset(("Messages", "Payload")), lambda message: opc_ua.read([message]), "OPC UA PubSub"),
     (frozenset(("Tables", "tables")), kusto.read_tables, "Kusto v1"),
+    (frozenset(("coords",)), xarray.read, "xarray"),
 )
 
 

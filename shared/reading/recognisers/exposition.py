@@ -9,7 +9,7 @@ import re
 from shared.reading.texts.numbers import is_number_text
 
 _LINE = re.compile(
-    r"(?P<name>[A-Za-z_:][A-Za-z0-9_:]*)(?:\{(?P<labels>[^}]*)\})?\s+(?P<value>[+-]?(?:\d[\d.]*(?:[eE][+-]?\d+)?|Inf|NaN))(?:\s+(?P<time>-?\d+(?:\.\d+)?))?"
+    r"(?P<name>[A-Za-z_:][A-Za-z0-9_:]*)(?:\{(?P<labels>[^}]*)\})?\s+(?P<value>[+-]?(?:\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|Inf|NaN))(?:\s+(?P<time>-?\d+(?:\.\d+)?))?"
 )
 _LABEL = re.compile(r'([A-Za-z_][A-Za-z0-9_]*)="((?:[^"\\]|\\.)*)"')
 
@@ -21,24 +21,41 @@ def _labels(text: str) -> dict[str, object]:
 
 def read(text: str) -> list[object] | None:
     """A row for each sample; None when a line is none."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    samples = [line for line in lines if not line.startswith("#")]
-    if not samples or not (len(samples) < len(lines) or "{" in samples[0]):
+    first = text.lstrip()[:1]
+    if first != "#" and "{" not in text.lstrip().split("\n", 1)[0]:
         return None  # two words on a line alone are no proof
+    samples = [line for line in map(str.strip, text.splitlines()) if line and not line.startswith("#")]
+    if not samples:
+        return None
     rows: list[dict[str, object]] = []
-    identities: dict[str, list[dict[str, str]]] = {}
+    heads: dict[tuple[str, str], dict[str, object]] = {}
     for line in samples:
         match = _LINE.fullmatch(line)
         if match is None:
             return None
-        row: dict[str, object] = {"__name__": match["name"], **_labels(match["labels"] or "")}
-        identities.setdefault(match["name"], []).append(dict(_LABEL.findall(match["labels"] or "")))
-        row["value"] = float(match["value"])
-        if match["time"]:
-            row["timestamp"] = float(match["time"])
+        name, labels, value, time = match.groups()
+        head = heads.get((name, labels))
+        if head is None:
+            head = heads[name, labels] = {"__name__": name, **_labels(labels or "")}
+        row = {**head, "value": float(value)}
+        if time:
+            row["timestamp"] = float(time)
         rows.append(row)
-    names = {name: iter(_identified(name, labels)) for name, labels in identities.items()}
-    return [{**row, "__name__": next(names[str(row["__name__"])])} for row in rows]
+        row["__name__"] = head  # until all of them are known
+    names = _names(heads)
+    return [{**row, "__name__": names[id(row["__name__"])]} for row in rows]
+
+
+def _names(heads: dict[tuple[str, str], dict[str, object]]) -> dict[int, str]:
+    """What the samples with each head are called, by the identity of the head."""
+    by_name: dict[str, list[tuple[int, dict[str, str]]]] = {}
+    for (name, labels), head in heads.items():
+        by_name.setdefault(name, []).append((id(head), dict(_LABEL.findall(labels or ""))))
+    names: dict[int, str] = {}
+    for name, items in by_name.items():
+        texts = _identified(name, [labels for _, labels in items])
+        names.update(zip([head for head, _ in items], texts, strict=True))
+    return names
 
 
 def _identified(name: str, labels: list[dict[str, str]]) -> list[str]:

@@ -26,6 +26,7 @@ def read(text: str) -> list[object] | None:
     if "\\" not in text and '"' not in text:
         return _read_plain(text)
     rows: list[object] = []
+    heads: dict[tuple[str, str], dict[str, object]] = {}
     for line in text.splitlines():
         stripped = line.strip()
         if not stripped or stripped.startswith("#"):
@@ -33,8 +34,12 @@ def read(text: str) -> list[object] | None:
         match = _LINE.fullmatch(stripped)
         if match is None:
             return None
-        tags = {_plain(name): _tag(name, value) for name, value in _TAG.findall(match["tags"])}
-        row: dict[str, object] = {"_measurement": _plain(match["measurement"]), **tags}
+        measurement, tags = match["measurement"], match["tags"]
+        head = heads.get((measurement, tags))
+        if head is None:
+            named = {_plain(name): _tag(name, value) for name, value in _TAG.findall(tags)}
+            head = heads[measurement, tags] = {"_measurement": _plain(measurement), **named}
+        row = dict(head)
         if match["time"]:
             row["time"] = int(match["time"])
         numeric = False
@@ -51,19 +56,20 @@ def read(text: str) -> list[object] | None:
 def _read_plain(text: str) -> list[object] | None:
     """The same for a text without escapes and quotes, which can be split."""
     rows: list[object] = []
+    heads: dict[str, dict[str, object]] = {}
     for line in text.splitlines():
         if not line or line.isspace() or line.startswith("#"):
             continue
         sections = line.split()
         if not 2 <= len(sections) <= 3:
             return None
-        measurement, *tags = sections[0].split(",")
-        row: dict[str, object] = {"_measurement": measurement}
-        for tag in tags:
-            name, mark, value = tag.partition("=")
-            if not (name and mark and value):
+        head = heads.get(sections[0])
+        if head is None:
+            read_head = _plain_head(sections[0])
+            if read_head is None:
                 return None
-            row[name] = _tag(name, value)
+            head = heads[sections[0]] = read_head
+        row = dict(head)
         if len(sections) == 3:
             if not sections[2].lstrip("-").isdecimal():
                 return None
@@ -76,6 +82,18 @@ def _read_plain(text: str) -> list[object] | None:
             row[name] = value if number is None else number
         rows.append(row)
     return rows if any(type(value) in (int, float) for name, value in rows[0].items() if name != "time") else None  # type: ignore[attr-defined]  # a dict
+
+
+def _plain_head(text: str) -> dict[str, object] | None:
+    """The measurement and the tags of a line."""
+    measurement, *tags = text.split(",")
+    row: dict[str, object] = {"_measurement": measurement}
+    for tag in tags:
+        name, mark, value = tag.partition("=")
+        if not (name and mark and value):
+            return None
+        row[name] = _tag(name, value)
+    return row
 
 
 def _tag(name: str, value: str) -> str:
@@ -95,4 +113,4 @@ def _number(text: str) -> float | None:
 
 
 def _plain(text: str) -> str:
-    return _ESCAPED.sub(r"\1", text)
+    return _ESCAPED.sub(r"\1", text) if "\\" in text else text

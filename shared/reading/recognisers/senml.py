@@ -4,37 +4,42 @@ Section 4.6 resolves a record: name = bn + n, time = bt + t (a value below 2^28 
 value = bv + v, sum = bs + s, unit = u or bu. Base fields hold until they are given again.
 """
 
+from itertools import chain
 from typing import Any
 
 MARKS = frozenset(("bn", "bt", "bu", "bver", "n"))
-_LABELS = frozenset(["bn", "bt", "bu", "bv", "bs", "bver", "n", "u", "v", "vs", "vb", "vd", "s", "t", "ut"])
+_BASES = frozenset(("bn", "bt", "bu", "bv", "bs"))
+_VALUES = frozenset(("v", "s", "vs", "vb"))
+_KINDS: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("bn", "n", "u", "bu"), (str,)),
+    **dict.fromkeys(("bt", "t", "bv", "bs"), (int, float)),
+    **dict.fromkeys(("bver", "v", "vs", "vb", "vd", "s", "ut"), ()),
+}
+"""The labels of a record, and of what type their values are; () for any."""
 _RELATIVE_BELOW = 2**28
 
 
 def read(records: list[Any]) -> list[Any] | None:
     """A row for each numeric record; None if it is no SenML pack."""
-    if not all(type(record) is dict and record and record.keys() <= _LABELS for record in records):
-        return None
     if not all(map(_is_record, records)):
         return None
-    if not any("v" in record or "s" in record for record in records):
+    names = frozenset(chain.from_iterable(records))
+    if not names & {"v", "s"}:
         return None
-    if not any(record.keys() & {"bn", "bt", "bver", "bu"} for record in records) and not all(
-        "n" in record for record in records
-    ):
+    if not names & {"bn", "bt", "bver", "bu"} and not all("n" in record for record in records):
         return None
     base: dict[str, Any] = {}
     rows: list[Any] = []
     for record in records:
-        base.update({name: record[name] for name in ("bn", "bt", "bu", "bv", "bs") if name in record})
-        if "v" not in record and "s" not in record and "vs" not in record and "vb" not in record:
+        if not _BASES.isdisjoint(record):
+            base.update({name: record[name] for name in _BASES & record.keys()})
+        if _VALUES.isdisjoint(record):
             continue
-        name = f"{base.get('bn', '')}{record.get('n', '')}"
-        row: dict[str, Any] = {"metric": name, "value": _sum(base.get("bv"), record.get("v"))}
-        if row["value"] is None and "s" in record:
-            row["value"] = _sum(base.get("bs"), record["s"])
-        if row["value"] is None:
-            row["value"] = record.get("vs")
+        value = _sum(base.get("bv"), record.get("v"))
+        if value is None:
+            value = _sum(base.get("bs"), record["s"]) if "s" in record else None
+            value = record.get("vs") if value is None else value
+        row = {"metric": base.get("bn", "") + record.get("n", ""), "value": value}
         time = _sum(base.get("bt"), record.get("t"))
         if time is not None and (time >= _RELATIVE_BELOW or "bt" in base):
             row["time"] = time
@@ -47,13 +52,22 @@ def read(records: list[Any]) -> list[Any] | None:
     return rows or None
 
 
-def _is_record(record: dict[str, Any]) -> bool:
-    """Whether names are texts, and times and base values numbers."""
-    return all(type(record[name]) is str for name in ("bn", "n", "u", "bu") if name in record) and all(
-        type(record[name]) in (int, float) for name in ("bt", "t", "bv", "bs") if name in record
-    )
+def _is_record(record: Any) -> bool:
+    """Whether an object has the members of a record, names that are texts, times and base values that are numbers."""
+    if type(record) is not dict or not record:
+        return False
+    for name, value in record.items():
+        kinds = _KINDS.get(name)
+        if kinds is None or (kinds and type(value) not in kinds):
+            return False
+    return True
 
 
 def _sum(base: Any, own: Any) -> Any:
+    if base is None:
+        return own
     numbers = [number for number in (base, own) if type(number) in (int, float)]
-    return sum(numbers) if numbers else own
+    try:
+        return sum(numbers) if numbers else own
+    except OverflowError:  # an integer past the range of a double, and a double
+        return None

@@ -5,10 +5,11 @@ Each rule leaves at least one measure, so that a table of nothing but such numbe
 
 from collections.abc import Callable
 
+from shared.reading.roles import codes
 from shared.reading.roles.columns import Profile, distinct
 from shared.reading.roles.roles import SET_BY_INPUTS, Roles
 from shared.reading.texts import vocabulary
-from shared.reading.texts.names import Hint, compact, describes, hint, holds_measurements
+from shared.reading.texts.names import Hint, compact, describes, hint, holds_measurements, speaks
 
 _PLACES = ("address", "location", "site", "user")
 """Members that describe a place, unless something in them changes from row to row."""
@@ -17,16 +18,19 @@ _PLACES = ("address", "location", "site", "user")
 def leave_out(roles: Roles) -> None:
     """Take from the measures those that are none beside the others."""
     _label_by_ids(roles)
+    codes.without_heights(roles)
     if len(roles.measures) < 2:
         return
+    codes.without_repetitions(roles)
     names = {profile.column.parts[-1] for profile in roles.measures}
     _drop(roles, lambda profile: _is_annotation(profile, names), "note", "repeats another column as text")
-    if any(type(profile.column.values[0]) in (int, float) for profile in roles.measures):
+    if not all(map(_is_digits, roles.measures)):
         _drop(roles, _is_code, "identifier", "the same digits in every row, or digits that start with 0")
     _drop(roles, _is_place, "place", "the same place in every row")
     _drop(roles, _is_described, "outside", "stands in a member that describes something else")
     _only_measurements(roles)
     _beside_value(roles)
+    codes.leave_out(roles)
 
 
 def _drop(roles: Roles, is_none: Callable[[Profile], bool], role: str, reason: str) -> None:
@@ -48,10 +52,18 @@ def _is_annotation(profile: Profile, names: set[str]) -> bool:
 
 def _is_code(profile: Profile) -> bool:
     """Whether texts of digits are a code: beside numbers that are written as such, they measure nothing."""
-    values = [value for value in profile.column.values if value is not None]
-    if profile.column.origin != "cell" or set(map(type, values)) != {str} or not all(map(str.isdecimal, values)):
+    if profile.column.origin != "cell" or not _is_digits(profile):
         return False
-    return _is_constant(profile) or all(len(value) > 1 and value[0] == "0" for value in values)
+    values = [value for value in profile.column.values if value is not None]
+    if all(len(value) > 1 and value[0] == "0" for value in values):
+        return True
+    return _is_constant(profile) and not speaks(profile.name)
+
+
+def _is_digits(profile: Profile) -> bool:
+    """Whether a column holds nothing but texts of digits."""
+    values = [value for value in profile.column.values if value is not None]
+    return set(map(type, values)) == {str} and all(map(str.isdecimal, values))
 
 
 def _is_place(profile: Profile) -> bool:
@@ -104,24 +116,27 @@ def _is_value(profile: Profile, roles: Roles) -> bool:
 
 
 def _label_by_ids(roles: Roles) -> None:
-    """Take an id as the label of a value where nothing else tells apart what was measured at one time."""
+    """Take an id as the label of a value where nothing else tells apart what was measured."""
     values = [profile for profile in roles.measures if profile.hint.hint is Hint.VALUE]
     time = roles.time
     others = [*roles.labels, *([roles.sensor] if roles.sensor is not None else [])]
-    if time is None or len(values) != 1 or any(distinct(profile.column.values) > 1 for profile in others):
+    if time is None or not roles.measures or any(distinct(profile.column.values) > 1 for profile in others):
         return
     stamps, length = time.column.values, roles.table.length
     moments = distinct(stamps)
-    if moments == length:
-        return
     for entry in roles.assigned:
         profile = entry.profile
         if profile.column.origin != "cell" or not (entry.role == "identifier" or _is_number_of_place(profile)):
             continue
+        numbered = _is_number_of_place(profile) and 1 < distinct(profile.column.values) <= max(2, length // 2)
+        if len(values) != 1 and not numbered:
+            continue
+        if moments == length and not numbered:
+            continue
         if moments > 1 and distinct(profile.column.values) * 2 > length:
             continue
         if len(set(map(str, zip(stamps, profile.column.values, strict=True)))) == length:
-            entry.role, entry.reason = "label", "an id that tells apart the values of one time"
+            entry.role, entry.reason = "label", "a number that tells apart what was measured"
             roles.labels.append(profile)
             roles.measures = [measure for measure in roles.measures if measure is not profile]
             return

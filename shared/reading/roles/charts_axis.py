@@ -1,7 +1,7 @@
 """The axis of a chart without times: numbers or names. Pure."""
 
 from shared.errors import Rejected
-from shared.reading.roles import time_column
+from shared.reading.roles import stamps, time_column
 from shared.reading.roles.clocks import resemble_times
 from shared.reading.roles.columns import Profile, distinct, numbers_of
 from shared.reading.roles.labels import rank_of
@@ -20,6 +20,10 @@ def choose(roles: Roles) -> tuple[Profile, str]:
     profile = entry.profile
     if kind == "number" and (sample := numbers_of(profile).values[:3]) and all(map(is_epoch, sample)):
         raise Rejected(f"{quoted(profile.name)} holds numbers that could be times, but not all of them are")
+    if kind == "number" and stamps.are_serial_days(profile):
+        raise Rejected(
+            f"{quoted(profile.name)} holds numbers that could be days as Excel counts them; set `time` in INPUTS"
+        )
     roles.measures = [measure for measure in roles.measures if measure is not profile]
     roles.labels = [label for label in roles.labels if label is not profile]
     if roles.sensor is profile:

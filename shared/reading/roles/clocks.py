@@ -8,6 +8,7 @@ from shared.reading.texts.names import Hint, words
 _SAMPLE = 64
 _HOURS = 24
 _MARKED_DIGITS = re.compile(r"\d\s?[-/.:,T_ ]\s?\d")
+_CLOCK_DIGITS = re.compile(r"(?:[01]\d|2[0-3])[0-5]\d[0-5]\d")
 _TIME_WORDS = (("time",), ("date",), ("datetime",), ("timestamp",))
 
 
@@ -19,6 +20,13 @@ def are_clocks(profile: Profile) -> bool:
     from shared.reading.texts import time_formats  # its patterns cost import time
 
     return all(time_formats.clock(text) is not None for text in texts)
+
+
+def are_clock_digits(profile: Profile) -> bool:
+    """Whether texts are times of day without marks, such as `060000`, as SAP writes them."""
+    if profile.column.origin != "cell" or profile.kind not in ("text", "number"):
+        return False
+    return all(type(text) is str and _CLOCK_DIGITS.fullmatch(text) for text in profile.column.values[:_SAMPLE])
 
 
 def are_hours(profile: Profile) -> bool:

@@ -107,6 +107,9 @@ def _profile_text(profile: Profile, values: Sequence[Any], *, decimal_comma: boo
     if plain_numbers is not None:
         _profile_numbers(profile, Numbers(plain_numbers, all(map(math.isfinite, plain_numbers))))
         return
+    if decimal_comma and set(map(type, values)) <= {str, _NONE} and (read := numbers.quick_commas(values)) is not None:
+        _profile_numbers(profile, Numbers(read, all(map(math.isfinite, read))))
+        return
     present, numeric, plain = _census(values[:256])
     naming = profile.hint.hint in _NAMING
     if not present:

@@ -20,6 +20,7 @@ _KEY_RANK, _SENSOR_RANK, _PLACE_RANK, _PLAIN_RANK, _ID_RANK = 0.5, 3.0, 4.0, 6.0
 _SPEAKING_ID = re.compile(r"(?![0-9a-f-]*$)[A-Za-z][\w .:/-]{0,40}")
 """An id that reads as a name, as chart libraries use it."""
 _MAX_LABELS = 4
+_QUANTITY_IDS = frozenset(("parameterid", "variableid", "tagid", "metricid", "pointid", "signalid", "seriesid"))
 _PIECES = ("page", "chunk", "part", "batch", "block", "frame", "table", "sheet", "partition")
 """Members that only divide rows of one kind."""
 _NAMING_RANK = 2.0
@@ -209,6 +210,7 @@ def _constant_metric(candidates: Sequence[Profile]) -> Profile | None:
         rank = rank_of(profile)
         if (
             profile.hint.hint is Hint.LABEL
+            and type(profile.column.values[0]) is str
             and not _varies(profile)
             and (rank == 0 or (rank <= 1 and profile.column.origin == "cell"))
         ):
@@ -268,8 +270,13 @@ def _constant_name(candidates: Sequence[Profile], *, generic: bool) -> str | Non
     """The name of all rows, where their measure has none."""
     if not generic:
         return None
-    for profile in candidates:
+    named = [profile for profile in candidates if _names_quantity(profile)]
+    for profile in [*named, *candidates]:
+        if type(profile.column.values[0]) is not str:
+            continue
         rank = rank_of(profile)
+        if profile in named:
+            rank = 0.0
         speaking = compact(profile.name) == "id" and profile.kind == "text" and profile.column.origin == "context"
         if speaking and not _SPEAKING_ID.fullmatch(str(profile.column.values[0])):
             continue
@@ -278,6 +285,12 @@ def _constant_name(candidates: Sequence[Profile], *, generic: bool) -> str | Non
             if text is not None:
                 return text
     return None
+
+
+def _names_quantity(profile: Profile) -> bool:
+    """Whether a column of texts names what was measured by an id: better than the name of the list around it."""
+    name = compact(profile.name)
+    return profile.kind == "text" and profile.hint.hint is Hint.LABEL and name in _QUANTITY_IDS
 
 
 def label_text(value: object) -> str | None:

@@ -4,20 +4,19 @@ Roles: time, axis, measure, label, sensor, unit, quality, identifier, index, epo
 empty, ignored. Each comes with its reason. A column of numbers that is no measure is counted as left out.
 """
 
-from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 import msgspec
 
 from shared.errors import Rejected
-from shared.reading.overrides import Override
-from shared.reading.roles import time_column
+from shared.reading.overrides import NONE, Override
+from shared.reading.roles import stamps, time_column
 from shared.reading.roles.clocks import are_clocks, resemble_times
 from shared.reading.roles.columns import Profile, are_qualified, distinct, numbers_of, profile_of
 from shared.reading.safe_text import quoted
 from shared.reading.texts import vocabulary
 from shared.reading.texts.names import Hint, compact, is_envelope, words
-from shared.reading.tree import Column, Table
+from shared.reading.tree import Table
 
 SET_BY_INPUTS = "set by INPUTS"
 """The reason of a role that no rule may change."""
@@ -30,6 +29,7 @@ _LEFT_OUT = {
     "quality": "a quality is no measurement",
     "ignored": "ignored by INPUTS",
     "place": "a place is no measurement",
+    "limit": "a limit is no measurement",
     "outside": "a number outside the measurements",
 }
 """Reasons under which the numbers of columns that are no measures are counted."""
@@ -73,8 +73,9 @@ def assign(table: Table, override: Override, *, chart: bool) -> Roles:
     assigned: list[ColumnRole] = []
     parts = [profile for profile in profiles if profile.column.origin == "part"]
     profiles = [profile for profile in profiles if profile.column.origin != "part"]
-    if override is not _NO_OVERRIDE:
+    if override is not NONE:
         profiles = _without_ignored(profiles, override, assigned)
+        _check_named(profiles, override)
     from shared.reading.roles import beside  # which needs Roles
 
     time, clock, time_reason = time_column.choose(profiles, override, chart=chart)
@@ -90,10 +91,19 @@ def assign(table: Table, override: Override, *, chart: bool) -> Roles:
         if id(profile) in taken:
             continue
         role, reason = _role(profile, roles, override)
+        if role == "measure" and reason != SET_BY_INPUTS and stamps.are_stamps(profile, time):
+            role, reason = _stamp_role(profile, time)
         assigned.append(ColumnRole(profile, role, reason))
         _place(roles, profile, role)
     beside.leave_out(roles)
     return roles
+
+
+def _stamp_role(profile: Profile, time: Profile | None) -> tuple[str, str]:
+    """The role of numbers that are times. Raises Rejected where the rows have no other time."""
+    if time is None:
+        raise Rejected(f"{quoted(profile.name)} holds numbers that could be times; set `time` or `ignore` in INPUTS")
+    return "epoch", "numbers that are times"
 
 
 def left_out(roles: Roles) -> dict[str, int]:
@@ -120,13 +130,27 @@ def _without_ignored(profiles: list[Profile], override: Override, assigned: list
     return kept
 
 
+def _check_named(profiles: list[Profile], override: Override) -> None:
+    """Raises Rejected where INPUTS names a column that is not there."""
+    for names, what in (
+        (override.series, "a name of the series"),
+        (override.measures, "a measure"),
+        ((override.value,), "the value"),
+        ((override.unit,), "the unit"),
+        ((override.sensor,), "the sensor"),
+    ):
+        for name in names:
+            if name is not None and not any(is_named(profile, name) for profile in profiles):
+                raise Rejected(f"no column {quoted(name)}, which INPUTS sets as {what}")
+
+
 def is_named(profile: Profile, name: str | None) -> bool:
     """Whether a setting means this column: by its own name or with those around it."""
     return name is not None and name in (profile.name, profile.column.parts[-1], ".".join(profile.column.parts))
 
 
 def _role(profile: Profile, roles: Roles, override: Override) -> tuple[str, str]:
-    if override is not _NO_OVERRIDE:
+    if override is not NONE:
         role = _overridden(profile, override)
         if role is not None:
             return role
@@ -190,9 +214,16 @@ _YES_OR_NO = ("good", "valid", "isgood", "isvalid", "questionable", "substituted
 _CALENDAR_WORDS = ("day", "month", "hour")
 _SIMPLE = {
     Hint.PLAIN: "numbers",
-    Hint.COORDINATE: "numbers",
     Hint.VALUE: "numbers under the name of a value",
     Hint.AGGREGATE: "numbers",
+}
+
+
+_BY_ORIGIN = {
+    "index": ("index", "the index of the rows"),
+    "axis": ("index", "stands along the axis"),
+    "entry": ("epoch", "the time in the entry's id"),
+    "key": ("label", "the name of a member"),
 }
 
 
@@ -201,24 +232,22 @@ def _number_role(profile: Profile, roles: Roles) -> tuple[str, str]:
     column = profile.column
     if column.origin == "context":
         return ("sensor", "the name of a sensor") if hint is Hint.SENSOR else ("label", "stands beside the rows")
-    if column.origin in ("index", "axis"):
-        return "index", "the index of the rows" if column.origin == "index" else "stands along the axis"
-    if column.origin == "entry":
-        return "epoch", "the time in the entry's id"
-    if column.origin == "key":
-        return "label", "the name of a member"
+    if column.origin in _BY_ORIGIN:
+        return _BY_ORIGIN[column.origin]
     reason = _SIMPLE.get(hint)
+    if hint is Hint.COORDINATE:
+        return ("measure", "a height") if profile.hint.rank else ("place", "a place on the earth")
     if hint is Hint.AGGREGATE and profile.integral and roles.table.length == 1 and _is_page(roles.table):
         return "bookkeeping", "counts the rows of pages"
     if reason is not None and not any(map(is_envelope, column.parts[:-1])):
         if roles.time is not None and time_column.repeats(profile, roles.time):
             return "epoch", "the time once more, as a number"
         return "measure", reason
-    if hint is Hint.BOOKKEEPING and profile.hint.rank == 0:
-        return "bookkeeping", "numbers under the name of a version, an address or a setting"
     if any(map(is_envelope, column.parts[:-1])):
         return "bookkeeping", "stands in a member about the message"
-    if hint is Hint.LABEL and roles.has_value and profile.hint.rank == 0:
+    if hint is Hint.BOOKKEEPING and profile.hint.rank == 0:
+        return "bookkeeping", "numbers under the name of a version, an address or a setting"
+    if hint is Hint.LABEL and roles.has_value and profile.hint.rank == 0 and compact(profile.name) != "n":
         return "label", "numbers under the name of a label, beside a value"
     if hint is Hint.TIME and (time_column.is_time(profile) or words(profile.name)[-1:] in _DATES):
         return "epoch", "another time"
@@ -227,12 +256,18 @@ def _number_role(profile: Profile, roles: Roles) -> tuple[str, str]:
     return _whole_role(profile, roles)
 
 
+_KINDS_RANK = 2
+"""The rank of labels that are kinds and addresses."""
+
+
 def _whole_role(profile: Profile, roles: Roles) -> tuple[str, str]:
     """The role of whole numbers whose name says more than that they are numbers."""
     hint, timed = profile.hint.hint, roles.time is not None
     match hint:
         case Hint.IDENTIFIER:
             return "identifier", "whole numbers under the name of an id"
+        case Hint.CODE:
+            return "identifier", "whole numbers under the name of a code"
         case Hint.INDEX:
             return "index", "whole numbers under the name of an index"
         case Hint.SENSOR:
@@ -247,8 +282,10 @@ def _whole_role(profile: Profile, roles: Roles) -> tuple[str, str]:
             return "calendar", "a part of the date"
         case Hint.PLACE if _is_constant(profile) or (timed and not _all_different(roles.time)):
             return "label", "whole numbers under the name of a place"
-        case Hint.LABEL if roles.has_value or (
-            not _all_different(profile) and profile.column.parts[-1] not in ("n", "series", "point")
+        case Hint.LABEL if compact(profile.name) != "n" and (
+            roles.has_value
+            or profile.hint.rank == _KINDS_RANK
+            or (not _all_different(profile) and profile.column.parts[-1] not in ("n", "series", "point"))
         ):
             return "label", "whole numbers under the name of a label"
         case Hint.NOTE:
@@ -297,19 +334,3 @@ def _closer(profile: Profile, other: Profile) -> bool:
         other.hint.rank,
         other.name,
     )
-
-
-def first_values(values: Sequence[object], count: int = 3) -> list[object]:
-    """The first values that are there."""
-    return [value for value in values[:64] if value is not None][:count]
-
-
-def column_values(column: Column) -> Sequence[object]:
-    return column.values
-
-
-def used_numbers(roles: Roles) -> int:
-    return sum(len(numbers_of(profile).values) for profile in roles.measures)
-
-
-_NO_OVERRIDE = Override()

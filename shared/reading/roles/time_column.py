@@ -8,32 +8,25 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, tzinfo
 from math import isnan
 
-import msgspec
-
 from shared.errors import Rejected
 from shared.reading.overrides import Override
-from shared.reading.roles.clocks import are_clocks, are_hours
+from shared.reading.roles import stamps
+from shared.reading.roles.clocks import are_clock_digits, are_clocks, are_hours
 from shared.reading.roles.columns import Profile, numbers_of, profile_of
+from shared.reading.roles.time_ties import Candidate, agreed, finer_of, with_other_rows
 from shared.reading.safe_text import quoted
 from shared.reading.texts import times, vocabulary
 from shared.reading.texts.names import Hint, compact, is_clock, words
 from shared.reading.tree import Column
 
 _DAY_MS = 86_400_000
-_SECOND_MS = 1_000
+_CLOCK_DIGITS = 6
 _DATE_PARTS = ("year", "month", "day", "hour", "minute", "second")
 _LEAST_TIME = 20_010_101.0
 """The smallest number that can be a date or a time."""
-_PLAIN_NAMES = ("timestamp", "time", "ts", "datetime", "date")
 _BY_NAME_ALONE = ("timestamp", "ts", "time")
 """In batches a column of these names is the time as it stands, even where it cannot be read as one."""
 _UNNAMED_RANK, _ENTRY_RANK = 1.5, 9.0
-
-
-class _Candidate(msgspec.Struct):
-    profile: Profile
-    rank: tuple[float, ...]
-    reason: str
 
 
 def choose(
@@ -56,14 +49,21 @@ def choose(
                 if clock is not None:
                     return profile, clock, "the date around the rows"
         joined = _joined_date(profiles)
-        return joined, None, "the parts of a date" if joined is not None else ""
+        if joined is not None:
+            return joined, None, "the parts of a date"
+        stamped = stamps.the_time(profiles)
+        if stamped is None:
+            return None, None, ""
+        return stamped, _clock_beside(stamped, profiles), "numbers that are times"
     best = min(candidates, key=lambda profile: profile.rank)
     equal = [profile for profile in candidates if profile.rank == best.rank]
     if len(equal) > 1:
-        best = _agreed(equal)
+        best = agreed(equal)
     others = [profile for profile in candidates if profile is not best and profile.profile.column.origin == "cell"]
     if others and best.profile.column.origin == "cell":
-        best = _with_other_rows(best, others)
+        best = with_other_rows(best, others)
+        if all(map(_is_date_only, _sample(best.profile.column.values))):
+            best = next((finer for other in others if (finer := finer_of(best, other)) is not None), best)
     return best.profile, _clock_beside(best.profile, profiles), best.reason
 
 
@@ -92,7 +92,7 @@ def _is_named(profile: Profile, name: str) -> bool:
     return name in (profile.name, profile.column.parts[-1], ".".join(profile.column.parts))
 
 
-def _candidate(profile: Profile, *, chart: bool) -> _Candidate | None:
+def _candidate(profile: Profile, *, chart: bool) -> Candidate | None:
     column, hint = profile.column, profile.hint
     if (
         profile.kind == "number"
@@ -112,23 +112,23 @@ def _candidate(profile: Profile, *, chart: bool) -> _Candidate | None:
     place = float(column.origin == "context")
     depth = float(min(len(column.parts), 3))
     if column.origin == "entry":
-        return _Candidate(profile, (_ENTRY_RANK, 0.0, 0.0), "the time in the entry's id")
+        return Candidate(profile, (_ENTRY_RANK, 0.0, 0.0), "the time in the entry's id")
     if not is_time(profile):
         if (
             not chart
             and joined in _BY_NAME_ALONE
             and (profile.kind in ("number", "text") or _has_text(profile))
-            and column.origin == "cell"
+            and column.origin in ("cell", "axis")
         ):
-            return _Candidate(profile, (8.0, depth, float(_BY_NAME_ALONE.index(joined))), "called a time")
+            return Candidate(profile, (8.0, depth, float(_BY_NAME_ALONE.index(joined))), "called a time")
         return None
     if named:
-        return _Candidate(
+        return Candidate(
             profile, (place * 4 + hint.rank, depth, _zone_rank(profile.name)), "times under the name of a time"
         )
     if column.origin in ("axis", "index", "key"):
-        return _Candidate(profile, (0.5, depth, 0.0), "times along the axis")
-    return _Candidate(profile, (_UNNAMED_RANK + place * 4, depth, 0.0), "texts that are times")
+        return Candidate(profile, (0.5, depth, 0.0), "times along the axis")
+    return Candidate(profile, (_UNNAMED_RANK + place * 4, depth, 0.0), "texts that are times")
 
 
 def _has_text(profile: Profile) -> bool:
@@ -207,58 +207,6 @@ def _constant(profile: Profile) -> bool:
     return all(value == values[0] for value in values)
 
 
-def _agreed(equal: list[_Candidate]) -> _Candidate:
-    """One of several equal candidates: any of them where they say the same, else a tie."""
-    first = min(equal, key=lambda profile: profile.profile.column.parts)
-    values = [list(profile.profile.column.values) for profile in equal]
-    if all(sum(value is not None for value in row) <= 1 for row in zip(*values, strict=True)):
-        return _coalesced(first, equal)
-    if all(other == values[0] for other in values[1:]):
-        return first
-    try:
-        ms = [times.parse(profile.profile.column.values, datekeys=True).ms for profile in equal]
-    except times.Ambiguous:
-        ms = []
-    if ms and all(max(map(abs, map(float.__sub__, one, ms[0])), default=0.0) < _SECOND_MS for one in ms[1:]):
-        named = [profile for profile in equal if compact(profile.profile.name) in _PLAIN_NAMES]
-        return named[0] if named else first
-    known = [profile for profile in equal if compact(profile.profile.name) in _PLAIN_NAMES]
-    if len(known) == 1:
-        return known[0]
-    if (
-        len({profile.profile.column.parts[:-1] for profile in equal}) == len(equal)
-        and len({profile.profile.name for profile in equal}) == 1
-    ):
-        return first  # each measure has a time of its own
-    names = sorted({profile.profile.name for profile in equal})
-    if len(names) < 2:
-        names = sorted(".".join(profile.profile.column.parts) for profile in equal)
-    raise Rejected(f"{quoted(names[0])} and {quoted(names[1])} could both be the time; set `time` in INPUTS")
-
-
-def _with_other_rows(best: _Candidate, others: list[_Candidate]) -> _Candidate:
-    """The time, with those of rows of another kind, which have it under another name."""
-    values = best.profile.column.values
-    if None not in values:
-        return best
-    for other in others:
-        pairs = zip(values, other.profile.column.values, strict=True)
-        if all(left is None or right is None for left, right in pairs):
-            other.profile.kind = "empty" if other.profile.kind != "text" else "text"
-            return _coalesced(best, [best, other])
-    return best
-
-
-def _coalesced(first: _Candidate, equal: list[_Candidate]) -> _Candidate:
-    """Rows of two kinds, each with its own name for the time: one column with the time of every row."""
-    rows = zip(*(profile.profile.column.values for profile in equal), strict=True)
-    first.profile.column.values = [next((value for value in row if value is not None), None) for row in rows]
-    first.profile.kind = (
-        "text" if any(type(value) is str for value in first.profile.column.values) else first.profile.kind
-    )
-    return first
-
-
 def _clock_beside(time: Profile, profiles: Sequence[Profile]) -> Profile | None:
     """The column with the time of day, where the time's own texts are dates only."""
     if time.kind == "moment" or time.column.origin not in ("cell", "context", "key"):
@@ -267,11 +215,12 @@ def _clock_beside(time: Profile, profiles: Sequence[Profile]) -> Profile | None:
     if not sample or not all(_is_date_only(value) for value in sample):
         return None
     for profile in profiles:
-        if profile.kind == "number" and compact(profile.name) == "hour" and are_hours(profile):
+        if profile.kind == "number" and "hour" in words(profile.name)[:1] and are_hours(profile):
             return profile
         if profile is not time and profile.kind == "text" and is_clock(profile.name) and are_clocks(profile):
             return profile
-    return None
+    digits = [profile for profile in profiles if profile is not time and are_clock_digits(profile)]
+    return digits[0] if len(digits) == 1 else None
 
 
 def _is_date_only(value: object) -> bool:
@@ -315,6 +264,8 @@ def raw_times(time: Profile, clock: Profile | None) -> Sequence[object]:
     for date, hour in zip(time.column.values, clock.column.values, strict=True):
         if date is None or hour is None:
             joined.append(date)
+        elif type(hour) is str and len(hour) == _CLOCK_DIGITS and hour.isdecimal():
+            joined.append(f"{_date_text(date)} {hour[:2]}:{hour[2:4]}:{hour[4:]}")
         elif type(hour) is int or type(hour) is float or (type(hour) is str and hour.strip().isdecimal()):
             joined.append(f"{_date_text(date)} {int(hour):02d}:00")
         else:

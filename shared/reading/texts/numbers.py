@@ -25,11 +25,23 @@ MAX_CHARS = 64
 _PLAIN = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?")
 _THOUSANDS_DOT = re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]+)?")
 _THOUSANDS_COMMA = re.compile(r"[+-]?[0-9]{1,3}([.' \u00a0\u202f][0-9]{3})+(,[0-9]+)?")
-_COMMA = re.compile(r"[+-]?[0-9]+,[0-9]+([eE][+-]?[0-9]{1,4})?")
+_COMMA = re.compile(r"[+-]?(?:0|[1-9][0-9]*),[0-9]+([eE][+-]?[0-9]{1,4})?")
 _NUMBER_MARKS = re.compile(r"[0-9eE+\-.]*")
 _SUFFIXED = re.compile(
     r"([+-]?[0-9]+(?:[.,][0-9]+)?)(\s?[°%‰]\s?[A-Za-z]{0,3}|\s[A-Za-zµμ°%Ωω][A-Za-z0-9µμ°%Ωω/²³^·*.-]{0,11})"
 )
+_COLUMNS = {
+    style: re.compile(rf"(?:(?:{one})?\n)*+")
+    for style, one in {
+        "plain": _PLAIN.pattern,
+        "comma": r"[+-]?(?:(?:[0-9]+|(?:0|[1-9][0-9]*),[0-9]+)(?:[eE][+-]?[0-9]{1,4})?"
+        r"|[0-9]{1,3}(?:\.[0-9]{3})++(?:,[0-9]+)?)",
+        "thousands": rf"[+-]?[0-9]{{1,3}}(?:,[0-9]{{3}})++(?:\.[0-9]+)?|{_PLAIN.pattern}",
+    }.items()
+}
+"""Whole columns, one text in each line, as `_value` reads a single one."""
+_DOTS_AFTER = re.compile(r"^[+-]?[0-9]{1,3}(?:,[0-9]{3})+\.[0-9]+$", re.MULTILINE)
+_FEW, _MAX_ODD = 16, 8
 NAN = math.nan
 
 
@@ -76,8 +88,8 @@ def read(values: Sequence[object], *, decimal_comma: bool = False) -> Numbers:
         plain = quick(cast("Sequence[str]", values))
         if plain is not None:
             return Numbers(plain, _all_finite(plain))
-    if style == "comma" and kinds == {str}:
-        plain = _quick_commas(cast("Sequence[str]", values))
+    if style != "suffixed" and kinds <= {str, type(None)} and len(values) > _FEW:
+        plain = _at_once(values, style)
         if plain is not None:
             return Numbers(plain, _all_finite(plain))
     doubles = array("d", [_value(value, style) for value in values])
@@ -94,15 +106,48 @@ def quick(values: Sequence[str]) -> "array[float] | None":
         return None
 
 
-def _quick_commas(values: Sequence[str]) -> "array[float] | None":
-    """The same for decimal commas without thousands."""
-    joined = "\n".join(values)
-    if re.fullmatch(r"[0-9eE+\-,\n]*", joined) is None:
+def quick_commas(values: Sequence[object]) -> "array[float] | None":
+    """The numbers of texts that all may have a decimal comma, and of gaps; None for any other column."""
+    texts = ["" if value is None else value for value in cast("Sequence[str | None]", values)]
+    joined = "\n".join(texts) + "\n"
+    if joined.count("\n") != len(texts) or max(map(len, texts)) > MAX_CHARS:
         return None
-    try:
-        return array("d", map(float, joined.replace(",", ".").split("\n")))
-    except ValueError:
+    if _COLUMNS["comma"].fullmatch(joined) is None:
         return None
+    plain = joined[:-1].replace(".", "").replace(",", ".").split("\n")
+    return array("d", [float(text) if text else NAN for text in plain])
+
+
+def _at_once(values: Sequence[object], style: str) -> "array[float] | None":
+    """The numbers of a long column of texts and gaps, checked by one expression for all of them; None where more than
+    a few kinds of texts are no numbers."""
+    texts = ["" if value is None else value for value in cast("Sequence[str | None]", values)]
+    if max(map(len, texts)) > MAX_CHARS:
+        return None
+    odd: dict[str, float] = {}
+    for _ in range(_MAX_ODD):
+        joined = "\n".join(texts) + "\n"
+        if joined.count("\n") != len(texts):
+            return None  # a line feed within a text
+        match = _COLUMNS[style].match(joined)
+        end = match.end() if match is not None else 0
+        if end == len(joined):
+            break
+        text = joined[end : joined.index("\n", end)]
+        odd[text] = _value(text, style)
+        texts = ["" if item == text else item for item in texts]
+    else:
+        return None
+    if style == "comma":
+        joined = joined.replace(".", "").replace(",", ".")
+    elif style == "thousands":
+        joined = joined.replace(",", "")
+    doubles = array("d", [float(text) if text else NAN for text in joined[:-1].split("\n")])
+    if not all(map(math.isnan, odd.values())):
+        for row, value in enumerate(values):
+            if value in odd:
+                doubles[row] = odd[value]
+    return doubles
 
 
 def _all_finite(doubles: "array[float]") -> bool:
@@ -156,7 +201,7 @@ def _style(values: Sequence[object], *, decimal_comma: bool) -> tuple[str, str |
         ):
             return "plain", None
         return "comma", None
-    dots_after = any(_THOUSANDS_DOT.fullmatch(text) and "." in text for text in with_comma)
+    dots_after = _DOTS_AFTER.search("\n".join(with_comma)) is not None
     commas = any(
         (_COMMA.fullmatch(text) and not _THOUSANDS_DOT.fullmatch(text))
         or (_THOUSANDS_COMMA.fullmatch(text) and "." in text)

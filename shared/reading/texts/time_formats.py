@@ -30,10 +30,10 @@ _MONTHS = {
     )
     for name in names.split()
 }
-_ZONES_MIN = {
-    "z": 0, "utc": 0, "gmt": 0, "ut": 0, "wet": 0, "cet": 60, "cest": 120, "eet": 120, "eest": 180, "msk": 180,
-    "jst": 540,
-    "est": -300, "edt": -240, "cst": -360, "cdt": -300, "mst": -420, "mdt": -360, "pst": -480, "pdt": -420,
+ZONES_MIN = {
+    "z": 0, "utc": 0, "gmt": 0, "ut": 0, "wet": 0, "cet": 60, "cest": 120, "mez": 60, "mesz": 120, "eet": 120,
+    "eest": 180, "msk": 180, "jst": 540, "est": -300, "edt": -240, "cst": -360, "cdt": -300, "mst": -420,
+    "mdt": -360, "pst": -480, "pdt": -420,
 }  # fmt: skip
 """Abbreviations of RFC 822, and those of Europe and Japan that have one meaning."""
 
@@ -62,6 +62,8 @@ _GOOGLE = re.compile(
 )
 _ORDINAL = re.compile(r"(?P<y>\d{4})-?(?P<n>\d{3})(?:[Tt ](?P<rest>.+))?")
 _YEAR_MONTH = re.compile(r"(?P<y>\d{4})(?:[-/](?P<m>\d{2}))?")
+_DIGITS_AND_CLOCK = re.compile(r"(\d{8})[:_ -](\d{2}):?(\d{2}):?(\d{2})?")
+"""`20260301:0600`, as PVGIS writes it, and with seconds."""
 _DIGITS = re.compile(r"\d{8}|\d{10}|\d{12}|\d{14}")
 _ISO_FRACTION = re.compile(r"(.*[Tt ]\d{2}:?\d{2}(?::?\d{2})?)[.,](\d{1,12})(.*)")
 _ISO_ZONE = re.compile(
@@ -86,6 +88,9 @@ def read(text: str, *, day_first: bool | None) -> datetime | float | None:
     if _DIGITS.fullmatch(text):
         ms = digits_ms(text)
         return None if math.isnan(ms) else ms
+    if (match := _DIGITS_AND_CLOCK.fullmatch(text)) is not None:
+        ms = digits_ms("".join(match.groups(default="")))
+        return None if math.isnan(ms) else _naive(ms)
     if (match := _YEAR_MONTH.fullmatch(text)) is not None:
         return _moment(int(match["y"]), int(match["m"] or 1), 1)
     if (match := _MONTH_YEAR.fullmatch(text)) is not None:
@@ -107,6 +112,10 @@ def digits_ms(text: str) -> float:
     parts = [int(text[:4]), int(text[4:6]), int(text[6:8]), *(int(text[at : at + 2]) for at in range(8, len(text), 2))]
     moment = _moment(*parts)
     return math.nan if moment is None else moment.replace(tzinfo=UTC).timestamp() * 1e3
+
+
+def _naive(ms: float) -> datetime:
+    return datetime.fromtimestamp(ms / 1e3, UTC).replace(tzinfo=None)
 
 
 def day_and_month(text: str) -> tuple[int, int, bool] | None:
@@ -241,8 +250,8 @@ def _clock_parts(match: re.Match[str]) -> tuple[int, int, int, int] | None:
 
 def _zone_min(text: str) -> int | None:
     name = text.strip().lower()
-    if name in _ZONES_MIN:
-        return _ZONES_MIN[name]
+    if name in ZONES_MIN:
+        return ZONES_MIN[name]
     match = re.fullmatch(r"(?:utc|gmt)?\s?([+-])(\d{1,2}):?(\d{2})?(?::\d{2})?", name)
     if match is None:
         return None

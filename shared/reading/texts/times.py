@@ -26,9 +26,13 @@ EPOCH_FROM_S, EPOCH_TO_S = 978_307_200, 4_133_980_800
 
 _SCALES = ((1, 1e3), (1_000, 1.0), (1_000_000, 1e-3), (1_000_000_000, 1e-6))
 """Units per second, and milliseconds per unit; their plausible ranges do not overlap."""
+_HOUR_KEY_FROM, _HOUR_KEY_TO = 2_001_010_100, 2_041_010_100
 _TICKS_FROM, _TICKS_TO = 631_139_040_000_000_000, 662_695_776_000_000_000
 """2001 and 2101 in .NET ticks: 100 ns since the year 1."""
 _TICKS_AT_EPOCH = 621_355_968_000_000_000
+_FILETIME_AT_EPOCH = 116_444_736_000_000_000
+_FILETIME_FROM, _FILETIME_TO = 126_227_808_000_000_000, 157_784_544_000_000_000
+"""2001 and 2101 in 100 ns since the year 1601, as Windows counts them."""
 _NUMBER_TEXT = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{0,20})?|[0-9](\.[0-9]+)?[eE]\+?[0-9]{1,2}")
 _DIGITS = re.compile(r"\d\D*\d\D*\d\D*\d")
 _CLOCK = re.compile(
@@ -54,12 +58,21 @@ class Ambiguous(Rejected):
 
 def number_ms(number: float) -> float:
     """Epoch milliseconds of a number in s, ms, us or ns (or .NET ticks); NaN outside the years 2001 to 2100."""
+    if is_hour_key(number):
+        return datekey_ms(number)
     for per_second, to_ms in _SCALES:
         if EPOCH_FROM_S * per_second <= number < EPOCH_TO_S * per_second:
             return number * 1e3 if per_second == 1 else number * to_ms
     if _TICKS_FROM <= number < _TICKS_TO:
         return (number - _TICKS_AT_EPOCH) / 1e4
+    if _FILETIME_FROM <= number < _FILETIME_TO:
+        return (number - _FILETIME_AT_EPOCH) / 1e4
     return _NAN
+
+
+def is_hour_key(number: float) -> bool:
+    """Whether a number is a date with its hour, 2026030106: as seconds, it would be a time from 2033 to 2034."""
+    return _HOUR_KEY_FROM <= number < _HOUR_KEY_TO and not math.isnan(datekey_ms(number))
 
 
 def is_epoch(number: float) -> bool:
@@ -162,6 +175,8 @@ def _numbers(values: Sequence[float], *, datekeys: bool) -> Times:
     first = values[0] if values else _NAN
     for per_second, to_ms in _SCALES:
         low, high = EPOCH_FROM_S * per_second, EPOCH_TO_S * per_second
+        if is_hour_key(first):
+            break
         if low <= first < high and low <= min(values) and max(values) < high:
             ms = array("d", [round(value * to_ms) for value in values] if to_ms != 1.0 else map(round, values))
             unit = {1: "s", 1_000: "ms", 1_000_000: "us", 1_000_000_000: "ns"}[per_second]

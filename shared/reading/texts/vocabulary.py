@@ -52,7 +52,7 @@ LABELS = _ranked(
     topic variable variablename
     """,
     """
-    attribute attributename caption counter countername dataset field friendlyname item itemname key label
+    attribute attributename indicator caption counter countername dataset field friendlyname item itemname key label
     legend name objectname symbol text title
     """,
     """
@@ -100,10 +100,11 @@ AGGREGATES = _names(
 """Statistics of a value, which name nothing by themselves."""
 QUALITIES = _names(
     """
-    alarm alarmstate annotated anomaly badquality confidence dataquality devicestatus error errorcode flag flags
-    good haserror isalarm isanomaly isgood isvalid opcquality outlier q qc qcflag qual quality qualitycode
-    qualityflag questionable reliability sensorstatus severity state_class status statuscode statusflag
-    substituted valid validity
+    alarm alarmstate annotated anomaly bad badquality confidence dataok dataquality devicestatus dq err error
+    errorcode fault faulty flag flags good haserror hasfault invalid isalarm isanomaly isbad isfault isgood
+    isinvalid isok isvalid ok opcquality outlier q qc qcflag qual quality qualitycode qualitydetail qualityflag
+    questionable reliability sensorstatus severity state_class status statuscode statusflag substituted suspect
+    valid validity
     """
 )
 """Flags and codes that say how good a value is."""
@@ -190,10 +191,13 @@ NEVER_MEASURES = _names(
 """Numbers that measure nothing, whatever they are."""
 COORDINATES = _names(
     """
-    alt altitude elevation lat latitude lng lon long longitude
+    alt altitude ele elevation lat latitude lng lon long longitude
     """
 )
-"""Where something stands on the earth: no measure where it never changes."""
+"""Where something stands on the earth: no measure."""
+HEIGHTS = _names("alt altitude ele elevation")
+"""Of these, those that are a measure where no latitude stands beside them."""
+GEOMETRIES = _names("bbox boundingbox centroid coordinates coords latlng latlon latlons linestring polygon polyline")
 PAGING = _names(
     """
     endcursor hasmore hasnext hasnextpage limit next nextlink nextpage page pages pagesize perpage previous
@@ -219,8 +223,8 @@ ENVELOPES = _names(
 AXES = _names(
     """
     age angle bin categories category cycle days depth distance elapsed elapsedtime epoch freq frequency hours i
-    idx index iteration key label labels length minutes n offset position row sample seconds step wavelength x
-    year
+    idx index iteration key label labels length minutes n offset position row sample seconds step timestamps
+    wavelength x xaxisvalues xdata xs xvalues year
     """
 )
 """What can be along an axis without times."""
@@ -232,17 +236,18 @@ CLOCKS = _names(
 """Times of day."""
 GENERIC_CONTAINERS = _names(
     """
-    _source attributes body channels content data datapoint datapoints decoded decodedpayload desired doc
-    document fields input item items json main measurement measurements measures message metrics msg node object
-    observations output parameters params payload payloads point points process processdata properties readings
-    record records reported response result results row rows sample samples sensordata sensors series source
-    state state_ telemetry uplinkmessage value values variables vars
+    _source attributes body buckets channels children content data datapoint datapoints decoded decodedpayload
+    desired details doc docs document edges entries features fields hits hours input instant item items json
+    list main measurement measurements measures message metrics msg nodes node object observations output
+    parameters params payload payloads point points process processdata properties readings record records
+    reported response result results row rows sample samples sensordata sensors series source state state_
+    telemetry uplinkmessage value values variables vars
     """
 )
 """Members that only wrap, so that they add nothing to a name."""
 MEASUREMENT_CONTAINERS = _names(
     """
-    attributes data decoded decodedpayload fields measurements metrics object payload properties readings
+    body data decoded decodedpayload fields measurements metrics object payload readings
     sensordata source telemetry values
     """
 )
@@ -297,7 +302,9 @@ HEALTH = _names(
 """Numbers about a process."""
 NUMBERED_PLACES = _names(
     """
-    address alias channel channelindex port reg register registeraddress slot
+    address alias bay bus cavity ch chan channel channelindex channelno dev did gateway gw kanal linea maquina
+    maschine maschinennr mid modul module mp node nodo port puesto rack reg register registeraddress sid slave
+    slaveid slot spindle unitid zone
     """
 )
 """Where a value stands in a device, as a number."""

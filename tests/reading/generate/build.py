@@ -22,6 +22,8 @@ THEMES = (
     "columns",
     "refusals",
     "traps",
+    "lookalikes",
+    "products",
 )
 
 

@@ -34,7 +34,7 @@ add(
     "negative and exponents",
     {"leak": [-(i + 1) * 1.5e-7 for i in range(count)], "gain": [2.5e12 + i * 1e9 for i in range(count)]},
 )
-add("b", "a constant measurement", {"setpoint": [55.0] * count, "temp": wave(count, 54, 1)})
+add("b", "a constant measurement", {"opening": [55.0] * count, "temp": wave(count, 54, 1)})
 add(
     "b",
     "counting up by one",
