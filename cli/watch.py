@@ -237,10 +237,11 @@ class Lines:
         return True
 
     def unread(self) -> bool:
-        """Whether the reader of the pipe has gone; while nothing is written, only a poll shows it."""
+        """Whether the reader of the pipe has gone; while nothing is written, only a poll shows it. Some programs
+        (Node.js, uvloop) give a child a socket in place of a pipe."""
         poll = select.poll()
         poll.register(self._descriptor, 0)
-        return any(event & select.POLLERR for _, event in poll.poll(0))
+        return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
 
     def close(self, last: dict[str, Any] | None) -> None:
         """Write the waiting lines and `last`, within _CLOSING_S."""

@@ -10,7 +10,7 @@ import pytest
 from shared import namespaces
 from shared.app import App
 from shared.delivery import reconcile
-from shared.delivery.reconcile import SWEEP_ACQUIRE
+from shared.delivery.reconcile import MAX_LEASE_MS, SWEEP_ACQUIRE
 from shared.reactor import Result
 from tests.cli.conftest import ROOT, Manage
 
@@ -53,7 +53,7 @@ async def test_a_second_sweep_has_nothing_to_repair(manage: Manage, app: App) ->
 async def test_a_sweep_does_nothing_while_another_instance_holds_the_lease(manage: Manage, app: App) -> None:
     await write(app)
     key = namespaces.build(namespaces.SWEEP)
-    args = ["somebody", app.settings.lease_ms, namespaces.SWEEP_TTL_S]
+    args = ["somebody", MAX_LEASE_MS, namespaces.SWEEP_TTL_S, 1, 0]
     lease = await app.run(SWEEP_ACQUIRE, keys=[key], args=args)
     assert lease
     code, _, stderr = manage("sweep", "--now")

@@ -56,11 +56,11 @@ async def test_a_letter_whose_key_is_gone_is_replayed_from_its_payload(app: App)
 
 
 async def test_lists_and_hashes_are_replayed(app: App) -> None:
-    for shape, parts in (("list", [b'{"metric":"m","ts":1,"value":3}']), ("hash", [b"m", b"3", b"n", b"4"])):
+    for shape, parts in (("list", [b'{"metric":"temp","ts":1,"value":3}']), ("hash", [b"temp", b"3", b"flow", b"4"])):
         await app.redis.flushall()
         letter_id = await bury(app, content=Payload(shape, "e" * 40, parts))
         assert (await replay(app, REACTORS, letter_id)).result is Result.PROCESSED
-        assert json.loads(await app.redis.get(RESULT))["metrics"]["m"]["mean"] == 3
+        assert json.loads(await app.redis.get(RESULT))["metrics"]["temp"]["mean"] == 3
 
 
 async def test_if_the_key_exists_its_present_content_is_replayed(app: App) -> None:

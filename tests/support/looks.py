@@ -8,13 +8,13 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from shared.sessions.draft import TOMBSTONE_MS
 
 from shared import namespaces
 from shared.app import App
 from shared.clock import iso_utc
 from shared.delivery import dead_letters
 from shared.reactor import Outcome
+from shared.sessions.draft import TOMBSTONE_MS
 from shared.sessions.keys import phantom_key as phantom_of
 from shared.sessions.reactor import NAME, react
 from tests.support.causes import cause
