@@ -166,7 +166,8 @@ def _is_of_app(task: asyncio.Task[Any], app_dir: Path) -> bool:
 
 def _take_modules(app_dir: Path) -> dict[str, ModuleType]:
     """Remove the app's modules from sys.modules and return them by name."""
-    names = [name for name, module in sys.modules.items() if _belongs(name, module, app_dir)]
+    loaded = sys.modules.copy()  # a thread of the app may be importing
+    names = [name for name, module in loaded.items() if _belongs(name, module, app_dir)]
     return {name: sys.modules.pop(name) for name in names}
 
 

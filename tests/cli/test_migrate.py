@@ -78,7 +78,9 @@ async def dumps(client: redis.asyncio.Redis) -> dict[bytes, bytes | None]:
 
 async def string_values(client: redis.asyncio.Redis) -> dict[bytes, bytes]:
     keys = [key async for key in client.scan_iter(count=1000)]
-    return dict(zip(keys, await client.mget(keys), strict=True)) if keys else {}
+    values = dict(zip(keys, await client.mget(keys), strict=True)) if keys else {}
+    assert None not in values.values(), [key for key, value in values.items() if value is None]
+    return values
 
 
 def write(path: str, text: str) -> None:

@@ -160,10 +160,6 @@ async def test_no_hostile_value_makes_a_function_fail_or_writes_an_effect(live: 
         # Renamed away and back, the session ended and began again, unless both happened before the first look.
         assert transitions in (["created", "unbounded"], ["created", "unbounded", "ended", "created", "unbounded"])
         return
-    if key.startswith(b"fastapi") and name in VALID_BATCHES:
-        assert {effect["outcome"] for effect in effects} <= {"processed", "duplicate", "ignored"}
-        assert await live.redis.exists(key.replace(b"temp:data", b"results:analysis"))
-        return
     assert {effect["outcome"] for effect in effects} <= {"rejected", "ignored", "duplicate"}
     refusals = [effect for effect in effects if effect["outcome"] in {"rejected", "ignored"}]
     assert refusals
@@ -171,7 +167,9 @@ async def test_no_hostile_value_makes_a_function_fail_or_writes_an_effect(live: 
     others = {other for other in await keys(live) if other != key}
     letters = await live.redis.hlen("functions:dead:letters")
     assert letters == any(effect["outcome"] == "rejected" for effect in refusals)
-    assert all(other.startswith(b"functions:dead:") for other in others)
+    # A life that was heard of and not seen, since the key was renamed before the first look, has a phantom.
+    unseen = (b"functions:phantom:", b"functions:sessions:due") if key.startswith(b"nextauth") else ()
+    assert all(other.startswith((b"functions:dead:", *unseen)) for other in others)
 
 
 VALID_SESSIONS = {
@@ -182,8 +180,6 @@ VALID_SESSIONS = {
     "a placeholder",
 }
 """HOSTILE_VALUES that are JSON objects. Any JSON object is a session: express-session stores arbitrary fields."""
-VALID_BATCHES = {"msgpack", "a stream"}
-"""HOSTILE_VALUES that hold one row of numbers."""
 
 HOSTILE_IDS = {
     "a space": b" ",
