@@ -21,7 +21,6 @@ from shared.privacy.masking import printable
 from shared.reading.explain import Explanation, to_text
 
 STDIN = "-"
-_KIND_OF = {namespaces.BATCH: explanations.BATCH, namespaces.CHART_DATA: explanations.CHART}
 
 
 class PayloadKind(StrEnum):
@@ -31,6 +30,9 @@ class PayloadKind(StrEnum):
     CHART = explanations.CHART
 
 
+_KIND_OF = {namespaces.BATCH: PayloadKind.BATCH, namespaces.CHART_DATA: PayloadKind.CHART}
+
+
 def explain(
     source: Annotated[
         str, typer.Argument(metavar="KEY|FILE|-", help="A key of the app's Redis, a file, or - for stdin.")
@@ -38,6 +40,12 @@ def explain(
     kind: Annotated[
         PayloadKind | None,
         typer.Option("--kind", help="Read it as this. The key of a batch or a chart decides itself."),
+    ] = None,
+    as_key: Annotated[
+        str | None,
+        typer.Option(
+            "--as", metavar="KEY", help="Read a file or stdin as the value of this key, with its INPUTS entry."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -53,14 +61,16 @@ def explain(
 
     Example: python manage.py explain fabric:data:chart:co2-flow:realtime
     """
-    run(partial(_explain, source=source, kind=kind, json=json))
+    run(partial(_explain, source=source, kind=kind, as_key=as_key, json=json))
 
 
-async def _explain(app: App, *, source: str, kind: PayloadKind | None, json: bool) -> Exit:
+async def _explain(app: App, *, source: str, kind: PayloadKind | None, as_key: str | None, json: bool) -> Exit:
     with interaction.explaining_interruption(lambda: "nothing was changed"):
         key = os.fsencode(source)
         if _is_file(source):
-            name, explanation = printable(os.fsencode(source)), await _of_file(app, source, kind)
+            name, explanation = printable(os.fsencode(source)), await _of_file(app, source, kind, as_key)
+        elif as_key is not None:
+            raise Refused("--as is for a file or stdin, and there is no such file")
         else:
             name, explanation = shown(app, key), await _of_key(app, key, kind)
     if json:
@@ -76,9 +86,11 @@ def _is_file(source: str) -> bool:
     return source == STDIN or (kind_of(os.fsencode(source)) is None and Path(source).exists())
 
 
-async def _of_file(app: App, source: str, kind: PayloadKind | None) -> Explanation:
+async def _of_file(app: App, source: str, kind: PayloadKind | None, as_key: str | None) -> Explanation:
+    key = None if as_key is None else os.fsencode(as_key)
+    kind = kind if key is None else _kind_of(key, kind)
     if kind is None:
-        raise Refused("a file or stdin needs --kind batch or --kind chart")
+        raise Refused("a file or stdin needs --kind batch, --kind chart, or --as with a key")
     limit = app.settings.max_payload_bytes
     try:
         raw = await interaction.read_bytes(None if source == STDIN else source, limit + 1)
@@ -86,16 +98,21 @@ async def _of_file(app: App, source: str, kind: PayloadKind | None) -> Explanati
         raise Refused(f"the file cannot be read: {error.strerror or type(error).__name__}") from None
     if len(raw) > limit:
         return explanations.refused(kind, f"more than MAX_PAYLOAD_BYTES ({limit})", len(raw))
-    return await explanations.explain(app, kind, None, "string", [raw])
+    return await explanations.explain(app, kind, key, "string", [raw])
 
 
-async def _of_key(app: App, key: bytes, kind: PayloadKind | None) -> Explanation:
+def _kind_of(key: bytes, kind: PayloadKind | None) -> PayloadKind | None:
+    """What the key is read as; `kind` is what the user asks for. Raises Refused for a key that is not explained."""
     read_as = _KIND_OF.get(row) if (row := kind_of(key)) else None
     if (row is not None and row not in OPEN_KINDS) or namespace_of(key) is Namespace.NEXTAUTH:
         raise Refused("keys of sessions, users and tokens, and the app's own keys, are not explained")
     if kind is not None and read_as not in (None, kind):
         raise Refused(f"the key is that of a {read_as}, not of a {kind}")
-    read_as = read_as or kind
+    return read_as or kind
+
+
+async def _of_key(app: App, key: bytes, kind: PayloadKind | None) -> Explanation:
+    read_as = _kind_of(key, kind)
     if read_as is None:
         raise Refused(
             "neither a file nor the key of a batch or chart; for another key add --kind batch or --kind chart"

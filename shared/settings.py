@@ -83,7 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     retry_attempts: Annotated[int, Meta(ge=1, le=30)] = 6
     """Attempts for a key before it becomes a dead letter."""
     retry_schedule: Annotated[str, Meta(min_length=1)] = "*/5 * * * * *"
-    """NCRONTAB schedule of the retries that are due."""
+    """NCRONTAB schedule of the retries that are due; it also continues a sweep in progress."""
     dead_letters_max: Annotated[int, Meta(ge=1, le=100_000)] = 10_000
     """Dead letters kept at most; the oldest are dropped first. Each is kept for 7 days."""
     dead_letters_max_bytes: Annotated[int, Meta(ge=1024)] = 256 * MIB

@@ -25,6 +25,8 @@ from shared.reading.tree import HEADER_ALONE, Budget, Decoded, Table
 
 NO_TIME = "value without a time"
 _FOOTED_ROWS = 4
+_FEW_ELEMENTS = 8
+"""Elements of a list that can be placeholders."""
 MAX_TIME = 2**62
 """Numbers from here on are no time; nanoseconds since 1970 stay below it until 2116."""
 
@@ -52,7 +54,22 @@ def read_generally(kind: str, parts: Sequence[bytes], override: Override = NONE,
         if str(fault) == HEADER_ALONE:
             raise NotReady("a placeholder without data") from None
         raise
-    return read_document(decoded, budget, override, limits)
+    try:
+        return read_document(decoded, budget, override, limits)
+    except reader.Unreadable:
+        if kind == "list" and len(parts) <= _FEW_ELEMENTS and all(_is_placeholder(part, limits) for part in parts):
+            raise NotReady("a placeholder without data") from None
+        raise
+
+
+def _is_placeholder(element: bytes, limits: Limits) -> bool:
+    try:
+        read_generally("string", [element], limits=limits)
+    except NotReady:
+        return True
+    except Rejected:
+        pass
+    return False
 
 
 def decode(kind: str, parts: Sequence[bytes], budget: Budget) -> Decoded:

@@ -162,3 +162,14 @@ def test_an_empty_result_is_a_placeholder_of_a_batch_and_no_chart(raw: bytes) ->
         read_batch("string", [raw])
     with pytest.raises(Rejected):
         chart(raw)
+
+
+@pytest.mark.parametrize("elements", [[b'{"status":"canary"}'], [b'{"batchId":"b1","status":"processing"}'] * 2])
+def test_a_list_of_placeholders_is_a_placeholder(elements: list[bytes]) -> None:
+    with pytest.raises(NotReady):
+        read_batch("list", elements)
+
+
+def test_a_list_with_one_element_that_is_no_placeholder_is_rejected() -> None:
+    with pytest.raises(Rejected):
+        read_batch("list", [b'{"status":"canary"}', b'{"rows":[{"temp":"warm"}]}'])
