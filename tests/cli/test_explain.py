@@ -93,13 +93,14 @@ async def test_files_and_stdin_need_a_kind(manage: Manage, app: App, tmp_path: P
 
 
 async def test_a_file_is_read_as_the_value_of_a_key_with_its_entry_of_inputs(
-    manage: Manage, app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    manage: Manage, manage_environment: dict[str, str], app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "payload.json"
     file.write_text(json.dumps([{**row, "co2": 400.5 + row["id"]} for row in ROWS]))
     code, output, _ = manage("explain", str(file), "--as", CHART)
     assert (code, output.splitlines()[0]) == (0, "Chart: read, 2 series, 4 values")
-    monkeypatch.setenv("INPUTS", json.dumps({"fabric:data:chart:co2-*": {"ignore": ["temp"]}}))
+    entry = {"fabric:data:chart:co2-*": {"ignore": ["temp"]}}
+    monkeypatch.setitem(manage_environment, "INPUTS", json.dumps(entry))
     code, output, _ = manage("explain", str(file), "--as", CHART)
     assert (code, output.splitlines()[0]) == (0, "Chart: read, 1 series, 2 values")
     code, _, complaint = manage("explain", str(tmp_path / "none.json"), "--as", CHART)
