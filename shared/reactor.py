@@ -112,6 +112,10 @@ def ignored(key: bytes, detail: str) -> Outcome:
     return Outcome(key, Result.IGNORED, detail)
 
 
+NO_TIME = "no time left in this call"
+"""Detail of a key that a call did not come to: a pass comes back to it."""
+
+
 def later(key: bytes, detail: str) -> Outcome:
     return Outcome(key, Result.LATER, detail)
 

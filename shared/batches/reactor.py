@@ -30,7 +30,7 @@ from shared.clock import now_iso
 from shared.delivery import failures
 from shared.delivery.rounds import Breather, Look, Turn, in_rounds, one_by_one, parts_by_size
 from shared.errors import NotReady, WorkerLost
-from shared.reactor import Cause, Outcome, Payload, Scanned, duplicate, ignored, later, processed
+from shared.reactor import NO_TIME, Cause, Outcome, Payload, Scanned, duplicate, ignored, later, processed
 from shared.reading.float_arrays import joined
 from shared.reading.model import Reading
 from shared.reading.read import read_batch
@@ -237,7 +237,7 @@ async def _work(app: App, claimed: Mapping[int, Claim]) -> dict[int, Look]:
 
         done, left = await one_by_one(large, compute_large, timeout_s=app.settings.work_timeout_s)
         await _release(app, [large[index] for index in left])
-    late = {index: Look(later(large[index].batch.key, "no time left in this call")) for index in left}
+    late = {index: Look(later(large[index].batch.key, NO_TIME)) for index in left}
     return looks | done | late
 
 

@@ -24,7 +24,7 @@ from shared.delivery import failures
 from shared.delivery.dead_letters import mark_key
 from shared.delivery.rounds import Look, Turn, in_rounds, one_by_one
 from shared.errors import Rejected
-from shared.reactor import Cause, Outcome, Payload, Scanned, already, duplicate, ignored, later, processed
+from shared.reactor import NO_TIME, Cause, Outcome, Payload, Scanned, already, duplicate, ignored, later, processed
 from shared.runtime.threads import off_loop
 from shared.settings import Settings
 from shared.store.script import Script
@@ -162,7 +162,7 @@ async def _look(app: App, charts: Sequence[_Chart]) -> list[Look]:
         return (await _renew(app, {index: source}))[index]
 
     done, left = await one_by_one(large, renew_one, timeout_s=app.settings.work_timeout_s)
-    late = {index: Look(later(charts[index].source, "no time left in this call")) for index in left}
+    late = {index: Look(later(charts[index].source, NO_TIME)) for index in left}
     looks |= done | late
     return [looks[index] for index in range(len(charts))]
 

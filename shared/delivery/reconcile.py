@@ -24,7 +24,7 @@ from shared.app import App
 from shared.delivery.due import retry_due
 from shared.delivery.laps import Laps
 from shared.delivery.scan import GROUP, Feed, Scan, react_to_feed
-from shared.reactor import Cause, Reactor, Result
+from shared.reactor import NO_TIME, Cause, Reactor, Result
 from shared.store.script import Script
 
 SWEEP_ACQUIRE = Script(__file__, "sweep_acquire")
@@ -41,8 +41,9 @@ HELP_FROM = GROUP
 """Number of effects, as saved by the pass, from which on other instances help."""
 SLICE_S = 0.1
 """Length of a slice of a paced pass. A share of 2 % makes the rest after it 5 s long, the default of RETRY_SCHEDULE."""
-MAX_REST_S = 3600
-"""Longest rest; a longer one is taken for one from before the clock was set back."""
+MAX_REST_S = 120
+"""Longest rest: a slice can take long for other reasons than its work. A longer one in Redis is from before the clock
+was set back."""
 HELD: list[Any] = []
 NOTHING_DUE: list[Any] = [0]
 """Replies of sweep_acquire.lua."""
@@ -138,15 +139,17 @@ async def reconcile(
     seen, has_lease, finished, out_of_time = 0, True, False, False
     while has_lease and not finished and not out_of_time:
         save_s = min(time.monotonic() + (SAVE_S if seen else FIRST_SAVE_S), until_s)
-        outcomes = await react_to_feed(feed, Cause.RECONCILE, scan_until_s=save_s, react_until_s=until_s)
+        # Keys that were fetched are reacted to, or the position could not advance.
+        outcomes = await react_to_feed(feed, Cause.RECONCILE, scan_until_s=save_s, react_until_s=started_s + budget_s)
         new = Counter(outcome.result for outcome in outcomes)
         results, seen = results + new, seen + len(outcomes)
         position.counts.add(len(outcomes), new)
-        if results[Result.PROCESSED] >= HELP_FROM:
+        skipped = any(outcome.detail == NO_TIME for outcome in outcomes)
+        if skipped or results[Result.PROCESSED] >= HELP_FROM:
             position.urgent, until_s = True, started_s + budget_s
-        if feed.empty:  # otherwise time ran out: the next call repeats from the last saved position
+        if feed.empty and not skipped:  # otherwise time ran out: the next call repeats from the last saved position
             position.cursor = scan.cursor
-        finished, out_of_time = feed.done, time.monotonic() >= until_s
+        finished, out_of_time = feed.done and not skipped, skipped or time.monotonic() >= until_s
         has_lease = await _save(
             app,
             token,
@@ -228,15 +231,15 @@ def _lease_ms(app: App) -> int:
 
 
 async def server_id(app: App) -> str:
-    """The id of this run of the Redis server. If this user may not call INFO, an id for this process: then nobody tells
-    a restart between two calls, and only this process continues a pass where it stopped.
+    """The id of this run of the Redis server; the same for all processes that may not call INFO. Then a pass that goes
+    on after a restart may miss keys, which the one after it finds; the lost connection makes that begin at once.
 
     Raises what the Redis client raises if Redis is away.
     """
     try:
         info: dict[str, Any] = await app.redis.info("server")
     except ResponseError:
-        return f"not shown to {app.owner}"
+        return "not shown"
     return str(info.get("run_id"))
 
 

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
-from shared.reactor import Outcome, Result, ignored, later
+from shared.reactor import NO_TIME, Outcome, Result, ignored, later
 
 BREATH_S = 0.0005
 """How long a group is computed before it yields to the other functions of the process."""
@@ -56,7 +56,7 @@ async def in_rounds[Item](
     deadline_s = time.monotonic() + timeout_s
     while waiting:
         if any(looks) and time.monotonic() > deadline_s:
-            return [outcomes.get(index) or later(key, "no time left in this call") for index, key in enumerate(keys)]
+            return [outcomes.get(index) or later(key, NO_TIME) for index, key in enumerate(keys)]
         batch, waiting = waiting[:per_round], waiting[per_round:]
         for (index, item), (outcome, look_again) in zip(batch, await look([item for _, item in batch]), strict=True):
             if outcome is not None:

@@ -20,7 +20,8 @@ if redis.replicate_commands then redis.replicate_commands() end
 
 local owner, lease_ms, ttl_s = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local begin, paced = ARGV[4] == '1', ARGV[5] == '1'
-local MAX_REST_MS = 3600 * 1000 -- as in reconcile.py
+local MAX_REST_MS = 120 * 1000 -- as in reconcile.py
+local MAX_POSITION_BYTES = 4096
 local clock = redis.call('TIME')
 local now_ms = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 
@@ -28,7 +29,7 @@ if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then redis.call('DEL', KEYS[1]) end
 local until_ms = tonumber(redis.call('HGET', KEYS[1], 'until_ms')) or 0
 if until_ms > now_ms and until_ms <= now_ms + lease_ms then return {} end
 
-local position = redis.call('HGET', KEYS[1], 'position') or ''
+local position = redis.call('HSTRLEN', KEYS[1], 'position') <= MAX_POSITION_BYTES and redis.call('HGET', KEYS[1], 'position') or ''
 local rest_ms = redis.call('HGET', KEYS[1], 'rest_until_ms') or ''
 rest_ms = rest_ms:find('^%d+$') and #rest_ms <= 15 and tonumber(rest_ms) or 0
 if rest_ms > now_ms + MAX_REST_MS then rest_ms = 0 end

@@ -21,7 +21,7 @@
 -- that wrote the marker; the next look brings them back. A sweep adds missing members to sorted sets, and TTLs.
 -- A value of another type in place of one of the app's own keys is removed.
 
-local MAX_FIELD_BYTES = 16384
+local MAX_FIELD_BYTES, MAX_PENDING_BYTES = 16384, 262144
 local FIELDS = { 'digest', 'ended_ms', 'missing_ms', 'user_id', 'fingerprint', 'key_id', 'life', 'first_seen_ms',
   'sequence', 'recorded_ms', 'touches', 'unbounded', 'prior_end_ms', 'expires_ms', 'told_ms', 'cookie_ms', 'missing_by',
   'heard_ms', 'pending', 'v' } -- as in phantom.py
@@ -31,7 +31,7 @@ local function read_digest(key) -- as in look_session.lua
   local encoding = redis.pcall('OBJECT', 'ENCODING', key)
   if encoding ~= 'listpack' and encoding ~= 'ziplist' then
     for _, name in ipairs(FIELDS) do
-      if redis.call('HSTRLEN', key, name) > MAX_FIELD_BYTES then return 'too long' end
+      if redis.call('HSTRLEN', key, name) > (name == 'pending' and MAX_PENDING_BYTES or MAX_FIELD_BYTES) then return 'too long' end
     end
   end
   return redis.sha1hex(cjson.encode(redis.call('HMGET', key, unpack(FIELDS))))
@@ -64,10 +64,14 @@ local function attempt(command, key, ...)
   return reply
 end
 
--- For what has to succeed before the marker is written.
+-- For what has to succeed before the marker is written; if it does not, the sorted sets are as they were.
+local undo = {}
 local function must(command, key, ...)
   local reply = attempt(command, key, ...)
-  if is_refused(reply) then error(reply.err, 0) end
+  if is_refused(reply) then
+    for _, former in ipairs(undo) do redis.pcall(unpack(former)) end
+    error(reply.err, 0)
+  end
   return reply
 end
 
@@ -77,7 +81,11 @@ local function whole(value) return string.format('%.0f', value) end
 local missed = {}
 local function change(position, member, score)
   local key, reply = KEYS[position], nil
+  local former = redis.pcall('ZSCORE', key, member)
   if score == '' then reply = attempt('ZREM', key, member) else reply = attempt('ZADD', key, score, member) end
+  if not is_refused(reply) and not is_refused(former) then
+    undo[#undo + 1] = former and { 'ZADD', key, former, member } or { 'ZREM', key, member }
+  end
   if is_refused(reply) then
     local stored = tonumber(redis.call('ZSCORE', key, member) or 0)
     missed[position] = (score == '' and 0 or 1) - (stored >= plan.now_ms and 1 or 0)
@@ -151,6 +159,7 @@ end
 
 -- The marker.
 if #plan.fields > 0 then must('HSET', KEYS[2], 'sequence', whole(sequence), unpack(plan.fields)) end
+undo = {}
 
 if plan.adopt then attempt('UNLINK', KEYS[5]) end
 local is_deleted = plan.delete and not is_refused(attempt('UNLINK', KEYS[1]))

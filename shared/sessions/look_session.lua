@@ -20,9 +20,10 @@
 --   13 the mark
 --
 -- Invariant: reads only. What is loaded is bounded before: the session by ARGV[1], each field of the phantom by
--- MAX_FIELD_BYTES. A phantom that is not a hash, or has a longer field, counts as none.
+-- MAX_FIELD_BYTES, `pending` at most MAX_PENDING_BYTES. A phantom that is not a hash, or has a longer field, counts as
+-- none.
 
-local MAX_FIELD_BYTES = 16384
+local MAX_FIELD_BYTES, MAX_PENDING_BYTES = 16384, 262144
 local FIELDS = { 'digest', 'ended_ms', 'missing_ms', 'user_id', 'fingerprint', 'key_id', 'life', 'first_seen_ms',
   'sequence', 'recorded_ms', 'touches', 'unbounded', 'prior_end_ms', 'expires_ms', 'told_ms', 'cookie_ms', 'missing_by',
   'heard_ms', 'pending', 'v' } -- as in phantom.py
@@ -34,7 +35,7 @@ local function read_phantom(key) -- as in apply_session.lua
   local encoding = redis.pcall('OBJECT', 'ENCODING', key)
   if encoding ~= 'listpack' and encoding ~= 'ziplist' then -- those hold short values only
     for _, name in ipairs(FIELDS) do
-      if redis.call('HSTRLEN', key, name) > MAX_FIELD_BYTES then return {}, 'too long' end
+      if redis.call('HSTRLEN', key, name) > (name == 'pending' and MAX_PENDING_BYTES or MAX_FIELD_BYTES) then return {}, 'too long' end
     end
   end
   local values = redis.call('HMGET', key, unpack(FIELDS))

@@ -67,6 +67,7 @@ class Stored(NamedTuple):
     heard_ms: int | None
     pending: Sequence[Record]
     newer: bool
+    pending_bytes: int = 0
 
 
 type Values = Sequence[bytes | None]
@@ -80,7 +81,8 @@ def read(values: Values) -> Stored:
         return _NOTHING
     heard, pending, version = values[-3:]
     newer = (_whole(version) or 0) > VERSION
-    return Stored(_phantom(values), _time(heard), _pending_of(pending) if pending else (), newer)
+    waiting = _pending_of(pending) if pending else ()
+    return Stored(_phantom(values), _time(heard), waiting, newer, len(pending or b""))
 
 
 def _phantom(values: Values) -> Phantom | None:

@@ -12,7 +12,7 @@ import pytest
 from shared import namespaces, telemetry
 from shared.app import open_app
 from shared.delivery import reconcile, scan
-from shared.reactor import Result
+from shared.reactor import NO_TIME, Result, duplicate, later, processed
 from tests.support.batches import batch, batch_key, digest, digests
 from tests.support.passes import make_pass, start_pass
 from tests.support.reactors import Gate
@@ -185,6 +185,57 @@ async def test_a_pass_anew_does_not_rest_and_another_instance_finishes_it(app, o
     begun = await reconcile.reconcile(app, [gate.reactor], budget_s=0.1, anew=True, share=0.001)
     assert not begun.finished
     assert (await reconcile.reconcile(other, [gate.reactor], budget_s=10, begin=False, share=0.001)).finished
+
+
+async def test_a_slice_reacts_to_all_keys_that_it_fetched_so_the_position_advances(app, many_keys):
+    """Reactions that take longer than a slice: the pass would begin at the same position each time."""
+    gate = Gate(delay_s=2 * reconcile.SLICE_S, effects=False)
+    positions = []
+    for _ in range(2):
+        assert not (await reconcile.reconcile(app, [gate.reactor], budget_s=30, share=0.5)).finished
+        positions.append(json.loads(await app.redis.hget(SWEEP, "position"))["cursor"])
+        await rested(app)
+    assert len({0, *positions}) == 3
+
+
+async def test_a_pass_comes_back_without_rest_to_keys_that_a_call_had_no_time_for(app):
+    keys = {f"gate:{number}".encode() for number in range(100)}
+    await app.redis.mset(dict.fromkeys(keys, b""))
+    done = set()
+
+    class OneAtATime(Gate):
+        """Comes to one key of each call that is not done."""
+
+        async def react(self, app, keys, cause):
+            new = next((key for key in keys if key not in done), None)
+            outcomes = [
+                processed(key) if key == new else duplicate(key) if key in done else later(key, NO_TIME) for key in keys
+            ]
+            done.add(new)
+            return outcomes
+
+    gate = OneAtATime()
+    calls = 0
+    while not (await reconcile.reconcile(app, [gate.reactor], budget_s=10, begin=not calls, share=0.001)).finished:
+        calls += 1
+        assert calls <= len(keys)
+    assert done >= keys
+
+
+async def test_processes_that_may_not_read_the_server_s_id_continue_each_other_s_pass(app, other):
+    await app.redis.acl_setuser(
+        "uninformed", enabled=True, nopass=True, commands=["+@all", "-info"], keys=["*"], channels=["*"], reset=True
+    )
+    ids = set()
+    for instance in (app, other):
+        settings = msgspec.structs.replace(
+            instance.settings, redis=f"{instance.settings.redis},user=uninformed,password=x"
+        )
+        uninformed = open_app(settings)
+        ids.add(await reconcile.server_id(uninformed))
+        await uninformed.redis.aclose()
+    await app.redis.acl_deluser("uninformed")
+    assert len(ids) == 1
 
 
 async def test_without_a_pass_in_progress_none_begins_unless_it_is_due(app):

@@ -17,9 +17,21 @@ from shared.delivery.due import retry_due
 from shared.delivery.reconcile import reconcile
 from shared.registry import SESSIONS
 from shared.sessions.reactor import react
+from shared.sessions.transition import MAX_BACKLOG_BYTES
 from shared.settings import Settings
 from tests.support.causes import cause
-from tests.support.looks import DUE, KEY, ONE, in_s, lives, nextauth, numbers, tokens_key, with_settings
+from tests.support.looks import (
+    DUE,
+    KEY,
+    ONE,
+    in_s,
+    lives,
+    nextauth,
+    numbers,
+    phantom_key,
+    tokens_key,
+    with_settings,
+)
 
 pytestmark = pytest.mark.redis_server
 
@@ -185,3 +197,30 @@ async def test_whatever_command_is_refused_for_a_while_each_record_is_appended_o
 
 def test_the_commands_that_are_refused_are_those_that_the_scripts_use() -> None:
     assert WRITING == ["HSET", "PEXPIRE", "UNLINK", "XADD", "ZADD", "ZREM"]
+
+
+async def test_records_that_wait_for_long_are_complete_and_the_life_goes_on(client: Client, app: App) -> None:
+    """More of them than a phantom takes: from then on no further one is made."""
+    await client.permit("+@all")
+    await begin(client)
+    await client.permit("+@all", "-xadd")
+    for number in range(60):
+        await client.put(nextauth(f"{number:03}" + "\x01" * 253))
+    phantom = phantom_key(app)
+    assert MAX_BACKLOG_BYTES < await client.redis.hstrlen(phantom, "pending") < 2 * MAX_BACKLOG_BYTES
+    await client.permit("+@all")
+    await client.settle()
+    await end(client)
+    await client.settle()
+    (life,) = await lives(app)
+    assert (life[0], life.count("created"), life.count("ended"), life[-1]) == ("created", 1, 1, "ended")
+    assert 25 < life.count("changed") < 60
+
+
+async def test_a_session_that_could_not_be_recorded_is_no_session_of_its_user(client: Client, app: App) -> None:
+    await client.permit("+@all", "-hset")
+    await begin(client)
+    await end(client)
+    await client.permit("+@all")
+    await client.settle()
+    assert await client.members() == {}

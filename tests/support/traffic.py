@@ -249,13 +249,19 @@ class CommitCounter:
                 self._marked.put_nowait(None)
 
 
-def check_commits(traffic: Traffic, counter: CommitCounter) -> None:
+def check_commits(traffic: Traffic, counter: CommitCounter, *, flushed: bool = False) -> None:
     """Check that every present content was committed exactly once, every earlier one at most once, and nothing else.
 
+    With `flushed`, an earlier chart may have been committed twice: a flush removes the cache that shows the first time.
     If the counter lost its subscription it may have missed commits: then only "at most once" is checked.
     """
     written = {(key, digest) for key, digests in traffic.contents.items() for digest in digests}
-    wrong = [(content, times) for content, times in counter.counts.items() if times > 1 or content not in written]
+    present = set(traffic.live.items())
+    wrong = [
+        (content, times)
+        for content, times in counter.counts.items()
+        if content not in written or times > (2 if flushed and content not in present and b"chart" in content[0] else 1)
+    ]
     if not counter.gaps:
         wrong += [(content, 0) for content in traffic.live.items() if content not in counter.counts]
     assert not wrong, f"{len(wrong)} contents were not committed once: {wrong[:10]}"
