@@ -190,6 +190,10 @@ async def test_a_burst_ends_with_every_result_and_delays_no_other_function(
         await app.host.drained()
         stop.set()
         times_s = await others
+        await redis_client.set(
+            "nextauth:session:last", "{}"
+        )  # lines written outside an invocation come with the next one
+        await app.host.drained()
         processed = operations(app)
     label = f"burst of {count} batches, BURST_SWEEP={burst_sweep}"
     measured(label, count / burst_s, "results/s")
