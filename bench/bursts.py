@@ -23,7 +23,7 @@ from bench.trial import Figures, Size, Trial
 from shared.batches.analysis import analyse
 from shared.batches.baseline import Baseline
 from shared.batches.results import Findings, findings
-from shared.reading.batches import read_batch
+from shared.reading.read import read_batch
 
 OVERHEAD = ("--invocation-overhead", "0.5ms")
 SEVERAL_PROCESSES = ("app", "handwritten", "raw", "faststream", "faststream-bulk", "faststream-bridge")

@@ -16,7 +16,7 @@ from shared.batches.baseline import Baseline
 from shared.batches.results import findings
 from shared.charts import cache as chart_cache
 from shared.privacy.keyring import keyring
-from shared.reading.batches import read_batch
+from shared.reading.read import read_batch
 from shared.settings import DEVELOPMENT_AUDIT_KEY
 
 app = func.FunctionApp()

@@ -26,7 +26,7 @@ from shared.batches.analysis import analyse, analyse_many
 from shared.batches.baseline import Baseline
 from shared.batches.results import findings
 from shared.namespaces import RESULTS_TTL_S
-from shared.reading.batches import read_batch
+from shared.reading.read import read_batch
 from shared.runtime import lazy_numpy
 
 __all__ = [

@@ -13,8 +13,7 @@ import msgspec
 from local.repo.bootstrap import ROOT
 from local.repo.input_examples import EXAMPLES, Example
 from shared import namespaces, settings, telemetry
-from shared.reading.batches import read_batch
-from shared.reading.charts import read_chart
+from shared.reading.read import read_batch, read_chart
 
 DOCUMENTS = ("docs/inputs.md", "docs/keys.md", "docs/metrics.md", "docs/settings.md")
 _EXAMPLE_CHARS = 120

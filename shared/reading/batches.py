@@ -31,22 +31,8 @@ MAX_TIME = 2**62
 """Numbers from here on are no time; nanoseconds since 1970 stay below it until 2116."""
 
 
-def read_batch(kind: str, parts: Sequence[bytes], override: Override = NONE, limits: Limits = LIMITS) -> Reading:
-    """The readings of a batch.
-
-    kind: the type of the Redis key. parts: "string": the value; "list": the elements; "hash": fields and values in
-    turn; "stream": for each entry its id, the number of its fields, and fields and values in turn.
-    Raises Rejected with the reason when there is nothing to read, NotReady for a placeholder without data.
-    """
-    if kind == "string" and override is NONE:
-        quick = fast.batch(parts[0], limits)
-        if quick is not None:
-            return quick
-    return read_generally(kind, parts, override, limits)
-
-
 def read_generally(kind: str, parts: Sequence[bytes], override: Override = NONE, limits: Limits = LIMITS) -> Reading:
-    """As `read_batch`, by the general steps."""
+    """As read.read_batch, by the general steps."""
     budget = Budget(limits.expanded_bytes, limits.layers, limits.nodes)
     try:
         decoded = decode(kind, parts, budget)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from shared.errors import Rejected
 from shared.reading import reader, series
 from shared.reading.documents import document
-from shared.reading.fast_path import fast
 from shared.reading.limits import LIMITS, Limits
 from shared.reading.model import Reading, Series
 from shared.reading.overrides import NONE, Override
@@ -24,17 +23,8 @@ _MANY_AT_ONE_TIME = 4
 NO_TIME = "value without a time"
 
 
-def read_chart(raw: bytes, override: Override = NONE, limits: Limits = LIMITS) -> Reading:
-    """The chart in a string's value. Raises Rejected with the reason, which holds no values of the input."""
-    if override is NONE:
-        quick = fast.chart(raw, limits)
-        if quick is not None:
-            return quick
-    return read_generally(raw, override, limits)
-
-
 def read_generally(raw: bytes, override: Override = NONE, limits: Limits = LIMITS) -> Reading:
-    """As `read_chart`, by the general steps."""
+    """As read.read_chart, by the general steps."""
     budget = Budget(limits.expanded_bytes, limits.layers, limits.nodes)
     return read_document(document.decode(raw, budget), budget, override, limits)
 

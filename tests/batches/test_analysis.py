@@ -20,8 +20,8 @@ from shared.batches.analysis import Analysis, Statistics, analyse, analyse_many
 from shared.batches.baseline import Baseline, encode_delta
 from shared.batches.results import findings
 from shared.batches.sketch import Sketch, sketch
-from shared.reading.batches import read_batch
 from shared.reading.model import Reading
+from shared.reading.read import read_batch
 from shared.runtime import lazy_numpy
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False)
@@ -224,7 +224,7 @@ def test_analysing_a_single_batch_does_not_import_numpy() -> None:
     code = """
 import json, sys
 from shared.batches import analysis, baseline
-from shared.reading.batches import read_batch
+from shared.reading.read import read_batch
 for count in (25, 20_000):
     rows = [{"metric": "m", "ts": row, "value": row * 7919 % 1009 / 7} for row in range(count)]
     batch = read_batch("string", [json.dumps(rows).encode()])

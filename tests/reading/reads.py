@@ -4,10 +4,9 @@ import json
 from typing import Any
 
 from shared.errors import NotReady, Rejected
-from shared.reading.batches import read_batch
-from shared.reading.charts import read_chart
 from shared.reading.model import Reading
 from shared.reading.overrides import NONE, Override
+from shared.reading.read import read_batch, read_chart
 
 
 def encoded(value: Any) -> bytes:

@@ -7,9 +7,8 @@ from typing import cast
 import pytest
 
 from shared.errors import NotReady, Rejected
-from shared.reading.batches import read_batch
-from shared.reading.charts import read_chart
 from shared.reading.model import Reading
+from shared.reading.read import read_batch, read_chart
 from tests.reading.cases import Case, Expectation, load
 
 LEAST_SHARE = 0.97

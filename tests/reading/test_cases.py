@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from shared.reading.batches import read_batch
-from shared.reading.charts import read_chart
 from shared.reading.model import Reading
+from shared.reading.read import read_batch, read_chart
 from tests.reading.gallery import ENTRIES
 from tests.reading.table import CO2, DAYS, MS, TEMP
 

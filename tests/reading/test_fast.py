@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 
 from shared.errors import NotReady
 from shared.reading import batches, charts, reader
-from shared.reading.batches import read_batch
-from shared.reading.charts import read_chart
 from shared.reading.documents import document
 from shared.reading.fast_path import fast
 from shared.reading.limits import LIMITS
 from shared.reading.overrides import NONE
+from shared.reading.read import read_batch, read_chart
 from shared.reading.tree import Budget
 from tests.reading.gallery import ENTRIES
 from tests.reading.reads import outcome

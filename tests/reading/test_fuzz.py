@@ -14,9 +14,8 @@ import msgspec
 import pytest
 
 from shared.errors import NotReady, Rejected
-from shared.reading.batches import read_batch
-from shared.reading.charts import read_chart
 from shared.reading.documents import delimited
+from shared.reading.read import read_batch, read_chart
 from shared.reading.recognisers import (
     exposition,
     grafana,

@@ -19,10 +19,9 @@ from hypothesis import strategies as st
 
 from shared.errors import NotReady, Rejected
 from shared.reading import explain
-from shared.reading.batches import read_batch
-from shared.reading.charts import read_chart
 from shared.reading.limits import Limits
 from shared.reading.overrides import NONE
+from shared.reading.read import read_batch, read_chart
 from shared.reading.recognisers import exposition, grafana, kusto, line_protocol, opc_ua, senml, typed_arrays
 from tests.reading.gallery import ENTRIES
 

@@ -8,9 +8,8 @@ import pytest
 
 from local.repo.input_examples import EXAMPLES, Example
 from shared.errors import Rejected
-from shared.reading.batches import read_batch
-from shared.reading.charts import read_chart
 from shared.reading.overrides import NONE, Override, parse
+from shared.reading.read import read_batch, read_chart
 from tests.reading.reads import flat, points, values
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "inputs.md").read_text(encoding="utf-8")

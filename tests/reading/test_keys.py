@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from shared.errors import NotReady, Rejected
-from shared.reading.batches import entries, read_batch
+from shared.reading.batches import entries
+from shared.reading.read import read_batch
 from tests.reading.reads import batch, chart, flat, values
 from tests.reading.table import CO2, ISO, LONG, MS, ROWS, TEMP
 
