@@ -25,6 +25,9 @@ from shared import schedules
 from shared.errors import ConfigurationError
 from shared.reading.overrides import Inputs
 from shared.reading.overrides import parse as parse_inputs
+from shared.sources.config import Sources
+from shared.sources.config import parse as parse_sources
+from shared.sources.config import references as source_references
 from shared.store.connection import parse_connection_string
 from shared.store.connection_setting import look_up, signs_in_by_identity
 
@@ -109,6 +112,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     """Query caches that depend on charts, as JSON: query id to globs over the chart id, or over chartId:dataType where
     the glob has a ':'. A refreshed chart deletes them."""
+    chart_sources: str = ""
+    """Where charts come from, as a JSON list: `match`, `url`, `method`, `body`, `headers`, `scope`, `select`, `ttl_s`,
+    `refresh_ahead_s`, `timeout_s`. A chart that matches is fetched again when it expires. See docs/charts.md. Empty: no
+    chart is fetched."""
+    chart_source_hosts: str = ""
+    """Hosts that CHART_SOURCES may call: names, addresses and networks, separated by commas. A name that resolves to a
+    private address needs that address or its network in the list too."""
+    chart_active_s: Annotated[float, Meta(ge=0)] = 900
+    """How long a chart counts as watched after it was written by a client, read through the API or named in
+    `functions:charts:interest`, in seconds: a watched chart is refreshed before it expires."""
+    chart_keep_s: Annotated[float, Meta(ge=0)] = 604_800
+    """How long after the last such sign of use an expired chart is still fetched again, in seconds. Keeps charts that
+    nobody asks for any more from being fetched for ever."""
+    chart_fetch_concurrency: Annotated[int, Meta(ge=1, le=1000)] = 8
+    """Requests in flight to one source at most, of all instances together."""
+    chart_max_stale_s: Annotated[float, Meta(ge=0)] = 3600
+    """How long the cache of a chart whose source does not answer is kept, marked stale, in seconds from its expiry."""
+    chart_cors_origins: str = ""
+    """Origins whose pages may read `GET /api/charts`, separated by commas, or `*`. Empty for none."""
     inputs: str = ""
     """What overrules the reader of batches and charts, as JSON: a glob over keys to `rows`, `time`, `zone`, `series`,
     `value`, `unit`, `sensor`, `measures`, `ignore`, `dayFirst`. See docs/inputs.md."""
@@ -116,6 +138,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether `GET /api/debug/session` answers: counts and masked keys; for a user, when sessions and tokens end, never
     their content."""
 
+    chart_source_values: tuple[tuple[str, str], ...] = ()
+    """The settings that CHART_SOURCES refers to, by name; not a setting of the app."""
     function_timeout_s: float = 0
     """The platform's functionTimeout, from host.json or its override; not a setting of the app."""
     storage: str = ""
@@ -138,6 +162,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return _parsed_inputs(self.inputs)
 
     @property
+    def cors_origins(self) -> tuple[str, ...]:
+        """The setting CHART_CORS_ORIGINS, parsed."""
+        return tuple(filter(None, (origin.strip().rstrip("/") for origin in self.chart_cors_origins.split(","))))
+
+    @property
+    def sources(self) -> Sources:
+        """The setting CHART_SOURCES, parsed."""
+        return parse_sources(self.chart_sources, self.chart_source_hosts, self.chart_source_values)
+
+    @property
     def lease_ms(self) -> int:
         return round((self.lease_s or self.function_timeout_s / 4) * 1000)
 
@@ -151,8 +185,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return f"Settings({', '.join(fields)})"
 
 
-SECRET = frozenset({"redis", "audit_key", "audit_key_previous", "storage", "application_insights"})
+SECRET = frozenset(
+    {"redis", "audit_key", "audit_key_previous", "storage", "application_insights", "chart_source_values"}
+)
 _OF_THE_PLATFORM = (
+    "chart_source_values",
     *("function_timeout_s", "storage", "storage_client_id"),
     *("application_insights", "worker_exports", "host_leaves_logs", "concerns"),
 )
@@ -201,6 +238,13 @@ def parse(environ: Mapping[str, str]) -> Settings:
         _parsed_inputs(environ.get("INPUTS", ""))
     except ConfigurationError as fault:
         faults.append(str(fault))
+    values["chart_source_values"] = _referenced(environ)
+    try:
+        parse_sources(
+            environ.get("CHART_SOURCES", ""), environ.get("CHART_SOURCE_HOSTS", ""), values["chart_source_values"]
+        )
+    except ConfigurationError as fault:
+        faults += fault.faults
     try:
         values["function_timeout_s"] = _function_timeout_s(environ)
     except ConfigurationError as fault:
@@ -281,6 +325,15 @@ def _contradictions(settings: Settings) -> list[str]:
         faults += [f"{variable(name)}: {fault}"] if fault else []
     if settings.retry_base_s > settings.retry_cap_s:
         faults.append(f"RETRY_BASE_S ({settings.retry_base_s:g}) is above RETRY_CAP_S ({settings.retry_cap_s:g})")
+    if settings.chart_keep_s < settings.chart_active_s:
+        faults.append(
+            f"CHART_KEEP_S ({settings.chart_keep_s:g}) is below CHART_ACTIVE_S ({settings.chart_active_s:g})"
+        )
+    faults += [
+        f"CHART_CORS_ORIGINS: {origin[:80]!r} is no origin such as https://dash.example.com"
+        for origin in settings.cors_origins
+        if origin != "*" and not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+", origin)
+    ]
     if settings.audit_key_previous and len(settings.audit_key_previous) < MIN_KEY_CHARS:
         faults.append(f"AUDIT_KEY_PREVIOUS: has fewer than {MIN_KEY_CHARS} characters")
     if settings.audit_key_previous == settings.audit_key:
@@ -293,6 +346,12 @@ def _contradictions(settings: Settings) -> list[str]:
             f"({settings.max_payload_bytes}): the largest payload would never be kept"
         )
     return faults
+
+
+def _referenced(environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The settings that CHART_SOURCES refers to as `%NAME%`."""
+    names = sorted(source_references(environ.get("CHART_SOURCES", "")))
+    return tuple((name, environ[name]) for name in names if environ.get(name))
 
 
 def _storage(environ: Mapping[str, str]) -> tuple[str, str]:
