@@ -326,9 +326,7 @@ def _contradictions(settings: Settings) -> list[str]:
     if settings.retry_base_s > settings.retry_cap_s:
         faults.append(f"RETRY_BASE_S ({settings.retry_base_s:g}) is above RETRY_CAP_S ({settings.retry_cap_s:g})")
     if settings.chart_keep_s < settings.chart_active_s:
-        faults.append(
-            f"CHART_KEEP_S ({settings.chart_keep_s:g}) is below CHART_ACTIVE_S ({settings.chart_active_s:g})"
-        )
+        faults.append(f"CHART_KEEP_S ({settings.chart_keep_s:g}) is below CHART_ACTIVE_S ({settings.chart_active_s:g})")
     faults += [
         f"CHART_CORS_ORIGINS: {origin[:80]!r} is no origin such as https://dash.example.com"
         for origin in settings.cors_origins

@@ -7,11 +7,13 @@ import azure.functions as func
 
 from shared import telemetry
 from shared.app import current_app
+from shared.charts.refresher import Refresher
 from shared.delivery.self_repair import SelfRepair
 from shared.registry import REACTORS
 from shared.telemetry import tracing
 
 repair = SelfRepair()
+refresher = Refresher()
 
 
 @contextmanager
@@ -26,14 +28,16 @@ def invocation(context: func.Context | None) -> Iterator[None]:
             begin_repair()
         yield
         repair.look_after(current_app(), REACTORS)
+        refresher.look_after(current_app)
 
 
 def begin_repair() -> None:
-    """Begin to stand in for the timers, once per process. function_app.py calls it at import, which the worker does in
+    """Begin to stand in for the timers, once per process, and to keep charts warm. function_app.py calls it at import, which the worker does in
     its event loop; if it did not, the first invocation begins."""
     with telemetry.background():
         try:
             repair.stand_in(current_app, REACTORS)
+            refresher.look_after(current_app)
         except RuntimeError:
             repair.waits_for_loop = True
         else:

@@ -12,13 +12,19 @@ from shared.reading.overrides import NONE, Override
 from shared.reading.read import points, read_chart
 
 # The scripts compare the first bytes of a cache (`stale`, digest, revision) instead of parsing it. FRESH and STALE have
-# the same length, and revisions 16 digits, so that a script can overwrite them in place.
+# the same length, revisions 16 digits and `staleSince` 26 characters, so that a script can overwrite them in place.
 FRESH = b'{"stale":false'
 STALE = b'{"stale":true '
 HEAD = FRESH + b',"sourceDigest":"'
 """First bytes of a fresh cache, up to the source digest."""
 REVISION = b'","revision":'
 """The text between the source digest and the revision."""
+SINCE = b',"staleSince":'
+"""The text between the revision and the time."""
+SINCE_AT = len(HEAD) + 40 + len(REVISION) + 16
+"""Where that text begins in a cache; one of an earlier version has another text there."""
+NOT_STALE = b"null".ljust(26)
+"""`staleSince` of a fresh cache, as long as a time in quotes."""
 FIRST_REVISION = 10**15
 """Lower than any revision that read_chart.lua gives."""
 
@@ -47,14 +53,14 @@ class _Statistics(msgspec.Struct, frozen=True):
 
 
 class _Document(msgspec.Struct, frozen=True, rename="camel"):
-    """`stale`, `source_digest` and `revision` come first: see HEAD. `revision` grows with every version of the source
-    that is read. `x` is the kind of the axis: time (points are at epoch ms),
-    number or category. `points` counts the distinct places that have a value. `rejected` counts the values left out, by
-    reason."""
+    """`stale`, `source_digest`, `revision` and `stale_since` come first: see HEAD. `revision` grows with every version
+    of the source that is read. `x` is the kind of the axis: time (points are at epoch ms), number or category. `points`
+    counts the distinct places that have a value. `rejected` counts the values left out, by reason."""
 
     stale: bool
     source_digest: str
     revision: int
+    stale_since: msgspec.Raw
     chart_id: str
     data_type: str
     updated_at: str
@@ -75,6 +81,17 @@ def describe_update(chart_id: bytes, data_type: bytes, source_digest: str) -> Up
     )
 
 
+def stale_since() -> bytes:
+    """`staleSince` of a cache whose source is gone now."""
+    return msgspec.json.encode(now_iso())
+
+
+def marked_stale(document: bytes) -> bytes:
+    """A fresh cache as one that is stale from now on."""
+    value_at = SINCE_AT + len(SINCE)
+    return STALE + document[len(FRESH) : value_at] + stale_since() + document[value_at + len(NOT_STALE) :]
+
+
 def render(
     payload: bytes, update: Update, max_points: int, override: Override = NONE, revision: int = FIRST_REVISION
 ) -> bytes:
@@ -91,6 +108,7 @@ def render(
             stale=False,
             source_digest=update.source_digest,
             revision=revision,
+            stale_since=msgspec.Raw(NOT_STALE),
             chart_id=update.chart_id,
             data_type=update.data_type,
             updated_at=update.updated_at,

@@ -13,7 +13,6 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 import msgspec
 
-
 type Address = IPv4Address | IPv6Address
 
 _NAME = re.compile(r"(?=.{1,253}$)(?:[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9])?")
@@ -91,5 +90,3 @@ def _parsed(text: str) -> Address | None:
         return ipaddress.ip_address(text.strip("[]").partition("%")[0])
     except ValueError:
         return None
-
-
