@@ -12,11 +12,11 @@ timers. Everything else reads `app.settings`, which is the same object.
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -25,11 +25,11 @@ from shared import schedules
 from shared.errors import ConfigurationError
 from shared.reading.overrides import Inputs
 from shared.reading.overrides import parse as parse_inputs
-from shared.sources.config import Sources
-from shared.sources.config import parse as parse_sources
-from shared.sources.config import references as source_references
 from shared.store.connection import parse_connection_string
 from shared.store.connection_setting import look_up, signs_in_by_identity
+
+if TYPE_CHECKING:
+    from shared.sources.config import Sources
 
 DEVELOPMENT_AUDIT_KEY = "development-only-audit-key"
 MIN_KEY_CHARS = 16
@@ -167,9 +167,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return tuple(filter(None, (origin.strip().rstrip("/") for origin in self.chart_cors_origins.split(","))))
 
     @property
-    def sources(self) -> Sources:
-        """The setting CHART_SOURCES, parsed."""
-        return parse_sources(self.chart_sources, self.chart_source_hosts, self.chart_source_values)
+    def sources(self) -> "Sources":
+        """The setting CHART_SOURCES, parsed. Imports the parser: ask `chart_sources` first whether there are any."""
+        from shared.sources.config import parse
+
+        return parse(self.chart_sources, self.chart_source_hosts, self.chart_source_values)
 
     @property
     def lease_ms(self) -> int:
@@ -238,13 +240,8 @@ def parse(environ: Mapping[str, str]) -> Settings:
         _parsed_inputs(environ.get("INPUTS", ""))
     except ConfigurationError as fault:
         faults.append(str(fault))
-    values["chart_source_values"] = _referenced(environ)
-    try:
-        parse_sources(
-            environ.get("CHART_SOURCES", ""), environ.get("CHART_SOURCE_HOSTS", ""), values["chart_source_values"]
-        )
-    except ConfigurationError as fault:
-        faults += fault.faults
+    values["chart_source_values"], source_faults = _chart_sources(environ)
+    faults += source_faults
     try:
         values["function_timeout_s"] = _function_timeout_s(environ)
     except ConfigurationError as fault:
@@ -346,10 +343,19 @@ def _contradictions(settings: Settings) -> list[str]:
     return faults
 
 
-def _referenced(environ: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
-    """The settings that CHART_SOURCES refers to as `%NAME%`."""
-    names = sorted(source_references(environ.get("CHART_SOURCES", "")))
-    return tuple((name, environ[name]) for name in names if environ.get(name))
+def _chart_sources(environ: Mapping[str, str]) -> tuple[tuple[tuple[str, str], ...], Sequence[str]]:
+    """The settings that CHART_SOURCES refers to as `%NAME%`, and what is wrong with it."""
+    text, hosts = environ.get("CHART_SOURCES", ""), environ.get("CHART_SOURCE_HOSTS", "")
+    if not (text.strip() or hosts.strip()):
+        return (), ()
+    from shared.sources import config
+
+    values = tuple((name, environ[name]) for name in sorted(config.references(text)) if environ.get(name))
+    try:
+        config.parse(text, hosts, values)
+    except ConfigurationError as error:
+        return values, error.faults
+    return values, ()
 
 
 def _storage(environ: Mapping[str, str]) -> tuple[str, str]:

@@ -46,7 +46,7 @@ local function release()
 end
 
 local function answered()
-  redis.call('HSET', KEYS[5], 'v', '1', 'failures', '0', 'opens', '0', 'closed', '0', 'ok', whole(now))
+  redis.call('HSET', KEYS[5], 'v', '1', 'failures', '0', 'opens', '0', 'ok', whole(now))
   redis.call('HDEL', KEYS[5], 'error')
   redis.call('EXPIRE', KEYS[5], ARGV[11])
 end

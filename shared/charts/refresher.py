@@ -1,7 +1,8 @@
 """The task of a process that keeps charts warm. It sleeps until the next chart of a source is due, by Redis' clock, or
 until this process sees something new of a chart; all instances share the work through the sorted sets in Redis.
 
-It runs beside the functions: a request that takes 10 s delays no event.
+It runs beside the functions: a request that takes 10 s delays no event. refresh.py is imported when it is needed: an app
+without sources does not pay for it.
 """
 
 import asyncio
@@ -9,15 +10,17 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
 from shared import telemetry
 from shared.app import App
-from shared.charts import refresh
 from shared.charts.schedule import PART, Signals, read_interest
 from shared.delivery.failures import report_outage
-from shared.sources.config import Source
+
+if TYPE_CHECKING:
+    from shared.sources.config import Source
 
 MAX_WAIT_S = 5.0
 """Longest time between two looks: another instance may have made a chart due earlier than this one knows."""
@@ -31,6 +34,7 @@ class Refresher:
     """One per process."""
 
     _task: asyncio.Task[None] | None = None
+    _stopping: bool = False
     _running: dict[str, set[asyncio.Task[None]]] = field(default_factory=dict)
 
     def look_after(self, open_app: Callable[[], App]) -> None:
@@ -42,17 +46,18 @@ class Refresher:
                 with telemetry.background():
                     self._task = asyncio.get_running_loop().create_task(self.run(app))
 
-    async def stop(self) -> None:
-        """End the task and the fetches in progress: for tests. Their leases end by themselves."""
-        tasks = [task for task in (self._task, *set().union(*self._running.values())) if task]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+    async def stop(self, app: App) -> None:
+        """End the task, then wait for the fetches in progress: for tests."""
+        self._stopping = True
+        app.state(Signals).changed.set()
+        if self._task:
+            await self._task
+        await asyncio.gather(*set().union(*self._running.values()))
 
     async def run(self, app: App) -> None:
-        """Refresh charts for ever."""
+        """Refresh charts until `stop`, which is for ever outside tests."""
         signals, interest_s = app.state(Signals), float("-inf")
-        while True:
+        while not self._stopping:
             signals.changed.clear()
             wait_s = MAX_WAIT_S
             try:
@@ -70,8 +75,10 @@ class Refresher:
                 async with asyncio.timeout(max(wait_s, MIN_WAIT_S)):
                     await signals.changed.wait()
 
-    async def _take(self, app: App, source: Source) -> float:
+    async def _take(self, app: App, source: "Source") -> float:
         """Start the refreshes of a source that are due; returns how long there will be nothing more to do."""
+        from shared.charts import refresh
+
         running = self._running.setdefault(source.name, set())
         taken = await refresh.take(app, source, app.settings.chart_fetch_concurrency - len(running))
         for key in taken.keys:
@@ -80,7 +87,9 @@ class Refresher:
             task.add_done_callback(running.discard)
         return MAX_WAIT_S if taken.wait_s is None else taken.wait_s
 
-    async def _refresh(self, app: App, source: Source, key: bytes, lease_ms: int) -> None:
+    async def _refresh(self, app: App, source: "Source", key: bytes, lease_ms: int) -> None:
+        from shared.charts import refresh
+
         try:
             await refresh.refresh(app, source, key, lease_ms)
         except (RedisError, OSError) as error:

@@ -10,7 +10,7 @@ import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from redis.exceptions import RedisError, ResponseError
 
@@ -18,8 +18,10 @@ from shared import namespaces
 from shared.app import App, Call
 from shared.delivery.failures import report_outage
 from shared.reactor import Cause
-from shared.sources.config import Source
 from shared.store.script import Script
+
+if TYPE_CHECKING:
+    from shared.sources.config import Source
 
 SCHEDULE_CHART = Script(__file__, "schedule_chart")
 
@@ -47,7 +49,7 @@ class Chart(NamedTuple):
     key: bytes
     chart_id: bytes
     data_type: bytes
-    source: Source
+    source: "Source"
 
     @property
     def state(self) -> bytes:
@@ -67,7 +69,7 @@ class Signals:
     """When a use of a chart was written (time.monotonic)."""
 
 
-def due_key(source: Source) -> bytes:
+def due_key(source: "Source") -> bytes:
     return namespaces.build(namespaces.CHARTS_DUE, source.name)
 
 
@@ -78,7 +80,7 @@ def chart_of(app: App, key: bytes) -> Chart | None:
     return Chart(key, parts[0], parts[1], source) if parts and source else None
 
 
-def ahead_ms(source: Source, *, longest: bool = False) -> int:
+def ahead_ms(source: "Source", *, longest: bool = False) -> int:
     """How long before its expiry a watched chart is refreshed, with jitter; `longest` of these times."""
     share = JITTER if longest else JITTER * _chance.random()
     return round(source.refresh_ahead_s * (1 + share) * 1000)

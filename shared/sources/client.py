@@ -48,12 +48,13 @@ class Client:
         Raises SourceDown for anything else.
         """
         url, body = url_of(source, chart_id, data_type), body_of(source, chart_id, data_type)
+        session = await self._open()
+        credential = await self._sign_in() if source.scope else None
         try:
             async with asyncio.timeout(source.timeout_s):
-                session = await self._open()
                 headers = dict(source.headers)
-                if source.scope:
-                    headers["Authorization"] = f"Bearer {await self._token(source.scope)}"
+                if credential and source.scope:
+                    headers["Authorization"] = f"Bearer {await _token(credential, source.scope)}"
                 return await self._request(session, source, url, body, headers, max_bytes)
         except TimeoutError:
             raise SourceDown(f"no answer within {source.timeout_s:g} s") from None
@@ -118,21 +119,24 @@ class Client:
                 )
         return self._session
 
-    async def _token(self, scope: str) -> str:
-        """A token of the app's identity; azure-identity keeps it until shortly before its end."""
+    async def _sign_in(self) -> Any:
+        """The app's identity; it keeps its tokens until shortly before their end."""
         async with self._opening:
             if self._credential is None:
                 await asyncio.to_thread(importlib.import_module, "azure.identity.aio")
                 from azure.identity.aio import DefaultAzureCredential
 
                 self._credential = DefaultAzureCredential()
-        try:
-            token = await self._credential.get_token(scope)
-        except TimeoutError:
-            raise
-        except Exception as error:  # its text may quote the answer of the token service
-            raise SourceDown(f"no token: {type(error).__name__}") from None
-        return str(token.token)
+        return self._credential
+
+
+async def _token(credential: Any, scope: str) -> str:
+    """Raises SourceDown without the text of the error, which may quote the answer of the token service."""
+    try:
+        token = await credential.get_token(scope)
+    except Exception as error:
+        raise SourceDown(f"no token: {type(error).__name__}") from None
+    return str(token.token)
 
 
 async def _body_of(response: "ClientResponse", max_bytes: int) -> bytes:
