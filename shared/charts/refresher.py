@@ -1,8 +1,8 @@
 """The task of a process that keeps charts warm. It sleeps until the next chart of a source is due, by Redis' clock, or
 until this process sees something new of a chart; all instances share the work through the sorted sets in Redis.
 
-It runs beside the functions: a request that takes 10 s delays no event. refresh.py is imported when it is needed: an app
-without sources does not pay for it.
+It runs beside the functions: a request that takes 10 s delays no event. refresh.py is imported when it is needed: an
+app without sources does not pay for it.
 """
 
 import asyncio

@@ -39,7 +39,7 @@ class Hosts(msgspec.Struct, frozen=True):
         return address is not None and (self._lists(address) or is_public(address))
 
     def _lists(self, address: Address) -> bool:
-        return any(form in network for form in _forms(address) for network in self.networks)
+        return any(form in network for form in [address, *_forms(address)] for network in self.networks)
 
 
 def parse_hosts(text: str) -> tuple[Hosts, list[str]]:
@@ -66,10 +66,13 @@ def is_local(host: str) -> bool:
 def is_public(address: Address) -> bool:
     """Whether an address is public in each of its forms: no private, link-local, loopback, metadata or other special
     one."""
-    return all(
-        form.is_global and not form.is_multicast and not form.is_reserved and form != _AZURE_WIRE_SERVER
-        for form in _forms(address)
-    )
+    return all(form.is_global and not _is_special(form) for form in _forms(address))
+
+
+def _is_special(address: Address) -> bool:
+    """Whether an address is special although it counts as global."""
+    site_local = isinstance(address, IPv6Address) and address.is_site_local
+    return address.is_multicast or address.is_reserved or site_local or address == _AZURE_WIRE_SERVER
 
 
 def _forms(address: Address) -> list[Address]:

@@ -145,7 +145,8 @@ def _faults_of(source: Source, hosts: Hosts, values: Mapping[str, str]) -> Itera
     yield from _faults_of_url(source, hosts)
     yield from _faults_of_headers(source)
     yield from _faults_of_body(source)
-    texts = [source.url, *source.headers.values(), *(text for _, text in _texts(source.body))]
+    query = urlsplit(source.url).query if _host(source.url) else ""
+    texts = [query, *source.headers.values(), *(text for _, text in _texts(source.body))]
     names = sorted(set().union(*map(references, texts)))
     yield from (f"url, headers or body: the setting {name} is not set" for name in names if not values.get(name))
     if source.refresh_ahead_s > source.ttl_s / 2:
