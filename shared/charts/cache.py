@@ -41,14 +41,14 @@ class Update(msgspec.Struct, frozen=True, rename="camel"):
 class _Line(msgspec.Struct, frozen=True):
     name: str
     unit: str | None
-    points: list[tuple[int | float | str, float]]
+    points: list[tuple[int | float | str, int | float]]
 
 
 class _Statistics(msgspec.Struct, frozen=True):
     count: int
-    last: float
-    min: float
-    max: float
+    last: int | float
+    min: int | float
+    max: int | float
     mean: float
 
 
@@ -124,7 +124,9 @@ def render(
 def _shortened(chart: Reading, series: Series, max_points: int) -> Series:
     if chart.x != "category":
         return downsample(series, max_points)
-    return msgspec.structs.replace(series, x=series.x[:max_points], values=series.values[:max_points])
+    return msgspec.structs.replace(
+        series, x=series.x[:max_points], values=series.values[:max_points], exact=series.exact[:max_points]
+    )
 
 
 def _rejected(chart: Reading, max_points: int) -> Mapping[str, int]:
@@ -135,7 +137,7 @@ def _rejected(chart: Reading, max_points: int) -> Mapping[str, int]:
 
 
 def _line(series: Series) -> _Line:
-    return _Line(series.name, series.unit, list(zip(series.x, series.values, strict=True)))
+    return _Line(series.name, series.unit, list(zip(series.x, series.exact or series.values, strict=True)))
 
 
 def _statistics(series: Series) -> _Statistics:
@@ -147,5 +149,8 @@ def _statistics(series: Series) -> _Statistics:
         mean = float(values.mean())
     if not math.isfinite(mean):  # a sum of large doubles overflows where their mean does not
         mean = float((values / len(values)).sum())
-    # Rounding must not put the mean outside the range of the values.
-    return _Statistics(len(values), float(values[-1]), low, high, min(max(mean, low), high))
+    if abs(mean) < 1e15:
+        mean = float(f"{mean:.15g}")  # 0.1, not the 0.10000000000000002 of a sum of doubles
+    mean = min(max(mean, low), high)  # rounding must not put it outside the range of the values
+    exact = series.exact or (float(values[-1]),)
+    return _Statistics(len(values), exact[-1], *((min(exact), max(exact)) if series.exact else (low, high)), mean)

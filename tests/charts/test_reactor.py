@@ -107,6 +107,23 @@ async def test_the_mean_of_huge_values_does_not_overflow(app):
     assert (await cached(app))["stats"]["co2Flow"]["mean"] == pytest.approx(1.65e308)
 
 
+@pytest.mark.parametrize("given", [2**53 + 1, -(2**53) - 1, 2**63 + 1, 10**30, 0.1, 1e-7, 1.5e300, 0.30000000000000004])
+@pytest.mark.parametrize("as_text", [False, True])
+async def test_numbers_come_out_exactly_as_they_were_given(app, given, as_text):
+    rows = [
+        {"timestamp": f"2025-01-01T00:00:0{row}.000Z", "co2Flow": str(given) if as_text else given} for row in (1, 2)
+    ]
+    await write(app, json.dumps(rows).encode())
+    cache = await cached(app)
+    assert [value for _, value in cache["series"][0]["points"]] == [given, given]
+    assert {cache["stats"]["co2Flow"][name] for name in ("last", "min", "max")} == {given}
+
+
+async def test_a_mean_has_no_noise_of_the_summation(app):
+    await write(app, chart(0, 0.1, 0.2))
+    assert (await cached(app))["stats"]["co2Flow"]["mean"] == 0.1
+
+
 async def test_a_payload_rendered_in_a_thread_gives_the_same_cache(app):
     small = chart(1, 2, 3)
     large = small + b" " * (1024 * 1024)

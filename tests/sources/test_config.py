@@ -134,7 +134,9 @@ def test_a_reference_is_replaced_and_its_value_shown_nowhere() -> None:
 
 def test_ids_are_percent_encoded_and_cannot_leave_their_place() -> None:
     entry = Source("*", URL)
-    assert url_of(entry, b"a b?c=d&e#f@g:h", b"\xff%").removeprefix(HOST) == "/charts/a%20b%3Fc%3Dd%26e%23f%40g%3Ah/%FF%25"
+    assert (
+        url_of(entry, b"a b?c=d&e#f@g:h", b"\xff%").removeprefix(HOST) == "/charts/a%20b%3Fc%3Dd%26e%23f%40g%3Ah/%FF%25"
+    )
     assert url_of(entry, b"x/y", b"d") == "https://api.example.com/charts/x%2Fy/d"
     for id_ in (b"..", b".", b"../admin", b"a/../b", b"a\\..\\b", b"a/", b"/a", b"a//b", b"x" * 2000):
         with pytest.raises(SourceDown):
