@@ -32,8 +32,8 @@ def invocation(context: func.Context | None) -> Iterator[None]:
 
 
 def begin_repair() -> None:
-    """Begin to stand in for the timers, once per process, and to keep charts warm. function_app.py calls it at import, which the worker does in
-    its event loop; if it did not, the first invocation begins."""
+    """Begin to stand in for the timers and to keep charts warm, once per process. function_app.py calls it at import,
+    which the worker does in its event loop; if it did not, the first invocation begins."""
     with telemetry.background():
         try:
             repair.stand_in(current_app, REACTORS)

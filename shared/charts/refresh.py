@@ -61,7 +61,7 @@ async def take(app: App, source: Source, limit: int) -> Taken:
     """Take up to `limit` charts of a source that are due. Raises what the Redis client raises."""
     wait_ms, lease_ms, *keys = await app.run(
         TAKE_REFRESHES,
-        keys=[due_key(source), _fetching(source), state_key(source)],
+        keys=[due_key(source), fetching_key(source), state_key(source)],
         args=[
             limit,
             app.settings.chart_fetch_concurrency,
@@ -84,7 +84,7 @@ async def refresh(app: App, source: Source, key: bytes, lease_ms: int) -> Outcom
     started_s = time.perf_counter()
     reply = await app.run(
         BEGIN_REFRESH,
-        keys=[key, chart.state, chart.due, _fetching(source), _INTEREST],
+        keys=[key, chart.state, chart.due, fetching_key(source), _INTEREST],
         args=[
             ahead_ms(source, longest=True),
             round(app.settings.chart_active_s * 1000),
@@ -106,7 +106,7 @@ async def refresh(app: App, source: Source, key: bytes, lease_ms: int) -> Outcom
         return await _failed(app, chart, fence, lease_ms, failures, error, started_s)
     reply = await app.run(
         END_REFRESH,
-        keys=[key, chart.state, chart.due, _fetching(source), state_key(source)],
+        keys=[key, chart.state, chart.due, fetching_key(source), state_key(source)],
         args=[
             fence,
             lease_ms,
@@ -174,14 +174,14 @@ def state_key(source: Source) -> bytes:
     return namespaces.build(namespaces.CHART_SOURCE, source.name)
 
 
-def _fetching(source: Source) -> bytes:
+def fetching_key(source: Source) -> bytes:
     return namespaces.build(namespaces.CHARTS_FETCHING, source.name)
 
 
 async def _forget(app: App, source: Source, key: bytes) -> None:
     pipeline = app.redis.pipeline(transaction=False)
     pipeline.zrem(due_key(source), key)
-    pipeline.zrem(_fetching(source), key)
+    pipeline.zrem(fetching_key(source), key)
     await pipeline.execute()
 
 
@@ -193,7 +193,7 @@ async def _failed(
     backoff = FullJitterBackoff(cap=longest_s, base=min(settings.retry_base_s, longest_s))
     resting_ms = await app.run(
         FAIL_REFRESH,
-        keys=[chart.state, chart.due, _fetching(source), state_key(source)],
+        keys=[chart.state, chart.due, fetching_key(source), state_key(source)],
         args=[
             chart.key,
             fence,

@@ -17,6 +17,7 @@ from shared.app import App
 from shared.audit import state as audit
 from shared.audit.state import TAIL_AUDIT
 from shared.charts import views as chart_views
+from shared.charts.source_state import SourceView, read_sources
 from shared.charts.views import ChartView
 from shared.clock import iso_utc, now_iso
 from shared.delivery import dead_letters, retries
@@ -153,6 +154,7 @@ class Monitor(msgspec.Struct, frozen=True, rename="camel"):
     sessions: Sessions
     charts: list[ChartView]
     charts_total: int | None = msgspec.field(name="charts_total")
+    chart_sources: list[SourceView]
     doctor: Doctor | None
 
 
@@ -172,6 +174,7 @@ async def monitor(app: App) -> Monitor:
             keyspace=Keyspace(taken.age_s, taken.complete, taken.kinds) if taken else None,
             sessions=await _sessions(app, taken.unbounded if taken else None),
             charts=await chart_views.read(app, taken.chart_keys) if taken else [],
+            chart_sources=await read_sources(app),
             charts_total=taken.charts_total if taken else None,
             doctor=await examined,
         )

@@ -465,7 +465,7 @@ async def test_a_value_that_is_not_a_chart_is_rejected_and_changes_nothing(app, 
 ACCEPTED = {
     "a byte order mark": (b"\xef\xbb\xbf" + chart(7), 7.0),
     "duplicate fields": (b'[{"t": 0, "co2Flow": 1, "co2Flow": 7}]', 7.0),
-    "an integer beyond 2^53": (b'[{"t": 0, "co2Flow": 9007199254740993}]', 2.0**53),
+    "an integer beyond 2^53": (b'[{"t": 0, "co2Flow": 9007199254740993}]', 2**53 + 1),
     "NaN beside a number": (b'[{"t": 0, "co2Flow": 7}, {"t": 1, "co2Flow": NaN}]', 7.0),
     "Infinity beside a number": (b'[{"t": 0, "co2Flow": 7}, {"t": 1, "co2Flow": -Infinity}]', 7.0),
     "lone surrogates": (b'[{"t": 0, "co2Flow": 7, "\\ud800": "\\udfff"}]', 7.0),
