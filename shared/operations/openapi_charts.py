@@ -48,7 +48,10 @@ def paths() -> dict[str, Any]:
         for name in ("chartId", "dataType")
     ]
     missing = {"404": json("There is no cache of this chart; Retry-After where its source is asked now", "Error")}
-    preflight = {"204": {"description": "Whether a page of this origin may ask (CORS)"}}
+    preflight = {
+        "204": {"description": "Whether a page of this origin may ask (CORS)"},
+        "404": {"description": "The host knows no such path"},
+    }
     return {
         "/api/charts": {
             "get": operation(
@@ -56,7 +59,7 @@ def paths() -> dict[str, Any]:
                 "Charts with age, TTL, state and source; and the state of the sources",
                 {"200": json("A page of charts, newest first", "Charts"), **BAD, **AWAY},
                 parameters=[
-                    query("cursor", {"type": "string", "pattern": "^[0-9]{1,19}$"}, "`cursor` of the previous page"),
+                    query("cursor", {"type": "string", "pattern": "^[0-9]{0,19}$"}, "`cursor` of the previous page"),
                     integer("limit", 100, chart_list.MAX_PAGE, "About how many"),
                 ],
             ),
