@@ -21,6 +21,8 @@ from shared.errors import ConfigurationError
 from shared.sources.addresses import Hosts, is_local, parse_hosts
 
 MAX_SOURCES = 64
+LEASE_MARGIN_MS = 2000
+"""What a lease is longer than its request may take: the time of a busy process around it."""
 MAX_EXPRESSION_CHARS = 1000
 REFERENCE = re.compile(r"%([A-Z][A-Z0-9_]{2,})%")
 """A reference to a setting: upper case, so that it differs from percent-encoded text in lower case, and from most in
@@ -73,7 +75,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True)
     @property
     def lease_ms(self) -> int:
         """How long one fetch has its chart for itself."""
-        return round(self.timeout_s * 1000) + 2000
+        return round(self.timeout_s * 1000) + LEASE_MARGIN_MS
 
 
 class Sources(msgspec.Struct, frozen=True):
