@@ -3,7 +3,7 @@
 registry.py     the reactors; whatever serves all of them derives from it
 operations/     what operators see: health, activity, census of keys, monitor page, OpenAPI, doctor
 batches/        fastapi:temp:data:*   -> analysis results, and the baseline that readings are scored against
-charts/         fabric:data:chart:*   -> caches ready to be drawn
+charts/         fabric:data:chart:*   -> caches ready to be drawn; charts with a source are fetched again
 sessions/       nextauth:session:*    -> audit records, one per transition
 intake/         from a trigger message to a reactor: events, lanes, bursts
 delivery/       what makes it certain: reconciliation, retries, failures, dead letters, replay
@@ -12,6 +12,7 @@ app.py          settings, Redis client and scripts of this process; no state of 
 settings.py     every setting
 telemetry/      log records, metrics, spans, counts per minute
 reading/        from a client's bytes to named series
+sources/        where charts come from: the setting, hosts, one HTTP request
 store/          Redis: connection, scripts, refusals, glob matching
 privacy/        keyed fingerprints, sealed tokens, masking
 runtime/        threads, malloc, lazy NumPy
