@@ -48,12 +48,18 @@ async def read(app: App, keys: Sequence[bytes]) -> list[ChartView]:
 
     Raises what the Redis client raises.
     """
+    return [view for _, view in await read_keyed(app, keys)]
+
+
+async def read_keyed(app: App, keys: Sequence[bytes]) -> list[tuple[bytes, ChartView]]:
+    """As `read`, each with its key."""
     heads = await _beginnings(app, keys, HEAD_BYTES)
     views = [(view, key) for key, head in zip(keys, heads, strict=True) if (view := _view(key, head)) is not None]
     newest = sorted(views, key=lambda view_and_key: view_and_key[0].age_s)[:SHOWN]
     lines = await _beginnings(app, [key for _, key in newest], LINE_BYTES)
     return [
-        msgspec.structs.replace(view, sparkline=_sparkline(line)) for (view, _), line in zip(newest, lines, strict=True)
+        (key, msgspec.structs.replace(view, sparkline=_sparkline(line)))
+        for (view, key), line in zip(newest, lines, strict=True)
     ]
 
 

@@ -64,6 +64,18 @@ async def page(app: App, cursor: int, limit: int, *, stale: bool = False) -> tup
     return sorted(rows, key=lambda row: (row.age_s is None, row.age_s)), cursor
 
 
+async def newest(app: App, keys: Sequence[bytes]) -> list[ChartRow]:
+    """The newest of these caches, as many as chart_views.read returns. Raises what the Redis client raises."""
+    views = dict(await chart_views.read_keyed(app, keys))
+    looks = {look.key: look for look in await census.look(app, views, sizes=True)}
+    refreshes = await source_state.read_refreshes(app, [source_state.source_key(key) or b"" for key in views])
+    return [
+        _row(app, looks[key], view, refresh)
+        for (key, view), refresh in zip(views.items(), refreshes, strict=True)
+        if key in looks
+    ]
+
+
 async def _rows(app: App, keys: Sequence[bytes]) -> list[ChartRow]:
     rows: list[ChartRow] = []
     waiting = await census.look(app, keys, sizes=True)

@@ -104,6 +104,7 @@ PARTS = [
     "sessions",
     "charts",
     "charts_total",
+    "chartSources",
     "doctor",
 ]
 
