@@ -14,6 +14,7 @@ from shared.app import open_app
 from shared.delivery import reconcile, scan
 from shared.reactor import NO_TIME, Result, duplicate, later, processed
 from tests.support.batches import batch, batch_key, digest, digests
+from tests.support.oldest_server import all_channels
 from tests.support.passes import make_pass, start_pass
 from tests.support.reactors import Gate
 
@@ -223,9 +224,8 @@ async def test_a_pass_comes_back_without_rest_to_keys_that_a_call_had_no_time_fo
 
 
 async def test_processes_that_may_not_read_the_server_s_id_continue_each_other_s_pass(app, other):
-    await app.redis.acl_setuser(
-        "uninformed", enabled=True, nopass=True, commands=["+@all", "-info"], keys=["*"], channels=["*"], reset=True
-    )
+    channels = await all_channels(app.redis)
+    await app.redis.execute_command("ACL SETUSER", "uninformed", "on", "nopass", "+@all", "-info", "~*", *channels)
     ids = set()
     for instance in (app, other):
         settings = msgspec.structs.replace(
