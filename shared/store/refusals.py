@@ -47,6 +47,7 @@ _REFUSED = re.compile(
     r"|unknown (?:\w+ )?command\b)",
     re.IGNORECASE,
 )
+_WRONG_TYPE = re.compile(rf"{_BEFORE_REDIS_7}-?WRONGTYPE\b")
 _DEMOTED_CODE = re.compile(rf"{_BEFORE_REDIS_7}-?(?:READONLY|MASTERDOWN)\b")
 
 
@@ -82,4 +83,4 @@ def is_demotion(error: BaseException) -> bool:
 
 def is_wrong_type(error: object) -> bool:
     """Whether Redis refused a command because the key holds another type: another application has written it."""
-    return isinstance(error, Exception) and str(error).startswith("WRONGTYPE")
+    return isinstance(error, Exception) and _WRONG_TYPE.match(str(error)) is not None

@@ -8,6 +8,7 @@ import hypothesis
 import hypothesis.strategies as st
 import msgspec
 import pytest
+from redis.exceptions import ResponseError
 
 from shared import namespaces, telemetry
 from shared.app import open_app
@@ -363,9 +364,8 @@ async def test_a_holder_that_lost_its_lease_stops_and_writes_nothing(brief_lease
 
 
 @pytest.mark.usefixtures("small_pages")
-async def test_the_lease_is_renewed_whenever_the_position_is_saved(brief_leases):
-    holder, other = brief_leases
-    await other.redis.mset({f"gate:{number}": b"" for number in range(500)})
+async def test_the_lease_is_renewed_whenever_the_position_is_saved(app, other):
+    await other.redis.mset({f"gate:{number}": b"" for number in range(200)})
     seen = set()
 
     class Slow(Gate):
@@ -374,7 +374,7 @@ async def test_the_lease_is_renewed_whenever_the_position_is_saved(brief_leases)
             assert (await make_pass(other, [Gate().reactor])).held_by_other
             return await super().react(app, keys, cause)
 
-    assert (await make_pass(holder, [Slow().reactor])).finished
+    assert (await make_pass(app, [Slow().reactor])).finished
     assert len(seen) > 1
 
 
@@ -429,7 +429,22 @@ async def test_garbage_in_the_state_does_not_stop_a_pass(app, field_name, value)
     assert (await reconcile.last_pass(app)).seen == 1
 
 
+async def test_large_fields_of_the_state_are_not_loaded(app):
+    await app.redis.set(batch_key(1), batch())
+    for name in ("until_ms", "token", "found"):
+        await app.redis.hset(SWEEP, name, b"1" * 64_000_000)
+    await app.redis.config_set("slowlog-log-slower-than", 50_000)
+    await app.redis.slowlog_reset()
+    await reconcile.last_pass(app)
+    assert (await make_pass(app)).finished
+    assert (await reconcile.last_pass(app)).seen == 1
+    assert await app.redis.slowlog_get() == []
+    await app.redis.config_set("slowlog-log-slower-than", 10_000)
+
+
 async def test_a_state_of_another_type_is_replaced(app):
     await app.redis.set(SWEEP, "text")
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        await reconcile.last_pass(app)
     assert (await make_pass(app)).finished
     assert (await reconcile.last_pass(app)).seen == 0
