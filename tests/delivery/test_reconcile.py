@@ -365,7 +365,7 @@ async def test_a_holder_that_lost_its_lease_stops_and_writes_nothing(brief_lease
 
 @pytest.mark.usefixtures("small_pages")
 async def test_the_lease_is_renewed_whenever_the_position_is_saved(app, other):
-    await other.redis.mset({f"gate:{number}": b"" for number in range(200)})
+    await other.redis.mset({f"gate:{number}": b"" for number in range(500)})
     seen = set()
 
     class Slow(Gate):
