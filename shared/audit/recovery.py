@@ -13,7 +13,6 @@ from shared.audit.chain import BadLine, BlobName, Head, Line
 from shared.audit.store import Store
 from shared.privacy.keyring import Keyring
 
-
 MAX_CHAINS = 50
 """Newest chains whose ends are looked at; a chain begins when the state is lost or a chain is broken."""
 
@@ -69,8 +68,8 @@ async def _follow_blob(store: Store, head: Head, keyrings: Sequence[Keyring]) ->
 async def latest(store: Store, keyrings: Sequence[Keyring]) -> Head | None:
     """The end of the newest chain in the container, from its last line; None when there is no chain.
 
-    Called when Redis has no acknowledged head. Raises Broken when the last line is not one that the exporter signed. Its
-    `last_good` is then the end of the newest chain that is: somebody can put a file of a later chain there.
+    Called when Redis has no acknowledged head. Raises Broken when the last line is not one that the exporter signed.
+    Its `last_good` is then the end of the newest chain that is: somebody can put a file of a later chain there.
     """
     ends = dict[str, tuple[str, int, int]]()
     async for text, size in store.names(chain.ROOT):
