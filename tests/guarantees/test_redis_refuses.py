@@ -18,7 +18,7 @@ from shared.registry import BATCHES, CHARTS, REACTORS, SESSIONS
 from shared.settings import Settings
 from tests.support.oldest_server import all_channels
 
-pytestmark = pytest.mark.redis_server
+pytestmark = [pytest.mark.redis_server, pytest.mark.both_loops]
 
 BATCH = json.dumps([{"metric": "m", "ts": 1, "value": 1}])
 CHART = json.dumps([{"t": 1_767_225_600, "v": 1}])
