@@ -47,6 +47,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("--soak"):
         for item in items:
             item.add_marker(pytest.mark.timeout(SOAK_TIMEOUT_S), append=False)
+    # Last, because on a clean machine they would wait until Azurite is installed.
+    items.sort(key=lambda item: "azurite" in getattr(item, "fixturenames", ()))
 
 
 def pytest_report_header() -> str:
