@@ -305,9 +305,11 @@ async def test_a_large_entry_among_100_000_records_is_not_loaded(app: App, ahead
     await app.redis.slowlog_reset()
     page = await state.read(app, "0-0")
     assert (len(page.entries) == 0) == (ahead == 500)
+    longest_ms = await longest_call_ms(app)
     await app.redis.xtrim(STREAM, maxlen=500, approximate=False)  # as exported records go
+    await app.redis.slowlog_reset()
     await state.read(app, "0-0")
-    assert await longest_call_ms(app) < 50
+    assert max(longest_ms, await longest_call_ms(app)) < 50
     await app.redis.config_set("slowlog-log-slower-than", 10_000)
     assert await app.redis.exists("functions:audit:aside")
     assert await app.redis.eval("return #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])", 1, ASIDE, large) == 1

@@ -96,7 +96,8 @@ def test_no_call_of_the_client_uses_an_option_newer_than_redis_6_0(commands: dic
         f"{path.relative_to(ROOT)}: {fault}"
         for folder in SOURCES
         for path in (ROOT / folder).rglob("*.py")
-        for words in client_calls(path.read_text())
+        if "redis" in (source := path.read_text()) or "pipeline" in source
+        for words in client_calls(source)
         for fault in newer_options(commands, words)
     ]
     assert found == []
