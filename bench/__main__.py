@@ -17,7 +17,7 @@ from bench import facts, results, tables
 from bench.results import ROOT, Row, Series, Setting
 from bench.trial import Figures, Size, Trial
 
-EXPERIMENTS = ("bursts", "stages", "steady", "charts", "sessions", "growth", "footprint", "dialects")
+EXPERIMENTS = ("bursts", "stages", "steady", "charts", "warm", "sessions", "growth", "footprint", "dialects")
 """Modules with a function `trials(size)`."""
 PEERS = ROOT / ".venv-bench"
 RUNS = 5
