@@ -12,7 +12,7 @@ timers. Everything else reads `app.settings`, which is the same object.
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
@@ -202,6 +202,7 @@ _HOST_JSON = Path(__file__).parent.parent / "host.json"
 _FUNCTION_TIMEOUT_OVERRIDE = "AzureFunctionsJobHost__functionTimeout"
 _NEVER_ABORTS = re.compile(r"\.redis\.cache\.|\.redisenterprise\.cache\.azure\.net", re.IGNORECASE)
 """Host names for which the trigger's client has abortConnect=False by default; not those of Azure Managed Redis."""
+_ORIGIN = r"https?://[A-Za-z0-9.\-\[\]:]+"
 _TIME_SPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})")
 
 
@@ -240,8 +241,11 @@ def parse(environ: Mapping[str, str]) -> Settings:
         _parsed_inputs(environ.get("INPUTS", ""))
     except ConfigurationError as fault:
         faults.append(str(fault))
-    values["chart_source_values"], source_faults = _chart_sources(environ)
-    faults += source_faults
+    if environ.get("CHART_SOURCES") or environ.get("CHART_SOURCE_HOSTS"):
+        from shared.sources import config
+
+        values["chart_source_values"], source_faults = config.read(environ)
+        faults += source_faults
     try:
         values["function_timeout_s"] = _function_timeout_s(environ)
     except ConfigurationError as fault:
@@ -324,10 +328,9 @@ def _contradictions(settings: Settings) -> list[str]:
         faults.append(f"RETRY_BASE_S ({settings.retry_base_s:g}) is above RETRY_CAP_S ({settings.retry_cap_s:g})")
     if settings.chart_keep_s < settings.chart_active_s:
         faults.append(f"CHART_KEEP_S ({settings.chart_keep_s:g}) is below CHART_ACTIVE_S ({settings.chart_active_s:g})")
+    bad_origins = [text for text in settings.cors_origins if text != "*" and not re.fullmatch(_ORIGIN, text)]
     faults += [
-        f"CHART_CORS_ORIGINS: {origin[:80]!r} is no origin such as https://dash.example.com"
-        for origin in settings.cors_origins
-        if origin != "*" and not re.fullmatch(r"https?://[A-Za-z0-9.\-\[\]:]+", origin)
+        f"CHART_CORS_ORIGINS: {text[:80]!r} is no origin such as https://dash.example.com" for text in bad_origins
     ]
     if settings.audit_key_previous and len(settings.audit_key_previous) < MIN_KEY_CHARS:
         faults.append(f"AUDIT_KEY_PREVIOUS: has fewer than {MIN_KEY_CHARS} characters")
@@ -341,21 +344,6 @@ def _contradictions(settings: Settings) -> list[str]:
             f"({settings.max_payload_bytes}): the largest payload would never be kept"
         )
     return faults
-
-
-def _chart_sources(environ: Mapping[str, str]) -> tuple[tuple[tuple[str, str], ...], Sequence[str]]:
-    """The settings that CHART_SOURCES refers to as `%NAME%`, and what is wrong with it."""
-    text, hosts = environ.get("CHART_SOURCES", ""), environ.get("CHART_SOURCE_HOSTS", "")
-    if not (text.strip() or hosts.strip()):
-        return (), ()
-    from shared.sources import config
-
-    values = tuple((name, environ[name]) for name in sorted(config.references(text)) if environ.get(name))
-    try:
-        config.parse(text, hosts, values)
-    except ConfigurationError as error:
-        return values, error.faults
-    return values, ()
 
 
 def _storage(environ: Mapping[str, str]) -> tuple[str, str]:

@@ -8,7 +8,7 @@ A secret stands in a setting of its own; `%NAME%` refers to it in the query of t
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fnmatch import translate
 from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal
@@ -126,6 +126,17 @@ def parse(text: str, hosts_text: str, values: tuple[tuple[str, str], ...]) -> So
     if faults:
         raise ConfigurationError(*faults)
     return Sources(tuple(entries), hosts)
+
+
+def read(environ: Mapping[str, str]) -> tuple[tuple[tuple[str, str], ...], Sequence[str]]:
+    """The settings that CHART_SOURCES refers to, by name, and what is wrong with it and with CHART_SOURCE_HOSTS."""
+    text = environ.get("CHART_SOURCES", "")
+    values = tuple((name, environ[name]) for name in sorted(references(text)) if environ.get(name))
+    try:
+        parse(text, environ.get("CHART_SOURCE_HOSTS", ""), values)
+    except ConfigurationError as error:
+        return values, error.faults
+    return values, ()
 
 
 def _items(text: str, faults: list[str]) -> Iterator[tuple[str, Any]]:
