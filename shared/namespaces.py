@@ -146,6 +146,7 @@ CHARTS_FETCHING = _app(
     "charts-fetching", "functions:charts:fetching:{source}", CHART_STATE_TTL_S, "Fetches by lease end (sorted set)"
 )
 CHART_SOURCE = _app("chart-source", "functions:charts:source:{source}", CHART_STATE_TTL_S, "State of a source (hash)")
+CHART_FETCHED = _app("chart-fetched", "functions:charts:fetched:{trial}", 60, "A large chart on its way to its key")
 CHART_INTEREST = _app(
     "chart-interest", "functions:charts:interest", CHART_INTEREST_TTL_S, "Charts that dashboards watch (sorted set)"
 )

@@ -33,6 +33,15 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
+-- Fields of a hash; one that another application made long is not loaded.
+local function fields_of(key, ...)
+  local values = {}
+  for at, name in ipairs({ ... }) do
+    values[at] = redis.call('HSTRLEN', key, name) <= 500 and redis.call('HGET', key, name) or false
+  end
+  return values
+end
+
 local function leave(due)
   if due then
     redis.call('ZADD', KEYS[3], whole(due), KEYS[1])
@@ -43,7 +52,7 @@ local function leave(due)
   return { due and 'later' or 'none' }
 end
 
-local fields = redis.call('HMGET', KEYS[2], 'v', 'expires', 'own', 'active', 'gone', 'deleted', 'asked', 'failures')
+local fields = fields_of(KEYS[2], 'v', 'expires', 'own', 'active', 'gone', 'deleted', 'asked', 'failures')
 if fields[1] ~= '1' then fields = {} end
 local expires, own = tonumber(fields[2] or ''), tonumber(fields[3] or '')
 local active = math.min(tonumber(fields[4] or '') or 0, now)

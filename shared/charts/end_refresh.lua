@@ -5,9 +5,10 @@
 -- KEYS[3]  due times: sorted set of source keys by due ms
 -- KEYS[4]  fetches in progress: sorted set of source keys by the end of their lease in ms
 -- KEYS[5]  state of the source: hash
+-- KEYS[6]  the content, if it is large: Lua would copy it several times, and block Redis for 8 ms per MiB
 -- ARGV[1]  fence of this fetch, from begin_refresh.lua
 -- ARGV[2]  lease end of this fetch in ms, from take_refreshes.lua
--- ARGV[3]  the content
+-- ARGV[3]  the content, '' if KEYS[6] has it
 -- ARGV[4]  SHA-1 of the content in hex
 -- ARGV[5]  TTL of the content in ms
 -- ARGV[6]  when the chart expires, in ms, as begin_refresh.lua found it; 0 if it was gone
@@ -40,6 +41,15 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
+-- Fields of a hash; one that another application made long is not loaded.
+local function fields_of(key, ...)
+  local values = {}
+  for at, name in ipairs({ ... }) do
+    values[at] = redis.call('HSTRLEN', key, name) <= 500 and redis.call('HGET', key, name) or false
+  end
+  return values
+end
+
 local function release()
   local lease = redis.call('ZSCORE', KEYS[4], KEYS[1])
   if lease and whole(tonumber(lease)) == ARGV[2] then redis.call('ZREM', KEYS[4], KEYS[1]) end
@@ -51,7 +61,7 @@ local function answered()
   redis.call('EXPIRE', KEYS[5], ARGV[11])
 end
 
-local fields = redis.call('HMGET', KEYS[2], 'fence', 'active', 'deleted', 'gone')
+local fields = fields_of(KEYS[2], 'fence', 'active', 'deleted', 'gone')
 if fields[1] ~= ARGV[1] then
   release()
   return fields[3] and 'deleted' or 'lost'
@@ -79,6 +89,9 @@ elseif before > 0 and now < before - SLACK_MS and not fields[4] then
   return 'deleted'
 end
 if same then
+  redis.call('PEXPIRE', KEYS[1], ARGV[5])
+elseif ARGV[3] == '' then
+  redis.call('RENAME', KEYS[6], KEYS[1])
   redis.call('PEXPIRE', KEYS[1], ARGV[5])
 else
   redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[5], exists and 'XX' or 'NX')

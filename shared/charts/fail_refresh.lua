@@ -29,13 +29,22 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
-if redis.call('HGET', KEYS[1], 'fence') == ARGV[2] then
+-- Fields of a hash; one that another application made long is not loaded.
+local function fields_of(key, ...)
+  local values = {}
+  for at, name in ipairs({ ... }) do
+    values[at] = redis.call('HSTRLEN', key, name) <= 500 and redis.call('HGET', key, name) or false
+  end
+  return values
+end
+
+if fields_of(KEYS[1], 'fence')[1] == ARGV[2] then
   redis.call('ZADD', KEYS[2], 'XX', whole(now + tonumber(ARGV[5])), ARGV[1])
   redis.call('HSET', KEYS[1], 'error', ARGV[4], 'failed', whole(now))
   redis.call('HINCRBY', KEYS[1], 'failures', 1)
   redis.call('EXPIRE', KEYS[1], ARGV[10])
 end
-local source = redis.call('HMGET', KEYS[4], 'failures', 'opens', 'closed')
+local source = fields_of(KEYS[4], 'failures', 'opens', 'closed')
 local failures, opens = (tonumber(source[1] or '') or 0) + 1, tonumber(source[2] or '') or 0
 local closed = tonumber(source[3] or '') or 0
 if failures >= tonumber(ARGV[7]) and closed <= now then

@@ -10,6 +10,7 @@ A process that dies in between leaves a lease, after which another one takes the
 """
 
 import hashlib
+import secrets
 import time
 from typing import NamedTuple
 
@@ -43,8 +44,11 @@ MAX_REST_S = 60.0
 """Longest time that a failing source, or a chart of it, is left alone: so soon after its return it is in use again."""
 LONGEST_CLOSED_MS = 3_600_000 + 1000
 """A source is never left alone for longer, also by its own Retry-After."""
-MAX_HASHED_BYTES = 256 * 1024
+MAX_HASHED_BYTES = 128 * 1024
 """Larger content is recognised by its size and expiry: hashing it would hold Redis for more than a millisecond."""
+MAX_SCRIPT_BYTES = 128 * 1024
+"""Larger content is written beside its key, which a script then renames: a script that gets it as an argument holds
+Redis for 8 ms per MiB."""
 _INTEREST = namespaces.build(namespaces.CHART_INTEREST)
 
 
@@ -104,13 +108,17 @@ async def refresh(app: App, source: Source, key: bytes, lease_ms: int) -> Outcom
         content = await fetched(app, chart)
     except SourceDown as error:
         return await _failed(app, chart, fence, lease_ms, failures, error, started_s)
+    fetched_key = namespaces.build(namespaces.CHART_FETCHED, secrets.token_hex(8))
+    large = len(content) > MAX_SCRIPT_BYTES
+    if large:
+        await app.redis.set(fetched_key, content, ex=namespaces.CHART_FETCHED.ttl_s)
     reply = await app.run(
         END_REFRESH,
-        keys=[key, chart.state, chart.due, fetching_key(source), state_key(source)],
+        keys=[key, chart.state, chart.due, fetching_key(source), state_key(source), fetched_key],
         args=[
             fence,
             lease_ms,
-            content,
+            b"" if large else content,
             hashlib.sha1(content, usedforsecurity=False).hexdigest(),
             round(source.ttl_s * 1000),
             expires_ms,
@@ -124,6 +132,8 @@ async def refresh(app: App, source: Source, key: bytes, lease_ms: int) -> Outcom
     _is_back(app, source)
     telemetry.count(FUNCTION, reply.decode())
     if reply != b"written":
+        if large:
+            await app.redis.unlink(fetched_key)
         return None
     (outcome,) = await reactor.react(app, [key], Cause.DUE)
     _record(app, outcome, started_s)

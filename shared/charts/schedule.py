@@ -10,9 +10,10 @@ import random
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import batched
 from typing import TYPE_CHECKING, NamedTuple
 
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from shared import namespaces
 from shared.app import App, Call
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from shared.sources.config import Source
 
 SCHEDULE_CHART = Script(__file__, "schedule_chart")
+READ_INTEREST = Script(__file__, "read_interest")
 
 PART = "chart refresh"
 """The part of an outage of Redis."""
@@ -31,6 +33,7 @@ JITTER = 0.25
 """A watched chart is refreshed up to this share of `refresh_ahead_s` earlier, so that charts written together are not
 fetched together."""
 MAX_INTEREST = 5000
+MAX_NAME_BYTES = 1000
 USED_AGAIN = 0.1
 """A sign of use is written to Redis once per this share of CHART_ACTIVE_S."""
 _INTEREST = namespaces.build(namespaces.CHART_INTEREST)
@@ -133,19 +136,13 @@ async def used(app: App, keys: Iterable[bytes]) -> None:
 async def read_interest(app: App) -> None:
     """Note the uses that dashboards named in `functions:charts:interest`, and forget those that are too old. Raises
     what the Redis client raises."""
-    seconds, micros = await app.redis.time()
-    now_ms = seconds * 1000 + micros // 1000
-    oldest_ms = now_ms - round(app.settings.chart_active_s * 1000)
-    pipeline = app.redis.pipeline(transaction=False)
-    pipeline.zremrangebyscore(_INTEREST, "-inf", oldest_ms)
-    pipeline.zrevrangebyscore(_INTEREST, "+inf", oldest_ms, start=0, num=MAX_INTEREST, withscores=True)
-    pipeline.expire(_INTEREST, namespaces.CHART_INTEREST_TTL_S)
-    _, entries, _ = await pipeline.execute(raise_on_error=False)
-    if isinstance(entries, ResponseError):  # another application wrote the key
-        return
-    if isinstance(entries, Exception):
-        raise entries
-    named = {namespaces.CHART_DATA.prefix + name: min(int(score), now_ms) for name, score in entries}
+    active_ms = round(app.settings.chart_active_s * 1000)
+    entries = await app.run(
+        READ_INTEREST,
+        keys=[_INTEREST],
+        args=[active_ms, MAX_INTEREST, namespaces.CHART_INTEREST_TTL_S, MAX_NAME_BYTES],
+    )
+    named = {namespaces.CHART_DATA.prefix + name: int(used_ms) for name, used_ms in batched(entries, 2, strict=True)}
     charts = [chart for key in named if (chart := chart_of(app, key))]
     for group in _groups(_not_lately(app, charts)):
         await note(app, group, "used", named)

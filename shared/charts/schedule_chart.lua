@@ -31,6 +31,15 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
+-- Fields of a hash; one that another application made long is not loaded.
+local function fields_of(key, ...)
+  local values = {}
+  for at, name in ipairs({ ... }) do
+    values[at] = redis.call('HSTRLEN', key, name) <= 500 and redis.call('HGET', key, name) or false
+  end
+  return values
+end
+
 -- Delete what another application wrote under this app's key.
 local function reclaim(key, kind)
   local actual = redis.call('TYPE', key).ok
@@ -39,7 +48,7 @@ end
 
 reclaim(KEYS[2], 'hash')
 reclaim(KEYS[3], 'zset')
-local fields = redis.call('HMGET', KEYS[2], 'v', 'expires', 'own', 'active', 'gone', 'deleted')
+local fields = fields_of(KEYS[2], 'v', 'expires', 'own', 'active', 'gone', 'deleted')
 if fields[1] and fields[1] ~= '1' then
   redis.call('UNLINK', KEYS[2])
   fields = {}

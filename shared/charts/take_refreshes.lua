@@ -25,6 +25,15 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
+-- Fields of a hash; one that another application made long is not loaded.
+local function fields_of(key, ...)
+  local values = {}
+  for at, name in ipairs({ ... }) do
+    values[at] = redis.call('HSTRLEN', key, name) <= 500 and redis.call('HGET', key, name) or false
+  end
+  return values
+end
+
 local function reclaim(key, kind)
   local actual = redis.call('TYPE', key).ok
   if actual ~= kind and actual ~= 'none' then redis.call('UNLINK', key) end
@@ -33,11 +42,16 @@ end
 reclaim(KEYS[1], 'zset')
 reclaim(KEYS[2], 'zset')
 reclaim(KEYS[3], 'hash')
+-- The first 64 members are measured before any is loaded; the next sweep restores due times.
+local charts = redis.call('ZCARD', KEYS[1])
+if charts > 0 and redis.call('MEMORY', 'USAGE', KEYS[1], 'SAMPLES', 64) > 16384 * charts then
+  redis.call('UNLINK', KEYS[1])
+end
 local lease_end = now + tonumber(ARGV[3])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', whole(now))
 -- A lease that is further ahead than any given now is from before the clock was set back.
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '(' .. whole(lease_end), '+inf')
-local source = redis.call('HMGET', KEYS[3], 'failures', 'closed')
+local source = fields_of(KEYS[3], 'failures', 'closed')
 local failures, closed = tonumber(source[1] or '') or 0, tonumber(source[2] or '') or 0
 if closed > now and closed <= now + tonumber(ARGV[6]) then
   return { closed - now, lease_end }

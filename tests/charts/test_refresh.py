@@ -341,6 +341,67 @@ async def test_query_caches_are_invalidated_once_per_change_not_once_per_refresh
         assert not await redis_client.exists("fabric:cache:query:plant-overview")
 
 
+@pytest.mark.parametrize("poison", ["other types", "huge", "other values", "another version"])
+async def test_what_others_write_under_the_keys_of_the_refresh_holds_no_chart_up(
+    app_settings, redis_client, source, poison
+) -> None:
+    settings = with_source(app_settings, source, refresh_ahead_s=0)
+    name = settings.sources.entries[0].name
+    hashes = ("functions:charts:state:co2-flow:realtime", f"functions:charts:source:{name}")
+    sets = (f"functions:charts:due:{name}", f"functions:charts:fetching:{name}", "functions:charts:interest")
+    huge = b"x" * (2 << 20)
+    for key in hashes:
+        match poison:
+            case "other types":
+                await redis_client.set(key, huge)
+            case "huge":
+                await redis_client.hset(
+                    key, mapping=dict.fromkeys(("v", "active", "closed", "failures", "deleted"), huge)
+                )
+            case "other values":
+                await redis_client.hset(key, mapping={"v": "1", "closed": "9" * 30, "active": "nan", "expires": "-1"})
+            case "another version":
+                await redis_client.hset(key, mapping={"v": "2", "deleted": "1", "expires": "9" * 15})
+    for key in sets:
+        match poison:
+            case "other types":
+                await redis_client.set(key, huge)
+            case "huge":
+                await redis_client.zadd(key, {huge + b"%d" % number: 1 for number in range(3)})
+            case _:
+                await redis_client.zadd(key, {b"no chart": 1, b"": 2, b"later": float("inf")})
+    async with running(settings) as app:
+        await charts.react(app, [KEY], Cause.EXPIRED)
+        await until(lambda: redis_client.exists(KEY))
+        await until(lambda: is_stale(app, False))
+
+
+async def test_a_large_chart_is_written_with_its_ttl_and_holds_redis_for_no_time(
+    app_settings, redis_client, source, measured
+) -> None:
+    rows = [{"t": 1_767_225_600_000 + 1000 * n, "v": n} for n in range(10)]
+    body = json.dumps(rows).encode().ljust(8 << 20)
+
+    async def answer(*_) -> Response:
+        return Response(body, media_type="application/json")
+
+    source.answer = answer
+    async with running(with_source(app_settings, source, ttl_s=60, timeout_s=20)) as app:
+        await schedule.used(app, [KEY])
+        await until(lambda: redis_client.exists(CACHE), within_s=15)
+        assert await redis_client.strlen(KEY) == len(body)
+        assert 50 < await redis_client.ttl(KEY) <= 60
+        assert not await redis_client.keys("functions:charts:fetched:*")
+    durations_ms = [entry["duration"] / 1000 for entry in await slow_ends(redis_client)]
+    measured("Redis held by the write of a chart of 8 MiB", max(durations_ms, default=0.0), "ms")
+    assert max(durations_ms, default=0.0) < 20  # 1 ms on a machine for itself
+
+
+async def slow_ends(client) -> list[dict]:
+    """Calls of end_refresh.lua in the slow log, which has those from 10 ms on."""
+    return [entry for entry in await client.slowlog_get(128) if refresh.END_REFRESH.sha.encode() in entry["command"]]
+
+
 async def test_without_sources_nothing_is_scheduled(app_settings, redis_client) -> None:
     async with running(app_settings) as app:
         await written(app)
