@@ -195,7 +195,7 @@ async def test_what_a_client_deletes_during_a_fetch_stays_deleted(app_settings, 
 async def test_a_stampede_makes_at_most_eight_requests_at_a_time_over_all_instances(
     app_settings, redis_client, source, pytestconfig
 ) -> None:
-    number = 1000 if pytestconfig.getoption("--soak") else 150
+    number = 1000 if pytestconfig.getoption("--soak") else 60
     keys = [b"fabric:data:chart:c%d:d" % at for at in range(number)]
     source.delay_s = 0.01
     settings = msgspec.structs.replace(
@@ -280,10 +280,10 @@ async def test_a_source_that_asks_for_patience_gets_it(app_settings, redis_clien
 
     source.answer = busy
     async with running(with_source(app_settings, source)) as app:
-        await charts.react(app, [KEY, KEY + b"2"], Cause.EXPIRED)
+        await charts.react(app, [KEY], Cause.EXPIRED)
         await until(lambda: redis_client.exists(KEY))
-    first, *others = [at_s for at_s, _ in source.requests]
-    assert min(at_s for at_s in others if at_s - first > 0.2) - first > 0.95
+    first_s, second_s = [at_s for at_s, _ in source.requests]
+    assert second_s - first_s > 0.95
 
 
 async def test_a_source_that_fails_again_and_again_is_left_alone_for_a_while(

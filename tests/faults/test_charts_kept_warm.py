@@ -39,7 +39,7 @@ async def instance(settings: dict[str, str]) -> AsyncIterator[asyncio.subprocess
 async def test_killed_instances_never_fetch_a_chart_twice_at_once_and_lose_none(
     redis_port: int, redis_client: redis.asyncio.Redis, pytestconfig: pytest.Config
 ) -> None:
-    kills = 20 if pytestconfig.getoption("--soak") else 2
+    kills = 20 if pytestconfig.getoption("--soak") else 1
     source, chance = ChartSource(), random.Random(17)
     source.delay_s = 0.05
     names = [f"c{number}:d" for number in range(CHARTS)]
