@@ -1,0 +1,229 @@
+"""How a process listens by its own ear while the platform's triggers are deaf or far behind.
+
+    trigger   ...events... ............ far behind, or deaf ............... in time for IN_TIME_S
+    ear                 live; mark published     every event that is published from now on        closed
+    scan                       |---- all keys that exist ----|
+    trigger             events before the mark: reacted to,        events after it: dropped,
+                        unless the scan has looked at their key    since the ear has heard them
+
+So an event is always either heard by the ear or still to come through the trigger. When the ear is lost, that is not
+so, and the process reconciles. The end is as careful: first nothing is dropped any more, then a heartbeat is published,
+and the ear is closed when it has heard it.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from enum import Enum
+
+from redis.exceptions import RedisError
+
+from shared import telemetry
+from shared.app import App
+from shared.delivery.scan import Feed, Scan, react_to_feed
+from shared.intake.collector import DONE, Waiting
+from shared.intake.ear import Ear
+from shared.intake.events import KeyEvent
+from shared.intake.heartbeat import parse_heartbeat
+from shared.intake.way import Way
+from shared.reactor import CHANNEL_PREFIX, Cause, Reactor, Result
+from shared.runtime.malloc import give_back_freed
+from shared.store.refusals import is_away
+
+IN_TIME_S = 5.0
+"""How long all lanes have to be in time before the ear is closed."""
+SCAN_S_PER_KEY = 1e-6
+"""About what a scan takes per key of the database. A scan begins when messages have waited for as long as it will take:
+so it costs at most twice what waiting would have."""
+SLICE_S = 0.25
+MAX_FRESH = 100_000
+"""Keys that are remembered as looked at, as hashes: 10 MB. Further ones are looked at again."""
+_CONTENT = frozenset({Cause.WRITTEN, Cause.TOUCHED})
+_DATABASE = 0
+
+
+class Need(Enum):
+    """Why the ear is open."""
+
+    BEHIND = "behind"
+    DEAF = "deaf"
+    NO_HEARTBEATS = "no heartbeats"
+    """Redis does not let the app publish: nobody knows how far the triggers are."""
+
+
+class Listening:
+    """The ear of one process, and what it covers. `owns(key)` tells whether a key is this instance's; `lost(reason)` is
+    called when events may have been missed; `mark()` when heartbeats are to be published at once."""
+
+    def __init__(
+        self,
+        ways: Sequence[Way],
+        owns: Callable[[bytes], bool],
+        lost: Callable[[str], None],
+        mark: Callable[[], None],
+    ) -> None:
+        self.need: Need | None = None
+        self._ways = ways
+        self._by_pattern = {way.reactor.channel.encode(): way for way in ways}
+        self._by_name = {way.reactor.name: way for way in ways}
+        self._owns, self._lost, self._mark = owns, lost, mark
+        self._app: App | None = None
+        self._ear: Ear | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._scanning: asyncio.Task[None] | None = None
+        self._scanned = False
+        self._live = False
+        self._ending = False
+        self._in_time_since_s: float | None = None
+        self._fresh: set[int] = set()
+        """Keys that were looked at since the ear was live, as hashes."""
+
+    @property
+    def open(self) -> bool:
+        return self._task is not None
+
+    @property
+    def live(self) -> bool:
+        return self._live and self._ear is not None and self._ear.live
+
+    @property
+    def refused(self) -> str | None:
+        return self._ear.refused if self._ear else None
+
+    # What the triggers ask
+
+    def covers(self, way: Way, event: KeyEvent) -> bool:
+        """Whether an event that came through the trigger needs no reaction: the ear has heard it, or its key was looked
+        at since it was published."""
+        if not self._live:
+            return False
+        return way.covered or (not way.reactor.ordered and event.cause in _CONTENT and hash(event.key) in self._fresh)
+
+    def looked_at(self, key: bytes) -> None:
+        """A key's content was looked at to the end."""
+        if self._live and len(self._fresh) < MAX_FRESH:
+            self._fresh.add(hash(key))
+
+    # Opening and closing
+
+    def start(self, app: App, need: Need) -> None:
+        """Open the ear, if it is not open."""
+        self.need = need if self.need is not Need.DEAF else Need.DEAF
+        self._in_time_since_s = None
+        if self._task is None:
+            self._app = app
+            self._ear = Ear(app, [way.reactor.channel for way in self._ways], self._hear)
+            self._task = asyncio.get_running_loop().create_task(self._ear.listen(self._on_live))
+        for way in self._ways:
+            way.end_mark = 0
+
+    def published(self, way: Way, number: int) -> None:
+        """A heartbeat was published at the request of `mark`."""
+        if self._live and not way.mark:
+            way.mark = number
+        elif self._ending and not way.end_mark:
+            way.end_mark = number
+
+    async def look_after(self, app: App, *, in_time: bool, behind_s: float) -> None:
+        """Scan, notice a lost ear, close it when it is no longer needed. Called every BUSY_TICK_S while it is open."""
+        if self._live and not self.live:
+            self._uncover()
+            self._lost("the app's own subscription was lost")
+        if self.live and self.need is Need.BEHIND and not self._scanned and app.settings.burst_sweep:
+            await self._scan_if_worthwhile(app, behind_s)
+        if not in_time:
+            self._in_time_since_s, self._ending = None, False
+            for way in self._ways:
+                way.end_mark = 0
+        elif self._in_time_since_s is None:
+            self._in_time_since_s = time.monotonic()
+        elif time.monotonic() - self._in_time_since_s >= IN_TIME_S:
+            await self._end()
+
+    async def _end(self) -> None:
+        if not self._live:
+            await self.close()
+        elif not self._ending:
+            self._ending = True
+            self._mark()
+        elif all(0 < way.end_mark <= way.ear_heard for way in self._ways):
+            await self.close()
+
+    async def close(self) -> None:
+        deaf = self.need is Need.DEAF
+        for task in (self._task, self._scanning):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+        self._task = self._scanning = self._ear = self.need = None
+        self._uncover()
+        if deaf:
+            self._lost("the triggers hear again")
+
+    def _uncover(self) -> None:
+        self._live = self._ending = self._scanned = False
+        self._in_time_since_s = None
+        self._fresh.clear()
+        for way in self._ways:
+            way.uncover()
+
+    def _on_live(self) -> None:
+        """All patterns are subscribed: from now on every event is heard."""
+        again = self._live
+        self._uncover()
+        self._live = True
+        self._mark()
+        if again or self.need is not Need.BEHIND:
+            self._lost("the app listens by itself")
+
+    # What the ear hears
+
+    def _hear(self, pattern: bytes, channel: bytes, message: bytes) -> None:
+        way, app = self._by_pattern[pattern], self._app
+        key = channel[len(CHANNEL_PREFIX) :]
+        name = message.decode(errors="replace")
+        if key == way.prefix and (beat := parse_heartbeat(name)):
+            way.ear_heard = max(way.ear_heard, beat.number)
+            return
+        event = KeyEvent(key, name, _DATABASE)
+        if app is None or event.cause in way.reactor.inert or not self._owns(key):
+            return
+        if way.collector.full and not way.collector.has(key):
+            self._lost("more keys than the app remembers wait for their reaction")
+            return
+        way.collector.put(app, Waiting(event, "", time.perf_counter()))
+
+    # The scan
+
+    async def _scan_if_worthwhile(self, app: App, behind_s: float) -> None:
+        try:
+            if behind_s < SCAN_S_PER_KEY * await app.redis.dbsize():
+                return
+        except (RedisError, OSError):
+            return
+        self._scanned = True
+        self._scanning = asyncio.get_running_loop().create_task(self._scan(app))
+
+    async def _scan(self, app: App) -> None:
+        """React to every key that was not looked at since the ear was live. The sweep reports what Redis refuses: it
+        scans the same way."""
+        feed = Feed(app, Scan([way.reactor for way in self._ways]), self._wanted)
+        effects = 0
+        try:
+            while not feed.done:
+                until_s = time.monotonic() + SLICE_S
+                outcomes = await react_to_feed(
+                    feed, Cause.BULK, scan_until_s=until_s, react_until_s=until_s, function=None
+                )
+                for outcome in outcomes:
+                    effects += outcome.result is Result.PROCESSED
+                    if outcome.result in DONE:
+                        self.looked_at(outcome.key)
+        except (RedisError, OSError) as fault:
+            if is_away(fault):
+                telemetry.outage("Redis", fault)
+        if effects:
+            give_back_freed()
+
+    def _wanted(self, reactor: Reactor, key: bytes) -> bool:
+        return hash(key) not in self._fresh and self._owns(key) and not self._by_name[reactor.name].collector.has(key)
