@@ -52,7 +52,7 @@ class SelfRepair:
 
     def look_after(self, app: App, reactors: Sequence[Reactor]) -> None:
         """Start to try what Redis refuses, if it refuses anything. Cheap: called with every invocation."""
-        if telemetry.in_outage() and telemetry.refused_parts("Redis") and (self._task is None or self._task.done()):
+        if telemetry.refused_parts("Redis") and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._try_refused(app, reactors))
 
     async def _stand_in(self, open_app: Callable[[], App], reactors: Sequence[Reactor]) -> None:
