@@ -23,7 +23,7 @@ from redis.exceptions import ResponseError
 from shared import namespaces, telemetry
 from shared.app import App
 from shared.delivery.due import retry_due
-from shared.delivery.scan import GROUP, Feed, Scan, react_to_feed
+from shared.delivery.scan import DONE, GROUP, MAX_SEEN, Feed, Scan, react_to_feed
 from shared.reactor import NO_TIME, Cause, Reactor, Result
 from shared.store.script import Script
 
@@ -173,13 +173,15 @@ async def _acquire(app: App, *, begin: bool, paced: bool) -> list[Any]:
 async def _help(app: App, reactors: Sequence[Reactor], until_s: float) -> Counter[Result]:
     """React to keys from a random position on, while the pass of the instance that holds the lease has many effects."""
     results: Counter[Result] = Counter()
+    seen: set[int] = set()
     feed, effects, any_cursor = None, 0, True
     await asyncio.sleep(min(2 * FIRST_SAVE_S, until_s - time.monotonic()))  # until the pass has saved its first counts
     while time.monotonic() < until_s:
         if (await _counts_so_far(app)).outcomes.get(Result.PROCESSED, 0) < HELP_FROM:
             break
         if feed is None:
-            feed, effects = Feed(app, Scan(reactors, secrets.randbits(62) if any_cursor else 0)), 0
+            scan = Scan(reactors, secrets.randbits(62) if any_cursor else 0)
+            feed, effects = Feed(app, scan, lambda _, key: hash(key) not in seen), 0
         slice_s = min(until_s, time.monotonic() + SAVE_S)
         try:
             outcomes = await react_to_feed(feed, Cause.BULK, scan_until_s=slice_s, react_until_s=slice_s)
@@ -190,6 +192,8 @@ async def _help(app: App, reactors: Sequence[Reactor], until_s: float) -> Counte
             continue
         new = Counter(outcome.result for outcome in outcomes)
         results, effects = results + new, effects + new[Result.PROCESSED]
+        if len(seen) < MAX_SEEN:
+            seen.update(hash(outcome.key) for outcome in outcomes if outcome.result in DONE)
         if feed.done and not effects:
             break
         feed = None if feed.done else feed

@@ -24,6 +24,10 @@ MAX_COUNT = 1000
 """Largest COUNT for SCAN, which blocks Redis for about 0.5 ms."""
 WINDOW = 4
 """Groups in progress at once: while one is computed, Redis reads or writes the others."""
+MAX_SEEN = 100_000
+"""Keys that a scan remembers as looked at, as hashes: 10 MB. Further ones are looked at again."""
+DONE = frozenset({Result.PROCESSED, Result.DUPLICATE, Result.IGNORED, Result.REJECTED, Result.DEAD})
+"""Results after which the content that was there needs no further look."""
 _SILENT = frozenset({Result.DUPLICATE, Result.IGNORED, Result.LATER})
 
 

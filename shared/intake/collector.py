@@ -17,7 +17,7 @@ import msgspec
 
 from shared import telemetry
 from shared.app import App
-from shared.delivery.scan import GROUP, WINDOW
+from shared.delivery.scan import DONE, GROUP, WINDOW
 from shared.intake.events import KeyEvent
 from shared.reactor import Outcome, Reactor, Result, Source, duplicate
 from shared.telemetry import tracing
@@ -29,9 +29,6 @@ _LOOKED_THROUGH = 4 * GROUP
 """Waiting keys that are looked through for a group of one cause."""
 _REPORTED_ONCE = frozenset({Result.PROCESSED, Result.REJECTED, Result.RETRIED, Result.DEAD})
 """Results that are recorded once per key of a group, however many events it had."""
-DONE = frozenset({Result.PROCESSED, Result.DUPLICATE, Result.IGNORED, Result.REJECTED, Result.DEAD})
-"""Results after which the content that was there needs no further look."""
-
 
 class Waiting(msgspec.Struct):
     """An event, with the invocation that brought it and when (time.perf_counter)."""

@@ -20,8 +20,8 @@ from redis.exceptions import RedisError
 
 from shared import telemetry
 from shared.app import App
-from shared.delivery.scan import Feed, Scan, react_to_feed
-from shared.intake.collector import DONE, Waiting
+from shared.delivery.scan import DONE, MAX_SEEN, Feed, Scan, react_to_feed
+from shared.intake.collector import Waiting
 from shared.intake.ear import Ear
 from shared.intake.events import KeyEvent
 from shared.intake.heartbeat import parse_heartbeat
@@ -36,8 +36,6 @@ SCAN_S_PER_KEY = 1e-6
 """About what a scan takes per key of the database. A scan begins when messages have waited for as long as it will take:
 so it costs at most twice what waiting would have."""
 SLICE_S = 0.25
-MAX_FRESH = 100_000
-"""Keys that are remembered as looked at, as hashes: 10 MB. Further ones are looked at again."""
 _CONTENT = frozenset({Cause.WRITTEN, Cause.TOUCHED})
 _DATABASE = 0
 
@@ -101,7 +99,7 @@ class Listening:
 
     def looked_at(self, key: bytes) -> None:
         """A key's content was looked at to the end."""
-        if self._live and len(self._fresh) < MAX_FRESH:
+        if self._live and len(self._fresh) < MAX_SEEN:
             self._fresh.add(hash(key))
 
     # Opening and closing

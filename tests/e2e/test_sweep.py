@@ -17,6 +17,7 @@ import redis.asyncio
 
 from local.host.host import Host
 from tests.e2e.conftest import AUDIT_KEY, ROOT, App, Effects, environment
+from tests.support.intake import settled
 
 pytestmark = pytest.mark.redis_server
 
@@ -139,7 +140,7 @@ async def test_keys_written_without_notifications_are_processed_by_the_next_pass
     async with running_app(redis_client, SWEEP_SCHEDULE=EACH_SECOND, RETRY_SCHEDULE=NEVER) as app:
         await redis_client.set("fastapi:temp:data:b0", batch(0))
         await redis_client.set("fabric:data:chart:gone:realtime", json.dumps(ROWS))
-        await app.host.drained()
+        await settled(app.host)
         async with no_notifications(redis_client):
             contents = [batch(100 + number) for number in range(50)]
             await redis_client.mset(
@@ -187,13 +188,13 @@ async def test_a_burst_ends_with_every_result_and_delays_no_other_function(
         others = asyncio.create_task(session_times_s(app, redis_client, stop))
         await results.up_to_date(contents)
         burst_s = time.perf_counter() - started_s
-        await app.host.drained()
+        await settled(app.host)
         stop.set()
         times_s = await others
         await redis_client.set(
             "nextauth:session:last", "{}"
         )  # lines written outside an invocation come with the next one
-        await app.host.drained()
+        await settled(app.host)
         processed = operations(app)
     label = f"burst of {count} batches, BURST_SWEEP={burst_sweep}"
     measured(label, count / burst_s, "results/s")
@@ -223,7 +224,7 @@ async def test_content_overwritten_during_a_burst_ends_with_the_result_of_the_la
                 contents[number] = batch(10_000 + overwritten)
                 await redis_client.set(f"fastapi:temp:data:b{number}", contents[number], ex=3600)
                 overwritten += 1
-        await app.host.drained()
+        await settled(app.host)
         assert overwritten >= 20
         async with asyncio.timeout(10):  # the last events may be buffered for a moment
             await results.up_to_date(contents)

@@ -16,6 +16,7 @@ import pytest
 import redis.asyncio
 import redis.exceptions
 from hypothesis import strategies as st
+from shared.intake.burst import Burst
 
 from shared import namespaces, telemetry
 from shared.app import App, open_app
@@ -23,8 +24,6 @@ from shared.batches import claims
 from shared.batches.baseline import decode_model
 from shared.delivery import laps, reconcile, scan
 from shared.delivery.scan import GROUP
-from shared.intake import burst as burst_module
-from shared.intake.burst import Burst
 from shared.intake.events import KeyEvent
 from shared.intake.lane import PAUSE_S, QUEUE
 from shared.reactor import Cause, Outcome, Reactor, Result
