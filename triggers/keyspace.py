@@ -40,7 +40,7 @@ async def _handle(intake: Intake, way: Way, search: Search, message: str) -> Non
         behind = intake.invoked(way)
         if event.cause in way.reactor.inert:
             _ignore(way.reactor, event, "the event changes nothing", started_s)
-        elif not intake.admits(way, event):
+        elif not await intake.admits(way, event):
             return
         elif is_mangled(event.key):
             _ignore(way.reactor, event, "the key is not UTF-8: it is searched for", started_s)

@@ -22,13 +22,15 @@ from shared.intake.events import KeyEvent
 from shared.reactor import Outcome, Reactor, Result, Source, duplicate
 from shared.telemetry import tracing
 
+ROOM = WINDOW * GROUP
+"""Waiting keys from which on an invocation waits too: to take in more would only take time from the reactions."""
 MAX_WAITING = 20_000
-"""Keys that wait at most, about 20 MB; then an invocation waits for room, and what the app's own ear hears is left to a
-pass."""
+"""Keys that wait at most, about 20 MB. What the app's own ear hears beyond that is left to a pass."""
 _LOOKED_THROUGH = 4 * GROUP
 """Waiting keys that are looked through for a group of one cause."""
 _REPORTED_ONCE = frozenset({Result.PROCESSED, Result.REJECTED, Result.RETRIED, Result.DEAD})
 """Results that are recorded once per key of a group, however many events it had."""
+
 
 class Waiting(msgspec.Struct):
     """An event, with the invocation that brought it and when (time.perf_counter)."""
@@ -75,7 +77,7 @@ class Collector:
         if wait and self.idle:
             await self._react(app, [entry])
             return
-        while self.full:
+        while len(self._waiting) >= ROOM:
             self._room.clear()
             await self._room.wait()
         if wait:

@@ -115,12 +115,13 @@ class Intake:
             self._wake.set()
         return behind_s >= BEHIND_S
 
-    def admits(self, way: Way, event: KeyEvent) -> bool:
+    async def admits(self, way: Way, event: KeyEvent) -> bool:
         """Whether to react to an event that came through a trigger: not if its key is another instance's, or if it was
         heard before."""
         if not self.owns(event.key):
             telemetry.count(way.reactor.name, "elsewhere")
             return False
+        await self._listening.hold(way)
         if self._listening.covers(way, event):
             telemetry.count(way.reactor.name, "heard")
             return False
