@@ -22,6 +22,7 @@ from shared.intake.events import KeyEvent
 from shared.intake.identity import identity
 from shared.intake.lane import BEHIND_S, FAR_BEHIND_S
 from shared.intake.listening import Listening, Need
+from shared.intake.server_watch import WATCH_S, ServerWatch
 from shared.intake.sharing import Shares
 from shared.intake.way import Way
 from shared.reactor import Reactor
@@ -87,6 +88,8 @@ class Intake:
         self._refused = ""
         self._redis_offset_s: float | None = None
         """time.monotonic() minus Redis' time."""
+        self._server = ServerWatch()
+        self._server_s = -WATCH_S
         self._marks_wanted = False
         self._wake = asyncio.Event()
         self._catching_up: asyncio.Task[None] | None = None
@@ -171,6 +174,10 @@ class Intake:
         ]
         try:
             reply = await heartbeat.send(app, self._identity.name, self._state, lanes)
+            if began_s - self._server_s >= WATCH_S:
+                self._server_s = began_s
+                for reason in await self._server.look(app):
+                    self._lost(reason)
         except (RedisError, OSError):  # nothing can be told of the triggers; those who react report the outage
             for way in self._ways:
                 way.lane.forget()

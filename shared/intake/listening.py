@@ -98,8 +98,8 @@ class Listening:
         return way.covered or (not way.reactor.ordered and event.cause in _CONTENT and hash(event.key) in self._fresh)
 
     async def hold(self, way: Way) -> None:
-        """Wait for a scan, up to SLICE_S. The messages that come before its end are mostly of keys that it finds, so they
-        would only take time from it. Those of an ordered reactor all count."""
+        """Wait for a scan, up to SLICE_S. The messages that come before its end are mostly of keys that it finds, so
+        they would only take time from it. Those of an ordered reactor all count."""
         if self._scanning is not None and not self._scanning.done() and not way.reactor.ordered:
             await asyncio.wait([self._scanning], timeout=SLICE_S)
 
