@@ -22,7 +22,7 @@ from shared.intake.ear import ALIVE_S, LOST_TICKS, PING_TICKS, RETRY_S, TICK_S, 
 from shared.registry import REACTORS
 from shared.settings import Settings
 from shared.store import subscription
-from shared.store.connection import leave_server, open_client, parse_connection_string
+from shared.store.connection import leave_server
 from shared.telemetry import outages
 from tests.support.certificates import self_signed
 from tests.support.proxy import STALL, TcpProxy, TlsProxy, server_context
@@ -630,9 +630,17 @@ async def test_it_can_be_stopped_in_a_burst(app: App, redis_client: Redis) -> No
     await until_no_ears(redis_client)
 
 
-def test_redis_py_8_1_still_has_what_a_subscription_takes_from_it() -> None:
-    """The stream is private: with another version, look at shared/store/subscription.py again."""
+@pytest.mark.both_loops
+async def test_redis_py_8_1_has_what_a_subscription_takes_from_it(app: App, redis_client: Redis) -> None:
+    """Stream and socket are private: with another version, look at shared/store/subscription.py again."""
     assert redis.__version__.startswith("8.1.")
-    connection = open_client(parse_connection_string("h:1")).connection_pool.make_connection()
-    assert connection._reader is None  # an asyncio.StreamReader once it is connected, which the tests above read
-    assert isinstance(connection.socket_keepalive_options, dict)
+    subscribed = subscription.Subscription(app.redis, "-ear")
+    await subscribed.open(PATTERNS)
+    connection = subscribed._connection
+    assert isinstance(connection._reader, StreamReader)
+    if user_timeout := getattr(socket, "TCP_USER_TIMEOUT", None):
+        tcp = connection._writer.get_extra_info("socket")
+        assert tcp.getsockopt(socket.IPPROTO_TCP, user_timeout) == subscription.UNACKNOWLEDGED_S * 1000
+        assert tcp.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    await subscribed.close()
+    await until_no_ears(redis_client)
