@@ -58,7 +58,8 @@ type Hear = Callable[[bytes, bytes, bytes], None]
 class Ear:
     """Hears what is published on the patterns while `listen` runs.
 
-    Handing on a message takes 0.5 to 0.7 µs of CPU (uvloop, 100,000 waiting), `hear` not counted.
+    CPU, measured on uvloop and asyncio: 0.6 to 0.8 µs per message of a burst of 100,000, with a `hear` that counts;
+    0.05 % of a core while nothing is published. A path that swallows packets was noticed after 7 s.
     """
 
     def __init__(

@@ -124,13 +124,19 @@ class TcpProxy(Proxy):
         return None
 
 
+def server_context(folder: Path) -> ssl.SSLContext:
+    """TLS with the certificate of tests/support/certificates.py in `folder`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context
+
+
 class TlsProxy(Proxy):
     """Forwards bytes, and speaks TLS to its clients."""
 
     def __init__(self, target_port: int, folder: Path) -> None:
         super().__init__(target_port)
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+        self._context = server_context(folder)
         self.clients: list[StreamWriter] = []
 
     async def __aenter__(self) -> Self:
