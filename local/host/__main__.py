@@ -6,7 +6,6 @@ Prints `ready URL` once the app's triggers are live.
 import argparse
 import asyncio
 import logging
-import re
 import signal
 import sys
 from pathlib import Path
@@ -14,14 +13,7 @@ from pathlib import Path
 from local.host import event_loop
 from local.host.faults import Fault, Faults, parse_fault
 from local.host.host import Host, HostStartError
-
-
-def _duration_s(text: str) -> float:
-    """Parse `0.5ms` or `0.002s` into seconds. Raises ValueError, which argparse reports."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s)", text)
-    if match is None:
-        raise ValueError(text)
-    return float(match[1]) / (1000 if match[2] == "ms" else 1)
+from local.host.overhead import parse_duration
 
 
 async def _serve(options: argparse.Namespace) -> None:
@@ -47,10 +39,10 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=7071, help="HTTP port; 0 picks a free port (default: 7071)")
     parser.add_argument(
         "--invocation-overhead",
-        type=_duration_s,
+        type=parse_duration,
         default=0.0,
         metavar="TIME",
-        help="delay each invocation, as the real host's gRPC round trip does, for example 0.5ms (default: 0ms)",
+        help="time between two invocations of a Redis-triggered function, such as 0.65ms, the real host's (default: 0)",
     )
     parser.add_argument(
         "--fault",
@@ -58,7 +50,8 @@ def main() -> int:
         action="append",
         default=[],
         metavar="NAME[@SECONDS]",
-        help=f"let the Redis trigger fail as the real one can, from SECONDS after the start: {', '.join(Fault)}",
+        help="let the Redis trigger fail as the real one can, from SECONDS after the start, or from SIGUSR1 to SIGUSR2"
+        f" (NAME@signal): {', '.join(Fault)}",
     )
     parser.add_argument(
         "--locks", type=Path, metavar="DIR", help="folder in which several hosts share the locks of their timers"

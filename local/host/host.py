@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import secrets
-import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
@@ -78,8 +77,8 @@ class Host:
     Entering the context loads the app, checks its bindings, subscribes to Redis and listens for HTTP. It returns after
     Redis has confirmed every subscription; it raises HostStartError if the app cannot be loaded, Redis does not
     confirm, or the address is in use. Leaving the context stops the triggers and then waits up to 10 s for running
-    invocations. With `locks`, a folder that several hosts share, each timer runs on one of them. Each invocation is
-    delayed by `invocation_overhead_s`, which stands for the gRPC round trip between the real host and its worker.
+    invocations. With `locks`, a folder that several hosts share, each timer runs on one of them. Before each invocation
+    of a Redis-triggered function pass `invocation_overhead_s`, see overhead.py.
     """
 
     def __init__(
@@ -154,6 +153,7 @@ class Host:
             raise HostStartError(f"cannot listen on {host}:{port}: {error.strerror}") from error
         for timer in self._timers:
             await stack.enter_async_context(timer)
+        self.faults.obey_signals()
         for connection, lanes in self._lanes.items():
             trigger = Trigger(lanes, parse_connection_string(connection), self.faults)
             self._triggers.append(await stack.enter_async_context(trigger))
@@ -165,7 +165,13 @@ class Host:
             connection = look_up(os.environ, trigger["connection"])
             parse_connection_string(connection)  # a function with a wrong one is in error, the others run
             invoke = partial(self._run_message, function)
-            lane = Lane(function.name, trigger["channel"], invoke, pattern=trigger["pattern"])
+            lane = Lane(
+                function.name,
+                trigger["channel"],
+                invoke,
+                pattern=trigger["pattern"],
+                overhead_s=self._invocation_overhead_s,
+            )
             self._lanes.setdefault(connection, []).append(lane)
         elif trigger["type"] == bindings.TIMER:
             self._timers.append(
@@ -201,8 +207,6 @@ class Host:
 
     async def _invoke(self, function: Function, datum: Datum, message: str | None) -> InvocationResult:
         trigger = function.trigger
-        if self._invocation_overhead_s:
-            await _sleep_precisely(self._invocation_overhead_s)
         started_s = time.perf_counter()
         result = await self._worker.invoke(function, trigger["name"], datum)
         duration_ms = (time.perf_counter() - started_s) * 1000
@@ -240,19 +244,3 @@ def _read_host_json(app_dir: Path) -> tuple[str, LockTimes]:
         return document.extensions.http.prefix, parse_times(document.singleton.period, document.singleton.recovery)
     except (msgspec.MsgspecError, ValueError) as error:
         raise HostStartError(f"{path}: {error}") from None
-
-
-async def _sleep_precisely(duration_s: float) -> None:
-    """Sleep with microsecond precision on Linux. The event loop's timers, used elsewhere, round up to 1 ms."""
-    if sys.platform != "linux":
-        await asyncio.sleep(duration_s)
-        return
-    loop, expired = asyncio.get_running_loop(), asyncio.Event()
-    timer = os.timerfd_create(time.CLOCK_MONOTONIC, flags=os.TFD_NONBLOCK | os.TFD_CLOEXEC)
-    try:
-        os.timerfd_settime(timer, initial=duration_s)
-        loop.add_reader(timer, expired.set)
-        await expired.wait()
-    finally:
-        loop.remove_reader(timer)
-        os.close(timer)
