@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from itertools import pairwise
 
 import pytest
 
@@ -35,7 +36,7 @@ async def test_between_two_invocations_of_a_function_passes_the_overhead_of_each
         await pipeline.execute()
         await host.drained()
         first, second = loaded().times.values()
-    gaps_s = [after - before for before, after in zip(first, first[1:], strict=False)]
+    gaps_s = [after - before for before, after in pairwise(first)]
     assert len(gaps_s) == MESSAGES - 1
     # Other tests run at once and delay some wake-ups; the shortest gaps are those of an event loop that was free.
     assert 0.0019 < statistics.quantiles(gaps_s, n=10)[0] < 0.0025
