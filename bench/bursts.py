@@ -3,6 +3,7 @@
 burst            10,000 batches are written at once; time from the first write to the last result
 burst-overhead   burst, with other times between two invocations, from none to 10 ms
 instances        burst, for one to four hosts
+workers          burst, for one host with one and with two worker processes
 drain            the batches were written before the host started; time from `ready` to the last result
 """
 
@@ -53,6 +54,9 @@ def trials(plan: Plan) -> list[Trial]:
     app = CONSUMERS["app"]
     for hosts in HOSTS:
         listed.append(plan.hosted("instances", "app", f"hosts={hosts}", partial(burst, app, hosts, count)))
+    for workers in (1, 2):
+        measure = partial(burst, app, 1, count, arguments=("--workers", str(workers)))
+        listed.append(plan.hosted("workers", "app", f"workers={workers}", measure))
     for hosts in (1, 2):
         listed.append(plan.hosted("drain", "app", f"processes={hosts}", partial(drain, hosts, count)))
     listed.append(Trial("drain", "analysis", "processes=1", partial(analysis, count)))
@@ -68,14 +72,20 @@ def _burst_trial(plan: Plan, consumer: Consumer, processes: int, count: int) -> 
 
 
 async def burst(
-    consumer: Consumer, processes: int, count: int, *, overhead_ms: float, until_idle: bool = True
+    consumer: Consumer,
+    processes: int,
+    count: int,
+    *,
+    overhead_ms: float,
+    arguments: Sequence[str] = (),
+    until_idle: bool = True,
 ) -> Figures:
     """A burst for a consumer that is ready and idle; `until_idle` adds the CPU time until it is idle again. Raises
     ChildError, TimeoutError and WrongResultError."""
     async with (
         fresh_redis() as (server, client),
         producing(consumer, server, count) as producer,
-        consuming(consumer, server, processes, overhead_ms=overhead_ms) as children,
+        consuming(consumer, server, processes, overhead_ms=overhead_ms, arguments=arguments) as children,
     ):
         await asyncio.gather(producer.ready(), *(child.ready() for child in children))
         await still(children)

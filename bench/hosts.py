@@ -102,9 +102,9 @@ async def fill_foreign(client: Redis, count: int) -> None:
 
 
 async def is_paced(client: Redis) -> bool:
-    """Whether the passes after the start are complete, and one with pauses has begun."""
+    """Whether a pass is complete and none without pauses is in progress."""
     complete, position = await client.hmget(_SWEEP, ["ended_ms", "position"])
-    return complete is not None and b'"urgent":false' in (position or b"")
+    return complete is not None and b'"urgent":true' not in (position or b"")
 
 
 @asynccontextmanager

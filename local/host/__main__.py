@@ -14,6 +14,7 @@ from local.host import event_loop
 from local.host.faults import Fault, Faults, parse_fault
 from local.host.host import Host, HostStartError
 from local.host.overhead import parse_duration
+from local.host.worker_processes import LOG_FORMAT
 
 
 async def _serve(options: argparse.Namespace) -> None:
@@ -26,6 +27,7 @@ async def _serve(options: argparse.Namespace) -> None:
         invocation_overhead_s=options.invocation_overhead,
         faults=Faults(options.fault),
         locks=options.locks,
+        workers=options.workers,
     )
     async with host:
         print(f"ready {host.url}", flush=True)
@@ -56,8 +58,16 @@ def main() -> int:
     parser.add_argument(
         "--locks", type=Path, metavar="DIR", help="folder in which several hosts share the locks of their timers"
     )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        choices=range(1, 11),
+        default=1,
+        metavar="N",
+        help="worker processes, of which each message goes to one (FUNCTIONS_WORKER_PROCESS_COUNT; default: 1)",
+    )
     options = parser.parse_args()
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT)
     try:
         event_loop.run(_serve(options))
     except HostStartError as error:

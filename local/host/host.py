@@ -20,6 +20,7 @@ from local.host.faults import Faults
 from local.host.locks import LockTimes, TimerLock, parse_times
 from local.host.pubsub import Lane, SubscribeError, Trigger
 from local.host.worker import AppLoadError, Datum, InvocationResult, Worker
+from local.host.worker_processes import WorkerProcesses
 from shared.errors import ConfigurationError
 from shared.store.connection import parse_connection_string
 from shared.store.connection_setting import look_up
@@ -78,7 +79,8 @@ class Host:
     Redis has confirmed every subscription; it raises HostStartError if the app cannot be loaded, Redis does not
     confirm, or the address is in use. Leaving the context stops the triggers and then waits up to 10 s for running
     invocations. With `locks`, a folder that several hosts share, each timer runs on one of them. Before each invocation
-    of a Redis-triggered function pass `invocation_overhead_s`, see overhead.py.
+    of a Redis-triggered function pass `invocation_overhead_s`, see overhead.py. With more than one of `workers` the app
+    runs in so many processes instead of this one, see worker_processes.py.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class Host:
         invocation_overhead_s: float = 0.0,
         faults: Faults | None = None,
         locks: Path | None = None,
+        workers: int = 1,
     ) -> None:
         self.functions: tuple[Function, ...] = ()
         self.errors: dict[str, str] = {}
@@ -102,7 +105,7 @@ class Host:
         self._on_invocation = on_invocation
         self._invocation_overhead_s = invocation_overhead_s
         self._locks = locks
-        self._worker = Worker(app_dir)
+        self._worker = Worker(app_dir) if workers == 1 else WorkerProcesses(app_dir, workers)
         self.faults = faults or Faults()
         self._lanes: dict[str, list[Lane]] = {}
         """The lanes of pub/sub functions, by the connection string that they share."""

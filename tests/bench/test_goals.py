@@ -3,10 +3,21 @@
 import pytest
 
 from bench.__main__ import all_trials
-from bench.goals import GOALS, Bound, Goal, Verdict, judge, judged
+from bench.goals import GOALS, judged
+from bench.judging import (
+    Bound,
+    Goal,
+    Runs,
+    Verdict,
+    judge,
+    largest,
+    least,
+    least_ratio_in_a_run,
+    ratio,
+    worst_ratio,
+)
 from bench.results import Series
 from bench.trial import Plan, Size
-from bench.values import Runs, largest, least, least_ratio_in_a_run, ratio, worst_ratio
 
 APP, NAIVE, OTHER = (Series("burst", name, "", "events_per_s") for name in ("app", "naive", "saq"))
 

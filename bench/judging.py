@@ -1,7 +1,9 @@
-"""Values that goals are about, computed from the figures of a set."""
+"""What a goal is: a value computed from the figures of a set, a bound, and whether it is met."""
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
 from statistics import median
 
 from bench.results import Series
@@ -10,6 +12,38 @@ type Runs = Mapping[Series, Mapping[int, float]]
 """The value of each series in each run."""
 type Value = Callable[[Runs], float]
 """Computes a value. Raises KeyError if one of its figures was not measured."""
+
+
+class Verdict(StrEnum):
+    MET = "met"
+    NOT_MET = "not met"
+    NOT_MEASURED = "not measured"
+
+
+class Bound(StrEnum):
+    AT_LEAST = "at least"
+    AT_MOST = "at most"
+
+
+@dataclass(frozen=True)
+class Goal:
+    name: str
+    text: str
+    value: Value
+    direction: Bound
+    bound: float
+    unit: str = ""
+    """Unit of value and bound; empty for a ratio."""
+    before: str = ""
+    """Its value before the work on issue 16, where it was measured."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    goal: Goal
+    value: float | None
+    """None if it was not measured."""
+    verdict: Verdict
 
 
 def figure(series: Series) -> Value:
@@ -51,3 +85,12 @@ def largest_measured(*series: Series) -> Value:
         return max(measured)
 
     return value
+
+
+def judge(goal: Goal, runs: Runs) -> Judged:
+    try:
+        value = goal.value(runs)
+    except KeyError:
+        return Judged(goal, None, Verdict.NOT_MEASURED)
+    met = value >= goal.bound if goal.direction is Bound.AT_LEAST else value <= goal.bound
+    return Judged(goal, value, Verdict.MET if met else Verdict.NOT_MET)
