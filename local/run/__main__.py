@@ -91,7 +91,8 @@ def main(
         list[str] | None,
         typer.Option(
             metavar="NAME[@SECONDS]",
-            help=f"Let the local host's Redis trigger fail as the real one can, from SECONDS on: {', '.join(Fault)}.",
+            help="Let the local host's Redis trigger fail as the real one can, from SECONDS on, or between SIGUSR1 and"
+            f" SIGUSR2 (NAME@signal): {', '.join(Fault)}.",
         ),
     ] = None,
     invocation_overhead: Annotated[
