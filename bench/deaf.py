@@ -61,10 +61,11 @@ async def deaf(fault: Fault, times: Times, *, overhead_ms: float) -> Figures:
         async with asyncio.timeout(MISSING_S):
             await arrivals.complete.wait()
         longest = await longest_command(client)
-    return {**_figures(sent_s, arrivals.latencies_ms(sent_s), fault_s), **longest}
+    return {**deafness(sent_s, arrivals.latencies_ms(sent_s), fault_s), **longest}
 
 
-def _figures(sent_s: Sequence[float], latencies_ms: Sequence[float], fault_s: float) -> Figures:
+def deafness(sent_s: Sequence[float], latencies_ms: Sequence[float], fault_s: float) -> Figures:
+    """The figures of writes at `sent_s` with these latencies, for a fault at `fault_s`; see deaf()."""
     first = next(number for number, at_s in enumerate(sent_s) if at_s >= fault_s)
     prompt = next(
         (
