@@ -39,7 +39,7 @@ async def test_between_two_invocations_of_a_function_passes_the_overhead_of_each
     gaps_s = [after - before for before, after in pairwise(first)]
     assert len(gaps_s) == MESSAGES - 1
     # Other tests run at once and delay some wake-ups; the shortest gaps are those of an event loop that was free.
-    assert 0.0019 < statistics.quantiles(gaps_s, n=10)[0] < 0.0025
+    assert 0.0017 < statistics.quantiles(gaps_s, n=10)[0] < 0.003
     overlap_s = min(first[-1], second[-1]) - max(first[0], second[0])
     assert overlap_s > (MESSAGES - 1) * 0.002 * 0.8
 
