@@ -121,7 +121,7 @@ class Intake:
     async def admits(self, way: Way, event: KeyEvent) -> bool:
         """Whether to react to an event that came through a trigger: not if its key is another instance's, or if it was
         heard before."""
-        if not self.owns(event.key):
+        if not way.reactor.ordered and not self.owns(event.key):
             telemetry.count(way.reactor.name, "elsewhere")
             return False
         await self._listening.hold(way)
