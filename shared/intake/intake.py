@@ -234,18 +234,16 @@ class Intake:
             return
         before, self._state, self._state_since_s = self._state, state, time.monotonic()
         self._wake.set()  # tells the others
-        match state:
-            case State.DEAF if before is not State.EAR:
-                telemetry.logger.error(
-                    "the platform's trigger is deaf: Redis answers, heartbeats do not come back. The app listens by "
-                    "itself; restart this instance if the trigger does not come back"
-                )
-            case State.EAR:
-                telemetry.logger.warning("the app hears events by its own subscription, since the trigger is deaf")
-            case State.TRIGGER if before in {State.DEAF, State.EAR}:
-                telemetry.logger.warning("the platform's trigger hears again")
-            case _:
-                telemetry.logger.info("events come in by: %s (before: %s)", state.value, before.value)
+        deaf = {State.DEAF, State.EAR}
+        if state in deaf and before not in deaf:
+            telemetry.logger.error(
+                "the platform's trigger is deaf: Redis answers, but heartbeats do not come back through it. The app "
+                "hears events by a subscription of its own"
+            )
+        elif before in deaf and state not in deaf:
+            telemetry.logger.warning("the platform's trigger hears again")
+        else:
+            telemetry.logger.info("events come in by: %s (before: %s)", state.value, before.value)
 
     # Help for the parts
 
