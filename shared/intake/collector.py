@@ -42,9 +42,10 @@ class Waiting(msgspec.Struct):
 
 
 class Collector:
-    """The waiting events of one reactor. `done(key)` is called for each key whose content was looked at to the end."""
+    """The waiting events of one reactor. `done(key, began_s)` is called for each key whose content was looked at to the
+    end, with the time at which the look began (time.monotonic)."""
 
-    def __init__(self, reactor: Reactor, done: Callable[[bytes], None]) -> None:
+    def __init__(self, reactor: Reactor, done: Callable[[bytes, float], None]) -> None:
         self.reactor = reactor
         self._done = done
         self._waiting: dict[bytes, list[Waiting]] = {}
@@ -133,8 +134,12 @@ class Collector:
         """React to events of one cause, once per key; further events of a key are recorded as duplicates."""
         keys = list(dict.fromkeys(entry.event.key for entry in entries))
         self._busy.update(keys)
+        began_s = time.monotonic()
         try:
             outcomes = await self.reactor.react(app, keys, entries[0].event.cause)
+            for outcome in outcomes:
+                if outcome.result in DONE:
+                    self._done(outcome.key, began_s)
             self._record(app, entries, {outcome.key: outcome for outcome in outcomes})
         finally:
             self._busy.difference_update(keys)
@@ -149,8 +154,6 @@ class Collector:
         for entry in entries:
             key = entry.event.key
             outcome = by_key.get(key) or duplicate(key)
-            if outcome.result in DONE:
-                self._done(key)
             if outcome.result in _REPORTED_ONCE:
                 by_key[key] = duplicate(key)
             token = tracing.invocation_id.set(entry.invocation_id)
