@@ -208,8 +208,8 @@ class Listening:
         event = KeyEvent(key, name, _DATABASE)
         if app is None or event.cause in way.reactor.inert or not self._owns(key):
             return
-        if way.collector.full and not way.collector.has(key):
-            self._lost("more keys than the app remembers wait for their reaction")
+        if way.collector.full:
+            self._lost("more events than the app remembers wait for their reaction")
             return
         way.collector.put(app, Waiting(event, "", time.perf_counter()))
 
