@@ -25,7 +25,8 @@ from shared.telemetry import tracing
 ROOM = WINDOW * GROUP
 """Waiting keys from which on an invocation waits too: to take in more would only take time from the reactions."""
 MAX_WAITING = 20_000
-"""Keys that wait at most, about 20 MB. What the app's own ear hears beyond that is left to a pass."""
+"""Events that wait at most, about 20 MB, be they of as many keys or of one that is written all the time. What the app's
+own ear hears beyond that is left to a pass."""
 _LOOKED_THROUGH = 4 * GROUP
 """Waiting keys that are looked through for a group of one cause."""
 _REPORTED_ONCE = frozenset({Result.PROCESSED, Result.REJECTED, Result.RETRIED, Result.DEAD})
@@ -42,19 +43,22 @@ class Waiting(msgspec.Struct):
 
 
 class Collector:
-    """The waiting events of one reactor. `done(key)` is called for each key whose content was looked at to the end."""
+    """The waiting events of one reactor. `done(key, began_s)` is called for each key whose content was looked at to the
+    end, with the time at which the look began (time.monotonic)."""
 
-    def __init__(self, reactor: Reactor, done: Callable[[bytes], None]) -> None:
+    def __init__(self, reactor: Reactor, done: Callable[[bytes, float], None]) -> None:
         self.reactor = reactor
         self._done = done
         self._waiting: dict[bytes, list[Waiting]] = {}
+        self._count = 0
+        """Events that wait."""
         self._busy: set[bytes] = set()
         self._workers: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
 
     @property
     def full(self) -> bool:
-        return len(self._waiting) >= MAX_WAITING
+        return self._count >= MAX_WAITING
 
     @property
     def idle(self) -> bool:
@@ -77,7 +81,7 @@ class Collector:
         if wait and self.idle:
             await self._react(app, [entry])
             return
-        while len(self._waiting) >= ROOM:
+        while len(self._waiting) >= ROOM or self.full:
             self._room.clear()
             await self._room.wait()
         if wait:
@@ -89,6 +93,7 @@ class Collector:
     def put(self, app: App, entry: Waiting) -> None:
         """Let an event wait for the next group."""
         self._waiting.setdefault(entry.event.key, []).append(entry)
+        self._count += 1
         if not self._working or (len(self._waiting) >= GROUP and len(self._workers) < WINDOW):
             self._start(app)
 
@@ -127,14 +132,19 @@ class Collector:
             group += entries[:same]
             if same < len(entries):
                 self._waiting[key] = entries[same:]
+        self._count -= len(group)
         return group
 
     async def _react(self, app: App, entries: Sequence[Waiting]) -> None:
         """React to events of one cause, once per key; further events of a key are recorded as duplicates."""
         keys = list(dict.fromkeys(entry.event.key for entry in entries))
         self._busy.update(keys)
+        began_s = time.monotonic()
         try:
             outcomes = await self.reactor.react(app, keys, entries[0].event.cause)
+            for outcome in outcomes:
+                if outcome.result in DONE:
+                    self._done(outcome.key, began_s)
             self._record(app, entries, {outcome.key: outcome for outcome in outcomes})
         finally:
             self._busy.difference_update(keys)
@@ -149,8 +159,6 @@ class Collector:
         for entry in entries:
             key = entry.event.key
             outcome = by_key.get(key) or duplicate(key)
-            if outcome.result in DONE:
-                self._done(key)
             if outcome.result in _REPORTED_ONCE:
                 by_key[key] = duplicate(key)
             token = tracing.invocation_id.set(entry.invocation_id)

@@ -10,11 +10,13 @@
 -- process of this instance}, {per living instance: identity, state, ms since it was last here}}.
 --
 -- Numbers of a channel only grow by 1, so a missing one is a lost message. They begin at Redis' time in ms: after a
--- FLUSHALL they jump, which looks like a loss and is one. All instances share the heartbeats: N instances publish as
--- many as one. What another application wrote here is dropped; a hash is bounded before it is loaded.
+-- FLUSHALL they jump, which looks like a loss and is one. A number is stored before it is published, or it would be used
+-- twice while Redis is full. All instances share the heartbeats: N instances publish as many as one. What another
+-- application wrote here is dropped; a hash is bounded before it is loaded.
 
 if redis.replicate_commands then redis.replicate_commands() end -- as in sweep_acquire.lua
 
+local MAX_NUMBER = 10 ^ 15 - 1 -- 15 digits
 local MAX_FIELDS, MAX_BYTES, KEPT_MS, TTL_S = 200, 65536, 60 * 1000, 3600
 local identity, state, holds_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
 local clock = redis.call('TIME')
@@ -63,14 +65,20 @@ for i = 4, #ARGV, 3 do
     local last, sent = (redis.call('HGET', KEYS[2], channel) or ''):match('^(%d+) (%d+)$')
     local number, sent_ms = integer(last), integer(sent)
     if refused == '' and (number == 0 or now_ms - sent_ms >= pace_ms or sent_ms > now_ms) then
-        local next_number = number == 0 and now_ms or number + 1
+        local next_number = (number == 0 or number == MAX_NUMBER) and now_ms or number + 1
         local beat = text_of(next_number) .. ' ' .. text_of(now_ms)
-        local published, reply = written('PUBLISH', channel, 'heartbeat ' .. beat)
-        if published then
-            number, sent_ms = next_number, now_ms
-            written('HSET', KEYS[2], channel, beat)
-        else
-            refused = reply.err
+        if written('HSET', KEYS[2], channel, beat) then
+            local published, reply = written('PUBLISH', channel, 'heartbeat ' .. beat)
+            if published then
+                number, sent_ms = next_number, now_ms
+            else
+                refused = reply.err
+                if number == 0 then
+                    written('HDEL', KEYS[2], channel)
+                else
+                    written('HSET', KEYS[2], channel, text_of(number) .. ' ' .. text_of(sent_ms))
+                end
+            end
         end
     end
     lanes[#lanes + 1] = text_of(number)

@@ -90,7 +90,8 @@ class Intake:
         """time.monotonic() minus Redis' time."""
         self._server = ServerWatch()
         self._server_s = -WATCH_S
-        self._marks_wanted = False
+        self._marks_asked = self._marks_answered = 0
+        """How often heartbeats were asked for at once; the last such request that was answered."""
         self._wake = asyncio.Event()
         self._catching_up: asyncio.Task[None] | None = None
         self._state = State.STARTING
@@ -164,11 +165,11 @@ class Intake:
                     pass
                 self._wake.clear()
         finally:
-            await self._listening.close()
+            await self._listening.stop()
 
     async def _tick(self, app: App) -> None:
-        began_s = time.monotonic()
-        pace_s = [0.0 if self._marks_wanted else way.lane.pace_s(began_s) for way in self._ways]
+        began_s, asked = time.monotonic(), self._marks_asked
+        pace_s = [0.0 if asked > self._marks_answered else way.lane.pace_s(began_s) for way in self._ways]
         lanes = [
             (way.channel, round(pace * 1000), way.lane.heard) for way, pace in zip(self._ways, pace_s, strict=True)
         ]
@@ -183,23 +184,24 @@ class Intake:
                 way.lane.forget()
             return
         self._view_s = began_s
-        self._take(reply, began_s)
+        self._take(reply, began_s, asked)
         await self._decide(app)
         self._catch_up(app)
 
-    def _take(self, reply: heartbeat.Reply, began_s: float) -> None:
-        """Take over what Redis says of the heartbeats and of the other instances."""
-        now_s, marks_wanted = time.monotonic(), self._marks_wanted
+    def _take(self, reply: heartbeat.Reply, began_s: float, asked: int) -> None:
+        """Take over what Redis says of the heartbeats and of the other instances. The call answers the requests up to
+        `asked`; what was published before the last request is no answer to it."""
+        now_s = time.monotonic()
         self._redis_offset_s = began_s - reply.now_ms / 1000
-        self._marks_wanted = False
+        answers = self._marks_answered < asked == self._marks_asked
+        self._marks_answered = asked
         for way, lane in zip(self._ways, reply.lanes, strict=True):
-            is_new = lane.number != way.lane.newest
             sent_s = lane.sent_ms / 1000 + self._redis_offset_s
             if way.lane.published(lane.number, sent_s, now_s) and not self._identity.shared:
                 self._lost(f"heartbeats of {way.reactor.function} are missing")
             if self._identity.shared:
                 way.lane.heard_elsewhere(lane.heard)
-            if marks_wanted and is_new:
+            if answers and lane.sent_ms == reply.now_ms and not reply.refused:
                 self._listening.published(way, lane.number)
         self._refused, self._members = reply.refused, reply.members
         gone = self._shares.divide([member.identity for member in reply.members if member.state in _MEMBERS])
@@ -234,6 +236,8 @@ class Intake:
             return
         before, self._state, self._state_since_s = self._state, state, time.monotonic()
         self._wake.set()  # tells the others
+        if state in _MEMBERS and before not in _MEMBERS:  # they drop its share of what they have still to hear
+            self._lost("this instance begins to hear")
         deaf = {State.DEAF, State.EAR}
         if state in deaf and before not in deaf:
             telemetry.logger.error(
@@ -247,19 +251,19 @@ class Intake:
 
     # Help for the parts
 
-    def _looked_at(self, key: bytes) -> None:
-        self._listening.looked_at(key)
+    def _looked_at(self, key: bytes, began_s: float) -> None:
+        self._listening.looked_at(key, began_s)
 
     def _want_marks(self) -> None:
-        self._marks_wanted = True
+        self._marks_asked += 1
         self._wake.set()
 
     def _lost(self, reason: str) -> None:
         """Events may have been missed: reconcile at once."""
         if not self._watch.behind:
             telemetry.logger.info("a sweep begins: %s", reason)
-        self._watch.behind = True
-        self._wake.set()
+            self._watch.behind = True
+            self._wake.set()
 
     def _catch_up(self, app: App) -> None:
         idle = self._catching_up is None or self._catching_up.done()

@@ -44,7 +44,9 @@ class Lane:
         self.event_s = -math.inf
         self._outstanding: dict[int, float] = {}
         """When heartbeats that have not arrived were published, by number, the oldest first."""
-        self._unconfirmed: tuple[int, float] | None = None
+        self._unconfirmed: dict[int, float] = {}
+        """When heartbeats arrived that are not known to be published, by number."""
+        self._published_s = began_s
         self._messages = 0
         self._mark_s = -math.inf
 
@@ -65,18 +67,29 @@ class Lane:
         return BUSY_PACE_S if now_s - self.event_s < BUSY_S or self.heard == 0 else IDLE_PACE_S
 
     def published(self, number: int, sent_s: float, now_s: float) -> bool:
-        """A heartbeat is known to be published. Returns whether messages before one that has arrived were lost."""
-        if number < self.newest - MAX_OUTSTANDING or number > self.newest:
-            if number < self.newest:  # Redis lost the last number
+        """`number` is known to be the last heartbeat published. Returns whether messages before one that has arrived
+        were lost. Called by one task, so a smaller number than before means that Redis has lost it."""
+        if number != self.newest:
+            if number < self.newest:
                 self.heard, self._outstanding = 0, {}
             self.newest = number
             self._mark_s, self._messages = now_s, 0
-            if number > self.heard:
+            if number > self.heard and len(self._outstanding) < MAX_OUTSTANDING:
                 self._outstanding[number] = sent_s
-                while len(self._outstanding) > MAX_OUTSTANDING:
-                    del self._outstanding[next(iter(self._outstanding))]
-        unconfirmed, self._unconfirmed = self._unconfirmed, None
-        return unconfirmed is not None and unconfirmed[0] <= self.newest and self.hear(*unconfirmed, sent_s)
+        return self._confirm(sent_s, now_s)
+
+    def _confirm(self, sent_s: float, now_s: float) -> bool:
+        """Take over what arrived before it was known to be published. What arrived before the last such call, and is
+        unknown after this one, was never published."""
+        arrived, self._unconfirmed = self._unconfirmed, {}
+        lost = False
+        for number in sorted(arrived):
+            if number <= self.newest:
+                lost |= self.hear(number, arrived[number], sent_s)
+            elif arrived[number] > self._published_s:
+                self._unconfirmed[number] = arrived[number]
+        self._published_s = now_s
+        return lost
 
     def hear(self, number: int, now_s: float, sent_s: float) -> bool:
         """A heartbeat has arrived. Returns whether a number is missing before it.
@@ -84,7 +97,8 @@ class Lane:
         A number that is not known to be published waits for `published`: it may be forged.
         """
         if number > self.newest:
-            self._unconfirmed = (number, now_s)
+            if len(self._unconfirmed) < MAX_OUTSTANDING:
+                self._unconfirmed.setdefault(number, now_s)
             return False
         if number <= self.heard:
             return False

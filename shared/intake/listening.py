@@ -12,6 +12,7 @@ and the ear is closed when it has heard it.
 """
 
 import asyncio
+import math
 import time
 from collections.abc import Callable, Sequence
 from enum import Enum
@@ -70,11 +71,16 @@ class Listening:
         self._task: asyncio.Task[None] | None = None
         self._scanning: asyncio.Task[None] | None = None
         self._scanned = False
-        self._live = False
+        self._live_since_s = math.inf
+        """When all patterns were subscribed (time.monotonic); infinite while they are not."""
         self._ending = False
         self._in_time_since_s: float | None = None
         self._fresh: set[int] = set()
-        """Keys that were looked at since the ear was live, as hashes."""
+        """Keys whose look began since the ear was live, as hashes."""
+
+    @property
+    def _live(self) -> bool:
+        return self._live_since_s < math.inf
 
     @property
     def open(self) -> bool:
@@ -93,7 +99,7 @@ class Listening:
     def covers(self, way: Way, event: KeyEvent) -> bool:
         """Whether an event that came through the trigger needs no reaction: the ear has heard it, or its key was looked
         at since it was published."""
-        if not self._live:
+        if not self._live or self._ending:
             return False
         return way.covered or (not way.reactor.ordered and event.cause in _CONTENT and hash(event.key) in self._fresh)
 
@@ -103,9 +109,10 @@ class Listening:
         if self._scanning is not None and not self._scanning.done() and not way.reactor.ordered:
             await asyncio.wait([self._scanning], timeout=SLICE_S)
 
-    def looked_at(self, key: bytes) -> None:
-        """A key's content was looked at to the end."""
-        if self._live and len(self._fresh) < MAX_SEEN:
+    def looked_at(self, key: bytes, began_s: float) -> None:
+        """A key's content was looked at to the end. A look that began before the ear was live does not count: what was
+        written after it, and before the ear was live, is still to come through the trigger."""
+        if began_s > self._live_since_s and len(self._fresh) < MAX_SEEN:
             self._fresh.add(hash(key))
 
     # Opening and closing
@@ -122,10 +129,10 @@ class Listening:
             way.end_mark = 0
 
     def published(self, way: Way, number: int) -> None:
-        """A heartbeat was published at the request of `mark`."""
+        """A heartbeat was published at the request of `mark`, after all that had been done before the request."""
         if self._live and not way.mark:
             way.mark = number
-        elif self._ending and not way.end_mark:
+        if self._ending and not way.end_mark:
             way.end_mark = number
 
     async def look_after(self, app: App, *, in_time: bool, behind_s: float) -> None:
@@ -133,7 +140,8 @@ class Listening:
         if self._live and not self.live:
             self._uncover()
             self._lost("the app's own subscription was lost")
-        if self.live and self.need is Need.BEHIND and not self._scanned and app.settings.burst_sweep:
+        idle = self._scanning is None or self._scanning.done()
+        if self.live and self.need is Need.BEHIND and not self._scanned and idle and app.settings.burst_sweep:
             await self._scan_if_worthwhile(app, behind_s)
         if not in_time:
             self._in_time_since_s, self._ending = None, False
@@ -154,18 +162,26 @@ class Listening:
             await self.close()
 
     async def close(self) -> None:
+        """Close the ear. A scan ends by itself after the groups that it works on."""
         deaf = self.need is Need.DEAF
-        for task in (self._task, self._scanning):
-            if task is not None:
-                task.cancel()
-                await asyncio.wait([task])
-        self._task = self._scanning = self._ear = self.need = None
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        self._task = self._ear = self.need = None
         self._uncover()
         if deaf:
             self._lost("the triggers hear again")
 
+    async def stop(self) -> None:
+        """The process ends."""
+        await self.close()
+        if self._scanning is not None:
+            self._scanning.cancel()
+            await asyncio.wait([self._scanning])
+
     def _uncover(self) -> None:
-        self._live = self._ending = self._scanned = False
+        self._live_since_s = math.inf
+        self._ending = self._scanned = False
         self._in_time_since_s = None
         self._fresh.clear()
         for way in self._ways:
@@ -175,7 +191,7 @@ class Listening:
         """All patterns are subscribed: from now on every event is heard."""
         again = self._live
         self._uncover()
-        self._live = True
+        self._live_since_s = time.monotonic()
         self._mark()
         if again or self.need is not Need.BEHIND:
             self._lost("the app listens by itself")
@@ -192,8 +208,8 @@ class Listening:
         event = KeyEvent(key, name, _DATABASE)
         if app is None or event.cause in way.reactor.inert or not (way.reactor.ordered or self._owns(key)):
             return
-        if way.collector.full and not way.collector.has(key):
-            self._lost("more keys than the app remembers wait for their reaction")
+        if way.collector.full:
+            self._lost("more events than the app remembers wait for their reaction")
             return
         way.collector.put(app, Waiting(event, "", time.perf_counter()))
 
@@ -209,12 +225,13 @@ class Listening:
         self._scanning = asyncio.get_running_loop().create_task(self._scan(app))
 
     async def _scan(self, app: App) -> None:
-        """React to every key that was not looked at since the ear was live. The sweep reports what Redis refuses: it
-        scans the same way."""
+        """React to every key that was not looked at since the ear was live, while it is. The sweep reports what Redis
+        refuses: it scans the same way."""
+        began_s = time.monotonic()
         feed = Feed(app, Scan([way.reactor for way in self._ways]), self._wanted)
         effects = 0
         try:
-            while not feed.done:
+            while not feed.done and began_s >= self._live_since_s:
                 until_s = time.monotonic() + SLICE_S
                 outcomes = await react_to_feed(
                     feed, Cause.BULK, scan_until_s=until_s, react_until_s=until_s, function=None
@@ -222,7 +239,7 @@ class Listening:
                 for outcome in outcomes:
                     effects += outcome.result is Result.PROCESSED
                     if outcome.result in DONE:
-                        self.looked_at(outcome.key)
+                        self.looked_at(outcome.key, began_s)
         except (RedisError, OSError) as fault:
             if is_away(fault):
                 telemetry.outage("Redis", fault)

@@ -9,9 +9,9 @@ from shared.reactor import CHANNEL_PREFIX, Reactor
 
 
 class Way:
-    """`done(key)` is called for each key whose content was looked at to the end."""
+    """`done` is called as by Collector."""
 
-    def __init__(self, reactor: Reactor, done: Callable[[bytes], None]) -> None:
+    def __init__(self, reactor: Reactor, done: Callable[[bytes, float], None]) -> None:
         self.reactor = reactor
         self.prefix = reactor.kind.prefix
         self.channel = CHANNEL_PREFIX + self.prefix.decode()
@@ -28,7 +28,7 @@ class Way:
     @property
     def covered(self) -> bool:
         """Whether the ear has heard whatever now comes through the trigger."""
-        return 0 < self.mark <= self.lane.heard and not self.end_mark
+        return 0 < self.mark <= self.lane.heard
 
     def uncover(self) -> None:
         self.mark = self.end_mark = self.ear_heard = 0
