@@ -94,7 +94,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Share of the time that the sweep takes at most, of all instances together, while no loss is known. After a start,
     a reconnection, a restart of Redis or a find of lost events it makes a pass without pauses; 1 always does."""
     burst_sweep: bool = True
-    """Whether a function whose messages queue up scans its keys in bulk until it has caught up."""
+    """Whether an instance whose triggers are far behind scans the keys in bulk, once, to find what waits there."""
+    deaf_unhealthy_s: Annotated[float, Meta(ge=0)] = 120
+    """How long the platform's trigger may be deaf, in seconds, before health fails (503), so that the platform's health
+    check replaces the instance; 0 is never. The app hears events by itself meanwhile."""
     anomaly_threshold: Annotated[float, Meta(gt=0)] = 3.5
     """Modified z-score above which a reading is an anomaly (Iglewicz and Hoaglin: 3.5)."""
     baseline_min_samples: Annotated[int, Meta(ge=1)] = 100

@@ -73,6 +73,13 @@ class Report:
     refused: str
 
 
+@dataclass
+class Running:
+    """The intake of this process, as `app.state(Running)`; None where no trigger runs, as in manage.py."""
+
+    intake: "Intake | None" = None
+
+
 class Intake:
     """One per process. `watch` is what the process' sweeps know of lost events."""
 
@@ -152,6 +159,7 @@ class Intake:
 
     async def run(self, app: App) -> None:
         """Until cancelled: publish heartbeats, and decide what follows from them. Raises nothing else."""
+        app.state(Running).intake = self
         try:
             while True:
                 await self._tick(app)

@@ -1,10 +1,12 @@
-"""The platform's trigger goes deaf for good while Redis answers: the app notices, hears by itself, and loses nothing."""
+"""The platform's trigger goes deaf for good while Redis answers: the app notices, hears by itself, loses nothing."""
 
 import asyncio
+import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from local.host.faults import Fault
@@ -40,6 +42,7 @@ async def go_deaf(folder: Path, fault: Fault, measured: Callable[[str, float, st
             options=("--fault", f"{fault}@signal"),
             SWEEP_SCHEDULE=NEVER,
             RETRY_SCHEDULE=NEVER,
+            DEAF_UNHEALTHY_S="3",
         )
         try:
             await host.start()
@@ -48,17 +51,28 @@ async def go_deaf(folder: Path, fault: Fault, measured: Callable[[str, float, st
                 host.begin_fault()
                 deaf_s = time.monotonic()
                 await late.write(PER_S, AFTER_S)
+                while_deaf = await health(host)
                 if heals:
                     host.end_fault()
                     await late.write(PER_S, HEALED_S)
                 await late.complete(20)
+                at_the_end = await health(host)
         finally:
             await host.end()
     output, worst_s = host.output_text(), late.worst_s(deaf_s)
     measured(f"trigger {fault}: latest reaction", worst_s, "s")
     measured(f"trigger {fault}: latest reaction from 10 s on", late.worst_s(deaf_s + NOTICED_S) * 1000, "ms")
     assert not late.doubled
-    assert 1 < worst_s < NOTICED_S, "the fault was there, and was noticed"
+    assert FAST_S < worst_s < NOTICED_S, "the fault was there, and was noticed"
     assert late.worst_s(deaf_s + NOTICED_S) < FAST_S
+    assert while_deaf == 503, "the platform's health check replaces the instance"
+    assert at_the_end == (200 if heals else 503)
     assert output.count("the platform's trigger is deaf") == 1
     assert output.count("the platform's trigger hears again") == heals
+
+
+async def health(host: HostProcess) -> int:
+    """The status code of the health check that the platform makes."""
+    (url,) = re.findall(r"ready (http\S+)", host.output_text())
+    async with aiohttp.ClientSession() as session, session.get(f"{url}/api/health") as response:
+        return response.status
