@@ -19,13 +19,13 @@ from shared.app import App
 from shared.delivery.catch_up import Watch, catch_up
 from shared.intake import heartbeat
 from shared.intake.events import KeyEvent
-from shared.intake.identity import identity
 from shared.intake.lane import BEHIND_S, FAR_BEHIND_S
 from shared.intake.listening import Listening, Need
 from shared.intake.server_watch import WATCH_S, ServerWatch
 from shared.intake.sharing import Shares
 from shared.intake.way import Way
 from shared.reactor import Reactor
+from shared.settings import Settings
 
 TICK_S = 1.0
 """Time between two calls at rest."""
@@ -83,13 +83,13 @@ class Running:
 class Intake:
     """One per process. `watch` is what the process' sweeps know of lost events."""
 
-    def __init__(self, reactors: Sequence[Reactor], watch: Watch) -> None:
+    def __init__(self, reactors: Sequence[Reactor], watch: Watch, settings: Settings) -> None:
         self._reactors, self._watch = reactors, watch
         self._ways = [Way(reactor, self._looked_at) for reactor in reactors]
         self.ways = {way.reactor.name: way for way in self._ways}
         self._listening = Listening(self._ways, self.owns, self._lost, self._want_marks)
-        self._identity = identity()
-        self._shares = Shares(self._identity.name)
+        self._name, self._one_of_several = settings.instance, settings.worker_processes > 1
+        self._shares = Shares(self._name)
         self._view_s = -VIEW_S
         self._members: tuple[heartbeat.Member, ...] = ()
         self._refused = ""
@@ -112,7 +112,7 @@ class Intake:
         now_s = time.monotonic()
         way.lane.invoked(now_s)
         sent_s = now_s if self._redis_offset_s is None else beat.sent_ms / 1000 + self._redis_offset_s
-        if way.lane.hear(beat.number, now_s, sent_s) and not self._identity.shared:
+        if way.lane.hear(beat.number, now_s, sent_s) and not self._one_of_several:
             self._lost(f"heartbeats of {way.reactor.function} are missing")
         if way.lane.lag_s >= BEHIND_S or self._listening.open or self._state is State.STARTING:
             self._wake.set()
@@ -149,7 +149,7 @@ class Intake:
             now_s - self._state_since_s,
             None if self._deaf_since_s is None else now_s - self._deaf_since_s,
             {way.reactor.function: way.lane.behind_s(now_s) for way in self._ways},
-            self._identity.name,
+            self._name,
             self._members,
             self._shares.share,
             self._refused,
@@ -182,7 +182,7 @@ class Intake:
             (way.channel, round(pace * 1000), way.lane.heard) for way, pace in zip(self._ways, pace_s, strict=True)
         ]
         try:
-            reply = await heartbeat.send(app, self._identity.name, self._state, lanes)
+            reply = await heartbeat.send(app, self._name, self._state, lanes)
             if began_s - self._server_s >= WATCH_S:
                 self._server_s = began_s
                 for reason in await self._server.look(app):
@@ -205,9 +205,9 @@ class Intake:
         self._marks_answered = asked
         for way, lane in zip(self._ways, reply.lanes, strict=True):
             sent_s = lane.sent_ms / 1000 + self._redis_offset_s
-            if way.lane.published(lane.number, sent_s, now_s) and not self._identity.shared:
+            if way.lane.published(lane.number, sent_s, now_s) and not self._one_of_several:
                 self._lost(f"heartbeats of {way.reactor.function} are missing")
-            if self._identity.shared:
+            if self._one_of_several:
                 way.lane.heard_elsewhere(lane.heard)
             if answers and lane.sent_ms == reply.now_ms and not reply.refused:
                 self._listening.published(way, lane.number)
