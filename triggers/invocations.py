@@ -6,7 +6,7 @@ from contextlib import contextmanager, nullcontext
 
 import azure.functions as func
 
-from shared import telemetry
+from shared import settings, telemetry
 from shared.app import current_app
 from shared.delivery.self_repair import SelfRepair
 from shared.intake.intake import Intake
@@ -14,7 +14,7 @@ from shared.registry import REACTORS
 from shared.telemetry import tracing
 
 repair = SelfRepair()
-intake = Intake(REACTORS, repair.watch)
+intake = Intake(REACTORS, repair.watch, settings.current())
 _tasks: set[asyncio.Task[None]] = set()
 
 

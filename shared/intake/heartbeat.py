@@ -87,3 +87,8 @@ async def send(app: App, identity: str, state: str, lanes: Sequence[tuple[str, i
             for start in range(0, len(members), 3)
         ),
     )
+
+
+async def members(app: App) -> tuple[Member, ...]:
+    """The living instances. Publishes and registers nothing. Raises what the Redis client raises."""
+    return (await send(app, "", "", [])).members

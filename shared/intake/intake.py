@@ -19,13 +19,13 @@ from shared.app import App
 from shared.delivery.catch_up import Watch, catch_up
 from shared.intake import heartbeat
 from shared.intake.events import KeyEvent
-from shared.intake.identity import identity
 from shared.intake.lane import BEHIND_S, FAR_BEHIND_S
 from shared.intake.listening import Listening, Need
 from shared.intake.server_watch import WATCH_S, ServerWatch
 from shared.intake.sharing import Shares
 from shared.intake.way import Way
 from shared.reactor import Reactor
+from shared.settings import Settings
 
 TICK_S = 1.0
 """Time between two calls at rest."""
@@ -73,16 +73,23 @@ class Report:
     refused: str
 
 
+@dataclass
+class Running:
+    """The intake of this process, as `app.state(Running)`; None where no trigger runs, as in manage.py."""
+
+    intake: "Intake | None" = None
+
+
 class Intake:
     """One per process. `watch` is what the process' sweeps know of lost events."""
 
-    def __init__(self, reactors: Sequence[Reactor], watch: Watch) -> None:
+    def __init__(self, reactors: Sequence[Reactor], watch: Watch, settings: Settings) -> None:
         self._reactors, self._watch = reactors, watch
         self._ways = [Way(reactor, self._looked_at) for reactor in reactors]
         self.ways = {way.reactor.name: way for way in self._ways}
         self._listening = Listening(self._ways, self.owns, self._lost, self._want_marks)
-        self._identity = identity()
-        self._shares = Shares(self._identity.name)
+        self._name, self._one_of_several = settings.instance, settings.worker_processes > 1
+        self._shares = Shares(self._name)
         self._view_s = -VIEW_S
         self._members: tuple[heartbeat.Member, ...] = ()
         self._refused = ""
@@ -105,7 +112,7 @@ class Intake:
         now_s = time.monotonic()
         way.lane.invoked(now_s)
         sent_s = now_s if self._redis_offset_s is None else beat.sent_ms / 1000 + self._redis_offset_s
-        if way.lane.hear(beat.number, now_s, sent_s) and not self._identity.shared:
+        if way.lane.hear(beat.number, now_s, sent_s) and not self._one_of_several:
             self._lost(f"heartbeats of {way.reactor.function} are missing")
         if way.lane.lag_s >= BEHIND_S or self._listening.open or self._state is State.STARTING:
             self._wake.set()
@@ -122,7 +129,7 @@ class Intake:
     async def admits(self, way: Way, event: KeyEvent) -> bool:
         """Whether to react to an event that came through a trigger: not if its key is another instance's, or if it was
         heard before."""
-        if not self.owns(event.key):
+        if not way.reactor.ordered and not self.owns(event.key):
             telemetry.count(way.reactor.name, "elsewhere")
             return False
         await self._listening.hold(way)
@@ -142,7 +149,7 @@ class Intake:
             now_s - self._state_since_s,
             None if self._deaf_since_s is None else now_s - self._deaf_since_s,
             {way.reactor.function: way.lane.behind_s(now_s) for way in self._ways},
-            self._identity.name,
+            self._name,
             self._members,
             self._shares.share,
             self._refused,
@@ -152,6 +159,7 @@ class Intake:
 
     async def run(self, app: App) -> None:
         """Until cancelled: publish heartbeats, and decide what follows from them. Raises nothing else."""
+        app.state(Running).intake = self
         try:
             while True:
                 await self._tick(app)
@@ -174,7 +182,7 @@ class Intake:
             (way.channel, round(pace * 1000), way.lane.heard) for way, pace in zip(self._ways, pace_s, strict=True)
         ]
         try:
-            reply = await heartbeat.send(app, self._identity.name, self._state, lanes)
+            reply = await heartbeat.send(app, self._name, self._state, lanes)
             if began_s - self._server_s >= WATCH_S:
                 self._server_s = began_s
                 for reason in await self._server.look(app):
@@ -197,9 +205,9 @@ class Intake:
         self._marks_answered = asked
         for way, lane in zip(self._ways, reply.lanes, strict=True):
             sent_s = lane.sent_ms / 1000 + self._redis_offset_s
-            if way.lane.published(lane.number, sent_s, now_s) and not self._identity.shared:
+            if way.lane.published(lane.number, sent_s, now_s) and not self._one_of_several:
                 self._lost(f"heartbeats of {way.reactor.function} are missing")
-            if self._identity.shared:
+            if self._one_of_several:
                 way.lane.heard_elsewhere(lane.heard)
             if answers and lane.sent_ms == reply.now_ms and not reply.refused:
                 self._listening.published(way, lane.number)
@@ -238,18 +246,16 @@ class Intake:
         self._wake.set()  # tells the others
         if state in _MEMBERS and before not in _MEMBERS:  # they drop its share of what they have still to hear
             self._lost("this instance begins to hear")
-        match state:
-            case State.DEAF if before is not State.EAR:
-                telemetry.logger.error(
-                    "the platform's trigger is deaf: Redis answers, heartbeats do not come back. The app listens by "
-                    "itself; restart this instance if the trigger does not come back"
-                )
-            case State.EAR:
-                telemetry.logger.warning("the app hears events by its own subscription, since the trigger is deaf")
-            case State.TRIGGER if before in {State.DEAF, State.EAR}:
-                telemetry.logger.warning("the platform's trigger hears again")
-            case _:
-                telemetry.logger.info("events come in by: %s (before: %s)", state.value, before.value)
+        deaf = {State.DEAF, State.EAR}
+        if state in deaf and before not in deaf:
+            telemetry.logger.error(
+                "the platform's trigger is deaf: Redis answers, but heartbeats do not come back through it. The app "
+                "hears events by a subscription of its own"
+            )
+        elif before in deaf and state not in deaf:
+            telemetry.logger.warning("the platform's trigger hears again")
+        else:
+            telemetry.logger.info("events come in by: %s (before: %s)", state.value, before.value)
 
     # Help for the parts
 

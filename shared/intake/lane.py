@@ -8,7 +8,7 @@ import math
 BEHIND_S = 0.02
 """Lag from which on an invocation ends before its outcome, so that the messages behind it are taken together: about ten
 reactions one after the other. A wrong guess costs nothing: outcomes are logged a moment later."""
-FAR_BEHIND_S = 0.1
+FAR_BEHIND_S = 0.05
 """Lag from which on the app listens by its own ear. That costs a connection, and a scan if more messages wait than a
 scan takes time."""
 DEAF_S = 5.0

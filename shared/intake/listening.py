@@ -206,7 +206,7 @@ class Listening:
             way.ear_heard = max(way.ear_heard, beat.number)
             return
         event = KeyEvent(key, name, _DATABASE)
-        if app is None or event.cause in way.reactor.inert or not self._owns(key):
+        if app is None or event.cause in way.reactor.inert or not (way.reactor.ordered or self._owns(key)):
             return
         if way.collector.full:
             self._lost("more events than the app remembers wait for their reaction")

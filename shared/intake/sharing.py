@@ -4,6 +4,9 @@ Every instance receives every message. It drops those of keys that are another's
 on this: claims and fencing keep two instances with different views from doubling an effect, and whoever notices that an
 instance has fallen silent reconciles.
 
+Where every event of a key matters and not only its last content (a reactor that is `ordered`: sessions), each instance
+reacts to all. A pass cannot make up for the events that an instance took with it when it was killed.
+
 Rendezvous hashing (Thaler and Ravishankar, 1998), over SLOTS slots instead of single keys: when an instance joins or
 leaves, only its own share moves, and a lookup costs one CRC.
 """
