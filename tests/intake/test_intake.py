@@ -1,5 +1,6 @@
 """Random histories of a whole intake: clients write and delete, triggers lag, each by itself, ears open, die and close,
-sweeps run only where a loss was noticed. At the end every batch has the result of its last content, no content was committed twice, and no session has two lives at once."""
+sweeps run only where a loss was noticed. At the end every batch has the result of its last content, no content was
+committed twice, and no session has two lives at once."""
 
 import asyncio
 import json
@@ -11,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 import redis.asyncio
 
@@ -22,10 +24,8 @@ from shared.intake import lane as lane_module
 from shared.intake import listening as listening_module
 from shared.intake.events import KeyEvent
 from shared.intake.heartbeat import parse_heartbeat
-from shared.intake.identity import Identity
 from shared.intake.intake import Intake
 from shared.intake.listening import Need
-from shared.intake.sharing import Shares
 from shared.reactor import CHANNEL_PREFIX, Cause, Outcome, Reactor
 from shared.registry import BATCHES, SESSIONS
 from shared.settings import Settings
@@ -53,9 +53,9 @@ class Instance:
     """An intake whose triggers bring a message only when the history says so."""
 
     def __init__(self, name: str, settings: Settings, rng: random.Random) -> None:
+        settings = msgspec.structs.replace(settings, instance=name, session_lost_after_s=0)
         self.name, self.app, self.watch = name, open_app(settings), Watch(behind=False)
-        self.intake = Intake([slow(BATCHES, rng), slow(SESSIONS, rng)], self.watch)
-        self.intake._identity, self.intake._shares = Identity(name, shared=False), Shares(name)
+        self.intake = Intake([slow(BATCHES, rng), slow(SESSIONS, rng)], self.watch, settings)
         self.ways = {way.reactor.channel.encode(): way for way in self.intake._ways}
         self.waiting: dict[bytes, deque[tuple[bytes, bytes]]] = {channel: deque() for channel in self.ways}
         self.more = asyncio.Event()
@@ -96,23 +96,27 @@ class Instance:
 
     async def settle(self) -> None:
         """Deliver everything, close the ear, and make the sweeps that were found necessary."""
-        async with asyncio.timeout(SOON_S):
-            while True:
-                self.doing = [self.watch.behind, self.intake._catching_up, self.intake._listening.open]
-                for pattern, waiting in self.waiting.items():
-                    while waiting:
-                        await self.deliver(pattern)
-                await self.tick()
-                for way in self.intake._ways:
-                    await way.collector.settled()
-                running = self.intake._catching_up
-                if self.watch.behind or (running is not None and not running.done()) or self.intake._listening.open:
-                    await asyncio.sleep(0.002)
-                    continue
-                number = sum(map(len, self.waiting.values()))
-                if not number and all(way.lane.heard == way.lane.newest for way in self.intake._ways):
-                    return
-                await asyncio.sleep(0.001)
+        began_s = time.monotonic()
+        while unsettled := await self._work_on():
+            assert time.monotonic() - began_s < SOON_S, unsettled
+            await asyncio.sleep(0.001)
+
+    async def _work_on(self) -> str:
+        """Returns why it is not settled, or an empty text."""
+        for pattern, waiting in self.waiting.items():
+            while waiting:
+                await self.deliver(pattern)
+        await self.tick()
+        for way in self.intake._ways:
+            await way.collector.settled()
+        running, ways = self.intake._catching_up, self.intake._ways
+        unsettled = {
+            "sweep": self.watch.behind or (running is not None and not running.done()),
+            "ear": self.intake._listening.open,
+            "messages": any(self.waiting.values()),
+            "heartbeats": any(way.lane.heard != way.lane.newest for way in ways),
+        }
+        return ", ".join(what for what, is_left in unsettled.items() if is_left)
 
     async def stop(self) -> None:
         """The process is killed."""
