@@ -33,7 +33,7 @@ from tests.support.batches import batch, batch_key, digest, digests
 from tests.support.looks import records
 
 BATCH_COUNT, SESSION_COUNT = 6, 3
-STEPS = int(__import__("os").environ.get("STEPS","120"))
+STEPS = int(__import__("os").environ.get("STEPS", "120"))
 SOON_S = 20.0
 
 
