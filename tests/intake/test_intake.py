@@ -53,7 +53,9 @@ class Instance:
     """An intake whose triggers bring a message only when the history says so."""
 
     def __init__(self, name: str, settings: Settings, rng: random.Random) -> None:
-        settings = msgspec.structs.replace(settings, instance=name, session_lost_after_s=0)
+        settings = msgspec.structs.replace(
+            settings, instance=name, session_lost_after_s=0, burst_sweep=rng.random() < 0.3
+        )
         self.name, self.app, self.watch = name, open_app(settings), Watch(behind=False)
         self.intake = Intake([slow(BATCHES, rng), slow(SESSIONS, rng)], self.watch, settings)
         self.ways = {way.reactor.channel.encode(): way for way in self.intake._ways}
