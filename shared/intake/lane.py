@@ -115,8 +115,9 @@ class Lane:
             del self._outstanding[earlier]
 
     def behind_s(self, now_s: float) -> float:
-        """How far the lane is behind: the lag of the last heartbeat, or what an overdue one shows already."""
-        if not self._outstanding:
+        """How far the lane is behind: the lag of the last heartbeat, or what an overdue one shows already. Before the
+        first one has arrived nothing is known: the host may not have subscribed yet."""
+        if not self._outstanding or not self.heard:
             return self.lag_s
         return max(self.lag_s, now_s - next(iter(self._outstanding.values())))
 
