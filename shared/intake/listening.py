@@ -128,7 +128,7 @@ class Listening:
     def start(self, app: App, need: Need) -> None:
         """Open the ear, if it is not open."""
         self.need = need if self.need is not Need.DEAF else Need.DEAF
-        self._in_time_since_s = None
+        self._in_time_since_s, self._ending = None, False
         if self._task is None:
             self._app = app
             self._ear = Ear(app, [way.reactor.channel for way in self._ways], self._hear)
