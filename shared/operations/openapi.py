@@ -94,8 +94,8 @@ _HEALTH = {
         "timers": {"type": ["object", "null"]},
         "trigger": {
             "type": ["object", "null"],
-            "description": "The triggers of the instance that answers: their state and how long it has lasted, how long "
-            "they have been deaf, how far each function is behind, and the instance's part of the keys.",
+            "description": "The triggers of the instance that answers: their state and how long it has lasted, how "
+            "long they have been deaf, how far each function is behind, and the instance's part of the keys.",
         },
         "instances": {
             "type": "array",
