@@ -104,8 +104,8 @@ class Collector:
 
     async def settled(self) -> None:
         """Return when nothing waits any more."""
-        while self._workers:
-            await asyncio.wait(self._workers)
+        while working := [worker for worker in self._workers if not worker.done()]:
+            await asyncio.wait(working)
 
     async def _work(self, app: App) -> None:
         while group := self._next_group():

@@ -38,6 +38,8 @@ class Lane:
         """Number of the last heartbeat that arrived; 0 for none."""
         self.newest = 0
         """Number of the last one that is known to be published."""
+        self.elsewhere = 0
+        """The same of all processes of this instance, where there are several."""
         self.lag_s = 0.0
         """Age of the last heartbeat when it arrived."""
         self.invoked_s = began_s
@@ -110,13 +112,15 @@ class Lane:
         return lost
 
     def heard_elsewhere(self, number: int) -> None:
-        """Another process of this instance has heard a heartbeat."""
+        """Some process of this instance has heard a heartbeat: the trigger is not deaf."""
+        self.elsewhere = number
         for earlier in [sent for sent in self._outstanding if sent <= number]:
             del self._outstanding[earlier]
 
     def behind_s(self, now_s: float) -> float:
-        """How far the lane is behind: the lag of the last heartbeat, or what an overdue one shows already."""
-        if not self._outstanding:
+        """How far the lane is behind: the lag of the last heartbeat, or what an overdue one shows already. Before the
+        first one has arrived nothing is known: the host may not have subscribed yet."""
+        if not self._outstanding or not self.heard:
             return self.lag_s
         return max(self.lag_s, now_s - next(iter(self._outstanding.values())))
 

@@ -25,8 +25,8 @@ MEANINGS: Mapping[str, str] = {
 
 
 class Instance(msgspec.Struct, frozen=True):
-    """A living instance. `share` is the part of the keys that is its (sessions are not shared), `age_s` the time since
-    it last reported."""
+    """A living instance: a process of a host, named HOST or, where a host has several, HOST/PROCESS. `share` is the part
+    of the keys that is its host's (sessions are not shared), `age_s` the time since it last reported."""
 
     instance: str
     state: str
@@ -36,12 +36,12 @@ class Instance(msgspec.Struct, frozen=True):
 
 def shown(members: Sequence[Member]) -> list[Instance]:
     """The instances by name. Names are printable: any client can write to the key that holds them."""
-    shares = _shares(frozenset(member.identity for member in members if member.state in SHARING))
+    shares = _shares(frozenset(member.host for member in members if member.state in SHARING))
     return [
         Instance(
             printable(member.identity.encode(errors="surrogatepass"), MAX_NAME_CHARS),
             printable(member.state.encode(), MAX_NAME_CHARS),
-            round(shares.get(member.identity, 0.0), 3),
+            round(shares.get(member.host, 0.0), 3),
             member.age_ms / 1000,
         )
         for member in sorted(members)

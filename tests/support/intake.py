@@ -33,6 +33,7 @@ async def in_step() -> None:
     async with asyncio.timeout(20):
         while (  # noqa: ASYNC110
             running._redis_offset_s == tick
+            or running.report().state == "starting"
             or any(way.lane.heard != way.lane.newest or way.lane._unconfirmed for way in running.ways.values())
             or running._watch.behind
             or not (running._catching_up is None or running._catching_up.done())
