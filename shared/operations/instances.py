@@ -25,8 +25,8 @@ MEANINGS: Mapping[str, str] = {
 
 
 class Instance(msgspec.Struct, frozen=True):
-    """A living instance: a process of a host, named HOST or, where a host has several, HOST/PROCESS. `share` is the part
-    of the keys that is its host's (sessions are not shared), `age_s` the time since it last reported."""
+    """A living instance: the process of a host or, where it has several, one of them (HOST/PROCESS). `share` is the
+    part of the keys that is the host's (sessions are not shared), `age_s` the time since it last reported."""
 
     instance: str
     state: str
