@@ -102,6 +102,7 @@ class Intake:
         """time.monotonic() minus Redis' time."""
         self._server = ServerWatch()
         self._server_s = -WATCH_S
+        self._measured_s = -TICK_S
         self._marks_asked = self._marks_answered = 0
         """How often heartbeats were asked for at once; the last such request that was answered."""
         self._wake = asyncio.Event()
@@ -268,7 +269,10 @@ class Intake:
             telemetry.logger.info("events come in by: %s (before: %s)", state.value, before.value)
 
     def _measure(self) -> None:
-        """Set the metrics: here, so that an event costs nothing."""
+        """Set the metrics, once in TICK_S: an event costs nothing, and with an SDK this takes 0.2 ms."""
+        if time.monotonic() - self._measured_s < TICK_S / 2:
+            return
+        self._measured_s = time.monotonic()
         report = self.report()
         telemetry.triggers(report.behind_s, report.deaf_s or 0.0, report.share)
         for way in self._ways:
