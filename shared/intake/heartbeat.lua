@@ -1,13 +1,18 @@
--- Publish heartbeats that are due, register this instance, and return what is known of both.  KEYS   1 instances by
--- identity: hash of 'MS STATE HEARD,HEARD,...' (when it was last here, by Redis' clock)        2 last heartbeat by
--- channel: hash of 'NUMBER MS' ARGV   1 identity        2 its state, a word; empty if it must not be registered
--- 3 how long a registration holds, in ms        4.. per lane: channel, least time between two heartbeats in ms, number
--- of the last one heard here Returns {time in ms, error with which Redis refused to publish or '', {per lane: number,
--- ms sent, number heard by any process of this instance}, {per living instance: identity, state, ms since it was last
--- here}}.  Invariant: numbers of a channel only grow by 1, so a missing one is a lost message. They begin at Redis'
--- time in ms: after a FLUSHALL they jump, which looks like a loss and is one. A number is stored before it is
--- published, or it would be used twice while Redis is full. All instances share the heartbeats: N instances publish as
--- many as one. What another application wrote here is dropped; a hash is bounded before it is loaded.
+-- Publish heartbeats that are due, register this instance, and return what is known of both.
+--
+-- KEYS   1 instances by identity: hash of 'MS STATE HEARD,HEARD,...' (when it was last here, by Redis' clock)
+--        2 last heartbeat by channel: hash of 'NUMBER MS'
+-- ARGV   1 identity
+--        2 its state, a word; empty if it must not be registered
+--        3 how long a registration holds, in ms
+--        4.. per lane: channel, least time between two heartbeats in ms, number of the last one heard here
+-- Returns {time in ms, error with which Redis refused to publish or '', {per lane: number, ms sent, number heard by any
+-- process of this instance}, {per living instance: identity, state, ms since it was last here}}.
+--
+-- Invariant: numbers of a channel only grow by 1, so a missing one is a lost message. They begin at Redis' time in ms:
+-- after a FLUSHALL they jump, which looks like a loss and is one. A number is stored before it is published, or it
+-- would be used twice while Redis is full. All instances share the heartbeats: N instances publish as many as one. What
+-- another application wrote here is dropped; a hash is bounded before it is loaded.
 
 if redis.replicate_commands then redis.replicate_commands() end -- as in sweep_acquire.lua
 

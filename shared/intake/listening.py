@@ -130,7 +130,7 @@ class Listening:
         if self.live and self.need is Need.BEHIND and need is not Need.BEHIND:
             self._lost("the trigger will not bring what was published before the app listened by itself")
         self.need = need if self.need is not Need.DEAF else Need.DEAF
-        self._in_time_since_s = None
+        self._in_time_since_s, self._ending = None, False
         if self._task is None:
             self._app = app
             self._ear = Ear(app, [way.reactor.channel for way in self._ways], self._hear)
