@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 
 from bench.hosts import fresh_redis, ready_hosts, redis_cpu_s, rss_mb, until
 from bench.processes import cpu_s, still
-from bench.trial import Figures, Size, Trial
+from bench.trial import Figures, Plan, Size, Trial
 from shared import namespaces
 
 CHARTS = {Size.FULL: 1000, Size.QUICK: 50}
@@ -28,19 +28,12 @@ READ_EVERY_S = 0.01
 _T0 = 1_767_225_600_000
 
 
-def trials(size: Size) -> list[Trial]:
-    return [
-        Trial(
-            "warm",
-            "app",
-            f"charts={CHARTS[size]}",
-            partial(keep_warm, CHARTS[size], TTL_S[size], WATCHED_S[size]),
-            once=True,
-        )
-    ]
+def trials(plan: Plan) -> list[Trial]:
+    count, ttl_s, watched_s = CHARTS[plan.size], TTL_S[plan.size], WATCHED_S[plan.size]
+    return [plan.hosted("warm", "app", f"charts={count}", partial(keep_warm, count, ttl_s, watched_s), runs=1)]
 
 
-async def keep_warm(count: int, ttl_s: float, watched_s: float) -> Figures:
+async def keep_warm(count: int, ttl_s: float, watched_s: float, *, overhead_ms: float) -> Figures:
     """Requests to the source, CPU of host and Redis, and the share of reads of a random chart that found it."""
     names = [f"bench-{number}:realtime" for number in range(count)]
     async with fresh_redis() as (server, client), source() as (port, requests):
@@ -57,7 +50,7 @@ async def keep_warm(count: int, ttl_s: float, watched_s: float) -> Figures:
             ),
             "CHART_SOURCE_HOSTS": "127.0.0.1",
         }
-        async with ready_hosts("app", server, environment=environment) as hosts:
+        async with ready_hosts("app", server, environment=environment, overhead_ms=overhead_ms) as hosts:
             await still(hosts)
             now_ms = time.time() * 1000
             await client.zadd(namespaces.build(namespaces.CHART_INTEREST), dict.fromkeys(names, now_ms))

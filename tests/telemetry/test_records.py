@@ -16,8 +16,12 @@ from redis.exceptions import OutOfMemoryError
 
 from shared import reactor as outcomes
 from shared import telemetry
+from shared.delivery.catch_up import Watch
 from shared.errors import MalformedEvent
+from shared.intake.intake import Intake
 from shared.reactor import Outcome, Result, Source
+from shared.registry import REACTORS
+from shared.settings import Settings
 from shared.telemetry import metrics, outages
 
 ROOT = Path(__file__).parents[2]
@@ -106,6 +110,31 @@ def test_buckets_distinguish_durations_from_under_a_millisecond_to_minutes(
     assert sorted(duration.bucket_counts) == [0] * (len(metrics.BUCKETS_S) - 3) + [1, 1, 1, 1]
 
 
+def test_lag_and_share_and_deafness_of_the_triggers_are_gauges(
+    function: str, points: Callable[[str], Points], reader: InMemoryMetricReader
+) -> None:
+    telemetry.triggers({function: 0.25}, 0.0, 0.5)
+    telemetry.triggers({function: 1.5}, 7.0, 0.25)
+    assert [point.value for point in points("keyspace_functions.behind")] == [1.5]
+    data: Any = reader.get_metrics_data()
+    values = {
+        metric.name: metric.data.data_points[0].value
+        for metric in data.resource_metrics[0].scope_metrics[0].metrics
+        if metric.name in {"keyspace_functions.deaf", "keyspace_functions.share"}
+    }
+    assert values == {"keyspace_functions.deaf": 7.0, "keyspace_functions.share": 0.25}
+
+
+def test_events_that_the_intake_drops_are_counted_at_its_tick() -> None:
+    intake = Intake(REACTORS, Watch(), Settings())
+    way = intake.ways["batches"]
+    before = telemetry.counts[way.reactor.function, "elsewhere"]
+    way.dropped["elsewhere"] += 3
+    intake._measure()
+    intake._measure()
+    assert telemetry.counts[way.reactor.function, "elsewhere"] == before + 3
+
+
 def test_a_malformed_message_is_counted(function: str, points: Callable[[str], Points]) -> None:
     telemetry.malformed(function, MalformedEvent("no JSON"))
     [counter] = points("keyspace_functions.outcomes")
@@ -138,17 +167,35 @@ def test_an_effect_is_one_log_line_at_the_level_of_its_result_with_a_masked_key(
 def test_an_outage_is_one_warning_and_one_line_at_its_end(caplog: pytest.LogCaptureFixture, function: str) -> None:
     caplog.set_level(logging.INFO, telemetry.logger.name)
     for _ in range(1000):
-        telemetry.outage(function, ConnectionError("10.1.2.3:6380 refused user admin, password hunter2"))
+        telemetry.outage("Redis", ConnectionError("10.1.2.3:6380 refused user admin, password hunter2"))
         outcome = outcomes.retried(KEY, "Redis is away; reconciliation will find the key")
         telemetry.record(function, "batches", Source.EVENT, outcome, 1.0, AUDIT_KEY, event="set")
     for _ in range(1000):
-        telemetry.recovered(function)
+        telemetry.recovered("Redis")
     start, end = caplog.records
-    assert (start.levelno, start.getMessage()) == (logging.WARNING, f"{function} is away (ConnectionError)")
+    assert (start.levelno, start.getMessage()) == (logging.WARNING, "Redis is away (ConnectionError)")
     assert end.levelno == logging.WARNING
-    assert end.getMessage().startswith(f"{function} is back after 0.")
+    assert end.getMessage().startswith("Redis is back after 0.")
     assert end.getMessage().endswith("failed calls: 1000")
     assert telemetry.counts[function, "retried"] == 1000
+
+
+def test_a_retry_while_only_another_service_is_away_is_logged(caplog: pytest.LogCaptureFixture, function: str) -> None:
+    telemetry.outage("storage", ConnectionError())
+    telemetry.record(function, "batches", Source.EVENT, outcome_of(Result.RETRIED), 1.0, AUDIT_KEY, event="set")
+    telemetry.recovered("storage")
+    _, retry, _ = caplog.records
+    assert (retry.levelno, retry.__dict__["effect"]["outcome"]) == (logging.WARNING, "retried")
+
+
+def test_a_service_that_nobody_needs_any_more_is_forgotten_without_a_line(
+    caplog: pytest.LogCaptureFixture, function: str
+) -> None:
+    telemetry.outage(function, TimeoutError())
+    telemetry.forget(function)
+    telemetry.recovered(function)
+    assert len(caplog.records) == 1
+    assert not telemetry.in_outage(function)
 
 
 def test_what_is_refused_is_one_outage_until_each_part_is_served_again(

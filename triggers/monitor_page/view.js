@@ -3,6 +3,7 @@
 
 import { age, bytes, count, el, figure, fillRows, hidden, list, milliseconds, moment, number, plural, rate, words } from "./format.js";
 import { drawButton, renderSources, sourceOf, updateDrawing } from "./charts.js";
+import { renderInstances } from "./instances.js";
 import { sparkline } from "./plots.js";
 import { rateNow, reactorNames, renderReactor } from "./reactors.js";
 
@@ -21,6 +22,7 @@ export function render(data, letters, actions) {
     sessions: () => renderSessions(data.sessions),
     keys: () => renderKeys(data.keyspace),
     charts: () => renderCharts(data, actions),
+    instances: () => renderInstances(data.health),
     doctor: () => renderDoctor(data.doctor),
   };
   for (const [name, show] of Object.entries(parts)) {

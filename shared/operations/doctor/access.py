@@ -41,6 +41,7 @@ WRITTEN_PREFIXES = tuple(
         namespaces.STATISTICS,
     )
 )
+OPTIONAL_RULES = "ACL SETUSER NAME +client|list +config|get"
 PUBLISHED = (namespaces.BATCH_EVENTS_CHANNEL, namespaces.CHART_EVENTS_CHANNEL)
 
 
@@ -74,8 +75,9 @@ async def check_access(redis: Redis) -> list[Finding]:
             f"{user} is refused: {', '.join(refused)}",
             "Reactions that need them fail until they become dead letters; events on refused channels are lost.",
             "Grant them: ACL SETUSER, or in Azure a data access policy (Data Owner, or one that names them). "
-            "All rules that the app needs (resetchannels and & need Redis 6.2):",
-            (acl_rules(),),
+            "All rules that the app needs (resetchannels and & need Redis 6.2); the second line is optional: "
+            "with it the app notices within 5 s that connections of its triggers, or the notification flags, changed:",
+            (acl_rules(), OPTIONAL_RULES),
         )
     ]
 
