@@ -39,7 +39,7 @@ async def source() -> AsyncIterator[ChartSource]:
 
 def with_source(settings: Settings, source: ChartSource, **members: object) -> Settings:
     """Settings with this source for all charts: TTL 2 s, refreshed 1 s before, unless `members` say otherwise."""
-    entry = {"match": "*", "url": source.url, "ttl_s": 2, "refresh_ahead_s": 1, "timeout_s": 1} | members
+    entry = {"match": "*", "url": source.url, "ttl_s": 2, "refresh_ahead_s": 1, "timeout_s": 5} | members
     return msgspec.structs.replace(
         settings,
         chart_sources=json.dumps([entry]),
