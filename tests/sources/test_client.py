@@ -32,7 +32,7 @@ async def source() -> AsyncIterator[ChartSource]:
 
 
 async def fetch(source: ChartSource, hosts: Hosts = LOOPBACK, resolver: Any = None, **members: Any) -> bytes:
-    entry = Source(**{"match": "*", "url": source.url, "timeout_s": 1} | members)
+    entry = Source(**{"match": "*", "url": source.url, "timeout_s": 5} | members)
     client = Client(hosts, resolver)
     try:
         return await client.fetch(entry, b"co2-flow", b"realtime", MAX_BYTES)
@@ -44,7 +44,7 @@ async def reason(source: ChartSource, **arguments: Any) -> str:
     started_s = time.monotonic()
     with pytest.raises(SourceDown) as error:
         await fetch(source, **arguments)
-    assert time.monotonic() - started_s < 4
+    assert time.monotonic() - started_s < 10
     return str(error.value)
 
 
@@ -79,7 +79,7 @@ async def huge() -> AsyncIterator[bytes]:
 
 BOMB = gzip.compress(b" " * 50_000_000)
 HOSTILE = {
-    "never ends": (lambda _: StreamingResponse(endless(), media_type="application/json"), "no answer within 1 s"),
+    "never ends": (lambda _: StreamingResponse(endless(), media_type="application/json"), "no answer within 0.5 s"),
     "huge": (lambda _: StreamingResponse(huge(), media_type="application/json"), "more than 100000 bytes"),
     "huge, as it says": (lambda _: Response(b" " * 200_000, media_type="application/json"), "more than 100000 bytes"),
     "bomb": (
@@ -101,7 +101,7 @@ HOSTILE = {
 async def test_what_a_hostile_source_sends_is_refused_in_time(source: ChartSource, kind: str) -> None:
     answer, expected = HOSTILE[kind]
     answers(source, answer)
-    found = await reason(source)
+    found = await reason(source, timeout_s=0.5 if kind == "never ends" else 5)
     assert expected in found
     assert "hunter2" not in found
     assert len(source.requests) <= 4
@@ -146,7 +146,7 @@ class Resolver(AbstractResolver):
 
 
 async def test_a_name_that_resolves_to_another_address_later_is_refused_then(source: ChartSource) -> None:
-    entry = Source("*", f"http://charts.test:{source.port}/charts/{{chartId}}/{{dataType}}", timeout_s=1)
+    entry = Source("*", f"http://charts.test:{source.port}/charts/{{chartId}}/{{dataType}}", timeout_s=5)
     answers(source, JSONResponse([1], headers={"Connection": "close"}))
     client = Client(LOOPBACK, Resolver("127.0.0.1", "169.254.169.254", "10.0.0.1", "127.0.0.1"))
     try:
