@@ -2,8 +2,8 @@
 
 After its start it stands in for the timers: when a host was killed, the platform's timers stay silent until the locks
 of the dead host have run out, 30 s to two minutes. It sweeps at once (and again when the triggers hear, see
-shared/intake/intake.py), runs retries and due keys, and sweeps every SWEEP_S until the platform's sweep runs here or STAND_IN_S have passed. The
-leases of sweep, retries and due keys keep several processes from doing the same work.
+shared/intake/intake.py), runs retries and due keys, and sweeps every SWEEP_S until the platform's sweep runs here or
+STAND_IN_S have passed. The leases of sweep, retries and due keys keep several processes from doing the same work.
 
 While Redis refuses to serve, it tries one refused key per reactor every STEP_S. When all are served again the outage
 has ended, and it sweeps: events that came meanwhile had no effect.

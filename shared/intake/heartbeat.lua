@@ -45,21 +45,42 @@ local function text_of(number) return string.format('%.0f', number) end
 
 for _, key in ipairs(KEYS) do bounded(key) end
 
-local heard, lanes = {}, {}
-local mine = redis.call('HGET', KEYS[1], identity) or ''
-local mine_ms, mine_heard = mine:match('^(%d+) %a+ ([%d,]*)$')
-local earlier = {}
-if now_ms - integer(mine_ms) <= holds_ms then
-    for number in (mine_heard or ''):gmatch('%d+') do earlier[#earlier + 1] = integer(number) end
-end
-for i = 4, #ARGV, 3 do
-    local lane = (i - 4) / 3 + 1
-    heard[lane] = text_of(math.max(integer(ARGV[i + 2]), earlier[lane] or 0))
-end
-if state ~= '' and written('HSET', KEYS[1], identity, text_of(now_ms) .. ' ' .. state .. ' ' .. table.concat(heard, ',')) then
-    written('EXPIRE', KEYS[1], TTL_S)
+local function host_of(name) return name:match('^[^/]*') end
+
+local function heard_by(text)
+    local numbers = {}
+    for number in (text or ''):gmatch('%d+') do numbers[#numbers + 1] = integer(number) end
+    return numbers
 end
 
+local here = {}
+for i = 4, #ARGV, 3 do here[#here + 1] = integer(ARGV[i + 2]) end
+if state ~= '' then
+    local texts = {}
+    for lane, number in ipairs(here) do texts[lane] = text_of(number) end
+    local registration = text_of(now_ms) .. ' ' .. state .. ' ' .. table.concat(texts, ',')
+    if written('HSET', KEYS[1], identity, registration) then written('EXPIRE', KEYS[1], TTL_S) end
+end
+
+local living, members = redis.call('HGETALL', KEYS[1]), {}
+for i = 1, #living, 2 do
+    local name, seen, its_state, heard = living[i], living[i + 1]:match('^(%d+) (%a+) ([%d,]*)$')
+    local age_ms = now_ms - integer(seen)
+    if not seen or age_ms > KEPT_MS or age_ms < -holds_ms then
+        written('HDEL', KEYS[1], name)
+    elseif age_ms <= holds_ms then
+        members[#members + 1] = name
+        members[#members + 1] = its_state
+        members[#members + 1] = text_of(math.max(0, age_ms))
+        if host_of(name) == host_of(identity) then
+            for lane, number in ipairs(heard_by(heard)) do
+                if here[lane] then here[lane] = math.max(here[lane], number) end
+            end
+        end
+    end
+end
+
+local lanes = {}
 for i = 4, #ARGV, 3 do
     local channel, pace_ms = ARGV[i], tonumber(ARGV[i + 1])
     local last, sent = (redis.call('HGET', KEYS[2], channel) or ''):match('^(%d+) (%d+)$')
@@ -83,20 +104,8 @@ for i = 4, #ARGV, 3 do
     end
     lanes[#lanes + 1] = text_of(number)
     lanes[#lanes + 1] = text_of(sent_ms)
-    lanes[#lanes + 1] = heard[(i - 4) / 3 + 1]
+    lanes[#lanes + 1] = text_of(here[(i - 4) / 3 + 1])
 end
 written('EXPIRE', KEYS[2], TTL_S)
 
-local living, members = redis.call('HGETALL', KEYS[1]), {}
-for i = 1, #living, 2 do
-    local seen, its_state = living[i + 1]:match('^(%d+) (%a+) [%d,]*$')
-    local age_ms = now_ms - integer(seen)
-    if not seen or age_ms > KEPT_MS or age_ms < -holds_ms then
-        written('HDEL', KEYS[1], living[i])
-    elseif age_ms <= holds_ms then
-        members[#members + 1] = living[i]
-        members[#members + 1] = its_state
-        members[#members + 1] = text_of(math.max(0, age_ms))
-    end
-end
 return {text_of(now_ms), refused, lanes, members}

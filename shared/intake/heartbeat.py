@@ -41,11 +41,16 @@ class LaneReport(NamedTuple):
 
 
 class Member(NamedTuple):
-    """A living instance. `state` is one word; `age_ms` the time since its last call."""
+    """A living instance, or one of its processes. `state` is one word; `age_ms` the time since its last call."""
 
     identity: str
     state: str
     age_ms: int
+
+    @property
+    def host(self) -> str:
+        """The identity of the host, which is that of the instance."""
+        return self.identity.partition("/")[0]
 
 
 class Reply(NamedTuple):

@@ -7,6 +7,7 @@ deaf, the process listens by its own ear (listening.py). Events wait for their r
 """
 
 import asyncio
+import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -55,6 +56,8 @@ class State(StrEnum):
 
 _MEMBERS = frozenset({State.TRIGGER, State.BEHIND, State.EAR})
 """States in which an instance hears, so that keys may be its."""
+_EARS = frozenset({State.BEHIND, State.EAR})
+"""States in which a process hears by its own ear."""
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,9 @@ class Intake:
         self._reactors, self._watch = reactors, watch
         self._ways = [Way(reactor, self._looked_at) for reactor in reactors]
         self.ways = {way.reactor.name: way for way in self._ways}
-        self._listening = Listening(self._ways, self.owns, self._lost, self._want_marks)
         self._name, self._one_of_several = settings.instance, settings.worker_processes > 1
+        self._process = f"{self._name}/{secrets.token_hex(3)}" if self._one_of_several else self._name
+        self._listening = Listening(self._process, self._ways, self.owns, self._lost, self._want_marks)
         self._shares = Shares(self._name)
         self._view_s = -VIEW_S
         self._members: tuple[heartbeat.Member, ...] = ()
@@ -182,7 +186,7 @@ class Intake:
             (way.channel, round(pace * 1000), way.lane.heard) for way, pace in zip(self._ways, pace_s, strict=True)
         ]
         try:
-            reply = await heartbeat.send(app, self._name, self._state, lanes)
+            reply = await heartbeat.send(app, self._process, self._state, lanes)
             if began_s - self._server_s >= WATCH_S:
                 self._server_s = began_s
                 for reason in await self._server.look(app):
@@ -212,7 +216,10 @@ class Intake:
             if answers and lane.sent_ms == reply.now_ms and not reply.refused:
                 self._listening.published(way, lane.number)
         self._refused, self._members = reply.refused, reply.members
-        gone = self._shares.divide([member.identity for member in reply.members if member.state in _MEMBERS])
+        gone = self._shares.divide([member.host for member in reply.members if member.state in _MEMBERS])
+        gone |= self._listening.divide(
+            [member.identity for member in reply.members if member.host == self._name and member.state in _EARS]
+        )
         if gone:
             self._lost(f"{len(gone)} instance(s) fell silent or left")
 
@@ -235,9 +242,10 @@ class Intake:
     def _state_now(self, *, deaf: bool) -> State:
         if deaf:
             return State.EAR if self._listening.live else State.DEAF
-        if any(not way.lane.heard for way in self._ways) and not self._listening.live and not self._refused:
-            return State.STARTING
-        return State.BEHIND if self._listening.open and not self._refused else State.TRIGGER
+        if self._listening.live and not self._refused:
+            return State.BEHIND
+        heard = all(way.lane.heard or way.lane.elsewhere for way in self._ways)
+        return State.TRIGGER if heard or self._refused else State.STARTING
 
     def _note(self, state: State) -> None:
         if state is self._state:

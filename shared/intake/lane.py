@@ -38,6 +38,8 @@ class Lane:
         """Number of the last heartbeat that arrived; 0 for none."""
         self.newest = 0
         """Number of the last one that is known to be published."""
+        self.elsewhere = 0
+        """The same of all processes of this instance, where there are several."""
         self.lag_s = 0.0
         """Age of the last heartbeat when it arrived."""
         self.invoked_s = began_s
@@ -110,7 +112,8 @@ class Lane:
         return lost
 
     def heard_elsewhere(self, number: int) -> None:
-        """Another process of this instance has heard a heartbeat."""
+        """Some process of this instance has heard a heartbeat: the trigger is not deaf."""
+        self.elsewhere = number
         for earlier in [sent for sent in self._outstanding if sent <= number]:
             del self._outstanding[earlier]
 

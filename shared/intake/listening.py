@@ -14,7 +14,7 @@ and the ear is closed when it has heard it.
 import asyncio
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from enum import Enum
 
 from redis.exceptions import RedisError
@@ -26,6 +26,7 @@ from shared.intake.collector import Waiting
 from shared.intake.ear import Ear
 from shared.intake.events import KeyEvent
 from shared.intake.heartbeat import parse_heartbeat
+from shared.intake.sharing import Shares
 from shared.intake.way import Way
 from shared.reactor import CHANNEL_PREFIX, Cause, Reactor, Result
 from shared.runtime.malloc import give_back_freed
@@ -51,17 +52,20 @@ class Need(Enum):
 
 
 class Listening:
-    """The ear of one process, and what it covers. `owns(key)` tells whether a key is this instance's; `lost(reason)` is
+    """The ear of one process, and what it covers. Processes of one host that listen divide what they hear; `process`
+    identifies this one. `owns(key)` tells whether a key is this instance's; `lost(reason)` is
     called when events may have been missed; `mark()` when heartbeats are to be published at once."""
 
     def __init__(
         self,
+        process: str,
         ways: Sequence[Way],
         owns: Callable[[bytes], bool],
         lost: Callable[[str], None],
         mark: Callable[[], None],
     ) -> None:
         self.need: Need | None = None
+        self._shares = Shares(process)
         self._ways = ways
         self._by_pattern = {way.reactor.channel.encode(): way for way in ways}
         self._by_name = {way.reactor.name: way for way in ways}
@@ -99,9 +103,13 @@ class Listening:
     def covers(self, way: Way, event: KeyEvent) -> bool:
         """Whether an event that came through the trigger needs no reaction: the ear has heard it, or its key was looked
         at since it was published."""
-        if not self._live or self._ending:
+        if not self._live or self._ending or not self._shares.has(event.key):
             return False
         return way.covered or (not way.reactor.ordered and event.cause in _CONTENT and hash(event.key) in self._fresh)
+
+    def divide(self, processes: Collection[str]) -> frozenset[str]:
+        """Divide what is heard among these processes of the host and this one. Returns those that listen no more."""
+        return self._shares.divide(processes)
 
     async def hold(self, way: Way) -> None:
         """Wait for a scan, up to SLICE_S. The messages that come before its end are mostly of keys that it finds, so
@@ -206,12 +214,15 @@ class Listening:
             way.ear_heard = max(way.ear_heard, beat.number)
             return
         event = KeyEvent(key, name, _DATABASE)
-        if app is None or event.cause in way.reactor.inert or not (way.reactor.ordered or self._owns(key)):
+        if app is None or event.cause in way.reactor.inert or not self._hears(way, key):
             return
         if way.collector.full:
             self._lost("more events than the app remembers wait for their reaction")
             return
         way.collector.put(app, Waiting(event, "", time.perf_counter()))
+
+    def _hears(self, way: Way, key: bytes) -> bool:
+        return (way.reactor.ordered or self._owns(key)) and self._shares.has(key)
 
     # The scan
 
@@ -247,4 +258,9 @@ class Listening:
             give_back_freed()
 
     def _wanted(self, reactor: Reactor, key: bytes) -> bool:
-        return hash(key) not in self._fresh and self._owns(key) and not self._by_name[reactor.name].collector.has(key)
+        return (
+            hash(key) not in self._fresh
+            and self._owns(key)
+            and self._shares.has(key)
+            and not self._by_name[reactor.name].collector.has(key)
+        )

@@ -40,7 +40,9 @@ class World:
         self.number = 100
         self.foreign: set[bytes] = set()
         self.way = Way(replace(make_reactor(self.react, prefix=PREFIX), **fields), self._looked_at)
-        self.listening = Listening([self.way], lambda key: key not in self.foreign, self.lost.append, self._mark)
+        self.listening = Listening(
+            "here", [self.way], lambda key: key not in self.foreign, self.lost.append, self._mark
+        )
 
     def _looked_at(self, key: bytes, began_s: float) -> None:
         self.listening.looked_at(key, began_s)
