@@ -14,7 +14,7 @@ import pytest
 import redis.asyncio
 
 from local.host.host import Host, Invocation
-from tests.support.intake import in_step, is_heartbeat, settled
+from tests.support.intake import in_step, is_heartbeat, never_behind, settled
 
 ROOT = Path(__file__).parents[2]
 AUDIT_KEY = "an audit key of the tests"
@@ -77,6 +77,7 @@ async def running(redis_port: int) -> AsyncIterator[tuple[Host, list[Invocation]
     with environment(settings | {"Redis": f"127.0.0.1:{redis_port}", "AzureWebJobsStorage": ""}):
         await host.__aenter__()
         app_context = sys.modules["shared.app"].current_app()  # the app's own module, imported anew by the worker
+        never_behind()
     yield host, invocations
     await host.__aexit__(None, None, None)
     await app_context.redis.aclose()

@@ -1,6 +1,7 @@
 """The intake of the app that runs in this process' local host."""
 
 import asyncio
+import math
 import sys
 from typing import Any
 
@@ -10,6 +11,13 @@ from local.host.host import Host, Invocation
 def intake() -> Any:
     """The running app's own, since the worker imports the app anew."""
     return sys.modules["triggers.invocations"].intake
+
+
+def never_behind() -> None:
+    """Let the running app never count as behind, however loaded this machine is: events come by the trigger, and their
+    outcomes are logged within their invocations."""
+    for bound in ("BEHIND_S", "FAR_BEHIND_S"):
+        setattr(sys.modules["shared.intake.intake"], bound, math.inf)
 
 
 def is_heartbeat(invocation: Invocation) -> bool:
