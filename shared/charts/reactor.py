@@ -258,9 +258,9 @@ async def _nothing_to_do(app: App, chart: _Chart, reply: Any) -> Outcome:
 
 def _cache_ttl_s(app: App, chart: _Chart) -> int:
     """TTL of a chart's cache, which outlives what a source fetches."""
-    source = app.settings.sources.of(chart.chart_id, chart.data_type) if app.settings.chart_sources else None
-    own_s = namespaces.CHART_CACHE_TTL_S
-    return max(own_s, math.ceil(source.ttl_s) + namespaces.CHART_DATA_TTL_S) if source else own_s
+    fetched = schedule.chart_of(app, chart.source)
+    longer_s = math.ceil(fetched.source.ttl_s) + namespaces.CHART_DATA_TTL_S if fetched else 0
+    return max(namespaces.CHART_CACHE_TTL_S, longer_s)
 
 
 async def mark_stale(app: App, key: bytes) -> None:
@@ -276,8 +276,7 @@ async def _mark_stale(app: App, charts: Sequence[_Chart]) -> list[Outcome | None
 
 
 def _stale_call(app: App, chart: _Chart) -> Call:
-    has_source = app.settings.chart_sources and app.settings.sources.of(chart.chart_id, chart.data_type)
-    kept_s = app.settings.chart_max_stale_s if has_source else 0
+    kept_s = app.settings.chart_max_stale_s if schedule.chart_of(app, chart.source) else 0
     return (
         [chart.source, chart.cache_key],
         [cache.FRESH, cache.STALE, cache.SINCE_AT, cache.SINCE, cache.stale_since(), math.ceil(kept_s)],

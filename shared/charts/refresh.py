@@ -108,13 +108,28 @@ async def refresh(app: App, source: Source, key: bytes, lease_ms: int) -> Outcom
         content = await fetched(app, chart)
     except SourceDown as error:
         return await _failed(app, chart, fence, lease_ms, failures, error, started_s)
-    fetched_key = namespaces.build(namespaces.CHART_FETCHED, secrets.token_hex(8))
+    result = await _end(app, chart, content, lease_ms, fence, expires_ms, size, digest)
+    _is_back(app, source)
+    telemetry.count(FUNCTION, result)
+    if result != "written":
+        return None
+    (outcome,) = await reactor.react(app, [key], Cause.DUE)
+    _record(app, outcome, started_s)
+    return outcome
+
+
+async def _end(
+    app: App, chart: Chart, content: bytes, lease_ms: int, fence: int, expires_ms: int, size: int, digest: bytes
+) -> str:
+    """Write what was fetched, unless what begin_refresh.lua found has changed. Returns the reply of end_refresh.lua."""
+    source = chart.source
+    beside = namespaces.build(namespaces.CHART_FETCHED, secrets.token_hex(8))
     large = len(content) > MAX_SCRIPT_BYTES
     if large:
-        await app.redis.set(fetched_key, content, ex=namespaces.CHART_FETCHED.ttl_s)
+        await app.redis.set(beside, content, ex=namespaces.CHART_FETCHED.ttl_s)
     reply = await app.run(
         END_REFRESH,
-        keys=[key, chart.state, chart.due, fetching_key(source), state_key(source), fetched_key],
+        keys=[chart.key, chart.state, chart.due, fetching_key(source), state_key(source), beside],
         args=[
             fence,
             lease_ms,
@@ -129,15 +144,9 @@ async def refresh(app: App, source: Source, key: bytes, lease_ms: int) -> Outcom
             namespaces.CHART_STATE_TTL_S,
         ],
     )
-    _is_back(app, source)
-    telemetry.count(FUNCTION, reply.decode())
-    if reply != b"written":
-        if large:
-            await app.redis.unlink(fetched_key)
-        return None
-    (outcome,) = await reactor.react(app, [key], Cause.DUE)
-    _record(app, outcome, started_s)
-    return outcome
+    if large and reply != b"written":
+        await app.redis.unlink(beside)
+    return str(reply.decode())
 
 
 async def fetched(app: App, chart: Chart) -> bytes:
@@ -159,6 +168,10 @@ async def fetched(app: App, chart: Chart) -> bytes:
         raise answer.no_chart(fault) from None
     except WorkTimeout as error:
         raise SourceDown(f"the answer takes {error} to read") from None
+    except SourceDown:
+        raise
+    except Exception as error:  # whatever an answer does to the reader counts against its source
+        raise SourceDown(f"the answer cannot be read: {type(error).__name__}") from None
     if len(content) > app.settings.max_payload_bytes:
         raise SourceDown(f"the selected part has more than {app.settings.max_payload_bytes} bytes")
     return content

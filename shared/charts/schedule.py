@@ -78,6 +78,8 @@ def due_key(source: "Source") -> bytes:
 
 def chart_of(app: App, key: bytes) -> Chart | None:
     """The chart of a source key; None if it is none, or has no source."""
+    if not app.settings.chart_sources:
+        return None
     parts = namespaces.parts_of(namespaces.CHART_DATA, key)
     source = app.settings.sources.of(*parts) if parts else None
     return Chart(key, parts[0], parts[1], source) if parts and source else None

@@ -371,8 +371,16 @@ async def test_what_others_write_under_the_keys_of_the_refresh_holds_no_chart_up
             case _:
                 await redis_client.zadd(key, {b"no chart": 1, b"": 2, b"later": float("inf")})
     async with running(settings) as app:
+        without = App(msgspec.structs.replace(settings, chart_sources=""), app.redis)
+        await written(without)  # its cache lets a sweep find it
+        await redis_client.delete(KEY)
         await charts.react(app, [KEY], Cause.EXPIRED)
-        await until(lambda: redis_client.exists(KEY))
+
+        async def fetched() -> bool:
+            await reconcile(app, [CHARTS], budget_s=5)  # restores due times that were removed with huge ones
+            return await redis_client.exists(KEY) == 1
+
+        await until(fetched, within_s=15)
         await until(lambda: is_stale(app, False))
 
 
