@@ -25,8 +25,9 @@ from shared import schedules
 from shared.errors import ConfigurationError
 from shared.reading.overrides import Inputs
 from shared.reading.overrides import parse as parse_inputs
-from shared.store.connection import parse_connection_string
-from shared.store.connection_setting import look_up, signs_in_by_identity
+from shared.store.connection import ConnectionOptions, parse_connection_string
+from shared.store.connection_setting import find
+from shared.store.identity import Identity
 
 DEVELOPMENT_AUDIT_KEY = "development-only-audit-key"
 MIN_KEY_CHARS = 16
@@ -39,7 +40,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis: str = "127.0.0.1:6379"
     """StackExchange.Redis connection string of the one Redis, for the triggers and for the app's own client. Database
     0. Looked up as the trigger does: as `AzureWebJobsRedis`, as a connection string of the portal
-    (`ConnectionStrings:Redis`) and as `Redis`, in any letter case. Required in Azure."""
+    (`ConnectionStrings:Redis`) and as `Redis`, in any letter case. Required in Azure, unless `Redis__redisHostName` is
+    set for [sign-in by identity](#sign-in-by-identity)."""
     audit_key: Annotated[str, Meta(min_length=MIN_KEY_CHARS)] = DEVELOPMENT_AUDIT_KEY
     """Secret that turns session tokens into fingerprints and signs the audit log. In Azure the app refuses to start
     with the development value."""
@@ -116,6 +118,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether `GET /api/debug/session` answers: counts and masked keys; for a user, when sessions and tokens end, never
     their content."""
 
+    redis_identity: Identity | None = None
+    """Who signs in to Redis, where `Redis__redisHostName` and its siblings take the place of `Redis`."""
     function_timeout_s: float = 0
     """The platform's functionTimeout, from host.json or its override; not a setting of the app."""
     storage: str = ""
@@ -131,6 +135,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the host leaves log lines to the worker's own export (PYTHON_ENABLE_OPENTELEMETRY, or the above)."""
     concerns: tuple[str, ...] = ()
     """What is set wrong but does not keep the app from starting; health reports it."""
+
+    @property
+    def redis_options(self) -> ConnectionOptions:
+        """How to connect to Redis, parsed."""
+        return _connection_options(self.redis, self.redis_identity)
 
     @property
     def overrides(self) -> Inputs:
@@ -153,11 +162,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 SECRET = frozenset({"redis", "audit_key", "audit_key_previous", "storage", "application_insights"})
 _OF_THE_PLATFORM = (
-    *("function_timeout_s", "storage", "storage_client_id"),
+    *("redis_identity", "function_timeout_s", "storage", "storage_client_id"),
     *("application_insights", "worker_exports", "host_leaves_logs", "concerns"),
 )
 
 _parsed_inputs = cache(parse_inputs)
+_connection_options = cache(parse_connection_string)
 
 _HOST_JSON = Path(__file__).parent.parent / "host.json"
 _FUNCTION_TIMEOUT_OVERRIDE = "AzureFunctionsJobHost__functionTimeout"
@@ -187,7 +197,7 @@ def parse(environ: Mapping[str, str]) -> Settings:
         if field.name not in names():
             continue
         name = variable(field.name)
-        text = look_up(environ, name) if field.name == "redis" else environ.get(name, "")
+        text = "" if field.name == "redis" else environ.get(name, "")
         if not text.strip():
             continue
         try:
@@ -197,6 +207,7 @@ def parse(environ: Mapping[str, str]) -> Settings:
                 values[field.encode_name] = msgspec.convert(text, type=field.type, strict=False)
         except msgspec.MsgspecError as fault:
             faults.append(f"{name}: {fault}")
+    values |= _redis(environ, faults)
     try:
         _parsed_inputs(environ.get("INPUTS", ""))
     except ConfigurationError as fault:
@@ -209,16 +220,11 @@ def parse(environ: Mapping[str, str]) -> Settings:
     values["application_insights"] = environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING", "")
     values["worker_exports"] = _is_on(environ, "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY")
     values["host_leaves_logs"] = values["worker_exports"] or _is_on(environ, "PYTHON_ENABLE_OPENTELEMETRY")
-    values["concerns"] = tuple(_concerns(environ))
     settings = Settings(**values)
+    settings = msgspec.structs.replace(settings, concerns=tuple(_concerns(environ, settings)))
     faults += _contradictions(settings)
-    try:
-        parse_connection_string(settings.redis)
-    except ConfigurationError as fault:
-        faults += fault.faults
-    faults += _faults_in_azure(environ, settings) if is_azure(environ) else ()
-    if not look_up(environ, "Redis") and signs_in_by_identity(environ, "Redis"):
-        faults.append("Redis: sign-in by identity (Redis__redisHostName) is not supported; set a connection string")
+    if is_azure(environ) and settings.audit_key == DEVELOPMENT_AUDIT_KEY:
+        faults.append("AUDIT_KEY: must be set to a secret in Azure; it has its development value")
     if faults:
         raise ConfigurationError(*faults)
     return settings
@@ -229,17 +235,22 @@ def is_azure(environ: Mapping[str, str]) -> bool:
     return "WEBSITE_INSTANCE_ID" in environ or {"CONTAINER_NAME", "MANAGED_ENVIRONMENT"} <= environ.keys()
 
 
-def _faults_in_azure(environ: Mapping[str, str], settings: Settings) -> list[str]:
-    """What has a default that is for development only."""
-    faults = []
-    if settings.audit_key == DEVELOPMENT_AUDIT_KEY:
-        faults.append("AUDIT_KEY: must be set to a secret in Azure; it has its development value")
-    if not look_up(environ, "Redis") and not signs_in_by_identity(environ, "Redis"):
-        faults.append("Redis: must be set in Azure, for example as the app setting Redis")
-    return faults
+def _redis(environ: Mapping[str, str], faults: list[str]) -> dict[str, Any]:
+    """The fields about Redis. Appends to `faults`."""
+    try:
+        setting = find(environ, "Redis")
+        if setting is None:
+            if is_azure(environ):
+                faults.append("Redis: must be set in Azure, as a connection string or as Redis__redisHostName")
+            return {}
+        setting.options()
+    except ConfigurationError as fault:
+        faults += fault.faults
+        return {}
+    return {"redis": setting.text, "redis_identity": setting.identity}
 
 
-def _concerns(environ: Mapping[str, str]) -> list[str]:
+def _concerns(environ: Mapping[str, str], settings: Settings) -> list[str]:
     """What is set wrong although the app can start."""
     concerns = []
     if (
@@ -251,9 +262,8 @@ def _concerns(environ: Mapping[str, str]) -> list[str]:
             "PYTHON_ENABLE_OPENTELEMETRY: the host leaves log lines to the app's own export, and there is none: remove "
             "it, or set APPLICATIONINSIGHTS_CONNECTION_STRING"
         )
-    redis = look_up(environ, "Redis")
-    says_so = re.search(r"abortConnect\s*=\s*(false|no|0)", redis, re.IGNORECASE)
-    if is_azure(environ) and redis and not says_so and not _NEVER_ABORTS.search(redis.partition(",")[0]):
+    redis = settings.redis_options
+    if is_azure(environ) and redis.abort_connect and not _NEVER_ABORTS.search(redis.host):
         concerns.append("Redis: add abortConnect=False; without it a trigger that starts while Redis is away stays off")
     for name in environ:
         disabled = re.fullmatch(r"AzureWebJobs(?:\.|__)(\w+?)(?:\.|__)Disabled", name, re.IGNORECASE)

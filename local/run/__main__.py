@@ -40,7 +40,7 @@ from shared.errors import ConfigurationError
 from shared.operations.health import check
 from shared.operations.notification_flags import REQUIRED
 from shared.store.connection import ConnectionOptions, open_client, parse_connection_string
-from shared.store.connection_setting import names_of
+from shared.store.connection_setting import variables
 
 EMULATED_STORAGE = "UseDevelopmentStorage=true"
 READY_TIMEOUT_S = {"local": 10.0, "func": 120.0}
@@ -158,8 +158,8 @@ async def _run(options: Options, console: Console) -> int:
             first_key=first_key_commands(redis.host, redis.port, shutil.which("redis-cli") is not None),
             operate=_manage_commands(connection, storage),
         )
-        other_names = [name for name in settings if name.lower() in names_of("Redis")]
-        environment = settings | dict.fromkeys(other_names, connection)
+        own = {name: "" if is_member else connection for name, is_member in variables(settings, "Redis")}
+        environment = settings | own
         environment |= {"Redis": connection, "AzureWebJobsStorage": storage}
         start = partial(_local_host, options.faults) if options.host is HostKind.LOCAL else _func_host
         started, ended = await stack.enter_async_context(start(started, environment, options.port, console))

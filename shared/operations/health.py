@@ -19,6 +19,7 @@ from shared.audit import state as audit
 from shared.delivery import catch_up, dead_letters, reconcile, retries
 from shared.operations.notification_flags import missing_flags
 from shared.settings import Settings
+from shared.store.refusals import why_away
 
 SWEEP_LATE_S = 600.0
 """Time without a sweep above which the timers have a problem; by default one works every few seconds."""
@@ -64,13 +65,13 @@ async def check(redis: Redis) -> Health:
         await redis.ping()
         round_trip_ms = round((time.perf_counter() - started) * 1000, 3)
     except (RedisError, OSError) as error:
-        return Health("failed", (f"Redis does not answer: {type(error).__name__}",))
+        return Health("failed", (why_away(error),))
     try:
         config = await redis.config_get("notify-keyspace-events")
     except ResponseError:  # Azure blocks CONFIG; the portal shows the flags
         return Health("ok", ("the server does not show its notification flags",), round_trip_ms)
     except (RedisError, OSError) as error:
-        return Health("failed", (f"Redis does not answer: {type(error).__name__}",), round_trip_ms)
+        return Health("failed", (why_away(error),), round_trip_ms)
     flags = str(config.get("notify-keyspace-events", ""))
     missing = missing_flags(flags)
     return Health("failed" if missing else "ok", missing, round_trip_ms, flags)
@@ -101,7 +102,7 @@ async def check_app(app: App) -> Health:
         log = await read("the audit log", audit.state(app))
         export_s = await export_age_s(app, log) if log else None
     except (RedisError, OSError) as error:
-        return Health("failed", (*health.reasons, f"Redis does not answer: {type(error).__name__}"))
+        return Health("failed", (*health.reasons, why_away(error)))
     problems = [
         *app.settings.concerns,
         *(f"Redis refuses {part}: {error}" for part, error in telemetry.refused_parts("Redis").items()),

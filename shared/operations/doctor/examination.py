@@ -13,7 +13,6 @@ from shared.operations.doctor import access, app_state, notifications, server
 from shared.operations.doctor.app_state import Bindings
 from shared.operations.doctor.findings import Finding, Severity, error, info
 from shared.operations.doctor.reach import check_connection, permitted
-from shared.store.connection import parse_connection_string
 
 CHECK_TIMEOUT_S = 2.0
 STORAGE_TIMEOUT_S = 2.5
@@ -52,7 +51,7 @@ async def _examine_storage(app: App) -> list[Finding]:
 
 
 async def _examine_redis(app: App) -> list[Finding]:
-    options = parse_connection_string(app.settings.redis)
+    options = app.settings.redis_options
     findings = await check_connection(app, options)
     if findings[-1].severity is Severity.ERROR:
         return [*findings, info("rest", "the other checks of Redis were not made")]
