@@ -32,18 +32,3 @@ def test_the_first_screen_of_the_readme_has_the_two_commands() -> None:
     assert commands == ["./run", "./test"]
     for command in commands:
         assert (ROOT / command).stat().st_mode & 0o111
-
-
-def test_only_the_app_is_published() -> None:
-    ignored = {line.rstrip("/") for line in (ROOT / ".funcignore").read_text().splitlines()}
-    never_published = {".git", ".gitignore", ".funcignore"}
-    untracked = {line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if "*" not in line}
-    assert untracked - {"node_modules"} <= ignored
-    published = {path.name for path in ROOT.iterdir()} - ignored - never_published
-    assert published == {
-        "function_app.py",
-        "host.json",
-        "requirements.txt",
-        "shared",
-        "triggers",
-    }

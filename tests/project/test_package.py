@@ -36,6 +36,12 @@ def test_the_package_holds_only_what_runs() -> None:
     assert sum((ROOT / path).stat().st_size for path in package()) < SOURCE_MAX_BYTES
 
 
+def test_what_git_does_not_track_is_not_published_either() -> None:
+    ignored = {line.rstrip("/") for line in (ROOT / ".funcignore").read_text(encoding="utf-8").splitlines()}
+    lines = (ROOT / ".gitignore").read_text(encoding="utf-8").splitlines()
+    assert {line.rstrip("/") for line in lines if "*" not in line} - {"node_modules"} <= ignored
+
+
 def test_the_app_runs_from_its_package_alone(tmp_path: Path) -> None:
     for path in package():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
