@@ -19,6 +19,7 @@ import redis.asyncio
 from local.host import bindings as local_bindings
 from local.run.servers import free_port
 from shared.app import App, open_app
+from shared.operations import redis_users
 from shared.operations.doctor import access, app_state, server
 from shared.operations.doctor.examination import examine, refuses_two_slots
 from shared.operations.doctor.findings import Finding, Severity, worst
@@ -193,7 +194,8 @@ async def test_each_missing_permission_of_the_user_is_named(start: Start) -> Non
 async def test_the_advised_acl_rules_suffice(start: Start) -> None:
     with start("--notify-keyspace-events", REQUIRED) as port:
         async with redis.asyncio.Redis(port=port) as client:
-            await client.execute_command(*access.acl_rules().replace("NAME on", f"app on >{PASSWORD}").split())
+            rules = redis_users.rules("operator").split()
+            await client.execute_command("ACL", "SETUSER", "app", "on", f">{PASSWORD}", *rules)
         findings = await examined(f"127.0.0.1:{port},user=app,password={PASSWORD}")
         async with redis.asyncio.Redis(port=port) as client:
             assert await client.dbsize() == 0

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ReadOnlyError, ResponseError
 
 from shared import namespaces
+from shared.operations import redis_users
 from shared.operations.doctor.findings import Finding, error, info, ok
 from shared.registry import REACTORS
 
@@ -74,36 +75,10 @@ async def check_access(redis: Redis) -> list[Finding]:
             f"{user} is refused: {', '.join(refused)}",
             "Reactions that need them fail until they become dead letters; events on refused channels are lost.",
             "Grant them: ACL SETUSER, or in Azure a data access policy (Data Owner, or one that names them). "
-            "All rules that the app needs (resetchannels and & need Redis 6.2):",
-            (acl_rules(),),
+            "All rules for app and command line (docs/security.md has those of the app alone; & needs Redis 6.2):",
+            (f"ACL SETUSER NAME on {redis_users.rules('operator')}",),
         )
     ]
-
-
-def acl_rules() -> str:
-    """The rules of a user with the permissions that the app needs, and no others by key and channel."""
-    names = sorted({_acl_name(words) for words in trials(b"KEY")})
-    channels = [f"&{reactor.channel}" for reactor in REACTORS] + [f"&{channel.decode()}" for channel in PUBLISHED]
-    commands = [
-        *names,
-        "+client|setname",
-        "+publish",
-        "+psubscribe",
-        "+subscribe",
-        "+punsubscribe",
-        "+unsubscribe",
-        "+info",
-        "+ping",
-    ]
-    namespace_patterns = ["fabric:*", "fastapi:*", "functions:*"]
-    others = [reactor.pattern for reactor in REACTORS if f"{reactor.kind.namespace}:*" not in namespace_patterns]
-    keys = [f"~{pattern}" for pattern in (*others, *namespace_patterns)]
-    return " ".join(["ACL SETUSER NAME on", *keys, "resetchannels", *channels, *commands])
-
-
-def _acl_name(words: Sequence[bytes]) -> str:
-    name = words[0].decode().lower()
-    return f"+{name}|{words[1].decode().lower()}" if name in {"script", "object", "memory", "xinfo"} else f"+{name}"
 
 
 async def _refused_commands(redis: Redis, key: bytes) -> list[str]:
