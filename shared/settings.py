@@ -9,13 +9,11 @@ platform sets them; on one machine the local host and manage.py first put the va
 timers. Everything else reads `app.settings`, which is the same object.
 """
 
-import json
 import os
 import re
 from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -23,10 +21,11 @@ from msgspec import Meta
 
 from shared import schedules
 from shared.errors import ConfigurationError
+from shared.platform_variables import function_timeout_s, is_azure, is_on, storage, unresolved_references
 from shared.reading.overrides import Inputs
 from shared.reading.overrides import parse as parse_inputs
 from shared.store.connection import ConnectionOptions, parse_connection_string
-from shared.store.connection_setting import find
+from shared.store.connection_setting import find, variables
 from shared.store.identity import Identity
 
 DEVELOPMENT_AUDIT_KEY = "development-only-audit-key"
@@ -169,11 +168,8 @@ _OF_THE_PLATFORM = (
 _parsed_inputs = cache(parse_inputs)
 _connection_options = cache(parse_connection_string)
 
-_HOST_JSON = Path(__file__).parent.parent / "host.json"
-_FUNCTION_TIMEOUT_OVERRIDE = "AzureFunctionsJobHost__functionTimeout"
 _NEVER_ABORTS = re.compile(r"\.redis\.cache\.|\.redisenterprise\.cache\.azure\.net", re.IGNORECASE)
 """Host names for which the trigger's client has abortConnect=False by default; not those of Azure Managed Redis."""
-_TIME_SPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})")
 
 
 def names() -> tuple[str, ...]:
@@ -207,19 +203,21 @@ def parse(environ: Mapping[str, str]) -> Settings:
                 values[field.encode_name] = msgspec.convert(text, type=field.type, strict=False)
         except msgspec.MsgspecError as fault:
             faults.append(f"{name}: {fault}")
+    of_redis = (name for name, _ in variables(environ, "Redis"))
+    faults += unresolved_references(environ, {*(variable(name) for name in names()), *of_redis})
     values |= _redis(environ, faults)
     try:
         _parsed_inputs(environ.get("INPUTS", ""))
     except ConfigurationError as fault:
         faults.append(str(fault))
     try:
-        values["function_timeout_s"] = _function_timeout_s(environ)
+        values["function_timeout_s"] = function_timeout_s(environ)
     except ConfigurationError as fault:
         faults.append(str(fault))
-    values["storage"], values["storage_client_id"] = _storage(environ)
+    values["storage"], values["storage_client_id"] = storage(environ)
     values["application_insights"] = environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING", "")
-    values["worker_exports"] = _is_on(environ, "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY")
-    values["host_leaves_logs"] = values["worker_exports"] or _is_on(environ, "PYTHON_ENABLE_OPENTELEMETRY")
+    values["worker_exports"] = is_on(environ, "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY")
+    values["host_leaves_logs"] = values["worker_exports"] or is_on(environ, "PYTHON_ENABLE_OPENTELEMETRY")
     settings = Settings(**values)
     settings = msgspec.structs.replace(settings, concerns=tuple(_concerns(environ, settings)))
     faults += _contradictions(settings)
@@ -228,11 +226,6 @@ def parse(environ: Mapping[str, str]) -> Settings:
     if faults:
         raise ConfigurationError(*faults)
     return settings
-
-
-def is_azure(environ: Mapping[str, str]) -> bool:
-    """Whether the app runs in Azure: App Service sets the first variable, Container Apps the other two."""
-    return "WEBSITE_INSTANCE_ID" in environ or {"CONTAINER_NAME", "MANAGED_ENVIRONMENT"} <= environ.keys()
 
 
 def _redis(environ: Mapping[str, str], faults: list[str]) -> dict[str, Any]:
@@ -254,8 +247,8 @@ def _concerns(environ: Mapping[str, str], settings: Settings) -> list[str]:
     """What is set wrong although the app can start."""
     concerns = []
     if (
-        _is_on(environ, "PYTHON_ENABLE_OPENTELEMETRY")
-        and not _is_on(environ, "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY")
+        is_on(environ, "PYTHON_ENABLE_OPENTELEMETRY")
+        and not is_on(environ, "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY")
         and not environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING")
     ):
         concerns.append(
@@ -270,11 +263,6 @@ def _concerns(environ: Mapping[str, str], settings: Settings) -> list[str]:
         if disabled and environ[name].strip().lower() in {"1", "true"}:
             concerns.append(f"the function {disabled[1]} is disabled by the app setting {name}")
     return concerns
-
-
-def _is_on(environ: Mapping[str, str], name: str) -> bool:
-    """A setting of the platform as the worker reads it."""
-    return environ.get(name, "").lower() in {"1", "true", "t", "yes", "y"}
 
 
 def _contradictions(settings: Settings) -> list[str]:
@@ -303,33 +291,6 @@ def _contradictions(settings: Settings) -> list[str]:
             f"({settings.max_payload_bytes}): the largest payload would never be kept"
         )
     return faults
-
-
-def _storage(environ: Mapping[str, str]) -> tuple[str, str]:
-    """The storage account as the host looks it up, and the client id of the identity that signs in to it."""
-    name = "AzureWebJobsStorage"
-    if text := environ.get(name, "").strip():
-        return text, ""
-    client_id = environ.get(f"{name}__clientId", "")
-    if url := environ.get(f"{name}__blobServiceUri", ""):
-        return url, client_id
-    account = environ.get(f"{name}__accountName", "")
-    return (f"https://{account}.blob.core.windows.net", client_id) if account else ("", "")
-
-
-def _function_timeout_s(environ: Mapping[str, str]) -> float:
-    """functionTimeout as the host reads it.
-
-    Raises ConfigurationError for one that is not finite: a hung handler would block its lane for ever.
-    """
-    text = environ.get(_FUNCTION_TIMEOUT_OVERRIDE)
-    if text is None:
-        text = str(json.loads(_HOST_JSON.read_text(encoding="utf-8")).get("functionTimeout"))
-    match = _TIME_SPAN.fullmatch(text)
-    if match is None:
-        raise ConfigurationError(f"functionTimeout: {text!r} is not a finite time span hh:mm:ss")
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
 
 @cache

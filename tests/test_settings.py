@@ -131,12 +131,20 @@ def test_sign_in_by_identity_is_found_where_the_trigger_finds_it(environ: dict[s
         (BY_IDENTITY | {"Redis__redisHostName": "h:10000,protocol=resp3"}, "does not subscribe again"),
         (BY_IDENTITY | {"Redis__clientSecret": "hunter2"}, "needs Redis__clientId"),
         (BY_IDENTITY | {"Redis__credential": "magic"}, "must be managedidentity"),
+        (BY_IDENTITY | {"Redis__managedIdentityResourceId": "r"}, "managedidentityresourceid: is not supported"),
     ],
 )
 def test_sign_in_by_identity_that_the_trigger_would_not_take_is_refused(environ: dict[str, str], reason: str) -> None:
     with pytest.raises(ConfigurationError, match=reason) as caught:
         settings.parse(environ)
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["AUDIT_KEY", "audit_key", "Redis", "CUSTOMCONNSTR_Redis", "INPUTS"])
+def test_a_reference_that_the_platform_did_not_resolve_is_not_taken_for_a_value(name: str) -> None:
+    reference = "@Microsoft.KeyVault(SecretUri=https://vault.vault.azure.net/secrets/s)"
+    with pytest.raises(ConfigurationError, match=f"{name}: the platform could not resolve the reference"):
+        settings.parse({name: reference})
 
 
 def test_the_secret_of_a_service_principal_is_not_shown() -> None:

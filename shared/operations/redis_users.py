@@ -23,7 +23,7 @@ SCRIPTS = _words("""
 """)
 CLIENT = _words("""
     client|setinfo client|setname config|get del evalsha exists expire get getrange hget hincrby hmget info ping
-    psubscribe pttl publish scan script|load set time xrange zcard zrange
+    psubscribe pttl scan script|load set time xrange zcard zrange
 """)
 """Without `client|setname` connections have no name, without `info` a restart of Redis between two calls is not
 noticed, without `config|get` health does not show the notification flags."""

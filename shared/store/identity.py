@@ -72,7 +72,8 @@ class Credential(Protocol):
 def parse_identity(values: Mapping[str, str]) -> Identity:
     """`values` are what follows `Redis__`, by name in lower case. Raises ConfigurationError, without secret values."""
     known = {name: values.get(name.lower(), "").strip() for name in _NAMES}
-    faults = []
+    supported = {name.lower() for name in _NAMES} | {"redishostname"}
+    faults = [f"Redis__{name}: is not supported" for name in sorted(values.keys() - supported)]
     if not known["principalId"]:
         faults.append("Redis__principalId: must be the object id of the identity; it is its user name in Redis")
     if known["credential"] and known["credential"].lower() != MANAGED_IDENTITY:

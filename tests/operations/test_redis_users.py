@@ -33,6 +33,15 @@ async def test_the_list_is_exactly_what_the_scripts_call(redis_client: redis.asy
     assert called == redis_users.SCRIPTS
 
 
+def test_every_command_of_the_client_is_called_somewhere() -> None:
+    """`hget` by `.hget(`, `config|get` by `.config_get(`, and what connections send by its name."""
+    text = "".join(path.read_text(encoding="utf-8") for path in SHARED.rglob("*.py") if "doctor" not in path.parts)
+    named = {"psubscribe", "client|setname", "client|setinfo", "del", "evalsha"}
+    """redis-py sends `client|setinfo` itself, `delete` is DEL, and registered scripts are EVALSHA."""
+    for command in redis_users.CLIENT - named:
+        assert f".{command.replace('|', '_')}(" in text, command
+
+
 @pytest.mark.parametrize("name", ["app", "trigger", "operator"])
 async def test_no_user_has_a_dangerous_command(redis_client: redis.asyncio.Redis, name: str) -> None:
     await redis_client.execute_command("ACL", "SETUSER", "listed", "reset", *redis_users.rules(name).split())
