@@ -22,14 +22,14 @@ SCRIPTS = _words("""
     zadd zcard zcount zrange zrangebyscore zrem zrevrangebyscore zscore
 """)
 CLIENT = _words("""
-    client|setinfo client|setname config|get del evalsha exists expire get getrange hget hincrby hmget info ping
+    client|setinfo client|setname config|get dbsize del evalsha exists expire get getrange hget hincrby hmget info ping
     psubscribe pttl scan script|load set time xrange zcard zrange
 """)
 """Without `client|setname` connections have no name, without `info` a restart of Redis between two calls is not
 noticed, without `config|get` health does not show the notification flags."""
 TRIGGER = _words("client|id client|setinfo client|setname echo info ping psubscribe punsubscribe subscribe unsubscribe")
 """`psubscribe`, `ping` and `echo` suffice; the rest keeps the extension's client from trying again and again."""
-OPERATOR = _words("acl|whoami client|list dbsize eval hscan rpush ttl")
+OPERATOR = _words("acl|whoami client|list dump hscan persist pexpireat rpush scard")
 KINDS = (
     *(reactor.kind for reactor in REACTORS),
     namespaces.USER_TOKENS,

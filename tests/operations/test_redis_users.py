@@ -21,16 +21,26 @@ DANGEROUS = (
 WITH_SUBCOMMAND = {"memory", "object", "xinfo"}
 
 
-async def test_the_list_is_exactly_what_the_scripts_call(redis_client: redis.asyncio.Redis) -> None:
+async def called(redis_client: redis.asyncio.Redis, folder: Path) -> set[str]:
+    """The commands that the scripts of a folder name."""
     known = {name.decode() for name in await redis_client.execute_command("COMMAND LIST")}
-    called: set[str] = set()
-    for script in SHARED.rglob("*.lua"):
+    commands: set[str] = set()
+    for script in folder.rglob("*.lua"):  # noqa: ASYNC240 (a few files)
         text = re.sub(r"--.*", "", script.read_text(encoding="utf-8"))
         for name, second in re.findall(r"['\"]([A-Z]+)['\"](?:, *['\"]([A-Z]+)['\"])?", text):
             if name.lower() in known:
                 command = f"{name}|{second}" if name.lower() in WITH_SUBCOMMAND else name
-                called.add(command.lower())
-    assert called == redis_users.SCRIPTS
+                commands.add(command.lower())
+    return commands
+
+
+async def test_the_list_is_exactly_what_the_scripts_call(redis_client: redis.asyncio.Redis) -> None:
+    assert await called(redis_client, SHARED) == redis_users.SCRIPTS
+
+
+async def test_the_operator_may_run_the_scripts_of_the_command_line(redis_client: redis.asyncio.Redis) -> None:
+    granted = redis_users.SCRIPTS | redis_users.CLIENT | redis_users.OPERATOR
+    assert await called(redis_client, SHARED.parent / "cli") <= granted
 
 
 def test_every_command_of_the_client_is_called_somewhere() -> None:

@@ -126,8 +126,7 @@ async def _read_state(app: App) -> _ServerState:
 async def refuses_two_slots(redis: Redis) -> bool:
     """Whether Redis refuses a script over two keys of different slots (CROSSSLOT). The script accesses neither."""
     try:
-        reply: Any = redis.eval("return 0", 2, f"{access.KEY_PREFIX}a", f"{access.KEY_PREFIX}b")
-        await reply
+        await redis.register_script("return 0")(keys=[f"{access.KEY_PREFIX}a", f"{access.KEY_PREFIX}b"])
     except ClusterCrossSlotError:
         return True
     except ResponseError:
