@@ -29,6 +29,7 @@ from shared.store.script import Script
 
 SWEEP_ACQUIRE = Script(__file__, "sweep_acquire")
 SWEEP_STEP = Script(__file__, "sweep_step")
+READ_SWEEP = Script(__file__, "read_sweep")
 
 SAVE_S = 0.25
 """Time between two saves of the position, each of which renews the lease."""
@@ -182,11 +183,21 @@ async def _help(app: App, reactors: Sequence[Reactor], until_s: float) -> Laps:
 
 async def _counts_so_far(app: App) -> _Counts:
     """The counts of the pass in progress, as last saved; empty if there is none."""
-    state = await app.redis.hget(_KEY, "position")
+    _, position = await _read(app, "position")
+    return _counts_of(position)
+
+
+def _counts_of(position: bytes) -> _Counts:
     try:
-        return msgspec.json.decode(state or b"", type=_Position).counts
+        return msgspec.json.decode(position, type=_Position).counts
     except msgspec.MsgspecError:
         return _Counts()
+
+
+async def _read(app: App, *fields: str) -> list[Any]:
+    """Redis' time in ms, and these fields of the state. Raises what the Redis client raises, WRONGTYPE included."""
+    reply: list[Any] = await app.run(READ_SWEEP, keys=[_KEY], args=fields)
+    return reply
 
 
 def _saved_position(saved: bytes, now: _Position) -> _Position | None:
@@ -244,16 +255,14 @@ async def server_id(app: App) -> str:
 
 
 async def last_pass(app: App) -> LastPass | None:
-    """The last complete pass; None if Redis has none on record. Raises what the Redis client raises."""
-    state: list[Any] = await app.redis.hmget(_KEY, ["ended_ms", "duration_ms", "found", "worked_ms"])
-    in_progress = await _counts_so_far(app)
-    seconds, microseconds = await app.redis.time()
-    now_s = seconds + microseconds / 1e6
+    """The last complete pass; None if Redis has none on record. Raises what the Redis client raises; WRONGTYPE while
+    another application's value is in the place of the state, which the next pass replaces."""
+    now_ms, *times, found, position = await _read(app, "ended_ms", "duration_ms", "worked_ms", "found", "position")
     try:
-        ended_s, duration_s, worked_s = (max(int(field or 0), 0) / 1000 for field in (state[0], state[1], state[3]))
-        counts = msgspec.json.decode(state[2] or b"", type=_Counts)
+        ended_s, duration_s, worked_s = (max(int(time or 0), 0) / 1000 for time in times)
+        counts = msgspec.json.decode(found, type=_Counts)
     except (ValueError, OverflowError):  # msgspec's errors are ValueErrors too
         return None
-    age_s = max(now_s - ended_s, 0.0)
-    worked_age_s = max(min(age_s, now_s - worked_s), 0.0)
-    return LastPass(age_s, duration_s, counts.seen, counts.outcomes, worked_age_s, in_progress.seen)
+    age_s = max(now_ms / 1000 - ended_s, 0.0)
+    worked_age_s = max(min(age_s, now_ms / 1000 - worked_s), 0.0)
+    return LastPass(age_s, duration_s, counts.seen, counts.outcomes, worked_age_s, _counts_of(position).seen)

@@ -19,7 +19,7 @@ from shared.audit import state as audit
 from shared.delivery import catch_up, dead_letters, reconcile, retries
 from shared.operations.notification_flags import missing_flags
 from shared.settings import Settings
-from shared.store.refusals import why_away
+from shared.store.refusals import is_wrong_type, why_away
 
 SWEEP_LATE_S = 600.0
 """Time without a sweep above which the timers have a problem; by default one works every few seconds."""
@@ -90,8 +90,9 @@ async def check_app(app: App) -> Health:
     async def read[T](what: str, answer: Awaitable[T]) -> T | None:
         try:
             return await answer
-        except ResponseError as error:  # another application's value, or a missing permission
-            refused.append(f"Redis refuses to read {what}: {type(error).__name__}")
+        except ResponseError as error:
+            reason = "the key holds another application's value" if is_wrong_type(error) else type(error).__name__
+            refused.append(f"Redis refuses to read {what}: {reason}")
             return None
 
     try:
