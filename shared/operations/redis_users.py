@@ -22,7 +22,7 @@ SCRIPTS = _words("""
     zadd zcard zcount zrange zrangebyscore zrem zrevrangebyscore zscore
 """)
 CLIENT = _words("""
-    client|setinfo client|setname config|get dbsize del evalsha exists expire get getrange hget hincrby hmget info ping
+    client|setinfo client|setname config|get dbsize del eval evalsha exists get getrange hget hmget info ping
     psubscribe pttl scan script|load set time xrange zcard zrange
 """)
 """Without `client|setname` connections have no name, without `info` a restart of Redis between two calls is not
