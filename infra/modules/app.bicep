@@ -106,9 +106,21 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
       http20Enabled: true
       minTlsVersion: '1.2'
       ftpsState: 'Disabled'
-      appSettings: [for setting in items(union(settings, appSettings)): { name: setting.key, value: setting.value }]
+      // What a Premium app needs when it is created; `config` below sets all of them.
+      appSettings: [
+        { name: 'FUNCTIONS_EXTENSION_VERSION', value: settings.FUNCTIONS_EXTENSION_VERSION }
+        { name: 'FUNCTIONS_WORKER_RUNTIME', value: settings.FUNCTIONS_WORKER_RUNTIME }
+        { name: 'WEBSITE_CONTENTAZUREFILECONNECTIONSTRING', value: settings.WEBSITE_CONTENTAZUREFILECONNECTIONSTRING }
+        { name: 'WEBSITE_CONTENTSHARE', value: settings.WEBSITE_CONTENTSHARE }
+      ]
     }
   }
+}
+
+resource config 'Microsoft.Web/sites/config@2024-04-01' = {
+  parent: site
+  name: 'appsettings'
+  properties: union(settings, appSettings)
 }
 
 // Publishing signs in with Entra only.
