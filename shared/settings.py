@@ -21,7 +21,15 @@ from msgspec import Meta
 
 from shared import schedules
 from shared.errors import ConfigurationError
-from shared.platform_variables import function_timeout_s, is_azure, is_on, storage, unresolved_references
+from shared.platform_variables import (
+    function_timeout_s,
+    instance,
+    is_azure,
+    is_on,
+    storage,
+    unresolved_references,
+    worker_processes,
+)
 from shared.reading.overrides import Inputs
 from shared.reading.overrides import parse as parse_inputs
 from shared.store.connection import ConnectionOptions, parse_connection_string
@@ -95,7 +103,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Share of the time that the sweep takes at most, of all instances together, while no loss is known. After a start,
     a reconnection, a restart of Redis or a find of lost events it makes a pass without pauses; 1 always does."""
     burst_sweep: bool = True
-    """Whether a function whose messages queue up scans its keys in bulk until it has caught up."""
+    """Whether an instance whose triggers are far behind scans the keys in bulk, once, to find what waits there."""
+    deaf_unhealthy_s: Annotated[float, Meta(ge=0)] = 120
+    """How long the platform's trigger may be deaf, in seconds, before health fails (503), so that the platform's health
+    check replaces the instance; 0 is never. The app hears events by itself meanwhile."""
     anomaly_threshold: Annotated[float, Meta(gt=0)] = 3.5
     """Modified z-score above which a reading is an anomaly (Iglewicz and Hoaglin: 3.5)."""
     baseline_min_samples: Annotated[int, Meta(ge=1)] = 100
@@ -132,6 +143,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the worker library sends telemetry itself (PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY)."""
     host_leaves_logs: bool = False
     """Whether the host leaves log lines to the worker's own export (PYTHON_ENABLE_OPENTELEMETRY, or the above)."""
+    instance: str = "here"
+    """Identifies this host among those on one Redis. All its worker processes have it: each message goes to one."""
+    worker_processes: int = 1
+    """FUNCTIONS_WORKER_PROCESS_COUNT."""
     concerns: tuple[str, ...] = ()
     """What is set wrong but does not keep the app from starting; health reports it."""
 
@@ -162,7 +177,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 SECRET = frozenset({"redis", "audit_key", "audit_key_previous", "storage", "application_insights"})
 _OF_THE_PLATFORM = (
     *("redis_identity", "function_timeout_s", "storage", "storage_client_id"),
-    *("application_insights", "worker_exports", "host_leaves_logs", "concerns"),
+    *("application_insights", "worker_exports", "host_leaves_logs", "instance", "worker_processes", "concerns"),
 )
 
 _parsed_inputs = cache(parse_inputs)
@@ -218,6 +233,8 @@ def parse(environ: Mapping[str, str]) -> Settings:
     values["application_insights"] = environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING", "")
     values["worker_exports"] = is_on(environ, "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY")
     values["host_leaves_logs"] = values["worker_exports"] or is_on(environ, "PYTHON_ENABLE_OPENTELEMETRY")
+    values["worker_processes"] = worker_processes(environ)
+    values["instance"] = instance(environ, values["worker_processes"])
     settings = Settings(**values)
     settings = msgspec.structs.replace(settings, concerns=tuple(_concerns(environ, settings)))
     faults += _contradictions(settings)

@@ -8,7 +8,7 @@ import shutil
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -20,7 +20,8 @@ from rich.console import Console
 
 from local.host import event_loop
 from local.host.app_settings import AppSettingsError, load_app_settings
-from local.host.faults import Fault, Faults, parse_fault
+from local.host.faults import Fault, Faults, Planned, parse_fault
+from local.host.overhead import parse_duration
 from local.repo.bootstrap import ROOT
 from local.run import servers
 from local.run.console import (
@@ -61,8 +62,10 @@ class Options:
     demo: bool
     once: bool
     host: HostKind
-    faults: tuple[tuple[Fault, float], ...] = ()
+    faults: tuple[Planned, ...] = ()
     """For the local host's Redis trigger."""
+    overhead_s: float = 0.0
+    """Of the local host, between two invocations of a Redis-triggered function."""
 
 
 def main(
@@ -81,7 +84,17 @@ def main(
         list[str] | None,
         typer.Option(
             metavar="NAME[@SECONDS]",
-            help=f"Let the local host's Redis trigger fail as the real one can, from SECONDS on: {', '.join(Fault)}.",
+            help="Let the local host's Redis trigger fail as the real one can, from SECONDS on, or between SIGUSR1 and"
+            f" SIGUSR2 (NAME@signal): {', '.join(Fault)}.",
+        ),
+    ] = None,
+    invocation_overhead: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="Time between two invocations of a Redis-triggered function on the local host. Recorded from the real"
+            " host: 0.65ms, with three functions busy 1.2ms.",
+            show_default=False,
         ),
     ] = None,
 ) -> None:
@@ -97,9 +110,14 @@ def main(
         faults = tuple(parse_fault(text) for text in fault or ())
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--fault") from None
-    if faults and host is HostKind.FUNC:
-        raise typer.BadParameter("needs --host local", param_hint="--fault")
-    sys.exit(event_loop.run(_until_stopped(Options(redis, port, demo, once, host, faults))))
+    try:
+        overhead_s = parse_duration(invocation_overhead or "0ms")
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--invocation-overhead") from None
+    for option, given in (("--fault", faults), ("--invocation-overhead", invocation_overhead)):
+        if given and host is HostKind.FUNC:
+            raise typer.BadParameter("needs --host local", param_hint=option)
+    sys.exit(event_loop.run(_until_stopped(Options(redis, port, demo, once, host, faults, overhead_s))))
 
 
 async def _until_stopped(options: Options) -> int:
@@ -154,7 +172,7 @@ async def _run(options: Options, console: Console) -> int:
         own = {name: "" if is_member else connection for name, is_member in variables(settings, "Redis")}
         environment = settings | own
         environment |= {"Redis": connection, "AzureWebJobsStorage": storage}
-        start = partial(_local_host, options.faults) if options.host is HostKind.LOCAL else _func_host
+        start = partial(_local_host, options) if options.host is HostKind.LOCAL else _func_host
         started, ended = await stack.enter_async_context(start(started, environment, options.port, console))
         await until_ready(f"{started.url}/api/health", READY_TIMEOUT_S[options.host], ended)
         show_banner(console, started)
@@ -238,7 +256,7 @@ type _Host = AsyncIterator[tuple[Started, asyncio.Future[int]]]
 
 @asynccontextmanager
 async def _local_host(
-    faults: Iterable[tuple[Fault, float]],
+    options: Options,
     started: Started,
     environment: Mapping[str, str],
     port: int,
@@ -253,7 +271,10 @@ async def _local_host(
     logging.getLogger("keyspace_functions").setLevel(logging.DEBUG)
     logging.getLogger("azure.functions").setLevel(logging.CRITICAL)  # the host logs the worker library's errors itself
     try:
-        async with Host(ROOT, http_port=port, faults=Faults(faults)) as host:
+        host_of_app = Host(
+            ROOT, http_port=port, invocation_overhead_s=options.overhead_s, faults=Faults(options.faults)
+        )
+        async with host_of_app as host:
             triggers = {function.name: function for function in host.functions if function.name not in host.errors}
             yield (
                 replace(

@@ -10,6 +10,7 @@ effects, because they were, take all the time they need.
 """
 
 import asyncio
+import secrets
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -22,8 +23,7 @@ from redis.exceptions import ResponseError
 from shared import namespaces, telemetry
 from shared.app import App
 from shared.delivery.due import retry_due
-from shared.delivery.laps import Laps
-from shared.delivery.scan import GROUP, Feed, Scan, react_to_feed
+from shared.delivery.scan import DONE, GROUP, MAX_SEEN, Feed, Scan, react_to_feed
 from shared.reactor import NO_TIME, Cause, Reactor, Result
 from shared.store.script import Script
 
@@ -123,8 +123,8 @@ async def reconcile(
     position = _Position(await server_id(app), repr(scan.glob), began_ms=0, urgent=anew)
     lease = await _acquire(app, begin=begin or anew, paced=share < 1 and not anew)
     if lease == HELD:
-        laps = await _help(app, reactors, started_s + budget_s)
-        return PassReport(laps.seen, laps.outcomes, held_by_other=True, duration_s=time.monotonic() - started_s)
+        helped = await _help(app, reactors, started_s + budget_s)
+        return PassReport(helped.total(), helped, held_by_other=True, duration_s=time.monotonic() - started_s)
     if lease == NOTHING_DUE:
         return PassReport(duration_s=time.monotonic() - started_s)
     token, position.began_ms, saved, rested_ms = lease
@@ -171,14 +171,34 @@ async def _acquire(app: App, *, begin: bool, paced: bool) -> list[Any]:
     return lease
 
 
-async def _help(app: App, reactors: Sequence[Reactor], until_s: float) -> Laps:
-    """Make a bulk scan while the pass of the instance that holds the lease has many effects."""
-    laps = Laps(reactors)
+async def _help(app: App, reactors: Sequence[Reactor], until_s: float) -> Counter[Result]:
+    """React to keys from a random position on, while the pass of the instance that holds the lease has many effects."""
+    results: Counter[Result] = Counter()
+    seen: set[int] = set()
+    feed, effects, any_cursor = None, 0, True
     await asyncio.sleep(min(2 * FIRST_SAVE_S, until_s - time.monotonic()))  # until the pass has saved its first counts
-    counts = await _counts_so_far(app)
-    while counts.outcomes.get(Result.PROCESSED, 0) >= HELP_FROM and not laps.ended and time.monotonic() < until_s:
-        await laps.advance(app, until_s)
-    return laps
+    while time.monotonic() < until_s:
+        if (await _counts_so_far(app)).outcomes.get(Result.PROCESSED, 0) < HELP_FROM:
+            break
+        if feed is None:
+            scan = Scan(reactors, secrets.randbits(62) if any_cursor else 0)
+            feed, effects = Feed(app, scan, lambda _, key: hash(key) not in seen), 0
+        slice_s = min(until_s, time.monotonic() + SAVE_S)
+        try:
+            outcomes = await react_to_feed(feed, Cause.BULK, scan_until_s=slice_s, react_until_s=slice_s)
+        except ResponseError:
+            if not any_cursor:
+                raise
+            feed, any_cursor = None, False  # this server accepts only cursors of its own
+            continue
+        new = Counter(outcome.result for outcome in outcomes)
+        results, effects = results + new, effects + new[Result.PROCESSED]
+        if len(seen) < MAX_SEEN:
+            seen.update(hash(outcome.key) for outcome in outcomes if outcome.result in DONE)
+        if feed.done and not effects:
+            break
+        feed = None if feed.done else feed
+    return results
 
 
 async def _counts_so_far(app: App) -> _Counts:

@@ -14,6 +14,7 @@ import pytest
 import redis.asyncio
 
 from local.host.host import Host, Invocation
+from tests.support.intake import in_step, is_heartbeat, never_behind, settled
 from tests.support.redis_users import app_user
 
 ROOT = Path(__file__).parents[2]
@@ -79,11 +80,12 @@ async def app_connection(redis_port: int) -> AsyncIterator[str]:
 @pytest.fixture(scope="module")  # a process runs one app at a time, and other test modules run their own
 async def running(app_connection: str) -> AsyncIterator[tuple[Host, list[Invocation]]]:
     invocations: list[Invocation] = []
-    host = Host(ROOT, http_port=0, on_invocation=invocations.append)
+    host = Host(ROOT, http_port=0, on_invocation=lambda one: is_heartbeat(one) or invocations.append(one))
     settings = {"AUDIT_KEY": AUDIT_KEY, "AUDIT_REFRESH_MIN_S": "0", "CHART_MAX_POINTS": "50"}
     with environment(settings | {"Redis": app_connection, "AzureWebJobsStorage": ""}):
         await host.__aenter__()
         app_context = sys.modules["shared.app"].current_app()  # the app's own module, imported anew by the worker
+        never_behind()
     yield host, invocations
     await host.__aexit__(None, None, None)
     await app_context.redis.aclose()
@@ -92,7 +94,8 @@ async def running(app_connection: str) -> AsyncIterator[tuple[Host, list[Invocat
 @pytest.fixture
 async def live(running: tuple[Host, list[Invocation]], redis_client: redis.asyncio.Redis) -> AsyncIterator[App]:
     host, invocations = running
-    await host.drained()
+    await in_step()
+    await settled(host)
     invocations.clear()
     sys.modules["shared.telemetry.minute_counts"].take(now=True)  # counts of earlier tests, not yet written to Redis
     effects = Effects()
@@ -100,6 +103,6 @@ async def live(running: tuple[Host, list[Invocation]], redis_client: redis.async
     root.addHandler(effects)
     logger.setLevel(logging.DEBUG)
     yield App(host, redis_client, effects, invocations)
-    await host.drained()
+    await settled(host)
     root.removeHandler(effects)
     logger.setLevel(logging.NOTSET)

@@ -118,6 +118,8 @@ def test_the_demo_leaves_only_audit_records_and_the_baseline(redis_client: redis
         "functions:audit:sessions",
         "functions:audit:state",
         "functions:dead:totals",
+        "functions:heartbeats",
+        "functions:instances",
         "functions:sweep",
         "functions:sweep:timers",
     }
