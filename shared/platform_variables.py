@@ -4,15 +4,12 @@ Functions of a mapping, which `shared/settings.py` reads from the process.
 """
 
 import json
-import os
 import re
-import socket
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from shared.errors import ConfigurationError
 
-MACHINE_CHARS = 12
 _HOST_JSON = Path(__file__).parent.parent / "host.json"
 _FUNCTION_TIMEOUT_OVERRIDE = "AzureFunctionsJobHost__functionTimeout"
 _REFERENCE = re.compile(r"\s*@Microsoft\.(KeyVault|AppConfiguration)\(", re.IGNORECASE)
@@ -72,9 +69,3 @@ def function_timeout_s(environ: Mapping[str, str]) -> float:
 def worker_processes(environ: Mapping[str, str]) -> int:
     text = environ.get("FUNCTIONS_WORKER_PROCESS_COUNT", "").strip()
     return int(text) if text.isascii() and text.isdigit() and len(text) <= 2 else 1
-
-
-def instance(environ: Mapping[str, str], worker_processes: int) -> str:
-    """The machine and the process of the host: the parent of its worker processes, if there are several."""
-    machine = environ.get("WEBSITE_INSTANCE_ID", "")[:MACHINE_CHARS] or socket.gethostname()
-    return f"{machine}-{os.getppid() if worker_processes > 1 else os.getpid()}"

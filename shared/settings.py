@@ -11,6 +11,7 @@ timers. Everything else reads `app.settings`, which is the same object.
 
 import os
 import re
+import socket
 from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
@@ -23,7 +24,6 @@ from shared import schedules
 from shared.errors import ConfigurationError
 from shared.platform_variables import (
     function_timeout_s,
-    instance,
     is_azure,
     is_on,
     storage,
@@ -174,6 +174,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return f"Settings({', '.join(fields)})"
 
 
+MACHINE_CHARS = 12
 SECRET = frozenset({"redis", "audit_key", "audit_key_previous", "storage", "application_insights"})
 _OF_THE_PLATFORM = (
     *("redis_identity", "function_timeout_s", "storage", "storage_client_id"),
@@ -234,7 +235,7 @@ def parse(environ: Mapping[str, str]) -> Settings:
     values["worker_exports"] = is_on(environ, "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY")
     values["host_leaves_logs"] = values["worker_exports"] or is_on(environ, "PYTHON_ENABLE_OPENTELEMETRY")
     values["worker_processes"] = worker_processes(environ)
-    values["instance"] = instance(environ, values["worker_processes"])
+    values["instance"] = _instance(environ, values["worker_processes"])
     settings = Settings(**values)
     settings = msgspec.structs.replace(settings, concerns=tuple(_concerns(environ, settings)))
     faults += _contradictions(settings)
@@ -258,6 +259,12 @@ def _redis(environ: Mapping[str, str], faults: list[str]) -> dict[str, Any]:
         faults += fault.faults
         return {}
     return {"redis": setting.text, "redis_identity": setting.identity}
+
+
+def _instance(environ: Mapping[str, str], worker_processes: int) -> str:
+    """The machine and the process of the host: the parent of its worker processes, if there are several."""
+    machine = environ.get("WEBSITE_INSTANCE_ID", "")[:MACHINE_CHARS] or socket.gethostname()
+    return f"{machine}-{os.getppid() if worker_processes > 1 else os.getpid()}"
 
 
 def _concerns(environ: Mapping[str, str], settings: Settings) -> list[str]:
