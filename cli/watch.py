@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from redis.exceptions import RedisError
 from rich.console import Group
@@ -29,9 +30,11 @@ from cli.audit_display import as_json
 from cli.terminal import Exit, Json, complain, open_console, run, shown
 from shared.app import App
 from shared.clock import iso_utc
-from shared.operations import activity, health
+from shared.intake.heartbeat import parse_heartbeat
+from shared.operations import activity, health, instances
+from shared.operations.instances import Instance
 from shared.privacy.masking import printable
-from shared.reactor import CHANNEL_PREFIX
+from shared.reactor import CHANNEL_PREFIX, Reactor
 from shared.registry import REACTORS
 
 LAST_EVENTS = 15
@@ -67,6 +70,7 @@ class Seen:
     dropped: int = 0
     outages: int = 0
     outcomes: list[dict[str, Any]] = field(default_factory=list)
+    instances: list[Instance] = field(default_factory=list)
 
     def add(self, event: Event) -> None:
         self.events[event.reactor] += 1
@@ -97,12 +101,13 @@ def watch(
     """Show events of all reactors as they arrive (keys masked), their rates, and the outcomes.
 
     Subscribes by itself: it shows what Redis publishes, whether or not the app receives it. Outcomes are those of all
-    instances in the current and the last minute, from the statistics in Redis. In a terminal a page that refreshes; in
-    a pipe a line per event. When the reader is too slow, events are counted and not shown.
+    instances in the current and the last minute, from the statistics in Redis; instances are those that live, with the
+    state of their triggers and their share of the keys. Heartbeats are not shown. In a terminal a page that refreshes;
+    in a pipe a line per event. When the reader is too slow, events are counted and not shown.
 
     JSON: a line each. {"event": {"time", "function", "key", "operation"}}; every 5 s and at the end {"rates":
     {FUNCTION: {"events", "last_s", "per_s"}}, "dropped", "outages", "outcomes": [{"reactor", "source", "outcome",
-    "count"}]}.
+    "count"}], "instances": [{"instance", "state", "share", "age_s"}]}.
 
     Example: python manage.py watch --seconds 60
     """
@@ -190,6 +195,8 @@ async def _receive(pubsub: Any, seen: Seen, put: Callable[[Event], bool], subscr
             continue
         index = places[message["pattern"]]
         event = Event(time.time(), index, message["channel"][_KEY_AT:], message["data"])
+        if is_heartbeat(REACTORS[index], event.key, event.operation):
+            continue
         seen.add(event)
         seen.dropped += not put(event)
         received += 1
@@ -197,11 +204,16 @@ async def _receive(pubsub: Any, seen: Seen, put: Callable[[Event], bool], subscr
             await asyncio.sleep(0)  # messages that were read already arrive without a wait: let other tasks run
 
 
+def is_heartbeat(reactor: Reactor, key: bytes, operation: bytes) -> bool:
+    return key == reactor.kind.prefix and parse_heartbeat(operation.decode("latin-1")) is not None
+
+
 async def _statistics(app: App, seen: Seen) -> None:
-    """Read the outcomes of the current and the last minute every STATISTICS_EVERY_S."""
+    """Read the outcomes of the current and the last minute, and the instances, every STATISTICS_EVERY_S."""
     while True:
         with contextlib.suppress(RedisError, OSError):  # `listen` reports outages
             seen.outcomes = outcomes_of(await activity.read(app, minutes=2))
+            seen.instances = await instances.read(app)
         await asyncio.sleep(STATISTICS_EVERY_S)
 
 
@@ -286,7 +298,13 @@ def _summary(seen: Seen) -> dict[str, Any]:
         reactor.function: {"events": count, "last_s": last, "per_s": per_s}
         for reactor, count, (last, per_s) in zip(REACTORS, seen.events, seen.rates(), strict=True)
     }
-    return {"rates": rates, "dropped": seen.dropped, "outages": seen.outages, "outcomes": seen.outcomes}
+    return {
+        "rates": rates,
+        "dropped": seen.dropped,
+        "outages": seen.outages,
+        "outcomes": seen.outcomes,
+        "instances": [msgspec.structs.asdict(instance) for instance in seen.instances],
+    }
 
 
 def _in_words(seen: Seen) -> str:
@@ -326,15 +344,24 @@ def _page(app: App, seen: Seen) -> Group:
         row = _as_dict(app, event)
         events.add_row(row["time"][11:23], row["operation"], row["key"])
     results: Table | Text = outcomes if seen.outcomes else Text("No outcomes in the last two minutes.")
-    parts: list[Table | Text] = [patterns, Text(), results, Text(), events]
+    parts: list[Table | Text] = [patterns, Text(), _instances(seen), Text(), results, Text(), events]
     if seen.outages:
         parts.append(Text(f"Redis was away {seen.outages} times; events in between were missed."))
     return Group(*parts)
 
 
+def _instances(seen: Seen) -> Table | Text:
+    if not seen.instances:
+        return Text("No instance has reported within 5 s.")
+    table = _table("Instance", "Keys", "Trigger")
+    for one in seen.instances:
+        table.add_row(Text(one.instance), f"{one.share:.0%}", instances.MEANINGS.get(one.state, one.state))
+    return table
+
+
 def _table(*headers: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for header in headers:
-        right = header in {"Events", "Last s", "Per s, 1 min", "Count"}
+        right = header in {"Events", "Last s", "Per s, 1 min", "Count", "Keys"}
         table.add_column(header, justify="right" if right else "left", no_wrap=True)
     return table

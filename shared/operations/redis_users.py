@@ -22,14 +22,14 @@ SCRIPTS = _words("""
     zadd zcard zcount zrange zrangebyscore zrem zrevrangebyscore zscore
 """)
 CLIENT = _words("""
-    client|setinfo client|setname config|get dbsize del eval evalsha exists get getrange hget hmget info ping
+    client|list client|setinfo client|setname config|get dbsize del eval evalsha exists get getrange hget hmget info ping
     psubscribe pttl scan script|load set time xrange zcard zrange
 """)
-"""Without `client|setname` connections have no name, without `info` a restart of Redis between two calls is not
-noticed, without `config|get` health does not show the notification flags."""
+"""Without `client|setname` connections have no name; without `info`, `client|list` and `config|get` a restart of Redis, new
+connections of the triggers and other notification flags are noticed by the heartbeats alone."""
 TRIGGER = _words("client|id client|setinfo client|setname echo info ping psubscribe punsubscribe subscribe unsubscribe")
 """`psubscribe`, `ping` and `echo` suffice; the rest keeps the extension's client from trying again and again."""
-OPERATOR = _words("acl|whoami client|list dump hscan persist pexpireat rpush scard")
+OPERATOR = _words("acl|whoami dump hscan persist pexpireat rpush scard")
 KINDS = (
     *(reactor.kind for reactor in REACTORS),
     namespaces.USER_TOKENS,

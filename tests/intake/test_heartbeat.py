@@ -261,13 +261,13 @@ async def test_living_instances_are_told_with_state_and_age_and_silent_ones_are_
 
 
 async def test_what_one_process_of_an_instance_heard_is_told_to_the_others_while_it_lives(app, redis_client):
-    number = (await beat(app, heard=0)).lanes[0].number
-    assert [lane.heard for lane in (await beat(app, IDLE, heard=number)).lanes] == [number] * 3
-    assert [lane.heard for lane in (await beat(app, IDLE, heard=number - 1)).lanes] == [number] * 3
-    assert [lane.heard for lane in (await beat(app, IDLE, who="b")).lanes] == [0] * 3
-    _, _, heard = (await redis_client.hget(INSTANCES, "a")).split()
-    await redis_client.hset(INSTANCES, "a", b"%d trigger %s" % (await now_ms(redis_client) - HOLDS_MS - 1, heard))
-    assert [lane.heard for lane in (await beat(app, IDLE)).lanes] == [0] * 3, "from a former process"
+    number = (await beat(app, who="a/1", heard=0)).lanes[0].number
+    assert [lane.heard for lane in (await beat(app, IDLE, who="a/1", heard=number)).lanes] == [number] * 3
+    assert [lane.heard for lane in (await beat(app, IDLE, who="a/2", heard=number - 1)).lanes] == [number] * 3
+    assert [lane.heard for lane in (await beat(app, IDLE, who="b/1")).lanes] == [0] * 3
+    _, _, heard = (await redis_client.hget(INSTANCES, "a/1")).split()
+    await redis_client.hset(INSTANCES, "a/1", b"%d trigger %s" % (await now_ms(redis_client) - HOLDS_MS - 1, heard))
+    assert [lane.heard for lane in (await beat(app, IDLE, who="a/2")).lanes] == [0] * 3, "from a former process"
 
 
 async def test_forged_instances_are_bounded(app, redis_client):

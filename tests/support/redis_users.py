@@ -9,8 +9,8 @@ from shared.operations import redis_users
 
 NAME = "app"
 _ANY = "any password"
-_DONE_WITHOUT = {"acl|whoami", "client|list"}
-"""What the doctor on the monitor page asks for and does without: its name, and who listens."""
+_DONE_WITHOUT = {"acl|whoami"}
+"""What the doctor on the monitor page asks for and does without: its name."""
 
 
 @asynccontextmanager
