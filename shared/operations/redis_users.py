@@ -22,11 +22,11 @@ SCRIPTS = _words("""
     zadd zcard zcount zrange zrangebyscore zrem zrevrangebyscore zscore
 """)
 CLIENT = _words("""
-    client|list client|setinfo client|setname config|get dbsize del eval evalsha exists get getrange hget hmget info ping
-    psubscribe pttl scan script|load set time xrange zcard zrange
+    client|list client|setinfo client|setname config|get dbsize del eval evalsha exists get getrange hget hmget info
+    ping psubscribe pttl scan script|load set time xrange zcard zrange
 """)
-"""Without `client|setname` connections have no name; without `info`, `client|list` and `config|get` a restart of Redis, new
-connections of the triggers and other notification flags are noticed by the heartbeats alone."""
+"""Without `client|setname` connections have no name. Without `info`, `client|list` and `config|get` a restart of Redis,
+new connections of the triggers and other notification flags are noticed by the heartbeats alone."""
 TRIGGER = _words("client|id client|setinfo client|setname echo info ping psubscribe punsubscribe subscribe unsubscribe")
 """`psubscribe`, `ping` and `echo` suffice; the rest keeps the extension's client from trying again and again."""
 OPERATOR = _words("acl|whoami dump hscan persist pexpireat rpush scard")
