@@ -168,8 +168,12 @@ class Intake:
         app.state(Running).intake = self
         try:
             while True:
-                await self._tick(app)
-                self._measure()
+                try:
+                    await self._tick(app)
+                    self._measure()
+                except Exception as error:  # whatever it is: without heartbeats nobody would notice a deaf trigger
+                    telemetry.logger.error("heartbeats: %s; they go on", type(error).__name__)
+                    await asyncio.sleep(TICK_S)
                 busy = self._listening.open or any(
                     way.lane.behind_s(time.monotonic()) >= BEHIND_S for way in self._ways
                 )
