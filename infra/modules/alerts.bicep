@@ -51,6 +51,20 @@ var rules = [
     runbook: 'the-sweep-does-the-work'
     query: '${outcomes} | where outcome == "processed" | summarize by_sweep = sumif(valueSum, function in ("sweep", "retry")), by_trigger = sumif(valueSum, function in ("process_fastapi_data", "update_charts", "handle_session_changes")) | where by_sweep > by_trigger'
   }
+  {
+    name: 'trigger deaf'
+    severity: 1
+    period: 'PT10M'
+    runbook: 'the-trigger-is-deaf'
+    query: 'customMetrics | where name == "keyspace_functions.deaf" | summarize worst = max(valueMax) by bin(timestamp, 5m) | summarize worst = min(worst) | where worst > 0'
+  }
+  {
+    name: 'far behind'
+    severity: 2
+    period: 'PT10M'
+    runbook: 'far-behind'
+    query: 'customMetrics | where name == "keyspace_functions.behind" | summarize worst = max(valueMax) by bin(timestamp, 1m) | summarize worst = min(worst) | where worst > 5'
+  }
 ]
 
 resource people 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(alertEmail)) {
