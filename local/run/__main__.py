@@ -13,7 +13,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -35,18 +34,16 @@ from local.run.console import (
     show_ready,
     show_summary,
 )
-from local.run.processes import child_process
+from local.run.hosts import StartError, func_host, until_ready
 from local.run.servers import LOCALHOST, ServerError
 from shared.errors import ConfigurationError
 from shared.operations.health import check
 from shared.operations.notification_flags import REQUIRED
 from shared.store.connection import ConnectionOptions, open_client, parse_connection_string
-from shared.store.connection_setting import names_of
+from shared.store.connection_setting import variables
 
 EMULATED_STORAGE = "UseDevelopmentStorage=true"
 READY_TIMEOUT_S = {"local": 10.0, "func": 120.0}
-_MIN_POLL_S = 0.02
-_MAX_POLL_S = 1.0
 
 
 class HostKind(StrEnum):
@@ -69,10 +66,6 @@ class Options:
     """For the local host's Redis trigger."""
     overhead_s: float = 0.0
     """Of the local host, between two invocations of a Redis-triggered function."""
-
-
-class StartError(Exception):
-    """The app cannot run. The text is the reason, for the user."""
 
 
 def main(
@@ -176,12 +169,12 @@ async def _run(options: Options, console: Console) -> int:
             first_key=first_key_commands(redis.host, redis.port, shutil.which("redis-cli") is not None),
             operate=_manage_commands(connection, storage),
         )
-        other_names = [name for name in settings if name.lower() in names_of("Redis")]
-        environment = settings | dict.fromkeys(other_names, connection)
+        own = {name: "" if is_member else connection for name, is_member in variables(settings, "Redis")}
+        environment = settings | own
         environment |= {"Redis": connection, "AzureWebJobsStorage": storage}
         start = partial(_local_host, options) if options.host is HostKind.LOCAL else _func_host
         started, ended = await stack.enter_async_context(start(started, environment, options.port, console))
-        await _until_ready(f"{started.url}/api/health", READY_TIMEOUT_S[options.host], ended)
+        await until_ready(f"{started.url}/api/health", READY_TIMEOUT_S[options.host], ended)
         show_banner(console, started)
         show_ready(console)
         return await _run_demo_or_wait(options, connection, console, ended)
@@ -302,41 +295,12 @@ async def _local_host(
 @asynccontextmanager
 async def _func_host(started: Started, environment: Mapping[str, str], port: int, _: Console) -> _Host:
     """Run Azure Functions Core Tools, which print functions and events themselves."""
-    scripts = Path(sys.executable).parent
-    path = f"{scripts}{os.pathsep}{environment.get('PATH', os.defpath)}"
-    environment = {**environment, "PATH": path, "VIRTUAL_ENV": str(scripts.parent)}
-    async with child_process(["func", "start", "--port", str(port)], environment=environment, folder=ROOT) as process:
+    async with func_host(environment, port) as process:
         ended = asyncio.ensure_future(process.wait())
         try:
             yield started, ended
         finally:
             ended.cancel()
-
-
-async def _until_ready(url: str, timeout_s: float, ended: asyncio.Future[int]) -> None:
-    """Return once the app answers at `url` with its health, good or bad (status 200 or 503).
-
-    Raises StartError after `timeout_s`, or if the host ends first.
-    """
-    import aiohttp
-
-    wait_s = _MIN_POLL_S
-    last_problem = "no answer"
-    try:
-        async with asyncio.timeout(timeout_s), aiohttp.ClientSession() as session:
-            while not ended.done():
-                try:
-                    async with session.get(url) as response:
-                        if response.status in (200, 503) and response.content_type == "application/json":
-                            return
-                        last_problem = f"status {response.status}"
-                except aiohttp.ClientError as error:
-                    last_problem = str(error)
-                await asyncio.wait([ended], timeout=wait_s)
-                wait_s = min(2 * wait_s, _MAX_POLL_S)
-    except TimeoutError:
-        raise StartError(f"{url} did not answer within {timeout_s:.0f} s ({last_problem}).") from None
-    raise StartError(f"func ended with exit code {ended.result()} before the app answered.")
 
 
 if __name__ == "__main__":
