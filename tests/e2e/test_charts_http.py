@@ -25,15 +25,13 @@ async def source() -> AsyncIterator[ChartSource]:
 
 
 @pytest.fixture
-async def host(redis_port: int, redis_client: redis.asyncio.Redis, source: ChartSource) -> AsyncIterator[Host]:
-    permissions = {"commands": ["+@all"], "keys": ["*"], "channels": ["*"]}
-    await redis_client.acl_setuser("app", enabled=True, nopass=True, **permissions)
+async def host(app_connection: str, redis_client: redis.asyncio.Redis, source: ChartSource) -> AsyncIterator[Host]:
     settings = {
         "CHART_SOURCES": json.dumps([{"match": "co2*", "url": source.url, "ttl_s": 60}]),
         "CHART_SOURCE_HOSTS": "127.0.0.1",
         "CHART_CORS_ORIGINS": ORIGIN,
     }
-    async with running(redis_port, **settings) as (host, _, _):
+    async with running(app_connection, **settings) as (host, _, _):
         yield host
 
 
