@@ -9,7 +9,7 @@ intake/         from a message to a reactor: events, heartbeats, lanes, shares, 
 delivery/       what makes it certain: reconciliation, retries, failures, dead letters, replay
 audit/          audit records on their way to storage: chain, export, verification
 app.py          settings, Redis client and scripts of this process; no state of a feature
-settings.py     every setting
+settings.py     every setting; contradictions.py: those that contradict each other
 telemetry/      log records, metrics, spans, counts per minute
 reading/        from a client's bytes to named series
 sources/        where charts come from: the setting, hosts, one HTTP request

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from shared import schedules
+from shared import contradictions
+from shared.contradictions import MIN_KEY_CHARS
 from shared.errors import ConfigurationError
 from shared.platform_variables import (
     function_timeout_s,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from shared.sources.config import Sources
 
 DEVELOPMENT_AUDIT_KEY = "development-only-audit-key"
-MIN_KEY_CHARS = 16
 MIB = 1024 * 1024
 
 
@@ -126,8 +126,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     the glob has a ':'. A refreshed chart deletes them."""
     chart_sources: str = ""
     """Where charts come from, as a JSON list: `match`, `url`, `method`, `body`, `headers`, `scope`, `select`, `ttl_s`,
-    `refresh_ahead_s`, `timeout_s`. A chart that matches is fetched again when it expires. See docs/charts.md. Empty: no
-    chart is fetched."""
+    `refresh_ahead_s`, `timeout_s`. A chart that matches is fetched when it expires. See docs/charts.md."""
     chart_source_hosts: str = ""
     """Hosts that CHART_SOURCES may call: names, addresses and networks, separated by commas. A name that resolves to a
     private address needs that address or its network in the list too."""
@@ -135,8 +134,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """How long a chart counts as watched after it was written by a client, read through the API or named in
     `functions:charts:interest`, in seconds: a watched chart is refreshed before it expires."""
     chart_keep_s: Annotated[float, Meta(ge=0)] = 604_800
-    """How long after the last such sign of use an expired chart is still fetched again, in seconds. Keeps charts that
-    nobody asks for any more from being fetched for ever."""
+    """How long after the last such sign of use a chart that has expired is still fetched again, in seconds."""
     chart_fetch_concurrency: Annotated[int, Meta(ge=1, le=1000)] = 8
     """Requests in flight to one source at most, of all instances together."""
     chart_max_stale_s: Annotated[float, Meta(ge=0)] = 3600
@@ -211,9 +209,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 MACHINE_CHARS = 12
-SECRET = frozenset(
-    {"redis", "audit_key", "audit_key_previous", "storage", "application_insights", "chart_source_values"}
-)
+SECRET = frozenset("redis audit_key audit_key_previous storage application_insights chart_source_values".split())
 _OF_THE_PLATFORM = (
     "chart_source_values",
     *("redis_identity", "function_timeout_s", "storage", "storage_client_id"),
@@ -225,7 +221,6 @@ _connection_options = cache(parse_connection_string)
 
 _NEVER_ABORTS = re.compile(r"\.redis\.cache\.|\.redisenterprise\.cache\.azure\.net", re.IGNORECASE)
 """Host names for which the trigger's client has abortConnect=False by default; not those of Azure Managed Redis."""
-_ORIGIN = r"https?://[A-Za-z0-9.\-\[\]:]+"
 
 
 def names() -> tuple[str, ...]:
@@ -283,7 +278,7 @@ def parse(environ: Mapping[str, str]) -> Settings:
     values["instance"] = _instance(environ, values["worker_processes"])
     settings = Settings(**values)
     settings = msgspec.structs.replace(settings, concerns=tuple(_concerns(environ, settings)))
-    faults += _contradictions(settings)
+    faults += contradictions.of(settings)
     if is_azure(environ) and settings.audit_key == DEVELOPMENT_AUDIT_KEY:
         faults.append("AUDIT_KEY: must be set to a secret in Azure; it has its development value")
     if faults:
@@ -332,40 +327,6 @@ def _concerns(environ: Mapping[str, str], settings: Settings) -> list[str]:
         if disabled and environ[name].strip().lower() in {"1", "true"}:
             concerns.append(f"the function {disabled[1]} is disabled by the app setting {name}")
     return concerns
-
-
-def _contradictions(settings: Settings) -> list[str]:
-    """Settings that contradict each other."""
-    timeout_s, faults = settings.function_timeout_s, []
-    if 0 < settings.lease_s < 0.01:
-        faults.append(f"LEASE_S ({settings.lease_s:g}) is below 0.01; 0 is a quarter of functionTimeout")
-    if settings.lease_s > timeout_s:
-        faults.append(f"LEASE_S ({settings.lease_s:g}) is longer than functionTimeout ({timeout_s:g} s)")
-    if settings.work_timeout_s >= timeout_s:
-        faults.append(f"WORK_TIMEOUT_S ({settings.work_timeout_s:g}) is not below functionTimeout ({timeout_s:g} s)")
-    for name in ("sweep_schedule", "retry_schedule", "expiry_schedule", "audit_schedule"):
-        fault = schedules.fault(getattr(settings, name))
-        faults += [f"{variable(name)}: {fault}"] if fault else []
-    if settings.retry_base_s > settings.retry_cap_s:
-        faults.append(f"RETRY_BASE_S ({settings.retry_base_s:g}) is above RETRY_CAP_S ({settings.retry_cap_s:g})")
-    if settings.chart_keep_s < settings.chart_active_s:
-        faults.append(f"CHART_KEEP_S ({settings.chart_keep_s:g}) is below CHART_ACTIVE_S ({settings.chart_active_s:g})")
-    bad_origins = [text for text in settings.cors_origins if text != "*" and not re.fullmatch(_ORIGIN, text)]
-    faults += [
-        f"CHART_CORS_ORIGINS: {text[:80]!r} is no origin such as https://dash.example.com" for text in bad_origins
-    ]
-    if settings.audit_key_previous and len(settings.audit_key_previous) < MIN_KEY_CHARS:
-        faults.append(f"AUDIT_KEY_PREVIOUS: has fewer than {MIN_KEY_CHARS} characters")
-    if settings.audit_key_previous == settings.audit_key:
-        faults.append("AUDIT_KEY_PREVIOUS: must differ from AUDIT_KEY")
-    if settings.revoke_tokens_on_last_logout and settings.audit_pseudonymise_users:
-        faults.append("REVOKE_TOKENS_ON_LAST_LOGOUT: needs user ids, which AUDIT_PSEUDONYMISE_USERS does not keep")
-    if settings.dead_letters_max_bytes < settings.max_payload_bytes:
-        faults.append(
-            f"DEAD_LETTERS_MAX_BYTES ({settings.dead_letters_max_bytes}) is below MAX_PAYLOAD_BYTES "
-            f"({settings.max_payload_bytes}): the largest payload would never be kept"
-        )
-    return faults
 
 
 @cache
