@@ -209,7 +209,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 MACHINE_CHARS = 12
-SECRET = frozenset("redis audit_key audit_key_previous storage application_insights chart_source_values".split())
+SECRET = frozenset(
+    ("redis", "audit_key", "audit_key_previous", "storage", "application_insights", "chart_source_values")
+)
 _OF_THE_PLATFORM = (
     "chart_source_values",
     *("redis_identity", "function_timeout_s", "storage", "storage_client_id"),
