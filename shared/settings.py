@@ -148,7 +148,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether `GET /api/debug/session` answers: counts and masked keys; for a user, when sessions and tokens end, never
     their content."""
 
-    chart_source_values: tuple[tuple[str, str], ...] = ()
+    chart_secrets: tuple[tuple[str, str], ...] = ()
     """The settings that CHART_SOURCES refers to, by name; not a setting of the app."""
     redis_identity: Identity | None = None
     """Who signs in to Redis, where `Redis__redisHostName` and its siblings take the place of `Redis`."""
@@ -192,7 +192,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The setting CHART_SOURCES, parsed. Imports the parser: ask `chart_sources` first whether there are any."""
         from shared.sources.config import parse
 
-        return parse(self.chart_sources, self.chart_source_hosts, self.chart_source_values)
+        return parse(self.chart_sources, self.chart_source_hosts, self.chart_secrets)
 
     @property
     def lease_ms(self) -> int:
@@ -209,11 +209,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 MACHINE_CHARS = 12
-SECRET = frozenset(
-    ("redis", "audit_key", "audit_key_previous", "storage", "application_insights", "chart_source_values")
-)
+SECRET = frozenset(("redis", "audit_key", "audit_key_previous", "storage", "application_insights", "chart_secrets"))
 _OF_THE_PLATFORM = (
-    "chart_source_values",
+    "chart_secrets",
     *("redis_identity", "function_timeout_s", "storage", "storage_client_id"),
     *("application_insights", "worker_exports", "host_leaves_logs", "instance", "worker_processes", "concerns"),
 )
@@ -266,7 +264,7 @@ def parse(environ: Mapping[str, str]) -> Settings:
     if environ.get("CHART_SOURCES") or environ.get("CHART_SOURCE_HOSTS"):
         from shared.sources import config
 
-        values["chart_source_values"], source_faults = config.read(environ)
+        values["chart_secrets"], source_faults = config.read(environ)
         faults += source_faults
     try:
         values["function_timeout_s"] = function_timeout_s(environ)

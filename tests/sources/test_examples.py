@@ -102,7 +102,7 @@ def settings(base: Settings, name: str, source: ChartSource) -> Settings:
         base,
         chart_sources=json.dumps([example]),
         chart_source_hosts="127.0.0.1",
-        chart_source_values=tuple(values.items()),
+        chart_secrets=tuple(values.items()),
     )
 
 
