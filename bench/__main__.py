@@ -19,7 +19,8 @@ from bench.trial import REAL_OVERHEAD_MS, Figures, Plan, Size, Trial
 from local.host.overhead import parse_duration
 
 EXPERIMENTS = (
-    "bursts", "stages", "mixed", "steady", "charts", "sessions", "deaf", "lost", "growth", "footprint", "dialects"
+    "bursts", "stages", "mixed", "steady", "charts", "warm", "sessions", "deaf", "lost", "growth", "footprint",
+    "dialects",
 )  # fmt: skip
 """Modules with a function `trials(plan)`."""
 PEERS = ROOT / ".venv-bench"

@@ -1,46 +1,36 @@
-"""`charts list`: the chart caches with age, TTL and size."""
+"""`charts`: the chart caches with age, TTL, size and source; refresh one; check the sources."""
 
-from collections.abc import Sequence
+import asyncio
+import os
+import time
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
-import msgspec
 import typer
 from rich.table import Table
 
 from cli import formatting, interaction
-from cli.terminal import Exit, Json, open_console, run, show_json, shown
+from cli.terminal import Exit, Json, Refused, complain, open_console, run, show_json, shown
 from shared import namespaces
 from shared.app import App
+from shared.charts import schedule, source_state
 from shared.charts import views as chart_views
-from shared.charts.views import ChartView
-from shared.operations import census
-from shared.operations.census import Look
-from shared.operations.key_selection import Selection
-from shared.privacy.masking import printable
+from shared.charts.schedule import Chart
+from shared.charts.source_state import SourceView
+from shared.errors import SourceDown
+from shared.operations import chart_list
+from shared.operations.chart_list import ChartRow
+from shared.reading.explain import explain_chart, to_text
+from shared.sources.config import Source
 
-LINE_CHARS = 12
-_LEVELS = "▁▂▃▄▅▆▇█"
-_CACHES = Selection(kinds=frozenset({namespaces.CHART_CACHE.name}))
+commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Chart caches: list, refresh, check sources.")
+sources = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Sources of charts: check.")
+commands.add_typer(sources, name="sources")
 
-commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Chart caches: list.")
-
-
-class Row(msgspec.Struct, frozen=True):
-    """One cache; `bytes` as Redis counts them. A value that is not a chart of this app has only key, TTL and size."""
-
-    key: str
-    age_s: float | None
-    ttl_s: float | None
-    stale: bool | None
-    points: int | None
-    bytes: int | None
-    line: str
-
-
-@commands.callback()
-def _group() -> None:
-    """Keeps `list` a command of its own."""
+ChartName = Annotated[str, typer.Argument(metavar="CHART", help="chartId:dataType, or the key of the chart.")]
+_JSON_MEMBERS = ("key", "age_s", "ttl_s", "stale", "stale_since", "points", "bytes", "refresh")
+_PICKED_UP_S = 10.0
+_POLL_S = 0.1
 
 
 @commands.command("list")
@@ -50,11 +40,12 @@ def list_charts(
     cursor: formatting.Cursor = "0",
     json: Json = False,
 ) -> None:
-    """List chart caches, newest first within a page: age, TTL, whether stale, points of the source, size.
+    """List the sources of charts with their state, and chart caches, newest first within a page: age, TTL, whether
+    stale, points of the source, size, and of a chart with a source when it is fetched next and the last error.
 
-    All pages but the last end with the --cursor of the next one. JSON: {"charts": [{"key", "age_s", "ttl_s",
-    "stale", "points", "bytes"}], "cursor"}; a value that is not a chart of this app has null for age_s, stale and
-    points; cursor is null at the end.
+    All pages but the last end with the --cursor of the next one. JSON: {"sources": [...], "charts": [{"key", "age_s",
+    "ttl_s", "stale", "stale_since", "points", "bytes", "refresh"}], "cursor"}; a value that is not a chart of this app
+    has null for age_s, stale and points; cursor is null at the end.
 
     Example: python manage.py charts list --stale
     """
@@ -64,81 +55,163 @@ def list_charts(
 async def _list(app: App, *, stale: bool, limit: int, cursor: str, json: bool) -> Exit:
     start = formatting.parse_cursor(cursor)
     with interaction.explaining_interruption(lambda: "nothing was changed"):
-        rows, next_cursor = await page(app, start, limit, stale=stale)
+        rows, next_cursor = await chart_list.page(app, start, limit, stale=stale)
+        states = await source_state.read_sources(app)
     if json:
-        charts = [{name: getattr(row, name) for name in Row.__struct_fields__ if name != "line"} for row in rows]
-        show_json({"charts": charts, "cursor": str(next_cursor) if next_cursor else None})
+        charts = [{name: getattr(row, name) for name in _JSON_MEMBERS} for row in rows]
+        show_json({"sources": states, "charts": charts, "cursor": str(next_cursor) if next_cursor else None})
         return Exit.OK
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for header in ("Age", "TTL", "Points", "Size"):
-        table.add_column(header, justify="right", no_wrap=True)
-    for header in ("", ""):
-        table.add_column(header, no_wrap=True)
-    table.add_column("Cache", overflow="fold")
+    if states:
+        open_console().print(_sources_table(states))
+        open_console().print("")
+    if rows:
+        open_console().print(_charts_table(rows, with_refresh=bool(states)))
+    formatting.print_page_end(len(rows), next_cursor)
+    return Exit.OK
+
+
+def _charts_table(rows: list[ChartRow], *, with_refresh: bool) -> Table:
+    table = _table(
+        ("Age", "TTL", "Points", "Size"), ("", "", *(("Next", "Last error") if with_refresh else ()), "Cache")
+    )
     for row in rows:
         state = "not a chart" if row.stale is None else "stale" if row.stale else ""
         points = "-" if row.points is None else f"{row.points:,}"
         ttl = "-" if row.ttl_s is None else formatting.duration(row.ttl_s)
         age = "-" if row.age_s is None else formatting.duration(row.age_s)
-        table.add_row(age, ttl, points, formatting.size(row.bytes), state, row.line, row.key)
-    if rows:
-        open_console().print(table)
-    formatting.print_page_end(len(rows), next_cursor)
-    return Exit.OK
+        refresh = (_next(row), (row.refresh and row.refresh.error) or "") if with_refresh else ()
+        line = chart_views.drawn(row.sparkline)
+        table.add_row(age, ttl, points, formatting.size(row.bytes), state, line, *refresh, row.key)
+    return table
 
 
-async def page(app: App, cursor: int, limit: int, *, stale: bool) -> tuple[list[Row], int]:
-    """About `limit` caches from `cursor` on, newest first, and the next cursor, 0 at the end.
+def _next(row: ChartRow) -> str:
+    """When the chart is fetched next."""
+    if row.refresh is None:
+        return "no source"
+    if row.refresh.deleted:
+        return "deleted"
+    if row.refresh.due_in_s is None:
+        return "-"
+    return f"in {formatting.duration(row.refresh.due_in_s)}{', watched' if row.refresh.watched else ''}"
 
-    Raises what the Redis client raises.
+
+def _sources_table(states: list[SourceView]) -> Table:
+    table = _table(("Charts", "In flight"), ("State", "Answered", "Last error", "Source"))
+    for view in states:
+        state = f"{view.state} for {formatting.duration(view.rests_for_s)}" if view.rests_for_s else view.state
+        answered = "never" if view.answered_age_s is None else f"{formatting.duration(view.answered_age_s)} ago"
+        table.add_row(
+            str(view.charts), str(view.in_flight), state, answered, view.error or "", f"{view.match} from {view.origin}"
+        )
+    return table
+
+
+def _table(right: tuple[str, ...], left: tuple[str, ...]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for header in right:
+        table.add_column(header, justify="right", no_wrap=True)
+    for number, header in enumerate(left):
+        table.add_column(header, no_wrap=number < len(left) - 1, overflow="fold")
+    return table
+
+
+@commands.command("refresh")
+def refresh_chart(chart: ChartName) -> None:
+    """Have a chart fetched from its source now, also one that a client deleted, and wait for the result.
+
+    An instance of the app fetches it. Exits with 1 if the source has no chart, or if no instance takes it.
+
+    Example: python manage.py charts refresh co2-flow:realtime
     """
-
-    async def rows_of(keys: list[bytes]) -> list[Row]:
-        return [row for row in await _rows(app, keys) if row.stale or not stale]
-
-    rows, cursor = await census.list_rows(app, _CACHES, cursor, limit, rows_of)
-    return sorted(rows, key=lambda row: (row.age_s is None, row.age_s)), cursor
+    run(partial(_refresh, name=chart))
 
 
-async def _rows(app: App, keys: Sequence[bytes]) -> list[Row]:
-    rows: list[Row] = []
-    waiting = await census.look(app, keys, sizes=True)
-    while waiting:
-        batch, waiting = _distinct(waiting)
-        read = await chart_views.read(app, [look.key for look in batch])
-        views: dict[tuple[str, ...], ChartView] = {(view.chart_id, view.data_type): view for view in read}
-        rows += [_row(app, look, views.get(_names(look.key))) for look in batch]
-    return rows
+async def _refresh(app: App, *, name: str) -> Exit:
+    chart = _chart(app, name)
+    before = await _results(app, chart)
+    await schedule.note(app, [chart], "asked")
+    deadline_s = time.monotonic() + chart.source.timeout_s + _PICKED_UP_S
+    while (result := await _results(app, chart)) == before:
+        if time.monotonic() > deadline_s:
+            complain("no instance of the app has fetched it; it stays due")
+            return Exit.ATTENTION
+        await asyncio.sleep(_POLL_S)
+    if result[0] != before[0]:
+        print(f"{shown(app, chart.key)}: fetched from {chart.source.origin}")
+        return Exit.OK
+    complain(f"{shown(app, chart.key)}: {result[2]}; it is tried again")
+    return Exit.ATTENTION
 
 
-def _distinct(looks: Sequence[Look]) -> tuple[list[Look], list[Look]]:
-    """A batch of caches that one read returns, with distinct names as views show them; and the others."""
-    by_names: dict[tuple[str, ...], Look] = {}
-    for look in looks:
-        by_names.setdefault(_names(look.key), look)
-    batch = list(by_names.values())[: chart_views.SHOWN]
-    keys = {look.key for look in batch}
-    return batch, [look for look in looks if look.key not in keys]
+async def _results(app: App, chart: Chart) -> tuple[Any, Any, str]:
+    """When the chart was fetched and failed last, and the error."""
+    refreshed, failed, _ = await app.redis.hmget(chart.state, ["refreshed", "failed", "error"])
+    (view,) = await source_state.read_refreshes(app, [chart.key])
+    return refreshed, failed, (view and view.error) or ""
 
 
-def _names(key: bytes) -> tuple[str, ...]:
-    return tuple(map(printable, namespaces.parts_of(namespaces.CHART_CACHE, key) or ()))
+@sources.command("check")
+def check_sources(
+    chart: Annotated[str, typer.Argument(metavar="[CHART]", help="Only the source of this chart.")] = "",
+) -> None:
+    """Fetch one chart from each source and show what the reader makes of it. Nothing is written.
+
+    Of each source a chart that it keeps is fetched, or the one that its glob names; name a CHART where there is none.
+    Exits with 1 if a source has no chart.
+
+    Example: python manage.py charts sources check co2-flow:realtime
+    """
+    run(partial(_check, name=chart))
 
 
-def _row(app: App, look: Look, view: ChartView | None) -> Row:
-    ttl_s = None if look.ttl_ms is None else look.ttl_ms / 1000
-    if view is None:
-        return Row(shown(app, look.key), None, ttl_s, None, None, look.size, "")
-    line = _line(view.sparkline or [])
-    return Row(shown(app, look.key), view.age_s, ttl_s, view.stale, view.points, look.size, line)
+async def _check(app: App, *, name: str) -> Exit:
+    if not app.settings.chart_sources:
+        raise Refused("CHART_SOURCES is not set")
+    from shared.charts import refresh
+
+    charts = [_chart(app, name)] if name else [await _example(app, number) for number in range(len(_entries(app)))]
+    code = Exit.OK
+    try:
+        for source, chart in zip([charts[0].source] if name and charts[0] else _entries(app), charts, strict=True):
+            print(f"== {source.match} from {source.origin}")
+            if chart is None:
+                print("no chart of it is known; name one: charts sources check CHART\n")
+                code = Exit.ATTENTION
+                continue
+            print(f"chart: {shown(app, chart.key)}")
+            try:
+                content = await refresh.fetched(app, chart)
+            except SourceDown as error:
+                print(f"{error}\n")
+                code = Exit.ATTENTION
+            else:
+                print(to_text(explain_chart(content, app.settings.overrides.override(chart.key))))
+    finally:
+        await refresh.close(app)
+    return code
 
 
-def _line(values: Sequence[float]) -> str:
-    """A sparkline of LINE_CHARS characters."""
-    if not values:
-        return ""
-    low, high = min(values), max(values)
-    count = min(LINE_CHARS, len(values))
-    sampled = [values[at * (len(values) - 1) // max(1, count - 1)] for at in range(count)]
-    scale = (high / 2 - low / 2) or 1  # halves: the difference of two large doubles can overflow
-    return "".join(_LEVELS[round((value / 2 - low / 2) / scale * (len(_LEVELS) - 1))] for value in sampled)
+def _entries(app: App) -> tuple[Source, ...]:
+    return app.settings.sources.entries
+
+
+async def _example(app: App, number: int) -> Chart | None:
+    """A chart of a source: one that it keeps, or the only one that its glob names."""
+    source = _entries(app)[number]
+    keys: list[Any] = await app.redis.zrange(schedule.due_key(source), 0, 0)
+    if not keys and not set("*?[") & set(source.match) and ":" in source.match:
+        keys = [namespaces.CHART_DATA.prefix + source.match.encode()]
+    return schedule.chart_of(app, keys[0]) if keys else None
+
+
+def _chart(app: App, name: str) -> Chart:
+    """The chart of a name or key. Raises Refused where it has no source."""
+    raw = os.fsencode(name)
+    key = raw if raw.startswith(namespaces.CHART_DATA.prefix) else namespaces.CHART_DATA.prefix + raw
+    if namespaces.parts_of(namespaces.CHART_DATA, key) is None:
+        raise Refused("not the name of a chart: expected chartId:dataType")
+    chart = schedule.chart_of(app, key) if app.settings.chart_sources else None
+    if chart is None:
+        raise Refused("no source of CHART_SOURCES matches this chart")
+    return chart

@@ -3,15 +3,16 @@
 registry.py     the reactors; whatever serves all of them derives from it
 operations/     what operators see: health, activity, census of keys, monitor page, OpenAPI, doctor
 batches/        fastapi:temp:data:*   -> analysis results, and the baseline that readings are scored against
-charts/         fabric:data:chart:*   -> caches ready to be drawn
+charts/         fabric:data:chart:*   -> caches ready to be drawn; charts with a source are fetched again
 sessions/       nextauth:session:*    -> audit records, one per transition
 intake/         from a message to a reactor: events, heartbeats, lanes, shares, collector; the app's own ear
 delivery/       what makes it certain: reconciliation, retries, failures, dead letters, replay
 audit/          audit records on their way to storage: chain, export, verification
 app.py          settings, Redis client and scripts of this process; no state of a feature
-settings.py     every setting
+settings.py     every setting; contradictions.py: those that contradict each other
 telemetry/      log records, metrics, spans, counts per minute
 reading/        from a client's bytes to named series
+sources/        where charts come from: the setting, hosts, one HTTP request
 store/          Redis: connection, sign-in by identity, subscription, scripts, refusals, glob matching
 privacy/        keyed fingerprints, sealed tokens, masking
 runtime/        threads, malloc, lazy NumPy

@@ -6,6 +6,7 @@ KeyspaceError
 +-- Rejected              input that no retry can read: a dead letter at once, outputs unchanged
 +-- NotReady              a placeholder: ignored until its data is written
 +-- KeyTaken              another application uses the key of a claim: retried, then a dead letter
++-- SourceDown            a chart's source does not answer, or with no chart: asked again later
 +-- WorkTimeout           the computation for a key took too long: retried
 +-- WorkerLost            every worker that claimed a content died on it: a dead letter
 """
@@ -40,6 +41,18 @@ class NotReady(KeyspaceError):
 
 class KeyTaken(KeyspaceError):
     """Another application uses a key that this app needs. The key is not changed."""
+
+
+class SourceDown(KeyspaceError):
+    """The source of a chart does not answer, refuses, or answers with something that is no chart.
+
+    `str(error)` is the reason in a few words without anything of the answer. `retry_after_s` is how long the source
+    asks to be left alone, None where it does not say.
+    """
+
+    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+        super().__init__(reason)
+        self.retry_after_s = retry_after_s
 
 
 class WorkTimeout(KeyspaceError):

@@ -30,6 +30,9 @@ STATISTICS_TTL_S = 7200
 KEYSPACE_TTL_S = 3600
 KEYSPACE_LEASE_TTL_S = 60
 AUDIT_ASIDE_TTL_S = 7 * 86_400
+CHART_STATE_TTL_S = 8 * 86_400
+"""A day more than the default of CHART_KEEP_S; renewed with every look at the chart."""
+CHART_INTEREST_TTL_S = 86_400
 PHANTOM_TTL_S = 30 * 86_400
 """How long the last-known state of a session is kept: the default maxAge of a NextAuth session."""
 
@@ -101,6 +104,7 @@ _EXAMPLES = {
     "keyDigest": "2fd4e1c67a2d28fced849ee1bb76e7391b93eb12",
     "trial": "5f2c9a3e7b1d4c68",
     "minute": "29923340",
+    "source": "5f0e81c9a3d2",
 }
 
 
@@ -135,6 +139,18 @@ PROCESSING = _fastapi("processing", "fastapi:queue:processing:{itemId}", PROCESS
 RESULT = _fastapi("result", "fastapi:results:analysis:{analysisId}", RESULTS_TTL_S, "Analysis results")
 MODEL = _fastapi("model", "fastapi:cache:model:{modelName}", MODEL_CACHE_TTL_S, "Model cache")
 CHART_CACHE = _app("chart-cache", "fabric:cache:chart:{chartId}:{dataType}", CHART_CACHE_TTL_S, "Chart ready to draw")
+CHART_STATE = _app(
+    "chart-state", "functions:charts:state:{chartId}:{dataType}", CHART_STATE_TTL_S, "Refresh of a chart (hash)"
+)
+CHARTS_DUE = _app("charts-due", "functions:charts:due:{source}", CHART_STATE_TTL_S, "Charts by due ms (sorted set)")
+CHARTS_FETCHING = _app(
+    "charts-fetching", "functions:charts:fetching:{source}", CHART_STATE_TTL_S, "Fetches by lease end (sorted set)"
+)
+CHART_SOURCE = _app("chart-source", "functions:charts:source:{source}", CHART_STATE_TTL_S, "State of a source (hash)")
+CHART_FETCHED = _app("chart-fetched", "functions:charts:fetched:{trial}", 60, "A large chart on its way to its key")
+CHART_INTEREST = _app(
+    "chart-interest", "functions:charts:interest", CHART_INTEREST_TTL_S, "Charts that dashboards watch (sorted set)"
+)
 PHANTOM = _app("session-phantom", "functions:phantom:session:{sealedToken}", PHANTOM_TTL_S, "Last-known state (hash)")
 SESSIONS_DUE = _app("sessions-due", "functions:sessions:due", PHANTOM_TTL_S, "Sealed tokens by due ms (sorted set)")
 USER_SESSIONS = _app("user-sessions", "functions:sessions:user:{userId}", PHANTOM_TTL_S, "Live sessions (sorted set)")

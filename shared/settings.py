@@ -15,12 +15,13 @@ import socket
 from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
-from shared import schedules
+from shared import contradictions
+from shared.contradictions import MIN_KEY_CHARS
 from shared.errors import ConfigurationError
 from shared.platform_variables import (
     function_timeout_s,
@@ -36,8 +37,10 @@ from shared.store.connection import ConnectionOptions, parse_connection_string
 from shared.store.connection_setting import find, variables
 from shared.store.identity import Identity
 
+if TYPE_CHECKING:
+    from shared.sources.config import Sources
+
 DEVELOPMENT_AUDIT_KEY = "development-only-audit-key"
-MIN_KEY_CHARS = 16
 MIB = 1024 * 1024
 
 
@@ -121,6 +124,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )
     """Query caches that depend on charts, as JSON: query id to globs over the chart id, or over chartId:dataType where
     the glob has a ':'. A refreshed chart deletes them."""
+    chart_sources: str = ""
+    """Where charts come from, as a JSON list: `match`, `url`, `method`, `body`, `headers`, `scope`, `select`, `ttl_s`,
+    `refresh_ahead_s`, `timeout_s`. A chart that matches is fetched when it expires. See docs/charts.md."""
+    chart_source_hosts: str = ""
+    """Hosts that CHART_SOURCES may call: names, addresses and networks, separated by commas. A name that resolves to a
+    private address needs that address or its network in the list too."""
+    chart_active_s: Annotated[float, Meta(ge=0)] = 900
+    """How long a chart counts as watched after it was written by a client, read through the API or named in
+    `functions:charts:interest`, in seconds: a watched chart is refreshed before it expires."""
+    chart_keep_s: Annotated[float, Meta(ge=0)] = 604_800
+    """How long after the last such sign of use a chart that has expired is still fetched again, in seconds."""
+    chart_fetch_concurrency: Annotated[int, Meta(ge=1, le=1000)] = 8
+    """Requests in flight to one source at most, of all instances together."""
+    chart_max_stale_s: Annotated[float, Meta(ge=0)] = 3600
+    """How long the cache of a chart whose source does not answer is kept, marked stale, in seconds from its expiry."""
+    chart_cors_origins: str = ""
+    """Origins whose pages may read `GET /api/charts`, separated by commas, or `*`. Empty for none."""
     inputs: str = ""
     """What overrules the reader of batches and charts, as JSON: a glob over keys to `rows`, `time`, `zone`, `series`,
     `value`, `unit`, `sensor`, `measures`, `ignore`, `dayFirst`. See docs/inputs.md."""
@@ -128,6 +148,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether `GET /api/debug/session` answers: counts and masked keys; for a user, when sessions and tokens end, never
     their content."""
 
+    chart_secrets: tuple[tuple[str, str], ...] = ()
+    """The settings that CHART_SOURCES refers to, by name; not a setting of the app."""
     redis_identity: Identity | None = None
     """Who signs in to Redis, where `Redis__redisHostName` and its siblings take the place of `Redis`."""
     function_timeout_s: float = 0
@@ -161,6 +183,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return _parsed_inputs(self.inputs)
 
     @property
+    def cors_origins(self) -> tuple[str, ...]:
+        """The setting CHART_CORS_ORIGINS, parsed."""
+        return tuple(filter(None, (origin.strip().rstrip("/") for origin in self.chart_cors_origins.split(","))))
+
+    @property
+    def sources(self) -> "Sources":
+        """The setting CHART_SOURCES, parsed. Imports the parser: ask `chart_sources` first whether there are any."""
+        from shared.sources.config import parse
+
+        return parse(self.chart_sources, self.chart_source_hosts, self.chart_secrets)
+
+    @property
     def lease_ms(self) -> int:
         return round((self.lease_s or self.function_timeout_s / 4) * 1000)
 
@@ -175,8 +209,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 MACHINE_CHARS = 12
-SECRET = frozenset({"redis", "audit_key", "audit_key_previous", "storage", "application_insights"})
+SECRET = frozenset(("redis", "audit_key", "audit_key_previous", "storage", "application_insights", "chart_secrets"))
 _OF_THE_PLATFORM = (
+    "chart_secrets",
     *("redis_identity", "function_timeout_s", "storage", "storage_client_id"),
     *("application_insights", "worker_exports", "host_leaves_logs", "instance", "worker_processes", "concerns"),
 )
@@ -226,6 +261,11 @@ def parse(environ: Mapping[str, str]) -> Settings:
         _parsed_inputs(environ.get("INPUTS", ""))
     except ConfigurationError as fault:
         faults.append(str(fault))
+    if environ.get("CHART_SOURCES") or environ.get("CHART_SOURCE_HOSTS"):
+        from shared.sources import config
+
+        values["chart_secrets"], source_faults = config.read(environ)
+        faults += source_faults
     try:
         values["function_timeout_s"] = function_timeout_s(environ)
     except ConfigurationError as fault:
@@ -238,7 +278,7 @@ def parse(environ: Mapping[str, str]) -> Settings:
     values["instance"] = _instance(environ, values["worker_processes"])
     settings = Settings(**values)
     settings = msgspec.structs.replace(settings, concerns=tuple(_concerns(environ, settings)))
-    faults += _contradictions(settings)
+    faults += contradictions.of(settings)
     if is_azure(environ) and settings.audit_key == DEVELOPMENT_AUDIT_KEY:
         faults.append("AUDIT_KEY: must be set to a secret in Azure; it has its development value")
     if faults:
@@ -287,34 +327,6 @@ def _concerns(environ: Mapping[str, str], settings: Settings) -> list[str]:
         if disabled and environ[name].strip().lower() in {"1", "true"}:
             concerns.append(f"the function {disabled[1]} is disabled by the app setting {name}")
     return concerns
-
-
-def _contradictions(settings: Settings) -> list[str]:
-    """Settings that contradict each other."""
-    timeout_s, faults = settings.function_timeout_s, []
-    if 0 < settings.lease_s < 0.01:
-        faults.append(f"LEASE_S ({settings.lease_s:g}) is below 0.01; 0 is a quarter of functionTimeout")
-    if settings.lease_s > timeout_s:
-        faults.append(f"LEASE_S ({settings.lease_s:g}) is longer than functionTimeout ({timeout_s:g} s)")
-    if settings.work_timeout_s >= timeout_s:
-        faults.append(f"WORK_TIMEOUT_S ({settings.work_timeout_s:g}) is not below functionTimeout ({timeout_s:g} s)")
-    for name in ("sweep_schedule", "retry_schedule", "expiry_schedule", "audit_schedule"):
-        fault = schedules.fault(getattr(settings, name))
-        faults += [f"{variable(name)}: {fault}"] if fault else []
-    if settings.retry_base_s > settings.retry_cap_s:
-        faults.append(f"RETRY_BASE_S ({settings.retry_base_s:g}) is above RETRY_CAP_S ({settings.retry_cap_s:g})")
-    if settings.audit_key_previous and len(settings.audit_key_previous) < MIN_KEY_CHARS:
-        faults.append(f"AUDIT_KEY_PREVIOUS: has fewer than {MIN_KEY_CHARS} characters")
-    if settings.audit_key_previous == settings.audit_key:
-        faults.append("AUDIT_KEY_PREVIOUS: must differ from AUDIT_KEY")
-    if settings.revoke_tokens_on_last_logout and settings.audit_pseudonymise_users:
-        faults.append("REVOKE_TOKENS_ON_LAST_LOGOUT: needs user ids, which AUDIT_PSEUDONYMISE_USERS does not keep")
-    if settings.dead_letters_max_bytes < settings.max_payload_bytes:
-        faults.append(
-            f"DEAD_LETTERS_MAX_BYTES ({settings.dead_letters_max_bytes}) is below MAX_PAYLOAD_BYTES "
-            f"({settings.max_payload_bytes}): the largest payload would never be kept"
-        )
-    return faults
 
 
 @cache

@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import PurePath
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import azure.functions as func
 import msgspec
@@ -73,11 +74,16 @@ async def _answer(handler: Handler, req: func.HttpRequest) -> func.HttpResponse:
 def integer_parameter(req: func.HttpRequest, name: str, default: int, *, maximum: int) -> int:
     """A query parameter that is an integer from 1 to `maximum`. Raises Refusal."""
     text: str | None = req.params.get(name)
-    if text is None:
+    if text is None and not _is_empty(req, name):
         return default
-    if not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= maximum:
+    if text is None or not re.fullmatch(r"[0-9]{1,9}", text) or not 1 <= int(text) <= maximum:
         raise Refusal(400, f"{name} must be an integer from 1 to {maximum}")
     return int(text)
+
+
+def _is_empty(req: func.HttpRequest, name: str) -> bool:
+    """Whether the parameter is there without a value: the host leaves such a one out."""
+    return name in dict(parse_qsl(urlsplit(req.url).query, keep_blank_values=True))
 
 
 def choice_parameter(req: func.HttpRequest, name: str, values: Collection[str]) -> str | None:

@@ -8,12 +8,14 @@ import azure.functions as func
 
 from shared import settings, telemetry
 from shared.app import current_app
+from shared.charts.refresher import Refresher
 from shared.delivery.self_repair import SelfRepair
 from shared.intake.intake import Intake
 from shared.registry import REACTORS
 from shared.telemetry import tracing
 
 repair = SelfRepair()
+refresher = Refresher()
 intake = Intake(REACTORS, repair.watch, settings.current())
 _tasks: set[asyncio.Task[None]] = set()
 
@@ -30,14 +32,17 @@ def invocation(context: func.Context | None) -> Iterator[None]:
             begin_repair()
         yield
         repair.look_after(current_app(), REACTORS)
+        refresher.look_after(current_app)
 
 
 def begin_repair() -> None:
-    """Begin to stand in for the timers, and to watch the triggers, once per process. function_app.py calls it at
-    import, which the worker does in its event loop; if it did not, the first invocation begins."""
+    """Begin to stand in for the timers, to watch the triggers, and to keep charts warm, once per process.
+    function_app.py calls it at import, which the worker does in its event loop; if it did not, the first invocation
+    begins."""
     with telemetry.background():
         try:
             repair.stand_in(current_app, REACTORS)
+            refresher.look_after(current_app)
         except RuntimeError:
             repair.waits_for_loop = True
         else:

@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 
 from shared import namespaces, settings
 from shared.app import App
+from shared.charts import views as chart_views
 from shared.clock import iso_utc
 from shared.delivery import dead_letters
 from shared.privacy.masking import fingerprint, mask_key
@@ -219,9 +220,10 @@ async def _charts(demo: _Demo) -> None:
         if cache is None or cache["sourceDigest"] in reported_digests:
             return None
         reported_digests.add(cache["sourceDigest"])
-        drawn_points = len(cache["series"][0]["points"])
+        points = cache["series"][0]["points"]
+        line = chart_views.drawn([value for _, value in points])
         deleted = "" if await demo.redis.exists(query) else ", query cache deleted"
-        return f"{len(cache['series'])} series, {cache['points']} points to {drawn_points}{deleted}"
+        return f"{line} {len(cache['series'])} series, {cache['points']} points to {len(points)}{deleted}"
 
     async def marked_stale() -> str | None:
         cache = await read_cache()

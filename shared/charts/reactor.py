@@ -9,6 +9,7 @@ When a chart's source is gone, its cache stays until its TTL, marked stale.
 """
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ import msgspec
 
 from shared import namespaces, telemetry
 from shared.app import App, Call
-from shared.charts import cache
+from shared.charts import cache, schedule
 from shared.delivery import failures
 from shared.delivery.dead_letters import mark_key
 from shared.delivery.rounds import Look, Turn, in_rounds, one_by_one
@@ -96,7 +97,14 @@ _MOVED = "the source came or went during the reaction"
 
 
 async def react(app: App, keys: Sequence[bytes], cause: Cause) -> list[Outcome]:
-    """Bring the caches of these charts up to date; see shared/reactor.py."""
+    """Bring the caches of these charts up to date, and schedule those that have a source; see shared/reactor.py."""
+    outcomes = await _react(app, keys, cause)
+    if app.settings.chart_sources:
+        await schedule.observe(app, keys, cause)
+    return outcomes
+
+
+async def _react(app: App, keys: Sequence[bytes], cause: Cause) -> list[Outcome]:
 
     async def look(charts: Sequence[_Chart]) -> list[Look]:
         return await (_look_at_gone(app, charts) if cause in _GONE else _look(app, charts))
@@ -204,10 +212,13 @@ def _read_call(app: App, chart: _Chart, inline_bytes: int) -> Call:
         [
             app.settings.max_payload_bytes,
             cache.HEAD,
-            namespaces.CHART_CACHE_TTL_S,
+            _cache_ttl_s(app, chart),
             inline_bytes,
             namespaces.DEAD_MARK_TTL_S,
             cache.REVISION,
+            cache.STALE,
+            cache.SINCE,
+            cache.NOT_STALE,
         ],
     )
 
@@ -220,7 +231,7 @@ def _commit_call(app: App, rendered: _Rendered) -> Call:
             rendered.update.source_digest,
             cache.HEAD,
             rendered.document,
-            namespaces.CHART_CACHE_TTL_S,
+            _cache_ttl_s(app, chart),
             namespaces.CHART_EVENTS_CHANNEL,
             msgspec.json.encode(rendered.update),
             cache.REVISION,
@@ -233,6 +244,8 @@ async def _nothing_to_do(app: App, chart: _Chart, reply: Any) -> Outcome:
     match reply:
         case [b"same"]:
             return duplicate(chart.source)
+        case [b"fresh"]:
+            return processed(chart.source, "source back unchanged, cache no longer stale")
         case [b"dead"]:
             return already(chart.source, "a dead letter already")
         case [b"type", kind]:
@@ -243,13 +256,31 @@ async def _nothing_to_do(app: App, chart: _Chart, reply: Any) -> Outcome:
     return await failures.failed(app, NAME, chart.source, reply)
 
 
+def _cache_ttl_s(app: App, chart: _Chart) -> int:
+    """TTL of a chart's cache, which outlives what a source fetches."""
+    fetched = schedule.chart_of(app, chart.source)
+    longer_s = math.ceil(fetched.source.ttl_s) + namespaces.CHART_DATA_TTL_S if fetched else 0
+    return max(namespaces.CHART_CACHE_TTL_S, longer_s)
+
+
+async def mark_stale(app: App, key: bytes) -> None:
+    """Mark the cache of a chart stale, if its source is gone. Raises nothing."""
+    if chart := _chart_of(key):
+        await _mark_stale(app, [chart])
+
+
 async def _mark_stale(app: App, charts: Sequence[_Chart]) -> list[Outcome | None]:
     """Mark the caches of charts whose source is gone. None for a chart whose source exists."""
-    marks = [cache.FRESH, cache.STALE]
-    replies = await failures.run_repeatable(
-        app, STALE_CHART, [([chart.source, chart.cache_key], marks) for chart in charts]
-    )
+    replies = await failures.run_repeatable(app, STALE_CHART, [_stale_call(app, chart) for chart in charts])
     return [await _marked(app, chart, reply) for chart, reply in zip(charts, replies, strict=True)]
+
+
+def _stale_call(app: App, chart: _Chart) -> Call:
+    kept_s = app.settings.chart_max_stale_s if schedule.chart_of(app, chart.source) else 0
+    return (
+        [chart.source, chart.cache_key],
+        [cache.FRESH, cache.STALE, cache.SINCE_AT, cache.SINCE, cache.stale_since(), math.ceil(kept_s)],
+    )
 
 
 async def _marked(app: App, chart: _Chart, reply: Any) -> Outcome | None:
@@ -313,7 +344,7 @@ async def replay(app: App, key: bytes, payload: Payload) -> Outcome:
         rendered = await _render(app, _Source(chart, payload, -1))
     except Exception as error:
         return await failures.failed(app, NAME, key, error, payload)
-    document = cache.STALE + rendered.document.removeprefix(cache.FRESH)
+    document = cache.marked_stale(rendered.document)
     if await app.redis.set(chart.cache_key, document, ex=namespaces.CHART_CACHE_TTL_S, nx=True):
         return processed(key, "cache rendered from the dead letter, marked stale")
     return already(key, "there is a cache")

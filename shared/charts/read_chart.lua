@@ -9,12 +9,16 @@
 -- ARGV[4]  largest source to read in this call, in bytes
 -- ARGV[5]  TTL of a dead mark in s
 -- ARGV[6]  text between the source digest of a cache and its revision
+-- ARGV[7]  first bytes of a stale cache, as long as those of a fresh one
+-- ARGV[8]  text between the revision of a cache and the time since which it is stale
+-- ARGV[9]  what a fresh cache has in place of that time, of the same length
 --
 -- Returns one of
 --   {'gone'}                       no source
 --   {'type', name}                 the source is not a string
 --   {'large', size}                the source has more than ARGV[1] bytes; it was not read
 --   {'same'}                       the cache is fresh and from this source; its TTL is ARGV[3] again
+--   {'fresh'}                      the same, and it was marked stale until now: the source is back as it was
 --   {'dead'}                       this content is a dead letter
 --   {'later'}                      the source has more than ARGV[4] bytes: read it in a call of its own
 --   {'read', digest, ttl, revision, value}   the source; digest is its SHA-1 in hex, or '' if there was none to compare
@@ -27,8 +31,8 @@
 --     read A (revision 7)  write B  read B (8)  commit B  commit A: older, refused
 --     read A (revision 7)  write B  commit A: of a version that is gone, but newer than the cache  read B (8)  commit B
 --
--- Invariant: changes no value but the revision of a cache that is of this source: this read of it is the latest. The
--- size is checked before the value is read. Hashing takes as long as the rest of the script and blocks Redis, so the
+-- Invariant: changes nothing but the revision of a cache that is of this source (this read of it is the latest), and
+-- its mark as stale. The size is checked before the value is read. Hashing takes as long as the rest of the script and blocks Redis, so the
 -- reader hashes unless there is a digest to compare with.
 
 -- TIME must precede all writes: Redis 5 and 6 can be configured to replicate scripts verbatim, and then refuse a write
@@ -59,6 +63,7 @@ local head = redis.pcall('GETRANGE', KEYS[2], 0, #ARGV[2] + DIGEST_BYTES + #ARGV
 if type(head) ~= 'string' then
   head = ''
 end
+local stale = head:sub(1, #ARGV[7]) == ARGV[7] and head:sub(#ARGV[7] + 1, #ARGV[2]) == ARGV[2]:sub(#ARGV[7] + 1)
 local fresh = head:sub(1, #ARGV[2]) == ARGV[2]
 local at = #ARGV[2] + DIGEST_BYTES + 1
 local cached = head:sub(at, at + #ARGV[6] - 1) == ARGV[6] and tonumber(head:sub(at + #ARGV[6]):match('^%d+$') or '')
@@ -70,15 +75,22 @@ local time_us = tonumber(clock[1]) * 1e6 + tonumber(clock[2])
 local revision = string.format('%.0f', math.max(time_us, FIRST_REVISION, (cached or 0) + 1))
 
 local digest = ''
-if fresh or mark ~= '' then
+if fresh or stale or mark ~= '' then
   digest = redis.sha1hex(value)
 end
-if fresh and head:sub(#ARGV[2] + 1, at - 1) == digest then
+if (fresh or stale) and head:sub(#ARGV[2] + 1, at - 1) == digest then
   redis.call('EXPIRE', KEYS[2], ARGV[3])
+  if stale then
+    local since_at = at - 1 + #ARGV[6] + DIGITS
+    if redis.call('GETRANGE', KEYS[2], since_at, since_at + #ARGV[8] - 1) == ARGV[8] then
+      redis.call('SETRANGE', KEYS[2], since_at + #ARGV[8], ARGV[9])
+    end
+    redis.call('SETRANGE', KEYS[2], 0, ARGV[2]:sub(1, #ARGV[7]))
+  end
   if cached then
     redis.pcall('SETRANGE', KEYS[2], at - 1 + #ARGV[6], revision)
   end
-  return {'same'}
+  return {stale and 'fresh' or 'same'}
 end
 if mark ~= '' and mark == digest then
   redis.call('EXPIRE', KEYS[3], ARGV[5])

@@ -24,7 +24,10 @@ LINE_BYTES = 32 * 1024
 """Contains a first series of 500 points; a longer one has no sparkline."""
 
 _HEAD = re.compile(rb'"updatedAt":"([^"]{1,40})","points":(\d{1,12}),"series":\[')
+_SINCE = re.compile(rb',"staleSince":"([^"]{1,40})"')
 _POINTS = b'"points":['
+_LEVELS = "▁▂▃▄▅▆▇█"
+LINE_CHARS = 12
 _line = msgspec.json.Decoder(list[tuple[int, float]])
 
 
@@ -35,6 +38,7 @@ class ChartView(msgspec.Struct, frozen=True, rename="camel"):
     data_type: str
     age_s: float = msgspec.field(name="age_s")
     stale: bool
+    stale_since: str | None
     points: int
     sparkline: list[float] | None
 
@@ -44,12 +48,18 @@ async def read(app: App, keys: Sequence[bytes]) -> list[ChartView]:
 
     Raises what the Redis client raises.
     """
+    return [view for _, view in await read_keyed(app, keys)]
+
+
+async def read_keyed(app: App, keys: Sequence[bytes]) -> list[tuple[bytes, ChartView]]:
+    """As `read`, each with its key."""
     heads = await _beginnings(app, keys, HEAD_BYTES)
     views = [(view, key) for key, head in zip(keys, heads, strict=True) if (view := _view(key, head)) is not None]
     newest = sorted(views, key=lambda view_and_key: view_and_key[0].age_s)[:SHOWN]
     lines = await _beginnings(app, [key for _, key in newest], LINE_BYTES)
     return [
-        msgspec.structs.replace(view, sparkline=_sparkline(line)) for (view, _), line in zip(newest, lines, strict=True)
+        (key, msgspec.structs.replace(view, sparkline=_sparkline(line)))
+        for (view, key), line in zip(newest, lines, strict=True)
     ]
 
 
@@ -75,7 +85,9 @@ def _view(key: bytes, head: bytes) -> ChartView | None:
         return None
     stale = head.startswith(chart_cache.STALE)
     chart_id, data_type = map(printable, parts)
-    return ChartView(chart_id, data_type, round(age_s, 1), stale, int(fields[2]), None)
+    since = _SINCE.search(head[:HEAD_BYTES]) if stale else None
+    stale_since = printable(since[1]) if since else None
+    return ChartView(chart_id, data_type, round(age_s, 1), stale, stale_since, int(fields[2]), None)
 
 
 def _sparkline(beginning: bytes) -> list[float] | None:
@@ -93,3 +105,14 @@ def _sparkline(beginning: bytes) -> list[float] | None:
         return values or None
     last = len(values) - 1
     return [values[round(step * last / (SPARKLINE_POINTS - 1))] for step in range(SPARKLINE_POINTS)]
+
+
+def drawn(values: Sequence[float]) -> str:
+    """A sparkline of up to LINE_CHARS characters."""
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    count = min(LINE_CHARS, len(values))
+    sampled = [values[at * (len(values) - 1) // max(1, count - 1)] for at in range(count)]
+    scale = (high / 2 - low / 2) or 1  # halves: the difference of two large doubles can overflow
+    return "".join(_LEVELS[round((value / 2 - low / 2) / scale * (len(_LEVELS) - 1))] for value in sampled)

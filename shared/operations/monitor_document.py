@@ -16,13 +16,13 @@ from shared import namespaces
 from shared.app import App
 from shared.audit import state as audit
 from shared.audit.state import TAIL_AUDIT
-from shared.charts import views as chart_views
-from shared.charts.views import ChartView
+from shared.charts.source_state import SourceView, read_sources
 from shared.clock import iso_utc, now_iso
 from shared.delivery import dead_letters, retries
 from shared.delivery.dead_letters import Letter
-from shared.operations import activity, health, stored_census
+from shared.operations import activity, chart_list, health, stored_census
 from shared.operations.activity import Stats
+from shared.operations.chart_list import ChartRow
 from shared.operations.stored_census import KindCount
 from shared.privacy.masking import fingerprint, mask_key, printable
 from shared.registry import REACTORS
@@ -151,8 +151,9 @@ class Monitor(msgspec.Struct, frozen=True, rename="camel"):
     retries: Retries
     keyspace: Keyspace | None
     sessions: Sessions
-    charts: list[ChartView]
+    charts: list[ChartRow]
     charts_total: int | None = msgspec.field(name="charts_total")
+    chart_sources: list[SourceView]
     doctor: Doctor | None
 
 
@@ -171,7 +172,8 @@ async def monitor(app: App) -> Monitor:
             retries=Retries(await retries.waiting(app)),
             keyspace=Keyspace(taken.age_s, taken.complete, taken.kinds) if taken else None,
             sessions=await _sessions(app, taken.unbounded if taken else None),
-            charts=await chart_views.read(app, taken.chart_keys) if taken else [],
+            charts=await chart_list.newest(app, taken.chart_keys) if taken else [],
+            chart_sources=await read_sources(app),
             charts_total=taken.charts_total if taken else None,
             doctor=await examined,
         )

@@ -6,12 +6,12 @@ from typing import Any
 import msgspec
 
 from shared.delivery.dead_letters import MAX_PAGE
-from shared.operations import activity, debug, explanations, monitor_document
+from shared.operations import activity, chart_list, debug, explanations, monitor_document, openapi_charts
 from shared.operations.debug import MAX_USER_CHARS
+from shared.operations.openapi_parts import AWAY, BAD, REF, UNKNOWN, integer, json, operation, query
 from shared.reactor import Result
 from shared.registry import NAMES
 
-_REF = "#/components/schemas/"
 _LETTER = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"}}
 _OBJECT = {"type": "object"}
 _ETAG = {"ETag": {"schema": {"type": "string"}, "description": "Of the file's content, for If-None-Match."}}
@@ -43,12 +43,14 @@ def document() -> dict[str, Any]:
         monitor_document.DeadLetters,
         monitor_document.Monitor,
         activity.Stats,
+        chart_list.Charts,
+        openapi_charts.Scheduled,
     ]
-    _, schemas = msgspec.json.schema_components(types, ref_template=_REF + "{name}")
+    _, schemas = msgspec.json.schema_components(types, ref_template=REF + "{name}")
     for schema in schemas.values():
         if schema.get("type") == "object" and "properties" in schema:
             schema["additionalProperties"] = False
-    schemas |= {"Status": _STATUS, "Health": _HEALTH}
+    schemas |= {"Status": _STATUS, "Health": _HEALTH, "ChartCache": openapi_charts.CHART_CACHE}
     return {
         "openapi": "3.1.0",
         "info": {
@@ -118,49 +120,50 @@ _HEALTH = {
 def _paths() -> dict[str, Any]:
     return {
         "/api/health": {
-            "get": _operation(
+            "get": operation(
                 "health",
                 "The app's status, for a probe",
-                {"200": _json("Events flow", "Status"), "503": _json("Events do not flow", "Status")},
+                {"200": json("Events flow", "Status"), "503": json("Events do not flow", "Status")},
                 anonymous=True,
             )
         },
         "/api/health/details": {
-            "get": _operation(
+            "get": operation(
                 "healthDetails",
                 "The app's status, the reasons and the figures behind them",
-                {"200": _json("Events flow", "Health"), "503": _json("Events do not flow", "Health")},
+                {"200": json("Events flow", "Health"), "503": json("Events do not flow", "Health")},
             )
         },
         "/api/stats": {
-            "get": _operation(
+            "get": operation(
                 "stats",
                 "Activity of all instances by minute",
-                {"200": _json("The last minutes", "Stats"), **_BAD, **_AWAY},
+                {"200": json("The last minutes", "Stats"), **BAD, **AWAY},
                 parameters=[
-                    _integer("minutes", 60, activity.MAX_MINUTES, "Number of minutes, the current one included")
+                    integer("minutes", 60, activity.MAX_MINUTES, "Number of minutes, the current one included")
                 ],
             )
         },
         "/api/debug/session": {
-            "get": _operation(
+            "get": operation(
                 "debugSession",
                 "Keys by namespace, masked, and a user's sessions and tokens; off unless DEBUG_ENDPOINT_ENABLED",
                 {
-                    "200": _json("The report", "Report"),
-                    **_BAD,
-                    "404": _json("The endpoint is off", "Error"),
-                    "429": _json("There is no census of the keys yet", "Error")
+                    "200": json("The report", "Report"),
+                    **BAD,
+                    "404": json("The endpoint is off", "Error"),
+                    "429": json("There is no census of the keys yet", "Error")
                     | {"headers": {"Retry-After": {"schema": {"type": "string"}, "description": "Seconds"}}},
-                    **_AWAY,
+                    **AWAY,
                 },
-                parameters=[_query("userId", {"type": "string", "maxLength": MAX_USER_CHARS})],
+                parameters=[query("userId", {"type": "string", "maxLength": MAX_USER_CHARS})],
             )
         },
         **_dead_letter_paths(),
+        **openapi_charts.paths(),
         **_monitor_paths(),
         "/api/openapi.json": {
-            "get": _operation(
+            "get": operation(
                 "openapi",
                 "This document",
                 {
@@ -178,52 +181,52 @@ def _paths() -> dict[str, Any]:
 def _dead_letter_paths() -> dict[str, Any]:
     return {
         "/api/events/dead": {
-            "get": _operation(
+            "get": operation(
                 "deadLetters",
                 "Dead letters, newest first",
-                {"200": _json("A page of letters", "DeadLetters"), **_BAD, **_AWAY},
+                {"200": json("A page of letters", "DeadLetters"), **BAD, **AWAY},
                 parameters=[
-                    _query("reactor", {"enum": list(NAMES)}),
-                    _query(
+                    query("reactor", {"enum": list(NAMES)}),
+                    query(
                         "cursor",
                         {"type": "string", "pattern": monitor_document.CURSOR},
                         "`nextCursor` of the previous page",
                     ),
-                    _integer("limit", 50, MAX_PAGE, "Maximum number of letters on a page"),
+                    integer("limit", 50, MAX_PAGE, "Maximum number of letters on a page"),
                 ],
             )
         },
         "/api/events/dead/{id}": {
-            "get": _operation(
+            "get": operation(
                 "deadLetter",
                 "A letter with what the reader makes of its payload: encoding, table, columns, series",
                 {
-                    "200": _json("The letter", "ExplainedLetter"),
-                    **_UNKNOWN,
-                    "409": _json("The letter cannot be read", "Error"),
-                    **_AWAY,
+                    "200": json("The letter", "ExplainedLetter"),
+                    **UNKNOWN,
+                    "409": json("The letter cannot be read", "Error"),
+                    **AWAY,
                 },
                 parameters=[_LETTER],
             )
         },
         "/api/events/dead/{id}/replay": {
-            "post": _operation(
+            "post": operation(
                 "replayDeadLetter",
                 "Replay a letter; it is removed when its effect is in place",
                 {
-                    "200": _json("The outcome", "Replay"),
-                    **_UNKNOWN,
-                    "409": _json("The letter cannot be replayed", "Error"),
-                    **_AWAY,
+                    "200": json("The outcome", "Replay"),
+                    **UNKNOWN,
+                    "409": json("The letter cannot be replayed", "Error"),
+                    **AWAY,
                 },
                 parameters=[_LETTER],
             )
         },
         "/api/events/dead/{id}/discard": {
-            "post": _operation(
+            "post": operation(
                 "discardDeadLetter",
                 "Remove a letter permanently",
-                {"204": {"description": "The letter is removed"}, **_UNKNOWN, **_AWAY},
+                {"204": {"description": "The letter is removed"}, **UNKNOWN, **AWAY},
                 parameters=[_LETTER],
             )
         },
@@ -234,7 +237,7 @@ def _monitor_paths() -> dict[str, Any]:
     text = {"schema": {"type": "string"}}
     return {
         "/api/monitor": {
-            "get": _operation(
+            "get": operation(
                 "monitor",
                 "The monitor page, without data",
                 {
@@ -245,7 +248,7 @@ def _monitor_paths() -> dict[str, Any]:
             )
         },
         "/api/monitor/{file}": {
-            "get": _operation(
+            "get": operation(
                 "monitorFile",
                 "A script or style of the page",
                 {
@@ -255,52 +258,15 @@ def _monitor_paths() -> dict[str, Any]:
                         "content": {"text/css": text, "text/javascript": text},
                     },
                     "304": {"description": "The file is the one that If-None-Match names", "headers": _ETAG},
-                    "404": _json("There is no such file", "Error"),
+                    "404": json("There is no such file", "Error"),
                 },
                 parameters=[{"name": "file", "in": "path", "required": True, "schema": {"type": "string"}}],
                 anonymous=True,
             )
         },
         "/api/monitor/data": {
-            "get": _operation(
-                "monitorData", "All data of the page", {"200": _json("The current data", "Monitor"), **_AWAY}
+            "get": operation(
+                "monitorData", "All data of the page", {"200": json("The current data", "Monitor"), **AWAY}
             )
         },
     }
-
-
-def _json(description: str, schema: str) -> dict[str, Any]:
-    return {"description": description, "content": {"application/json": {"schema": {"$ref": _REF + schema}}}}
-
-
-_BAD = {"400": _json("A parameter is invalid", "Error")}
-_UNKNOWN = {"404": _json("There is no such letter", "Error")}
-_AWAY = {"503": _json("Redis does not answer", "Error")}
-
-
-def _operation(
-    name: str,
-    summary: str,
-    responses: dict[str, Any],
-    *,
-    parameters: list[dict[str, Any]] | None = None,
-    anonymous: bool = False,
-) -> dict[str, Any]:
-    if not anonymous:
-        responses = responses | {"401": {"description": "The function key is missing or wrong"}}
-    return {
-        "operationId": name,
-        "summary": summary,
-        "parameters": parameters or [],
-        "security": [] if anonymous else [{"functionKey": []}],
-        "responses": responses,
-    }
-
-
-def _query(name: str, schema: dict[str, Any], description: str = "") -> dict[str, Any]:
-    return {"name": name, "in": "query", "required": False, "schema": schema, "description": description}
-
-
-def _integer(name: str, default: int, maximum: int, description: str) -> dict[str, Any]:
-    schema = {"type": "integer", "minimum": 1, "maximum": maximum, "default": default}
-    return _query(name, schema, description)

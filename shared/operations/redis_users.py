@@ -19,7 +19,7 @@ SCRIPTS = _words("""
     del exists expire get getrange hdel hexists hget hgetall hincrby hkeys hlen hmget hset hstrlen llen lrange
     memory|usage object|encoding object|idletime pexpire pttl publish rename set setrange strlen time type unlink
     xadd xdel xinfo|stream xlen xrange xrevrange
-    zadd zcard zcount zrange zrangebyscore zrem zrevrangebyscore zscore
+    zadd zcard zcount zrange zrangebyscore zrem zremrangebyscore zrevrangebyscore zscore
 """)
 CLIENT = _words("""
     client|list client|setinfo client|setname config|get dbsize del eval evalsha exists get getrange hget hmget info

@@ -1,8 +1,11 @@
 """Charts: bytes -> named series along an axis of times, numbers or names. Pure."""
 
+import re
 from array import array
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+import msgspec
 
 from shared.errors import Rejected
 from shared.reading import reader, series
@@ -21,6 +24,7 @@ from shared.reading.tree import Budget, Decoded
 _MANY_AT_ONE_TIME = 4
 """So many values of a series at one time, on average, are no repetitions: the time or a label was not understood."""
 NO_TIME = "value without a time"
+_INTEGER = re.compile(r"[+-]?[0-9]{16,64}")
 
 
 def read_generally(raw: bytes, override: Override = NONE, limits: Limits = LIMITS) -> Reading:
@@ -95,11 +99,12 @@ def in_order(selection: Selection, ms: "array[float]", rejected: Counter[str]) -
     if selection.rows is not None:
         stamps = stamps[np.asarray(selection.rows, dtype=np.intp)]
     values = np.frombuffer(selection.values)
+    exact = exact_values(selection)
     usable = (stamps >= 0) & (stamps <= times.MAX_TIME_MS)
     count = int(usable.sum())
     if count < len(values):
         rejected[NO_TIME] += len(values) - count
-        stamps, values = stamps[usable], values[usable]
+        stamps, values, exact = stamps[usable], values[usable], _at(exact, np.flatnonzero(usable))
     if not count:
         return None
     whole_ms = stamps.astype(np.int64)
@@ -109,7 +114,35 @@ def in_order(selection: Selection, ms: "array[float]", rejected: Counter[str]) -
         order = np.argsort(whole_ms, kind="stable")
         last_of_its_time = order[np.append(np.diff(whole_ms[order]) > 0, True)]
         whole_ms, values = whole_ms[last_of_its_time], values[last_of_its_time]
-    return Series(selection.name, selection.unit, array("d", values.tobytes()), array("q", whole_ms.tobytes()))
+        exact = _at(exact, last_of_its_time)
+    x = array("q", whole_ms.tobytes())
+    return Series(selection.name, selection.unit, array("d", values.tobytes()), x, exact=exact)
+
+
+def exact_values(selection: Selection) -> Sequence[int | float]:
+    """The values as they were given, if one of them is an integer that no double holds; () otherwise."""
+    import numpy as np
+
+    values = np.frombuffer(selection.values)
+    if not len(values) or np.abs(values).max() < 2**53:
+        return ()
+    cells = selection.measure.column.values
+    rows: Sequence[int] = range(len(cells)) if selection.rows is None else selection.rows
+    return [
+        whole if abs(value) >= 2**53 and (whole := _whole(cells[row])) is not None else value
+        for row, value in zip(rows, selection.values, strict=True)
+    ]
+
+
+def _whole(cell: object) -> int | None:
+    """The integer in a cell, also as text."""
+    if type(cell) is str and _INTEGER.fullmatch(text := cell.strip()):
+        return int(text)
+    return cell if type(cell) is int else None
+
+
+def _at(exact: Sequence[int | float], places: Iterable[int]) -> Sequence[int | float]:
+    return [exact[place] for place in places] if exact else ()
 
 
 def _over_numbers(axis: Profile, selections: list[Selection], rejected: Counter[str]) -> list[Series]:
@@ -119,18 +152,15 @@ def _over_numbers(axis: Profile, selections: list[Selection], rejected: Counter[
     lines = []
     for selection in selections:
         x = places if selection.rows is None else places[np.asarray(selection.rows, dtype=np.intp)]
-        values = np.frombuffer(selection.values)
+        values, exact = np.frombuffer(selection.values), exact_values(selection)
         usable = np.isfinite(x)
         if not usable.all():
             rejected[NO_PLACE] += int((~usable).sum())
-            x, values = x[usable], values[usable]
+            x, values, exact = x[usable], values[usable], _at(exact, np.flatnonzero(usable))
         if len(values):
             order = np.argsort(x, kind="stable")
-            lines.append(
-                Series(
-                    selection.name, selection.unit, array("d", values[order].tobytes()), array("d", x[order].tobytes())
-                )
-            )
+            sorted_values, sorted_x = array("d", values[order].tobytes()), array("d", x[order].tobytes())
+            lines.append(Series(selection.name, selection.unit, sorted_values, sorted_x, exact=_at(exact, order)))
     return lines
 
 
@@ -139,14 +169,13 @@ def _over_names(axis: Profile, selections: list[Selection], rejected: Counter[st
     lines = []
     for selection in selections:
         rows: Sequence[int] = range(len(names)) if selection.rows is None else selection.rows
-        kept = [
-            (names[row], value) for row, value in zip(rows, selection.values, strict=True) if names[row] is not None
-        ]
+        kept = [place for place, row in enumerate(rows) if names[row] is not None]
         if len(kept) < len(rows):
             rejected[NO_PLACE] += len(rows) - len(kept)
         if kept:
-            x = tuple(str(name) for name, _ in kept)
-            lines.append(Series(selection.name, selection.unit, array("d", [value for _, value in kept]), x))
+            x = tuple(str(names[rows[place]]) for place in kept)
+            values = array("d", [selection.values[place] for place in kept])
+            lines.append(Series(selection.name, selection.unit, values, x, exact=_at(exact_values(selection), kept)))
     return lines
 
 
@@ -161,5 +190,5 @@ def named_apart(lines: Sequence[Series], limits: Limits) -> dict[str, Series]:
             suffix = f" ({number})"
             name = stem[: limits.name_chars - len(suffix)] + suffix
         unit = None if line.unit is None else bounded(line.unit)
-        by_name[name] = line if name == line.name and unit == line.unit else Series(name, unit, line.values, line.x)
+        by_name[name] = msgspec.structs.replace(line, name=name, unit=unit)
     return by_name

@@ -14,6 +14,7 @@ class Series(msgspec.Struct, frozen=True, gc=False):
 
     x: of a chart, where each value stands: epoch ms (int64), numbers (doubles) or names; () in batches.
     raw_times, sensors: of a batch, what each value came with; () in charts.
+    exact: of a chart, the values as they were given, where one of them is an integer that no double holds; else ().
     """
 
     name: str
@@ -22,6 +23,7 @@ class Series(msgspec.Struct, frozen=True, gc=False):
     x: array[int] | array[float] | Sequence[str] = ()
     raw_times: Sequence[Time] = ()
     sensors: Sequence[str | None] = ()
+    exact: Sequence[int | float] = ()
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.browser.conftest import Watched, required_chromium
 from tests.support import monitor_sample as sample
@@ -115,6 +115,7 @@ PARTS = [
     "sessions",
     "charts",
     "charts_total",
+    "chartSources",
     "doctor",
 ]
 
@@ -391,3 +392,47 @@ def test_without_chromium_tests_fail_in_ci_and_skip_elsewhere_with_the_package_t
     monkeypatch.delenv("CI")
     with pytest.raises(pytest.skip.Exception, match="apt-get install -y chromium"):
         required_chromium()
+
+
+CACHE = {
+    "stale": True,
+    "sourceDigest": "a" * 40,
+    "staleSince": "2026-11-23T01:00:00.000Z",
+    "x": "time",
+    "series": [
+        {"name": "co2Flow", "unit": "kg/h", "points": [[1_767_225_600_000 + 1000 * n, n * n] for n in range(50)]},
+        {"name": "<b>flow</b>", "unit": None, "points": [[1_767_225_600_000, 3], [1_767_225_640_000, 40]]},
+    ],
+    "stats": {"co2Flow": {"count": 50, "last": 2401, "min": 0, "max": 2401, "mean": 808.5}},
+}
+
+
+async def test_a_chart_is_drawn_with_its_facts_and_refreshed_by_a_button(watched: Watched, staged: Staged) -> None:
+    page, posted = watched.page, []
+
+    async def cache(route: Route) -> None:
+        await route.fulfill(json=CACHE)
+
+    async def refreshed(route: Route) -> None:
+        posted.append(route.request.method)
+        await route.fulfill(status=202, json={"scheduled": True})
+
+    await page.route("**/api/charts/brine-density/hourly", cache)
+    await page.route("**/api/charts/brine-density/hourly/refresh", refreshed)
+    await open_page(page)
+    charts = page.get_by_role("region", name="Chart caches")
+    await expect(charts.get_by_role("list").first).to_contain_text("left alone for 41")
+    row = charts.get_by_role("row", name=re.compile("^brine-density"))
+    await expect(row).to_contain_text("failed 3 times: no answer within 10 s")
+    await row.get_by_role("button", name="Draw brine-density hourly").click()
+    drawing = page.get_by_role("group", name="brine-density hourly")
+    await expect(drawing.get_by_role("img")).to_have_accessible_name(re.compile("2 series with 52 points, from 0 to"))
+    await expect(drawing).to_contain_text("co2Flow [kg/h]: last 2,400")
+    await expect(drawing).to_contain_text("<b>flow</b>")
+    await expect(drawing).to_contain_text("stale since")
+    assert len(await drawing.locator("polyline").all()) == 2
+    await drawing.get_by_role("button", name="Refresh from source").click()
+    await expect(drawing.get_by_role("status")).to_contain_text("fetches it now")
+    assert posted == ["POST"]
+    await drawing.get_by_role("button", name="Close").click()
+    await expect(drawing).to_be_hidden()

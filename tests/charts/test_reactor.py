@@ -81,6 +81,7 @@ async def test_a_written_chart_is_rendered_into_a_cache(app):
     assert abs(datetime.fromisoformat(updated_at).timestamp() - (await app.redis.time())[0]) < 30
     assert cache == {
         "stale": False,
+        "staleSince": None,
         "sourceDigest": sha1(chart(1.5, 4, 2)),
         "chartId": "co2-flow",
         "dataType": "realtime",
@@ -104,6 +105,23 @@ async def test_a_long_series_is_downsampled_and_its_statistics_cover_all_points(
 async def test_the_mean_of_huge_values_does_not_overflow(app):
     await write(app, chart(1.7e308, 1.7e308, 1.7e308, 1.5e308))
     assert (await cached(app))["stats"]["co2Flow"]["mean"] == pytest.approx(1.65e308)
+
+
+@pytest.mark.parametrize("given", [2**53 + 1, -(2**53) - 1, 2**63 + 1, 10**30, 0.1, 1e-7, 1.5e300, 0.30000000000000004])
+@pytest.mark.parametrize("as_text", [False, True])
+async def test_numbers_come_out_exactly_as_they_were_given(app, given, as_text):
+    rows = [
+        {"timestamp": f"2025-01-01T00:00:0{row}.000Z", "co2Flow": str(given) if as_text else given} for row in (1, 2)
+    ]
+    await write(app, json.dumps(rows).encode())
+    cache = await cached(app)
+    assert [value for _, value in cache["series"][0]["points"]] == [given, given]
+    assert {cache["stats"]["co2Flow"][name] for name in ("last", "min", "max")} == {given}
+
+
+async def test_a_mean_has_no_noise_of_the_summation(app):
+    await write(app, chart(0, 0.1, 0.2))
+    assert (await cached(app))["stats"]["co2Flow"]["mean"] == 0.1
 
 
 async def test_a_payload_rendered_in_a_thread_gives_the_same_cache(app):
@@ -203,7 +221,7 @@ async def test_an_unchanged_chart_takes_one_round_trip(app):
     ("cache", "digest"),
     [
         (None, b""),
-        (b'{"stale":true ,"sourceDigest":"%s"' % sha1(chart(1)).encode(), b""),
+        (b'{"stale":true ,"sourceDigest":"%s"' % sha1(chart(2)).encode(), sha1(chart(1)).encode()),
         (b"another application's", b""),
         (b'{"stale":false,"sourceDigest":"%s"' % sha1(chart(2)).encode(), sha1(chart(1)).encode()),
     ],
@@ -214,8 +232,9 @@ async def test_redis_hashes_a_source_only_if_there_is_a_digest_to_compare_with(a
     if cache is not None:
         await app.redis.set(CACHE, cache)
     head = b'{"stale":false,"sourceDigest":"'
+    stale = (b'{"stale":true ', b',"staleSince":', b"null".ljust(26))
     reply = await app.run(
-        READ_CHART, keys=[SOURCE, CACHE, b"mark"], args=[1000, head, 600, 1000, 600, b'","revision":']
+        READ_CHART, keys=[SOURCE, CACHE, b"mark"], args=[1000, head, 600, 1000, 600, b'","revision":', *stale]
     )
     assert (reply[:2], reply[4]) == ([b"read", digest], chart(1))
 
@@ -278,7 +297,10 @@ async def test_when_a_source_is_gone_its_cache_stays_stale_until_its_ttl(app, op
         processed(SOURCE, "source gone, cache marked stale")
     ]
     assert recording.scripts == ["stale_chart"]
-    assert await cached(app) == fresh | {"stale": True}
+    stale = await cached(app)
+    since = stale["staleSince"]
+    assert stale == fresh | {"stale": True, "staleSince": since}
+    assert abs(datetime.fromisoformat(since).timestamp() - (await app.redis.time())[0]) < 30
     assert 90 <= await app.redis.ttl(CACHE) <= 100
     assert await charts.react(app, [SOURCE], cause(operation)) == [ignored(SOURCE, "source gone, no fresh cache")]
 
@@ -302,12 +324,31 @@ async def test_a_write_event_of_a_missing_source_marks_its_cache_stale(app):
     assert (await cached(app))["stale"] is True
 
 
-async def test_equal_content_written_after_a_deletion_makes_a_stale_cache_fresh(app):
+async def test_equal_content_written_after_an_expiry_only_takes_the_mark_off_a_stale_cache(app, messages):
     await write(app)
+    before = await cached(app)
     await app.redis.delete(SOURCE)
     await charts.react(app, [SOURCE], cause("expired"))
-    assert await write(app) == processed(SOURCE)
-    assert (await cached(app))["stale"] is False
+    await app.redis.set(QUERY, "rebuilt")
+    await messages()
+    assert await write(app) == processed(SOURCE, "source back unchanged, cache no longer stale")
+    after = await cached(app)
+    assert after.pop("revision") > before.pop("revision")
+    assert after == before
+    assert await app.redis.ttl(CACHE) > 590
+    assert await app.redis.exists(QUERY)
+    assert await messages() == []
+
+
+async def test_a_stale_cache_of_an_earlier_version_becomes_fresh_and_keeps_its_members(app):
+    await write(app)
+    old = (await app.redis.get(CACHE)).replace(b',"staleSince":null' + b" " * 22, b"")
+    await app.redis.set(CACHE, old, ex=600)
+    await app.redis.delete(SOURCE)
+    await charts.react(app, [SOURCE], cause("expired"))
+    assert await cached(app) == json.loads(old) | {"stale": True}
+    await write(app)
+    assert json.loads(old) | {"revision": 0} == await cached(app) | {"revision": 0}
 
 
 @pytest.mark.parametrize("operation", ["rename_to", "copy_to", "restore", "setrange", "move_to"])
@@ -357,7 +398,8 @@ async def test_a_source_deleted_during_a_reaction_leaves_its_cache_stale(app):
 
 async def test_a_late_deletion_event_does_not_mark_an_existing_chart_stale(app):
     await write(app)
-    reply = await app.run(STALE_CHART, keys=[SOURCE, CACHE], args=[b'{"stale":false', b'{"stale":true '])
+    keys, args = charts._stale_call(app, charts._chart_of(SOURCE))
+    reply = await app.run(STALE_CHART, keys=keys, args=args)
     assert reply == b"live"
     assert (await cached(app))["stale"] is False
 
@@ -423,7 +465,7 @@ async def test_a_value_that_is_not_a_chart_is_rejected_and_changes_nothing(app, 
 ACCEPTED = {
     "a byte order mark": (b"\xef\xbb\xbf" + chart(7), 7.0),
     "duplicate fields": (b'[{"t": 0, "co2Flow": 1, "co2Flow": 7}]', 7.0),
-    "an integer beyond 2^53": (b'[{"t": 0, "co2Flow": 9007199254740993}]', 2.0**53),
+    "an integer beyond 2^53": (b'[{"t": 0, "co2Flow": 9007199254740993}]', 2**53 + 1),
     "NaN beside a number": (b'[{"t": 0, "co2Flow": 7}, {"t": 1, "co2Flow": NaN}]', 7.0),
     "Infinity beside a number": (b'[{"t": 0, "co2Flow": 7}, {"t": 1, "co2Flow": -Infinity}]', 7.0),
     "lone surrogates": (b'[{"t": 0, "co2Flow": 7, "\\ud800": "\\udfff"}]', 7.0),

@@ -1,10 +1,10 @@
-"""`manage.py charts list`: every chart cache, in pages; values that are not charts have empty fields."""
+"""`manage.py charts`: every chart cache, in pages; values that are no charts have empty fields; sources; refresh."""
 
 import json
 
-from cli import charts as command
 from shared.app import App
 from shared.charts import reactor as charts
+from shared.operations import chart_list
 from tests.cli.conftest import HALF_KEYSPACE, CostMeter, Manage
 from tests.support.causes import cause
 
@@ -51,7 +51,7 @@ async def test_the_pages_of_a_list_have_every_chart(app: App) -> None:
     await write_charts(app, *(f"c{number}" for number in range(300)))
     keys, cursor = [], 0
     while True:
-        rows, cursor = await command.page(app, cursor, 40, stale=False)
+        rows, cursor = await chart_list.page(app, cursor, 40, stale=False)
         keys += [row.key for row in rows]
         assert all(row.points == 100 for row in rows)
         if not cursor:
@@ -64,9 +64,9 @@ async def test_charts_with_similar_shown_ids_keep_their_own_figures(app: App) ->
     long = "x" * 300
     await write_charts(app, long + "1", "\\x00", "\x00")
     await app.redis.persist(f"fabric:cache:chart:{long}1:realtime")
-    await app.redis.copy(f"fabric:cache:chart:{long}1:realtime", f"fabric:cache:chart:{long}2:realtime")
-    await app.redis.expire(f"fabric:cache:chart:{long}2:realtime", 77)
-    rows, _ = await command.page(app, 0, 100, stale=False)
+    cache = await app.redis.get(f"fabric:cache:chart:{long}1:realtime")
+    await app.redis.set(f"fabric:cache:chart:{long}2:realtime", cache, ex=77)
+    rows, _ = await chart_list.page(app, 0, 100, stale=False)
     assert len(rows) == 4
     assert {row.points for row in rows} == {100}
     ttls = sorted(row.ttl_s or 0 for row in rows)

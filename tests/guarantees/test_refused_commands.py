@@ -40,7 +40,10 @@ pytestmark = pytest.mark.redis_server
 
 SHARED = Path(__file__).parents[2] / "shared"
 WRITING = frozenset(
-    {"SET", "SETRANGE", "HSET", "HDEL", "HINCRBY", "DEL", "UNLINK", "EXPIRE", "ZADD", "ZREM", "PUBLISH"}
+    {
+        *("SET", "SETRANGE", "HSET", "HDEL", "HINCRBY", "DEL", "UNLINK", "EXPIRE", "PEXPIRE", "RENAME"),
+        *("ZADD", "ZREM", "ZREMRANGEBYSCORE", "PUBLISH"),
+    }
 )
 READING = frozenset(
     {
@@ -54,9 +57,16 @@ COMMANDS = {
     for folder in ("batches", "charts", "delivery")
     for path in sorted((SHARED / folder).glob("*.lua"))
 }
+REFRESHING = frozenset(
+    {"schedule_chart", "take_refreshes", "begin_refresh", "end_refresh", "fail_refresh", "read_interest"}
+)
+"""Scripts of charts with a source: test_refused_refreshes.py."""
 PAIRS = [(script, command) for script, used in COMMANDS.items() for command in sorted(used & WRITING)]
+PAIRS = [pair for pair in PAIRS if pair[0] not in REFRESHING]
 FULL = "FULL"
-PAIRS += [(script, FULL) for script, used in COMMANDS.items() if used & {"SET", "HSET", "ZADD"}]
+PAIRS += [
+    (script, FULL) for script, used in COMMANDS.items() if used & {"SET", "HSET", "ZADD"} and script not in REFRESHING
+]
 DENIED_CALLS = 3
 
 GOOD = ("new", "changed", "orphaned", "failing")

@@ -42,6 +42,7 @@ def document(now: datetime) -> dict[str, Any]:
         "sessions": sessions(now, chance),
         "charts": charts(chance),
         "charts_total": 64,
+        "chartSources": chart_sources(),
         "doctor": doctor(),
     }
 
@@ -68,6 +69,7 @@ def empty(now: datetime) -> dict[str, Any]:
         },
         "charts": [],
         "charts_total": 0,
+        "chartSources": [],
         "doctor": {"age_s": 3, "findings": []},
     }
 
@@ -242,17 +244,50 @@ def charts(chance: random.Random) -> list[dict[str, Any]]:
         for step in range(60):
             level += chance.gauss(0, 1) + math.sin(step / 6 + n) * 0.7
             line.append(round(level, 3))
+        data_type, stale = ["realtime", "hourly"][n % 2], n in {5, 7}
+        error = "no answer within 10 s" if n == 5 else None
+        refresh = {
+            "source": "*",
+            "watched": n < 4,
+            "deleted": n == 7,
+            "fetchedAge_s": 4.0,
+            "dueIn_s": None if n == 7 else 24.0 * (n + 1),
+            "failures": 3 if error else 0,
+            "error": error,
+        }
         views.append(
             {
+                "key": f"fabric:cache:chart:{name}:{data_type}",
                 "chartId": name,
-                "dataType": ["realtime", "hourly"][n % 2],
+                "dataType": data_type,
+                "ttl_s": 600.0 - n,
+                "staleSince": "2026-11-23T01:00:00.000Z" if stale else None,
+                "bytes": 20_000 + n,
+                "refresh": None if n == 6 else refresh,
                 "age_s": [2, 9, 14, 31, 74, 190, 420, 555][n],
-                "stale": n in {5, 7},
+                "stale": stale,
                 "points": [2000, 720, 2000, 168, 960, 2000, 720, 44][n],
                 "sparkline": line,
             }
         )
     return views
+
+
+def chart_sources() -> list[dict[str, Any]]:
+    source = {
+        "match": "*",
+        "origin": "https://api.example.com",
+        "state": "ok",
+        "error": None,
+        "answeredAge_s": 3.0,
+        "failedAge_s": 75.0,
+        "restsFor_s": 0.0,
+        "failures": 0,
+        "charts": 61,
+        "inFlight": 2,
+    }
+    resting = {"match": "plant-*", "origin": "https://api.powerbi.com", "state": "resting", "error": "HTTP 429"}
+    return [source, source | resting | {"restsFor_s": 41.0, "failures": 5, "charts": 3, "inFlight": 0}]
 
 
 def doctor() -> dict[str, Any]:

@@ -1,6 +1,7 @@
 // Requests the app's data every 5 seconds and shows them; stores the function key; explains, replays and discards letters.
 // Addresses are relative to this file, so the page works under any route prefix.
 
+import { addressOf as chartAddress, openDrawing } from "./charts.js";
 import { showExplanation } from "./explanation.js";
 import { age, el, plural, timeOfDay } from "./format.js";
 import { refit, repaint } from "./plots.js";
@@ -163,7 +164,7 @@ function tick() {
 // The page's content
 
 function show() {
-  render(state.data, shownLetters(), { replay, discard: askToDiscard, explain: (letter, place) => showExplanation(place, () => requestJson(addressOf(letter))) });
+  render(state.data, shownLetters(), { replay, discard: askToDiscard, draw, explain: (letter, place) => showExplanation(place, () => requestJson(addressOf(letter))) });
   showFault();
   const page = state.data.deadLetters;
   const cursor = state.cursor === undefined ? page?.nextCursor : state.cursor;
@@ -191,6 +192,21 @@ async function moreLetters() {
     if (fault instanceof Unauthorised) refused();
     else say(`Loading failed: ${fault.message}.`, "bad");
   }
+}
+
+const draw = (chart) => openDrawing(chart, { load: () => requestJson(chartAddress(chart)), post: () => refreshChart(chart) });
+
+/** Has a chart fetched from its source. Returns what to say about it; throws nothing. */
+async function refreshChart(chart) {
+  try {
+    const answer = await request(chartAddress(chart, "/refresh"), { method: "POST" });
+    if (!answer.ok) throw await refusal(answer);
+  } catch (fault) {
+    if (fault instanceof Unauthorised) refused();
+    return `Failed: ${fault.message}.`;
+  }
+  setTimeout(refresh, 1000);
+  return "An instance fetches it now; the next update shows the result.";
 }
 
 // Replay and discard

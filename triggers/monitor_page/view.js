@@ -2,6 +2,7 @@
 // malformed does not affect the others.
 
 import { age, bytes, count, el, figure, fillRows, hidden, list, milliseconds, moment, number, plural, rate, words } from "./format.js";
+import { drawButton, renderSources, sourceOf, updateDrawing } from "./charts.js";
 import { renderInstances } from "./instances.js";
 import { sparkline } from "./plots.js";
 import { rateNow, reactorNames, renderReactor } from "./reactors.js";
@@ -20,7 +21,7 @@ export function render(data, letters, actions) {
     dead: () => renderLetters(data, letters, actions),
     sessions: () => renderSessions(data.sessions),
     keys: () => renderKeys(data.keyspace),
-    charts: () => renderCharts(data),
+    charts: () => renderCharts(data, actions),
     instances: () => renderInstances(data.health),
     doctor: () => renderDoctor(data.doctor),
   };
@@ -198,8 +199,10 @@ function share(part, all) {
   return el("span", {}, el("span", { class: "track" }, bar), hidden(percent(part, all)));
 }
 
-function renderCharts(data) {
+function renderCharts(data, actions) {
   const charts = list(data.charts);
+  renderSources(data.chartSources);
+  updateDrawing(charts);
   find("charts-empty").hidden = charts.length > 0;
   const counted = typeof data.charts_total === "number";
   find("charts-empty").textContent = counted ? "No chart caches: no chart was written in the last 10 minutes." : "Not counted yet: caches are found when keys are counted.";
@@ -216,6 +219,8 @@ function renderCharts(data) {
       { mark: chart.stale ? "stale" : "fresh", make: () => el("span", { class: `badge ${chart.stale ? "warning" : "quiet"}` }, chart.stale ? "stale" : "fresh") },
       number(chart.points),
       { mark: list(chart.sparkline).join(), make: () => (list(chart.sparkline).length ? sparkline(chart.sparkline) : "–") },
+      words(sourceOf(chart), "", chart.refresh?.error ? "fault" : ""),
+      { mark: "draw", make: () => drawButton(chart, actions.draw) },
     ],
   });
 }

@@ -195,7 +195,7 @@ def _lines(numbers: Mapping[str, Sequence[float | None]], ms: "array[float]") ->
         except (struct_error, OverflowError):  # None, or an integer past the range of a double
             return None
         doubles = np.frombuffer(values)
-        if not np.isfinite(doubles).all() or doubles.max() >= MAX_PLAIN_VALUE:
-            return None
+        if not np.isfinite(doubles).all() or doubles.max() >= MAX_PLAIN_VALUE or doubles.min() <= -(2**53):
+            return None  # it could be a time, or an integer that no double holds
         series[name] = Series(name, None, values, x)
     return Reading(series)

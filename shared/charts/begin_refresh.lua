@@ -1,0 +1,97 @@
+-- Decide whether a chart that was taken is fetched, and give the fetch its fencing token.
+--
+-- KEYS[1]  source key: fabric:data:chart:{chartId}:{dataType}
+-- KEYS[2]  state of the chart: hash; see schedule_chart.lua
+-- KEYS[3]  due times: sorted set of source keys by due ms
+-- KEYS[4]  fetches in progress: sorted set of source keys by the end of their lease in ms
+-- KEYS[5]  interest: sorted set of {chartId}:{dataType} by the time in ms (of the dashboard's clock)
+-- ARGV[1]  longest time before its expiry at which a watched chart is refreshed, in ms; 0 for never
+-- ARGV[2]  how long a sign of use makes it a watched chart, in ms
+-- ARGV[3]  how long after its last sign of use a lapsed chart is fetched, in ms
+-- ARGV[4]  TTL of the state in s
+-- ARGV[5]  lease end in ms
+-- ARGV[6]  largest content that is hashed, in bytes
+-- ARGV[7]  {chartId}:{dataType}
+--
+-- Returns one of
+--   {'none'}    nothing to fetch: it does not expire, is no chart, was deleted, or nobody has used it for long
+--   {'later'}   it is not due yet; its due time is set
+--   {'fetch', fence, expires in ms or 0 if it is gone, size, SHA-1 in hex or '', failures so far}
+--
+-- Invariant: each fetch has a higher fence than the one before. A chart that is missing before its time, without an
+-- event that tells why, counts as deleted by a client.
+
+-- TIME must precede all writes: see take_due_sessions.lua.
+if redis.replicate_commands then redis.replicate_commands() end
+
+local SLACK_MS, AFTER_MS = 100, 20
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+local ahead, active_for = tonumber(ARGV[1]), tonumber(ARGV[2])
+
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
+-- Fields of a hash; one that another application made long is not loaded.
+local function fields_of(key, ...)
+  local values = {}
+  for at, name in ipairs({ ... }) do
+    values[at] = redis.call('HSTRLEN', key, name) <= 500 and redis.call('HGET', key, name) or false
+  end
+  return values
+end
+
+local function leave(due)
+  if due then
+    redis.call('ZADD', KEYS[3], whole(due), KEYS[1])
+  else
+    redis.call('ZREM', KEYS[3], KEYS[1])
+  end
+  redis.call('ZREM', KEYS[4], KEYS[1])
+  return { due and 'later' or 'none' }
+end
+
+local fields = fields_of(KEYS[2], 'v', 'expires', 'own', 'active', 'gone', 'deleted', 'asked', 'failures')
+if fields[1] ~= '1' then fields = {} end
+local expires, own = tonumber(fields[2] or ''), tonumber(fields[3] or '')
+local active = math.min(tonumber(fields[4] or '') or 0, now)
+local gone, deleted, asked = fields[5], fields[6], fields[7]
+-- pcall: a key of another type names no interest.
+local interest = redis.pcall('ZSCORE', KEYS[5], ARGV[7])
+active = math.max(active, math.min(type(interest) == 'string' and tonumber(interest) or 0, now))
+
+local ttl = redis.call('PTTL', KEYS[1])
+local kind = redis.call('TYPE', KEYS[1]).ok
+if (kind ~= 'string' and kind ~= 'none') or ttl == -1 then
+  return leave(nil)
+end
+local found, size, digest = 0, 0, ''
+if ttl >= 0 then
+  found = now + ttl
+  if (not expires or math.abs(found - expires) > SLACK_MS) and not (own and math.abs(found - own) <= SLACK_MS) then
+    active = now -- a client wrote it
+  end
+  redis.call('HSET', KEYS[2], 'v', '1', 'expires', whole(found), 'active', whole(active))
+  if gone or deleted then redis.call('HDEL', KEYS[2], 'gone', 'deleted') end
+  if not asked then
+    if ahead == 0 or now - active >= active_for then return leave(found + AFTER_MS) end
+    if now < found - ahead then return leave(found - ahead) end
+  end
+  size = redis.call('STRLEN', KEYS[1])
+  if size <= tonumber(ARGV[6]) then digest = redis.sha1hex(redis.call('GET', KEYS[1])) end
+else
+  if deleted and not asked then return leave(nil) end
+  if not asked and not gone and expires and now < expires - SLACK_MS then
+    redis.call('HSET', KEYS[2], 'deleted', '1')
+    return leave(nil)
+  end
+  if not asked and now - active > tonumber(ARGV[3]) then
+    redis.call('UNLINK', KEYS[2])
+    return leave(nil)
+  end
+  redis.call('HSET', KEYS[2], 'v', '1', 'gone', '1', 'active', whole(active))
+end
+local fence = redis.call('HINCRBY', KEYS[2], 'fence', 1)
+redis.call('EXPIRE', KEYS[2], ARGV[4])
+return { 'fetch', fence, found, size, digest, tonumber(fields[8] or '') or 0 }

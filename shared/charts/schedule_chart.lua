@@ -1,0 +1,127 @@
+-- Note what was seen of a chart that has a source, and set when it is due to be looked at next.
+--
+-- KEYS[1]  source key: fabric:data:chart:{chartId}:{dataType}
+-- KEYS[2]  state of the chart: hash
+-- KEYS[3]  due times: sorted set of source keys by the time in ms at which they are due
+-- ARGV[1]  what was seen: 'seen' (any look), 'lapsed' (it expired or was evicted), 'deleted' (a client deleted it),
+--          'used' (somebody reads it), 'asked' (an operator wants it refreshed)
+-- ARGV[2]  how long before its expiry it is refreshed while it is watched, in ms, with jitter; 0 for never
+-- ARGV[3]  how long a sign of use makes it a watched chart, in ms
+-- ARGV[4]  TTL of state and due times in s
+-- ARGV[5]  time of the sign of use in ms, at most now; 0 for now
+--
+-- Returns the time until it is due in ms, 0 if it is due now, -1 if it is not due at all.
+--
+-- Invariant: a chart that is there or has lapsed has a due time; one that a client deleted has none, until a client
+-- writes it again. A look that finds nothing new moves no due time, so it does not shorten a backoff.
+--
+-- State, version 1: v; expires (ms; when the chart expires or expired); own (the same, as this app's own write set it);
+-- active (ms; last sign of use: a client's write is one, this app's own is none); gone, deleted, asked ('1' or absent);
+-- fence, failures, refreshed, failed (ms), error: see begin_refresh.lua.
+
+-- TIME must precede all writes: see take_due_sessions.lua.
+if redis.replicate_commands then redis.replicate_commands() end
+
+local SLACK_MS, AFTER_MS = 100, 20
+local clock = redis.call('TIME')
+local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
+local event, ahead, active_for = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+
+local function whole(number)
+  return string.format('%.0f', number)
+end
+
+-- Fields of a hash; one that another application made long is not loaded.
+local function fields_of(key, ...)
+  local values = {}
+  for at, name in ipairs({ ... }) do
+    values[at] = redis.call('HSTRLEN', key, name) <= 500 and redis.call('HGET', key, name) or false
+  end
+  return values
+end
+
+-- Delete what another application wrote under this app's key.
+local function reclaim(key, kind)
+  local actual = redis.call('TYPE', key).ok
+  if actual ~= kind and actual ~= 'none' then redis.call('UNLINK', key) end
+end
+
+reclaim(KEYS[2], 'hash')
+reclaim(KEYS[3], 'zset')
+local fields = fields_of(KEYS[2], 'v', 'expires', 'own', 'active', 'gone', 'deleted')
+if fields[1] and fields[1] ~= '1' then
+  redis.call('UNLINK', KEYS[2])
+  fields = {}
+end
+local expires, own = tonumber(fields[2] or ''), tonumber(fields[3] or '')
+local active = math.min(tonumber(fields[4] or '') or 0, now)
+local gone, deleted = fields[5], fields[6]
+local due = tonumber(redis.call('ZSCORE', KEYS[3], KEYS[1]) or '')
+local used = math.min(tonumber(ARGV[5]) > 0 and tonumber(ARGV[5]) or now, now)
+
+local ttl = redis.call('PTTL', KEYS[1])
+local kind = redis.call('TYPE', KEYS[1]).ok
+if (kind ~= 'string' and kind ~= 'none') or ttl == -1 then -- not a chart, or one that does not expire
+  redis.call('ZREM', KEYS[3], KEYS[1])
+  return -1
+end
+
+local changes = { 'v', '1' }
+local function set(name, value)
+  changes[#changes + 1] = name
+  changes[#changes + 1] = value
+end
+
+if ttl >= 0 then
+  local found = now + ttl
+  local was_active = now - active < active_for
+  local is_new = not expires or math.abs(found - expires) > SLACK_MS or gone or deleted
+  if is_new and not (own and math.abs(found - own) <= SLACK_MS) then
+    active = now -- a client wrote it
+  end
+  if event == 'used' then active = math.max(active, used) end
+  local next_due = found + AFTER_MS
+  if ahead > 0 and now - active < active_for then next_due = math.max(now, found - ahead) end
+  if event == 'asked' then
+    due = now
+    set('asked', '1')
+  elseif is_new or not due then
+    due = next_due
+  elseif event == 'used' and not was_active then
+    due = math.min(due, next_due)
+  end
+  set('expires', whole(found))
+  if gone or deleted then redis.call('HDEL', KEYS[2], 'gone', 'deleted') end
+elseif event == 'deleted' then
+  redis.call('ZREM', KEYS[3], KEYS[1])
+  redis.call('HSET', KEYS[2], 'v', '1', 'deleted', '1')
+  redis.call('HINCRBY', KEYS[2], 'fence', 1) -- a fetch in progress writes nothing
+  redis.call('HDEL', KEYS[2], 'gone', 'asked')
+  redis.call('EXPIRE', KEYS[2], ARGV[4])
+  return -1
+elseif event == 'asked' then
+  due = now
+  set('asked', '1')
+  set('gone', '1')
+  if deleted then redis.call('HDEL', KEYS[2], 'deleted') end
+elseif deleted and event ~= 'lapsed' then
+  return -1
+else
+  local lapsed = event == 'lapsed' or not expires or now >= expires - SLACK_MS
+  if event == 'used' then active = math.max(active, used) end
+  if active == 0 then active = now end -- the first that is known of it: its cache
+  if lapsed and not gone then
+    due = now
+    set('gone', '1')
+    if deleted then redis.call('HDEL', KEYS[2], 'deleted') end
+  elseif gone and not due then
+    due = now
+  end
+end
+set('active', whole(active))
+redis.call('HSET', KEYS[2], unpack(changes))
+redis.call('EXPIRE', KEYS[2], ARGV[4])
+if not due then return -1 end
+redis.call('ZADD', KEYS[3], whole(due), KEYS[1])
+redis.call('EXPIRE', KEYS[3], ARGV[4])
+return math.max(0, math.ceil(due - now))
