@@ -20,6 +20,7 @@ from rich.console import Console
 
 from local.host.app_settings import AppSettingsError, apply, load_app_settings
 from local.repo.bootstrap import ROOT
+from local.run.state import STORAGE, settings_of_running
 from shared import settings
 from shared.app import App, open_app
 from shared.errors import KeyspaceError
@@ -57,10 +58,15 @@ def open_console(*, stderr: bool = False) -> Console:
 
 
 def load_settings() -> Settings:
-    """The app's settings: environment variables, else local.settings.json, else its example.
+    """The app's settings: environment variables, else local.settings.json, else its example. Where these name no Redis,
+    that of the `./run` in this checkout, with its storage; a line on stderr says so.
 
     Raises AppSettingsError or ConfigurationError.
     """
+    of_run = settings_of_running(ROOT, os.environ)
+    if apply(of_run):
+        and_storage = ", and its storage" if STORAGE in of_run else ""
+        complain(f"using the Redis of the running ./run, {of_run['Redis']}{and_storage}")
     apply(load_app_settings(ROOT))
     return settings.current()
 

@@ -165,6 +165,19 @@ BATCH_EVENTS_CHANNEL = b"fastapi:events:analysis"
 CHART_EVENTS_CHANNEL = b"fabric:events:chart"
 
 
+_PROBE = re.compile(rb":canary-[0-9a-f]{16}(?:-(?:hash|list))?\Z")
+
+
+def probe_id(mark: str) -> str:
+    """The id in keys of a test of events (shared/operations/live_events.py). `mark`: 16 hexadecimal digits."""
+    return f"canary-{mark}"
+
+
+def is_probe(key: bytes) -> bool:
+    """Whether a test of events wrote this key."""
+    return _PROBE.search(key) is not None
+
+
 def build(kind: Kind, *parts: bytes | str) -> bytes:
     """The key of `kind` with these parts.
 

@@ -16,7 +16,7 @@ from shared.errors import MalformedEvent
 from shared.intake.burst import Burst
 from shared.intake.events import KeyEvent, parse_event
 from shared.intake.mangled import Search, is_mangled
-from shared.reactor import Reactor, Source, ignored
+from shared.reactor import Reactor, Source, inert
 from shared.registry import REACTORS
 from shared.telemetry import tracing
 from triggers.invocations import invocation
@@ -54,7 +54,7 @@ def _relevant_event(reactor: Reactor, message: str, started_s: float) -> KeyEven
 
 
 def _ignore(reactor: Reactor, event: KeyEvent, reason: str, started_s: float) -> None:
-    outcome = ignored(event.key, reason)
+    outcome = inert(event.key, reason)
     duration_ms = (time.perf_counter() - started_s) * 1000
     audit_key = current_app().settings.audit_key
     telemetry.record(reactor.function, reactor.name, Source.EVENT, outcome, duration_ms, audit_key, event=event.name)

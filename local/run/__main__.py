@@ -3,12 +3,11 @@
 import asyncio
 import logging
 import os
-import shlex
 import shutil
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -36,6 +35,7 @@ from local.run.console import (
 )
 from local.run.processes import child_process
 from local.run.servers import LOCALHOST, ServerError
+from local.run.state import RunState, published
 from shared.errors import ConfigurationError
 from shared.operations.health import check
 from shared.operations.notification_flags import REQUIRED
@@ -64,6 +64,7 @@ class Options:
     demo: bool
     once: bool
     host: HostKind
+    verbose: bool = False
     faults: tuple[tuple[Fault, float], ...] = ()
     """For the local host's Redis trigger."""
 
@@ -84,6 +85,9 @@ def main(
     host: Annotated[
         HostKind, typer.Option(help="Functions host; auto: func if it is on PATH, else local.")
     ] = HostKind.AUTO,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Show all functions, and events with nothing to react to.")
+    ] = False,
     fault: Annotated[
         list[str] | None,
         typer.Option(
@@ -106,7 +110,7 @@ def main(
         raise typer.BadParameter(str(error), param_hint="--fault") from None
     if faults and host is HostKind.FUNC:
         raise typer.BadParameter("needs --host local", param_hint="--fault")
-    sys.exit(event_loop.run(_until_stopped(Options(redis, port, demo, once, host, faults))))
+    sys.exit(event_loop.run(_until_stopped(Options(redis, port, demo, once, host, verbose, faults))))
 
 
 async def _until_stopped(options: Options) -> int:
@@ -156,15 +160,16 @@ async def _run(options: Options, console: Console) -> int:
             errors={},
             notices=notices,
             first_key=first_key_commands(redis.host, redis.port, shutil.which("redis-cli") is not None),
-            operate=_manage_commands(connection, storage),
+            operate=_doctor_command(redis),
         )
         other_names = [name for name in settings if name.lower() in names_of("Redis")]
         environment = settings | dict.fromkeys(other_names, connection)
         environment |= {"Redis": connection, "AzureWebJobsStorage": storage}
-        start = partial(_local_host, options.faults) if options.host is HostKind.LOCAL else _func_host
+        start = partial(_local_host, options) if options.host is HostKind.LOCAL else _func_host
         started, ended = await stack.enter_async_context(start(started, environment, options.port, console))
         await _until_ready(f"{started.url}/api/health", READY_TIMEOUT_S[options.host], ended)
-        show_banner(console, started)
+        stack.enter_context(published(ROOT, _state(connection, storage)))
+        show_banner(console, started, verbose=options.verbose)
         show_ready(console)
         return await _run_demo_or_wait(options, connection, console, ended)
 
@@ -228,16 +233,15 @@ async def _start_storage(stack: AsyncExitStack, settings: Mapping[str, str]) -> 
     return configured, f"off: {reason}; features that need a storage account wait for one"
 
 
-def _manage_commands(connection: str, storage: str) -> tuple[str, ...]:
-    """Commands that call manage.py on this Redis and storage.
+def _doctor_command(redis: ConnectionOptions) -> str:
+    """The command finds this app by itself, except a Redis with a password, which is in no file and no output."""
+    given = "" if redis.password is None else f"Redis='{redis.host}:{redis.port},password=...' "
+    return f"{given}python3 manage.py doctor"
 
-    They contain no password and no account key, except the key of Azurite, which is public.
-    """
-    redis = connection if parse_connection_string(connection).password is None else "..."
-    lines = [f"Redis={shlex.quote(redis)} python manage.py doctor"]
-    if f"//{LOCALHOST}:" in storage:
-        lines.append(f"for its audit commands: export AzureWebJobsStorage={shlex.quote(storage)}")
-    return tuple(lines)
+
+def _state(connection: str, storage: str) -> RunState:
+    redis = connection if parse_connection_string(connection).password is None else ""
+    return RunState(redis, storage if f"//{LOCALHOST}:" in storage else "")
 
 
 type _Host = AsyncIterator[tuple[Started, asyncio.Future[int]]]
@@ -245,7 +249,7 @@ type _Host = AsyncIterator[tuple[Started, asyncio.Future[int]]]
 
 @asynccontextmanager
 async def _local_host(
-    faults: Iterable[tuple[Fault, float]],
+    options: Options,
     started: Started,
     environment: Mapping[str, str],
     port: int,
@@ -255,12 +259,12 @@ async def _local_host(
     from local.host.host import Host, HostStartError
 
     os.environ.update(environment)
-    log = LiveLog(console)
+    log = LiveLog(console, verbose=options.verbose)
     logging.getLogger().addHandler(log)
     logging.getLogger("keyspace_functions").setLevel(logging.DEBUG)
     logging.getLogger("azure.functions").setLevel(logging.CRITICAL)  # the host logs the worker library's errors itself
     try:
-        async with Host(ROOT, http_port=port, faults=Faults(faults)) as host:
+        async with Host(ROOT, http_port=port, faults=Faults(options.faults)) as host:
             triggers = {function.name: function for function in host.functions if function.name not in host.errors}
             yield (
                 replace(
