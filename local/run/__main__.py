@@ -322,7 +322,8 @@ async def _until_ready(url: str, timeout_s: float, ended: asyncio.Future[int]) -
     raise StartError(f"func ended with exit code {ended.result()} before the app answered.")
 
 
+app = typer.Typer(name="./run", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app.command()(main)
+
 if __name__ == "__main__":
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    app.command()(main)
     app(prog_name="./run")

@@ -1,7 +1,7 @@
-"""The state file of a running `./run`: its Redis and storage, for commands in the same checkout.
+"""A file per running `./run`, with its Redis and storage, for commands in the same checkout.
 
-`./run` holds a lock on the file while it runs, so a file that a killed process left behind is recognised. The file is
-readable by its owner only. It names no password: with a Redis that needs one, the commands need the setting.
+`./run` holds a lock on its file while it runs, so a file that a killed process left behind is recognised. Only the owner
+can read it. It holds no password: for a Redis that needs one, commands have to be given the setting.
 """
 
 import fcntl
@@ -16,14 +16,14 @@ import msgspec
 from local.host.app_settings import EXAMPLE_FILE, load_app_settings, read_values
 from shared.store.connection_setting import look_up
 
-FILE = ".run.json"
+FOLDER = ".run"
 STORAGE = "AzureWebJobsStorage"
 _MAX_BYTES = 16 * 1024
 
 
 class RunState(msgspec.Struct, frozen=True):
-    """A running `./run`: the setting Redis, and the connection string of the Azurite that it started. Either is "" where
-    commands have to be given the setting: a Redis with a password, a storage account."""
+    """A running `./run`: the setting Redis, and the connection string of the Azurite that it started. Either is "" if
+    commands have to be given the setting: for a Redis with a password, and a storage account."""
 
     redis: str
     storage: str
@@ -31,40 +31,34 @@ class RunState(msgspec.Struct, frozen=True):
 
 @contextmanager
 def published(root: Path, state: RunState) -> Iterator[None]:
-    """Publish the state within the context. A later `./run` in the same checkout takes its place."""
-    cleaning = ExitStack()
-    with suppress(OSError), ExitStack() as stack:  # without the file, such as in a folder of others, ./run works too
-        descriptor, name = tempfile.mkstemp(prefix=FILE, dir=root)  # mode 0600
-        stack.callback(os.close, descriptor)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        os.write(descriptor, msgspec.json.encode(state))
-        os.rename(name, root / FILE)
-        stack.callback(_remove, root / FILE, descriptor)
-        cleaning = stack.pop_all()
-    try:
+    """Publish the state within the context."""
+    with ExitStack() as stack:
+        with suppress(OSError):  # without the file, such as in a folder of others, ./run works too
+            (root / FOLDER).mkdir(exist_ok=True)
+            descriptor, name = tempfile.mkstemp(suffix=".json", dir=root / FOLDER)  # mode 0600
+            stack.callback(os.close, descriptor)
+            stack.callback(Path(name).unlink, missing_ok=True)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            os.write(descriptor, msgspec.json.encode(state))
         yield
-    finally:
-        cleaning.close()
-
-
-def _remove(path: Path, descriptor: int) -> None:
-    """Remove the file unless a later `./run` has replaced it."""
-    with suppress(OSError):
-        if os.stat(path).st_ino == os.fstat(descriptor).st_ino:
-            os.unlink(path)
 
 
 def running(root: Path) -> RunState | None:
     """The state of the `./run` of this checkout that started last; None if none runs."""
-    try:
-        with (root / FILE).open("rb") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return msgspec.json.decode(file.read(_MAX_BYTES), type=RunState)
-    except (OSError, msgspec.MsgspecError):
-        pass
-    return None  # no file, or one that a killed process left behind
+    with suppress(OSError):
+        files = sorted((root / FOLDER).glob("*.json"), key=lambda path: -path.stat().st_mtime_ns)
+        return next(filter(None, map(_read, files)), None)
+    return None
+
+
+def _read(path: Path) -> RunState | None:
+    with suppress(OSError, msgspec.MsgspecError), path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return msgspec.json.decode(file.read(_MAX_BYTES), type=RunState)
+        path.unlink()  # a killed process left it behind
+    return None
 
 
 def settings_of_running(root: Path, environ: Mapping[str, str]) -> dict[str, str]:

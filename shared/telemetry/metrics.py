@@ -32,9 +32,10 @@ OUTCOMES = Metric(
     "1",
     ("function", "outcome"),
     "How reactions ended (processed, duplicate, ignored, rejected, retried, dead), and other events by name: malformed "
-    "trigger messages, `inert` events (with nothing to react to, such as the `expire` of SET EX), claims taken over, "
-    "leases lost, keys swept, sessions that no AUDIT_KEY opens, audit records written, gaps in the audit log; of the baseline `model_full` (metrics, or groups of values, for which it had no "
-    "room) and `model_dropped` (fields that another application wrote).",
+    "trigger messages, `inert` events (nothing to react to, such as the `expire` of SET EX), claims taken over, leases "
+    "lost, keys swept, sessions that no AUDIT_KEY opens, audit records written, gaps in the audit log; of the baseline "
+    "`model_full` (metrics, or groups of values, for which it had no room) and `model_dropped` (fields that another "
+    "application wrote).",
 )
 DURATION = Metric("keyspace_functions.duration", "histogram", "s", ("function", "outcome"), "How long a reaction took.")
 LAG = Metric(

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from local.repo.bootstrap import HELP_FILE
 from local.repo.tables import DOCUMENTS, update_tables
+from local.run.help_texts import help_texts
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
@@ -47,3 +49,9 @@ def test_only_the_app_is_published() -> None:
         "shared",
         "triggers",
     }
+
+
+def test_the_help_texts_are_up_to_date() -> None:
+    assert (ROOT / HELP_FILE).read_text(encoding="utf-8") == help_texts(), (
+        "run: .venv/bin/python -m local.run.help_texts"
+    )

@@ -38,9 +38,10 @@ EFFECT = {
 def printed(level: int, message: str = "", *arguments: object, **attributes: object) -> str:
     """The output of LiveLog for a record, into a pipe."""
     output = io.StringIO()
+    verbose = bool(attributes.pop("verbose", False))
     record = logging.LogRecord("app", level, "file", 1, message, arguments, attributes.pop("exc_info", None))  # type: ignore[arg-type]
     record.__dict__.update(attributes)
-    LiveLog(open_console(output)).handle(record)
+    LiveLog(open_console(output), verbose=verbose).handle(record)
     return output.getvalue()
 
 
@@ -62,6 +63,12 @@ def test_an_outage_is_its_two_lines_and_no_line_per_event() -> None:
     assert "retried" in printed(logging.WARNING, effect=retried)
     for line in ("Redis refuses to serve (OOM)", "Redis is back after 12.3 s; failed calls: 724"):
         assert line in printed(logging.WARNING, line)
+
+
+def test_an_event_with_nothing_to_react_to_is_a_line_with_verbose_only() -> None:
+    inert = EFFECT | {"outcome": "inert", "operation": "expire", "reason": "the event changes nothing"}
+    assert printed(logging.DEBUG, effect=inert) == ""
+    assert "inert" in printed(logging.DEBUG, effect=inert, verbose=True)
 
 
 @pytest.mark.parametrize(
@@ -129,13 +136,18 @@ def test_the_banner_lists_everything_and_ready_is_a_line_by_itself() -> None:
     show_banner(console, started)
     show_ready(console)
     lines = output.getvalue().splitlines()
-    assert "  Functions     health                  GET /api/health" in lines
-    assert "                update_charts           __keyspace@0__:fabric:data:chart:*" in lines
+    assert len(lines) < 24
+    assert "  Monitor       http://127.0.0.1:7071/api/monitor#key=a-key" in lines
+    assert "  Functions     1 on key events, 0 timers, 1 for HTTP  (--verbose lists them)" in lines
     assert "  In error      broken: [red]no ctor[/red]" in lines
     assert "  Note          K is missing" in lines
     assert "  Storage       off: node not found on PATH" in lines
     assert f"  First key     redis-cli -p 6379 SET {FIRST_KEY} '{FIRST_VALUE}' EX 3600" in lines
     assert lines[-1] == "ready"
+    show_banner(console, started, verbose=True)
+    lines = output.getvalue().splitlines()
+    assert "  Functions     health                  GET /api/health" in lines
+    assert "                update_charts           __keyspace@0__:fabric:data:chart:*" in lines
 
 
 @pytest.mark.parametrize(
