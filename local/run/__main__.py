@@ -159,7 +159,7 @@ async def _run(options: Options, console: Console) -> int:
             functions={},
             errors={},
             notices=notices,
-            first_key=first_key_commands(redis.host, redis.port, shutil.which("redis-cli") is not None),
+            first_key=first_key_commands(redis, has_redis_cli=shutil.which("redis-cli") is not None),
             operate=_doctor_command(redis),
         )
         other_names = [name for name in settings if name.lower() in names_of("Redis")]

@@ -18,7 +18,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from shared.operations.doctor.products import redis_cli
 from shared.reactor import CHANNEL_PREFIX
+from shared.store.connection import ConnectionOptions
 
 if TYPE_CHECKING:
     # The launcher imports demo after the host has loaded the app, so that both use the same modules of shared.
@@ -110,16 +112,19 @@ def show_summary(console: Console, results: "Iterable[SampleResult]") -> None:
     console.print(table)
 
 
-def first_key_commands(host: str, port: int, redis_cli: bool) -> tuple[str, ...]:
-    """Shell commands that write a small batch and read its result, by redis-cli or else by this Python."""
-    if not redis_cli:
-        python = sys.executable.removeprefix(f"{os.getcwd()}/")  # short: the commands are run in this folder too
-        client = f"import redis; r = redis.Redis({host!r}, {port})"
-        write = f"{client}; r.set({FIRST_KEY!r}, {FIRST_VALUE!r}, ex=3600)"
-        read = f"{client}; print(r.get({FIRST_RESULT!r}))"
-        return tuple(f"{shlex.quote(python)} -c {shlex.quote(script)}" for script in (write, read))
-    cli = f"redis-cli -p {port}" if host == "127.0.0.1" else f"redis-cli -h {shlex.quote(host)} -p {port}"
-    return (f"{cli} SET {FIRST_KEY} '{FIRST_VALUE}' EX 3600", f"{cli} GET {FIRST_RESULT}")
+def first_key_commands(options: ConnectionOptions, *, has_redis_cli: bool) -> tuple[str, ...]:
+    """Shell commands that write a small batch and read its result, by redis-cli or else by this Python; none where that
+    would need the password."""
+    if has_redis_cli:
+        write = redis_cli(options, "SET", FIRST_KEY, FIRST_VALUE, "EX", "3600")
+        return (write, redis_cli(options, "GET", FIRST_RESULT))
+    if options.password or options.ssl:
+        return ()
+    python = sys.executable.removeprefix(f"{os.getcwd()}/")  # short: the commands are run in this folder too
+    client = f"import redis; r = redis.Redis({options.host!r}, {options.port})"
+    write = f"{client}; r.set({FIRST_KEY!r}, {FIRST_VALUE!r}, ex=3600)"
+    read = f"{client}; print(r.get({FIRST_RESULT!r}))"
+    return tuple(f"{shlex.quote(python)} -c {shlex.quote(script)}" for script in (write, read))
 
 
 def describe_trigger(trigger: Mapping[str, Any]) -> str:

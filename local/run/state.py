@@ -1,7 +1,7 @@
 """A file per running `./run`, with its Redis and storage, for commands in the same checkout.
 
-`./run` holds a lock on its file while it runs, so a file that a killed process left behind is recognised. Only the owner
-can read it. It holds no password: for a Redis that needs one, commands have to be given the setting.
+`./run` holds a lock on its file while it runs, so a file that a killed process left behind is recognised. Only its
+owner can read it. It holds no password: for a Redis that needs one, commands have to be given the setting.
 """
 
 import fcntl

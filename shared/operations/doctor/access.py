@@ -13,7 +13,9 @@ from redis.exceptions import NoPermissionError, ReadOnlyError, ResponseError
 
 from shared import namespaces
 from shared.operations.doctor.findings import Finding, error, info, ok
+from shared.operations.doctor.products import redis_cli
 from shared.registry import REACTORS
+from shared.store.connection import ConnectionOptions
 
 KEY_PREFIX = "functions:doctor:"
 KEY_TTL_MS = 10_000
@@ -50,7 +52,7 @@ def trials(key: bytes) -> list[list[bytes]]:
     return [[key if word == "KEY" else word.encode() for word in line.split()] for line in lines]
 
 
-async def check_access(redis: Redis) -> list[Finding]:
+async def check_access(redis: Redis, options: ConnectionOptions) -> list[Finding]:
     """Try the commands, keys and channels that the app needs. Raises what the Redis client raises when Redis is
     away."""
     mark = secrets.token_hex(8)
@@ -73,15 +75,15 @@ async def check_access(redis: Redis) -> list[Finding]:
             "access",
             f"{user} is refused: {', '.join(refused)}",
             "Reactions that need them fail until they become dead letters; events on refused channels are lost.",
-            "Grant them: ACL SETUSER, or in Azure a data access policy (Data Owner, or one that names them). "
+            "Grant them, as an administrator; in Azure by a data access policy (Data Owner, or one that names them). "
             "All rules that the app needs (resetchannels and & need Redis 6.2):",
-            (acl_rules(),),
+            (redis_cli(options, *acl_rules(options.username or "NAME"), as_admin=True),),
         )
     ]
 
 
-def acl_rules() -> str:
-    """The rules of a user with the permissions that the app needs, and no others by key and channel."""
+def acl_rules(user: str) -> list[str]:
+    """ACL SETUSER with the permissions that the app needs, and no others by key and channel."""
     names = sorted({_acl_name(words) for words in trials(b"KEY")})
     channels = [f"&{reactor.channel}" for reactor in REACTORS] + [f"&{channel.decode()}" for channel in PUBLISHED]
     commands = [
@@ -98,7 +100,7 @@ def acl_rules() -> str:
     namespace_patterns = ["fabric:*", "fastapi:*", "functions:*"]
     others = [reactor.pattern for reactor in REACTORS if f"{reactor.kind.namespace}:*" not in namespace_patterns]
     keys = [f"~{pattern}" for pattern in (*others, *namespace_patterns)]
-    return " ".join(["ACL SETUSER NAME on", *keys, "resetchannels", *channels, *commands])
+    return ["ACL", "SETUSER", user, "on", *keys, "resetchannels", *channels, *commands]
 
 
 def _acl_name(words: Sequence[bytes]) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.operations.doctor.findings import Finding, error, info, ok, warning
-from shared.operations.doctor.products import Product, change_eviction, product_of
+from shared.operations.doctor.products import Product, change_eviction, product_of, redis_cli
+from shared.store.connection import ConnectionOptions
 
 OLDEST = (6, 0)
 """Oldest version that the app supports; the scripts use no newer commands."""
@@ -119,11 +120,11 @@ def _uptime_s(server_info: Info) -> int:
     return int(server_info.get("uptime_in_seconds", 0))
 
 
-def check_eviction(server_info: Info, host: str) -> list[Finding]:
+def check_eviction(server_info: Info, options: ConnectionOptions) -> list[Finding]:
     policy = str(server_info.get("maxmemory_policy", ""))
     if not policy:
         return []
-    change = change_eviction(host, SAFE_POLICY)
+    change = change_eviction(options, SAFE_POLICY)
     if policy in {SAFE_POLICY, "noeviction"}:
         return [ok("eviction", f"maxmemory-policy {policy}: the audit stream cannot be evicted")]
     if not policy.startswith("allkeys"):
@@ -151,7 +152,7 @@ def check_eviction(server_info: Info, host: str) -> list[Finding]:
     return [warning("eviction", f"maxmemory-policy {policy} can evict the app's own state", why, fix, change.commands)]
 
 
-def check_memory(server_info: Info) -> list[Finding]:
+def check_memory(server_info: Info, options: ConnectionOptions) -> list[Finding]:
     used, limit = int(server_info.get("used_memory", 0)), int(server_info.get("maxmemory", 0))
     if not used:
         return []
@@ -173,7 +174,10 @@ def check_memory(server_info: Info) -> list[Finding]:
                 "fragmentation",
                 f"Redis takes {ratio:.1f} times its memory in use from the system ({_mib(excess)} more)",
                 "Fragmented memory is not usable by others; the system may kill the server.",
-                "CONFIG SET activedefrag yes where the server supports it, or restart or fail over at a quiet time.",
+                "Defragment where the server supports it, or restart or fail over at a quiet time.",
+                (redis_cli(options, "CONFIG", "SET", "activedefrag", "yes"),)
+                if product_of(options.host) is Product.PLAIN
+                else (),
             )
         )
     return findings
@@ -199,7 +203,9 @@ def _headroom(used: int, limit: int) -> Finding:
     )
 
 
-def check_output_buffer(limits: str | None, clients: Sequence[Mapping[str, str]] | None) -> list[Finding]:
+def check_output_buffer(
+    limits: str | None, clients: Sequence[Mapping[str, str]] | None, options: ConnectionOptions
+) -> list[Finding]:
     """`limits` is client-output-buffer-limit, `clients` are the subscribers; None where the server does not show
     them."""
     words = (limits or f"pubsub {USUAL_PUBSUB_LIMIT}").split()
@@ -215,7 +221,8 @@ def check_output_buffer(limits: str | None, clients: Sequence[Mapping[str, str]]
                 "output-buffer",
                 f"{len(behind)} subscribers are behind, one by {_mib(most)}; {limit}",
                 "Redis disconnects a subscriber that does not read; only the sweep finds changes until it is back.",
-                "Find the host that does not respond: CLIENT LIST TYPE PUBSUB shows its address.",
+                "Find the host that does not respond, by its address:",
+                (redis_cli(options, "CLIENT", "LIST", "TYPE", "PUBSUB"),),
             )
         ]
     return [ok("output-buffer", limit)]

@@ -24,6 +24,7 @@ from local.run.console import (
     show_summary,
 )
 from local.run.demo import SampleResult
+from shared.store.connection import ConnectionOptions
 
 EFFECT = {
     "function": "process_fastapi_data",
@@ -131,7 +132,7 @@ def test_the_banner_lists_everything_and_ready_is_a_line_by_itself() -> None:
         functions={"health": "GET /api/health", "update_charts": "__keyspace@0__:fabric:data:chart:*"},
         errors={"broken": "[red]no ctor[/red]"},
         notices=("K is missing", "x is missing"),
-        first_key=first_key_commands("127.0.0.1", 6379, redis_cli=True),
+        first_key=first_key_commands(ConnectionOptions("127.0.0.1", 6379), has_redis_cli=True),
     )
     show_banner(console, started)
     show_ready(console)
@@ -142,7 +143,7 @@ def test_the_banner_lists_everything_and_ready_is_a_line_by_itself() -> None:
     assert "  In error      broken: [red]no ctor[/red]" in lines
     assert "  Note          K is missing" in lines
     assert "  Storage       off: node not found on PATH" in lines
-    assert f"  First key     redis-cli -p 6379 SET {FIRST_KEY} '{FIRST_VALUE}' EX 3600" in lines
+    assert f"  First key     redis-cli -h 127.0.0.1 -p 6379 SET {FIRST_KEY} '{FIRST_VALUE}' EX 3600" in lines
     assert lines[-1] == "ready"
     show_banner(console, started, verbose=True)
     lines = output.getvalue().splitlines()
@@ -166,7 +167,7 @@ def test_a_trigger_has_a_short_description(trigger: dict[str, object], descripti
 async def test_the_python_commands_in_the_banner_write_and_read_the_first_key(
     redis_client: redis.asyncio.Redis, redis_port: int
 ) -> None:
-    write, read = first_key_commands("127.0.0.1", redis_port, redis_cli=False)
+    write, read = first_key_commands(ConnectionOptions("127.0.0.1", redis_port), has_redis_cli=False)
     assert await run_in_shell(write) == b""
     assert (await redis_client.get(FIRST_KEY)).decode() == FIRST_VALUE
     assert 3590 < await redis_client.ttl(FIRST_KEY) <= 3600
