@@ -23,6 +23,8 @@ CHART_CACHE_TTL_S = QUERY_CACHE_TTL_S
 RETRY_TTL_S = 7 * 86_400
 DEAD_LETTER_TTL_S = 7 * 86_400
 DEAD_MARK_TTL_S = TEMP_DATA_TTL_S
+DISCARDED_TTL_S = 30 * 86_400
+"""Of the mark of a discarded letter: the longest that a key of the table lives, a session of NextAuth's default."""
 SWEEP_TTL_S = 86_400
 TIMERS_TTL_S = 3600
 STATISTICS_TTL_S = 7200

@@ -103,7 +103,7 @@ async def _demo(connection_string: str) -> AsyncIterator[_Demo]:
         app = App(settings.current(), redis)
         for letter in (await dead_letters.list_page(app, limit=dead_letters.MAX_PAGE)).letters:
             if f"demo-{demo.run_id}".encode() in letter.key:
-                await dead_letters.discard(app, letter.id)
+                await dead_letters.remove(app, letter.id)
         written = [key async for key in redis.scan_iter(match=f"*demo-{demo.run_id}*", count=1000)]
         if written:
             await redis.unlink(*written)

@@ -96,6 +96,7 @@ async def check_app(app: App) -> Health:
     try:
         unwritable = await _unwritable(app)
         waiting, letters = await read("retries", retries.waiting(app)), await read("letters", dead_letters.totals(app))
+        recent = await read("letters", dead_letters.recent(app, app.settings.dead_letters_alert_s)) if letters else 0
         last_pass = await read("the sweep", reconcile.last_pass(app))
         timer_s = await read("the timers", catch_up.timer_age_s(app))
         log = await read("the audit log", audit.state(app))
@@ -106,7 +107,7 @@ async def check_app(app: App) -> Health:
         *app.settings.concerns,
         *(f"Redis refuses {part}: {error}" for part, error in telemetry.refused_parts("Redis").items()),
         *refused,
-        *_backlog(waiting, letters, app.settings.dead_letters_max),
+        *_backlog(waiting, letters, recent or 0, app.settings),
         *_sweep(last_pass),
         *_timers(timer_s, app.settings.retry_schedule),
         *_audit(log, export_s, app.settings.audit_buffer),
@@ -114,6 +115,8 @@ async def check_app(app: App) -> Health:
     status = "failed" if unwritable else "degraded" if health.status == "ok" and problems else health.status
     reasons = (*health.reasons, *unwritable, *problems)
     details = _details(waiting, letters, last_pass, log)
+    if letters:
+        details["deadLetters"]["recent"] = recent
     details["timers"] = None if timer_s is None else {"age_s": round(timer_s, 1)}
     return Health(status, reasons, health.redis_round_trip_ms, health.notify_keyspace_events, details)
 
@@ -171,17 +174,26 @@ async def export_age_s(app: App, log: audit.AuditState) -> float | None:
     return max(0.0, seconds - int(oldest[0][0].partition(b"-")[0]) / 1000) if oldest else None
 
 
-def _backlog(waiting: int | None, letters: dead_letters.Totals | None, letters_max: int) -> list[str]:
+def _backlog(waiting: int | None, letters: dead_letters.Totals | None, recent: int, settings: Settings) -> list[str]:
     problems = []
     if waiting is not None and waiting > MANY_RETRIES:
         problems.append(f"{waiting} keys wait for a retry")
     if letters is None:
         return problems
+    if 0 < settings.dead_letters_alert <= recent:
+        plural = "" if recent == 1 else "s"
+        problems.append(f"{recent} dead letter{plural} in the last {_period(settings.dead_letters_alert_s)}")
     if letters.dropped:
         problems.append(f"{letters.dropped} dead letters were dropped for lack of room")
-    elif letters.count > NEARLY_FULL * letters_max:
-        problems.append(f"{letters.count} dead letters, of {letters_max} that are kept")
+    elif letters.count > NEARLY_FULL * settings.dead_letters_max:
+        problems.append(f"{letters.count} dead letters, of {settings.dead_letters_max} that are kept")
     return problems
+
+
+def _period(seconds: float) -> str:
+    if seconds == 3600:
+        return "hour"
+    return f"{seconds / 60:g} minutes" if seconds >= 120 else f"{seconds:g} s"
 
 
 def _sweep(last_pass: reconcile.LastPass | None) -> list[str]:
