@@ -30,7 +30,7 @@ ANSWER = "discard"
 commands = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Dead letters, keys that failed permanently: list, show, replay, discard.",
+    help="Dead letters, content that was rejected or failed too often: list, show, replay, discard.",
 )
 
 
@@ -222,8 +222,8 @@ def discard_letters(
 ) -> None:
     """Remove letters permanently, with their content, after confirmation.
 
-    If the key still exists, the sweep reacts to it again once the mark of the dead content has expired. The answer may
-    come from a pipe or as --confirm.
+    The same content is not buried again; new content of the key is processed. The answer may come from a pipe or as
+    --confirm.
 
     JSON: {"dry_run", "letters": [{"id", "reactor", "key", "removed"}]}.
 

@@ -166,7 +166,7 @@ async def replay_dead_letter(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="events/dead/{id}/discard", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
 @answering
 async def discard_dead_letter(req: func.HttpRequest) -> func.HttpResponse:
-    """Remove a letter permanently."""
+    """Remove a letter permanently; the same content is not buried again."""
     from shared.delivery import dead_letters
 
     if not await dead_letters.discard(current_app(), _letter_id(req)):

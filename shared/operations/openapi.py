@@ -203,7 +203,7 @@ def _dead_letter_paths() -> dict[str, Any]:
         "/api/events/dead/{id}/discard": {
             "post": _operation(
                 "discardDeadLetter",
-                "Remove a letter permanently",
+                "Remove a letter permanently; the same content is not buried again",
                 {"204": {"description": "The letter is removed"}, **_UNKNOWN, **_AWAY},
                 parameters=[_LETTER],
             )

@@ -189,7 +189,7 @@ async def test_a_batch_is_shown_with_the_state_of_its_result_and_its_dead_letter
     assert (await facts(app, key))["result"] == "of other content"
     await batches.react(app, [key], cause("set"))
     described = await facts(app, key)
-    assert described["given_up"] == "this content"
+    assert described["dead_mark"] == "this content"
     (letter,) = described["dead_letters"]  # type: ignore[misc]
     assert re.fullmatch(r"[0-9a-f]{32} Rejected: not JSON", letter)
 

@@ -205,8 +205,8 @@ async def check_backlog(app: App) -> list[Finding]:
         findings.append(
             warning(
                 "dead-letters",
-                f"{letters} dead letters",
-                "The app gave up on these keys; their effects are missing. Letters are kept for 7 days.",
+                f"{letters} dead letter{'' if letters == 1 else 's'}",
+                "Their content was rejected, or failed too often: effects are missing. Letters are kept for 7 days.",
                 "Read the reasons, correct the cause, replay:",
                 ("python manage.py deadletters list",),
             )
