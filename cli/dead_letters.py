@@ -10,7 +10,7 @@ from rich.table import Table
 
 from cli import formatting, interaction
 from cli.audit_key_check import refuse_other_audit_key
-from cli.letter_selection import chosen, letter_row, replayed
+from cli.letter_selection import chosen, full_id, letter_row, replayed
 from cli.terminal import DryRun, Exit, Json, Refused, complain, open_console, run, show_json
 from shared.app import App
 from shared.delivery import dead_letters
@@ -44,7 +44,9 @@ OfReactor = Annotated[
     str | None,
     typer.Option(callback=_checked_reactor, metavar=f"[{'|'.join(NAMES)}]", help="Only letters of this reactor."),
 ]
-LetterId = Annotated[str | None, typer.Argument(metavar="ID", help="As `deadletters list` shows it.")]
+LetterId = Annotated[
+    str | None, typer.Argument(metavar="ID", help="As `deadletters list` shows it, or its first digits.")
+]
 All = Annotated[bool, typer.Option("--all", help="All letters, or all of --reactor.")]
 
 
@@ -91,7 +93,9 @@ async def _list(app: App, *, reactor: str | None, limit: int, cursor: str | None
 
 @commands.command("show")
 def show_letter(
-    letter_id: Annotated[str, typer.Argument(metavar="ID", help="As `deadletters list` shows it.")],
+    letter_id: Annotated[
+        str, typer.Argument(metavar="ID", help="As `deadletters list` shows it, or its first digits.")
+    ],
     payload: Annotated[bool, typer.Option("--payload", help="Also the beginning of its content, escaped.")] = False,
     json: Json = False,
 ) -> None:
@@ -107,6 +111,7 @@ def show_letter(
 
 
 async def _show(app: App, *, letter_id: str, payload: bool, json: bool) -> Exit:
+    letter_id = await full_id(app, letter_id)
     letter = await dead_letters.get(app, letter_id)
     if letter is None:
         return _no_such_letter(letter_id)
@@ -182,6 +187,7 @@ def replay_letters(
 
 
 async def _replay(app: App, *, letter_id: str | None, reactor: str | None, dry_run: bool, json: bool) -> Exit:
+    letter_id = letter_id and await full_id(app, letter_id)
     letters = await chosen(app, letter_id, reactor)
     if letter_id is not None and not letters:
         return _no_such_letter(letter_id)
@@ -236,6 +242,7 @@ def discard_letters(
 async def _discard(
     app: App, *, letter_id: str | None, reactor: str | None, confirm: bool, dry_run: bool, json: bool
 ) -> Exit:
+    letter_id = letter_id and await full_id(app, letter_id)
     try:
         rows = [letter_row(app, letter) for letter in await chosen(app, letter_id, reactor)]
     except KeyspaceError:  # another application wrote over the letter; it can still be removed

@@ -3,15 +3,26 @@
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-from cli.terminal import complain, shown
+from cli.terminal import Refused, complain, shown
 from shared.app import App
 from shared.delivery import dead_letters, replay
 from shared.delivery.dead_letters import Letter
 from shared.errors import KeyspaceError
 from shared.privacy.masking import printable
 from shared.reactor import Source
-from shared.registry import REACTORS
+from shared.registry import REACTORS, source_of
 from shared.telemetry import minute_counts
+
+
+async def full_id(app: App, text: str) -> str:
+    """The id that `text` means: an id, or the beginning of exactly one. Text that is neither is returned unchanged.
+
+    Raises Refused for the beginning of several ids.
+    """
+    ids = await dead_letters.ids_beginning(app, text)
+    if len(ids) > 1 and text not in ids:
+        raise Refused(f"several dead letters begin with {text}: pass more digits of the id")
+    return ids[0] if len(ids) == 1 else text
 
 
 async def chosen(app: App, letter_id: str | None, reactor: str | None) -> list[Letter]:
@@ -60,7 +71,7 @@ def letter_row(
     return {
         "id": letter.id,
         "reactor": printable(letter.reactor.encode()),
-        "key": shown(app, letter.key),
+        "key": shown(app, source_of(app, letter.reactor, letter.key)),
         "outcome": outcome,
         "reason": reason,
         "removed": removed,

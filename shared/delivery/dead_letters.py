@@ -203,6 +203,22 @@ async def get(app: App, letter_id: str) -> Letter | None:
     return match[0] if match else None
 
 
+async def ids_beginning(app: App, digits: str) -> list[str]:
+    """The ids of the letters that begin with these digits, at most two. Looks at all ids, in pages."""
+    ids: set[str] = set()
+    if not re.fullmatch(r"[0-9a-f]{1,32}", digits):
+        return []
+    try:
+        async for letter_id, _ in app.redis.zscan_iter(_INDEX, match=f"{digits}*", count=1000):
+            ids.add(letter_id.decode("latin-1"))
+            if len(ids) > 1:
+                break
+    except ResponseError as fault:
+        if not is_wrong_type(fault):
+            raise
+    return sorted(ids)
+
+
 async def payload(app: App, letter_id: str) -> Payload | None:
     """The payload of a letter; None if there is no such letter or it has no payload.
 

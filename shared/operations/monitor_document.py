@@ -25,7 +25,7 @@ from shared.operations import activity, health, stored_census
 from shared.operations.activity import Stats
 from shared.operations.stored_census import KindCount
 from shared.privacy.masking import fingerprint, mask_key, printable
-from shared.registry import REACTORS
+from shared.registry import REACTORS, source_of
 from shared.store.refusals import is_wrong_type
 
 FIRST_PAGE = 20
@@ -191,7 +191,7 @@ def shown_letter(app: App, letter: Letter) -> DeadLetter:
     return DeadLetter(
         letter.id,
         _line(letter.reactor),
-        mask_key(letter.key, app.settings.audit_key),
+        mask_key(source_of(app, letter.reactor, letter.key), app.settings.audit_key),
         _line(letter.error),
         _line(letter.message, limit=retries.MAX_MESSAGE_CHARS),
         letter.attempts,

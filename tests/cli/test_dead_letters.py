@@ -6,7 +6,9 @@ import re
 import pytest
 
 from cli import dead_letters as command
+from cli import key_search
 from cli.audit_key_check import refuse_other_audit_key
+from cli.letter_selection import full_id
 from cli.terminal import Refused
 from shared import namespaces
 from shared.app import App
@@ -43,7 +45,8 @@ async def test_letters_are_listed_with_keys_masked(manage: Manage, app: App) -> 
     assert stderr.startswith("2 listed of 2 in ")
     assert len(output.splitlines()) == 3
     fingerprint = keyring.keyring(app.settings.audit_key).fingerprint(TOKEN)[:12]
-    assert f"functions:phantom:session:~{fingerprint}" in output
+    assert f"nextauth:session:~{fingerprint}" in output
+    assert await key_search.find(app, f"nextauth:session:~{fingerprint}".encode()) == b"nextauth:session:" + TOKEN
     assert "@" not in output
     assert TOKEN.decode() not in output
     assert "\x1b" not in output
@@ -167,6 +170,18 @@ async def test_an_overwritten_letter_can_be_discarded(manage: Manage, app: App) 
     assert manage("deadletters", "show", letter_id)[0] == 2
     code, output, _ = manage("deadletters", "discard", letter_id, "--confirm")
     assert (code, output.splitlines()[-1]) == (0, "1 removed")
+
+
+async def test_an_id_may_be_shortened_to_what_is_unique(app: App) -> None:
+    first, second = [await bury(app, b"fastapi:temp:data:b%d" % number) for number in range(2)]
+    unique = next(length for length in range(1, 33) if first[:length] != second[:length])
+    assert await full_id(app, first[:unique]) == first
+    assert await full_id(app, second) == second
+    for text in ("0" * 33, "*", "\x1b", "[a-f]"):
+        assert await full_id(app, text) == text
+    await app.redis.zadd(namespaces.build(namespaces.DEAD_INDEX), {f"{first[:31]}{digit}": 0 for digit in "0f"})
+    with pytest.raises(Refused, match="several dead letters begin with"):
+        await full_id(app, first[:31])
 
 
 @pytest.mark.parametrize("arguments", [("show", "0" * 32), ("replay", "\x1b[31m"), ("discard", "x", "--confirm")])
