@@ -73,7 +73,8 @@ class Seen:
     outcomes: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, event: Event) -> None:
-        """Count an event with something to react to."""
+        """Count an event with something to react to, and keep it for display."""
+        self.last.append(event)
         self.events[event.reactor] += 1
         second = int(time.monotonic())
         if not self.seconds or self.seconds[-1][0] != second:
@@ -198,10 +199,10 @@ async def _receive(pubsub: Any, seen: Seen, put: Callable[[Event], bool], subscr
             continue
         index = places[message["pattern"]]
         event = Event(time.time(), index, message["channel"][_KEY_AT:], message["data"])
-        inert = is_inert(REACTORS[index], event.key, event.operation)
-        if not inert:
+        if not is_inert(REACTORS[index], event.key, event.operation):
             seen.add(event)
-        if not inert or seen.verbose:
+            seen.dropped += not put(event)
+        elif seen.verbose:
             seen.last.append(event)
             seen.dropped += not put(event)
         received += 1
