@@ -20,6 +20,7 @@ from shared.operations.key_selection import UNKNOWN_KIND, Namespace, Selection
 from shared.operations.key_shapes import OTHER_SHAPES, has_room, shape_of
 from shared.registry import REACTORS
 from shared.store.script import Script
+from shared.words import counted
 
 UNLINK_KEYS = Script(__file__, "unlink_keys")
 
@@ -170,7 +171,7 @@ async def _cleanup(
             }
         )
     else:
-        print(f"{total:,} keys would be removed" if dry_run else f"{tally.removed:,} keys removed")
+        print(f"{counted(total, 'key')} would be removed" if dry_run else f"{counted(tally.removed, 'key')} removed")
     return Exit.OK
 
 
@@ -213,7 +214,9 @@ async def _ask(namespace: Namespace, total: int, confirm: str | None) -> None:
     with interaction.explaining_interruption(lambda: "nothing was removed"):
         answer = confirm
         if answer is None:
-            line = await interaction.read_line(f"{total:,} keys will be removed. Type {namespace} to continue: ")
+            line = await interaction.read_line(
+                f"{counted(total, 'key')} will be removed. Type {namespace} to continue: "
+            )
             answer = line.decode(errors="replace").strip()
     if answer != namespace:
         raise Refused(f"aborted, nothing removed: expected `{namespace}`")

@@ -15,7 +15,9 @@ from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from rich.console import Console
 
 from local.host.app_settings import AppSettingsError, apply, load_app_settings
@@ -26,6 +28,7 @@ from shared.app import App, open_app
 from shared.errors import KeyspaceError
 from shared.privacy.masking import mask_key
 from shared.settings import Settings
+from shared.store.connection import parse_connection_string
 
 _PIPED_WIDTH = 10_000
 
@@ -104,11 +107,23 @@ async def _guarded(work: Callable[[App], Awaitable[Exit]]) -> int:
         return Exit.OK
     except (AppSettingsError, KeyspaceError, Refused) as error:
         complain(str(error))
-    except RedisError as error:  # only the class: the text may quote arguments
-        complain(f"Redis: {type(error).__name__}; see python manage.py doctor")
+    except RedisError as error:
+        complain(_trouble(error))
     except OSError as error:  # such as a full disk behind stdout; redis-py converts those of connections
         complain(f"{error.strerror or type(error).__name__}; if the disk is not full, see python manage.py doctor")
     return Exit.FAILED
+
+
+def _trouble(error: RedisError) -> str:
+    """What an error of Redis means, with the address. Goes by the error's class: its text may quote arguments."""
+    from shared.operations.doctor.reach import explain
+
+    options = parse_connection_string(settings.current().redis)
+    address = f"Redis at {options.host}:{options.port}"
+    if isinstance(error, RedisConnectionError | RedisTimeoutError):
+        meaning, fix = explain(error, options)
+        return f"{address}: {meaning}. {fix}"
+    return f"{address}: {type(error).__name__}; see python manage.py doctor"
 
 
 async def _with_app(work: Callable[[App], Awaitable[Exit]]) -> Exit:

@@ -19,6 +19,7 @@ from shared.audit import state as audit
 from shared.delivery import catch_up, dead_letters, reconcile, retries
 from shared.operations.notification_flags import missing_flags
 from shared.settings import Settings
+from shared.words import counted
 
 SWEEP_LATE_S = 600.0
 """Time without a sweep above which the timers have a problem; by default one works every few seconds."""
@@ -181,10 +182,9 @@ def _backlog(waiting: int | None, letters: dead_letters.Totals | None, recent: i
     if letters is None:
         return problems
     if 0 < settings.dead_letters_alert <= recent:
-        plural = "" if recent == 1 else "s"
-        problems.append(f"{recent} dead letter{plural} in the last {_period(settings.dead_letters_alert_s)}")
+        problems.append(f"{counted(recent, 'dead letter')} in the last {_period(settings.dead_letters_alert_s)}")
     if letters.dropped:
-        problems.append(f"{letters.dropped} dead letters were dropped for lack of room")
+        problems.append(f"{counted(letters.dropped, 'dead letter')} dropped for lack of room")
     elif letters.count > NEARLY_FULL * settings.dead_letters_max:
         problems.append(f"{letters.count} dead letters, of {settings.dead_letters_max} that are kept")
     return problems

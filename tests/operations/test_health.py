@@ -107,7 +107,7 @@ async def test_each_backlog_degrades_health_with_its_reason(app: App) -> None:
     waiting, recent, dropped, late, away, full = report.reasons
     assert waiting == "1001 keys wait for a retry"
     assert recent == "1 dead letter in the last hour"
-    assert dropped.startswith("1 dead letters were dropped")
+    assert dropped.startswith("1 dead letter dropped")
     assert late.startswith("the last sweep stopped 70")
     assert away == "audit records cannot be written to storage: ServiceRequestError; 950 wait in Redis"
     assert "950 audit records wait in Redis, which keeps 1000" in full

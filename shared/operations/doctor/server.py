@@ -10,6 +10,7 @@ from typing import Any
 from shared.operations.doctor.findings import Finding, error, info, ok, warning
 from shared.operations.doctor.products import Product, change_eviction, product_of, redis_cli
 from shared.store.connection import ConnectionOptions
+from shared.words import counted
 
 OLDEST = (6, 0)
 """Oldest version that the app supports; the scripts use no newer commands."""
@@ -83,7 +84,11 @@ def check_role(server_info: Info) -> list[Finding]:
                 "Point the setting Redis at the primary.",
             )
         ]
-    return [ok("role", f"primary, {server_info.get('connected_slaves', 0)} replicas")] if "role" in server_info else []
+    return (
+        [ok("role", f"primary, {counted(int(server_info.get('connected_slaves', 0)), 'replica')}")]
+        if "role" in server_info
+        else []
+    )
 
 
 def check_persistence(server_info: Info) -> list[Finding]:
@@ -161,7 +166,7 @@ def check_memory(server_info: Info, options: ConnectionOptions) -> list[Finding]
         findings.append(
             warning(
                 "evicted",
-                f"{evicted} keys were evicted since the server started",
+                f"since the server started, {counted(evicted, 'key')} evicted",
                 "Memory was full. Sessions, batches or the app's state may have been evicted.",
                 "Add memory, or find the largest kinds of keys: python manage.py keys stats",
             )
@@ -219,7 +224,7 @@ def check_output_buffer(
         return [
             warning(
                 "output-buffer",
-                f"{len(behind)} subscribers are behind, one by {_mib(most)}; {limit}",
+                f"behind: {counted(len(behind), 'subscriber')}, one by {_mib(most)}; {limit}",
                 "Redis disconnects a subscriber that does not read; only the sweep finds changes until it is back.",
                 "Find the host that does not respond, by its address:",
                 (redis_cli(options, "CLIENT", "LIST", "TYPE", "PUBSUB"),),
