@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, Any
@@ -26,12 +26,9 @@ _FAILED = (Result.REJECTED, Result.RETRIED, Result.DEAD)
 
 @dataclass
 class Counted:
-    """Counts the outcomes of a reactor: `swept` in the pass itself, `retried` in the due retries.
-
-    `on_keys` is called with the number of keys of each group."""
+    """Counts the outcomes of a reactor: `swept` in the pass itself, `retried` in the due retries."""
 
     reactor: Reactor
-    on_keys: Callable[[int], None]
     swept: Counter[Result] = field(default_factory=Counter)
     retried: Counter[Result] = field(default_factory=Counter)
 
@@ -44,7 +41,6 @@ class Counted:
         outcomes = await self.reactor.react(app, keys, cause)
         counts = self.retried if cause is Cause.RETRY else self.swept
         counts.update(outcome.result for outcome in outcomes)
-        self.on_keys(len(keys))
         return outcomes
 
 
@@ -98,22 +94,20 @@ async def _last(app: App, *, json: bool) -> Exit:
 async def _sweep(app: App, *, budget_s: float, json: bool) -> Exit:
     await refuse_other_audit_key(app)
     telemetry.logger.setLevel(logging.CRITICAL)  # counts replace a line per unreadable key
-    done = 0
-
-    def add(keys: int) -> None:
-        nonlocal done
-        done += keys
-        progress(done)
-
-    tallies = [Counted(reactor, add) for reactor in REACTORS]
+    tallies = [Counted(reactor) for reactor in REACTORS]
     lease = formatting.duration(app.settings.lease_ms / 1000)
     with (
         interaction.explaining_interruption(
-            lambda: f"{done:,} keys were checked; within {lease} the app's sweep continues from there"
+            lambda: (
+                f"{counted(sum((tally.swept + tally.retried).total() for tally in tallies), 'key')} checked; within "
+                f"{lease} the app's sweep continues from there"
+            )
         ),
-        interaction.progress(max(1, await app.redis.dbsize()), "keys checked") as progress,
+        interaction.progress(max(1, await app.redis.dbsize()), "keys scanned") as progress,
     ):
-        report = await reconcile(app, [counts.counting for counts in tallies], budget_s=budget_s, anew=True)
+        report = await reconcile(
+            app, [counts.counting for counts in tallies], budget_s=budget_s, anew=True, on_page=progress
+        )
         await app.write_minute_counts()
     if json:
         show_json(as_dict(report, tallies))

@@ -32,6 +32,7 @@ from local.run.console import (
     show_banner,
     show_ready,
     show_summary,
+    show_what_next,
 )
 from local.run.processes import child_process
 from local.run.servers import LOCALHOST, ServerError
@@ -63,6 +64,7 @@ class Options:
     port: int
     demo: bool
     once: bool
+    loop: bool
     host: HostKind
     verbose: bool = False
     faults: tuple[tuple[Fault, float], ...] = ()
@@ -82,6 +84,9 @@ def main(
     once: Annotated[
         bool, typer.Option("--once", help="With --demo: stop after the demo; exit code 0 if it succeeded.")
     ] = False,
+    loop: Annotated[
+        bool, typer.Option("--loop", help="With --demo: go on with traffic of batches, charts and sessions.")
+    ] = False,
     host: Annotated[
         HostKind, typer.Option(help="Functions host; auto: func if it is on PATH, else local.")
     ] = HostKind.AUTO,
@@ -99,6 +104,8 @@ def main(
     """Start the app in the foreground with everything it needs. Ctrl-C stops it."""
     if once and not demo:
         raise typer.BadParameter("requires --demo", param_hint="--once")
+    if loop and (once or not demo):
+        raise typer.BadParameter("requires --demo, and not --once", param_hint="--loop")
     func = shutil.which("func")
     if host is HostKind.FUNC and func is None:
         raise typer.BadParameter("func (Azure Functions Core Tools) is not on PATH", param_hint="--host")
@@ -110,7 +117,7 @@ def main(
         raise typer.BadParameter(str(error), param_hint="--fault") from None
     if faults and host is HostKind.FUNC:
         raise typer.BadParameter("needs --host local", param_hint="--fault")
-    sys.exit(event_loop.run(_until_stopped(Options(redis, port, demo, once, host, verbose, faults))))
+    sys.exit(event_loop.run(_until_stopped(Options(redis, port, demo, once, loop, host, verbose, faults))))
 
 
 async def _until_stopped(options: Options) -> int:
@@ -171,19 +178,25 @@ async def _run(options: Options, console: Console) -> int:
         stack.enter_context(published(ROOT, _state(connection, storage)))
         show_banner(console, started, verbose=options.verbose)
         show_ready(console)
-        return await _run_demo_or_wait(options, connection, console, ended)
+        return await _run_demo_or_wait(options, started, connection, console, ended)
 
 
-async def _run_demo_or_wait(options: Options, connection: str, console: Console, ended: asyncio.Future[int]) -> int:
+async def _run_demo_or_wait(
+    options: Options, started: Started, connection: str, console: Console, ended: asyncio.Future[int]
+) -> int:
     """Run the demo if asked to, then wait until the host ends, which raises StartError. Returns only with --once."""
-    if options.demo:
-        from local.run.demo import run_demo, succeeded
+    async with AsyncExitStack() as stack:
+        if options.demo:
+            from local.run.demo import demo, succeeded, traffic
 
-        results = await run_demo(connection)
-        show_summary(console, results)
-        if options.once:
-            return 0 if succeeded(results) else 1
-    raise StartError(f"func ended unexpectedly with exit code {await ended}")
+            results = await stack.enter_async_context(demo(connection, keep=not options.once))
+            show_summary(console, results)
+            if options.once:
+                return 0 if succeeded(results) else 1
+            show_what_next(console, started, loop=options.loop)
+            if options.loop:
+                await stack.enter_async_context(traffic(connection))
+        raise StartError(f"func ended unexpectedly with exit code {await ended}")
 
 
 def _check_port(port: int) -> None:

@@ -15,7 +15,6 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from shared.operations.doctor.products import redis_cli
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
 _STYLES = {"processed": "green", "duplicate": "dim", "ignored": "dim", "inert": "dim", "rejected": "yellow"}
 _PIPED_WIDTH = 10_000
 _TIMER = "timer "
+_SAMPLE_WIDTH = 30
+_KEY_INDENT = 17
 FIRST_KEY = "fastapi:temp:data:batch-1"
 FIRST_RESULT = "fastapi:results:analysis:batch-1"
 FIRST_VALUE = '[{"timestamp":"2026-01-01T00:00:00Z","data":{"temp":24.1}}]'
@@ -68,7 +69,7 @@ def show_banner(console: Console, started: Started, *, verbose: bool = False) ->
     """Print addresses, problems, and the commands to start with: one screen. `verbose`: the functions one by one."""
     key = started.function_key
     lines: list[tuple[str, Iterable[str]]] = [
-        ("Monitor", [f"{started.url}/api/monitor" + (f"#key={quote(key, safe='')}" if key else "")]),
+        ("Monitor", [monitor_link(started)]),
         ("HTTP", [f"{started.url}/api/health"]),
         ("Function key", [f"{key}  (header x-functions-key)"] if key else []),
         ("Redis", [started.redis]),
@@ -103,13 +104,28 @@ def show_ready(console: Console) -> None:
 
 
 def show_summary(console: Console, results: "Iterable[SampleResult]") -> None:
-    """Print the demo's results as a table with a row per sample."""
-    table = Table("sample", "key", "expected", "outcome", "ms", "", box=None, pad_edge=False)
+    """Print the demo's results: per sample a line, and in a terminal another with its key."""
     for result in results:
-        texts = (result.sample, result.key, result.expected, result.outcome, f"{result.ms:.0f}")
-        status = Text("ok", style="green") if result.ok else Text("FAILED", style="bold red")
-        table.add_row(*(Text(printable(text)) for text in texts), status)
-    console.print(table)
+        line = Text("ok    ", style="green") if result.ok else Text("FAILED", style="bold red")
+        line.append(f"{result.ms:>6.0f} ms  {printable(result.sample):<{_SAMPLE_WIDTH}}", "default")
+        line.append(printable(result.outcome) + ("" if result.ok else f" (expected: {printable(result.expected)})"))
+        if console.is_terminal:
+            _print(console, line)
+            _print(console, Text(" " * _KEY_INDENT + printable(result.key), "dim"))
+        else:
+            _print(console, line.append(f"  {printable(result.key)}"))
+
+
+def show_what_next(console: Console, started: Started, *, loop: bool) -> None:
+    """Print what to look at after the demo."""
+    what = "Traffic goes on until Ctrl-C." if loop else "The sample keys stay until Ctrl-C; --loop writes more."
+    _print(console, Text.assemble(("Now open ", "bold"), monitor_link(started), f"\n{what}"))
+
+
+def monitor_link(started: Started) -> str:
+    """The address of the monitor page; with the key, which the page takes from the address and removes there."""
+    key = started.function_key
+    return f"{started.url}/api/monitor" + (f"#key={quote(key, safe='')}" if key else "")
 
 
 def first_key_commands(options: ConnectionOptions, *, has_redis_cli: bool) -> tuple[str, ...]:

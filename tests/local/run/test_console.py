@@ -4,6 +4,7 @@ import asyncio
 import io
 import logging
 import re
+from dataclasses import replace
 
 import pytest
 import redis.asyncio
@@ -22,6 +23,7 @@ from local.run.console import (
     show_banner,
     show_ready,
     show_summary,
+    show_what_next,
 )
 from local.run.demo import SampleResult
 from shared.store.connection import ConnectionOptions
@@ -182,8 +184,18 @@ async def run_in_shell(command: str) -> bytes:
     return output
 
 
-def test_the_summary_has_a_row_per_sample() -> None:
-    result = SampleResult("batch", "fastapi:[red]k", "a result", "nothing", ms=12.3, ok=False)
+def test_the_summary_has_a_line_per_sample_with_its_whole_key() -> None:
     output = io.StringIO()
-    show_summary(open_console(output), [result])
-    assert re.search(r"^batch +fastapi:\[red\]k +a result +nothing +12 +FAILED *$", output.getvalue(), re.MULTILINE)
+    key = f"fastapi:[red]{'k' * 90}"
+    failed = SampleResult("batch", key, "a result", "nothing", ms=12.3, ok=False)
+    show_summary(open_console(output), [failed, replace(failed, outcome="a result", ok=True)])
+    first, second = output.getvalue().splitlines()
+    assert re.fullmatch(rf"FAILED +12 ms  batch +nothing \(expected: a result\)  {re.escape(key)}", first)
+    assert re.fullmatch(rf"ok +12 ms  batch +a result  {re.escape(key)}", second)
+
+
+def test_after_the_demo_the_page_to_open_is_printed() -> None:
+    output = io.StringIO()
+    started = Started("http://127.0.0.1:7071", "a/key", "", "", {}, {}, (), ())
+    show_what_next(open_console(output), started, loop=False)
+    assert output.getvalue().startswith("Now open http://127.0.0.1:7071/api/monitor#key=a%2Fkey\n")
