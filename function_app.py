@@ -23,12 +23,13 @@ with reported(sys.stderr):
         host_leaves_logs=_settings.host_leaves_logs,
     )
 
-    from triggers import http, invocations, keyspace, monitor, timers
+    from triggers import dead_letters, http, invocations, keyspace, monitor, timers
 
     app = func.FunctionApp()
     app.register_functions(keyspace.blueprint)
     app.register_functions(timers.blueprint)
     app.register_functions(http.blueprint)
+    app.register_functions(dead_letters.blueprint)
     app.register_functions(monitor.blueprint)
 
     invocations.begin_repair()

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from shared.delivery.dead_letters import MAX_PAGE
-from shared.operations import activity, debug, explanations, monitor_document
+from shared.operations import activity, debug, explanations, letter_selection, monitor_document
 from shared.operations.debug import MAX_USER_CHARS
 from shared.reactor import Result
 from shared.registry import NAMES
@@ -23,6 +23,12 @@ class Error(msgspec.Struct):
     error: str
 
 
+class Groups(msgspec.Struct):
+    """Letters by reactor and reason."""
+
+    groups: list[letter_selection.LetterGroup]
+
+
 class Replay(msgspec.Struct):
     """The outcome of a replay, and whether the letter was removed."""
 
@@ -37,9 +43,12 @@ def document() -> dict[str, Any]:
     """The document, OpenAPI 3.1."""
     types = [
         Error,
+        Groups,
         Replay,
         debug.Report,
         explanations.ExplainedLetter,
+        letter_selection.LetterAction,
+        letter_selection.LetterResults,
         monitor_document.DeadLetters,
         monitor_document.Monitor,
         activity.Stats,
@@ -139,6 +148,7 @@ def _paths() -> dict[str, Any]:
             )
         },
         **_dead_letter_paths(),
+        **_letter_group_paths(),
         **_monitor_paths(),
         "/api/openapi.json": {
             "get": _operation(
@@ -164,10 +174,10 @@ def _dead_letter_paths() -> dict[str, Any]:
                 "Dead letters, newest first",
                 {"200": _json("A page of letters", "DeadLetters"), **_BAD, **_AWAY},
                 parameters=[
-                    _query("reactor", {"enum": list(NAMES)}),
+                    *_FILTERS,
                     _query(
                         "cursor",
-                        {"type": "string", "pattern": monitor_document.CURSOR},
+                        {"type": "string", "pattern": letter_selection.CURSOR},
                         "`nextCursor` of the previous page",
                     ),
                     _integer("limit", 50, MAX_PAGE, "Maximum number of letters on a page"),
@@ -208,6 +218,32 @@ def _dead_letter_paths() -> dict[str, Any]:
                 parameters=[_LETTER],
             )
         },
+    }
+
+
+def _letter_group_paths() -> dict[str, Any]:
+    def action(name: str, summary: str) -> dict[str, Any]:
+        too_large = {"413": _json("The body is too large", "Error")}
+        done = {"200": _json("What happened to each letter", "LetterResults")}
+        operation = _operation(name, summary, {**done, **_BAD, **too_large, **_AWAY})
+        body = {"required": True, "content": {"application/json": {"schema": {"$ref": _REF + "LetterAction"}}}}
+        return {"post": operation | {"requestBody": body}}
+
+    return {
+        "/api/events/dead-groups": {
+            "get": _operation(
+                "deadLetterGroups",
+                "Dead letters by reactor and reason, the most frequent first",
+                {"200": _json("The groups", "Groups"), **_BAD, **_AWAY},
+                parameters=_FILTERS,
+            )
+        },
+        "/api/events/dead-groups/replay": action(
+            "replayDeadLetters", "Replay selected letters, some at a time; nextCursor goes on"
+        ),
+        "/api/events/dead-groups/discard": action(
+            "discardDeadLetters", "Discard selected letters, some at a time; nextCursor goes on"
+        ),
     }
 
 
@@ -285,3 +321,12 @@ def _query(name: str, schema: dict[str, Any], description: str = "") -> dict[str
 def _integer(name: str, default: int, maximum: int, description: str) -> dict[str, Any]:
     schema = {"type": "integer", "minimum": 1, "maximum": maximum, "default": default}
     return _query(name, schema, description)
+
+
+_FILTERS = [
+    _query("reactor", {"enum": list(NAMES)}),
+    _query("reason", {"type": "string", "maxLength": 200}, "Text in the error and its message"),
+    _query("match", {"type": "string", "maxLength": 200}, "Glob of Redis over keys as they are shown"),
+    _query("olderThan_s", {"type": "integer", "minimum": 1}, "Buried longer ago"),
+    _query("newerThan_s", {"type": "integer", "minimum": 1}, "Buried since"),
+]

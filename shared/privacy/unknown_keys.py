@@ -91,7 +91,8 @@ def _visible_bytes(segment: bytes, before: bytes | None, *, listed: bool, last: 
         return 0
     tokens = _SEPARATOR.split(segment)
     words, separators = tokens[::2], [*tokens[1::2], b""]
-    after_ids = (before or b"").lower() in _BEFORE_IDS or (before is None and last and len(words) == 1)
+    is_id = (before or b"").lower() in _BEFORE_IDS
+    after_ids = is_id or (before is None and last and len(words) == 1)
     shown: list[int] = []
     for number, (word, separator) in enumerate(zip(words, separators, strict=True)):
         is_listed = word.lower() in _LISTED
@@ -103,6 +104,8 @@ def _visible_bytes(segment: bytes, before: bytes | None, *, listed: bool, last: 
         shown.append(len(word) + len(separator) if in_front else -1)
     if len(shown) == len(words):
         return len(segment)
+    if is_id:
+        return 0
     # What is in front of an id may be a part of it: plain words of the first segment, else words of the list.
     return sum(shown[: shown.index(-1)] if -1 in shown else shown)
 

@@ -9,12 +9,14 @@ from cli import dead_letters as command
 from cli import key_search
 from cli.audit_key_check import refuse_other_audit_key
 from cli.letter_selection import full_id
+from cli.payload import MAX_SHOWN_CHARS, beginning
 from cli.terminal import Refused
 from shared import namespaces
 from shared.app import App
 from shared.delivery import dead_letters
 from shared.delivery.dead_letters import Payload
 from shared.errors import Rejected
+from shared.operations.letter_selection import LetterSelection
 from shared.privacy import keyring
 from shared.sessions import reactor as sessions
 from shared.settings import parse
@@ -88,7 +90,7 @@ async def test_the_letter_of_an_unreadable_payload_is_explained(manage: Manage, 
     text = " ".join(output.split())
     assert "Batch: rejected: rows found at `result`, but no column of numbers: `temp` holds text" in text
     assert "Encoding: JSON" in text
-    assert '{"fastapi:temp:data:*": {"rows": ' in text
+    assert "Table: rows, 1 row at `result`" in text
     explanation = json.loads(manage("deadletters", "show", letter_id, "--json")[1])["explanation"]
     assert (explanation["outcome"], explanation["encoding"]) == ("rejected", ["JSON"])
     other_id = await bury(app, payload=BAD)  # another error than Rejected
@@ -96,8 +98,8 @@ async def test_the_letter_of_an_unreadable_payload_is_explained(manage: Manage, 
 
 
 def test_only_the_beginning_of_a_large_payload_is_shown() -> None:
-    shown = command.beginning(Payload("list", "d", [b"x" * 100_000] * 1000))
-    assert sum(map(len, shown["parts"])) <= command.MAX_CHARS
+    shown = beginning(Payload("list", "d", [b"ab " * 100_000] * 1000))
+    assert sum(map(len, shown["parts"])) <= MAX_SHOWN_CHARS
     assert (len(shown["parts"]), shown["more_parts"], shown["cut"]) == (20, 980, True)
 
 
@@ -161,7 +163,7 @@ async def test_discard_all_with_a_reactor_discards_only_its_letters(manage: Mana
     chart = await bury(app, b"fabric:data:chart:c:d", reactor="charts")
     code, output, _ = manage("deadletters", "discard", "--all", "--reactor", "batches", "--confirm")
     assert (code, output.splitlines()[-1]) == (0, "1 removed")
-    assert [letter.id for letter in await command.chosen(app, None, None)] == [chart]
+    assert [letter.id for letter in await command.chosen(app, None)] == [chart]
 
 
 async def test_an_overwritten_letter_can_be_discarded(manage: Manage, app: App) -> None:
@@ -204,12 +206,12 @@ async def test_letters_are_chosen_oldest_first(app: App) -> None:
     times = namespaces.build(namespaces.DEAD_INDEX)
     seconds, _ = await app.redis.time()
     await app.redis.zadd(times, {letter_id: 1000 * (seconds - 60) + number for number, letter_id in enumerate(ids)})
-    assert [letter.id for letter in await command.chosen(app, None, "batches")] == ids
+    assert [letter.id for letter in await command.chosen(app, None, LetterSelection("batches"))] == ids
 
 
 async def test_a_letter_that_was_removed_meanwhile_is_skipped(app: App) -> None:
     await bury(app)
-    letters = await command.chosen(app, None, None)
+    letters = await command.chosen(app, None)
     await dead_letters.discard(app, letters[0].id)
     assert [row async for row in command.replayed(app, letters)] == []
 

@@ -42,6 +42,7 @@ def skeleton(key: str, *, hide_users: bool = False) -> str:
         ("mail:alice@plant.example:count", "mail:~:count"),
         ("count-alice.b@plant.example", "~"),
         ("session:alphabet", "session:~"),
+        ("session:secret-7", "session:~"),
         ("nextauth:sessions:alphabet", "nextauth:sessions:~"),
         ("nextauth:other:alphabet:data", "nextauth:~"),
         ("anything", "~"),
