@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -35,6 +35,7 @@ from local.run.console import (
     show_what_next,
 )
 from local.run.processes import child_process
+from local.run.readiness import StartError, until_ready
 from local.run.servers import LOCALHOST, ServerError
 from local.run.state import RunState, published
 from shared.errors import ConfigurationError
@@ -45,8 +46,6 @@ from shared.store.connection_setting import names_of
 
 EMULATED_STORAGE = "UseDevelopmentStorage=true"
 READY_TIMEOUT_S = {"local": 10.0, "func": 120.0}
-_MIN_POLL_S = 0.02
-_MAX_POLL_S = 1.0
 
 
 class HostKind(StrEnum):
@@ -69,10 +68,6 @@ class Options:
     verbose: bool = False
     faults: tuple[tuple[Fault, float], ...] = ()
     """For the local host's Redis trigger."""
-
-
-class StartError(Exception):
-    """The app cannot run. The text is the reason, for the user."""
 
 
 def main(
@@ -117,7 +112,11 @@ def main(
         raise typer.BadParameter(str(error), param_hint="--fault") from None
     if faults and host is HostKind.FUNC:
         raise typer.BadParameter("needs --host local", param_hint="--fault")
-    sys.exit(event_loop.run(_until_stopped(Options(redis, port, demo, once, loop, host, verbose, faults))))
+    code = event_loop.run(_until_stopped(Options(redis, port, demo, once, loop, host, verbose, faults)))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: at exit redis-py imports a module, and a thread that just imports NumPy then holds the import lock.
+    os._exit(code)
 
 
 async def _until_stopped(options: Options) -> int:
@@ -148,6 +147,8 @@ async def _run(options: Options, console: Console) -> int:
     settings = load_app_settings(ROOT) | os.environ
     _check_port(options.port)
     async with AsyncExitStack() as stack:
+        storage_starts = asyncio.create_task(_start_storage(stack, settings))  # takes as long as everything else
+        stack.push_async_callback(_ended, storage_starts)
         if options.redis is None:
             server = await stack.enter_async_context(servers.redis_server(REQUIRED))
             connection = f"{server.host}:{server.port}"
@@ -156,7 +157,9 @@ async def _run(options: Options, console: Console) -> int:
         else:
             connection = options.redis
             redis_text, notices = await _describe_redis(parse_connection_string(connection))
-        storage, storage_text = await _start_storage(stack, settings)
+        if options.host is HostKind.LOCAL:
+            import local.host.host  # noqa: F401 (imported now, while the storage emulator starts)
+        storage, storage_text = await storage_starts
         redis = parse_connection_string(connection)
         started = Started(
             url=f"http://{LOCALHOST}:{options.port}",
@@ -174,11 +177,17 @@ async def _run(options: Options, console: Console) -> int:
         environment |= {"Redis": connection, "AzureWebJobsStorage": storage}
         start = partial(_local_host, options) if options.host is HostKind.LOCAL else _func_host
         started, ended = await stack.enter_async_context(start(started, environment, options.port, console))
-        await _until_ready(f"{started.url}/api/health", READY_TIMEOUT_S[options.host], ended)
+        await until_ready(f"{started.url}/api/health", READY_TIMEOUT_S[options.host], ended)
         stack.enter_context(published(ROOT, _state(connection, storage)))
         show_banner(console, started, verbose=options.verbose)
         show_ready(console)
         return await _run_demo_or_wait(options, started, connection, console, ended)
+
+
+async def _ended(task: "asyncio.Task[Any]") -> None:
+    """End a task of `_run`, which may have failed before it awaited the task."""
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def _run_demo_or_wait(
@@ -307,32 +316,6 @@ async def _func_host(started: Started, environment: Mapping[str, str], port: int
             yield started, ended
         finally:
             ended.cancel()
-
-
-async def _until_ready(url: str, timeout_s: float, ended: asyncio.Future[int]) -> None:
-    """Return once the app answers at `url` with its health, good or bad (status 200 or 503).
-
-    Raises StartError after `timeout_s`, or if the host ends first.
-    """
-    import aiohttp
-
-    wait_s = _MIN_POLL_S
-    last_problem = "no answer"
-    try:
-        async with asyncio.timeout(timeout_s), aiohttp.ClientSession() as session:
-            while not ended.done():
-                try:
-                    async with session.get(url) as response:
-                        if response.status in (200, 503) and response.content_type == "application/json":
-                            return
-                        last_problem = f"status {response.status}"
-                except aiohttp.ClientError as error:
-                    last_problem = str(error)
-                await asyncio.wait([ended], timeout=wait_s)
-                wait_s = min(2 * wait_s, _MAX_POLL_S)
-    except TimeoutError:
-        raise StartError(f"{url} did not answer within {timeout_s:.0f} s ({last_problem}).") from None
-    raise StartError(f"func ended with exit code {ended.result()} before the app answered.")
 
 
 app = typer.Typer(name="./run", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)

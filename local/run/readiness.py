@@ -1,0 +1,36 @@
+"""Waiting until the app answers."""
+
+import asyncio
+
+_MIN_POLL_S = 0.02
+_MAX_POLL_S = 1.0
+
+
+class StartError(Exception):
+    """The app cannot run. The text is the reason, for the user."""
+
+
+async def until_ready(url: str, timeout_s: float, ended: asyncio.Future[int]) -> None:
+    """Return once the app answers at `url` with its health, good or bad (status 200 or 503).
+
+    Raises StartError after `timeout_s`, or if the host ends first.
+    """
+    import aiohttp
+
+    wait_s = _MIN_POLL_S
+    last_problem = "no answer"
+    try:
+        async with asyncio.timeout(timeout_s), aiohttp.ClientSession() as session:
+            while not ended.done():
+                try:
+                    async with session.get(url) as response:
+                        if response.status in (200, 503) and response.content_type == "application/json":
+                            return
+                        last_problem = f"status {response.status}"
+                except aiohttp.ClientError as error:
+                    last_problem = str(error)
+                await asyncio.wait([ended], timeout=wait_s)
+                wait_s = min(2 * wait_s, _MAX_POLL_S)
+    except TimeoutError:
+        raise StartError(f"{url} did not answer within {timeout_s:.0f} s ({last_problem}).") from None
+    raise StartError(f"func ended with exit code {ended.result()} before the app answered.")
