@@ -15,10 +15,13 @@ from rich.table import Table as TerminalTable
 
 from bench import facts, results, tables
 from bench.results import ROOT, Row, Series, Setting
-from bench.trial import Figures, Size, Trial
+from bench.trial import REAL_OVERHEAD_MS, Figures, Plan, Size, Trial
+from local.host.overhead import parse_duration
 
-EXPERIMENTS = ("bursts", "stages", "steady", "charts", "sessions", "growth", "footprint", "dialects")
-"""Modules with a function `trials(size)`."""
+EXPERIMENTS = (
+    "bursts", "stages", "mixed", "steady", "charts", "sessions", "deaf", "lost", "growth", "footprint", "dialects"
+)  # fmt: skip
+"""Modules with a function `trials(plan)`."""
 PEERS = ROOT / ".venv-bench"
 RUNS = 5
 INTERRUPTED = 130
@@ -50,6 +53,10 @@ def main(
     runs: Annotated[
         int | None, typer.Option(min=1, help=f"Runs of each trial ({RUNS}; with --quick 1).", show_default=False)
     ] = None,
+    invocation_overhead: Annotated[
+        str,
+        typer.Option(metavar="TIME", help="Time between two invocations of a function, where no experiment varies it."),
+    ] = f"{REAL_OVERHEAD_MS}ms",
     quick: Annotated[
         bool, typer.Option("--quick", help="Run every trial once at small size, to check that it works. Not saved.")
     ] = False,
@@ -61,8 +68,11 @@ def main(
 
     Appends the figures to bench/results.csv, and updates the tables and plots of docs/performance.md.
     """
-    size = Size.QUICK if quick else Size.FULL
-    chosen = choose(all_trials(size), experiments or (), consumer or ())
+    try:
+        plan = Plan(Size.QUICK if quick else Size.FULL, parse_duration(invocation_overhead) * 1000)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--invocation-overhead") from None
+    chosen = choose(all_trials(plan), experiments or (), consumer or ())
     console = Console(highlight=False, markup=False)
     setting = asyncio.run(facts.setting())
     facts_of_set = (setting.machine, setting.kernel, f"Python {setting.python}", setting.server, setting.commit)
@@ -70,7 +80,7 @@ def main(
     measured: list[Outcome] = []
     interrupted = False
     try:
-        for outcome in outcomes(chosen, runs or (1 if quick else RUNS)):
+        for outcome in outcomes(chosen, runs or (1 if quick else None)):
             console.print(line_of(outcome), soft_wrap=True)
             measured.append(outcome)
     except KeyboardInterrupt:
@@ -85,10 +95,10 @@ def main(
     sys.exit(any(outcome.failure for outcome in measured))
 
 
-def all_trials(size: Size) -> list[Trial]:
+def all_trials(plan: Plan) -> list[Trial]:
     """Every trial of every experiment. Imports the modules of the experiments, which takes some time."""
     modules = [importlib.import_module(f"bench.{name}") for name in EXPERIMENTS]
-    return [trial for module in modules for trial in module.trials(size)]
+    return [trial for module in modules for trial in module.trials(plan)]
 
 
 def choose(trials: Sequence[Trial], experiments: Collection[str], consumers: Collection[str]) -> list[Trial]:
@@ -111,11 +121,13 @@ def _check(names: Collection[str], available: Sequence[str]) -> None:
             raise typer.BadParameter(f"{name!r} is none of {', '.join(dict.fromkeys(available))}")
 
 
-def outcomes(trials: Sequence[Trial], runs: int) -> Iterator[Outcome]:
-    """Run the trials alternately, so that a drift of the machine's speed affects all of them equally."""
-    for run in range(1, runs + 1):
-        for trial in trials:
-            if run == 1 or not trial.once:
+def outcomes(trials: Sequence[Trial], runs: int | None) -> Iterator[Outcome]:
+    """Run the trials alternately, so that a drift of the machine's speed affects all of them equally. `runs` is the
+    most for each, and how often it runs if it does not say so itself."""
+    runs_of = [min(trial.runs or runs or RUNS, runs or sys.maxsize) for trial in trials]
+    for run in range(1, max(runs_of, default=0) + 1):
+        for trial, its_runs in zip(trials, runs_of, strict=True):
+            if run <= its_runs:
                 yield _outcome(trial, run)
 
 
@@ -132,7 +144,7 @@ def _outcome(trial: Trial, run: int) -> Outcome:
 def line_of(outcome: Outcome) -> str:
     trial = outcome.trial
     text = outcome.failure or "  ".join(f"{name} {tables.text_of(value)}" for name, value in outcome.figures.items())
-    return f"run {outcome.run}  {trial.experiment:<14} {trial.consumer:<17} {trial.parameter:<12} {text}"
+    return f"run {outcome.run}  {trial.experiment:<14} {trial.consumer:<17} {trial.parameter:<24} {text}"
 
 
 def rows_of(measured: Iterable[Outcome], setting: Setting, packages: dict[str, str]) -> list[Row]:
@@ -142,6 +154,7 @@ def rows_of(measured: Iterable[Outcome], setting: Setting, packages: dict[str, s
             Series(outcome.trial.experiment, outcome.trial.consumer, outcome.trial.parameter, name),
             run=outcome.run,
             value=value,
+            overhead_ms=outcome.trial.overhead_ms,
             packages=packages.get(outcome.trial.consumer, ""),
         )
         for outcome in measured

@@ -12,7 +12,7 @@ from functools import partial
 
 from bench.hosts import Meter, Write, figures_of, fresh_redis, ready_hosts, until_all_exist, write
 from bench.processes import still
-from bench.trial import Figures, Size, Trial
+from bench.trial import Figures, Plan, Size, Trial
 from shared import namespaces
 
 UPDATES = {Size.FULL: 5000, Size.QUICK: 300}
@@ -23,23 +23,25 @@ _LINES = {"co2Flow": (1.2, 0.05), "waterFlow": (30.0, 0.6), "tracerFlow": (0.4, 
 _BODIES = 20
 
 
-def trials(size: Size) -> list[Trial]:
+def trials(plan: Plan) -> list[Trial]:
     return [
-        Trial("charts", consumer, f"charts={updates // rounds}", partial(refresh, consumer, updates // rounds, rounds))
-        for updates in (UPDATES[size],)
+        plan.hosted(
+            "charts", consumer, f"charts={updates // rounds}", partial(refresh, consumer, updates // rounds, rounds)
+        )
+        for updates in (UPDATES[plan.size],)
         for rounds in ROUNDS
         for consumer in CONSUMERS
     ]
 
 
-async def refresh(consumer: str, count: int, rounds: int) -> Figures:
+async def refresh(consumer: str, count: int, rounds: int, *, overhead_ms: float) -> Figures:
     """One host: from the first write to the last cache; with several rounds, until the host is idle."""
     writes = [item for edition in range(rounds) for item in charts(count, POINTS, edition)]
-    async with fresh_redis() as (server, client), ready_hosts(consumer, server) as hosts:
+    async with fresh_redis() as (server, client), ready_hosts(consumer, server, overhead_ms=overhead_ms) as hosts:
         await still(hosts)
         meter = await Meter.start(client, hosts)
         await write(client, writes, ttl_s=namespaces.CHART_DATA_TTL_S)
-        caches = [namespaces.build(namespaces.CHART_CACHE, *_names(number)) for number in range(count)]
+        caches = [cache_key(number) for number in range(count)]
         await until_all_exist(client, caches, hosts, total=2 * count)
         if rounds == 1:
             return await figures_of(meter, count, hosts)
@@ -55,6 +57,10 @@ def charts(count: int, points: int, edition: int = 0) -> Iterator[Write]:
         first, others = bodies[number % _BODIES]
         row = _json(first | {"co2Flow": number / 1000 + edition})
         yield namespaces.build(namespaces.CHART_DATA, *_names(number)), b"[" + row + b"," + others
+
+
+def cache_key(number: int) -> bytes:
+    return namespaces.build(namespaces.CHART_CACHE, *_names(number))
 
 
 def _rows(chance: random.Random, points: int) -> tuple[dict[str, float | str], bytes]:

@@ -82,10 +82,14 @@ async def consuming(
     server: RedisServer,
     processes: int = 1,
     *,
+    overhead_ms: float,
     arguments: Sequence[str] = (),
     environment: dict[str, str] = NO_SWEEP,
 ) -> AsyncIterator[Sequence[Child]]:
-    """Start the processes of a consumer, which print `ready` when they consume. `arguments` are for local.host."""
+    """Start the processes of a consumer, which print `ready` when they consume. `overhead_ms` and `arguments` are for
+    local.host: the invocation overhead, and other options."""
+    if chosen.on_host:
+        arguments = ["--invocation-overhead", f"{overhead_ms:g}ms", *arguments]
     async with AsyncExitStack() as stack:
         yield [
             await stack.enter_async_context(

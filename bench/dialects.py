@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from bench import work
-from bench.trial import Figures, Size, Trial
+from bench.trial import Figures, Plan, Size, Trial
 from shared.reading.read import read_batch
 
 REPEATS = {Size.FULL: 200, Size.QUICK: 2}
@@ -20,10 +20,10 @@ REPEATS = {Size.FULL: 200, Size.QUICK: 2}
 type Rows = list[dict[str, Any]]
 
 
-def trials(size: Size) -> list[Trial]:
+def trials(plan: Plan) -> list[Trial]:
     def trial(name: str) -> Trial:
         async def measure() -> Figures:
-            return reading(name, REPEATS[size])
+            return reading(name, REPEATS[plan.size])
 
         return Trial("dialects", "app", f"dialect={name}", measure)
 

@@ -10,13 +10,22 @@ from functools import partial
 from itertools import chain, islice
 from time import perf_counter
 
-from redis.asyncio import Redis
-
 from bench import charts, sessions, work
-from bench.hosts import Write, fresh_redis, ready_hosts, redis_cpu_s, rss_mb, until, watched
+from bench.hosts import (
+    Write,
+    fill_foreign,
+    fresh_redis,
+    is_paced,
+    longest_command,
+    ready_hosts,
+    redis_cpu_s,
+    rss_mb,
+    until,
+    watched,
+)
 from bench.processes import cpu_s, still
 from bench.results import ROOT
-from bench.trial import Figures, Size, Trial
+from bench.trial import Figures, Plan, Size, Trial
 from local.run.servers import RedisServer
 from shared import namespaces
 from shared.app import open_app
@@ -31,11 +40,10 @@ IDLE_S = {Size.FULL: 20.0, Size.QUICK: 4.0}
 REST_S = {Size.FULL: 60.0, Size.QUICK: 6.0}
 """Long enough for a dozen slices of the sweep."""
 KEYS_AT_REST = {
-    Size.FULL: {"sessions": 100_000, "batches": 50_000, "foreign": 1_000_000},
-    Size.QUICK: {"sessions": 500, "batches": 500, "foreign": 5_000},
+    Size.FULL: (("sessions", 100_000), ("batches", 50_000), ("foreign", 1_000_000), ("foreign", 5_000_000)),
+    Size.QUICK: (("sessions", 500), ("batches", 500), ("foreign", 5_000)),
 }
 _AT_ONCE = 10_000
-_SWEEP = namespaces.build(namespaces.SWEEP)
 _IMPORT = """
 import time
 began_s = time.perf_counter()
@@ -44,18 +52,19 @@ print(time.perf_counter() - began_s)
 """
 
 
-def trials(size: Size) -> list[Trial]:
+def trials(plan: Plan) -> list[Trial]:
+    size = plan.size
     return [
-        *(Trial("cold-start", consumer, "", partial(start_cold, consumer, size)) for consumer in FOLDERS),
-        *(Trial("idle", consumer, "", partial(stay_idle, consumer, IDLE_S[size]), once=True) for consumer in FOLDERS),
+        *(plan.hosted("cold-start", name, "", partial(start_cold, name, size)) for name in FOLDERS),
+        *(plan.hosted("idle", name, "", partial(stay_idle, name, IDLE_S[size]), runs=1) for name in FOLDERS),
         *(
-            Trial("rest", "app", f"{kind}={count}", partial(rest, kind, count, REST_S[size]), once=True)
-            for kind, count in KEYS_AT_REST[size].items()
+            plan.hosted("rest", "app", f"{kind}={count}", partial(rest, kind, count, REST_S[size]), runs=1)
+            for kind, count in KEYS_AT_REST[size]
         ),
     ]
 
 
-async def start_cold(consumer: str, size: Size) -> Figures:
+async def start_cold(consumer: str, size: Size, *, overhead_ms: float) -> Figures:
     """Import time of function_app in new processes, after one that compiled the modules; and time from the first write
     to its result in hosts that have just become ready."""
     async with fresh_redis() as (server, client):
@@ -65,7 +74,7 @@ async def start_cold(consumer: str, size: Size) -> Figures:
             content = work.batch(number)
             async with (
                 watched(client, namespaces.RESULT.prefix) as result,
-                ready_hosts(consumer, server, environment={}),
+                ready_hosts(consumer, server, overhead_ms=overhead_ms, environment={}),
             ):
                 began_s = perf_counter()
                 await client.set(work.batch_key(number), content, ex=namespaces.TEMP_DATA_TTL_S)
@@ -86,10 +95,13 @@ def _import_ms(consumer: str, server: RedisServer) -> float:
     return float(run.stdout) * 1000
 
 
-async def stay_idle(consumer: str, seconds: float) -> Figures:
+async def stay_idle(consumer: str, seconds: float, *, overhead_ms: float) -> Figures:
     """CPU and memory of a host without events, with its default schedules; and its memory after an event of each kind,
     which loads all modules."""
-    async with fresh_redis() as (server, client), ready_hosts(consumer, server, environment={}) as hosts:
+    async with (
+        fresh_redis() as (server, client),
+        ready_hosts(consumer, server, overhead_ms=overhead_ms, environment={}) as hosts,
+    ):
         await still(hosts)
         before_s, began_s = cpu_s(hosts), perf_counter()
         await asyncio.sleep(seconds)
@@ -100,34 +112,35 @@ async def stay_idle(consumer: str, seconds: float) -> Figures:
         return {"cpu_percent": busy * 100, "rss_mb": idle_mb, "rss_used_mb": rss_mb(hosts[0])}
 
 
-async def rest(kind: str, count: int, seconds: float) -> Figures:
+async def rest(kind: str, count: int, seconds: float, *, overhead_ms: float) -> Figures:
     """Share of the time that Redis and a host are busy beside `count` keys whose effects exist, with the default
-    schedules; and the length of a pass of the sweep without pauses."""
+    schedules; how much the host's memory grows meanwhile; and the length of a pass of the sweep without pauses."""
     async with fresh_redis() as (server, client):
+        if kind == "foreign":
+            await fill_foreign(client, count)
         contents = iter(_keys(kind, count))
         while part := dict(islice(contents, _AT_ONCE)):
             await client.mset(part)
-        async with ready_hosts("app", server, environment={}) as hosts:
-            await until(lambda: _is_paced(client), hosts)
+        async with ready_hosts("app", server, overhead_ms=overhead_ms, environment={}) as hosts:
+            await until(lambda: is_paced(client), hosts)
             await still(hosts)  # the messages of the writes, too
             before_s, redis_before_s, began_s = cpu_s(hosts), await redis_cpu_s(client), perf_counter()
+            before_mb = rss_mb(hosts[0])
             await asyncio.sleep(seconds)
             took_s = perf_counter() - began_s
             app_s, redis_s = cpu_s(hosts) - before_s, await redis_cpu_s(client) - redis_before_s
+            grown_mb = rss_mb(hosts[0]) - before_mb
+            longest = await longest_command(client)
         app = open_app(Settings(redis=f"{server.host}:{server.port}"))
         report = await reconcile(app, REACTORS, budget_s=600, anew=True)
         await app.redis.aclose()
     return {
         "redis_percent": redis_s / took_s * 100,
         "app_percent": app_s / took_s * 100,
+        "rss_growth_mb": grown_mb,
         "pass_s": report.duration_s,
+        **longest,
     }
-
-
-async def _is_paced(client: Redis) -> bool:
-    """Whether the passes after the start are complete, and one with pauses has begun."""
-    complete, position = await client.hmget(_SWEEP, ["ended_ms", "position"])
-    return complete is not None and b'"urgent":false' in (position or b"")
 
 
 def _keys(kind: str, count: int) -> Iterable[Write]:
@@ -137,4 +150,4 @@ def _keys(kind: str, count: int) -> Iterable[Write]:
         case "batches":
             return work.batches(count)
         case _:
-            return ((f"other:{number}".encode(), b"of another application") for number in range(count))
+            return ()

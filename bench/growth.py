@@ -1,4 +1,4 @@
-"""How figures grow with the keyspace, the size of a batch, the number of hosts, and the number of events."""
+"""How figures grow with the keyspace, the size of a batch and the number of events."""
 
 import hashlib
 import json
@@ -12,13 +12,13 @@ from typing import Any
 from redis.asyncio import Redis
 
 from bench import work
-from bench.bursts import burst
-from bench.consumers import CONSUMERS
 from bench.hosts import (
     Meter,
     Write,
     figures_of,
+    fill_foreign,
     fresh_redis,
+    longest_command,
     ready_hosts,
     rss_mb,
     until,
@@ -27,10 +27,9 @@ from bench.hosts import (
     write,
 )
 from bench.processes import Child, still
-from bench.trial import Figures, Size, Trial
+from bench.trial import Figures, Plan, Size, Trial
 from shared import namespaces
 from shared.namespaces import TEMP_DATA_TTL_S
-from shared.store.connection import ConnectionOptions
 
 FOREIGN_KEYS = {Size.FULL: (10_000, 100_000, 1_000_000), Size.QUICK: (10_000,)}
 BATCHES_BESIDE = 1000
@@ -40,78 +39,63 @@ PAYLOADS_BYTES = {Size.FULL: 40_000_000, Size.QUICK: 2_000_000}
 """Total bytes of the batches of one size."""
 MIN_PAYLOADS = {Size.FULL: 5, Size.QUICK: 2}
 ALONE = 20
-HOSTS = (1, 2, 3, 4)
-BURST = {Size.FULL: 5000, Size.QUICK: 300}
 EVENTS = {Size.FULL: 1_000_000, Size.QUICK: 20_000}
 KEYS_REWRITTEN = 10_000
 MEMORY_READINGS = 20
 """Number of memory readings during the events."""
 _SWEEP = namespaces.build(namespaces.SWEEP)
-_SLOW_US = 100
-_LOGGED = 1_000_000
-_FOREIGN_AT_ONCE = 10_000
-_WRITE_FOREIGN = """
-for number = tonumber(ARGV[1]), tonumber(ARGV[2]) - 1 do
-  redis.call('SET', 'nextauth:user:bench-' .. number, '{"name":"bench","email":"bench@example.com"}')
-end
-"""
 _KEYS_AT_ONCE = 500
 _HEAD_BYTES = 80
 """Bytes of a result that contain its input digest."""
 
 
-def trials(size: Size) -> list[Trial]:
-    listed = [_trial("growth-keys", f"keys={keys}", partial(grow_keys, keys)) for keys in FOREIGN_KEYS[size]]
+def trials(plan: Plan) -> list[Trial]:
+    size = plan.size
+    listed = [_trial(plan, "growth-keys", f"keys={keys}", partial(grow_keys, keys)) for keys in FOREIGN_KEYS[size]]
     for payload_bytes in PAYLOAD_BYTES:
         number = max(MIN_PAYLOADS[size], PAYLOADS_BYTES[size] // payload_bytes)
-        listed.append(_trial("growth-payload", f"bytes={payload_bytes}", partial(grow_payload, payload_bytes, number)))
-    app = CONSUMERS["app"]
-    listed += [_trial("growth-hosts", f"hosts={hosts}", partial(burst, app, hosts, BURST[size])) for hosts in HOSTS]
-    return [*listed, _trial("growth-events", f"events={EVENTS[size]}", partial(grow_events, EVENTS[size]))]
+        measure = partial(grow_payload, payload_bytes, number)
+        listed.append(_trial(plan, "growth-payload", f"bytes={payload_bytes}", measure))
+    return [*listed, _trial(plan, "growth-events", f"events={EVENTS[size]}", partial(grow_events, EVENTS[size]))]
 
 
-def _trial(experiment: str, parameter: str, measure: Callable[[], Awaitable[Figures]]) -> Trial:
-    return Trial(experiment, "app", parameter, measure, once=True)
+def _trial(plan: Plan, experiment: str, parameter: str, measure: Callable[..., Awaitable[Figures]]) -> Trial:
+    return plan.hosted(experiment, "app", parameter, measure, runs=1)
 
 
-async def grow_keys(foreign: int) -> Figures:
+async def grow_keys(foreign: int, *, overhead_ms: float) -> Figures:
     """The first pass of a host, with BATCHES_BESIDE batches among `foreign` keys of other applications.
 
     Seconds are from the start of the pass, by Redis' clock; `longest_command_ms` is the longest time that a command of
     the app blocked Redis.
     """
     async with fresh_redis() as (server, client):
-        for start in range(0, foreign, _FOREIGN_AT_ONCE):
-            await client.eval(_WRITE_FOREIGN, 0, start, min(start + _FOREIGN_AT_ONCE, foreign))
+        await fill_foreign(client, foreign)
         await write(client, work.batches(BATCHES_BESIDE), ttl_s=TEMP_DATA_TTL_S)
-        await client.config_set("slowlog-log-slower-than", _SLOW_US)
-        await client.config_set("slowlog-max-len", _LOGGED)
         meter = await Meter.start(client, [])
-        async with ready_hosts("app", server, environment={}) as hosts:
+        async with ready_hosts("app", server, overhead_ms=overhead_ms, environment={}) as hosts:
             results = [work.result_key(number) for number in range(BATCHES_BESIDE)]
             await until_all_exist(client, results, hosts, total=foreign + 2 * BATCHES_BESIDE)
             seconds, micros = await client.time()
             await until(lambda: client.hexists(_SWEEP, "ended_ms"), hosts)
             redis_us = (await meter.read(1))["redis_us_per_event"]
             state: dict[Any, Any] = await client.hgetall(_SWEEP)
-            slow: list[dict[str, Any]] = await client.slowlog_get(_LOGGED)
+            longest = await longest_command(client)
     ended_ms, duration_ms = int(state[b"ended_ms"]), int(state[b"duration_ms"])
-    client_name = ConnectionOptions.client_name.encode()
-    by_app = [command["duration"] for command in slow if command["client_name"] == client_name]
     return {
         "sweep_s": duration_ms / 1000,
         "last_result_s": seconds + micros / 1e6 - (ended_ms - duration_ms) / 1000,
         "redis_share": redis_us / 1000 / duration_ms,
-        "longest_command_ms": max(by_app, default=_SLOW_US) / 1000,
+        **longest,
     }
 
 
-async def grow_payload(payload_bytes: int, number: int) -> Figures:
+async def grow_payload(payload_bytes: int, number: int, *, overhead_ms: float) -> Figures:
     """A burst of `number` batches of at most `payload_bytes` each, then ALONE further batches one at a time."""
     rows = _rows_in(payload_bytes)
     writes = [(work.batch_key(index), work.batch(index, rows=rows)) for index in range(number)]
     mb = sum(len(content) for _, content in writes) / 1e6
-    async with fresh_redis() as (server, client), ready_hosts("app", server) as hosts:
+    async with fresh_redis() as (server, client), ready_hosts("app", server, overhead_ms=overhead_ms) as hosts:
         await still(hosts)
         meter = await Meter.start(client, hosts)
         await write(client, writes, ttl_s=TEMP_DATA_TTL_S)
@@ -137,7 +121,7 @@ def _rows_in(payload_bytes: int) -> int:
     return 1 + int((payload_bytes - 50 - of_1_row) / ((of_101_rows - of_1_row) / 100 + 1))
 
 
-async def grow_events(events: int) -> Figures:
+async def grow_events(events: int, *, overhead_ms: float) -> Figures:
     """Memory of one host while the same KEYS_REWRITTEN batches are rewritten with new contents.
 
     It is read when the host has handled every message of a round, so queued messages do not count. The slope is that of
@@ -145,7 +129,7 @@ async def grow_events(events: int) -> Figures:
     """
     per_round = min(KEYS_REWRITTEN, events // MEMORY_READINGS)
     memory: list[tuple[int, float]] = []
-    async with fresh_redis() as (server, client), ready_hosts("app", server) as hosts:
+    async with fresh_redis() as (server, client), ready_hosts("app", server, overhead_ms=overhead_ms) as hosts:
         began_s = perf_counter()
         for done in range(per_round, events + 1, per_round):
             writes = [(work.batch_key(index), _small_batch(done + index)) for index in range(per_round)]

@@ -9,6 +9,7 @@ from functools import partial
 from itertools import batched
 from pathlib import Path
 from time import monotonic, perf_counter
+from typing import Any
 
 from redis.asyncio import Redis
 
@@ -16,12 +17,23 @@ from bench.consumers import CONSUMERS, NO_SWEEP, consuming
 from bench.processes import Child, cpu_s, still
 from bench.trial import Figures
 from local.run.servers import RedisServer, redis_server
+from shared import namespaces
 from shared.operations.notification_flags import REQUIRED
+from shared.store.connection import ConnectionOptions
 
 TIMEOUT_S = 300.0
 POLL_S = 0.005
 _WRITE_BYTES = 1_000_000
 _KEYS_AT_ONCE = 500
+_SLOW_US = 500
+_LOGGED = 1_000_000
+_SWEEP = namespaces.build(namespaces.SWEEP)
+_FOREIGN_AT_ONCE = 10_000
+_WRITE_FOREIGN = """
+for number = tonumber(ARGV[1]), tonumber(ARGV[2]) - 1 do
+  redis.call('SET', 'nextauth:user:bench-' .. number, '{"name":"bench","email":"bench@example.com"}')
+end
+"""
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 type Write = tuple[bytes, bytes]
@@ -32,7 +44,7 @@ type Write = tuple[bytes, bytes]
 class Meter:
     """Measures time and CPU from its start on. Its fields are the clock and the CPU times at the start, in s."""
 
-    _client: Redis
+    client: Redis
     _children: Sequence[Child]
     _started_s: float
     _cpu_s: float
@@ -51,7 +63,7 @@ class Meter:
     async def read(self, events: int, ended_s: float | None = None) -> dict[str, float]:
         """The figures of `events` events until now, or until `ended_s` of the monotonic clock."""
         took_s, cpu_us = (ended_s or monotonic()) - self._started_s, self.cpu_us
-        redis_s = await redis_cpu_s(self._client) - self._redis_s
+        redis_s = await redis_cpu_s(self.client) - self._redis_s
         return {
             "events_per_s": events / took_s,
             "cpu_us_per_event": cpu_us / events,
@@ -67,17 +79,48 @@ async def redis_cpu_s(client: Redis) -> float:
 
 @asynccontextmanager
 async def fresh_redis() -> AsyncIterator[tuple[RedisServer, Redis]]:
-    """An empty Redis with notifications, and a client."""
+    """An empty Redis with notifications, and a client. It logs commands that take longer than _SLOW_US."""
     async with redis_server(REQUIRED) as server, Redis(host=server.host, port=server.port) as client:
+        await client.config_set("slowlog-log-slower-than", _SLOW_US)
+        await client.config_set("slowlog-max-len", _LOGGED)
         yield server, client
+
+
+async def longest_command(client: Redis) -> dict[str, float]:
+    """The figure `longest_command_ms`: the longest time that a command of the app blocked Redis, since the start of the
+    server; no figure if no command took longer than _SLOW_US."""
+    slow: list[dict[str, Any]] = await client.slowlog_get(_LOGGED)
+    name = ConnectionOptions.client_name.encode()
+    by_app = [command["duration"] for command in slow if command["client_name"].startswith(name)]
+    return {"longest_command_ms": max(by_app) / 1000} if by_app else {}
+
+
+async def fill_foreign(client: Redis, count: int) -> None:
+    """Write `count` keys of another application: about 100 bytes each, with the reactors' patterns in no name."""
+    for start in range(0, count, _FOREIGN_AT_ONCE):
+        await client.eval(_WRITE_FOREIGN, 0, start, min(start + _FOREIGN_AT_ONCE, count))
+
+
+async def is_paced(client: Redis) -> bool:
+    """Whether a pass is complete and none without pauses is in progress."""
+    complete, position = await client.hmget(_SWEEP, ["ended_ms", "position"])
+    return complete is not None and b'"urgent":true' not in (position or b"")
 
 
 @asynccontextmanager
 async def ready_hosts(
-    consumer: str, server: RedisServer, number: int = 1, environment: dict[str, str] = NO_SWEEP
+    consumer: str,
+    server: RedisServer,
+    number: int = 1,
+    *,
+    overhead_ms: float,
+    arguments: Sequence[str] = (),
+    environment: dict[str, str] = NO_SWEEP,
 ) -> AsyncIterator[Sequence[Child]]:
     """Hosts of the app or of the naive functions, ready for events. Raises ChildError."""
-    async with consuming(CONSUMERS[consumer], server, number, environment=environment) as children:
+    async with consuming(
+        CONSUMERS[consumer], server, number, overhead_ms=overhead_ms, arguments=arguments, environment=environment
+    ) as children:
         await asyncio.gather(*(child.ready() for child in children))
         yield children
 
@@ -94,9 +137,15 @@ async def write(client: Redis, writes: Iterable[Write], *, ttl_s: int | None) ->
     await pipeline.execute()
 
 
-async def until(done: Callable[[], Awaitable[object]], hosts: Sequence[Child], *, poll_s: float = POLL_S) -> None:
+async def until(
+    done: Callable[[], Awaitable[object]],
+    hosts: Sequence[Child],
+    *,
+    poll_s: float = POLL_S,
+    timeout_s: float = TIMEOUT_S,
+) -> None:
     """Wait until `done` returns something true. Raises TimeoutError, and ChildError for a host that ended."""
-    async with asyncio.timeout(TIMEOUT_S):
+    async with asyncio.timeout(timeout_s):
         while not await done():
             for host in hosts:
                 await host.must_run()
@@ -122,7 +171,8 @@ async def figures_of(meter: Meter, events: int, hosts: Sequence[Child]) -> Figur
     """The figures until now, when the last event has its effect, and the CPU time until the hosts are idle."""
     figures = await meter.read(events)
     await still(hosts)
-    return {**figures, "cpu_us_per_event_drained": meter.cpu_us / events}
+    drained = {"cpu_us_per_event_drained": meter.cpu_us / events}
+    return {**figures, **drained, **await longest_command(meter.client)}
 
 
 @asynccontextmanager

@@ -85,9 +85,12 @@ def _bars(values: Values, label: str, text: str) -> tuple[Figure, Axes]:
 
 
 def steady(values: Values) -> Figure:
-    """Two points per consumer, p50 and p99, the quickest on top."""
+    """Two points per consumer, p50 and p99, the quickest on top; trials that vary the overhead are in the table."""
     shades = {"p50_ms": 1.0, "p99_ms": 0.45}
-    medians = {series: median(of_runs) for series, of_runs in _of(values, "steady", "p50_ms").items()}
+    of_plan = {
+        series: of_runs for series, of_runs in _of(values, "steady", "p50_ms").items() if " " not in series.parameter
+    }
+    medians = {series: median(of_runs) for series, of_runs in of_plan.items()}
     ordered = sorted(medians, key=medians.__getitem__, reverse=True)
     figure, axes = _axes(
         len(ordered), "ms from the write to the result, at 200 events/s; line: least to most of all runs"
@@ -103,6 +106,28 @@ def steady(values: Values) -> Figure:
     axes.legend(loc="upper right")
     axes.set_xlim(left=0)
     axes.set_yticks(range(len(ordered)), [_name(series) for series in ordered])
+    return figure
+
+
+def overhead(values: Values) -> Figure:
+    """A line each for app and naive."""
+    speeds = _of(values, "burst-overhead", "events_per_s")
+    figure, axes = _axes(8, "ms between two invocations of a function; line: least to most of all runs")
+    for consumer in dict.fromkeys(series.consumer for series in speeds):
+        points = sorted(
+            (float(series.parameter.partition("=")[2]), of_runs)
+            for series, of_runs in speeds.items()
+            if series.consumer == consumer
+        )
+        middles = [median(of_runs) for _, of_runs in points]
+        axes.plot([x for x, _ in points], middles, "o-", color=COLORS[consumer], markersize=5, label=consumer)
+        for x, of_runs in points:
+            axes.plot([x, x], [min(of_runs), max(of_runs)], color=SPREAD, linewidth=1.2)
+    axes.set_yscale("log")
+    axes.set_ylabel("events/s")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:,g}")
+    axes.grid()
+    axes.legend()
     return figure
 
 
@@ -148,7 +173,7 @@ PANELS = (
     Panel("growth-payload", "events_per_s", "A burst, events/s", "bytes of a batch", (True, True)),
     Panel("growth-payload", "mb_per_s", "A burst, MB/s", "bytes of a batch", (True, False)),
     Panel(
-        "growth-hosts", "events_per_s", "A burst, events/s", "hosts, on two cores with Redis and writer", (False, False)
+        "instances", "events_per_s", "A burst, events/s", "hosts, on two cores with Redis and writer", (False, False)
     ),
     Panel("growth-events", "rss_mb", "Memory of a host, MB", "events so far", (False, False)),
 )
@@ -173,7 +198,7 @@ def growth(values: Values) -> Figure:
         axes.plot([x for x, _ in points], [y for _, y in points], "o-", color=APP, markersize=5, linewidth=1.5)
         if not panel.logarithmic[1]:
             axes.set_ylim(0, 1.15 * max((y for _, y in points), default=1))
-        if panel.experiment == "growth-hosts":
+        if panel.experiment == "instances":
             axes.set_xticks([x for x, _ in points])
     return figure
 
@@ -192,7 +217,13 @@ def _points(values: Values, panel: Panel) -> list[tuple[float, float]]:
     return sorted(points)
 
 
-DRAWN: dict[str, Callable[[Values], Figure]] = {"burst": burst, "steady": steady, "drain": drain, "growth": growth}
+DRAWN: dict[str, Callable[[Values], Figure]] = {
+    "burst": burst,
+    "overhead": overhead,
+    "steady": steady,
+    "drain": drain,
+    "growth": growth,
+}
 
 if __name__ == "__main__":
     main()

@@ -16,8 +16,8 @@ START_S = 60.0
 """Producers create thousands of batches before they are ready."""
 _OUTPUT_BYTES = 16 * 1024 * 1024
 """Buffer for the unread output of a child."""
-_STILL_S = 0.3
-_STILL_CPU_S = 0.02
+_STILL_S = 1.0
+_STILL_CPU_S = 0.03
 _STILL_LIMIT_S = 60.0
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -37,11 +37,11 @@ class Child:
     def pid(self) -> int:
         return self._process.pid
 
-    async def says(self, word: str) -> str:
+    async def says(self, word: str, timeout_s: float = START_S) -> str:
         """Wait for a line that begins with `word`, and return the rest of it. Raises ChildError."""
         lines: list[str] = []
         with suppress(TimeoutError):
-            async with asyncio.timeout(START_S):
+            async with asyncio.timeout(timeout_s):
                 while raw := await self._output.readline():
                     line = raw.decode(errors="replace").rstrip()
                     first, _, rest = line.partition(" ")
@@ -63,6 +63,9 @@ class Child:
             raise ChildError(
                 f"process {self.pid} ended with {self._process.returncode}: {rest.decode(errors='replace')}"
             )
+
+    def signal(self, number: int) -> None:
+        self._process.send_signal(number)
 
     def go(self) -> None:
         """Let a producer write."""
@@ -116,8 +119,9 @@ def _cpu_s(pid: int) -> float:
 
 
 async def still(children: Sequence[Child]) -> float:
-    """Wait until these processes are idle: less than 20 ms of CPU time in 0.3 s; at most 60 s, for processes that are
-    never idle. Returns since when, in seconds of the monotonic clock."""
+    """Wait until these processes are idle: less than 30 ms of CPU time in 1 s, which is less than what invocations
+    5 ms apart take; at most 60 s, for processes that are never idle. Returns since when, in seconds of the monotonic
+    clock."""
     before_s = cpu_s(children)
     with suppress(TimeoutError):
         async with asyncio.timeout(_STILL_LIMIT_S):

@@ -6,6 +6,7 @@ Columns:
     commit      short; with `-dirty` if the work tree differed
     run         from 1 on; run n of all trials comes before run n + 1 of any
     experiment, consumer, parameter     the trial
+    overhead_ms time between two invocations of a function; empty for consumers that are no function apps
     figure      with its unit, as in `events_per_s`
     value
     python      version, for every process but the servers
@@ -55,6 +56,7 @@ class Row:
     experiment: str
     consumer: str
     parameter: str
+    overhead_ms: float | None
     figure: str
     value: float
     python: str
@@ -71,9 +73,18 @@ class Row:
 HEADER = tuple(field.name for field in fields(Row))
 
 
-def row(setting: Setting, series: Series, *, run: int, value: float, packages: str) -> Row:
+def row(
+    setting: Setting, series: Series, *, run: int, value: float, packages: str = "", overhead_ms: float | None = None
+) -> Row:
     """A row. The value is rounded to six digits, which exceeds the precision of the clocks."""
-    return Row(run=run, value=float(f"{value:.6g}"), packages=packages, **asdict(setting), **series._asdict())
+    return Row(
+        run=run,
+        value=float(f"{value:.6g}"),
+        packages=packages,
+        overhead_ms=overhead_ms,
+        **asdict(setting),
+        **series._asdict(),
+    )
 
 
 def read(path: Path = RESULTS) -> list[Row]:
@@ -86,8 +97,8 @@ def read(path: Path = RESULTS) -> list[Row]:
 
 
 def _parsed(line: dict[str, str]) -> Row:
-    run, value = int(line.pop("run")), float(line.pop("value"))
-    return Row(run=run, value=value, **line)
+    run, value, overhead_ms = int(line.pop("run")), float(line.pop("value")), line.pop("overhead_ms")
+    return Row(run=run, value=value, overhead_ms=float(overhead_ms) if overhead_ms else None, **line)
 
 
 def append(rows: Iterable[Row], path: Path = RESULTS) -> None:
@@ -113,6 +124,14 @@ def values(rows: Iterable[Row]) -> dict[Series, list[float]]:
     for measured in rows:
         by_series.setdefault(measured.series, []).append(measured.value)
     return by_series
+
+
+def by_run(rows: Iterable[Row]) -> Mapping[Series, Mapping[int, float]]:
+    """The value of every series in each run."""
+    measured: dict[Series, dict[int, float]] = {}
+    for of_run in rows:
+        measured.setdefault(of_run.series, {})[of_run.run] = of_run.value
+    return measured
 
 
 def medians(rows: Iterable[Row]) -> Mapping[Series, float]:

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 
 from bench.hosts import Meter, Write, figures_of, fresh_redis, ready_hosts, until, write
 from bench.processes import still
-from bench.trial import Figures, Size, Trial
+from bench.trial import Figures, Plan, Size, Trial
 from shared import namespaces
 from shared.clock import iso_utc
 
@@ -26,16 +26,16 @@ _COMMANDS = {"app": ("evalsha",), "naive": ("get", "xadd")}
 """The commands that each consumer sends per event. Redis also counts commands in scripts, which never call these."""
 
 
-def trials(size: Size) -> list[Trial]:
-    return [Trial("sessions", consumer, "", partial(audit, consumer, SESSIONS[size])) for consumer in STREAMS]
+def trials(plan: Plan) -> list[Trial]:
+    return [plan.hosted("sessions", name, "", partial(audit, name, SESSIONS[plan.size])) for name in STREAMS]
 
 
-async def audit(consumer: str, sessions: int) -> Figures:
+async def audit(consumer: str, sessions: int, *, overhead_ms: float) -> Figures:
     """From the first write to the last audit record, with one host.
 
     Commands of a pipeline share a round trip.
     """
-    async with fresh_redis() as (server, client), ready_hosts(consumer, server) as hosts:
+    async with fresh_redis() as (server, client), ready_hosts(consumer, server, overhead_ms=overhead_ms) as hosts:
 
         async def all_recorded() -> bool:
             return int(await client.xlen(STREAMS[consumer])) >= sessions

@@ -10,7 +10,7 @@ from itertools import batched
 
 from bench import work
 from bench.hosts import fresh_redis, redis_cpu_s, write
-from bench.trial import Figures, Size, Trial
+from bench.trial import Figures, Plan, Size, Trial
 from shared import namespaces, settings, telemetry
 from shared.app import App, Call, open_app
 from shared.batches import claims
@@ -24,9 +24,9 @@ from shared.runtime import lazy_numpy
 BATCHES = {Size.FULL: 50 * GROUP, Size.QUICK: 5 * GROUP}
 
 
-def trials(size: Size) -> list[Trial]:
+def trials(plan: Plan) -> list[Trial]:
     async def measure() -> Figures:
-        return await stages(BATCHES[size])
+        return await stages(BATCHES[plan.size])
 
     return [Trial("stages", "app", f"group={GROUP}", measure)]
 

@@ -6,7 +6,7 @@ Standard library only: both virtual environments run this.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,10 +27,11 @@ class Plot(NamedTuple):
 
 PLOTS = {
     "burst": Plot(["burst"], "Events per second in a burst, each consumer as a ratio to naive"),
+    "overhead": Plot(["burst-overhead"], "Events per second in a burst over the time between two invocations"),
     "steady": Plot(["steady"], "Latency at 200 events/s, p50 and p99 of each consumer"),
     "drain": Plot(["drain"], "Events per second when all batches wait for the host"),
     "growth": Plot(
-        ["growth-keys", "growth-events", "growth-hosts", "growth-payload"],
+        ["growth-keys", "growth-events", "instances", "growth-payload"],
         "How time, memory and throughput grow with keys, events, hosts and payload",
     ),
 }
@@ -68,12 +69,12 @@ def experiment_table(experiment: str, rows: Sequence[Row]) -> Table:
 
 def goals_table(rows: Sequence[Row]) -> Table:
     lines = []
-    for judged in goals.judged(results.medians(rows)):
+    for judged in goals.judged(results.by_run(rows)):
         goal = judged.goal
         bound = f"{goal.direction} {goal.bound:g} {goal.unit}".rstrip()
         value = "" if judged.value is None else text_of(judged.value, goal.unit)
-        lines.append((goal.name, goal.text, bound, value, judged.verdict.value))
-    return Table(("goal", "what", "bound", "measured", ""), lines)
+        lines.append((goal.name, goal.text, goal.before, bound, value, judged.verdict.value))
+    return Table(("goal", "what", "before", "bound", "measured", ""), lines)
 
 
 def measured_table(rows: Sequence[Row]) -> Table:
@@ -82,18 +83,20 @@ def measured_table(rows: Sequence[Row]) -> Table:
     for time in sorted({row.time for row in rows}):
         of_set = [row for row in rows if row.time == time]
         first = of_set[0]
+        overheads_ms = {row.overhead_ms for row in of_set if row.overhead_ms is not None}
         lines.append(
             (
                 ", ".join(experiments(of_set)),
                 f"{time[:16].replace('T', ' ')} UTC",
                 first.commit,
                 str(max(row.run for row in of_set)),
+                ", ".join(f"{value:g}" for value in sorted(overheads_ms)),
                 first.python,
                 first.server,
                 f"{first.machine}, {first.kernel}",
             )
         )
-    return Table(("experiments", "when", "commit", "runs", "Python", "server", "machine"), lines)
+    return Table(("experiments", "when", "commit", "runs", "overhead, ms", "Python", "server", "machine"), lines)
 
 
 def consumers_table(rows: Sequence[Row]) -> Table:
@@ -127,7 +130,7 @@ def _with_spread(values: Sequence[float], median: float) -> str:
     return f"{text_of(median)} ({text_of(min(values))} to {text_of(max(values))})"
 
 
-def _ratio(series: Series, medians: goals.Medians) -> str:
+def _ratio(series: Series, medians: Mapping[Series, float]) -> str:
     naive = results.naive_of(series, medians)
     if naive is None or series not in medians or not medians[naive]:
         return ""

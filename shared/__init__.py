@@ -5,14 +5,14 @@ operations/     what operators see: health, activity, census of keys, monitor pa
 batches/        fastapi:temp:data:*   -> analysis results, and the baseline that readings are scored against
 charts/         fabric:data:chart:*   -> caches ready to be drawn
 sessions/       nextauth:session:*    -> audit records, one per transition
-intake/         from a trigger message to a reactor: events, lanes, bursts
+intake/         from a trigger message to a reactor: events, lanes, bursts; the app's own ear
 delivery/       what makes it certain: reconciliation, retries, failures, dead letters, replay
 audit/          audit records on their way to storage: chain, export, verification
 app.py          settings, Redis client and scripts of this process; no state of a feature
 settings.py     every setting
 telemetry/      log records, metrics, spans, counts per minute
 reading/        from a client's bytes to named series
-store/          Redis: connection, scripts, refusals, glob matching
+store/          Redis: connection, subscription, scripts, refusals, glob matching
 privacy/        keyed fingerprints, sealed tokens, masking
 runtime/        threads, malloc, lazy NumPy
 reactor.py      THE contract: Cause, Outcome, Scanned, Reactor

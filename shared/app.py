@@ -19,6 +19,8 @@ from shared.store.connection import open_client, parse_connection_string
 from shared.store.script import Script
 from shared.telemetry import minute_counts, tracing
 
+ADD_COUNTS = Script(minute_counts.__file__, "add_counts")
+
 type Call = tuple[Sequence[bytes], Sequence[bytes | str | int | float]]
 """KEYS and ARGV of one call of a script."""
 
@@ -97,11 +99,13 @@ class App:
 
 
 def _add_counts(pipeline: "Pipeline", counts: dict[str, int]) -> None:
-    """Add counts to the present minute by this machine's clock, which is accurate enough for statistics."""
+    """Add counts to the present minute by this machine's clock, which is accurate enough for statistics.
+
+    EVAL, once a second: with EVALSHA the counts would be lost whenever Redis does not have the script.
+    """
     key = namespaces.build(namespaces.STATISTICS, str(int(time.time()) // 60))
-    for name, count in counts.items():
-        pipeline.hincrby(key, name, count)
-    pipeline.expire(key, namespaces.STATISTICS_TTL_S)
+    fields = [part for pair in counts.items() for part in pair]
+    pipeline.eval(ADD_COUNTS.source, 1, key, namespaces.STATISTICS_TTL_S, *fields)
 
 
 def open_app(settings: Settings) -> App:

@@ -27,6 +27,7 @@ DISCARDED_TTL_S = 30 * 86_400
 """Of the mark of a discarded letter: the longest that a key of the table lives, a session of NextAuth's default."""
 SWEEP_TTL_S = 86_400
 TIMERS_TTL_S = 3600
+HEARTBEAT_TTL_S = 3600
 STATISTICS_TTL_S = 7200
 KEYSPACE_TTL_S = 3600
 KEYSPACE_LEASE_TTL_S = 60
@@ -148,6 +149,8 @@ DEAD_TOTALS = _app("dead-totals", "functions:dead:totals", DEAD_LETTER_TTL_S, "B
 DEAD_MARK = _app("dead-mark", "functions:dead:mark:{keyDigest}", DEAD_MARK_TTL_S, "Digest of dead content (string)")
 SWEEP = _app("sweep", "functions:sweep", SWEEP_TTL_S, "Lease of the sweep, its position, its last pass (hash)")
 TIMERS = _app("timers", "functions:sweep:timers", TIMERS_TTL_S, "Its TTL tells when a timer ran last (string)")
+INSTANCES = _app("instances", "functions:instances", HEARTBEAT_TTL_S, "Living instances, and what they heard (hash)")
+HEARTBEATS = _app("heartbeats", "functions:heartbeats", HEARTBEAT_TTL_S, "Last heartbeat of each channel (hash)")
 DOCTOR = _app("doctor", "functions:doctor:{trial}", 10, "Write test of doctor and health; removed at once")
 STATISTICS = _app("statistics", "functions:stats:{minute}", STATISTICS_TTL_S, "Counts of one minute since 1970 (hash)")
 KEYSPACE_SURVEY = _app("keyspace-survey", "functions:keyspace", KEYSPACE_TTL_S, "Latest census of all keys (string)")

@@ -12,6 +12,7 @@ timers. Everything else reads `app.settings`, which is the same object.
 import json
 import os
 import re
+import socket
 from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
@@ -98,7 +99,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Share of the time that the sweep takes at most, of all instances together, while no loss is known. After a start,
     a reconnection, a restart of Redis or a find of lost events it makes a pass without pauses; 1 always does."""
     burst_sweep: bool = True
-    """Whether a function whose messages queue up scans its keys in bulk until it has caught up."""
+    """Whether an instance whose triggers are far behind scans the keys in bulk, once, to find what waits there."""
+    deaf_unhealthy_s: Annotated[float, Meta(ge=0)] = 120
+    """How long the platform's trigger may be deaf, in seconds, before health fails (503), so that the platform's health
+    check replaces the instance; 0 is never. The app hears events by itself meanwhile."""
     anomaly_threshold: Annotated[float, Meta(gt=0)] = 3.5
     """Modified z-score above which a reading is an anomaly (Iglewicz and Hoaglin: 3.5)."""
     baseline_min_samples: Annotated[int, Meta(ge=1)] = 100
@@ -133,6 +137,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the worker library sends telemetry itself (PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY)."""
     host_leaves_logs: bool = False
     """Whether the host leaves log lines to the worker's own export (PYTHON_ENABLE_OPENTELEMETRY, or the above)."""
+    instance: str = "here"
+    """Identifies this host among those on one Redis. All its worker processes have it: each message goes to one."""
+    worker_processes: int = 1
+    """FUNCTIONS_WORKER_PROCESS_COUNT."""
     concerns: tuple[str, ...] = ()
     """What is set wrong but does not keep the app from starting; health reports it."""
 
@@ -155,10 +163,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return f"Settings({', '.join(fields)})"
 
 
+MACHINE_CHARS = 12
 SECRET = frozenset({"redis", "audit_key", "audit_key_previous", "storage", "application_insights"})
 _OF_THE_PLATFORM = (
     *("function_timeout_s", "storage", "storage_client_id"),
-    *("application_insights", "worker_exports", "host_leaves_logs", "concerns"),
+    *("application_insights", "worker_exports", "host_leaves_logs", "instance", "worker_processes", "concerns"),
 )
 
 _parsed_inputs = cache(parse_inputs)
@@ -213,6 +222,8 @@ def parse(environ: Mapping[str, str]) -> Settings:
     values["application_insights"] = environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING", "")
     values["worker_exports"] = _is_on(environ, "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY")
     values["host_leaves_logs"] = values["worker_exports"] or _is_on(environ, "PYTHON_ENABLE_OPENTELEMETRY")
+    values["worker_processes"] = _worker_processes(environ)
+    values["instance"] = _instance(environ, values["worker_processes"])
     values["concerns"] = tuple(_concerns(environ))
     settings = Settings(**values)
     faults += _contradictions(settings)
@@ -241,6 +252,17 @@ def _faults_in_azure(environ: Mapping[str, str], settings: Settings) -> list[str
     if not look_up(environ, "Redis") and not signs_in_by_identity(environ, "Redis"):
         faults.append("Redis: must be set in Azure, for example as the app setting Redis")
     return faults
+
+
+def _worker_processes(environ: Mapping[str, str]) -> int:
+    text = environ.get("FUNCTIONS_WORKER_PROCESS_COUNT", "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 2 else 1
+
+
+def _instance(environ: Mapping[str, str], worker_processes: int) -> str:
+    """The machine and the process of the host: the parent of its worker processes, if there are several."""
+    machine = environ.get("WEBSITE_INSTANCE_ID", "")[:MACHINE_CHARS] or socket.gethostname()
+    return f"{machine}-{os.getppid() if worker_processes > 1 else os.getpid()}"
 
 
 def _concerns(environ: Mapping[str, str]) -> list[str]:

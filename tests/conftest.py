@@ -18,6 +18,7 @@ from local.host import event_loop
 from shared.app import App, open_app
 from shared.settings import Settings, parse
 from shared.telemetry import outages
+from tests.support.oldest_server import refuse_newer_commands
 
 type LoopFactory = Callable[[], AbstractEventLoop]
 
@@ -46,6 +47,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("--soak"):
         for item in items:
             item.add_marker(pytest.mark.timeout(SOAK_TIMEOUT_S), append=False)
+    # Last, because on a clean machine they would wait until Azurite is installed.
+    items.sort(key=lambda item: "azurite" in getattr(item, "fixturenames", ()))
 
 
 def pytest_report_header() -> str:
@@ -55,7 +58,7 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(scope="session")
 def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """Port of a Redis that only this test process uses."""
+    """Port of a Redis that only this test process uses. It refuses the commands that Redis 6.0 does not have."""
     folder: Path = tmp_path_factory.mktemp("redis")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -76,6 +79,7 @@ def redis_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         except ConnectionRefusedError:
             assert server.poll() is None, "the server did not start"
             assert time.monotonic() < deadline, "the server does not accept connections"
+    refuse_newer_commands(port)
     yield port
     server.terminate()
     server.wait(10)

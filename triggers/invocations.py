@@ -1,17 +1,21 @@
 """What every function of the app does around its own work."""
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 
 import azure.functions as func
 
-from shared import telemetry
+from shared import settings, telemetry
 from shared.app import current_app
 from shared.delivery.self_repair import SelfRepair
+from shared.intake.intake import Intake
 from shared.registry import REACTORS
 from shared.telemetry import tracing
 
 repair = SelfRepair()
+intake = Intake(REACTORS, repair.watch, settings.current())
+_tasks: set[asyncio.Task[None]] = set()
 
 
 @contextmanager
@@ -29,8 +33,8 @@ def invocation(context: func.Context | None) -> Iterator[None]:
 
 
 def begin_repair() -> None:
-    """Begin to stand in for the timers, once per process. function_app.py calls it at import, which the worker does in
-    its event loop; if it did not, the first invocation begins."""
+    """Begin to stand in for the timers, and to watch the triggers, once per process. function_app.py calls it at
+    import, which the worker does in its event loop; if it did not, the first invocation begins."""
     with telemetry.background():
         try:
             repair.stand_in(current_app, REACTORS)
@@ -38,3 +42,4 @@ def begin_repair() -> None:
             repair.waits_for_loop = True
         else:
             repair.waits_for_loop = False
+            _tasks.add(asyncio.get_running_loop().create_task(intake.run(current_app())))

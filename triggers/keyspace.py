@@ -1,8 +1,8 @@
 """The Redis triggers: a function per reactor of shared/registry.py.
 
-Each parses its event, drops events that change nothing, and passes the key to its reactor. When messages queue up,
-shared/intake/burst.py takes them together and scans the reactor's keys in bulk. shared/intake/mangled.py finds the keys
-of events whose keys are not UTF-8.
+Each parses its event, drops events that change nothing, and passes the rest to shared/intake/intake.py, which drops
+what is another instance's or known already, and collects what is left for the reactor. shared/intake/mangled.py finds
+the keys of events whose keys are not UTF-8.
 """
 
 import time
@@ -13,44 +13,40 @@ import azure.functions as func
 from shared import telemetry
 from shared.app import current_app
 from shared.errors import MalformedEvent
-from shared.intake.burst import Burst
 from shared.intake.events import KeyEvent, parse_event
+from shared.intake.heartbeat import parse_heartbeat
+from shared.intake.intake import Intake
 from shared.intake.mangled import Search, is_mangled
+from shared.intake.way import Way
 from shared.reactor import Reactor, Source, inert
 from shared.registry import REACTORS
 from shared.telemetry import tracing
-from triggers.invocations import invocation
+from triggers.invocations import intake, invocation
 
 blueprint = func.Blueprint()
 
 
-async def _handle(burst: Burst, search: Search, message: str) -> None:
+async def _handle(intake: Intake, way: Way, search: Search, message: str) -> None:
     started_s = time.perf_counter()
-    burst.lane.begin(started_s)
-    with tracing.span(burst.reactor.function):
-        if event := _relevant_event(burst.reactor, message, started_s):
-            if is_mangled(event.key):
-                _ignore(burst.reactor, event, "the key is not UTF-8: it is searched for", started_s)
-                await search.find(current_app(), event, queued=burst.lane.queued)
-            else:
-                await burst.take(current_app(), event, started_s)
-    app = current_app()
-    if burst.due and app.settings.burst_sweep:
-        await burst.scan_slice(app)
-    burst.lane.end(time.perf_counter())
-
-
-def _relevant_event(reactor: Reactor, message: str, started_s: float) -> KeyEvent | None:
-    """The event in a message; None for one that is malformed or cannot change the reactor's effect."""
     try:
         event = parse_event(message)
     except MalformedEvent as error:
-        telemetry.malformed(reactor.function, error)
-        return None
-    if event.cause not in reactor.inert:
-        return event
-    _ignore(reactor, event, "the event changes nothing", started_s)
-    return None
+        telemetry.malformed(way.reactor.function, error)
+        return
+    if event.key == way.prefix and (heartbeat := parse_heartbeat(event.name)):
+        intake.hear(way, heartbeat)
+        return
+    with tracing.span(way.reactor.function):
+        behind = intake.invoked(way)
+        if event.cause in way.reactor.inert:
+            _ignore(way.reactor, event, "the event changes nothing", started_s)
+        elif not await intake.admits(way, event):
+            return
+        elif is_mangled(event.key):
+            _ignore(way.reactor, event, "the key is not UTF-8: it is searched for", started_s)
+            await search.find(current_app(), event, queued=behind)
+        else:
+            await way.collector.take(current_app(), event, started_s, wait=not behind)
 
 
 def _ignore(reactor: Reactor, event: KeyEvent, reason: str, started_s: float) -> None:
@@ -61,11 +57,11 @@ def _ignore(reactor: Reactor, event: KeyEvent, reason: str, started_s: float) ->
 
 
 def _function(reactor: Reactor) -> Callable[[str, func.Context], Awaitable[None]]:
-    burst, search = Burst(reactor), Search(reactor)
+    way, search = intake.ways[reactor.name], Search(reactor)
 
     async def handle(message: str, context: func.Context) -> None:
         with invocation(context):
-            await _handle(burst, search, message)
+            await _handle(intake, way, search, message)
 
     handle.__name__ = reactor.function
     return handle

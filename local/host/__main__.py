@@ -6,7 +6,6 @@ Prints `ready URL` once the app's triggers are live.
 import argparse
 import asyncio
 import logging
-import re
 import signal
 import sys
 from pathlib import Path
@@ -14,14 +13,8 @@ from pathlib import Path
 from local.host import event_loop
 from local.host.faults import Fault, Faults, parse_fault
 from local.host.host import Host, HostStartError
-
-
-def _duration_s(text: str) -> float:
-    """Parse `0.5ms` or `0.002s` into seconds. Raises ValueError, which argparse reports."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s)", text)
-    if match is None:
-        raise ValueError(text)
-    return float(match[1]) / (1000 if match[2] == "ms" else 1)
+from local.host.overhead import parse_duration
+from local.host.worker_processes import LOG_FORMAT
 
 
 async def _serve(options: argparse.Namespace) -> None:
@@ -34,6 +27,7 @@ async def _serve(options: argparse.Namespace) -> None:
         invocation_overhead_s=options.invocation_overhead,
         faults=Faults(options.fault),
         locks=options.locks,
+        workers=options.workers,
     )
     async with host:
         print(f"ready {host.url}", flush=True)
@@ -47,10 +41,10 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=7071, help="HTTP port; 0 picks a free port (default: 7071)")
     parser.add_argument(
         "--invocation-overhead",
-        type=_duration_s,
+        type=parse_duration,
         default=0.0,
         metavar="TIME",
-        help="delay each invocation, as the real host's gRPC round trip does, for example 0.5ms (default: 0ms)",
+        help="time between two invocations of a Redis-triggered function, such as 0.65ms, the real host's (default: 0)",
     )
     parser.add_argument(
         "--fault",
@@ -58,13 +52,22 @@ def main() -> int:
         action="append",
         default=[],
         metavar="NAME[@SECONDS]",
-        help=f"let the Redis trigger fail as the real one can, from SECONDS after the start: {', '.join(Fault)}",
+        help="let the Redis trigger fail as the real one can, from SECONDS after the start, or from SIGUSR1 to SIGUSR2"
+        f" (NAME@signal): {', '.join(Fault)}",
     )
     parser.add_argument(
         "--locks", type=Path, metavar="DIR", help="folder in which several hosts share the locks of their timers"
     )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        choices=range(1, 11),
+        default=1,
+        metavar="N",
+        help="worker processes, of which each message goes to one (FUNCTIONS_WORKER_PROCESS_COUNT; default: 1)",
+    )
     options = parser.parse_args()
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT)
     try:
         event_loop.run(_serve(options))
     except HostStartError as error:

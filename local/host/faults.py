@@ -1,10 +1,11 @@
 """The ways in which the real trigger loses messages or goes deaf, on demand: `--fault NAME[@SECONDS]`.
 
 All of them were recorded from the real extension, which logs nothing of them after its first line. SECONDS is when the
-fault begins, counted from the start of the host.
+fault begins, counted from the start of the host. With `NAME@signal` it begins at SIGUSR1 and ends at SIGUSR2.
 """
 
 import asyncio
+import signal
 import time
 from collections.abc import Iterable
 from enum import StrEnum
@@ -29,17 +30,34 @@ CUT_EVERY_S = 5.0
 _ENDS_CONNECTION = (Fault.CUT, Fault.NEVER_AGAIN, Fault.RESTART)
 
 
+type Planned = tuple[Fault, float | None]
+"""A fault and the seconds until it begins; None: at a signal."""
+
+
 class Faults:
     """Which faults are active. A test begins them with `begin`."""
 
-    def __init__(self, planned: Iterable[tuple[Fault, float]] = ()) -> None:
+    def __init__(self, planned: Iterable[Planned] = ()) -> None:
         now_s = time.monotonic()
-        self._begin_s = {fault: now_s + after_s for fault, after_s in planned}
+        planned = tuple(planned)
+        self._begin_s = {fault: now_s + after_s for fault, after_s in planned if after_s is not None}
+        self._at_signal = [fault for fault, after_s in planned if after_s is None]
         self._changed = asyncio.Event()
+
+    def obey_signals(self) -> None:
+        """Let the signals begin and end the faults that are planned so. Must be called in the running event loop."""
+        loop = asyncio.get_running_loop()
+        for fault in self._at_signal:
+            loop.add_signal_handler(signal.SIGUSR1, self.begin, fault)
+            loop.add_signal_handler(signal.SIGUSR2, self.end, fault)
 
     def begin(self, fault: Fault) -> None:
         self._begin_s[fault] = time.monotonic()
         self._changed.set()
+
+    def end(self, fault: Fault) -> None:
+        """End a fault. A trigger that was told never to subscribe again stays so."""
+        self._begin_s.pop(fault, None)
 
     def active(self, fault: Fault) -> bool:
         return fault in self._begin_s and time.monotonic() >= self._begin_s[fault]
@@ -60,10 +78,12 @@ class Faults:
         return min(begun_s) if begun_s and last_s is None else None
 
 
-def parse_fault(text: str) -> tuple[Fault, float]:
-    """Parse `half-open` or `cut@10`. Raises ValueError."""
+def parse_fault(text: str) -> Planned:
+    """Parse `half-open`, `cut@10` or `deaf@signal`. Raises ValueError."""
     name, _, after_s = text.partition("@")
     try:
-        return Fault(name), float(after_s or 0)
+        return Fault(name), None if after_s == "signal" else float(after_s or 0)
     except ValueError:
-        raise ValueError(f"{text!r} is not NAME or NAME@SECONDS, with NAME of {', '.join(Fault)}") from None
+        raise ValueError(
+            f"{text!r} is not NAME, NAME@SECONDS or NAME@signal, with NAME of {', '.join(Fault)}"
+        ) from None

@@ -4,7 +4,6 @@ import asyncio
 import logging
 import os
 import secrets
-import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AsyncExitStack
@@ -21,6 +20,7 @@ from local.host.faults import Faults
 from local.host.locks import LockTimes, TimerLock, parse_times
 from local.host.pubsub import Lane, SubscribeError, Trigger
 from local.host.worker import AppLoadError, Datum, InvocationResult, Worker
+from local.host.worker_processes import WorkerProcesses
 from shared.errors import ConfigurationError
 from shared.store.connection import parse_connection_string
 from shared.store.connection_setting import look_up
@@ -78,8 +78,9 @@ class Host:
     Entering the context loads the app, checks its bindings, subscribes to Redis and listens for HTTP. It returns after
     Redis has confirmed every subscription; it raises HostStartError if the app cannot be loaded, Redis does not
     confirm, or the address is in use. Leaving the context stops the triggers and then waits up to 10 s for running
-    invocations. With `locks`, a folder that several hosts share, each timer runs on one of them. Each invocation is
-    delayed by `invocation_overhead_s`, which stands for the gRPC round trip between the real host and its worker.
+    invocations. With `locks`, a folder that several hosts share, each timer runs on one of them. Before each invocation
+    of a Redis-triggered function pass `invocation_overhead_s`, see overhead.py. With more than one of `workers` the app
+    runs in so many processes instead of this one, see worker_processes.py.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Host:
         invocation_overhead_s: float = 0.0,
         faults: Faults | None = None,
         locks: Path | None = None,
+        workers: int = 1,
     ) -> None:
         self.functions: tuple[Function, ...] = ()
         self.errors: dict[str, str] = {}
@@ -103,7 +105,7 @@ class Host:
         self._on_invocation = on_invocation
         self._invocation_overhead_s = invocation_overhead_s
         self._locks = locks
-        self._worker = Worker(app_dir)
+        self._worker = Worker(app_dir) if workers == 1 else WorkerProcesses(app_dir, workers)
         self.faults = faults or Faults()
         self._lanes: dict[str, list[Lane]] = {}
         """The lanes of pub/sub functions, by the connection string that they share."""
@@ -154,6 +156,7 @@ class Host:
             raise HostStartError(f"cannot listen on {host}:{port}: {error.strerror}") from error
         for timer in self._timers:
             await stack.enter_async_context(timer)
+        self.faults.obey_signals()
         for connection, lanes in self._lanes.items():
             trigger = Trigger(lanes, parse_connection_string(connection), self.faults)
             self._triggers.append(await stack.enter_async_context(trigger))
@@ -165,7 +168,13 @@ class Host:
             connection = look_up(os.environ, trigger["connection"])
             parse_connection_string(connection)  # a function with a wrong one is in error, the others run
             invoke = partial(self._run_message, function)
-            lane = Lane(function.name, trigger["channel"], invoke, pattern=trigger["pattern"])
+            lane = Lane(
+                function.name,
+                trigger["channel"],
+                invoke,
+                pattern=trigger["pattern"],
+                overhead_s=self._invocation_overhead_s,
+            )
             self._lanes.setdefault(connection, []).append(lane)
         elif trigger["type"] == bindings.TIMER:
             self._timers.append(
@@ -201,8 +210,6 @@ class Host:
 
     async def _invoke(self, function: Function, datum: Datum, message: str | None) -> InvocationResult:
         trigger = function.trigger
-        if self._invocation_overhead_s:
-            await _sleep_precisely(self._invocation_overhead_s)
         started_s = time.perf_counter()
         result = await self._worker.invoke(function, trigger["name"], datum)
         duration_ms = (time.perf_counter() - started_s) * 1000
@@ -240,19 +247,3 @@ def _read_host_json(app_dir: Path) -> tuple[str, LockTimes]:
         return document.extensions.http.prefix, parse_times(document.singleton.period, document.singleton.recovery)
     except (msgspec.MsgspecError, ValueError) as error:
         raise HostStartError(f"{path}: {error}") from None
-
-
-async def _sleep_precisely(duration_s: float) -> None:
-    """Sleep with microsecond precision on Linux. The event loop's timers, used elsewhere, round up to 1 ms."""
-    if sys.platform != "linux":
-        await asyncio.sleep(duration_s)
-        return
-    loop, expired = asyncio.get_running_loop(), asyncio.Event()
-    timer = os.timerfd_create(time.CLOCK_MONOTONIC, flags=os.TFD_NONBLOCK | os.TFD_CLOEXEC)
-    try:
-        os.timerfd_settime(timer, initial=duration_s)
-        loop.add_reader(timer, expired.set)
-        await expired.wait()
-    finally:
-        loop.remove_reader(timer)
-        os.close(timer)

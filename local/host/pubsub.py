@@ -11,6 +11,7 @@ import itertools
 import logging
 import math
 import secrets
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -21,6 +22,7 @@ import msgspec
 from redis.exceptions import NoPermissionError, RedisError
 
 from local.host.faults import Fault, Faults
+from local.host.overhead import Overhead
 from shared.store.connection import ConnectionOptions, open_client
 
 if TYPE_CHECKING:
@@ -56,27 +58,40 @@ def message_text(subscription: bytes, channel: bytes, message: bytes) -> str:
 class Lane:
     """A function's queue of messages, invoked one after the other.
 
-    `invoke` is awaited with the text of each message before the next message is taken. It must not raise.
+    `invoke` is awaited with the text of each message before the next message is taken. It must not raise. Each message
+    waits for `overhead_s`: after the invocation before it if it was there then, else after its arrival.
     """
 
     def __init__(
-        self, function: str, channel: str, invoke: Callable[[str], Awaitable[object]], *, pattern: bool
+        self,
+        function: str,
+        channel: str,
+        invoke: Callable[[str], Awaitable[object]],
+        *,
+        pattern: bool,
+        overhead_s: float = 0.0,
     ) -> None:
         self.function = function
         self.channel = channel
         self.pattern = pattern
         self.queue: asyncio.Queue[tuple[bytes, bytes, bytes] | asyncio.Future[None]] = asyncio.Queue()
         self._invoke = invoke
+        self._overhead_s = overhead_s
 
     async def run(self) -> None:
-        for number in itertools.count(1):
-            if number % _INVOKE_BATCH == 0:
-                await asyncio.sleep(0)  # Queue.get does not yield if the queue has a message
-            item = await self.queue.get()
-            if isinstance(item, asyncio.Future):
-                _release(item)
-            else:
-                await self._invoke(message_text(*item))
+        with Overhead(self._overhead_s) as overhead:
+            for number in itertools.count(1):
+                ended_s, waits = time.monotonic(), not self.queue.empty()
+                if number % _INVOKE_BATCH == 0:
+                    await asyncio.sleep(0)  # Queue.get does not yield if the queue has a message
+                item = await self.queue.get()
+                if isinstance(item, asyncio.Future):
+                    _release(item)
+                    continue
+                text = message_text(*item)
+                if self._overhead_s:
+                    await overhead.wait(ended_s if waits else time.monotonic())
+                await self._invoke(text)
 
     def drop_waiting(self) -> None:
         while not self.queue.empty():

@@ -9,7 +9,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from local.repo.bootstrap import ROOT
@@ -30,7 +31,7 @@ def steps(pytest_arguments: Sequence[str]) -> list[tuple[str, list[str]]]:
     """The checks as (name, command), the quickest first.
 
     The tests run on the packaged Valkey. Where redis-server is installed, those marked `redis_server` run on it as
-    well, unless there are `pytest_arguments`.
+    well, unless there are `pytest_arguments` or they are marked `any_server` too.
     """
     python = sys.executable
     checks = [
@@ -42,9 +43,36 @@ def steps(pytest_arguments: Sequence[str]) -> list[tuple[str, list[str]]]:
     ]
     server = shutil.which("redis-server")
     if server and not pytest_arguments:
-        on_redis = ["/usr/bin/env", f"TEST_REDIS_SERVER={server}", python, "-m", "pytest", "-m", "redis_server"]
-        checks.append(("tests on redis-server", on_redis))
+        on_redis = ["/usr/bin/env", f"TEST_REDIS_SERVER={server}", python, "-m", "pytest"]
+        chosen = ["-m", "redis_server and not any_server", *_modules_marked("redis_server")]
+        checks.append(("tests on redis-server", on_redis + chosen))
     return checks
+
+
+def _modules_marked(mark: str) -> list[str]:
+    """The test modules with this mark: to import all the others would take longer than some of the tests."""
+    modules = sorted(ROOT.joinpath("tests").rglob("test_*.py"))
+    marked = [module for module in modules if f"pytest.mark.{mark}" in module.read_text(encoding="utf-8")]
+    return [str(module.relative_to(ROOT)) for module in marked]
+
+
+def environment() -> dict[str, str]:
+    """The environment of the checks. Bytecode is written even if an image forbids it: the tests start hundreds of
+    processes, and each would compile the app anew."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
+@contextmanager
+def azurite_being_installed() -> Iterator[None]:
+    """Install Azurite, which takes half a minute once, while the first checks run. Tests wait for it when they need it,
+    and report its failure."""
+    command = [sys.executable, "-m", "local.run.servers"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait()
 
 
 def run_checks(checks: Sequence[tuple[str, Sequence[str]]]) -> int:
@@ -67,7 +95,7 @@ def run_checks(checks: Sequence[tuple[str, Sequence[str]]]) -> int:
 def _run(command: Sequence[str]) -> int:
     """Run `command` and return its exit code. After Ctrl-C, which it receives too, wait until it ends."""
     try:
-        process = subprocess.Popen(command)
+        process = subprocess.Popen(command, env=environment())
     except OSError as error:
         print(error)
         return 127
@@ -87,4 +115,5 @@ if __name__ == "__main__":
     for number in (signal.SIGTERM, signal.SIGHUP):
         # SystemExit also ends the child process of the current check.
         signal.signal(number, lambda received, _: sys.exit(128 + received))
-    sys.exit(run_checks(steps(sys.argv[1:])))
+    with azurite_being_installed():
+        sys.exit(run_checks(steps(sys.argv[1:])))

@@ -208,6 +208,12 @@ async def _azurite_ports(output: IO[bytes]) -> Azurite | None:
     return Azurite(*ports)
 
 
+async def install_azurite() -> None:
+    """Install Azurite, where there is npm and it was not done before."""
+    if npm := shutil.which("npm"):
+        await _install_azurite(npm)
+
+
 async def _install_azurite(npm: str) -> None:
     """Run `npm ci` unless it was done for this lock file. A file lock serialises processes that do so at once."""
     if azurite_is_installed():
@@ -267,3 +273,7 @@ def _last_lines(output: IO[bytes], count: int = 5) -> str:
 def _read(output: IO[bytes]) -> str:
     """Everything that the child has written. pread, because parent and child share the position in the file."""
     return os.pread(output.fileno(), os.fstat(output.fileno()).st_size, 0).decode(errors="replace")
+
+
+if __name__ == "__main__":  # while the checks begin: local/repo/checks.py
+    asyncio.run(install_azurite())

@@ -40,6 +40,7 @@ _PAUSE_S = 0.05
 """Pause before the end of the chain is read again, after another exporter has appended to it."""
 SECOND_LOOK_S = 0.2
 """Pause before a chain that seems to be broken or missing is looked at again."""
+DAY_MS = 86_400_000
 _COUNTER_NAMES = {chain.GAP: "gaps", chain.RESET: "resets", chain.UNREADABLE: "unreadable"}
 
 
@@ -218,7 +219,9 @@ async def _replace_chain(run: Run, fault: Broken) -> None:
         await _seal(run, good)
     data = chain.broken_record(good, fault.reason)
     run.head, run.pending = good, []
-    await _begin_chain(run, max(good.day, today), {**data, "time": chain.iso(run.now_ms)})
+    # If Redis' clock was set back a little, the new chain follows the broken one. A day further ahead is a forged one.
+    is_near = today < good.day <= chain.day_of(run.now_ms + DAY_MS)
+    await _begin_chain(run, good.day if is_near else today, {**data, "time": chain.iso(run.now_ms)})
     run.pending.append(records.broken(run.head, data, run.now_ms, run.keyring))
 
 

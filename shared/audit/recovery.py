@@ -5,12 +5,16 @@ backup) or gone (a flush). The blobs are read from that head on, line by line: t
 nothing after it is written twice.
 """
 
+import heapq
 from collections.abc import AsyncIterator, Sequence
 
 from shared.audit import chain
 from shared.audit.chain import BadLine, BlobName, Head, Line
 from shared.audit.store import Store
 from shared.privacy.keyring import Keyring
+
+MAX_CHAINS = 50
+"""Newest chains whose ends are looked at; a chain begins when the state is lost or a chain is broken."""
 
 
 class Broken(Exception):
@@ -65,29 +69,42 @@ async def latest(store: Store, keyrings: Sequence[Keyring]) -> Head | None:
     """The end of the newest chain in the container, from its last line; None when there is no chain.
 
     Called when Redis has no acknowledged head. Raises Broken when the last line is not one that the exporter signed.
+    Its `last_good` is then the end of the newest chain that is: somebody can put a file of a later chain there.
     """
-    newest: tuple[str, str, int, int] | None = None
+    ends = dict[str, tuple[str, int, int]]()
     async for text, size in store.names(chain.ROOT):
         try:
             name = BlobName.parse(text)
         except ValueError:
             continue
         if size:
-            newest = max(newest or ("", "", 0, 0), (name.chain, name.day, name.part, size))
-    if newest is None:
-        return None
-    chain_name, day, part, size = newest
-    blob = str(BlobName(day, chain_name, part))
-    start = max(0, size - chain.MAX_LINE_BYTES)
-    tail = await store.read(blob, start, size - start)
+            ends[name.chain] = max(ends.get(name.chain, ("", 0, 0)), (name.day, name.part, size))
+    broken: Broken | None = None
+    for chain_name in heapq.nlargest(MAX_CHAINS, ends):
+        day, part, size = ends[chain_name]
+        blob = str(BlobName(day, chain_name, part))
+        try:
+            head = await _end_of(store, Head(chain_name, blob), size, keyrings)
+        except BadLine as fault:
+            broken = broken or Broken(Head(chain_name, blob), str(fault))
+            continue
+        if broken:
+            raise Broken(head, f"a later file is not of this app, {broken.last_good.blob}: {broken.reason}")
+        return head
+    if broken:
+        raise broken
+    return None
+
+
+async def _end_of(store: Store, start: Head, size: int, keyrings: Sequence[Keyring]) -> Head:
+    """The end of a blob of `size` bytes, from its last line. Raises BadLine."""
+    first = max(0, size - chain.MAX_LINE_BYTES)
+    tail = await store.read(start.blob, first, size - first)
     raw = tail[tail.rfind(b"\n", 0, -1) + 1 :]
-    try:
-        line = chain.authentic(raw, keyrings)
-    except BadLine as fault:
-        raise Broken(Head(chain_name, blob), str(fault)) from None
-    if line.chain != chain_name:
-        raise Broken(Head(chain_name, blob), "the last line belongs to another chain")
-    return chain.head_of(line, blob, start + len(tail), len(raw))
+    line = chain.authentic(raw, keyrings)
+    if line.chain != start.chain:
+        raise BadLine("altered", "the last line belongs to another chain")
+    return chain.head_of(line, start.blob, first + len(tail), len(raw))
 
 
 async def heads_of_day(store: Store, last: Head, keyrings: Sequence[Keyring]) -> list[Head]:

@@ -76,7 +76,8 @@ class Checkpoint:
 
 @dataclass(frozen=True)
 class Page:
-    """Entries after a position, read at `now_ms` by Redis' clock. `last_id` is the highest id of the stream so far."""
+    """Entries after a position, read at `now_ms` by Redis' clock. `last_id` is the id of the last entry found or, if
+    there is none, the highest id of the stream so far."""
 
     now_ms: int
     last_id: str

@@ -10,6 +10,7 @@ effects, because they were, take all the time they need.
 """
 
 import asyncio
+import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -22,13 +23,13 @@ from redis.exceptions import ResponseError
 from shared import namespaces, telemetry
 from shared.app import App
 from shared.delivery.due import retry_due
-from shared.delivery.laps import Laps
-from shared.delivery.scan import GROUP, Feed, Scan, react_to_feed
+from shared.delivery.scan import DONE, GROUP, MAX_SEEN, Feed, Scan, react_to_feed
 from shared.reactor import NO_TIME, Cause, Reactor, Result
 from shared.store.script import Script
 
 SWEEP_ACQUIRE = Script(__file__, "sweep_acquire")
 SWEEP_STEP = Script(__file__, "sweep_step")
+READ_SWEEP = Script(__file__, "read_sweep")
 
 SAVE_S = 0.25
 """Time between two saves of the position, each of which renews the lease."""
@@ -129,8 +130,8 @@ async def reconcile(
     position = _Position(await server_id(app), repr(scan.glob), began_ms=0, urgent=anew)
     lease = await _acquire(app, begin=begin or anew, paced=share < 1 and not anew)
     if lease == HELD:
-        laps = await _help(app, reactors, started_s + budget_s)
-        return PassReport(laps.seen, laps.outcomes, held_by_other=True, duration_s=time.monotonic() - started_s)
+        helped = await _help(app, reactors, started_s + budget_s)
+        return PassReport(helped.total(), helped, held_by_other=True, duration_s=time.monotonic() - started_s)
     if lease == NOTHING_DUE:
         return PassReport(duration_s=time.monotonic() - started_s)
     token, position.began_ms, saved, rested_ms = lease
@@ -177,23 +178,53 @@ async def _acquire(app: App, *, begin: bool, paced: bool) -> list[Any]:
     return lease
 
 
-async def _help(app: App, reactors: Sequence[Reactor], until_s: float) -> Laps:
-    """Make a bulk scan while the pass of the instance that holds the lease has many effects."""
-    laps = Laps(reactors)
+async def _help(app: App, reactors: Sequence[Reactor], until_s: float) -> Counter[Result]:
+    """React to keys from a random position on, while the pass of the instance that holds the lease has many effects."""
+    results: Counter[Result] = Counter()
+    seen: set[int] = set()
+    feed, effects, any_cursor = None, 0, True
     await asyncio.sleep(min(2 * FIRST_SAVE_S, until_s - time.monotonic()))  # until the pass has saved its first counts
-    counts = await _counts_so_far(app)
-    while counts.outcomes.get(Result.PROCESSED, 0) >= HELP_FROM and not laps.ended and time.monotonic() < until_s:
-        await laps.advance(app, until_s)
-    return laps
+    while time.monotonic() < until_s:
+        if (await _counts_so_far(app)).outcomes.get(Result.PROCESSED, 0) < HELP_FROM:
+            break
+        if feed is None:
+            scan = Scan(reactors, secrets.randbits(62) if any_cursor else 0)
+            feed, effects = Feed(app, scan, lambda _, key: hash(key) not in seen), 0
+        slice_s = min(until_s, time.monotonic() + SAVE_S)
+        try:
+            outcomes = await react_to_feed(feed, Cause.BULK, scan_until_s=slice_s, react_until_s=slice_s)
+        except ResponseError:
+            if not any_cursor:
+                raise
+            feed, any_cursor = None, False  # this server accepts only cursors of its own
+            continue
+        new = Counter(outcome.result for outcome in outcomes)
+        results, effects = results + new, effects + new[Result.PROCESSED]
+        if len(seen) < MAX_SEEN:
+            seen.update(hash(outcome.key) for outcome in outcomes if outcome.result in DONE)
+        if feed.done and not effects:
+            break
+        feed = None if feed.done else feed
+    return results
 
 
 async def _counts_so_far(app: App) -> _Counts:
     """The counts of the pass in progress, as last saved; empty if there is none."""
-    state = await app.redis.hget(_KEY, "position")
+    _, position = await _read(app, "position")
+    return _counts_of(position)
+
+
+def _counts_of(position: bytes) -> _Counts:
     try:
-        return msgspec.json.decode(state or b"", type=_Position).counts
+        return msgspec.json.decode(position, type=_Position).counts
     except msgspec.MsgspecError:
         return _Counts()
+
+
+async def _read(app: App, *fields: str) -> list[Any]:
+    """Redis' time in ms, and these fields of the state. Raises what the Redis client raises, WRONGTYPE included."""
+    reply: list[Any] = await app.run(READ_SWEEP, keys=[_KEY], args=fields)
+    return reply
 
 
 def _saved_position(saved: bytes, now: _Position) -> _Position | None:
@@ -251,16 +282,14 @@ async def server_id(app: App) -> str:
 
 
 async def last_pass(app: App) -> LastPass | None:
-    """The last complete pass; None if Redis has none on record. Raises what the Redis client raises."""
-    state: list[Any] = await app.redis.hmget(_KEY, ["ended_ms", "duration_ms", "found", "worked_ms"])
-    in_progress = await _counts_so_far(app)
-    seconds, microseconds = await app.redis.time()
-    now_s = seconds + microseconds / 1e6
+    """The last complete pass; None if Redis has none on record. Raises what the Redis client raises; WRONGTYPE while
+    another application's value is in the place of the state, which the next pass replaces."""
+    now_ms, *times, found, position = await _read(app, "ended_ms", "duration_ms", "worked_ms", "found", "position")
     try:
-        ended_s, duration_s, worked_s = (max(int(field or 0), 0) / 1000 for field in (state[0], state[1], state[3]))
-        counts = msgspec.json.decode(state[2] or b"", type=_Counts)
+        ended_s, duration_s, worked_s = (max(int(time or 0), 0) / 1000 for time in times)
+        counts = msgspec.json.decode(found, type=_Counts)
     except (ValueError, OverflowError):  # msgspec's errors are ValueErrors too
         return None
-    age_s = max(now_s - ended_s, 0.0)
-    worked_age_s = max(min(age_s, now_s - worked_s), 0.0)
-    return LastPass(age_s, duration_s, counts.seen, counts.outcomes, worked_age_s, in_progress.seen)
+    age_s = max(now_ms / 1000 - ended_s, 0.0)
+    worked_age_s = max(min(age_s, now_ms / 1000 - worked_s), 0.0)
+    return LastPass(age_s, duration_s, counts.seen, counts.outcomes, worked_age_s, _counts_of(position).seen)

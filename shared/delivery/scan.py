@@ -8,7 +8,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from shared import telemetry
@@ -24,6 +24,10 @@ MAX_COUNT = 1000
 """Largest COUNT for SCAN, which blocks Redis for about 0.5 ms."""
 WINDOW = 4
 """Groups in progress at once: while one is computed, Redis reads or writes the others."""
+MAX_SEEN = 100_000
+"""Keys that a scan remembers as looked at, as hashes: 10 MB. Further ones are looked at again."""
+DONE = frozenset({Result.PROCESSED, Result.DUPLICATE, Result.IGNORED, Result.REJECTED, Result.DEAD})
+"""Results after which the content that was there needs no further look."""
 _SILENT = frozenset({Result.DUPLICATE, Result.IGNORED, Result.LATER})
 
 
@@ -102,13 +106,13 @@ async def _without_source(app: App, reactor: Reactor, keyed: dict[bytes, bytes])
 class Feed:
     """Queues the keys of a scan in groups, each of one reactor, for several workers.
 
-    Leaves out keys whose hash is in `skip`, and keys that wait for a retry: a pass must not shorten their backoff.
+    Leaves out keys that are not `wanted`, and keys that wait for a retry: a pass must not shorten their backoff.
     """
 
-    def __init__(self, app: App, scan: Scan, skip: Container[int] = frozenset()) -> None:
+    def __init__(self, app: App, scan: Scan, wanted: Callable[[Reactor, bytes], bool] = lambda *_: True) -> None:
         self.app = app
         self.scan = scan
-        self._skip = skip
+        self._wanted = wanted
         self._until_s = math.inf
         self._pending: deque[tuple[Reactor, list[bytes]]] = deque()
         self._waiting: list[Outcome] = []
@@ -171,7 +175,7 @@ class Feed:
 
     async def _fetch(self) -> None:
         for reactor, page in await self.scan.page(self.app):
-            await self._queue(reactor, [key for key in page if hash(key) not in self._skip])
+            await self._queue(reactor, [key for key in page if self._wanted(reactor, key)])
 
     async def _queue(self, reactor: Reactor, keys: list[bytes]) -> None:
         if not keys:
@@ -193,13 +197,13 @@ async def react_to_feed(
     *,
     scan_until_s: float,
     react_until_s: float = math.inf,
-    function: str = "sweep",
+    function: str | None = "sweep",
 ) -> list[Outcome]:
     """Scan until `scan_until_s` (time.monotonic) or the end of the pass, and react to the keys. Returns the outcomes.
 
     No group starts after `react_until_s` (time.monotonic); the feed keeps the remaining groups for the next call. Up to
-    WINDOW groups are in progress at once. Outcomes are recorded under `function`. Raises what the Redis client raises
-    while scanning.
+    WINDOW groups are in progress at once. Outcomes are recorded under `function`, by default that of each reactor.
+    Raises what the Redis client raises while scanning.
     """
     outcomes: list[Outcome] = []
     first = True
@@ -214,7 +218,7 @@ async def react_to_feed(
                 return
             reactor, keys = group
             group_cause = Cause.RECONCILE if cause is Cause.BULK and not reactor.bulk else cause
-            outcomes.extend(await react_to_group(feed.app, reactor, keys, group_cause, function))
+            outcomes.extend(await react_to_group(feed.app, reactor, keys, group_cause, function or reactor.function))
             await asyncio.sleep(0)  # let other functions run
 
     # If scanning fails for one worker, the others finish the groups that they have taken.

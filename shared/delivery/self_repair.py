@@ -1,9 +1,9 @@
 """What each process does by itself, without a timer of the platform.
 
 After its start it stands in for the timers: when a host was killed, the platform's timers stay silent until the locks
-of the dead host have run out, 30 s to two minutes. It sweeps at once and again when the trigger's subscription is live,
-runs retries and due keys, and sweeps every SWEEP_S until the platform's sweep runs here or STAND_IN_S have passed. The
-leases of sweep, retries and due keys keep several processes from doing the same work.
+of the dead host have run out, 30 s to two minutes. It sweeps at once (and again when the triggers hear, see
+shared/intake/intake.py), runs retries and due keys, and sweeps every SWEEP_S until the platform's sweep runs here or
+STAND_IN_S have passed. The leases of sweep, retries and due keys keep several processes from doing the same work.
 
 While Redis refuses to serve, it tries one refused key per reactor every STEP_S. When all are served again the outage
 has ended, and it sweeps: events that came meanwhile had no effect.
@@ -52,17 +52,17 @@ class SelfRepair:
 
     def look_after(self, app: App, reactors: Sequence[Reactor]) -> None:
         """Start to try what Redis refuses, if it refuses anything. Cheap: called with every invocation."""
-        if telemetry.in_outage() and telemetry.refused_parts("Redis") and (self._task is None or self._task.done()):
+        if telemetry.refused_parts("Redis") and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._try_refused(app, reactors))
 
     async def _stand_in(self, open_app: Callable[[], App], reactors: Sequence[Reactor]) -> None:
         app, end_s = open_app(), time.monotonic() + STAND_IN_S
-        first = 2  # before and after the trigger has subscribed
-        while first > 0 or (not self.stood_in and time.monotonic() < end_s):
-            await catch_up(app, reactors, self.watch, due=first > 0 or await _sweep_is_late(app))
+        first = True
+        while first or (not self.stood_in and time.monotonic() < end_s):
+            await catch_up(app, reactors, self.watch, due=first or await _sweep_is_late(app))
             await react_to_all_due(app, reactors)
             prepare_for_bursts()
-            first -= 1
+            first = False
             await asyncio.sleep(STEP_S)
             if telemetry.refused_parts("Redis"):
                 await probe(app, reactors)

@@ -21,23 +21,25 @@ if redis.replicate_commands then redis.replicate_commands() end
 local owner, lease_ms, ttl_s = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local begin, paced = ARGV[4] == '1', ARGV[5] == '1'
 local MAX_REST_MS = 120 * 1000 -- as in reconcile.py
-local MAX_POSITION_BYTES = 4096
+local MAX_FIELD_BYTES = 4096
 local clock = redis.call('TIME')
 local now_ms = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 
 if redis.call('TYPE', KEYS[1]).ok ~= 'hash' then redis.call('DEL', KEYS[1]) end
-local until_ms = tonumber(redis.call('HGET', KEYS[1], 'until_ms')) or 0
+-- A field larger than this app writes is another application's, and is not loaded.
+local function field(name)
+  return redis.call('HSTRLEN', KEYS[1], name) <= MAX_FIELD_BYTES and redis.call('HGET', KEYS[1], name) or ''
+end
+local function number(text) return text:find('^%d+$') and #text <= 15 and tonumber(text) or 0 end
+
+local until_ms = number(field('until_ms'))
 if until_ms > now_ms and until_ms <= now_ms + lease_ms then return {} end
 
-local position = redis.call('HSTRLEN', KEYS[1], 'position') <= MAX_POSITION_BYTES and redis.call('HGET', KEYS[1], 'position') or ''
-local rest_ms = redis.call('HGET', KEYS[1], 'rest_until_ms') or ''
-rest_ms = rest_ms:find('^%d+$') and #rest_ms <= 15 and tonumber(rest_ms) or 0
+local position, rest_ms = field('position'), number(field('rest_until_ms'))
 if rest_ms > now_ms + MAX_REST_MS then rest_ms = 0 end
 if (position == '' and not begin) or (paced and rest_ms > now_ms) then return {0} end
 
-local last = redis.call('HGET', KEYS[1], 'token') or ''
-last = last:find('^%d+$') and #last <= 15 and tonumber(last) or 0 -- a longer one is another application's
 redis.call('EXPIRE', KEYS[1], ttl_s) -- first, because it may be refused: then the lease is not taken
-local token = string.format('%.0f', math.max(last + 1, now_ms))
+local token = string.format('%.0f', math.max(number(field('token')) + 1, now_ms))
 redis.call('HSET', KEYS[1], 'owner', owner, 'token', token, 'until_ms', string.format('%.0f', now_ms + lease_ms))
 return {token, now_ms, position, rest_ms > 0 and math.max(0, now_ms - rest_ms) or 0}

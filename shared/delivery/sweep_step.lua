@@ -17,7 +17,7 @@ if redis.replicate_commands then redis.replicate_commands() end
 local token, lease_ms, ttl_s = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local position, began_ms, counts = ARGV[4], tonumber(ARGV[5]), ARGV[6]
 
-if redis.pcall('HGET', KEYS[1], 'token') ~= token then return 0 end
+if redis.pcall('HSTRLEN', KEYS[1], 'token') ~= #token or redis.call('HGET', KEYS[1], 'token') ~= token then return 0 end
 local clock = redis.call('TIME')
 local now_ms = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local until_ms = lease_ms > 0 and now_ms + lease_ms or 0

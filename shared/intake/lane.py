@@ -1,68 +1,138 @@
-"""Detects when a function's messages queue up.
+"""How far a function's messages are behind, by its heartbeats.
 
-The host passes a function one message at a time and does not report how many wait. But if a message waits, the host
-passes it at once, so invocations without gaps between them indicate a queue. To start a bulk scan, only invocations
-with an effect count: after a bulk scan, the messages that still wait are duplicates and are no reason for another scan.
+Times are in seconds by one clock, time.monotonic(), except where a name says Redis' time.
 """
 
 import math
 
-GAP_S = 0.001
-"""If the time from the end of an invocation to the start of the next is shorter, the message was waiting already: to
-pass a message takes the host about 0.5 ms (a gRPC round trip)."""
-PAUSE_S = 1.0
-"""After this time without a message the burst is over. Shorter pauses occur if the process is busy."""
-RUN = 32
-"""Effects without a gap after which the lane is saturated."""
-MAX_RUN = 4096
-"""Maximum of that number; it doubles after every bulk scan that was not worthwhile."""
-QUEUE = 8
-"""Invocations without a gap, with or without effect, after which messages are grouped."""
+BEHIND_S = 0.02
+"""Lag from which on an invocation ends before its outcome, so that the messages behind it are taken together: about ten
+reactions one after the other. A wrong guess costs nothing: outcomes are logged a moment later."""
+FAR_BEHIND_S = 0.05
+"""Lag from which on the app listens by its own ear. That costs a connection, and a scan if more messages wait than a
+scan takes time."""
+DEAF_S = 5.0
+"""Without an invocation of the function for this time, with a heartbeat overdue by as much, the trigger is deaf."""
+DEAF_AT_START_S = 20.0
+"""The same before the first heartbeat has arrived: a host takes seconds to subscribe after it has loaded the app."""
+IDLE_PACE_S = 10.0
+"""Time between two heartbeats at rest. Each is an invocation: 8,640 a day and function."""
+BUSY_PACE_S = 2.0
+"""The same while events flow; so a trigger that dies is noticed within BUSY_PACE_S + DEAF_S."""
+BUSY_S = 30.0
+"""How long after an event."""
+MARK_AFTER = 8
+"""Messages after which a lane asks for a heartbeat, and ..."""
+MARK_PACE_S = 0.25
+"""... the least time between two. At 200 events/s this adds 2 % of invocations; a queue is noticed after MARK_AFTER
+messages and BEHIND_S."""
+MAX_OUTSTANDING = 64
+MAX_LAG_S = 3600.0
 
 
 class Lane:
-    """The invocations of one function. Times are in seconds by one clock, such as time.perf_counter().
+    """The messages of one function. `began_s` is the start of the process."""
 
-    Two leaky buckets count effects and messages. An invocation without a gap before it adds 1; a gap of n times GAP_S
-    removes n. A single gap does not empty them: in a busy process, a message may wait and still be passed late.
-    """
+    def __init__(self, began_s: float) -> None:
+        self.heard = 0
+        """Number of the last heartbeat that arrived; 0 for none."""
+        self.newest = 0
+        """Number of the last one that is known to be published."""
+        self.elsewhere = 0
+        """The same of all processes of this instance, where there are several."""
+        self.lag_s = 0.0
+        """Age of the last heartbeat when it arrived."""
+        self.invoked_s = began_s
+        self.event_s = -math.inf
+        self._outstanding: dict[int, float] = {}
+        """When heartbeats that have not arrived were published, by number, the oldest first."""
+        self._unconfirmed: dict[int, float] = {}
+        """When heartbeats arrived that are not known to be published, by number."""
+        self._published_s = began_s
+        self._messages = 0
+        self._mark_s = -math.inf
 
-    def __init__(self) -> None:
-        self._ended_s = -math.inf
-        self._effects = 0.0
-        self._messages = 0.0
-        self._needed = RUN
+    def invoked(self, now_s: float) -> None:
+        """The function is invoked, with an event or a heartbeat."""
+        self.invoked_s = now_s
 
-    @property
-    def queued(self) -> bool:
-        """Whether messages wait; they may be duplicates."""
-        return self._messages >= QUEUE
+    def event(self, now_s: float) -> bool:
+        """It is invoked with an event. Returns whether to ask for a heartbeat."""
+        self.event_s = now_s
+        self._messages += 1
+        return self._messages >= MARK_AFTER and now_s - self._mark_s >= MARK_PACE_S and not self._outstanding
 
-    @property
-    def saturated(self) -> bool:
-        """Whether messages wait that have an effect."""
-        return self._effects >= self._needed
+    def pace_s(self, now_s: float) -> float:
+        """The least time between two heartbeats now."""
+        if self._messages >= MARK_AFTER or self.lag_s >= BEHIND_S:
+            return MARK_PACE_S
+        return BUSY_PACE_S if now_s - self.event_s < BUSY_S or self.heard == 0 else IDLE_PACE_S
 
-    def begin(self, now_s: float) -> None:
-        """An invocation starts."""
-        gap_s = now_s - self._ended_s
-        if gap_s >= PAUSE_S:
-            self._effects, self._messages, self._needed = 0.0, 0.0, RUN
-        elif gap_s >= GAP_S:
-            self._effects = max(0.0, self._effects - gap_s / GAP_S)
-            self._messages = max(0.0, self._messages - gap_s / GAP_S)
-        else:
-            self._messages = min(self._messages + 1, 2 * QUEUE)
+    def published(self, number: int, sent_s: float, now_s: float) -> bool:
+        """`number` is known to be the last heartbeat published. Returns whether messages before one that has arrived
+        were lost. Called by one task, so a smaller number than before means that Redis has lost it."""
+        if number != self.newest:
+            if number < self.newest:
+                self.heard, self._outstanding = 0, {}
+            self.newest = number
+            self._mark_s, self._messages = now_s, 0
+            if number > self.heard and len(self._outstanding) < MAX_OUTSTANDING:
+                self._outstanding[number] = sent_s
+        return self._confirm(sent_s, now_s)
 
-    def effect(self) -> None:
-        """The present invocation had an effect."""
-        self._effects += 1
+    def _confirm(self, sent_s: float, now_s: float) -> bool:
+        """Take over what arrived before it was known to be published. What arrived before the last such call, and is
+        unknown after this one, was never published."""
+        arrived, self._unconfirmed = self._unconfirmed, {}
+        lost = False
+        for number in sorted(arrived):
+            if number <= self.newest:
+                lost |= self.hear(number, arrived[number], sent_s)
+            elif arrived[number] > self._published_s:
+                self._unconfirmed[number] = arrived[number]
+        self._published_s = now_s
+        return lost
 
-    def end(self, now_s: float) -> None:
-        """The invocation ends."""
-        self._ended_s = now_s
+    def hear(self, number: int, now_s: float, sent_s: float) -> bool:
+        """A heartbeat has arrived. Returns whether a number is missing before it.
 
-    def caught_up(self, *, worthwhile: bool) -> None:
-        """A bulk scan has ended. The next needs a new run of effects, twice as long if this one was not worthwhile."""
-        self._effects = 0.0
-        self._needed = RUN if worthwhile else min(2 * self._needed, MAX_RUN)
+        A number that is not known to be published waits for `published`: it may be forged.
+        """
+        if number > self.newest:
+            if len(self._unconfirmed) < MAX_OUTSTANDING:
+                self._unconfirmed.setdefault(number, now_s)
+            return False
+        if number <= self.heard:
+            return False
+        lost = self.heard > 0 and number != self.heard + 1
+        self.heard = number
+        self.lag_s = min(max(0.0, now_s - self._outstanding.get(number, sent_s)), MAX_LAG_S)
+        for earlier in [sent for sent in self._outstanding if sent <= number]:
+            del self._outstanding[earlier]
+        return lost
+
+    def heard_elsewhere(self, number: int) -> None:
+        """Some process of this instance has heard a heartbeat: the trigger is not deaf."""
+        self.elsewhere = number
+        for earlier in [sent for sent in self._outstanding if sent <= number]:
+            del self._outstanding[earlier]
+
+    def behind_s(self, now_s: float) -> float:
+        """How far the lane is behind: the lag of the last heartbeat, or what an overdue one shows already. Before the
+        first one has arrived nothing is known: the host may not have subscribed yet."""
+        if not self._outstanding or not self.heard:
+            return self.lag_s
+        return max(self.lag_s, now_s - next(iter(self._outstanding.values())))
+
+    def overdue_s(self, now_s: float) -> float:
+        """How long the oldest heartbeat that has not arrived is out."""
+        return now_s - next(iter(self._outstanding.values())) if self._outstanding else 0.0
+
+    def deaf(self, now_s: float) -> bool:
+        """Whether its trigger is deaf."""
+        limit_s = DEAF_S if self.heard else DEAF_AT_START_S
+        return self.overdue_s(now_s) >= limit_s and now_s - self.invoked_s >= limit_s
+
+    def forget(self) -> None:
+        """Redis was away: what was published may be lost."""
+        self._outstanding.clear()

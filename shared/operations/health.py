@@ -6,7 +6,7 @@ before it becomes a loss.
 """
 
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,8 +17,11 @@ from shared import namespaces, telemetry
 from shared.app import App
 from shared.audit import state as audit
 from shared.delivery import catch_up, dead_letters, reconcile, retries
+from shared.intake import heartbeat
+from shared.intake.intake import Report, Running, State
 from shared.operations.notification_flags import missing_flags
 from shared.settings import Settings
+from shared.store.refusals import is_wrong_type
 from shared.words import counted
 
 SWEEP_LATE_S = 600.0
@@ -29,6 +32,8 @@ those of a host that was killed, or storage is away."""
 AUDIT_LATE_S = 600.0
 """Time since the last successful export above which pending records are a problem; by default the export runs every
 minute."""
+HEARS_AFTER_S = 10.0
+"""Time after which an instance with a deaf trigger hears by itself, or cannot."""
 WRITE_TEST_TTL_MS = 10_000
 _WRITE_TEST = namespaces.build(namespaces.DOCTOR, "health")
 MANY_RETRIES = 1000
@@ -90,8 +95,9 @@ async def check_app(app: App) -> Health:
     async def read[T](what: str, answer: Awaitable[T]) -> T | None:
         try:
             return await answer
-        except ResponseError as error:  # another application's value, or a missing permission
-            refused.append(f"Redis refuses to read {what}: {type(error).__name__}")
+        except ResponseError as error:
+            reason = "the key holds another application's value" if is_wrong_type(error) else type(error).__name__
+            refused.append(f"Redis refuses to read {what}: {reason}")
             return None
 
     try:
@@ -102,10 +108,15 @@ async def check_app(app: App) -> Health:
         timer_s = await read("the timers", catch_up.timer_age_s(app))
         log = await read("the audit log", audit.state(app))
         export_s = await export_age_s(app, log) if log else None
+        instances = await read("the instances", heartbeat.members(app))
     except (RedisError, OSError) as error:
         return Health("failed", (*health.reasons, f"Redis does not answer: {type(error).__name__}"))
+    running = app.state(Running).intake
+    report = running.report() if running else None
+    failures = [*unwritable, *deaf_for_long(report, app.settings)]
     problems = [
         *app.settings.concerns,
+        *trigger_problems(report, instances or ()),
         *(f"Redis refuses {part}: {error}" for part, error in telemetry.refused_parts("Redis").items()),
         *refused,
         *_backlog(waiting, letters, recent or 0, app.settings),
@@ -113,11 +124,15 @@ async def check_app(app: App) -> Health:
         *_timers(timer_s, app.settings.retry_schedule),
         *_audit(log, export_s, app.settings.audit_buffer),
     ]
-    status = "failed" if unwritable else "degraded" if health.status == "ok" and problems else health.status
-    reasons = (*health.reasons, *unwritable, *problems)
+    status = "failed" if failures else "degraded" if health.status == "ok" and problems else health.status
+    reasons = (*health.reasons, *failures, *problems)
     details = _details(waiting, letters, last_pass, log)
     if letters:
         details["deadLetters"]["recent"] = recent
+    details["trigger"] = report and _trigger_details(report)
+    details["instances"] = [
+        {"instance": one.identity, "state": one.state, "age_s": one.age_ms / 1000} for one in instances or ()
+    ]
     details["timers"] = None if timer_s is None else {"age_s": round(timer_s, 1)}
     return Health(status, reasons, health.redis_round_trip_ms, health.notify_keyspace_events, details)
 
@@ -151,6 +166,47 @@ def _sweep_details(last_pass: reconcile.LastPass) -> dict[str, Any]:
         "seen": last_pass.seen,
         "workedAge_s": round(last_pass.worked_age_s, 1),
         "seenSince": last_pass.seen_since,
+    }
+
+
+def deaf_for_long(report: Report | None, settings: Settings) -> list[str]:
+    """Why the platform should replace this instance; empty if it need not."""
+    if report is None or report.deaf_s is None:
+        return []
+    if report.state is State.DEAF and report.deaf_s > HEARS_AFTER_S:
+        return [f"no event is heard: the trigger has been deaf for {report.deaf_s:.0f} s, and the app cannot subscribe"]
+    if 0 < settings.deaf_unhealthy_s <= report.deaf_s:
+        return [
+            f"the trigger has been deaf for {report.deaf_s:.0f} s: replace this instance (its host, not only Redis)"
+        ]
+    return []
+
+
+def trigger_problems(report: Report | None, instances: Sequence[heartbeat.Member]) -> list[str]:
+    """What operators should know of the triggers, here and on the other instances."""
+    problems = []
+    if report is not None and report.deaf_s is not None:
+        problems.append(
+            f"the trigger has been deaf for {report.deaf_s:.0f} s; the app hears events by itself. Restart the host: "
+            "after most faults the trigger does not come back"
+        )
+    if report is not None and report.refused:
+        problems.append(
+            f"Redis refuses heartbeats ({report.refused}): whether the trigger is deaf or late is not known"
+        )
+    here = report.instance if report else None
+    deaf = [one.identity for one in instances if one.state in {State.DEAF, State.EAR} and one.identity != here]
+    return problems + [f"the trigger of instance {identity} is deaf" for identity in deaf]
+
+
+def _trigger_details(report: Report) -> dict[str, Any]:
+    return {
+        "state": report.state.value,
+        "since_s": round(report.since_s, 1),
+        "deaf_s": None if report.deaf_s is None else round(report.deaf_s, 1),
+        "behind_s": {function: round(behind_s, 3) for function, behind_s in report.behind_s.items()},
+        "instance": report.instance,
+        "share": round(report.share, 3),
     }
 
 

@@ -4,7 +4,7 @@
 -- KEYS[2]  its phantom: a hash, see phantom.py
 -- KEYS[3]  the audit stream; each entry has two fields, event: a CloudEvents 1.0 JSON object, n: its running number
 -- KEYS[4]  state of the audit log: a hash; its field `appended` is the last running number
--- KEYS[5]  the phantom under the previous AUDIT_KEY, or KEYS[2] again
+-- KEYS[5]  the phantom under the previous AUDIT_KEY; KEYS[2] again if there is none, or if the plan is to leave it
 -- KEYS[6]  ... sorted sets that the plan names by their positions in KEYS
 -- ARGV[1]  SHA-1 of the session's text; '' for a session that is missing; '*' if it does not matter
 -- ARGV[2]  its size in bytes
@@ -47,6 +47,8 @@ end
 
 local plan = cjson.decode(ARGV[4])
 if plan.adopt and redis.call('EXISTS', KEYS[2]) == 1 then return { 'moved' } end
+-- While AUDIT_KEY is changed, an instance with the other key may have begun the life meanwhile.
+if not plan.adopt and redis.call('EXISTS', KEYS[2]) == 0 and redis.call('EXISTS', KEYS[5]) == 1 then return { 'moved' } end
 if read_digest(plan.adopt and KEYS[5] or KEYS[2]) ~= ARGV[3] or not is_unchanged() then return { 'moved' } end
 
 local refusal

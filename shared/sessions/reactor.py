@@ -258,14 +258,15 @@ async def _repaired(app: App, replies: dict[int, Any]) -> dict[int, Any]:
 
 def _apply_call(app: App, subject: _Subject, look: Look, decision: Decision, *, strict: bool) -> Call:
     rejected = decision.result is Result.REJECTED
+    is_left = look.is_former and not decision.plan.adopt
     target = Target(
         session=subject.session,
         phantom=subject.phantoms[0],
-        former_phantom=subject.phantoms[-1],
+        former_phantom=subject.phantoms[0 if is_left else -1],
         digest=decision.digest if strict and not rejected else None,
         size_bytes=look.size_bytes,
-        values=look.values if decision.plan.adopt or not look.is_former else (),
-        phantom_digest=look.phantom_digest if decision.plan.adopt or not look.is_former else b"",
+        values=() if is_left else look.values,
+        phantom_digest=b"" if is_left else look.phantom_digest,
     )
     settings = app.settings
     limits = Limits(settings.max_sessions_per_user, settings.audit_buffer, look.now_us // 1000)

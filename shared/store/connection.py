@@ -209,7 +209,7 @@ def leave_server(client: Redis) -> None:
 
 
 def _adapted(connection_class: type[AbstractConnection]) -> type[AbstractConnection]:
-    """redis-py's connection with five changes:
+    """redis-py's connection with six changes:
 
     - hiredis packs the commands too: a script call for 64 batches has 400 arguments.
     - A connection that ended while it was idle is replaced under RESP3 as well.
@@ -218,6 +218,8 @@ def _adapted(connection_class: type[AbstractConnection]) -> type[AbstractConnect
     - A user who may not call CLIENT can connect: the name is for operators.
     - A write to an ended connection is a ConnectionError. The event loops raise what no handler expects: RuntimeError
       (uvloop, which the platform's worker uses) or AttributeError (asyncio's own).
+    - A connection that is dropped after an error or a cancelled call is aborted. Closed, it would wait until its unsent
+      bytes are taken and, over TLS, up to 30 s for the other side's goodbye: for ever on a path that swallows packets.
     """
 
     class Connection(connection_class):  # type: ignore[valid-type, misc]
@@ -243,10 +245,15 @@ def _adapted(connection_class: type[AbstractConnection]) -> type[AbstractConnect
                 with suppress(ResponseError):
                     await self.read_response()
 
+        @property
+        def outdated(self) -> bool:
+            """Whether it leads to a server that was a replica, and is to be replaced."""
+            return self.generation != type(self).newest
+
         async def can_read(self) -> bool:
             """Whether something is unread. Raises ConnectionResetError when the connection is to be replaced: with
             RESP3 the pool takes True for a push message and would hand out a connection that has ended."""
-            if self.generation != type(self).newest:
+            if self.outdated:
                 raise ConnectionResetError("the server was a replica")
             if self.is_connected and self._reader.at_eof():
                 raise ConnectionResetError("the connection has ended")
@@ -262,8 +269,13 @@ def _adapted(connection_class: type[AbstractConnection]) -> type[AbstractConnect
             try:
                 return await super().read_response(*args, **kwargs)
             except ResponseError as error:
-                if is_demotion(error) and self.generation == type(self).newest:
+                if is_demotion(error) and not self.outdated:
                     type(self).newest += 1
                 raise
+
+        async def disconnect(self, nowait: bool = False, **kwargs: Any) -> None:
+            if nowait and self.is_connected:
+                self._writer.transport.abort()
+            await super().disconnect(nowait, **kwargs)
 
     return Connection

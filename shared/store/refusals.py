@@ -37,17 +37,18 @@ _REFUSALS = (
 )
 _DEMOTED = (MasterDownError, ReadOnlyError)
 _CODES = "OOM|READONLY|MISCONF|NOREPLICAS|NOPERM|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|MOVED|ASK|CROSSSLOT"
+_BEFORE_REDIS_7 = r"(?:ERR )?(?:Error running script \(call to f_\w+\): )?(?:@\w+: ?\d+: )*"
+"""What stands before a refusal inside a script; of one that the script caught and returned, without its beginning."""
 _REFUSED = re.compile(
-    rf"(?:ERR )?(?:Error running script \(call to f_\w+\): (?:@\w+: ?\d+: )*)?-?"  # before Redis 7
+    rf"{_BEFORE_REDIS_7}-?"
     rf"(?:(?:{_CODES})\b"
     r"|ACL failure in script\b"  # Valkey
     r"|The user executing the script can't\b"  # Redis
     r"|unknown (?:\w+ )?command\b)",
     re.IGNORECASE,
 )
-_DEMOTED_CODE = re.compile(
-    r"(?:ERR )?(?:Error running script \(call to f_\w+\): (?:@\w+: ?\d+: )*)?-?(?:READONLY|MASTERDOWN)\b"
-)
+_WRONG_TYPE = re.compile(rf"{_BEFORE_REDIS_7}-?WRONGTYPE\b")
+_DEMOTED_CODE = re.compile(rf"{_BEFORE_REDIS_7}-?(?:READONLY|MASTERDOWN)\b")
 
 
 def is_away(error: BaseException) -> bool:
@@ -82,4 +83,4 @@ def is_demotion(error: BaseException) -> bool:
 
 def is_wrong_type(error: object) -> bool:
     """Whether Redis refused a command because the key holds another type: another application has written it."""
-    return isinstance(error, Exception) and str(error).startswith("WRONGTYPE")
+    return isinstance(error, Exception) and _WRONG_TYPE.match(str(error)) is not None

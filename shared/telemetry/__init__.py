@@ -4,7 +4,7 @@ from shared.telemetry.export import start_export
 from shared.telemetry.held_lines import background, invocation
 from shared.telemetry.logger import logger
 from shared.telemetry.metrics import METRICS, backlog, count, counts, lag
-from shared.telemetry.outages import in_outage, outage, outages_begun, outages_ended, recovered, refused_parts
+from shared.telemetry.outages import forget, in_outage, outage, outages_begun, outages_ended, recovered, refused_parts
 from shared.telemetry.records import malformed, record, record_group
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "backlog",
     "count",
     "counts",
+    "forget",
     "in_outage",
     "invocation",
     "lag",

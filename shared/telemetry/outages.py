@@ -72,9 +72,14 @@ def outages_ended(what: str) -> int:
     return _ended[what]
 
 
-def in_outage() -> bool:
-    """Whether an outage of any service is in progress."""
-    return bool(_current)
+def forget(what: str) -> None:
+    """End an outage without a line: nobody needs `what` any more, and so nobody will notice its return."""
+    _current.pop(what, None)
+
+
+def in_outage(what: str) -> bool:
+    """Whether an outage of `what` is in progress."""
+    return what in _current
 
 
 def refused_parts(what: str) -> dict[str, str]:

@@ -126,6 +126,6 @@ def _show(
 
 
 def _level(result: Result) -> int:
-    if result is Result.RETRIED and in_outage():
+    if result is Result.RETRIED and in_outage("Redis"):
         return logging.DEBUG  # the outage has its own lines; a further line per waiting event would flood the log
     return _LEVEL.get(result, logging.INFO)

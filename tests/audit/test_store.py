@@ -109,8 +109,14 @@ async def test_export_writes_to_the_container_audit_of_the_account_in_the_settin
 
 
 async def test_an_outage_of_storage_loses_no_record_and_is_logged_once(
-    app: App, box: Box, app_settings: Settings, writer: Writer, caplog: pytest.LogCaptureFixture
+    app: App,
+    box: Box,
+    app_settings: Settings,
+    writer: Writer,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(store_module, "RETRIES", 0)  # within a run; they only take time here
     port = servers.free_port()
     text = f"DefaultEndpointsProtocol=http;AccountName=a;AccountKey=U0VDUkVU;BlobEndpoint=http://127.0.0.1:{port}/a;"
     away = open_app(msgspec.structs.replace(app_settings, storage=text))

@@ -85,6 +85,7 @@ async def test_a_version_of_another_application_does_not_merge_two_commits_into_
     assert model.sketches["temp"].samples == 3
 
 
+@pytest.mark.any_server
 async def test_a_flood_of_new_metrics_leaves_a_bounded_model_in_which_established_metrics_stay(
     current: App, measured: Any
 ) -> None:

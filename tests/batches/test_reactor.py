@@ -317,6 +317,7 @@ async def test_a_batch_takes_two_round_trips(app: App, redis_client: redis.async
     assert not any(calls.get(f"cmdstat_{name}") for name in ("eval", "script|load", "multi"))
 
 
+@pytest.mark.any_server
 async def test_a_large_batch_does_not_block_the_event_loop(app: App, redis_client: redis.asyncio.Redis) -> None:
     rows = [{"sensorId": "s", "metric": f"m{row % 8}", "ts": row, "value": row / 7} for row in range(60_000)]
     await redis_client.set(KEY, json.dumps({"readings": rows}))

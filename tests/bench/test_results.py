@@ -16,16 +16,22 @@ LATER = "2026-01-02T00:00:00+00:00"
 
 
 def measured(
-    value: float, *, run: int = 1, experiment: str = "burst", consumer: str = "app", time: str = SETTING.time
+    value: float,
+    *,
+    run: int = 1,
+    experiment: str = "burst",
+    consumer: str = "app",
+    time: str = SETTING.time,
+    overhead_ms: float | None = None,
 ) -> Row:
     setting = Setting(**{**vars(SETTING), "time": time})
     series = Series(experiment, consumer, "processes=1", "events_per_s")
-    return results.row(setting, series, run=run, value=value, packages="saq 1.0, redis 8.1")
+    return results.row(setting, series, run=run, value=value, packages="saq 1.0, redis 8.1", overhead_ms=overhead_ms)
 
 
 def test_appended_rows_are_read_unchanged_below_one_header(tmp_path: Path) -> None:
     path = tmp_path / "results.csv"
-    first, second = [measured(4321.5), measured(0.0001, run=2)], [measured(7, time=LATER)]
+    first, second = [measured(4321.5), measured(0.0001, run=2)], [measured(7, time=LATER, overhead_ms=0.65)]
     results.append(first, path)
     results.append(second, path)
     assert results.read(path) == first + second
@@ -57,6 +63,11 @@ def test_a_median_is_over_the_runs_of_one_series() -> None:
     rows = [measured(value, run=run) for run, value in enumerate((9, 1, 2), start=1)]
     rows.append(measured(5, consumer="naive"))
     assert results.medians(rows) == {rows[0].series: 2, rows[-1].series: 5}
+
+
+def test_the_values_of_runs_stay_apart() -> None:
+    first, second = measured(9), measured(1, run=3)
+    assert results.by_run([first, second]) == {first.series: {1: 9, 3: 1}}
 
 
 def test_naive_is_compared_with_the_same_parameter_or_else_with_the_first_it_has() -> None:

@@ -29,6 +29,7 @@ from local.repo.bootstrap import ROOT
 from shared.app import App
 from tests.cli.conftest import MAX_COMMAND_MS, Manage
 from tests.e2e.test_sweep import NEVER, ROWS, batch, running_app
+from tests.support.intake import settled
 
 RULES = checked(BUILT_IN)
 CHARTS = RuleText("chart:{chartId}:{type}", "fabric:data:chart:{chartId}:{type}", ttl_s=300)
@@ -704,7 +705,7 @@ async def test_the_app_reacts_to_the_events_of_renames(
     write(str(tmp_path / "plan.json"), json.dumps(plan))
     never = dict.fromkeys(("SWEEP_SCHEDULE", "RETRY_SCHEDULE", "EXPIRY_SCHEDULE", "AUDIT_SCHEDULE"), NEVER)
     async with running_app(redis_client, BURST_SWEEP="false", **never) as live:
-        await live.host.drained()
+        await settled(live.host)
         journal = str(tmp_path / "j")
         command = ["--apply", "--plan", str(tmp_path / "plan.json"), "--journal", journal]
         code, _, stderr = await asyncio.to_thread(manage, "migrate", *command)
@@ -713,7 +714,7 @@ async def test_the_app_reacts_to_the_events_of_renames(
         record = json.loads(fields[b"event"])
         assert (record["type"], record["data"]["detectedBy"]) == ("nextauth.session.created", "event")
         assert record["data"]["userId"] == "u-1"
-        await live.host.drained()
+        await settled(live.host)
         assert json.loads(await redis_client.get("fastapi:results:analysis:b1"))["batchId"] == "b1"
         assert await redis_client.exists("fabric:cache:chart:c1:realtime")
         await asyncio.to_thread(manage, "migrate", "--undo", journal, "--apply")

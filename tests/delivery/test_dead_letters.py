@@ -514,6 +514,7 @@ async def test_the_message_of_a_library_s_error_is_not_stored(app: App, redis_cl
     assert b"secret" not in (await redis_client.hvals(LETTERS))[0]
 
 
+@pytest.mark.any_server
 async def test_a_large_payload_does_not_block_the_event_loop(app: App) -> None:
     payload = Payload("string", "e" * 40, [random.Random(1).randbytes(4_000_000).hex().encode()])
     ticks: list[float] = []

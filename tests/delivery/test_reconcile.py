@@ -8,12 +8,14 @@ import hypothesis
 import hypothesis.strategies as st
 import msgspec
 import pytest
+from redis.exceptions import ResponseError
 
 from shared import namespaces, telemetry
 from shared.app import open_app
 from shared.delivery import reconcile, scan
 from shared.reactor import NO_TIME, Result, duplicate, later, processed
 from tests.support.batches import batch, batch_key, digest, digests
+from tests.support.oldest_server import all_channels
 from tests.support.passes import make_pass, start_pass
 from tests.support.reactors import Gate
 
@@ -223,9 +225,8 @@ async def test_a_pass_comes_back_without_rest_to_keys_that_a_call_had_no_time_fo
 
 
 async def test_processes_that_may_not_read_the_server_s_id_continue_each_other_s_pass(app, other):
-    await app.redis.acl_setuser(
-        "uninformed", enabled=True, nopass=True, commands=["+@all", "-info"], keys=["*"], channels=["*"], reset=True
-    )
+    channels = await all_channels(app.redis)
+    await app.redis.execute_command("ACL SETUSER", "uninformed", "on", "nopass", "+@all", "-info", "~*", *channels)
     ids = set()
     for instance in (app, other):
         settings = msgspec.structs.replace(
@@ -363,8 +364,7 @@ async def test_a_holder_that_lost_its_lease_stops_and_writes_nothing(brief_lease
 
 
 @pytest.mark.usefixtures("small_pages")
-async def test_the_lease_is_renewed_whenever_the_position_is_saved(brief_leases):
-    holder, other = brief_leases
+async def test_the_lease_is_renewed_whenever_the_position_is_saved(app, other):
     await other.redis.mset({f"gate:{number}": b"" for number in range(500)})
     seen = set()
 
@@ -374,7 +374,7 @@ async def test_the_lease_is_renewed_whenever_the_position_is_saved(brief_leases)
             assert (await make_pass(other, [Gate().reactor])).held_by_other
             return await super().react(app, keys, cause)
 
-    assert (await make_pass(holder, [Slow().reactor])).finished
+    assert (await make_pass(app, [Slow().reactor])).finished
     assert len(seen) > 1
 
 
@@ -429,7 +429,22 @@ async def test_garbage_in_the_state_does_not_stop_a_pass(app, field_name, value)
     assert (await reconcile.last_pass(app)).seen == 1
 
 
+async def test_large_fields_of_the_state_are_not_loaded(app):
+    await app.redis.set(batch_key(1), batch())
+    for name in ("until_ms", "token", "found"):
+        await app.redis.hset(SWEEP, name, b"1" * 64_000_000)
+    await app.redis.config_set("slowlog-log-slower-than", 50_000)
+    await app.redis.slowlog_reset()
+    await reconcile.last_pass(app)
+    assert (await make_pass(app)).finished
+    assert (await reconcile.last_pass(app)).seen == 1
+    assert await app.redis.slowlog_get() == []
+    await app.redis.config_set("slowlog-log-slower-than", 10_000)
+
+
 async def test_a_state_of_another_type_is_replaced(app):
     await app.redis.set(SWEEP, "text")
+    with pytest.raises(ResponseError, match="WRONGTYPE"):
+        await reconcile.last_pass(app)
     assert (await make_pass(app)).finished
     assert (await reconcile.last_pass(app)).seen == 0

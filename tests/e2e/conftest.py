@@ -14,6 +14,7 @@ import pytest
 import redis.asyncio
 
 from local.host.host import Host, Invocation
+from tests.support.intake import in_step, is_heartbeat, never_behind, settled
 
 ROOT = Path(__file__).parents[2]
 AUDIT_KEY = "an audit key of the tests"
@@ -71,11 +72,12 @@ def environment(values: dict[str, str]) -> Iterator[None]:
 @pytest.fixture(scope="module")  # a process runs one app at a time, and other test modules run their own
 async def running(redis_port: int) -> AsyncIterator[tuple[Host, list[Invocation]]]:
     invocations: list[Invocation] = []
-    host = Host(ROOT, http_port=0, on_invocation=invocations.append)
+    host = Host(ROOT, http_port=0, on_invocation=lambda one: is_heartbeat(one) or invocations.append(one))
     settings = {"AUDIT_KEY": AUDIT_KEY, "AUDIT_REFRESH_MIN_S": "0", "CHART_MAX_POINTS": "50"}
     with environment(settings | {"Redis": f"127.0.0.1:{redis_port}", "AzureWebJobsStorage": ""}):
         await host.__aenter__()
         app_context = sys.modules["shared.app"].current_app()  # the app's own module, imported anew by the worker
+        never_behind()
     yield host, invocations
     await host.__aexit__(None, None, None)
     await app_context.redis.aclose()
@@ -84,7 +86,8 @@ async def running(redis_port: int) -> AsyncIterator[tuple[Host, list[Invocation]
 @pytest.fixture
 async def live(running: tuple[Host, list[Invocation]], redis_client: redis.asyncio.Redis) -> AsyncIterator[App]:
     host, invocations = running
-    await host.drained()
+    await in_step()
+    await settled(host)
     invocations.clear()
     sys.modules["shared.telemetry.minute_counts"].take(now=True)  # counts of earlier tests, not yet written to Redis
     effects = Effects()
@@ -92,6 +95,6 @@ async def live(running: tuple[Host, list[Invocation]], redis_client: redis.async
     root.addHandler(effects)
     logger.setLevel(logging.DEBUG)
     yield App(host, redis_client, effects, invocations)
-    await host.drained()
+    await settled(host)
     root.removeHandler(effects)
     logger.setLevel(logging.NOTSET)

@@ -11,6 +11,7 @@ import redis.asyncio
 
 from shared.privacy.masking import fingerprint, mask_key
 from tests.e2e.conftest import AUDIT_KEY, App
+from tests.support.intake import settled
 
 pytestmark = pytest.mark.redis_server
 
@@ -40,11 +41,13 @@ def test_the_functions_have_the_triggers_that_the_host_needs(live: App) -> None:
 
 async def test_a_batch_is_analysed_into_a_result(live: App) -> None:
     await live.redis.set("fastapi:temp:data:b1", json.dumps({"batchId": "b1", "records": RECORDS}), ex=3600)
-    effect = await live.effect(function="process_fastapi_data", operation="set")
-    assert (effect["outcome"], effect["key"]) == ("processed", "fastapi:temp:data:b1")
+    await settled(live.host)
     result = json.loads(await live.redis.get("fastapi:results:analysis:b1"))
     assert result["readings"] == 40
-    assert (await live.effect(operation="expire"))["outcome"] == "inert"
+    effects = {effect["operation"]: effect for effect in live.effects.so_far()}
+    assert effects["set"]["function"] == "process_fastapi_data"
+    assert (effects["set"]["outcome"], effects["set"]["key"]) == ("processed", "fastapi:temp:data:b1")
+    assert effects["expire"]["outcome"] == "inert"
 
 
 async def test_a_chart_update_renders_its_cache_and_deletes_dependent_query_caches(live: App) -> None:
@@ -62,8 +65,9 @@ async def test_a_chart_update_renders_its_cache_and_deletes_dependent_query_cach
 
 
 async def keys(live: App) -> list[bytes]:
-    """All keys but the statistics, which any event may change, and the state of passes, whose timer may be due."""
-    return [key for key in await live.redis.keys() if not key.startswith((b"functions:stats:", b"functions:sweep"))]
+    """All keys but those that the app writes whatever happens: statistics, the state of passes, heartbeats."""
+    own = (b"functions:stats:", b"functions:sweep", b"functions:heartbeats", b"functions:instances")
+    return [key for key in await live.redis.keys() if not key.startswith(own)]
 
 
 async def records(live: App) -> list[dict[str, Any]]:
@@ -101,7 +105,7 @@ async def test_a_session_token_appears_nowhere(live: App) -> None:
     await live.redis.hset(key, "token", TOKEN)
     await live.effect(operation="hset")
     await live.redis.delete(key)
-    await live.host.drained()
+    await settled(live.host)
     assert live.effects.lines
     assert not [line for line in live.effects.lines if TOKEN in line]
     for name in await live.redis.keys():
@@ -151,7 +155,7 @@ async def test_no_hostile_value_makes_a_function_fail_or_writes_an_effect(live: 
     # Sets and streams cause no event with these flags; a rename causes one for every type.
     await live.redis.rename(key, b"elsewhere")
     await live.redis.rename(b"elsewhere", key)
-    await live.host.drained()
+    await settled(live.host)
     assert [invocation.error for invocation in live.invocations if not invocation.ok] == []
     effects = live.effects.so_far()
     if key.startswith(b"nextauth") and name in VALID_SESSIONS:
@@ -198,7 +202,7 @@ async def test_any_id_in_a_key_is_processed(live: App, name: str) -> None:
     await live.redis.set(b"fastapi:temp:data:" + odd, json.dumps(RECORDS))
     await live.redis.set(b"fabric:data:chart:" + odd + b":realtime", json.dumps(ROWS))
     await live.redis.set(b"nextauth:session:" + odd, json.dumps(SESSION))
-    await live.host.drained()
+    await settled(live.host)
     assert [invocation.error for invocation in live.invocations if not invocation.ok] == []
     assert await live.redis.exists(b"fastapi:results:analysis:" + odd)
     assert await live.redis.exists(b"fabric:cache:chart:" + odd + b":realtime")
@@ -214,7 +218,7 @@ async def test_keys_that_are_not_utf_8_have_their_effects_at_once(live: App) -> 
     for function in ("process_fastapi_data", "update_charts", "handle_session_changes"):
         effect = await live.effect(function=function, outcome="inert")
         assert effect["reason"] == "the key is not UTF-8: it is searched for"
-    await live.host.drained()
+    await settled(live.host)
     assert await live.redis.exists(b"fastapi:results:analysis:\xff\xfe")
     assert await live.redis.exists(b"fabric:cache:chart:\xff:realtime")
     assert [record["type"] for record in await records(live)] == ["nextauth.session.created"]
@@ -227,7 +231,7 @@ async def test_keys_that_almost_match_a_pattern_have_no_effect(live: App) -> Non
         await live.redis.set(key, json.dumps(ROWS))
     await live.redis.hset("fabric:data:chart:__sharedTags__", "tag", "1")
     await live.redis.hset("fabric:data:chart:cache:__revalidated_tags__", "tag", "1")
-    await live.host.drained()
+    await settled(live.host)
     assert [invocation.error for invocation in live.invocations if not invocation.ok] == []
     assert len(live.invocations) == 5
     assert len(await keys(live)) == 9

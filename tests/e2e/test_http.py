@@ -20,6 +20,7 @@ from shared.delivery.dead_letters import Payload
 from shared.errors import Rejected
 from shared.registry import NAMES
 from tests.e2e.conftest import AUDIT_KEY, ROOT, environment
+from tests.support.intake import settled
 
 TOKEN = "5e55107ab1e-70ce2-4ab5-9d2e-aa11bb22cc33"
 USER = "12345678-1234-1234-1234-123456789abc"
@@ -86,12 +87,12 @@ async def host(redis_port: int) -> AsyncIterator[tuple[Host, App, list[Invocatio
 @pytest.fixture
 async def site(host: tuple[Host, App, list[Invocation]], redis_client: redis.asyncio.Redis) -> AsyncIterator[Site]:
     started, app, invocations = host
-    await started.drained()
+    await settled(started)
     await app.write_minute_counts()
     await redis_client.flushall()
     async with aiohttp.ClientSession(started.url, headers={"x-functions-key": started.function_key}) as http:
         yield Site(started, redis_client, app, http, invocations)
-    await started.drained()
+    await settled(started)
 
 
 async def populate(site: Site) -> list[str]:
@@ -104,7 +105,7 @@ async def populate(site: Site) -> list[str]:
     await client.set(f"nextauth:session:{TOKEN}-2", json.dumps(session | {"expires": None}))
     await client.set(f"fabric:user:{USER}:tokens", "{}", ex=3300)
     await client.set("fastapi:temp:data:bad", "{", ex=3600)
-    await site.host.drained()
+    await settled(site.host)
     await site.app.write_minute_counts()
     return [await site.bury(f"fastapi:temp:data:<b>{number}</b>\x1b") for number in range(70)]
 

@@ -10,6 +10,7 @@ import redis.asyncio
 
 from local.host.worker import in_invocation
 from tests.e2e.test_sweep import running_app
+from tests.support.intake import settled
 
 COUNT = 1000
 
@@ -47,7 +48,7 @@ async def test_each_line_of_a_burst_is_within_an_invocation(
         async with asyncio.timeout(20):
             while await redis_client.zcard("functions:dead:index") + await charts(redis_client) < 2 * COUNT:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
-        await app.host.drained()
+        await settled(app.host)
         async with aiohttp.ClientSession() as session, session.get(f"{app.host.url}/api/health"):
             pass
     lines = [line for line in host_log.kept if "bad-" in line]

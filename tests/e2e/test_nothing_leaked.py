@@ -20,6 +20,7 @@ from local.run.servers import azurite
 from shared.app import App
 from shared.delivery import dead_letters
 from tests.e2e.conftest import ROOT, Effects, environment
+from tests.support.intake import settled
 
 AUDIT_KEY = "planted-audit-key-5bd1e995"
 PASSWORD = "planted-redis-password-c6a4a793"
@@ -217,7 +218,7 @@ def leaks(places: dict[str, str]) -> list[str]:
 @pytest.mark.timeout(120)
 async def test_no_planted_secret_appears_in_anything_that_the_app_logs_sends_or_writes(plant: Plant) -> None:
     await traffic(plant.redis, plant.users)
-    await plant.host.drained()
+    await settled(plant.host)
     wanted = ["session.changed", "session.unbounded", "session.excess", '"deleted":true']
     for record_type in [*wanted, "tokens.revoked"] if plant.users is USERS else wanted:
         await plant.recorded(record_type)
@@ -227,7 +228,7 @@ async def test_no_planted_secret_appears_in_anything_that_the_app_logs_sends_or_
     await plant.redis.set(key(4), session(4, plant.users[0]))
     await plant.recorded("audit.reset")
     await traffic(plant.redis, plant.users)
-    await plant.host.drained()
+    await settled(plant.host)
     http_responses = await responses(plant)
     await plant.redis.acl_setuser("app", enabled=False)
     await plant.redis.client_kill_filter(user="app")  # for the app, Redis is away

@@ -17,6 +17,7 @@ import redis.asyncio
 
 from local.host.host import Host
 from tests.e2e.conftest import AUDIT_KEY, ROOT, App, Effects, environment
+from tests.support.intake import in_step, settled
 
 pytestmark = pytest.mark.redis_server
 
@@ -31,14 +32,14 @@ def batch(value: float) -> bytes:
 
 
 @asynccontextmanager
-async def running_app(client: redis.asyncio.Redis, **settings: str) -> AsyncIterator[App]:
+async def running_app(client: redis.asyncio.Redis, *, overhead_s: float = 0.0, **settings: str) -> AsyncIterator[App]:
     """Run the app on this Redis with these settings, and collect its effects."""
     effects = Effects()
     root, logger = logging.getLogger(), logging.getLogger("keyspace_functions")
     root.addHandler(effects)
     logger.setLevel(logging.INFO)
     address = f"127.0.0.1:{client.connection_pool.connection_kwargs['port']}"
-    host = Host(ROOT, http_port=0)
+    host = Host(ROOT, http_port=0, invocation_overhead_s=overhead_s)
     try:
         with environment({"Redis": address, "AUDIT_KEY": AUDIT_KEY} | settings):
             await host.__aenter__()
@@ -139,7 +140,7 @@ async def test_keys_written_without_notifications_are_processed_by_the_next_pass
     async with running_app(redis_client, SWEEP_SCHEDULE=EACH_SECOND, RETRY_SCHEDULE=NEVER) as app:
         await redis_client.set("fastapi:temp:data:b0", batch(0))
         await redis_client.set("fabric:data:chart:gone:realtime", json.dumps(ROWS))
-        await app.host.drained()
+        await settled(app.host)
         async with no_notifications(redis_client):
             contents = [batch(100 + number) for number in range(50)]
             await redis_client.mset(
@@ -148,8 +149,9 @@ async def test_keys_written_without_notifications_are_processed_by_the_next_pass
             await redis_client.set("fabric:data:chart:new:realtime", json.dumps(ROWS))
             await redis_client.delete("fabric:data:chart:gone:realtime")
         await results.up_to_date(contents)
-        await app.effect(function="sweep", key="fabric:data:chart:new:realtime", outcome="processed")
-        await app.effect(function="sweep", key="fabric:data:chart:gone:realtime", outcome="processed")
+        swept = {"fabric:data:chart:new:realtime", "fabric:data:chart:gone:realtime"}  # in any order
+        while swept:
+            swept.discard((await app.effect(function="sweep", outcome="processed"))["key"])
         assert json.loads(await redis_client.get("fabric:cache:chart:new:realtime"))["stale"] is False
         assert json.loads(await redis_client.get("fabric:cache:chart:gone:realtime"))["stale"] is True
 
@@ -174,26 +176,30 @@ async def session_times_s(app: App, client: redis.asyncio.Redis, stop: asyncio.E
     return times_s
 
 
-@pytest.mark.parametrize(("burst_sweep", "count"), [("true", 3000), ("false", 1000)])
+@pytest.mark.any_server
+@pytest.mark.parametrize("burst_sweep", ["true", "false"])
 async def test_a_burst_ends_with_every_result_and_delays_no_other_function(
-    redis_client: redis.asyncio.Redis, results: Results, measured, burst_sweep: str, count: int
+    redis_client: redis.asyncio.Redis, results: Results, measured, burst_sweep: str
 ) -> None:
+    """Each invocation takes 1 ms longer than the app needs, as on the real host. Then the messages take longer than the
+    work, and results come from a scan of the keys, if it may."""
+    count, overhead_s = 1000 if burst_sweep == "true" else 300, 0.001
     contents = [batch(number) for number in range(count)]
     schedules = {"SWEEP_SCHEDULE": NEVER, "RETRY_SCHEDULE": NEVER}
-    async with running_app(redis_client, BURST_SWEEP=burst_sweep, **schedules) as app:
+    async with running_app(redis_client, overhead_s=overhead_s, BURST_SWEEP=burst_sweep, **schedules) as app:
+        await in_step()
         stop = asyncio.Event()
         started_s = time.perf_counter()
         await write_burst(redis_client, contents)
         others = asyncio.create_task(session_times_s(app, redis_client, stop))
         await results.up_to_date(contents)
         burst_s = time.perf_counter() - started_s
-        await app.host.drained()
+        await settled(app.host)
         stop.set()
         times_s = await others
-        await redis_client.set(
-            "nextauth:session:last", "{}"
-        )  # lines written outside an invocation come with the next one
-        await app.host.drained()
+        # Lines written outside an invocation come with the next one.
+        await redis_client.set("nextauth:session:last", "{}")
+        await settled(app.host)
         processed = operations(app)
     label = f"burst of {count} batches, BURST_SWEEP={burst_sweep}"
     measured(label, count / burst_s, "results/s")
@@ -201,19 +207,21 @@ async def test_a_burst_ends_with_every_result_and_delays_no_other_function(
     assert await digests(redis_client, count) == [digest(content) for content in contents]
     assert processed.total() == count, "one result per content"
     if burst_sweep == "true":
-        assert processed["sweep"] > 0.8 * count
+        assert processed["sweep"] > 0.5 * count
     else:
-        assert processed == {"set": count}
+        assert processed["set"] > 0.5 * count, "only a pass may have found some"
     assert len(times_s) > 5
     assert statistics.median(times_s) < 0.25
     assert max(times_s) < 2
 
 
+@pytest.mark.any_server
 async def test_content_overwritten_during_a_burst_ends_with_the_result_of_the_last_content(
     redis_client: redis.asyncio.Redis, results: Results
 ) -> None:
     contents = [batch(number) for number in range(1000)]
-    async with running_app(redis_client, SWEEP_SCHEDULE=NEVER, RETRY_SCHEDULE=NEVER) as app:
+    async with running_app(redis_client, overhead_s=0.001, SWEEP_SCHEDULE=NEVER, RETRY_SCHEDULE=NEVER) as app:
+        await in_step()
         await write_burst(redis_client, contents)
         overwritten = 0
         while results.count < len(contents):
@@ -223,7 +231,7 @@ async def test_content_overwritten_during_a_burst_ends_with_the_result_of_the_la
                 contents[number] = batch(10_000 + overwritten)
                 await redis_client.set(f"fastapi:temp:data:b{number}", contents[number], ex=3600)
                 overwritten += 1
-        await app.host.drained()
+        await settled(app.host)
         assert overwritten >= 20
         async with asyncio.timeout(10):  # the last events may be buffered for a moment
             await results.up_to_date(contents)

@@ -21,7 +21,7 @@ from shared.settings import Settings
 from tests.support.causes import cause
 from tests.support.faulty import Fault, Moment, faulty_context
 
-pytestmark = pytest.mark.redis_server
+pytestmark = [pytest.mark.redis_server, pytest.mark.both_loops]
 
 BATCH = b"fastapi:temp:data:b"
 CHART = b"fabric:data:chart:c:d"

@@ -99,6 +99,7 @@ async def test_hanging_work_ends_at_the_work_timeout_and_other_batches_are_commi
     assert total_s < WORK_TIMEOUT_S + 1
 
 
+@pytest.mark.any_server
 async def test_work_that_always_hangs_becomes_a_dead_letter_and_blocks_no_other_batch(
     app: App, redis_client: redis.asyncio.Redis, hanging: None
 ) -> None:
@@ -179,6 +180,7 @@ async def test_content_that_kills_its_workers_becomes_a_dead_letter(
     assert letter.error == "WorkerLost"
 
 
+@pytest.mark.any_server
 async def test_a_poison_key_and_an_8_mib_batch_do_not_delay_other_batches(
     app: App, redis_client: redis.asyncio.Redis, measured: Callable[[str, float, str], None]
 ) -> None:

@@ -7,11 +7,13 @@ from collections import Counter
 
 import msgspec
 import pytest
+import redis.asyncio
 import redis.exceptions
 from hypothesis import given
 from hypothesis import strategies as st
 
 from local.run.servers import free_port
+from shared import namespaces
 from shared.app import App, open_app
 from shared.delivery.retries import WAITING_RETRIES
 from shared.operations import activity
@@ -154,3 +156,19 @@ def test_percentiles_are_in_ascending_order() -> None:
     rng = random.Random(1)
     percentiles = activity.percentiles(Counter(minute_counts.bucket(rng.lognormvariate(1, 2)) for _ in range(10_000)))
     assert percentiles.p50 < percentiles.p95 < percentiles.p99
+
+
+async def test_without_the_right_to_expire_no_minute_is_left_without_a_ttl(
+    app: App, redis_client: redis.asyncio.Redis
+) -> None:
+    minute_counts.outcome("batches", Source.EVENT, Result.PROCESSED, 12.0)
+    await redis_client.execute_command("ACL", "SETUSER", "default", "-expire")
+    try:
+        await app.write_minute_counts()
+        assert await redis_client.keys("functions:stats:*") == []
+    finally:
+        await redis_client.execute_command("ACL", "SETUSER", "default", "+expire")
+    minute_counts.outcome("batches", Source.EVENT, Result.PROCESSED, 12.0)
+    await app.write_minute_counts()
+    (minute,) = await redis_client.keys("functions:stats:*")
+    assert 0 < await redis_client.ttl(minute) <= namespaces.STATISTICS_TTL_S

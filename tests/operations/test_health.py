@@ -150,6 +150,7 @@ async def test_a_foreign_value_at_a_key_degrades_health_and_hides_no_other_reaso
     assert report.status == "degraded"
     refused, waiting = report.reasons
     assert refused.startswith("Redis refuses to read the ")
+    assert refused.endswith(": the key holds another application's value")
     assert waiting == "1001 keys wait for a retry"
 
 

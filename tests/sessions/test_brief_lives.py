@@ -91,6 +91,7 @@ async def test_late_events_of_a_long_life_make_no_second_one(app: App, app_setti
     assert await lives(app) == [["created", "ended"]]
 
 
+@pytest.mark.any_server
 @given(st.data())
 @settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_in_whatever_order_three_instances_hear_of_a_brief_session_it_is_one_life(
@@ -120,6 +121,7 @@ async def test_in_whatever_order_three_instances_hear_of_a_brief_session_it_is_o
         assert record["data"]["userId"] == (None if gone_at == 0 else "user-1")
 
 
+@pytest.mark.any_server
 async def test_two_hosts_record_each_of_many_brief_sessions_once(tmp_path: Path) -> None:
     """Each is written and deleted in one pipeline, so no host can read it."""
     tokens = [f"token-{number}" for number in range(300)]

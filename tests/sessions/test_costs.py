@@ -116,6 +116,7 @@ async def test_the_cost_of_an_event_inside_redis_is_measured(
     assert (await types(chosen)).count("ended") == len(keys)
 
 
+@pytest.mark.any_server
 @pytest.mark.timeout(120)
 async def test_an_event_costs_a_few_times_a_bare_read_and_append(
     app: App, measured: Callable[[str, float, str], None]

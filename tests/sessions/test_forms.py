@@ -200,6 +200,7 @@ WRITTEN: dict[str, Callable[[Any], dict[str, Any]]] = {
 }
 
 
+@pytest.mark.any_server
 @given(
     user_id=st.text(min_size=1, max_size=60) | st.integers(),
     form=st.sampled_from(sorted(WRITTEN)),

@@ -326,6 +326,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.any_server
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_any_history_is_recorded_correctly(
     app_settings: Settings, pytestconfig: pytest.Config, record_property: Any, variant: str

@@ -197,6 +197,7 @@ async def test_an_entry_of_another_application_does_not_change_the_running_numbe
     assert (await app.redis.xrevrange(STREAM, count=1))[0][1][b"n"] == b"1"
 
 
+ASIDE = "functions:audit:aside"
 GREATEST = f"{2**64 - 1}-{2**64 - 1}"
 
 
@@ -288,6 +289,38 @@ async def test_large_values_at_keys_of_the_app_do_not_hold_up_redis(
     assert await types(app) == ["created"] * (not aside) + ["created"] * again + ["ended"]
     assert await app.redis.exists("functions:audit:aside") == aside
     assert await app.redis.zcard(DUE) == 0
+
+
+FILL = "for n = 1, ARGV[1] do redis.call('XADD', KEYS[1], '*', 'event', ARGV[2], 'n', n) end"
+
+
+@pytest.mark.parametrize("ahead", [500, 100_000], ids=["in the next page", "further on"])
+async def test_a_large_entry_among_100_000_records_is_not_loaded(app: App, ahead: int) -> None:
+    """64 MB; the export finds it when it comes near."""
+    count, text = 100_000, "x" * 600
+    await app.redis.eval(FILL, 1, STREAM, ahead, text)
+    large = await app.redis.xadd(STREAM, {"event": b"x" * 64_000_000})
+    await app.redis.eval(FILL, 1, STREAM, count - ahead, text)
+    await app.redis.config_set("slowlog-log-slower-than", 1000)
+    await app.redis.slowlog_reset()
+    page = await state.read(app, "0-0")
+    assert (len(page.entries) == 0) == (ahead == 500)
+    longest_ms = await longest_call_ms(app)
+    await app.redis.xtrim(STREAM, maxlen=500, approximate=False)  # as exported records go
+    await app.redis.slowlog_reset()
+    await state.read(app, "0-0")
+    assert max(longest_ms, await longest_call_ms(app)) < 50
+    await app.redis.config_set("slowlog-log-slower-than", 10_000)
+    assert await app.redis.exists("functions:audit:aside")
+    assert await app.redis.eval("return #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1])", 1, ASIDE, large) == 1
+
+
+async def test_no_records_of_this_app_are_taken_for_large_entries(app: App) -> None:
+    """The largest, of user ids of 256 control characters, before and among 20,000 usual ones."""
+    for count, size in ((5000, 4000), (20_000, 600), (5000, 4000)):
+        await app.redis.eval(FILL, 1, STREAM, count, "x" * size)
+    assert len((await state.read(app, "0-0")).entries) > 0
+    assert not await app.redis.exists(ASIDE)
 
 
 async def test_foreign_members_of_a_users_set_only_count_as_sessions(app: App) -> None:

@@ -616,6 +616,7 @@ async def test_a_sweep_records_sessions_whose_events_were_lost(app: App) -> None
     ] * 3
 
 
+@pytest.mark.any_server
 @given(user_id=st.text() | st.text(alphabet='\x00\x1f"\\/\x7f\u2028é😀'), as_ascii=st.booleans())
 @hypothesis_settings
 async def test_any_user_id_is_recorded_unchanged(app: App, user_id: str, as_ascii: bool) -> None:

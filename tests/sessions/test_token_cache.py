@@ -85,7 +85,7 @@ async def calls_of(client: redis.asyncio.Redis) -> dict[str, int]:
     """How often each command was called since the last CONFIG RESETSTAT."""
     stats = await client.info("commandstats")
     calls_by_name = {name.removeprefix("cmdstat_"): row["calls"] for name, row in stats.items()}
-    return {name: calls for name, calls in calls_by_name.items() if name not in {"info", "config|resetstat"}}
+    return {name: calls for name, calls in calls_by_name.items() if name not in {"info", "config", "config|resetstat"}}
 
 
 async def test_tokens_that_the_dashboard_wrote_are_read(cache: TokenCache, redis_client: redis.asyncio.Redis) -> None:
@@ -318,7 +318,7 @@ async def test_an_error_names_the_pseudonym_if_users_are_pseudonymised(
 async def test_the_error_of_a_server_without_set_shows_no_token(app: App, port_without_set: int) -> None:
     """Redis quotes the arguments of an unknown command."""
     async with redis.asyncio.Redis(port=port_without_set) as client:
-        with pytest.raises(ResponseError, match=r"unknown command 'SET'$") as caught:
+        with pytest.raises(ResponseError, match=r"unknown command ['`]SET['`]$") as caught:
             await TokenCache(App(app.settings, client)).set("u", Tokens(FIELDS))
     assert "SECRET" not in "".join(traceback.format_exception(caught.value))
 

@@ -4,10 +4,9 @@ import asyncio
 import contextlib
 import inspect
 import socket
-import ssl
 import struct
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from shared.store.connection import open_client, parse_connection_string
 from tests.support.certificates import self_signed
-from tests.support.proxy import Proxy
+from tests.support.proxy import TlsProxy
 
 NESTED = b"*5\r\n$12\r\nwith\r\n\r\nCRLF\r\n:-7\r\n*2\r\n_\r\n$0\r\n\r\n%1\r\n+a\r\n#t\r\n*1\r\n,1.5\r\n"
 PUSH = b">3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$5\r\nhello\r\n"
@@ -394,42 +393,6 @@ async def test_connections_have_tcp_keepalive_and_nodelay(redis_port: int) -> No
     await client.aclose()
 
 
-class Tls(Proxy):
-    """Forwards bytes, and speaks TLS to its clients."""
-
-    def __init__(self, target_port: int, folder: Path) -> None:
-        super().__init__(target_port)
-        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
-        self.clients: list[StreamWriter] = []
-
-    async def __aenter__(self) -> "Tls":
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._context)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def _connect(
-        self, client_reader: StreamReader, client: StreamWriter, server_reader: StreamReader, server: StreamWriter
-    ) -> None:
-        self.clients.append(client)
-
-        async def forward(reader: StreamReader, writer: StreamWriter) -> None:
-            while chunk := await reader.read(65536):
-                writer.write(chunk)
-                await writer.drain()
-
-        directions: Sequence[Any] = [
-            asyncio.ensure_future(direction)
-            for direction in (forward(client_reader, server), forward(server_reader, client))
-        ]
-        try:
-            await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for direction in directions:
-                direction.cancel()
-            await asyncio.gather(*directions, return_exceptions=True)
-
-
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
     """A folder with a certificate for 127.0.0.1: cert.pem and key.pem."""
@@ -437,12 +400,14 @@ def certificate(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def tls(redis_port: int, certificate: Path) -> AsyncIterator[Tls]:
-    async with Tls(redis_port, certificate) as proxy:
+async def tls(redis_port: int, certificate: Path) -> AsyncIterator[TlsProxy]:
+    async with TlsProxy(redis_port, certificate) as proxy:
         yield proxy
 
 
-async def test_replies_over_tls_are_the_same(tls: Tls, certificate: Path, redis_client: redis.asyncio.Redis) -> None:
+async def test_replies_over_tls_are_the_same(
+    tls: TlsProxy, certificate: Path, redis_client: redis.asyncio.Redis
+) -> None:
     client = client_of(tls.port, ",ssl=True")
     with pytest.raises(RedisConnectionError, match="certificate"):
         await client.ping()
@@ -459,7 +424,7 @@ async def test_replies_over_tls_are_the_same(tls: Tls, certificate: Path, redis_
     await client.aclose()
 
 
-async def test_a_tls_connection_that_ended_in_the_pool_is_replaced(tls: Tls, certificate: Path) -> None:
+async def test_a_tls_connection_that_ended_in_the_pool_is_replaced(tls: TlsProxy, certificate: Path) -> None:
     client = client_of(tls.port, ",ssl=True")
     client.connection_pool.connection_kwargs["ssl_ca_certs"] = str(certificate / "cert.pem")
     stream = (await only_connection(client))._reader

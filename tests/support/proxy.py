@@ -2,10 +2,12 @@
 
 import asyncio
 import random
+import ssl
 from asyncio import StreamReader, StreamWriter
 from collections import Counter
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Self
 
 CUT_COMMAND = "cut in the middle of a command"
@@ -120,3 +122,45 @@ class TcpProxy(Proxy):
                 self.injected[fault] += 1
                 return fault
         return None
+
+
+def server_context(folder: Path) -> ssl.SSLContext:
+    """TLS with the certificate of tests/support/certificates.py in `folder`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    return context
+
+
+class TlsProxy(Proxy):
+    """Forwards bytes, and speaks TLS to its clients."""
+
+    def __init__(self, target_port: int, folder: Path) -> None:
+        super().__init__(target_port)
+        self._context = server_context(folder)
+        self.clients: list[StreamWriter] = []
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._context)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def _connect(
+        self, client_reader: StreamReader, client: StreamWriter, server_reader: StreamReader, server: StreamWriter
+    ) -> None:
+        self.clients.append(client)
+
+        async def forward(reader: StreamReader, writer: StreamWriter) -> None:
+            while chunk := await reader.read(65536):
+                writer.write(chunk)
+                await writer.drain()
+
+        directions = [
+            asyncio.ensure_future(direction)
+            for direction in (forward(client_reader, server), forward(server_reader, client))
+        ]
+        try:
+            await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for direction in directions:
+                direction.cancel()
+            await asyncio.gather(*directions, return_exceptions=True)

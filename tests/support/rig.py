@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Self
@@ -103,10 +103,17 @@ class HostProcess:
     """The function app in a local host, in its own process. A file collects its output over all restarts."""
 
     def __init__(
-        self, connection: str, output: Path, *, app_dir: Path = ROOT, locks: Path | None = None, **settings: str
+        self,
+        connection: str,
+        output: Path,
+        *,
+        app_dir: Path = ROOT,
+        locks: Path | None = None,
+        options: Sequence[str] = (),
+        **settings: str,
     ) -> None:
         self._app_dir = app_dir
-        self._options = () if locks is None else ("--locks", str(locks))
+        self._options = (*options, *(() if locks is None else ("--locks", str(locks))))
         self._environment = os.environ | FAST | settings | {"Redis": connection}
         self._output = output
         self._stack = AsyncExitStack()
@@ -136,6 +143,13 @@ class HostProcess:
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
+
+    def begin_fault(self) -> None:
+        """Begin the fault that was planned `@signal`."""
+        self._signal(signal.SIGUSR1)
+
+    def end_fault(self) -> None:
+        self._signal(signal.SIGUSR2)
 
     async def stop(self) -> None:
         """SIGTERM: it finishes running invocations. Raises AssertionError unless it exits with 0."""

@@ -55,6 +55,8 @@ class Traffic:
         self.repeated = 0
         """Writes that were repeated because their reply was lost."""
         self._serial = count()
+        self._writing = asyncio.Lock()
+        """Writes reach Redis in the order in which they are recorded."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -79,7 +81,10 @@ class Traffic:
         While Redis is away the pipeline is repeated. A key must then not occur twice in it: a repetition would bring
         back an older content.
         """
-        writes = list(writes)
+        async with self._writing:
+            await self._write(list(writes))
+
+    async def _write(self, writes: Sequence[Write]) -> None:
         for key, value in writes:
             self.live[key] = _digest(value)
             self.contents[key].append(self.live[key])

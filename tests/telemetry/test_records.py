@@ -168,17 +168,35 @@ def test_an_effect_is_one_log_line_at_the_level_of_its_result_with_a_masked_key(
 def test_an_outage_is_one_warning_and_one_line_at_its_end(caplog: pytest.LogCaptureFixture, function: str) -> None:
     caplog.set_level(logging.INFO, telemetry.logger.name)
     for _ in range(1000):
-        telemetry.outage(function, ConnectionError("10.1.2.3:6380 refused user admin, password hunter2"))
+        telemetry.outage("Redis", ConnectionError("10.1.2.3:6380 refused user admin, password hunter2"))
         outcome = outcomes.retried(KEY, "Redis is away; reconciliation will find the key")
         telemetry.record(function, "batches", Source.EVENT, outcome, 1.0, AUDIT_KEY, event="set")
     for _ in range(1000):
-        telemetry.recovered(function)
+        telemetry.recovered("Redis")
     start, end = caplog.records
-    assert (start.levelno, start.getMessage()) == (logging.WARNING, f"{function} is away (ConnectionError)")
+    assert (start.levelno, start.getMessage()) == (logging.WARNING, "Redis is away (ConnectionError)")
     assert end.levelno == logging.WARNING
-    assert end.getMessage().startswith(f"{function} is back after 0.")
+    assert end.getMessage().startswith("Redis is back after 0.")
     assert end.getMessage().endswith("failed calls: 1000")
     assert telemetry.counts[function, "retried"] == 1000
+
+
+def test_a_retry_while_only_another_service_is_away_is_logged(caplog: pytest.LogCaptureFixture, function: str) -> None:
+    telemetry.outage("storage", ConnectionError())
+    telemetry.record(function, "batches", Source.EVENT, outcome_of(Result.RETRIED), 1.0, AUDIT_KEY, event="set")
+    telemetry.recovered("storage")
+    _, retry, _ = caplog.records
+    assert (retry.levelno, retry.__dict__["effect"]["outcome"]) == (logging.WARNING, "retried")
+
+
+def test_a_service_that_nobody_needs_any_more_is_forgotten_without_a_line(
+    caplog: pytest.LogCaptureFixture, function: str
+) -> None:
+    telemetry.outage(function, TimeoutError())
+    telemetry.forget(function)
+    telemetry.recovered(function)
+    assert len(caplog.records) == 1
+    assert not telemetry.in_outage(function)
 
 
 def test_what_is_refused_is_one_outage_until_each_part_is_served_again(

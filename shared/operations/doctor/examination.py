@@ -14,6 +14,7 @@ from shared.operations.doctor.app_state import Bindings
 from shared.operations.doctor.findings import Finding, Severity, error, info
 from shared.operations.doctor.reach import check_connection, permitted
 from shared.store.connection import ConnectionOptions, parse_connection_string
+from shared.store.refusals import is_wrong_type
 
 CHECK_TIMEOUT_S = 2.0
 STORAGE_TIMEOUT_S = 2.5
@@ -85,7 +86,8 @@ async def _bounded(name: str, step: Callable[[], Awaitable[list[Finding]]]) -> l
         async with asyncio.timeout(CHECK_TIMEOUT_S):
             return await step()
     except ResponseError as fault:  # only the class: the text may quote arguments
-        return [info(name, f"not checked: Redis refuses it ({type(fault).__name__})")]
+        reason = "a key of the app holds another application's value" if is_wrong_type(fault) else type(fault).__name__
+        return [info(name, f"not checked: Redis refuses it ({reason})")]
     except (RedisError, OSError) as fault:
         return [
             error(

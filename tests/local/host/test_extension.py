@@ -7,6 +7,8 @@ was subscribed to `pattern` got exactly `text` when Redis published `event` on t
 import asyncio
 import base64
 import json
+import os
+import signal
 from collections import defaultdict
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -231,8 +233,22 @@ async def test_with_abort_connect_false_a_redis_that_is_away_at_the_start_is_tri
 def test_a_fault_is_named_with_the_time_at_which_it_begins() -> None:
     assert parse_fault("half-open") == (Fault.HALF_OPEN, 0.0)
     assert parse_fault("cut@2.5") == (Fault.CUT, 2.5)
+    assert parse_fault("deaf@signal") == (Fault.DEAF, None)
     for text in ("nothing", "cut@soon"):
         with pytest.raises(ValueError, match="never-again"):
             parse_fault(text)
     planned = Faults([(Fault.DEAF, 0.0), (Fault.HALF_OPEN, 3600.0)])
     assert (planned.active(Fault.DEAF), planned.active(Fault.HALF_OPEN)) == (True, False)
+
+
+async def test_a_fault_begins_and_ends_at_signals(make_app, redis_client, loaded) -> None:
+    async with Host(make_app(TWO), http_port=0, faults=Faults([(Fault.DEAF, None)])) as host:
+        for number, name in ((None, "a"), (signal.SIGUSR1, "b"), (signal.SIGUSR2, "c")):
+            if number is not None:
+                os.kill(os.getpid(), number)
+                async with asyncio.timeout(10):
+                    while host.faults.active(Fault.DEAF) is not (number is signal.SIGUSR1):  # noqa: ASYNC110
+                        await asyncio.sleep(0)
+            await redis_client.set(f"first:{name}", "")
+            await host.drained()
+        assert received(loaded) == ["a", "c"]

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import pytest
 import redis.asyncio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from local.host.host import Host, HostStartError, Invocation
@@ -76,6 +76,7 @@ async def test_the_message_text_is_that_of_the_extension(make_app, redis_client,
         ]
 
 
+@settings(deadline=None)
 @given(st.text(), st.text(), st.text())
 def test_any_utf8_text_is_restored_from_the_message(subscription, channel, message):
     text = message_text(subscription.encode(), channel.encode(), message.encode())

@@ -33,5 +33,15 @@ def test_the_marked_tests_run_on_an_installed_redis_server_too(tmp_path: Path, m
     name, command = checks.steps([])[-1]
     assert name == "tests on redis-server"
     assert f"TEST_REDIS_SERVER={server}" in command
-    assert command[-5:] == [sys.executable, "-m", "pytest", "-m", "redis_server"]
+    assert command[2:7] == [sys.executable, "-m", "pytest", "-m", "redis_server and not any_server"]
+    assert "tests/guarantees/test_clock.py" in command[7:]
+    assert "tests/reading/test_times.py" not in command[7:]
     assert os.access(command[0], os.X_OK)
+
+
+def test_processes_of_the_checks_write_bytecode_although_the_image_forbids_it(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    assert checks.run_checks([("bytecode", [sys.executable, "-c", "import sys; print(sys.dont_write_bytecode)"])]) == 0
+    assert "False" in capfd.readouterr().out

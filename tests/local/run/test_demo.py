@@ -140,6 +140,8 @@ def test_the_demo_keeps_its_keys_until_the_app_is_stopped_and_then_leaves_only_a
         "functions:audit:sessions",
         "functions:audit:state",
         "functions:dead:totals",
+        "functions:heartbeats",
+        "functions:instances",
         "functions:sweep",
         "functions:sweep:timers",
     }

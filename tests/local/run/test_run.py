@@ -16,9 +16,12 @@ from pathlib import Path
 
 import pytest
 import redis
+import typer
+from typer.testing import CliRunner
 
 from local.repo.bootstrap import ROOT
 from local.run import servers
+from local.run.__main__ import main
 
 FUNC = f"""#!{sys.executable}
 import http.server, json, os, signal, sys
@@ -170,3 +173,21 @@ def test_a_host_that_fails_to_start_ends_the_run_with_its_exit_code_in_the_error
     assert "the extension bundle is broken" in output
     assert "func ended with exit code 3 before the app answered" in output
     assert process.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--invocation-overhead", "5"], "is not a number with the unit ms or s"),
+        (["--invocation-overhead", "5ms", "--host", "func"], "needs --host local"),
+    ],
+)
+def test_an_overhead_without_a_unit_or_for_the_real_host_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], reason: str
+) -> None:
+    monkeypatch.setenv("PATH", str(folder), prepend=os.pathsep)
+    command = typer.Typer()
+    command.command()(main)
+    done = CliRunner().invoke(command, arguments)
+    assert done.exit_code == 2
+    assert reason in " ".join(done.stderr.replace("│", " ").split())

@@ -1,0 +1,348 @@
+"""Random histories of a whole intake: clients write and delete, triggers lag, each by itself, ears open, die and close,
+sweeps run only where a loss was noticed. At the end every batch has the result of its last content, no content was
+committed twice, and no session has two lives at once."""
+
+import asyncio
+import json
+import random
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+import pytest
+import redis.asyncio
+
+from shared import namespaces
+from shared.app import App, open_app
+from shared.delivery.catch_up import Watch
+from shared.delivery.reconcile import reconcile
+from shared.intake import heartbeat
+from shared.intake import intake as intake_module
+from shared.intake import lane as lane_module
+from shared.intake import listening as listening_module
+from shared.intake.events import KeyEvent
+from shared.intake.heartbeat import parse_heartbeat
+from shared.intake.intake import Intake
+from shared.intake.listening import Need
+from shared.reactor import CHANNEL_PREFIX, Cause, Outcome, Reactor
+from shared.registry import BATCHES, SESSIONS
+from shared.settings import Settings
+from tests.guarantees.test_every_call import commits
+from tests.support.batches import batch, batch_key, digest, digests
+from tests.support.looks import records
+
+BATCH_COUNT, SESSION_COUNT = 6, 3
+STEPS = 120
+SOON_S = 20.0
+
+
+def slow(reactor: Reactor, rng: random.Random) -> Reactor:
+    """It takes a while from its effect to its outcome, so that what happens meanwhile matters."""
+
+    async def react(app: App, keys: Sequence[bytes], cause: Cause) -> list[Outcome]:
+        outcomes = await reactor.react(app, keys, cause)
+        await asyncio.sleep(rng.choice((0, 0, 0.002, 0.01)))
+        return outcomes
+
+    return replace(reactor, react=react)
+
+
+class Instance:
+    """An intake whose triggers bring a message only when the history says so."""
+
+    def __init__(self, name: str, settings: Settings, rng: random.Random) -> None:
+        settings = msgspec.structs.replace(
+            settings, instance=name, session_lost_after_s=0, lease_s=0.05, burst_sweep=rng.random() < 0.3
+        )
+        self.name, self.app, self.watch = name, open_app(settings), Watch(behind=False)
+        self.intake = Intake([slow(BATCHES, rng), slow(SESSIONS, rng)], self.watch, settings)
+        self.ways = {way.reactor.channel.encode(): way for way in self.intake._ways}
+        self.waiting: dict[bytes, deque[tuple[bytes, bytes]]] = {channel: deque() for channel in self.ways}
+        self.more = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._pubsub = self.app.redis.pubsub()
+
+    async def start(self) -> None:
+        await self._pubsub.psubscribe(*self.ways)
+        for _ in self.ways:
+            await self._pubsub.get_message(timeout=SOON_S)
+        self._tasks.append(asyncio.create_task(self._receive()))
+
+    async def _receive(self) -> None:
+        async for message in self._pubsub.listen():
+            if message["type"] == "pmessage":
+                self.waiting[message["pattern"]].append((message["channel"], message["data"]))
+                self.more.set()
+
+    async def deliver(self, pattern: bytes) -> None:
+        """The trigger invokes the function with its next message, as triggers/keyspace.py handles it."""
+        way = self.ways[pattern]
+        channel, data = self.waiting[pattern].popleft()
+        event = KeyEvent(channel[len(CHANNEL_PREFIX) :], data.decode(), 0)
+        if event.key == way.prefix and (beat := parse_heartbeat(event.name)):
+            self.intake.hear(way, beat)
+            return
+        behind = self.intake.invoked(way)
+        if event.cause not in way.reactor.inert and await self.intake.admits(way, event):
+            await way.collector.take(self.app, event, time.perf_counter(), wait=not behind)
+
+    async def tick(self) -> None:
+        await self.intake._tick(self.app)
+
+    async def kill_ear(self) -> None:
+        for client in await self.app.redis.client_list(_type="pubsub"):
+            if client["name"].endswith("-ear"):
+                await self.app.redis.client_kill_filter(_id=client["id"])
+
+    async def settle(self) -> None:
+        """Deliver everything, close the ear, and make the sweeps that were found necessary."""
+        began_s = time.monotonic()
+        while unsettled := await self._work_on():
+            assert time.monotonic() - began_s < SOON_S, unsettled
+            await asyncio.sleep(0.001)
+
+    async def _work_on(self) -> str:
+        """Returns why it is not settled, or an empty text."""
+        for pattern, waiting in self.waiting.items():
+            while waiting:
+                await self.deliver(pattern)
+        await self.tick()
+        for way in self.intake._ways:
+            await way.collector.settled()
+        running, ways = self.intake._catching_up, self.intake._ways
+        unsettled = {
+            "sweep": self.watch.behind or (running is not None and not running.done()),
+            "ear": self.intake._listening.open,
+            "messages": any(self.waiting.values()),
+            "heartbeats": any(way.lane.heard != way.lane.newest for way in ways),
+        }
+        return ", ".join(what for what, is_left in unsettled.items() if is_left)
+
+    async def stop(self) -> None:
+        """The process is killed."""
+        workers = [worker for way in self.intake._ways for worker in way.collector._workers]
+        for task in (*self._tasks, *workers, self.intake._catching_up):
+            if task is not None:
+                task.cancel()
+                await asyncio.wait([task])
+        await self.intake._listening.stop()
+        await self._pubsub.aclose()
+        await self.app.redis.aclose()
+
+
+class Clients:
+    """What was written, and what is to come of it."""
+
+    def __init__(self, client: redis.asyncio.Redis, rng: random.Random) -> None:
+        self._redis, self._rng = client, rng
+        self.contents: dict[int, bytes | None] = {}
+        self.written = 0
+        self.lives: Counter[int] = Counter()
+        self.alive: set[int] = set()
+
+    async def act(self) -> None:
+        number, session = self._rng.randrange(BATCH_COUNT), self._rng.randrange(SESSION_COUNT)
+        token = f"nextauth:session:token-{session}"
+        match self._rng.random():
+            case share if share < 0.6:
+                self.written += 1
+                self.contents[number] = content = batch(float(self.written))
+                await self._redis.set(batch_key(number), content)
+            case share if share < 0.65:
+                self.contents[number] = None
+                await self._redis.delete(batch_key(number))
+            case share if share < 0.9:
+                self.lives[session] += session not in self.alive
+                self.alive.add(session)
+                value = {"userId": f"user-{session}", "expires": "2031-05-01T12:00:00.000Z"}
+                await self._redis.set(token, json.dumps(value))
+            case _:
+                self.alive.discard(session)
+                await self._redis.delete(token)
+
+
+class Pace:
+    """Makes ears open and close within milliseconds; at the end of a history, close."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self._patch = patch
+        patch.setattr(listening_module, "IN_TIME_S", 0.0)
+        patch.setattr(listening_module, "SCAN_S_PER_KEY", 0.0)
+        patch.setattr(intake_module, "AGAIN_S", 0.01)
+        patch.setattr(heartbeat, "HOLDS_MS", 200)
+        patch.setattr(intake_module, "VIEW_S", 0.12)
+
+    def set(self, *, pace_s: float, far_behind_s: float) -> None:
+        self._patch.setattr(intake_module, "FAR_BEHIND_S", far_behind_s)
+        for name in ("BUSY_PACE_S", "IDLE_PACE_S", "MARK_PACE_S"):
+            self._patch.setattr(lane_module, name, pace_s)
+
+
+@pytest.fixture
+def pace(monkeypatch: pytest.MonkeyPatch) -> Pace:
+    return Pace(monkeypatch)
+
+
+async def one_step(rng: random.Random, clients: Clients, instances: list[Instance], *, kills: bool) -> None:
+    instance = rng.choice(instances)
+    match rng.random():
+        case share if share < 0.4:
+            await clients.act()
+        case share if share < 0.75:
+            pattern = rng.choice(list(instance.waiting))
+            for _ in range(rng.choice((1, 1, 3, 10))):
+                if instance.waiting[pattern]:
+                    await instance.deliver(pattern)
+        case share if share < 0.93:
+            await instance.tick()
+        case share if share < 0.96:
+            instance.intake._listening.start(instance.app, Need.BEHIND)
+        case share if share < 0.98 and kills:
+            await instance.kill_ear()
+        case _:
+            await asyncio.sleep(rng.choice((0, 0.001, 0.01)))
+
+
+async def check(clients: Clients, app: App, listen: redis.asyncio.client.PubSub) -> None:
+    stored = await digests(app, BATCH_COUNT)
+    for number, content in clients.contents.items():
+        if content is not None:
+            assert stored[number] == digest(content), f"batch {number}"
+    committed = await commits(app.redis, listen)
+    assert set(committed.values()) <= {1}
+    lives: defaultdict[str, list[tuple[str, str]]] = defaultdict(list)
+    for record in await records(app):
+        life, _, _ = record["id"].rpartition(".")
+        lives[record["data"]["userId"]].append((life, record["type"].rpartition(".")[2]))
+    for session in range(SESSION_COUNT):
+        history = [(life, kind) for life, kind in lives[f"user-{session}"] if kind in {"created", "ended"}]
+        kinds = [kind for _, kind in history]
+        assert kinds == (["created", "ended"] * len(kinds))[: len(kinds)], history
+        assert len(kinds) % 2 == (session in clients.alive), history
+        assert len({life for life, _ in history}) == (len(kinds) + 1) // 2
+        assert len(set(history)) == len(history)
+        assert kinds.count("created") <= clients.lives[session]
+
+
+async def join(instances: list[Instance], app: App, rng: random.Random) -> None:
+    instances.append(Instance(f"i{rng.random()}", app.settings, rng))
+    await instances[-1].start()
+
+
+async def replace_one(instances: list[Instance], app: App, rng: random.Random) -> None:
+    """An instance joins, and another is killed: the rest takes over what it has not done."""
+    await join(instances, app, rng)
+    await instances.pop(rng.randrange(len(instances) - 1)).stop()
+
+
+async def left(instances: list[Instance]) -> None:
+    """Return when the instances have noticed that others are gone."""
+    living = {instance.name for instance in instances}
+    async with asyncio.timeout(SOON_S):
+        while any(instance.intake._shares.members - living for instance in instances):
+            for instance in instances:
+                await instance.tick()
+            await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def running(app: App, count: int, rng: random.Random) -> AsyncIterator[list[Instance]]:
+    instances: list[Instance] = []
+    try:
+        for _ in range(count):
+            await join(instances, app, rng)
+        yield instances
+    finally:
+        for instance in instances:
+            await instance.stop()
+
+
+async def history(
+    app: App, client: redis.asyncio.Redis, pace: Pace, seed: int, *, count: int, chaos: str
+) -> dict[str, Any]:
+    rng = random.Random(seed)
+    await client.flushall()
+    pace.set(pace_s=0.002, far_behind_s=0.01)
+    clients = Clients(client, rng)
+    opened = 0
+    async with client.pubsub() as listen, running(app, count, rng) as instances:
+        await listen.subscribe(namespaces.BATCH_EVENTS_CHANNEL)
+        for step in range(STEPS):
+            if chaos == "instances" and step % 40 == 39:
+                await replace_one(instances, app, rng)
+            was_open = [instance.intake._listening.open for instance in instances]
+            await one_step(rng, clients, instances, kills=chaos == "ears")
+            opened += sum(
+                instance.intake._listening.open > before for instance, before in zip(instances, was_open, strict=True)
+            )
+        pace.set(pace_s=0.1, far_behind_s=100.0)
+        await left(instances)
+        for instance in instances:
+            await instance.settle()
+        if chaos == "instances":  # what a killed one had claimed
+            await asyncio.sleep(0.05)
+            await reconcile(app, [BATCHES], budget_s=10)
+        await check(clients, app, listen)
+    return {"opened": opened, "written": clients.written}
+
+
+HISTORIES = 3
+SOAK_HISTORIES = 400
+
+
+@pytest.mark.parametrize(("count", "chaos"), [(1, ""), (1, "ears"), (2, ""), (2, "ears"), (2, "instances")])
+async def test_whatever_the_order_every_content_has_its_effect_once(app, redis_client, request, pace, count, chaos):
+    soak = request.config.getoption("--soak")
+    opened = 0
+    for seed in range(SOAK_HISTORIES if soak else HISTORIES):
+        try:
+            opened += (await history(app, redis_client, pace, seed, count=count, chaos=chaos))["opened"]
+        except BaseException as error:
+            error.add_note(f"seed {seed}")
+            raise
+    assert opened
+
+
+async def test_a_heartbeat_that_was_on_its_way_when_it_was_asked_for_is_no_mark(app, monkeypatch):
+    """It may have been published before the ear was live."""
+    instance, published = Instance("a", app.settings, random.Random(1)), []
+    intake = instance.intake
+    monkeypatch.setattr(intake._listening, "published", lambda way, number: published.append(number))
+    send, asks = heartbeat.send, [True]
+
+    async def send_and_ask(*args: Any) -> heartbeat.Reply:
+        reply = await send(*args)
+        if asks.pop():
+            intake._want_marks()
+        return reply
+
+    monkeypatch.setattr(heartbeat, "send", send_and_ask)
+    intake._want_marks()
+    await instance.tick()
+    assert published == [], "the ear has been lost and is live anew"
+    asks.append(False)
+    await instance.tick()
+    assert published == [way.lane.newest for way in intake._ways]
+    await instance.stop()
+
+
+async def test_an_instance_that_begins_to_hear_sweeps_since_the_others_drop_its_share_from_then_on(app):
+    async with running(app, 1, random.Random(1)) as (instance,):
+        assert not instance.watch.behind
+        await instance.tick()
+        async with asyncio.timeout(SOON_S):
+            while not all(instance.waiting.values()):  # noqa: ASYNC110 (two queues)
+                await asyncio.sleep(0.001)
+        for pattern in instance.waiting:
+            await instance.deliver(pattern)
+        await app.redis.set(batch_key(0), batch(1.0))  # its event came to another instance
+        for waiting in instance.waiting.values():
+            waiting.clear()
+        await instance.tick()
+        assert instance.intake._catching_up is not None
+        await asyncio.wait([instance.intake._catching_up])
+        assert await digests(app, 1) == [digest(batch(1.0))]
