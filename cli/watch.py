@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated, Any
 
+import msgspec
 import typer
 from redis.exceptions import RedisError
 from rich.console import Group
@@ -31,7 +32,9 @@ from shared import namespaces
 from shared.app import App
 from shared.clock import iso_utc
 from shared.intake.events import cause_of
-from shared.operations import activity, health
+from shared.intake.heartbeat import parse_heartbeat
+from shared.operations import activity, health, instances
+from shared.operations.instances import Instance
 from shared.privacy.masking import printable
 from shared.reactor import CHANNEL_PREFIX, Reactor
 from shared.registry import REACTORS
@@ -71,6 +74,7 @@ class Seen:
     dropped: int = 0
     outages: int = 0
     outcomes: list[dict[str, Any]] = field(default_factory=list)
+    instances: list[Instance] = field(default_factory=list)
 
     def add(self, event: Event) -> None:
         """Count an event with something to react to, and keep it for display."""
@@ -106,12 +110,13 @@ def watch(
 
     Subscribes by itself: it shows what Redis publishes, whether or not the app receives it. Events with nothing to
     react to, such as the `expire` of SET EX or the events of an index, are counted nowhere. Outcomes are those of all
-    instances in the current and the last minute, from the statistics in Redis. In a terminal a page that refreshes; in
-    a pipe a line per event. When the reader is too slow, events are counted and not shown.
+    instances in the current and the last minute, from the statistics in Redis; instances are those that live, with the
+    state of their triggers and their share of the keys. Heartbeats are not shown. In a terminal a page that refreshes;
+    in a pipe a line per event. When the reader is too slow, events are counted and not shown.
 
     JSON: a line each. {"event": {"time", "function", "key", "operation"}}; every 5 s and at the end {"rates":
     {FUNCTION: {"events", "last_s", "per_s"}}, "dropped", "outages", "outcomes": [{"reactor", "source", "outcome",
-    "count"}]}.
+    "count"}], "instances": [{"instance", "state", "share", "age_s"}]}.
 
     Example: python manage.py watch --seconds 60
     """
@@ -199,6 +204,8 @@ async def _receive(pubsub: Any, seen: Seen, put: Callable[[Event], bool], subscr
             continue
         index = places[message["pattern"]]
         event = Event(time.time(), index, message["channel"][_KEY_AT:], message["data"])
+        if is_heartbeat(REACTORS[index], event.key, event.operation):
+            continue
         if not is_inert(REACTORS[index], event.key, event.operation):
             seen.add(event)
             seen.dropped += not put(event)
@@ -217,11 +224,16 @@ def is_inert(reactor: Reactor, key: bytes, operation: bytes) -> bool:
     return cause_of(operation.decode("latin-1")) in reactor.inert
 
 
+def is_heartbeat(reactor: Reactor, key: bytes, operation: bytes) -> bool:
+    return key == reactor.kind.prefix and parse_heartbeat(operation.decode("latin-1")) is not None
+
+
 async def _statistics(app: App, seen: Seen) -> None:
-    """Read the outcomes of the current and the last minute every STATISTICS_EVERY_S."""
+    """Read the outcomes of the current and the last minute, and the instances, every STATISTICS_EVERY_S."""
     while True:
         with contextlib.suppress(RedisError, OSError):  # `listen` reports outages
             seen.outcomes = outcomes_of(await activity.read(app, minutes=2))
+            seen.instances = await instances.read(app)
         await asyncio.sleep(STATISTICS_EVERY_S)
 
 
@@ -306,7 +318,13 @@ def _summary(seen: Seen) -> dict[str, Any]:
         reactor.function: {"events": count, "last_s": last, "per_s": per_s}
         for reactor, count, (last, per_s) in zip(REACTORS, seen.events, seen.rates(), strict=True)
     }
-    return {"rates": rates, "dropped": seen.dropped, "outages": seen.outages, "outcomes": seen.outcomes}
+    return {
+        "rates": rates,
+        "dropped": seen.dropped,
+        "outages": seen.outages,
+        "outcomes": seen.outcomes,
+        "instances": [msgspec.structs.asdict(instance) for instance in seen.instances],
+    }
 
 
 def _in_words(seen: Seen) -> str:
@@ -346,15 +364,24 @@ def _page(app: App, seen: Seen) -> Group:
         row = _as_dict(app, event)
         events.add_row(row["time"][11:23], row["operation"], row["key"])
     results: Table | Text = outcomes if seen.outcomes else Text("No outcomes in the last two minutes.")
-    parts: list[Table | Text] = [patterns, Text(), results, Text(), events]
+    parts: list[Table | Text] = [patterns, Text(), _instances(seen), Text(), results, Text(), events]
     if seen.outages:
         parts.append(Text(f"Redis was away {seen.outages} times; events in between were missed."))
     return Group(*parts)
 
 
+def _instances(seen: Seen) -> Table | Text:
+    if not seen.instances:
+        return Text("No instance has reported within 5 s.")
+    table = _table("Instance", "Keys", "Trigger")
+    for one in seen.instances:
+        table.add_row(Text(one.instance), f"{one.share:.0%}", instances.MEANINGS.get(one.state, one.state))
+    return table
+
+
 def _table(*headers: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for header in headers:
-        right = header in {"Events", "Last s", "Per s, 1 min", "Count"}
+        right = header in {"Events", "Last s", "Per s, 1 min", "Count", "Keys"}
         table.add_column(header, justify="right" if right else "left", no_wrap=True)
     return table

@@ -5,7 +5,7 @@ operations/     what operators see: health, activity, census of keys, monitor pa
 batches/        fastapi:temp:data:*   -> analysis results, and the baseline that readings are scored against
 charts/         fabric:data:chart:*   -> caches ready to be drawn
 sessions/       nextauth:session:*    -> audit records, one per transition
-intake/         from a trigger message to a reactor: events, lanes, bursts; the app's own ear
+intake/         from a message to a reactor: events, heartbeats, lanes, shares, collector; the app's own ear
 delivery/       what makes it certain: reconciliation, retries, failures, dead letters, replay
 audit/          audit records on their way to storage: chain, export, verification
 app.py          settings, Redis client and scripts of this process; no state of a feature

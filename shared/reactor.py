@@ -52,8 +52,8 @@ class Cause(Enum):
     RECONCILE = (Source.SWEEP, "reconcile")
     """A reconciliation pass found the key."""
     BULK = (Source.SWEEP, "bulk")
-    """A bulk scan during a burst found the key. The reactor may pass over a key that has an effect or a claim, as
-    `later`, whatever its content: its own event is still waiting."""
+    """A scan found the key while an instance was far behind. The reactor may pass over a key that has an effect
+    or a claim, as `later`, whatever its content: its own event is still waiting."""
     DUE = (Source.SCHEDULE, "due")
     """The time that the reactor set for the key has come, such as a session's expiry."""
     RETRY = (Source.RETRY, "retry")

@@ -63,10 +63,12 @@ class Lane:
         return self._messages >= MARK_AFTER and now_s - self._mark_s >= MARK_PACE_S and not self._outstanding
 
     def pace_s(self, now_s: float) -> float:
-        """The least time between two heartbeats now."""
+        """The least time between two heartbeats now. While one is out, the next follows soon: it shows a trigger that
+        hears again."""
         if self._messages >= MARK_AFTER or self.lag_s >= BEHIND_S:
             return MARK_PACE_S
-        return BUSY_PACE_S if now_s - self.event_s < BUSY_S or self.heard == 0 else IDLE_PACE_S
+        busy = now_s - self.event_s < BUSY_S or self.heard == 0 or self._outstanding
+        return BUSY_PACE_S if busy else IDLE_PACE_S
 
     def published(self, number: int, sent_s: float, now_s: float) -> bool:
         """`number` is known to be the last heartbeat published. Returns whether messages before one that has arrived

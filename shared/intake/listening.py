@@ -127,6 +127,8 @@ class Listening:
 
     def start(self, app: App, need: Need) -> None:
         """Open the ear, if it is not open."""
+        if self.live and self.need is Need.BEHIND and need is not Need.BEHIND:
+            self._lost("the trigger will not bring what was published before the app listened by itself")
         self.need = need if self.need is not Need.DEAF else Need.DEAF
         self._in_time_since_s, self._ending = None, False
         if self._task is None:

@@ -25,6 +25,8 @@ class ServerWatch:
 
     def __init__(self) -> None:
         self.seen: dict[str, Any] = {}
+        self._again: list[str] = []
+        """Reasons of the last look: the trigger may have subscribed again only after the sweep that they caused."""
 
     async def look(self, app: App) -> list[str]:
         """Why events may have been lost since the last look. Raises what the Redis client raises if Redis is away."""
@@ -43,7 +45,8 @@ class ServerWatch:
             before, self.seen[what] = self.seen.get(what), of_reply(reply)
             if before is not None and (reason := loss(before, self.seen[what])):
                 reasons.append(reason)
-        return reasons
+        again, self._again = self._again, reasons
+        return reasons or again
 
 
 def _connections(reply: list[dict[str, str]]) -> frozenset[str]:

@@ -13,6 +13,7 @@ leaves, only its own share moves, and a lookup costs one CRC.
 
 import hashlib
 import zlib
+from collections import Counter
 from collections.abc import Collection
 
 SLOTS = 1024
@@ -34,7 +35,7 @@ class Shares:
         if members != self.members:
             self.members = members
             self._mine = (
-                None if len(members) == 1 else bytes(self._owner(slot) == self._identity for slot in range(SLOTS))
+                None if len(members) == 1 else bytes(_owner(members, slot) == self._identity for slot in range(SLOTS))
             )
         return gone
 
@@ -47,8 +48,15 @@ class Shares:
         """The part of all keys that is this instance's."""
         return 1.0 if self._mine is None else sum(self._mine) / SLOTS
 
-    def _owner(self, slot: int) -> str:
-        return max(self.members, key=lambda member: (_weight(member, slot), member))
+
+def division(members: Collection[str]) -> dict[str, float]:
+    """The part of all keys that is each member's. About 1 ms per member."""
+    owned = Counter(_owner(members, slot) for slot in range(SLOTS)) if members else Counter[str]()
+    return {member: owned[member] / SLOTS for member in members}
+
+
+def _owner(members: Collection[str], slot: int) -> str:
+    return max(members, key=lambda member: (_weight(member, slot), member))
 
 
 def _weight(member: str, slot: int) -> bytes:

@@ -1,6 +1,7 @@
 """The way of one reactor's events into the app: its lane, its collector, and how far the app's own ear covers it."""
 
 import time
+from collections import Counter
 from collections.abc import Callable
 
 from shared.intake.collector import Collector
@@ -24,6 +25,8 @@ class Way:
         """Number of the first one published after the ear was no longer needed; 0 before."""
         self.ear_heard = 0
         """Number of the last heartbeat that the ear heard."""
+        self.dropped: Counter[str] = Counter()
+        """Events without a reaction since the last tick: `elsewhere`, `heard`."""
 
     @property
     def covered(self) -> bool:

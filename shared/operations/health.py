@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
@@ -17,9 +18,11 @@ from shared import namespaces, telemetry
 from shared.app import App
 from shared.audit import state as audit
 from shared.delivery import catch_up, dead_letters, reconcile, retries
-from shared.intake import heartbeat
 from shared.intake.intake import Report, Running, State
+from shared.operations import instances
+from shared.operations.instances import UNABLE, Instance
 from shared.operations.notification_flags import missing_flags
+from shared.reactor import Result
 from shared.settings import Settings
 from shared.store.refusals import is_wrong_type
 from shared.words import counted
@@ -108,7 +111,7 @@ async def check_app(app: App) -> Health:
         timer_s = await read("the timers", catch_up.timer_age_s(app))
         log = await read("the audit log", audit.state(app))
         export_s = await export_age_s(app, log) if log else None
-        instances = await read("the instances", heartbeat.members(app))
+        living = await read("the instances", instances.read(app))
     except (RedisError, OSError) as error:
         return Health("failed", (*health.reasons, f"Redis does not answer: {type(error).__name__}"))
     running = app.state(Running).intake
@@ -116,7 +119,7 @@ async def check_app(app: App) -> Health:
     failures = [*unwritable, *deaf_for_long(report, app.settings)]
     problems = [
         *app.settings.concerns,
-        *trigger_problems(report, instances or ()),
+        *trigger_problems(report, living or ()),
         *(f"Redis refuses {part}: {error}" for part, error in telemetry.refused_parts("Redis").items()),
         *refused,
         *_backlog(waiting, letters, recent or 0, app.settings),
@@ -130,9 +133,7 @@ async def check_app(app: App) -> Health:
     if letters:
         details["deadLetters"]["recent"] = recent
     details["trigger"] = report and _trigger_details(report)
-    details["instances"] = [
-        {"instance": one.identity, "state": one.state, "age_s": one.age_ms / 1000} for one in instances or ()
-    ]
+    details["instances"] = [msgspec.structs.asdict(instance) for instance in living or ()]
     details["timers"] = None if timer_s is None else {"age_s": round(timer_s, 1)}
     return Health(status, reasons, health.redis_round_trip_ms, health.notify_keyspace_events, details)
 
@@ -164,6 +165,7 @@ def _sweep_details(last_pass: reconcile.LastPass) -> dict[str, Any]:
         "age_s": round(last_pass.age_s, 1),
         "duration_s": round(last_pass.duration_s, 1),
         "seen": last_pass.seen,
+        "found": last_pass.outcomes.get(Result.PROCESSED, 0),
         "workedAge_s": round(last_pass.worked_age_s, 1),
         "seenSince": last_pass.seen_since,
     }
@@ -182,7 +184,7 @@ def deaf_for_long(report: Report | None, settings: Settings) -> list[str]:
     return []
 
 
-def trigger_problems(report: Report | None, instances: Sequence[heartbeat.Member]) -> list[str]:
+def trigger_problems(report: Report | None, living: Sequence[Instance]) -> list[str]:
     """What operators should know of the triggers, here and on the other instances."""
     problems = []
     if report is not None and report.deaf_s is not None:
@@ -195,8 +197,11 @@ def trigger_problems(report: Report | None, instances: Sequence[heartbeat.Member
             f"Redis refuses heartbeats ({report.refused}): whether the trigger is deaf or late is not known"
         )
     here = report.instance if report else None
-    deaf = [one.identity for one in instances if one.state in {State.DEAF, State.EAR} and one.identity != here]
-    return problems + [f"the trigger of instance {identity} is deaf" for identity in deaf]
+    return problems + [
+        f"the trigger of instance {one.instance} is deaf"
+        for one in living
+        if one.state in UNABLE and one.instance.partition("/")[0] != here
+    ]
 
 
 def _trigger_details(report: Report) -> dict[str, Any]:

@@ -100,6 +100,25 @@ _HEALTH = {
         "deadLetters": {"type": ["object", "null"]},
         "sweep": {"type": ["object", "null"]},
         "audit": {"type": ["object", "null"]},
+        "timers": {"type": ["object", "null"]},
+        "trigger": {
+            "type": ["object", "null"],
+            "description": "The triggers of the instance that answers: their state and how long it has lasted, how "
+            "long they have been deaf, how far each function is behind, and the instance's part of the keys.",
+        },
+        "instances": {
+            "type": "array",
+            "description": "The living instances",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "instance": {"type": "string"},
+                    "state": {"type": "string", "description": "starting, trigger, behind, ear or deaf"},
+                    "share": {"type": "number"},
+                    "age_s": {"type": "number"},
+                },
+            },
+        },
     },
     "required": ["status", "reasons", "redis"],
 }

@@ -3,7 +3,7 @@
 from shared.telemetry.export import start_export
 from shared.telemetry.held_lines import background, invocation
 from shared.telemetry.logger import logger
-from shared.telemetry.metrics import METRICS, backlog, count, counts, lag
+from shared.telemetry.metrics import METRICS, backlog, count, counts, lag, triggers
 from shared.telemetry.outages import forget, in_outage, outage, outages_begun, outages_ended, recovered, refused_parts
 from shared.telemetry.records import malformed, record, record_group
 
@@ -27,4 +27,5 @@ __all__ = [
     "recovered",
     "refused_parts",
     "start_export",
+    "triggers",
 ]

@@ -4,6 +4,7 @@ METRICS lists them; docs/metrics.md is generated from it.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,9 @@ OUTCOMES = Metric(
     "trigger messages, `inert` events (nothing to react to, such as the `expire` of SET EX), claims taken over, leases "
     "lost, keys swept, sessions that no AUDIT_KEY opens, audit records written, gaps in the audit log; of the baseline "
     "`model_full` (metrics, or groups of values, for which it had no room) and `model_dropped` (fields that another "
-    "application wrote).",
+    "application wrote); of a trigger's events `elsewhere` (the key is another instance's) and `heard` (the app's own "
+    "subscription, or a scan, was earlier). `processed` with the function `sweep` are effects that passes found and no "
+    "event had told.",
 )
 DURATION = Metric("keyspace_functions.duration", "histogram", "s", ("function", "outcome"), "How long a reaction took.")
 LAG = Metric(
@@ -48,7 +51,16 @@ BACKLOG = Metric(
     ("what",),
     "What waits: `retries`, `dead_letters`, `audit_records` (not in storage yet). Set with each sweep.",
 )
-METRICS = (OUTCOMES, DURATION, LAG, BACKLOG)
+BEHIND = Metric(
+    "keyspace_functions.behind",
+    "gauge",
+    "s",
+    ("function",),
+    "How far a function's trigger is behind, by its heartbeats. Like the next two per instance, set once a second.",
+)
+DEAF = Metric("keyspace_functions.deaf", "gauge", "s", (), "How long the trigger has been deaf; 0 if it hears.")
+SHARE = Metric("keyspace_functions.share", "gauge", "1", (), "The part of the keys that is the instance's, 0 to 1.")
+METRICS = (OUTCOMES, DURATION, LAG, BACKLOG, BEHIND, DEAF, SHARE)
 
 BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 """Upper bounds of the histograms' buckets: a duplicate takes less than 1 ms, a pass or a backlog minutes."""
@@ -62,7 +74,7 @@ class _Instruments:
     outcomes: "metrics.Counter"
     duration: "metrics.Histogram"
     lag: "metrics.Histogram"
-    backlog: Any
+    gauges: Mapping[Metric, Any]
 
 
 @cache
@@ -81,7 +93,11 @@ def _instruments() -> _Instruments:
         meter.create_counter(OUTCOMES.name, OUTCOMES.unit, OUTCOMES.description),
         duration,
         lag,
-        meter.create_gauge(BACKLOG.name, BACKLOG.unit, BACKLOG.description),
+        {
+            metric: meter.create_gauge(metric.name, metric.unit, metric.description)
+            for metric in METRICS
+            if metric.kind == "gauge"
+        },
     )
 
 
@@ -105,7 +121,16 @@ def lag(reactor: str, lag_ms: float) -> None:
 
 def backlog(what: str, waiting: int) -> None:
     """Set the number of waiting items of a kind, such as `retries`."""
-    _instruments().backlog.set(waiting, {"what": what})
+    _instruments().gauges[BACKLOG].set(waiting, {"what": what})
+
+
+def triggers(behind_s: Mapping[str, float], deaf_s: float, share: float) -> None:
+    """Set what is known of this instance's triggers; `behind_s` is by function."""
+    gauges = _instruments().gauges
+    for function, seconds in behind_s.items():
+        gauges[BEHIND].set(seconds, {"function": function})
+    gauges[DEAF].set(deaf_s)
+    gauges[SHARE].set(share)
 
 
 @cache

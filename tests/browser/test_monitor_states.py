@@ -63,6 +63,10 @@ async def test_every_part_of_the_document_is_shown(watched: Watched, staged: Sta
     await expect(page.get_by_role("row", name=re.compile("^fastapi batch 31,870 75 MiB"))).to_be_visible()
     await expect(page.get_by_role("row", name=re.compile("ended: logout 7dbd06d02371 u-1041 del"))).to_have_count(1)
     await expect(page.get_by_role("row", name=re.compile("^brine-density hourly 3 min stale 2,000"))).to_be_visible()
+    await expect(
+        page.get_by_role("row", name="5e19a0f3-7730 trigger deaf, listens itself 48.3 % 1 s ago")
+    ).to_be_visible()
+    await expect(page.locator("#instances-note")).to_contain_text("process_fastapi_data 3 ms, update_charts 2 ms")
     findings = page.get_by_role("region", name="Findings of the doctor").get_by_role("heading", level=3)
     assert [text.split()[0] for text in await findings.all_inner_texts()] == ["error", "warning", "info"]
     await expect(page.locator("#letters time").first).to_have_attribute("title", "2026-11-22 13:41:41 UTC")
@@ -72,7 +76,14 @@ async def test_without_traffic_every_part_shows_that_it_is_empty(watched: Watche
     staged.data = lambda: sample.empty(NOW)
     await open_page(watched.page)
     await expect(watched.page.get_by_text("No events in the last hour.")).to_have_count(3)
-    for text in ("No dead letters", "No audit records yet", "Not counted yet:", "No chart caches", "Nothing to do"):
+    for text in (
+        "No dead letters",
+        "No audit records yet",
+        "Not counted yet:",
+        "No chart caches",
+        "No instance",
+        "Nothing to do",
+    ):
         await expect(watched.page.get_by_text(text)).to_be_visible()
     assert await watched.page.locator("tbody tr:visible").count() == 0
 

@@ -15,6 +15,7 @@ import pytest
 from cli import watch
 from shared import reactor as outcomes
 from shared.app import App
+from shared.intake import heartbeat
 from shared.reactor import Reactor, Source
 from shared.registry import BATCHES, CHARTS, SESSIONS
 from shared.telemetry import minute_counts
@@ -55,6 +56,7 @@ async def line(process: Process) -> bytes:
 
 async def test_events_of_the_three_patterns_are_shown_with_keys_masked(app: App, start: Start) -> None:
     process = await start("--json")
+    await app.redis.publish("__keyspace@0__:fastapi:temp:data:", "heartbeat 1764408840124 1764408853001")
     await app.redis.set("nextauth:session:a-token-nobody-may-see", "{}")
     await app.redis.set("somewhere:else", "x")
     await app.redis.set("fabric:data:chart:\x1b[31m:d", "x")
@@ -84,11 +86,14 @@ async def test_watch_ends_after_the_chosen_seconds(app: App, start: Start) -> No
     minute_counts.take(now=True)
     minute_counts.outcome("charts", Source.EVENT, outcomes.Result.PROCESSED.value, 1.0)
     await app.write_minute_counts()
+    await heartbeat.send(app, "one\x1b", "ear", [])
     process = await start("--seconds", "1", "--json")
     output, _ = await process.communicate()
     (summary,) = map(json.loads, output.splitlines())
     assert process.returncode == 0
     assert summary["outcomes"] == [{"reactor": "charts", "source": "event", "outcome": "processed", "count": 1}]
+    (instance,) = summary["instances"]
+    assert (instance["instance"], instance["state"], instance["share"]) == ("one\\x1b", "ear", 1.0)
 
 
 async def test_a_pipe_receives_one_line_per_event(app: App, start: Start) -> None:

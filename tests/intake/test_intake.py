@@ -346,3 +346,28 @@ async def test_an_instance_that_begins_to_hear_sweeps_since_the_others_drop_its_
         assert instance.intake._catching_up is not None
         await asyncio.wait([instance.intake._catching_up])
         assert await digests(app, 1) == [digest(batch(1.0))]
+
+
+async def test_heartbeats_go_on_after_an_error_of_any_kind(
+    app: App, app_settings: Settings, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(intake_module, "TICK_S", 0.01)
+    send, calls = heartbeat.send, 0
+    again = asyncio.Event()
+
+    async def failing(*arguments: Any) -> heartbeat.Reply:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise ValueError("as no one foresaw")
+        again.set()
+        return await send(*arguments)
+
+    monkeypatch.setattr(heartbeat, "send", failing)
+    running = asyncio.create_task(Intake([BATCHES], Watch(behind=False), app_settings).run(app))
+    try:
+        await asyncio.wait_for(again.wait(), SOON_S)
+    finally:
+        running.cancel()
+        await asyncio.wait([running])
+    assert "heartbeats: ValueError; they go on" in caplog.text

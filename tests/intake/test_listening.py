@@ -238,6 +238,17 @@ async def test_when_the_ear_was_lost_a_sweep_begins_and_nothing_is_dropped_until
 
 
 @pytest.mark.parametrize("need", [Need.DEAF, Need.NO_HEARTBEATS])
+async def test_a_trigger_that_was_taken_for_far_behind_and_is_deaf_makes_the_app_sweep_once(create, need):
+    """What was published before the ear was live will not come any more."""
+    world = create()
+    await world.begin(Need.BEHIND)
+    assert world.lost == []
+    world.listening.start(world.app, need)
+    world.listening.start(world.app, need)
+    assert len(world.lost) == 1
+
+
+@pytest.mark.parametrize("need", [Need.DEAF, Need.NO_HEARTBEATS])
 async def test_where_the_trigger_does_not_bring_what_came_before_a_sweep_begins_with_the_ear(create, need):
     world = create()
     await world.begin(need)

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import shlex
 import socket
 import ssl
 import subprocess
@@ -19,12 +20,15 @@ import redis.asyncio
 from local.host import bindings as local_bindings
 from local.run.servers import free_port
 from shared.app import App, open_app
-from shared.operations.doctor import access, app_state, server
+from shared.intake import heartbeat
+from shared.intake.server_watch import ServerWatch
+from shared.operations.doctor import access, app_state, server, triggers
 from shared.operations.doctor.examination import examine, refuses_two_slots
 from shared.operations.doctor.findings import Finding, Severity, worst
 from shared.operations.doctor.notifications import check_flags
 from shared.operations.doctor.products import change_eviction, change_flags, is_local, redis_cli
 from shared.operations.notification_flags import REQUIRED, missing_flags, wanted_flags
+from shared.reactor import CHANNEL_PREFIX
 from shared.registry import REACTORS
 from shared.settings import Settings, parse
 from shared.store.connection import ConnectionOptions
@@ -102,6 +106,7 @@ async def test_a_healthy_server_has_no_warning_about_the_server(start: Start) ->
         "access",
         "clock",
         "notifications",
+        "heartbeats",
     ):
         assert findings[id_].severity is Severity.OK, findings[id_]
 
@@ -219,17 +224,73 @@ async def test_the_advised_acl_rules_suffice(start: Start) -> None:
     with start("--notify-keyspace-events", REQUIRED) as port:
         async with redis.asyncio.Redis(port=port) as client:
             await client.execute_command(*access.acl_rules("app"), f">{PASSWORD}")
-        findings = await examined(f"127.0.0.1:{port},user=app,password={PASSWORD}")
+            await client.execute_command(*access.optional_rules("app"))
+        connection = f"127.0.0.1:{port},user=app,password={PASSWORD}"
+        findings = await examined(connection)
         async with redis.asyncio.Redis(port=port) as client:
             assert await client.dbsize() == 0
-    assert findings["access"].severity is Severity.OK, findings["access"]
+        heartbeats, watch = await sent_and_watched(connection)
+    for id_ in ("access", "heartbeats", "notifications"):
+        assert findings[id_].severity is Severity.OK, findings[id_]
+    assert (heartbeats.refused, len(heartbeats.lanes)) == ("", len(REACTORS))
+    assert None not in watch.seen.values()
+
+
+async def sent_and_watched(connection: str) -> tuple[heartbeat.Reply, ServerWatch]:
+    """What Redis answers to the heartbeats of this user, and what it lets it see of the server."""
+    app, watch = open_app(parse({"Redis": connection})), ServerWatch()
+    try:
+        await watch.look(app)
+        channels = [CHANNEL_PREFIX + reactor.kind.prefix.decode() for reactor in REACTORS]
+        return await heartbeat.send(app, "here", "starting", [(channel, 0, 0) for channel in channels]), watch
+    finally:
+        await app.redis.aclose()
+
+
+async def test_a_user_who_may_not_publish_heartbeats_gets_the_rule_to_add(start: Start) -> None:
+    with start("--notify-keyspace-events", REQUIRED) as port:
+        async with redis.asyncio.Redis(port=port) as client:
+            rules = [rule for rule in access.acl_rules("app") if rule != "+publish"]
+            await client.execute_command(*rules, f">{PASSWORD}")
+            connection = f"127.0.0.1:{port},user=app,password={PASSWORD}"
+            refused, _ = await sent_and_watched(connection)
+            finding = (await examined(connection))["heartbeats"]
+            (command,) = finding.commands
+            words = shlex.split(command)
+            await client.execute_command(*words[words.index("ACL") :])
+            permitted, _ = await sent_and_watched(connection)
+    assert "publish" in refused.refused
+    assert finding.severity is Severity.WARNING
+    assert "__keyspace@0__:nextauth:session:" in finding.found
+    assert permitted.refused == ""
+
+
+async def test_each_instance_whose_trigger_is_deaf_is_a_finding_with_the_fix(app: App) -> None:
+    assert [finding.severity for finding in await triggers.check_instances(app)] == [Severity.INFO]
+    for identity, state in (("one-1", "trigger"), ("two-\x1b[31m2", "behind")):
+        await heartbeat.send(app, identity, state, [])
+    (hears,) = await triggers.check_instances(app)
+    assert (hears.id, hears.severity) == ("instances", Severity.OK)
+    assert re.fullmatch(
+        r"2: one-1 \(trigger, (\d+)% of the keys\), two-\\x1b\[31m2 \(behind, (\d+)% of the keys\)", hears.found
+    )
+    await heartbeat.send(app, "three-3", "ear", [])
+    await heartbeat.send(app, "four-4", "deaf", [])
+    deaf, by_ear = await triggers.check_instances(app)
+    assert (deaf.id, deaf.severity, "four-4" in deaf.found) == ("trigger-deaf", Severity.ERROR, True)
+    assert (by_ear.id, by_ear.severity, "three-3" in by_ear.found) == ("trigger-deaf", Severity.WARNING, True)
+    for finding in (deaf, by_ear):
+        assert "Restart" in finding.fix
+        assert finding.commands == ("az functionapp restart --name APP_NAME --resource-group GROUP",)
 
 
 def test_every_command_of_the_scripts_is_among_the_access_trials() -> None:
     """Only the scripts of the functions in Azure; the command line has others."""
     root = Path(__file__).parents[2]
     scripts = (root / "shared").rglob("*.lua")
-    used = set(re.findall(r"(?:call|own|attempt|must)\('([A-Z]+)'", "".join(path.read_text() for path in scripts)))
+    used = set(
+        re.findall(r"(?:call|own|attempt|must|written)\('([A-Z]+)'", "".join(path.read_text() for path in scripts))
+    )
     tried = {command[0].decode() for command in access.trials(b"KEY")}
     assert len(used) > 20
     assert used - {"PUBLISH"} <= tried

@@ -1,6 +1,7 @@
 """Health reports whether events reach the app and work gets done, and the reasons if not."""
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import msgspec
 import pytest
@@ -12,6 +13,8 @@ from shared import telemetry
 from shared.app import App, open_app
 from shared.delivery import catch_up, dead_letters
 from shared.errors import Rejected
+from shared.intake import heartbeat
+from shared.intake.intake import Report, Running, State
 from shared.operations import health
 from shared.operations.notification_flags import REQUIRED, missing_flags, wanted_flags
 from shared.settings import Settings
@@ -216,6 +219,59 @@ async def test_timers_that_stand_still_degrade_health(app: App) -> None:
     assert report.reasons[0].startswith("the platform's timers have not run for 75 s")
     assert report.as_dict()["timers"]["age_s"] == pytest.approx(75, abs=2)
     assert (await health.check_app(configured(app, retry_schedule="0 0 * * * *"))).status == "ok"
+
+
+def running(app: App, **known: Any) -> None:
+    """An intake in this process that reports these figures."""
+    report = Report(State.TRIGGER, 60.0, None, {"process_fastapi_data": 0.002}, "here-1", (), 0.5, "")
+
+    class Stub:
+        def report(self) -> Report:
+            return replace(report, **known)
+
+    app.state(Running).intake = cast("Any", Stub())
+
+
+@pytest.mark.parametrize(
+    ("known", "status", "reason"),
+    [
+        ({}, "ok", ""),
+        ({"state": State.EAR, "deaf_s": 30.0}, "degraded", "the trigger has been deaf for 30 s; the app hears"),
+        ({"state": State.EAR, "deaf_s": 121.0}, "failed", "the trigger has been deaf for 121 s: replace this instance"),
+        ({"state": State.DEAF, "deaf_s": 11.0}, "failed", "no event is heard: the trigger has been deaf for 11 s"),
+        ({"refused": "NOPERM"}, "degraded", "Redis refuses heartbeats (NOPERM)"),
+    ],
+)
+async def test_a_deaf_trigger_degrades_health_and_fails_it_after_the_set_time(
+    app: App, known: dict[str, Any], status: str, reason: str
+) -> None:
+    app = configured(app)
+    running(app, **known)
+    report = await health.check_app(app)
+    assert report.status == status
+    assert (report.reasons or ("",))[0].startswith(reason)
+    shown = report.as_dict()["trigger"]
+    assert (shown["instance"], shown["behind_s"], shown["share"]) == ("here-1", {"process_fastapi_data": 0.002}, 0.5)
+
+
+async def test_the_living_instances_are_shown_with_state_and_share_and_those_that_are_deaf_degrade_health(
+    app: App,
+) -> None:
+    await heartbeat.send(app, "one", "trigger", [])
+    await heartbeat.send(app, "two\x1b", "ear", [])
+    await heartbeat.send(app, "new", "starting", [])
+    report = await health.check_app(configured(app))
+    assert report.status == "degraded"
+    assert report.reasons == ("the trigger of instance two\\x1b is deaf",)
+    living = {one["instance"]: one for one in report.as_dict()["instances"]}
+    assert {name: one["state"] for name, one in living.items()} == {
+        "one": "trigger",
+        "two\\x1b": "ear",
+        "new": "starting",
+    }
+    assert living["one"]["share"] + living["two\\x1b"]["share"] == pytest.approx(1, abs=0.01)
+    assert living["new"]["share"] == 0
+    assert all(one["age_s"] < 5 for one in living.values())
 
 
 def configured(app: App, **changes: Any) -> App:

@@ -29,6 +29,11 @@ def document(now: datetime) -> dict[str, Any]:
             "status": "degraded",
             "reasons": ["1240 keys wait for a retry", "312 audit records wait; the last export was 754 s ago"],
             "redis": {"roundTripMs": 0.412, "notifyKeyspaceEvents": "Kg$hlxe"},
+            "trigger": {"state": "trigger", "behind_s": {"process_fastapi_data": 0.003, "update_charts": 0.002}},
+            "instances": [
+                {"instance": "0b7d2c41-8211", "state": "trigger", "share": 0.517, "age_s": 0.4},
+                {"instance": "5e19a0f3-7730", "state": "ear", "share": 0.483, "age_s": 0.9},
+            ],
         },
         "stats": stats(now, chance),
         "deadLetters": letters(now),

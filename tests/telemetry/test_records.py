@@ -16,8 +16,12 @@ from redis.exceptions import OutOfMemoryError
 
 from shared import reactor as outcomes
 from shared import telemetry
+from shared.delivery.catch_up import Watch
 from shared.errors import MalformedEvent
+from shared.intake.intake import Intake
 from shared.reactor import Outcome, Result, Source
+from shared.registry import REACTORS
+from shared.settings import Settings
 from shared.telemetry import metrics, minute_counts, outages
 
 ROOT = Path(__file__).parents[2]
@@ -134,6 +138,31 @@ def test_buckets_distinguish_durations_from_under_a_millisecond_to_minutes(
     [duration] = points("keyspace_functions.duration")
     assert tuple(duration.explicit_bounds) == metrics.BUCKETS_S
     assert sorted(duration.bucket_counts) == [0] * (len(metrics.BUCKETS_S) - 3) + [1, 1, 1, 1]
+
+
+def test_lag_and_share_and_deafness_of_the_triggers_are_gauges(
+    function: str, points: Callable[[str], Points], reader: InMemoryMetricReader
+) -> None:
+    telemetry.triggers({function: 0.25}, 0.0, 0.5)
+    telemetry.triggers({function: 1.5}, 7.0, 0.25)
+    assert [point.value for point in points("keyspace_functions.behind")] == [1.5]
+    data: Any = reader.get_metrics_data()
+    values = {
+        metric.name: metric.data.data_points[0].value
+        for metric in data.resource_metrics[0].scope_metrics[0].metrics
+        if metric.name in {"keyspace_functions.deaf", "keyspace_functions.share"}
+    }
+    assert values == {"keyspace_functions.deaf": 7.0, "keyspace_functions.share": 0.25}
+
+
+def test_events_that_the_intake_drops_are_counted_at_its_tick() -> None:
+    intake = Intake(REACTORS, Watch(), Settings())
+    way = intake.ways["batches"]
+    before = telemetry.counts[way.reactor.function, "elsewhere"]
+    way.dropped["elsewhere"] += 3
+    intake._measure()
+    intake._measure()
+    assert telemetry.counts[way.reactor.function, "elsewhere"] == before + 3
 
 
 def test_a_malformed_message_is_counted(function: str, points: Callable[[str], Points]) -> None:

@@ -2,6 +2,7 @@
 // malformed does not affect the others.
 
 import { age, bytes, count, el, figure, fillRows, hidden, list, milliseconds, moment, number, plural, rate, words } from "./format.js";
+import { renderInstances } from "./instances.js";
 import { sparkline } from "./plots.js";
 import { rateNow, reactorNames, renderReactor } from "./reactors.js";
 
@@ -20,6 +21,7 @@ export function render(data, letters, actions) {
     sessions: () => renderSessions(data.sessions),
     keys: () => renderKeys(data.keyspace),
     charts: () => renderCharts(data),
+    instances: () => renderInstances(data.health),
     doctor: () => renderDoctor(data.doctor),
   };
   for (const [name, show] of Object.entries(parts)) {

@@ -76,8 +76,12 @@ async def check_access(redis: Redis, options: ConnectionOptions) -> list[Finding
             f"{user} is refused: {', '.join(refused)}",
             "Reactions that need them fail until they become dead letters; events on refused channels are lost.",
             "Grant them, as an administrator; in Azure by a data access policy (Data Owner, or one that names them). "
-            "All rules that the app needs (resetchannels and & need Redis 6.2):",
-            (redis_cli(options, *acl_rules(options.username or "NAME"), as_admin=True),),
+            "All rules that the app needs (resetchannels and & need Redis 6.2); the second line is optional: "
+            "with it the app notices within 5 s that connections of its triggers, or the notification flags, changed:",
+            tuple(
+                redis_cli(options, *rules(options.username or "NAME"), as_admin=True)
+                for rules in (acl_rules, optional_rules)
+            ),
         )
     ]
 
@@ -101,6 +105,11 @@ def acl_rules(user: str) -> list[str]:
     others = [reactor.pattern for reactor in REACTORS if f"{reactor.kind.namespace}:*" not in namespace_patterns]
     keys = [f"~{pattern}" for pattern in (*others, *namespace_patterns)]
     return ["ACL", "SETUSER", user, "on", *keys, "resetchannels", *channels, *commands]
+
+
+def optional_rules(user: str) -> list[str]:
+    """ACL SETUSER with permissions that the app can do without."""
+    return ["ACL", "SETUSER", user, "+client|list", "+config|get"]
 
 
 def _acl_name(words: Sequence[bytes]) -> str:

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import ClusterCrossSlotError, RedisError, ResponseError
 
 from shared.app import App
-from shared.operations.doctor import access, app_state, notifications, server
+from shared.operations.doctor import access, app_state, notifications, server, triggers
 from shared.operations.doctor.app_state import Bindings
 from shared.operations.doctor.findings import Finding, Severity, error, info
 from shared.operations.doctor.reach import check_connection, permitted
@@ -67,7 +67,8 @@ async def _examine_redis(app: App) -> list[Finding]:
     steps: list[tuple[str, Callable[[], Awaitable[list[Finding]]]]] = [
         ("server", check_server),
         ("access", lambda: access.check_access(app.redis, options)),
-        ("listeners", lambda: notifications.check_listeners(app.redis)),
+        ("listeners", lambda: notifications.check_listeners(app.redis, options)),
+        ("instances", lambda: triggers.check_instances(app)),
         ("clock", lambda: app_state.check_clock(app)),
         ("backlog", lambda: app_state.check_backlog(app)),
         ("audit", lambda: app_state.check_audit(app)),

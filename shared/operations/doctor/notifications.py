@@ -1,9 +1,13 @@
 """Whether events flow: the notification flags, and the number of subscribers."""
 
+from collections.abc import Mapping
+
 from redis.asyncio import Redis
+from redis.exceptions import NoPermissionError
 
 from shared.operations.doctor.findings import Finding, error, info, ok, warning
 from shared.operations.doctor.products import change_flags
+from shared.operations.doctor.triggers import check_heartbeats
 from shared.operations.notification_flags import REQUIRED, missing_classes, missing_flags, readable, wanted_flags
 from shared.reactor import CHANNEL_PREFIX
 from shared.registry import REACTORS
@@ -64,25 +68,35 @@ def _wrong_flags(flags: str, options: ConnectionOptions) -> Finding:
     )
 
 
-async def check_listeners(redis: Redis) -> list[Finding]:
-    """How many subscribers receive a message on each pattern, as Redis counts them. The message changes nothing.
+async def check_listeners(redis: Redis, options: ConnectionOptions) -> list[Finding]:
+    """How many subscribers receive a message on each pattern, as Redis counts them, and whether the app may publish
+    there. The message changes nothing.
 
     Raises what the Redis client raises.
     """
-    counts = {
-        reactor.function: int(await redis.publish(f"{CHANNEL_PREFIX}{reactor.kind.prefix.decode()}", INERT))
-        for reactor in REACTORS
-    }
+    counts: dict[str, int] = {}
+    refused = []
+    for reactor in REACTORS:
+        channel = f"{CHANNEL_PREFIX}{reactor.kind.prefix.decode()}"
+        try:
+            counts[reactor.function] = int(await redis.publish(channel, INERT))
+        except NoPermissionError:
+            refused.append(channel)
+    heartbeats = check_heartbeats(refused, options)
+    if refused:
+        return [heartbeats, info("listeners", "not checked: Redis refuses PUBLISH")]
+    return [heartbeats, _listeners(counts)]
+
+
+def _listeners(counts: Mapping[str, int]) -> Finding:
     unheard = [f"{reactor.function} ({reactor.pattern})" for reactor in REACTORS if not counts[reactor.function]]
     if not unheard:
         subscribers = ", ".join(f"{function} {count}" for function, count in counts.items())
-        return [ok("listeners", f"subscribers: {subscribers}")]
-    return [
-        warning(
-            "listeners",
-            f"no subscriber for {', '.join(unheard)}",
-            "Only the sweep finds changes of these keys; while the app is down, it finds them after the next start.",
-            "Start the function app, and check its log for errors of the triggers. Redis triggers need a Premium or "
-            "Dedicated plan with Always On.",
-        )
-    ]
+        return ok("listeners", f"subscribers: {subscribers}")
+    return warning(
+        "listeners",
+        f"no subscriber for {', '.join(unheard)}",
+        "Only the sweep finds changes of these keys; while the app is down, it finds them after the next start.",
+        "Start the function app, and check its log for errors of the triggers. Redis triggers need a Premium or "
+        "Dedicated plan with Always On.",
+    )
