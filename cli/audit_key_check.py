@@ -10,7 +10,6 @@ from shared.app import App
 from shared.operations.doctor.products import is_local
 from shared.sessions.keys import phantom_key, token_of
 from shared.settings import DEVELOPMENT_AUDIT_KEY
-from shared.store.connection import parse_connection_string
 from shared.store.refusals import is_wrong_type
 
 _SAMPLE = 16
@@ -32,7 +31,7 @@ async def refuse_other_audit_key(app: App) -> None:
     if sealed:
         foreign = not any(token_of(app.keyrings, phantom_key(token)) for token in sealed)
     else:
-        host = parse_connection_string(app.settings.redis).host
+        host = app.settings.redis_options.host
         foreign = app.settings.audit_key == DEVELOPMENT_AUDIT_KEY and not is_local(host)
     if foreign:
         raise Refused(

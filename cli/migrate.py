@@ -16,7 +16,6 @@ from cli.migration.moves import MAX_LISTED, Migration, Report, Undo
 from cli.migration.rules import Rule, read_plan
 from cli.terminal import Exit, Json, complain, open_console, run, show_json, shown
 from shared.app import App
-from shared.store.connection import parse_connection_string
 from shared.words import counted
 
 _WHY = {
@@ -108,7 +107,7 @@ async def _undo(app: App, *, path: Path, apply: bool, rate: float | None, json: 
 
 
 def _header(app: App, rules: tuple[Rule, ...]) -> Header:
-    redis = parse_connection_string(app.settings.redis)
+    redis = app.settings.redis_options
     return Header(VERSION, f"{redis.host}:{redis.port}", [rule.text for rule in rules])
 
 

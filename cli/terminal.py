@@ -28,7 +28,6 @@ from shared.app import App, open_app
 from shared.errors import KeyspaceError
 from shared.privacy.masking import mask_key
 from shared.settings import Settings
-from shared.store.connection import parse_connection_string
 
 _PIPED_WIDTH = 10_000
 
@@ -118,7 +117,7 @@ def _trouble(error: RedisError) -> str:
     """What an error of Redis means, with the address. Goes by the error's class: its text may quote arguments."""
     from shared.operations.doctor.reach import explain
 
-    options = parse_connection_string(settings.current().redis)
+    options = settings.current().redis_options
     address = f"Redis at {options.host}:{options.port}"
     if isinstance(error, RedisConnectionError | RedisTimeoutError):
         meaning, fix = explain(error, options)

@@ -12,11 +12,12 @@ app.py          settings, Redis client and scripts of this process; no state of 
 settings.py     every setting
 telemetry/      log records, metrics, spans, counts per minute
 reading/        from a client's bytes to named series
-store/          Redis: connection, subscription, scripts, refusals, glob matching
+store/          Redis: connection, sign-in by identity, subscription, scripts, refusals, glob matching
 privacy/        keyed fingerprints, sealed tokens, masking
 runtime/        threads, malloc, lazy NumPy
 reactor.py      THE contract: Cause, Outcome, Scanned, Reactor
 namespaces.py   every key: pattern, owner, TTL
+platform_variables.py   what the platform's environment variables say
 errors.py       the tree of errors
 clock.py        times as text
 """

@@ -15,7 +15,7 @@ from shared import namespaces
 from shared import settings as settings_module
 from shared.privacy.keyring import Keyring, keyrings
 from shared.settings import Settings
-from shared.store.connection import open_client, parse_connection_string
+from shared.store.connection import open_client
 from shared.store.script import Script
 from shared.telemetry import minute_counts, tracing
 
@@ -110,7 +110,7 @@ def _add_counts(pipeline: "Pipeline", counts: dict[str, int]) -> None:
 
 def open_app(settings: Settings) -> App:
     """A new app with its own Redis client; the caller closes `app.redis`."""
-    return App(settings, open_client(parse_connection_string(settings.redis)))
+    return App(settings, open_client(settings.redis_options))
 
 
 @cache

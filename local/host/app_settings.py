@@ -5,6 +5,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from shared.store.connection_setting import variables
+
 SETTINGS_FILE = "local.settings.json"
 EXAMPLE_FILE = "local.settings.json.example"
 
@@ -26,8 +28,12 @@ def load_app_settings(app_dir: Path) -> dict[str, str]:
 
 
 def apply(settings: Mapping[str, str]) -> tuple[str, ...]:
-    """Set each environment variable that is not set yet. Returns the names of those that were set."""
-    new = {name: value for name, value in settings.items() if name not in os.environ}
+    """Set each environment variable that is not set yet. Returns the names of those that were set.
+
+    A connection to Redis in the environment replaces that of the file, whichever form they have.
+    """
+    replaced = {name for name, _ in variables(settings, "Redis")} if any(variables(os.environ, "Redis")) else set()
+    new = {name: value for name, value in settings.items() if name not in os.environ and name not in replaced}
     os.environ.update(new)
     return tuple(new)
 

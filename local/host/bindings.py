@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from shared.store.connection_setting import look_up
+from shared.store.connection_setting import ConnectionSetting, find
 
 PUBSUB = "redisPubSubTrigger"
 TIMER = "timerTrigger"
@@ -69,11 +69,19 @@ def checked_trigger(function: Function, settings: Mapping[str, str]) -> dict[str
         if binding is not trigger and binding["type"] != "http":
             raise BindingError(f"the binding {binding.get('name')!r} of type {binding['type']!r} needs the real host")
     resolved = trigger | {name: resolve(trigger[name], settings) for name in _RESOLVED if name in trigger}
-    if "connection" in trigger and not look_up(settings, trigger["connection"]):
-        raise BindingError(f"the connection setting {trigger['connection']!r} is missing or empty")
+    if "connection" in trigger:
+        connection_of(trigger, settings)
     if kind == PUBSUB:
         _check_pubsub(resolved)
     return resolved
+
+
+def connection_of(trigger: Mapping[str, Any], settings: Mapping[str, str]) -> ConnectionSetting:
+    """The connection that a trigger names. Raises BindingError, or ConfigurationError for a contradictory one."""
+    connection = find(settings, trigger["connection"])
+    if connection is None:
+        raise BindingError(f"the connection setting {trigger['connection']!r} is missing or empty")
+    return connection
 
 
 def resolve(text: object, settings: Mapping[str, str]) -> object:

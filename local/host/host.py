@@ -22,8 +22,7 @@ from local.host.pubsub import Lane, SubscribeError, Trigger
 from local.host.worker import AppLoadError, Datum, InvocationResult, Worker
 from local.host.worker_processes import WorkerProcesses
 from shared.errors import ConfigurationError
-from shared.store.connection import parse_connection_string
-from shared.store.connection_setting import look_up
+from shared.store.connection import ConnectionOptions
 
 __all__ = ["Function", "Host", "HostStartError", "Invocation"]
 
@@ -107,7 +106,7 @@ class Host:
         self._locks = locks
         self._worker = Worker(app_dir) if workers == 1 else WorkerProcesses(app_dir, workers)
         self.faults = faults or Faults()
-        self._lanes: dict[str, list[Lane]] = {}
+        self._lanes: dict[ConnectionOptions, list[Lane]] = {}
         """The lanes of pub/sub functions, by the connection string that they share."""
         self._triggers: list[Trigger] = []
         self._endpoints: list[http.Endpoint] = []
@@ -158,15 +157,14 @@ class Host:
             await stack.enter_async_context(timer)
         self.faults.obey_signals()
         for connection, lanes in self._lanes.items():
-            trigger = Trigger(lanes, parse_connection_string(connection), self.faults)
+            trigger = Trigger(lanes, connection, self.faults)
             self._triggers.append(await stack.enter_async_context(trigger))
 
     def _prepare(self, function: Function, prefix: str, lock_times: LockTimes) -> None:
         """Set up a function's trigger. Raises BindingError or ConfigurationError if the function cannot run."""
         trigger = bindings.checked_trigger(function, os.environ)
         if trigger["type"] == bindings.PUBSUB:
-            connection = look_up(os.environ, trigger["connection"])
-            parse_connection_string(connection)  # a function with a wrong one is in error, the others run
+            connection = bindings.connection_of(trigger, os.environ).options()
             invoke = partial(self._run_message, function)
             lane = Lane(
                 function.name,

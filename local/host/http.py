@@ -38,8 +38,6 @@ class Endpoint:
     function: Function
     path: re.Pattern[str]
     """Matches the raw (percent-encoded) path of a request."""
-    precedence: tuple[int, ...]
-    """Endpoints are tried in ascending order."""
     methods: frozenset[str]
     """In upper case. Empty: all methods."""
     level: str
@@ -52,31 +50,26 @@ def parse_endpoint(function: Function, trigger: Mapping[str, Any], prefix: str) 
     if level not in _LEVELS:
         raise BindingError(f"the authLevel {level!r} is none of {', '.join(_LEVELS)}")
     route = trigger.get("route")
-    path, precedence = _parse_route(f"{prefix}/{function.name if route is None else route}")
+    path = _parse_route(f"{prefix}/{function.name if route is None else route}")
     methods = frozenset(str(method).upper() for method in trigger.get("methods") or ())
-    return Endpoint(function, path, precedence, methods, level)
+    return Endpoint(function, path, methods, level)
 
 
-def _parse_route(template: str) -> tuple[re.Pattern[str], tuple[int, ...]]:
-    """The pattern and the precedence of an ASP.NET route template.
-
-    Per segment, a literal goes first, then a literal with parameters, a parameter, a catch-all.
-    """
-    pattern, precedence = "", []
+def _parse_route(template: str) -> re.Pattern[str]:
+    """The pattern of an ASP.NET route template."""
+    pattern = ""
     for segment in filter(None, template.split("/")):
         if parameter := re.fullmatch(r"\{(\*{1,2})?(\w+)(\?)?\}", segment):
             value, optional = (".*", True) if parameter[1] else ("[^/]+", bool(parameter[3]))
             pattern += f"(?:/(?P<{parameter[2]}>{value})){'?' if optional else ''}"
-            precedence.append(3 if parameter[1] else 2)
         else:
             parts = re.split(r"\{([^{}]*)\}", segment)
             pattern += "/" + "".join(
                 _parse_parameter(part, template) if index % 2 else re.escape(quote(part))
                 for index, part in enumerate(parts)
             )
-            precedence.append(1 if len(parts) > 1 else 0)
     try:
-        return re.compile(pattern + "/?", re.IGNORECASE | re.ASCII), tuple(precedence)
+        return re.compile(pattern + "/?", re.IGNORECASE | re.ASCII)
     except re.error as error:
         raise BindingError(f"the route {template!r} is invalid: {error.msg}") from None
 
@@ -96,13 +89,16 @@ async def serve(
 ) -> AsyncIterator[str]:
     """Serve the endpoints within the context, whose value is the base URL. Port 0 picks a free port.
 
+    As on the real host, the first endpoint in the order of the functions' names that matches a request answers it: a
+    literal has no precedence over a parameter.
+
     Requests that run when the context is left may take `stop_s` seconds to end. Raises OSError if the server cannot
     listen on the address.
     """
-    by_precedence = sorted(endpoints, key=lambda endpoint: endpoint.precedence)
+    by_name = sorted(endpoints, key=lambda endpoint: endpoint.function.name.lower())
 
     async def answer(request: web.Request) -> web.Response:
-        return await _answer(request, by_precedence, invoke, key)
+        return await _answer(request, by_name, invoke, key)
 
     app = web.Application(client_max_size=MAX_BODY_BYTES)
     app.router.add_route("*", "/{path:.*}", answer)

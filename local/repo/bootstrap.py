@@ -1,4 +1,5 @@
-"""Creates .venv and replaces this process by its Python: the first step of `./run`, `./test` and `bench/run`.
+"""Creates .venv and replaces this process by its Python: the first step of `./run`, `./test`, `bench/run`
+and `docs/build`.
 
 Standard library only. Any Python from 3.8 on can run this file. The app needs Python 3.13, which is searched on this
 machine and otherwise fetched by uv. A stamp file marks a finished environment, so later starts skip the set-up.
@@ -25,7 +26,7 @@ from typing import NamedTuple, NoReturn
 REQUIRED_PYTHON = (3, 13)
 ROOT = Path(__file__).resolve().parents[2]
 HELP_FILE = "local/repo/help.json"
-MODULES = {"run": "local.run", "test": "local.repo.checks", "bench": "bench"}
+MODULES = {"run": "local.run", "test": "local.repo.checks", "bench": "bench", "docs": "local.repo.site"}
 
 
 class Environment(NamedTuple):
@@ -39,6 +40,9 @@ class Environment(NamedTuple):
 PROJECT = Environment(".venv", ("requirements.txt", "requirements-dev.txt"))
 BENCH = Environment(".venv-bench", ("bench/requirements.txt",))
 """Packages for the benchmark only: the peers that it measures, and the plots."""
+DOCS = Environment(".venv-docs", ("requirements-docs.txt",))
+"""Packages for the site of the documentation only."""
+FURTHER = {"bench": BENCH, "docs": DOCS}
 
 _PROBE = """
 import sys, sysconfig, ensurepip, ssl, venv
@@ -62,8 +66,8 @@ def main(arguments: Sequence[str]) -> NoReturn:
         signal.signal(number, lambda received, _: sys.exit(128 + received))
     try:
         python = prepare(ROOT)
-        if arguments[0] == "bench":
-            prepare(ROOT, BENCH)
+        if arguments[0] in FURTHER:
+            prepare(ROOT, FURTHER[arguments[0]])
     except SetUpError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:

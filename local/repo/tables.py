@@ -13,9 +13,10 @@ import msgspec
 from local.repo.bootstrap import ROOT
 from local.repo.input_examples import EXAMPLES, Example
 from shared import namespaces, settings, telemetry
+from shared.operations import redis_users
 from shared.reading.read import read_batch, read_chart
 
-DOCUMENTS = ("docs/inputs.md", "docs/keys.md", "docs/metrics.md", "docs/settings.md")
+DOCUMENTS = ("docs/inputs.md", "docs/keys.md", "docs/metrics.md", "docs/security.md", "docs/settings.md")
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -59,6 +60,11 @@ def metrics_table() -> str:
     return _table(("Metric", "Kind", "Unit", "Attributes", "Meaning"), rows)
 
 
+def acl_table() -> str:
+    """The Redis users as an ACL file."""
+    return f"```text\n{redis_users.acl_file()}```"
+
+
 def inputs_table() -> str:
     """A row per example of a payload: kind, example, and what the reader makes of it now."""
     rows = [(f"{example.group}: {example.name}", f"`{example.text}`", _read_as(example)) for example in EXAMPLES]
@@ -78,6 +84,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "keys": keys_table,
     "metrics": metrics_table,
     "inputs": inputs_table,
+    "acl": acl_table,
 }
 
 

@@ -12,7 +12,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -35,15 +34,14 @@ from local.run.console import (
     show_summary,
     show_what_next,
 )
-from local.run.processes import child_process
-from local.run.readiness import StartError, until_ready
+from local.run.hosts import StartError, func_host, until_ready
 from local.run.servers import LOCALHOST, ServerError
 from local.run.state import RunState, published
 from shared.errors import ConfigurationError
 from shared.operations.health import check
 from shared.operations.notification_flags import REQUIRED
 from shared.store.connection import ConnectionOptions, open_client, parse_connection_string
-from shared.store.connection_setting import names_of
+from shared.store.connection_setting import variables
 
 EMULATED_STORAGE = "UseDevelopmentStorage=true"
 READY_TIMEOUT_S = {"local": 10.0, "func": 120.0}
@@ -191,8 +189,8 @@ async def _run(options: Options, console: Console) -> int:
             first_key=first_key_commands(redis, has_redis_cli=shutil.which("redis-cli") is not None),
             operate=_doctor_command(redis),
         )
-        other_names = [name for name in settings if name.lower() in names_of("Redis")]
-        environment = settings | dict.fromkeys(other_names, connection)
+        own = {name: "" if is_member else connection for name, is_member in variables(settings, "Redis")}
+        environment = settings | own
         environment |= {"Redis": connection, "AzureWebJobsStorage": storage}
         start = partial(_local_host, options) if options.host is HostKind.LOCAL else _func_host
         started, ended = await stack.enter_async_context(start(started, environment, options.port, console))
@@ -329,10 +327,7 @@ async def _local_host(
 @asynccontextmanager
 async def _func_host(started: Started, environment: Mapping[str, str], port: int, _: Console) -> _Host:
     """Run Azure Functions Core Tools, which print functions and events themselves."""
-    scripts = Path(sys.executable).parent
-    path = f"{scripts}{os.pathsep}{environment.get('PATH', os.defpath)}"
-    environment = {**environment, "PATH": path, "VIRTUAL_ENV": str(scripts.parent)}
-    async with child_process(["func", "start", "--port", str(port)], environment=environment, folder=ROOT) as process:
+    async with func_host(environment, port) as process:
         ended = asyncio.ensure_future(process.wait())
         try:
             yield started, ended

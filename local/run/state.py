@@ -14,7 +14,8 @@ from pathlib import Path
 import msgspec
 
 from local.host.app_settings import EXAMPLE_FILE, load_app_settings, read_values
-from shared.store.connection_setting import look_up
+from shared.errors import ConfigurationError
+from shared.store.connection_setting import find
 
 FOLDER = ".run"
 STORAGE = "AzureWebJobsStorage"
@@ -73,7 +74,11 @@ def settings_of_running(root: Path, environ: Mapping[str, str]) -> dict[str, str
     example = read_values(root / EXAMPLE_FILE) if (root / EXAMPLE_FILE).is_file() else {}
     own = {name: value for name, value in load_app_settings(root).items() if value != example.get(name)}
     given = own | {name: value for name, value in environ.items() if value}
-    if look_up(given, "Redis") not in ("", state.redis):
+    try:
+        redis = find(given, "Redis")
+    except ConfigurationError:
+        return {}  # the settings are read next, which reports it
+    if redis is not None and (redis.identity or redis.text != state.redis):
         return {}
     if not state.storage:
         return {"Redis": state.redis}

@@ -24,7 +24,7 @@ from shared.operations.instances import UNABLE, Instance
 from shared.operations.notification_flags import missing_flags
 from shared.reactor import Result
 from shared.settings import Settings
-from shared.store.refusals import is_wrong_type
+from shared.store.refusals import is_wrong_type, why_away
 from shared.words import counted
 
 SWEEP_LATE_S = 600.0
@@ -73,13 +73,13 @@ async def check(redis: Redis) -> Health:
         await redis.ping()
         round_trip_ms = round((time.perf_counter() - started) * 1000, 3)
     except (RedisError, OSError) as error:
-        return Health("failed", (f"Redis does not answer: {type(error).__name__}",))
+        return Health("failed", (why_away(error),))
     try:
         config = await redis.config_get("notify-keyspace-events")
     except ResponseError:  # Azure blocks CONFIG; the portal shows the flags
         return Health("ok", ("the server does not show its notification flags",), round_trip_ms)
     except (RedisError, OSError) as error:
-        return Health("failed", (f"Redis does not answer: {type(error).__name__}",), round_trip_ms)
+        return Health("failed", (why_away(error),), round_trip_ms)
     flags = str(config.get("notify-keyspace-events", ""))
     missing = missing_flags(flags)
     return Health("failed" if missing else "ok", missing, round_trip_ms, flags)
@@ -113,7 +113,7 @@ async def check_app(app: App) -> Health:
         export_s = await export_age_s(app, log) if log else None
         living = await read("the instances", instances.read(app))
     except (RedisError, OSError) as error:
-        return Health("failed", (*health.reasons, f"Redis does not answer: {type(error).__name__}"))
+        return Health("failed", (*health.reasons, why_away(error)))
     running = app.state(Running).intake
     report = running.report() if running else None
     failures = [*unwritable, *deaf_for_long(report, app.settings)]

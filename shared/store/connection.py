@@ -20,6 +20,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from shared.errors import ConfigurationError
+from shared.store.identity import Identity, Token, Tokens
 from shared.store.refusals import is_demotion
 
 DATABASE = 0
@@ -76,18 +77,22 @@ class ConnectionOptions:
     client_name: str = "keyspace-functions"
     abort_connect: bool = True
     """Whether the trigger gives up when Redis is away at its start. The app's own client does not."""
+    identity: Identity | None = None
+    """Who signs in with tokens, in place of user and password."""
 
 
-def parse_connection_string(text: str) -> ConnectionOptions:
+def parse_connection_string(text: str, identity: Identity | None = None) -> ConnectionOptions:
     """Parse `host:port,password=...,ssl=True,abortConnect=False,user=...`.
 
-    Raises ConfigurationError, which names every wrong or unknown option and never shows a secret value.
+    With an identity, `text` is the value of `redisHostName`: options may follow the host name, TLS is on and
+    abortConnect off unless they say otherwise, as the extension has it. Raises ConfigurationError, which names every
+    wrong or unknown option and never shows a secret value.
     """
     if "://" in text:  # not quoted: it may contain the password
         raise ConfigurationError("Redis: a URL is not supported; expected host:port,password=...,ssl=True")
     faults: list[str] = []
     endpoints: list[str] = []
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {} if identity is None else {"identity": identity, "ssl": True, "abort_connect": False}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, equals, value = part.partition("=")
         if not equals:
@@ -105,8 +110,13 @@ def parse_connection_string(text: str) -> ConnectionOptions:
             faults.append(str(fault))
     else:
         faults.append(f"expected one endpoint host:port, not {len(endpoints)}")
+    if identity and not ssl:
+        faults.append("ssl must be True with sign-in by identity: the token would travel in clear text")
+    if identity and (values.get("username") or values.get("password")):
+        faults.append("user and password contradict sign-in by identity; leave them out")
     if faults:
-        raise ConfigurationError(*(f"Redis: {fault}" for fault in faults))
+        name = "Redis__redisHostName" if identity else "Redis"
+        raise ConfigurationError(*(f"{name}: {fault}" for fault in faults))
     return ConnectionOptions(**values)
 
 
@@ -188,6 +198,7 @@ def open_client(options: ConnectionOptions) -> Redis:
         db=DATABASE,
         username=options.username,
         password=options.password,
+        credential_provider=Tokens(options.identity) if options.identity else None,
         protocol=options.protocol,
         client_name=options.client_name,
         socket_connect_timeout=options.connect_timeout_s,
@@ -216,6 +227,7 @@ def _adapted(connection_class: type[AbstractConnection]) -> type[AbstractConnect
     - A server that says it is a replica is left: every connection that was open then is replaced before its next use,
       and so reaches the new primary. redis-py would keep them.
     - A user who may not call CLIENT can connect: the name is for operators.
+    - With sign-in by identity, a connection signs in again before its next use once there is a newer token.
     - A write to an ended connection is a ConnectionError. The event loops raise what no handler expects: RuntimeError
       (uvloop, which the platform's worker uses) or AttributeError (asyncio's own).
     - A connection that is dropped after an error or a cancelled call is aborted. Closed, it would wait until its unsent
@@ -227,6 +239,8 @@ def _adapted(connection_class: type[AbstractConnection]) -> type[AbstractConnect
         newest = 0
         """Connections of an earlier generation lead to a server that was a replica."""
         generation = 0
+        token: Token | None = None
+        """The token that it signed in with."""
 
         def pack_command(self, *args: Any) -> list[bytes]:
             if b" " in self.encoder.encode(args[0]):  # two words are two arguments, which the base class splits
@@ -235,6 +249,8 @@ def _adapted(connection_class: type[AbstractConnection]) -> type[AbstractConnect
 
         async def on_connect_check_health(self, check_health: bool = True) -> None:
             self.generation = type(self).newest
+            if isinstance(self.credential_provider, Tokens):
+                self.token = await self.credential_provider.current()
             name, self.client_name = self.client_name, None
             try:
                 await super().on_connect_check_health(check_health)
@@ -257,7 +273,19 @@ def _adapted(connection_class: type[AbstractConnection]) -> type[AbstractConnect
                 raise ConnectionResetError("the server was a replica")
             if self.is_connected and self._reader.at_eof():
                 raise ConnectionResetError("the connection has ended")
+            if isinstance(self.credential_provider, Tokens):
+                await self._sign_in_again(self.credential_provider)
             return await super().can_read()  # type: ignore[no-any-return]
+
+        async def _sign_in_again(self, tokens: Tokens) -> None:
+            newest = await tokens.current()
+            if self.token and newest.value == self.token.value:
+                return
+            if self.token is None or not self.token.is_valid():  # the server ends it now, or has done so
+                raise ConnectionResetError("the connection's token has expired")
+            await self.send_command("AUTH", tokens.user, newest.value, check_health=False)
+            await self.read_response()
+            self.token = newest
 
         async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
             if self.is_connected and self._writer.is_closing():

@@ -12,6 +12,7 @@ an ACL forbids), or behind the text that Redis 6 puts before it.
 import re
 
 from redis.exceptions import (
+    AuthenticationError,
     ClusterCrossSlotError,
     ClusterDownError,
     MasterDownError,
@@ -24,6 +25,8 @@ from redis.exceptions import (
 )
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from shared.store.identity import NoToken
 
 _REFUSALS = (
     ClusterCrossSlotError,
@@ -56,6 +59,15 @@ def is_away(error: BaseException) -> bool:
     if isinstance(error, RedisConnectionError | RedisTimeoutError | OSError):  # LOADING is a ConnectionError
         return True
     return isinstance(error, ResponseError) and str(error).startswith("BUSY ")
+
+
+def why_away(error: BaseException) -> str:
+    """Why Redis cannot be reached, for an operator; no text of the server, which may quote a key."""
+    if isinstance(error, NoToken):
+        return f"Redis: {error}"
+    if isinstance(error, AuthenticationError):
+        return "Redis refuses the sign-in: wrong user or password, or an identity without an access policy"
+    return f"Redis does not answer: {type(error).__name__}"
 
 
 def is_refusal(error: BaseException) -> bool:

@@ -15,6 +15,7 @@ import redis.asyncio
 
 from local.host.host import Host, Invocation
 from tests.support.intake import in_step, is_heartbeat, never_behind, settled
+from tests.support.redis_users import app_user
 
 ROOT = Path(__file__).parents[2]
 AUDIT_KEY = "an audit key of the tests"
@@ -69,12 +70,19 @@ def environment(values: dict[str, str]) -> Iterator[None]:
             os.environ[name] = value
 
 
+@pytest.fixture(scope="module")
+async def app_connection(redis_port: int) -> AsyncIterator[str]:
+    """The connection string of a user with the app's rights and no others."""
+    async with app_user(redis_port) as connection:
+        yield connection
+
+
 @pytest.fixture(scope="module")  # a process runs one app at a time, and other test modules run their own
-async def running(redis_port: int) -> AsyncIterator[tuple[Host, list[Invocation]]]:
+async def running(app_connection: str) -> AsyncIterator[tuple[Host, list[Invocation]]]:
     invocations: list[Invocation] = []
     host = Host(ROOT, http_port=0, on_invocation=lambda one: is_heartbeat(one) or invocations.append(one))
     settings = {"AUDIT_KEY": AUDIT_KEY, "AUDIT_REFRESH_MIN_S": "0", "CHART_MAX_POINTS": "50"}
-    with environment(settings | {"Redis": f"127.0.0.1:{redis_port}", "AzureWebJobsStorage": ""}):
+    with environment(settings | {"Redis": app_connection, "AzureWebJobsStorage": ""}):
         await host.__aenter__()
         app_context = sys.modules["shared.app"].current_app()  # the app's own module, imported anew by the worker
         never_behind()

@@ -193,12 +193,17 @@ HOSTILE_IDS = {
     "4,000 characters": b"x" * 4000,
     "quotes": b"\"'\\u0000",
     "a NUL": b"a\x00b",
+    "a forged log line": b"a\r\n2026-01-01T00:00:00Z ERROR forged\x1b[31m",
+    "a path": b"../../%2e%2e/audit/heads.json",
+    "markup and a formula": b"=1+1<script>alert(1)</script>",
+    "Lua and a template": b"'] redis.call('FLUSHALL') --{tag}${x}{{7*7}}%s",
 }
 
 
 @pytest.mark.parametrize("name", HOSTILE_IDS)
 async def test_any_id_in_a_key_is_processed(live: App, name: str) -> None:
     odd = HOSTILE_IDS[name]
+    await live.redis.set("fastapi:results:analysis:neighbour", "untouched")
     await live.redis.set(b"fastapi:temp:data:" + odd, json.dumps(RECORDS))
     await live.redis.set(b"fabric:data:chart:" + odd + b":realtime", json.dumps(ROWS))
     await live.redis.set(b"nextauth:session:" + odd, json.dumps(SESSION))
@@ -207,7 +212,8 @@ async def test_any_id_in_a_key_is_processed(live: App, name: str) -> None:
     assert await live.redis.exists(b"fastapi:results:analysis:" + odd)
     assert await live.redis.exists(b"fabric:cache:chart:" + odd + b":realtime")
     assert [record["type"] for record in await records(live)] == ["nextauth.session.created"]
-    assert not [line for line in live.effects.lines if "\n" in line or "\x00" in line]
+    assert not [line for line in live.effects.lines if any(character in line for character in "\n\r\x00\x1b")]
+    assert await live.redis.get("fastapi:results:analysis:neighbour") == b"untouched"
 
 
 async def test_keys_that_are_not_utf_8_have_their_effects_at_once(live: App) -> None:

@@ -21,6 +21,7 @@ from shared.errors import Rejected
 from shared.registry import NAMES
 from tests.e2e.conftest import AUDIT_KEY, ROOT, environment
 from tests.support.intake import settled
+from tests.support.redis_users import app_user
 
 TOKEN = "5e55107ab1e-70ce2-4ab5-9d2e-aa11bb22cc33"
 USER = "12345678-1234-1234-1234-123456789abc"
@@ -57,11 +58,10 @@ class Site:
 
 
 @asynccontextmanager
-async def running(redis_port: int, **settings: str) -> AsyncIterator[tuple[Host, App, list[Invocation]]]:
+async def running(connection: str, **settings: str) -> AsyncIterator[tuple[Host, App, list[Invocation]]]:
     """Run the app; at the end, check that no invocation failed."""
     invocations: list[Invocation] = []
     host = Host(ROOT, http_port=0, on_invocation=invocations.append)
-    connection = f"127.0.0.1:{redis_port},user=app,password=any"
     with environment({"AUDIT_KEY": AUDIT_KEY, "Redis": connection, "AzureWebJobsStorage": ""} | settings):
         await host.__aenter__()
         app = sys.modules["shared.app"].current_app()  # the app's own module, imported anew by the worker
@@ -76,12 +76,8 @@ async def running(redis_port: int, **settings: str) -> AsyncIterator[tuple[Host,
 @pytest.fixture(scope="module")
 async def host(redis_port: int) -> AsyncIterator[tuple[Host, App, list[Invocation]]]:
     """The app, with a Redis user that a test can disable."""
-    async with redis.asyncio.Redis(port=redis_port) as client:
-        permissions = {"commands": ["+@all"], "keys": ["*"], "channels": ["*"]}
-        await client.acl_setuser("app", enabled=True, nopass=True, **permissions)
-        async with running(redis_port, DEBUG_ENDPOINT_ENABLED="true") as started:
-            yield started
-        await client.acl_deluser("app")
+    async with app_user(redis_port) as connection, running(connection, DEBUG_ENDPOINT_ENABLED="true") as started:
+        yield started
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from shared.app import App
 from shared.delivery import dead_letters
 from tests.e2e.conftest import ROOT, Effects, environment
 from tests.support.intake import settled
+from tests.support.redis_users import app_user
 
 AUDIT_KEY = "planted-audit-key-5bd1e995"
 PASSWORD = "planted-redis-password-c6a4a793"
@@ -78,11 +79,7 @@ async def plant(
     before = root.level
     root.addHandler(log)
     root.setLevel(logging.DEBUG)  # including the lines of all libraries
-    await redis_client.acl_setuser(
-        "app", enabled=True, passwords=[f"+{PASSWORD}"], commands=["+@all"], keys=["*"], channels=["*"]
-    )
-    connection = f"127.0.0.1:{redis_port},user=app,password={PASSWORD}"
-    async with azurite() as storage:
+    async with app_user(redis_port, PASSWORD, rights="operator") as connection, azurite() as storage:
         assert storage is not None, "Azurite cannot be started here"
         settings = FAST | changes | {"Redis": connection, "AzureWebJobsStorage": storage.connection_string}
         with environment(settings):
@@ -92,7 +89,6 @@ async def plant(
         yield Plant(host, redis_client, app, log, storage.connection_string, users)
         await host.__aexit__(None, None, None)
         await app.redis.aclose()
-    await redis_client.acl_deluser("app")
     root.removeHandler(log)
     root.setLevel(before)
 

@@ -22,6 +22,7 @@ from local.run.servers import free_port
 from shared.app import App, open_app
 from shared.intake import heartbeat
 from shared.intake.server_watch import ServerWatch
+from shared.operations import redis_users
 from shared.operations.doctor import access, app_state, server, triggers
 from shared.operations.doctor.examination import examine, refuses_two_slots
 from shared.operations.doctor.findings import Finding, Severity, worst
@@ -223,8 +224,8 @@ async def test_each_missing_permission_of_the_user_is_named(start: Start) -> Non
 async def test_the_advised_acl_rules_suffice(start: Start) -> None:
     with start("--notify-keyspace-events", REQUIRED) as port:
         async with redis.asyncio.Redis(port=port) as client:
-            await client.execute_command(*access.acl_rules("app"), f">{PASSWORD}")
-            await client.execute_command(*access.optional_rules("app"))
+            rules = redis_users.rules("operator").split()
+            await client.execute_command("ACL", "SETUSER", "app", "on", f">{PASSWORD}", *rules)
         connection = f"127.0.0.1:{port},user=app,password={PASSWORD}"
         findings = await examined(connection)
         async with redis.asyncio.Redis(port=port) as client:
@@ -250,8 +251,8 @@ async def sent_and_watched(connection: str) -> tuple[heartbeat.Reply, ServerWatc
 async def test_a_user_who_may_not_publish_heartbeats_gets_the_rule_to_add(start: Start) -> None:
     with start("--notify-keyspace-events", REQUIRED) as port:
         async with redis.asyncio.Redis(port=port) as client:
-            rules = [rule for rule in access.acl_rules("app") if rule != "+publish"]
-            await client.execute_command(*rules, f">{PASSWORD}")
+            rules = redis_users.rules("operator").replace("+publish", "").split()
+            await client.execute_command("ACL", "SETUSER", "app", "on", f">{PASSWORD}", *rules)
             connection = f"127.0.0.1:{port},user=app,password={PASSWORD}"
             refused, _ = await sent_and_watched(connection)
             finding = (await examined(connection))["heartbeats"]

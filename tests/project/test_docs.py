@@ -13,7 +13,18 @@ from local.run.help_texts import help_texts
 from shared.operations import openapi
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*.md")])
+PAGES = sorted(
+    [
+        *(ROOT / f"{name}.md" for name in ("README", "CHANGELOG", "CONTRIBUTING", "SECURITY")),
+        *(ROOT / "docs").glob("*.md"),
+    ]
+)
+NEEDS_AZURE = "<!-- needs Azure -->\n"
+LOCAL_COMMANDS = re.compile(
+    r"\./run|\./test|bench/run|docs/build|git clone|redis-cli|\.venv/bin/(?:ruff|python -m (?:pytest|local\.\w+))"
+    r"|(?:\w+=\S+ )*python manage\.py|python -m local\.repo\.tables|until \[|\w+=\d+$|cd |apt-get install -y chromium"
+)
+"""What other tests run, and what the shell and its tools do."""
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -23,10 +34,34 @@ def test_tables_are_those_of_the_code(name: str) -> None:
     assert text == update_tables(text), "run: .venv/bin/python -m local.repo.tables"
 
 
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub and the site make them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_link_targets_exist(page: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text(encoding="utf-8")):
-        assert (page.parent / target).exists(), target
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", page.read_text(encoding="utf-8")):
+        name, _, anchor = target.partition("#")
+        linked = page.parent / name if name else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors(linked), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_is_run_by_a_test_or_marked_as_needing_azure(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for block in re.finditer(r"^```(?:sh|bash|)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        lines = re.sub(r"\\\n\s*", " ", block[1]).splitlines()
+        commands = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+        in_azure = any(re.match(r"(\w+=\$\()?(az|azd|func) ", command) for command in commands)
+        if in_azure or text[: block.start()].endswith(NEEDS_AZURE):
+            assert text[: block.start()].endswith(NEEDS_AZURE), block[1]
+        elif block[0].startswith(("```sh", "```bash")):
+            for command in commands:
+                assert LOCAL_COMMANDS.match(command), command
 
 
 def test_the_first_screen_of_the_readme_has_the_two_commands() -> None:
@@ -37,21 +72,6 @@ def test_the_first_screen_of_the_readme_has_the_two_commands() -> None:
     assert commands == ["./run", "./test"]
     for command in commands:
         assert (ROOT / command).stat().st_mode & 0o111
-
-
-def test_only_the_app_is_published() -> None:
-    ignored = {line.rstrip("/") for line in (ROOT / ".funcignore").read_text().splitlines()}
-    never_published = {".git", ".gitignore", ".funcignore"}
-    untracked = {line.rstrip("/") for line in (ROOT / ".gitignore").read_text().splitlines() if "*" not in line}
-    assert untracked - {"node_modules"} <= ignored
-    published = {path.name for path in ROOT.iterdir()} - ignored - never_published
-    assert published == {
-        "function_app.py",
-        "host.json",
-        "requirements.txt",
-        "shared",
-        "triggers",
-    }
 
 
 def test_the_help_texts_are_up_to_date() -> None:

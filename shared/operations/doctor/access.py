@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoPermissionError, ReadOnlyError, ResponseError
 
 from shared import namespaces
+from shared.operations import redis_users
 from shared.operations.doctor.findings import Finding, error, info, ok
 from shared.operations.doctor.products import redis_cli
 from shared.registry import REACTORS
@@ -21,10 +22,10 @@ KEY_PREFIX = "functions:doctor:"
 KEY_TTL_MS = 10_000
 # One per command. KEY is the doctor's key, a short string with a TTL.
 TRIALS = """
-SET KEY doctor PX 10000|GET KEY|EXISTS KEY|TYPE KEY|STRLEN KEY|GETRANGE KEY 0 0|SETRANGE KEY 0 d|PTTL KEY|TTL KEY
+SET KEY doctor PX 10000|GET KEY|EXISTS KEY|TYPE KEY|STRLEN KEY|GETRANGE KEY 0 0|SETRANGE KEY 0 d|PTTL KEY
 EXPIRE KEY 10|PEXPIRE KEY 10000|OBJECT ENCODING KEY|MEMORY USAGE KEY SAMPLES 1
 HSET KEY f v|HGET KEY f|HMGET KEY f|HGETALL KEY|HDEL KEY f|HLEN KEY|HEXISTS KEY f|HINCRBY KEY f 1|HSTRLEN KEY f
-HKEYS KEY|HSCAN KEY 0|LLEN KEY|LRANGE KEY 0 0
+HKEYS KEY|LLEN KEY|LRANGE KEY 0 0
 ZADD KEY 1 m|ZREM KEY m|ZSCORE KEY m|ZCARD KEY|ZCOUNT KEY 0 0|ZRANGE KEY 0 0|ZRANGEBYSCORE KEY 0 0
 ZREVRANGEBYSCORE KEY 0 0
 XADD KEY * f v|XLEN KEY|XRANGE KEY - + COUNT 1|XREVRANGE KEY + - COUNT 1|XDEL KEY 1-1|XINFO STREAM KEY
@@ -70,51 +71,17 @@ async def check_access(redis: Redis, options: ConnectionOptions) -> list[Finding
         ]
     if any("read-only" in text for text in refused):
         return [info("access", "not checked: the server takes no writes", "See the finding on its role.")]
+    granted = redis_users.rules("operator").split()
     return [
         error(
             "access",
             f"{user} is refused: {', '.join(refused)}",
             "Reactions that need them fail until they become dead letters; events on refused channels are lost.",
             "Grant them, as an administrator; in Azure by a data access policy (Data Owner, or one that names them). "
-            "All rules that the app needs (resetchannels and & need Redis 6.2); the second line is optional: "
-            "with it the app notices within 5 s that connections of its triggers, or the notification flags, changed:",
-            tuple(
-                redis_cli(options, *rules(options.username or "NAME"), as_admin=True)
-                for rules in (acl_rules, optional_rules)
-            ),
+            "All rules for app and command line (docs/security.md has those of the app alone; & needs Redis 6.2):",
+            (redis_cli(options, "ACL", "SETUSER", options.username or "NAME", "on", *granted, as_admin=True),),
         )
     ]
-
-
-def acl_rules(user: str) -> list[str]:
-    """ACL SETUSER with the permissions that the app needs, and no others by key and channel."""
-    names = sorted({_acl_name(words) for words in trials(b"KEY")})
-    channels = [f"&{reactor.channel}" for reactor in REACTORS] + [f"&{channel.decode()}" for channel in PUBLISHED]
-    commands = [
-        *names,
-        "+client|setname",
-        "+publish",
-        "+psubscribe",
-        "+subscribe",
-        "+punsubscribe",
-        "+unsubscribe",
-        "+info",
-        "+ping",
-    ]
-    namespace_patterns = ["fabric:*", "fastapi:*", "functions:*"]
-    others = [reactor.pattern for reactor in REACTORS if f"{reactor.kind.namespace}:*" not in namespace_patterns]
-    keys = [f"~{pattern}" for pattern in (*others, *namespace_patterns)]
-    return ["ACL", "SETUSER", user, "on", *keys, "resetchannels", *channels, *commands]
-
-
-def optional_rules(user: str) -> list[str]:
-    """ACL SETUSER with permissions that the app can do without."""
-    return ["ACL", "SETUSER", user, "+client|list", "+config|get"]
-
-
-def _acl_name(words: Sequence[bytes]) -> str:
-    name = words[0].decode().lower()
-    return f"+{name}|{words[1].decode().lower()}" if name in {"script", "object", "memory", "xinfo"} else f"+{name}"
 
 
 async def _refused_commands(redis: Redis, key: bytes) -> list[str]:

@@ -15,8 +15,7 @@ from shared.operations.doctor.products import Product, is_local, product_of
 from shared.operations.health import AUDIT_LATE_S, SWEEP_LATE_S, export_age_s
 from shared.registry import REACTORS
 from shared.settings import DEVELOPMENT_AUDIT_KEY, Settings
-from shared.store.connection import parse_connection_string
-from shared.store.connection_setting import names_of
+from shared.store.connection_setting import variables
 from shared.words import counted
 
 OVERDUE_S = 60.0
@@ -37,7 +36,7 @@ type Bindings = Mapping[str, Sequence[Mapping[str, Any]]]
 
 def check_settings(settings: Settings) -> list[Finding]:
     """Settings that are valid and still cause problems. Shows no secret."""
-    options = parse_connection_string(settings.redis)
+    options = settings.redis_options
     findings = []
     if settings.audit_key == DEVELOPMENT_AUDIT_KEY and not is_local(options.host):
         findings.append(
@@ -67,7 +66,7 @@ def check_settings(settings: Settings) -> list[Finding]:
                 "Raise LEASE_S, or lower syncTimeout in the setting Redis.",
             )
         )
-    if product_of(options.host) is not Product.AZURE_CACHE and not is_local(options.host) and not _reconnects(settings):
+    if product_of(options.host) is not Product.AZURE_CACHE and not is_local(options.host) and options.abort_connect:
         findings.append(
             warning(
                 "abort-connect",
@@ -81,10 +80,6 @@ def check_settings(settings: Settings) -> list[Finding]:
         for concern in settings.concerns
     ]
     return findings or [ok("settings", "valid, no problems known")]
-
-
-def _reconnects(settings: Settings) -> bool:
-    return any(part.strip().lower() == "abortconnect=false" for part in settings.redis.split(","))
 
 
 def check_bindings(bindings: Bindings, names: Sequence[str]) -> list[Finding]:
@@ -121,7 +116,7 @@ def _binding_faults(function: str, bindings: Sequence[Mapping[str, Any]], names:
         if "cardinality" in trigger:
             faults.append(f"{function}: the worker fails with cardinality")
         connection = trigger.get("connection")
-        if connection is not None and not {name.lower() for name in names} & set(names_of(str(connection))):
+        if connection is not None and not any(variables(dict.fromkeys(names, ""), str(connection))):
             faults.append(f"{function}: there is no setting {connection}")
     return faults
 

@@ -13,7 +13,7 @@ from shared.operations.doctor import access, app_state, notifications, server, t
 from shared.operations.doctor.app_state import Bindings
 from shared.operations.doctor.findings import Finding, Severity, error, info
 from shared.operations.doctor.reach import check_connection, permitted
-from shared.store.connection import ConnectionOptions, parse_connection_string
+from shared.store.connection import ConnectionOptions
 from shared.store.refusals import is_wrong_type
 
 CHECK_TIMEOUT_S = 2.0
@@ -53,7 +53,7 @@ async def _examine_storage(app: App) -> list[Finding]:
 
 
 async def _examine_redis(app: App) -> list[Finding]:
-    options = parse_connection_string(app.settings.redis)
+    options = app.settings.redis_options
     findings = await check_connection(app, options)
     if findings[-1].severity is Severity.ERROR:
         return [*findings, info("rest", "the other checks of Redis were not made")]
@@ -130,8 +130,7 @@ async def _read_state(app: App) -> _ServerState:
 async def refuses_two_slots(redis: Redis) -> bool:
     """Whether Redis refuses a script over two keys of different slots (CROSSSLOT). The script accesses neither."""
     try:
-        reply: Any = redis.eval("return 0", 2, f"{access.KEY_PREFIX}a", f"{access.KEY_PREFIX}b")
-        await reply
+        await redis.register_script("return 0")(keys=[f"{access.KEY_PREFIX}a", f"{access.KEY_PREFIX}b"])
     except ClusterCrossSlotError:
         return True
     except ResponseError:

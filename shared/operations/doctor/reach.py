@@ -12,6 +12,7 @@ from shared.app import App
 from shared.operations.doctor.findings import Finding, error, ok, warning
 from shared.operations.doctor.products import Product, is_local, product_of
 from shared.store.connection import ConnectionOptions
+from shared.store.identity import REQUEST_TIMEOUT_S, NoToken
 
 CONNECT_TIMEOUT_S = 2.0
 _PORTS = "Azure Cache for Redis listens with TLS on 6380, Azure Managed Redis on 10000."
@@ -29,7 +30,7 @@ async def check_connection(app: App, options: ConnectionOptions) -> list[Finding
     """Connect, sign in, measure a round trip. The last finding is an error when that is not possible."""
     address = f"{options.host}:{options.port}"
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        async with asyncio.timeout(CONNECT_TIMEOUT_S + (REQUEST_TIMEOUT_S if options.identity else 0)):
             await app.redis.ping()
             started_s = time.perf_counter()
             await app.redis.ping()
@@ -66,6 +67,16 @@ def explain(fault: BaseException, options: ConnectionOptions) -> tuple[str, str]
                 )
             case ssl.SSLError():
                 return "the TLS handshake failed", f"Check that this is the TLS port: {_PORTS} Otherwise set ssl=False."
+            case NoToken():
+                return str(cause), (
+                    "Check that the app has this managed identity (Redis__clientId for a user-assigned one); on your "
+                    "own machine sign in with `az login`, and set Redis__principalId to your own object id."
+                )
+            case AuthenticationError() if options.identity:
+                return "the identity is refused", (
+                    "Give it a data access policy of this Redis (an access policy assignment), and check that "
+                    "Redis__principalId is its object id, not its client id."
+                )
             case AuthenticationError():
                 return "the user or the password is refused", (
                     "Copy the key from the portal again (Settings > Authentication): it may have been regenerated, or "

@@ -50,3 +50,10 @@ def test_a_malformed_file_is_an_error_that_names_the_file_and_the_reason_but_no_
     with pytest.raises(AppSettingsError, match=re.escape(str(path)) + ".*" + re.escape(reason)) as error:
         load_app_settings(tmp_path)
     assert "secret" not in str(error.value)
+
+
+def test_a_connection_in_the_environment_replaces_that_of_the_file_in_any_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "environ", {"Redis__redisHostName": "h:10000", "Redis__principalId": "p"})
+    assert apply({"Redis": "127.0.0.1:6379", "Redis__clientId": "c", "LEASE_S": "1"}) == ("LEASE_S",)
+    monkeypatch.setattr(os, "environ", {"Redis": "h:1"})
+    assert apply({"Redis__redisHostName": "h:10000", "LEASE_S": "1"}) == ("LEASE_S",)

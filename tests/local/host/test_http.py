@@ -1,5 +1,7 @@
 """The HTTP trigger: routes, methods, keys, requests and responses."""
 
+import json
+
 import aiohttp
 import pytest
 from yarl import URL
@@ -92,11 +94,18 @@ async def test_a_catch_all_matches_the_rest_of_the_path(http_app, path, rest):
 
 
 @pytest.mark.parametrize(
-    ("path", "text"), [("/api/items/special/7", "special"), ("/api/unnamed", "by its function name")]
+    ("path", "text"), [("/api/unnamed", "by its function name"), ("/api/UNNAMED/", "by its function name")]
 )
-async def test_a_literal_route_goes_first_and_a_function_s_default_route_is_its_name(http_app, path, text):
+async def test_a_function_s_default_route_is_its_name(http_app, path, text):
     async with http_app[1].get(path) as response:
         assert (response.status, await response.text()) == (200, text)
+
+
+async def test_the_first_route_in_the_order_of_names_answers_whatever_is_literal(http_app):
+    async with http_app[1].get("/api/items/special/7") as response:
+        assert json.loads(await response.text())["route"] == {"kind": "special", "number": "7"}, (
+            "item is before special"
+        )
 
 
 @pytest.mark.parametrize("path", ["/", "/api", "/items/a/1", "/api/items/a/x", "/api/items/a", "/api/only/more"])

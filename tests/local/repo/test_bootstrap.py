@@ -167,9 +167,11 @@ def test_the_benchmark_s_environment_is_separate_and_is_created_with_the_project
     assert bootstrap.is_ready(ready), "the app's environment must not depend on the benchmark's requirements"
 
 
-@pytest.mark.parametrize(("script", "command"), [("run", "run"), ("test", "test"), ("bench/run", "bench")])
+@pytest.mark.parametrize(
+    ("script", "command"), [("run", "run"), ("test", "test"), ("bench/run", "bench"), ("docs/build", "docs")]
+)
 def test_a_script_runs_its_module_from_any_working_folder(tmp_path: Path, script: str, command: str) -> None:
-    for name in ("run", "test", "bench/run", "local/repo/bootstrap.sh"):
+    for name in ("run", "test", "bench/run", "docs/build", "local/repo/bootstrap.sh"):
         executable(tmp_path / "project" / name, (ROOT / name).read_text())
     executable(tmp_path / "project/.venv/bin/python", '#!/bin/sh\necho "$PWD" "$@"\n')
     completed = subprocess.run(

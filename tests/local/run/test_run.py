@@ -171,7 +171,7 @@ def test_a_host_that_fails_to_start_ends_the_run_with_its_exit_code_in_the_error
     process = run(folder, "--port", str(servers.free_port()))
     output, _ = process.communicate(timeout=30)
     assert "the extension bundle is broken" in output
-    assert "func ended with exit code 3 before the app answered" in output
+    assert "host ended with exit code 3 before the app answered" in output
     assert process.returncode == 1
 
 

@@ -1,0 +1,71 @@
+"""What the platform's own environment variables say: where the app runs, its storage account, its time limit.
+
+Functions of a mapping, which `shared/settings.py` reads from the process.
+"""
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from shared.errors import ConfigurationError
+
+_HOST_JSON = Path(__file__).parent.parent / "host.json"
+_FUNCTION_TIMEOUT_OVERRIDE = "AzureFunctionsJobHost__functionTimeout"
+_REFERENCE = re.compile(r"\s*@Microsoft\.(KeyVault|AppConfiguration)\(", re.IGNORECASE)
+_TIME_SPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})")
+
+
+def is_azure(environ: Mapping[str, str]) -> bool:
+    """Whether the app runs in Azure: App Service sets the first variable, Container Apps the other two."""
+    return "WEBSITE_INSTANCE_ID" in environ or {"CONTAINER_NAME", "MANAGED_ENVIRONMENT"} <= environ.keys()
+
+
+def unresolved_references(environ: Mapping[str, str], own: Collection[str]) -> list[str]:
+    """Faults for variables among `own`, in any letter case, that hold a reference to a secret in place of the secret.
+
+    The platform passes on the text of a reference that it cannot resolve.
+    """
+    lowered = {name.lower() for name in own}
+    return [
+        f"{name}: the platform could not resolve the reference; check the secret and the app's right to read it"
+        for name, value in environ.items()
+        if name.lower() in lowered and _REFERENCE.match(value)
+    ]
+
+
+def is_on(environ: Mapping[str, str], name: str) -> bool:
+    """A setting of the platform as the worker reads it."""
+    return environ.get(name, "").lower() in {"1", "true", "t", "yes", "y"}
+
+
+def storage(environ: Mapping[str, str]) -> tuple[str, str]:
+    """The storage account as the host looks it up, and the client id of the identity that signs in to it."""
+    name = "AzureWebJobsStorage"
+    if text := environ.get(name, "").strip():
+        return text, ""
+    client_id = environ.get(f"{name}__clientId", "")
+    if url := environ.get(f"{name}__blobServiceUri", ""):
+        return url, client_id
+    account = environ.get(f"{name}__accountName", "")
+    return (f"https://{account}.blob.core.windows.net", client_id) if account else ("", "")
+
+
+def function_timeout_s(environ: Mapping[str, str]) -> float:
+    """functionTimeout as the host reads it.
+
+    Raises ConfigurationError for one that is not finite: a hung handler would block its lane for ever.
+    """
+    text = environ.get(_FUNCTION_TIMEOUT_OVERRIDE)
+    if text is None:
+        text = str(json.loads(_HOST_JSON.read_text(encoding="utf-8")).get("functionTimeout"))
+    match = _TIME_SPAN.fullmatch(text)
+    if match is None:
+        raise ConfigurationError(f"functionTimeout: {text!r} is not a finite time span hh:mm:ss")
+    days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
+    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+
+
+def worker_processes(environ: Mapping[str, str]) -> int:
+    text = environ.get("FUNCTIONS_WORKER_PROCESS_COUNT", "").strip()
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 2 else 1

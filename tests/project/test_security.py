@@ -1,0 +1,47 @@
+"""What the threat model in SECURITY.md promises of the code as a whole."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+CODE = [ROOT / "function_app.py", *sorted((ROOT / "triggers").rglob("*.py")), *sorted((ROOT / "shared").rglob("*.py"))]
+UNSAFE_MODULES = {"pickle", "marshal", "shelve", "subprocess", "ctypes", "yaml", "dill", "xml", "socketserver"}
+ALLOWED = {("shared/runtime/malloc.py", "ctypes")}
+"""malloc.py calls mallopt of the C library with constants."""
+UNSAFE_CALLS = {"eval", "exec", "compile", "__import__"}
+NAMES_OF_SECRETS = re.compile(r"(?i)(password|_secret|signature|hmac)$")
+
+
+def test_nothing_is_unpickled_evaluated_or_started_and_secrets_are_compared_in_constant_time() -> None:
+    assert len(CODE) > 100
+    for path in CODE:
+        name = str(path.relative_to(ROOT))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            match node:
+                case ast.Import(names=names):
+                    modules = {alias.name.partition(".")[0] for alias in names}
+                    assert {(name, module) for module in modules & UNSAFE_MODULES} <= ALLOWED
+                case ast.ImportFrom(module=str(module)):
+                    assert module.partition(".")[0] not in UNSAFE_MODULES, f"{name}: {module}"
+                case ast.Call(func=ast.Name(id=called)):
+                    assert called not in UNSAFE_CALLS, f"{name}: {called}"
+                case ast.Compare(ops=[ast.Eq() | ast.NotEq()]):
+                    sides = (node.left, *node.comparators)
+                    compared = [getattr(side, "id", getattr(side, "attr", "")) for side in sides]
+                    assert not any(map(NAMES_OF_SECRETS.search, compared)), f"{name}:{node.lineno}: compare_digest"
+
+
+def test_http_is_limited_by_the_host() -> None:
+    http = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))["extensions"]["http"]
+    assert 0 < http["maxConcurrentRequests"] <= http["maxOutstandingRequests"] <= 1000
+    assert http["hsts"]["isEnabled"]
+
+
+def test_every_promise_of_the_threat_model_names_a_test_that_exists() -> None:
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)`", text)
+    assert len(named) >= 15
+    for name in named:
+        assert (ROOT / name).is_file(), name
