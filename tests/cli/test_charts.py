@@ -64,7 +64,8 @@ async def test_charts_with_similar_shown_ids_keep_their_own_figures(app: App) ->
     long = "x" * 300
     await write_charts(app, long + "1", "\\x00", "\x00")
     await app.redis.persist(f"fabric:cache:chart:{long}1:realtime")
-    await app.redis.copy(f"fabric:cache:chart:{long}1:realtime", f"fabric:cache:chart:{long}2:realtime")
+    cached = await app.redis.get(f"fabric:cache:chart:{long}1:realtime")
+    await app.redis.set(f"fabric:cache:chart:{long}2:realtime", cached)
     await app.redis.expire(f"fabric:cache:chart:{long}2:realtime", 77)
     rows, _ = await command.page(app, 0, 100, stale=False)
     assert len(rows) == 4
