@@ -23,13 +23,14 @@ with reported(sys.stderr):
         host_leaves_logs=_settings.host_leaves_logs,
     )
 
-    from triggers import charts, http, invocations, keyspace, monitor, timers
+    from triggers import charts, dead_letters, http, invocations, keyspace, monitor, timers
 
     app = func.FunctionApp()
     app.register_functions(keyspace.blueprint)
     app.register_functions(timers.blueprint)
     app.register_functions(http.blueprint)
     app.register_functions(charts.blueprint)
+    app.register_functions(dead_letters.blueprint)
     app.register_functions(monitor.blueprint)
 
     invocations.begin_repair()

@@ -5,8 +5,9 @@ import sys
 from pathlib import Path
 
 if __name__ == "__main__":
-    from local.repo.bootstrap import ROOT, SetUpError, prepare
+    from local.repo.bootstrap import ROOT, SetUpError, answer_help, prepare
 
+    answer_help(ROOT, ["manage.py", *sys.argv[1:]])
     try:
         python = prepare(ROOT)
     except SetUpError as error:

@@ -34,6 +34,7 @@ from shared.audit.chain import Head
 from shared.audit.state import TAIL_AUDIT
 from shared.audit.verify import Verification
 from shared.operations.health import NEARLY_FULL
+from shared.words import counted
 
 MAX_TAIL = 1000
 MAX_RECORD_BYTES = 16 * 1024
@@ -260,9 +261,9 @@ async def _export(app: App, *, dry_run: bool, json: bool) -> Exit:
     if json:
         show_json({"dry_run": dry_run, "written": written, "pending": pending, "held_by_other": held_by_other})
     elif dry_run:
-        print(f"{pending:,} records would be exported")
+        print(f"{counted(pending, 'record')} would be exported")
     else:
-        print(f"{written:,} lines written, {pending:,} records wait")
+        print(f"{counted(written, 'line')} written, {counted(pending, 'record')} left")
     if held_by_other:
         complain("another export is running, or was interrupted within the last 90 s; try again after that")
     return Exit.ATTENTION if held_by_other else Exit.OK

@@ -1,7 +1,8 @@
 """`cleanup`: remove the keys of a namespace in batches, after confirmation."""
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import batched
 from typing import Annotated
@@ -15,9 +16,11 @@ from shared import namespaces
 from shared.app import App
 from shared.operations import census
 from shared.operations.census import Look, Pace
-from shared.operations.key_selection import Namespace, Selection
+from shared.operations.key_selection import UNKNOWN_KIND, Namespace, Selection
+from shared.operations.key_shapes import OTHER_SHAPES, has_room, shape_of
 from shared.registry import REACTORS
 from shared.store.script import Script
+from shared.words import counted
 
 UNLINK_KEYS = Script(__file__, "unlink_keys")
 
@@ -61,6 +64,8 @@ class Tally:
     """Number of keys to remove, by kind; of keys that were spared; and of keys removed so far."""
 
     keys: dict[str, int]
+    shapes: Counter[str] = field(default_factory=Counter)
+    """Of the keys of no known kind."""
     spared: int = 0
     removed: int = 0
 
@@ -99,7 +104,8 @@ def cleanup(
     no other age. The app's sweep reads batches, charts and sessions again and again, so these are idle only while the
     app is stopped. Refused under an LFU eviction policy, where Redis keeps no idle times.
 
-    JSON: {"dry_run", "namespace", "keys": {kind: keys to be removed}, "spared", "removed"}.
+    JSON: {"dry_run", "namespace", "keys": {kind: keys to be removed}, "shapes": {shape: keys to be removed, of no
+    known kind}, "spared", "removed"}.
 
     Example: python manage.py cleanup fastapi --kind batch --older-than 2h --dry-run
     """
@@ -159,12 +165,13 @@ async def _cleanup(
                 "dry_run": dry_run,
                 "namespace": namespace,
                 "keys": tally.keys,
+                "shapes": tally.shapes,
                 "spared": tally.spared,
                 "removed": tally.removed,
             }
         )
     else:
-        print(f"{total:,} keys would be removed" if dry_run else f"{tally.removed:,} keys removed")
+        print(f"{counted(total, 'key')} would be removed" if dry_run else f"{counted(tally.removed, 'key')} removed")
     return Exit.OK
 
 
@@ -185,6 +192,9 @@ async def refuse_plan(app: App, plan: Plan) -> None:
 def _print_tally(plan: Plan, tally: Tally) -> None:
     for name, keys in tally.keys.items():
         print(f"{keys:>11,}  {name}", flush=True)
+        if name == UNKNOWN_KIND:
+            for shape, number in tally.shapes.most_common():
+                print(f"{number:>11,}    {shape}", flush=True)
     namespace = plan.selection.namespace
     if tally.spared:
         what, flag = (
@@ -204,7 +214,9 @@ async def _ask(namespace: Namespace, total: int, confirm: str | None) -> None:
     with interaction.explaining_interruption(lambda: "nothing was removed"):
         answer = confirm
         if answer is None:
-            line = await interaction.read_line(f"{total:,} keys will be removed. Type {namespace} to continue: ")
+            line = await interaction.read_line(
+                f"{counted(total, 'key')} will be removed. Type {namespace} to continue: "
+            )
             answer = line.decode(errors="replace").strip()
     if answer != namespace:
         raise Refused(f"aborted, nothing removed: expected `{namespace}`")
@@ -219,6 +231,9 @@ async def count(app: App, plan: Plan, *, progress: census.Progress | None = None
                 tally.spared += 1
             elif plan.is_idle(key):
                 tally.keys[key.kind_name] = tally.keys.get(key.kind_name, 0) + 1
+                if key.kind is None:
+                    shape = shape_of(app, key.key)
+                    tally.shapes[shape if shape in tally.shapes or has_room(tally.shapes) else OTHER_SHAPES] += 1
     return tally
 
 

@@ -1,5 +1,6 @@
 """`deadletters`: list, show, replay and discard dead letters."""
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any
@@ -10,64 +11,91 @@ from rich.table import Table
 
 from cli import formatting, interaction
 from cli.audit_key_check import refuse_other_audit_key
-from cli.letter_selection import chosen, letter_row, replayed
+from cli.letter_selection import (
+    Match,
+    NewerThan,
+    OfReactor,
+    OfReason,
+    OlderThan,
+    chosen,
+    full_id,
+    letter_row,
+    replayed,
+    selection_of,
+)
+from cli.payload import beginning, print_payload
 from cli.terminal import DryRun, Exit, Json, Refused, complain, open_console, run, show_json
 from shared.app import App
 from shared.delivery import dead_letters
 from shared.errors import KeyspaceError
-from shared.operations import explanations, monitor_document
+from shared.operations import explanations, letter_selection, monitor_document
+from shared.operations.letter_selection import LetterSelection
 from shared.privacy.masking import printable
-from shared.reactor import Payload
 from shared.reading.explain import to_text
-from shared.registry import NAMES
 
-MAX_PARTS = 20
-MAX_CHARS = 4000
-"""Characters of a payload that are shown, of all parts together."""
+MAX_LISTED = 20
 ANSWER = "discard"
 
 
 commands = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Dead letters, keys that failed permanently: list, show, replay, discard.",
+    help="Dead letters, content that was rejected or failed too often: list, show, replay, discard.",
 )
 
 
-def _checked_reactor(name: str | None) -> str | None:
-    if name is not None and name not in NAMES:
-        raise typer.BadParameter(f"{name!r} is not one of {', '.join(NAMES)}")
-    return name
-
-
-OfReactor = Annotated[
-    str | None,
-    typer.Option(callback=_checked_reactor, metavar=f"[{'|'.join(NAMES)}]", help="Only letters of this reactor."),
-]
-LetterId = Annotated[str | None, typer.Argument(metavar="ID", help="As `deadletters list` shows it.")]
-All = Annotated[bool, typer.Option("--all", help="All letters, or all of --reactor.")]
+_LETTER_ID = typer.Argument(metavar="ID", help="As `deadletters list` shows it, or its first digits.")
+LetterId = Annotated[str | None, _LETTER_ID]
+All = Annotated[bool, typer.Option("--all", help="All letters; needed unless a filter or an ID is given.")]
 
 
 @commands.command("list")
 def list_letters(
+    by_reason: Annotated[bool, typer.Option("--by-reason", help="Count letters by reactor and reason.")] = False,
     reactor: OfReactor = None,
+    reason: OfReason = None,
+    match: Match = None,
+    older_than: OlderThan = None,
+    newer_than: NewerThan = None,
     limit: Annotated[int, typer.Option(min=1, max=dead_letters.MAX_PAGE)] = 50,
     cursor: Annotated[str | None, typer.Option(help="The cursor that the previous page ended with.")] = None,
     json: Json = False,
 ) -> None:
     """List dead letters, newest first: reactor, attempts, time of the last one, key, reason. Keys are masked.
 
+    With --by-reason a row per reactor and reason, the most frequent first; `*` and `#` stand for names and numbers.
+
     Exits with 1 when there are any. JSON: {"letters": [{"id", "reactor", "key", "error", "message", "attempts",
     "first", "last", "payloadBytes", "payloadKept"}], "nextCursor", "totals": {"count", "bytes", "dropped"}}, as GET
-    /api/events/dead returns it.
+    /api/events/dead returns it. With --by-reason {"groups": [{"reactor", "reason", "count", "oldest", "newest",
+    "newestId", "newestKey"}]}, as GET /api/events/dead-groups returns it.
 
     Example: python manage.py deadletters list --reactor batches --limit 20
     """
-    run(partial(_list, reactor=reactor, limit=limit, cursor=cursor, json=json))
+    selection = selection_of(reactor, reason, match, older_than, newer_than)
+    if by_reason:
+        run(partial(_list_groups, selection=selection, json=json))
+    run(partial(_list, selection=selection, limit=limit, cursor=cursor, json=json))
 
 
-async def _list(app: App, *, reactor: str | None, limit: int, cursor: str | None, json: bool) -> Exit:
-    page = await monitor_document.letters(app, reactor=reactor, cursor=cursor, limit=limit)
+async def _list_groups(app: App, *, selection: LetterSelection, json: bool) -> Exit:
+    groups = await letter_selection.groups(app, selection)
+    if json:
+        show_json({"groups": groups})
+    elif groups:
+        table = _table("Count", "Reactor", "Newest (UTC)", "Reason")
+        table.columns[0].justify = "right"
+        for group in groups:
+            table.add_row(f"{group.count:,}", group.reactor, _short_time(group.newest), group.reason)
+        open_console().print(table)
+        complain("to act on the letters of a reason: replay or discard with --reason TEXT")
+    else:
+        complain("no dead letters")
+    return Exit.ATTENTION if groups else Exit.OK
+
+
+async def _list(app: App, *, selection: LetterSelection, limit: int, cursor: str | None, json: bool) -> Exit:
+    page = await monitor_document.letters(app, selection=selection, cursor=cursor, limit=limit)
     code = Exit.ATTENTION if page.letters else Exit.OK
     if json:
         show_json(page)
@@ -78,7 +106,7 @@ async def _list(app: App, *, reactor: str | None, limit: int, cursor: str | None
         table = _table("ID", "Reactor", "Tries", "Last (UTC)", "Key, reason")
         for letter in page.letters:
             why = f"{letter.error}: {letter.message}" if letter.message else letter.error
-            last = letter.last[5:16].replace("T", " ")
+            last = _short_time(letter.last)
             table.add_row(letter.id, letter.reactor, str(letter.attempts), last, f"{letter.key}{between}{why}")
         console.print(table)
     totals = page.totals
@@ -89,9 +117,14 @@ async def _list(app: App, *, reactor: str | None, limit: int, cursor: str | None
     return code
 
 
+def _short_time(iso: str) -> str:
+    """Month, day and time to the minute."""
+    return iso[5:16].replace("T", " ")
+
+
 @commands.command("show")
 def show_letter(
-    letter_id: Annotated[str, typer.Argument(metavar="ID", help="As `deadletters list` shows it.")],
+    letter_id: Annotated[str, _LETTER_ID],
     payload: Annotated[bool, typer.Option("--payload", help="Also the beginning of its content, escaped.")] = False,
     json: Json = False,
 ) -> None:
@@ -107,6 +140,7 @@ def show_letter(
 
 
 async def _show(app: App, *, letter_id: str, payload: bool, json: bool) -> Exit:
+    letter_id = await full_id(app, letter_id)
     letter = await dead_letters.get(app, letter_id)
     if letter is None:
         return _no_such_letter(letter_id)
@@ -129,33 +163,8 @@ async def _show(app: App, *, letter_id: str, payload: bool, json: bool) -> Exit:
     if explained.explanation is not None:
         print("\n" + to_text(explained.explanation), end="")
     if payload:
-        _print_payload(payload_shown)
+        print_payload(payload_shown)
     return Exit.OK
-
-
-def beginning(content: Payload) -> dict[str, Any]:
-    """The beginning of a payload: up to MAX_PARTS parts, MAX_CHARS characters in all, each part on one line."""
-    first_parts = content.parts[:MAX_PARTS]
-    limit = MAX_CHARS // max(1, len(first_parts))
-    parts = [printable(part, limit) for part in first_parts]
-    return {
-        "shape": content.shape,
-        "parts": parts,
-        "more_parts": len(content.parts) - len(first_parts),
-        "cut": any(len(part) > limit for part in first_parts),
-    }
-
-
-def _print_payload(content: dict[str, Any] | None) -> None:
-    if content is None:
-        complain("no content: it was not read, must not be stored, or was too large")
-        return
-    console = open_console()
-    console.print(f"content, a {content['shape']}:")
-    for part in content["parts"]:
-        console.print(f"  {part}", soft_wrap=True)
-    if content["more_parts"]:
-        console.print(f"  and {content['more_parts']:,} more")
 
 
 @commands.command("replay")
@@ -163,6 +172,10 @@ def replay_letters(
     letter_id: LetterId = None,
     every: All = False,
     reactor: OfReactor = None,
+    reason: OfReason = None,
+    match: Match = None,
+    older_than: OlderThan = None,
+    newer_than: NewerThan = None,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
@@ -177,12 +190,14 @@ def replay_letters(
 
     Example: python manage.py deadletters replay --all --reactor batches --dry-run
     """
-    _check_target(letter_id, every, reactor)
-    run(partial(_replay, letter_id=letter_id, reactor=reactor, dry_run=dry_run, json=json))
+    selection = selection_of(reactor, reason, match, older_than, newer_than)
+    _check_target(letter_id, every, selection)
+    run(partial(_replay, letter_id=letter_id, selection=selection, dry_run=dry_run, json=json))
 
 
-async def _replay(app: App, *, letter_id: str | None, reactor: str | None, dry_run: bool, json: bool) -> Exit:
-    letters = await chosen(app, letter_id, reactor)
+async def _replay(app: App, *, letter_id: str | None, selection: LetterSelection, dry_run: bool, json: bool) -> Exit:
+    letter_id = letter_id and await full_id(app, letter_id)
+    letters = await chosen(app, letter_id, selection)
     if letter_id is not None and not letters:
         return _no_such_letter(letter_id)
     if dry_run:
@@ -207,7 +222,9 @@ async def _replay(app: App, *, letter_id: str | None, reactor: str | None, dry_r
         print(f"{len(rows):,} would be replayed")
     else:
         _print_rows(stayed, "Key and reason")
-        print(f"{len(rows) - len(stayed):,} of {len(rows):,} replayed, {len(stayed):,} stay")
+        outcomes = Counter(str(row["outcome"]) for row in stayed)
+        why = ": " + ", ".join(f"{count:,} {outcome}" for outcome, count in outcomes.most_common()) if stayed else ""
+        print(f"{len(rows) - len(stayed):,} of {len(rows):,} replayed, {len(stayed):,} stay{why}")
     return Exit.ATTENTION if stayed else Exit.OK
 
 
@@ -216,36 +233,42 @@ def discard_letters(
     letter_id: LetterId = None,
     every: All = False,
     reactor: OfReactor = None,
+    reason: OfReason = None,
+    match: Match = None,
+    older_than: OlderThan = None,
+    newer_than: NewerThan = None,
     confirm: Annotated[bool, typer.Option("--confirm", help="Confirm without a prompt, for scripts.")] = False,
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
     """Remove letters permanently, with their content, after confirmation.
 
-    If the key still exists, the sweep reacts to it again once the mark of the dead content has expired. The answer may
-    come from a pipe or as --confirm.
+    The same content is not buried again; new content of the key is processed. The answer may come from a pipe or as
+    --confirm.
 
     JSON: {"dry_run", "letters": [{"id", "reactor", "key", "removed"}]}.
 
     Example: python manage.py deadletters discard 0123456789abcdef0123456789abcdef
     """
-    _check_target(letter_id, every, reactor)
-    run(partial(_discard, letter_id=letter_id, reactor=reactor, confirm=confirm, dry_run=dry_run, json=json))
+    selection = selection_of(reactor, reason, match, older_than, newer_than)
+    _check_target(letter_id, every, selection)
+    run(partial(_discard, letter_id=letter_id, selection=selection, confirm=confirm, dry_run=dry_run, json=json))
 
 
 async def _discard(
-    app: App, *, letter_id: str | None, reactor: str | None, confirm: bool, dry_run: bool, json: bool
+    app: App, *, letter_id: str | None, selection: LetterSelection, confirm: bool, dry_run: bool, json: bool
 ) -> Exit:
+    letter_id = letter_id and await full_id(app, letter_id)
     try:
-        rows = [letter_row(app, letter) for letter in await chosen(app, letter_id, reactor)]
+        rows = [letter_row(app, letter) for letter in await chosen(app, letter_id, selection)]
     except KeyspaceError:  # another application wrote over the letter; it can still be removed
         rows = [{"id": letter_id, "reactor": "?", "key": "?", "outcome": None, "removed": False}]
     if letter_id is not None and not rows:
         return _no_such_letter(letter_id)
     if not json:
-        _print_rows(rows[:MAX_PARTS], "Key")
-        if len(rows) > MAX_PARTS:
-            complain(f"and {len(rows) - MAX_PARTS:,} more")
+        _print_rows(rows[:MAX_LISTED], "Key")
+        if len(rows) > MAX_LISTED:
+            complain(f"and {len(rows) - MAX_LISTED:,} more")
     done = 0
     if rows and not dry_run:
         await _ask(len(rows), confirm)
@@ -279,11 +302,12 @@ async def _ask(count: int, confirmed: bool) -> None:
         raise Refused(f"aborted, nothing removed: expected `{ANSWER}`")
 
 
-def _check_target(letter_id: str | None, every: bool, reactor: str | None) -> None:
-    if (letter_id is None) != every:
-        raise typer.BadParameter("expected either an ID or --all")
-    if letter_id is not None and reactor is not None:
-        raise typer.BadParameter("--reactor needs --all")
+def _check_target(letter_id: str | None, every: bool, selection: LetterSelection) -> None:
+    filtered = selection != letter_selection.ALL
+    if letter_id is not None and (every or filtered):
+        raise typer.BadParameter("an ID needs neither --all nor a filter")
+    if letter_id is None and not every and not filtered:
+        raise typer.BadParameter("expected an ID, a filter such as --reason TEXT, or --all")
 
 
 def _no_such_letter(letter_id: str) -> Exit:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
+from redis.exceptions import RedisError
 
 from cli import interaction, payload
 from cli.key_value import OPEN_KINDS
@@ -117,10 +118,16 @@ async def _of_key(app: App, key: bytes, kind: PayloadKind | None) -> Explanation
         raise Refused(
             "neither a file nor the key of a batch or chart; for another key add --kind batch or --kind chart"
         )
+    is_known = kind_of(key) is not None
     try:
         shape, parts = await payload.read(app, key)
     except Rejected as fault:
         return explanations.refused(read_as, str(fault), 0)
+    except (RedisError, OSError):
+        if is_known:
+            raise
+        raise Refused(f"there is no file {printable(key)}, and Redis, where it could be a key, is away") from None
     if shape == "none":
-        raise Refused(f"there is no key {shown(app, key)}")
+        what = f"no key {shown(app, key)}" if is_known else f"neither a file nor a key {printable(key)}"
+        raise Refused(f"there is {what}")
     return await explanations.explain(app, read_as, key, shape, parts)

@@ -213,9 +213,11 @@ async def _failures(app: App, reactor: str, key: bytes, digest: str | None) -> F
     if entry is not None and (match := _ENTRY.fullmatch(entry)):
         facts["failed_attempts"] = int(match[1])
         facts["last_error"] = _error(match[4])
+    letters = await _letters(app, reactor, key)
     if mark is not None:
-        facts["given_up"] = "this content" if digest and mark == digest.encode() else "a content of it"
-    if letters := await _letters(app, reactor, key):
+        content = "this content" if digest and mark == digest.encode() else "other content"
+        facts["dead_mark"] = content if letters else f"{content}, discarded"
+    if letters:
         facts["dead_letters"] = letters
     return facts
 

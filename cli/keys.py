@@ -1,27 +1,22 @@
 """`keys list`, `keys stats`, `keys show`: what is in Redis, without showing secrets."""
 
 import os
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
 
 import typer
 from rich.table import Table
 
-from cli import formatting, interaction, key_facts, key_value
+from cli import formatting, interaction, key_facts, key_search, key_value
 from cli.terminal import Exit, Json, Refused, complain, open_console, run, show_json, shown
-from shared import namespaces
 from shared.app import App
 from shared.operations import census
 from shared.operations.census import Census, KindStatistics, Look
 from shared.operations.key_selection import UNKNOWN_KIND, Namespace, Selection, kind_of, namespace_of
-from shared.sessions.keys import session_key, token_of
 
 _BAR_CHARS = 8
-_FINGERPRINT = re.compile(rb"@([0-9a-f]{12,32})")
-_GLOB_CHARS = re.compile(rb"[*?\[\]\\]")
-
+MAX_SHAPES_SHOWN = 40
 commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Inspect keys: list, stats, show.")
 
 InNamespace = Annotated[
@@ -117,13 +112,16 @@ def _plain_table(*headers: str) -> Table:
 def show_statistics(json: Json = False) -> None:
     """Count keys and bytes per namespace and kind, with their TTLs.
 
+    Keys of no known kind are listed by their shape: the words that they share, with * for what may be an id.
+
     Sizes are as Redis counts them (MEMORY USAGE), measured for up to 1,000 random keys of a kind; the true sum is
     within the +- shown with 95 % confidence. TTL: shortest, median, longest. Idle: the longest time that a key was
     neither read nor written, so the oldest key is at least that old; the app's sweep reads batches, charts and
     sessions, which are never idle for long while it runs. Unknown under an LFU policy.
 
     JSON: {"kinds": [{"namespace", "kind", "keys", "bytes", "bytes_error", "sampled", "without_ttl", "ttl_min_s",
-    "ttl_median_s", "ttl_max_s", "longest_idle_s"}], "keys", "bytes", "bytes_error", "took_s"}.
+    "ttl_median_s", "ttl_max_s", "longest_idle_s"}], "shapes": the same
+    of keys of no known kind, with a shape as "kind"; "keys", "bytes", "bytes_error", "took_s"}.
 
     Example: python manage.py keys stats
     """
@@ -135,11 +133,18 @@ async def _statistics(app: App, *, json: bool) -> Exit:
         interaction.explaining_interruption(lambda: "nothing was changed; run it again from the start"),
         interaction.progress(await app.redis.dbsize()) as progress,
     ):
-        taken = await census.take(app, progress=progress)
+        taken = await census.take(app, progress=progress, with_shapes=True)
     if json:
         total, error = census.total_bytes(taken.kinds)
         show_json(
-            {"kinds": taken.kinds, "keys": taken.keys, "bytes": total, "bytes_error": error, "took_s": taken.took_s}
+            {
+                "kinds": taken.kinds,
+                "shapes": taken.shapes,
+                "keys": taken.keys,
+                "bytes": total,
+                "bytes_error": error,
+                "took_s": taken.took_s,
+            }
         )
     else:
         open_console().print(statistics_table(taken))
@@ -162,8 +167,26 @@ def statistics_table(taken: Census) -> Table:
             table.add_row(str(namespace), f"{count:,}", formatting.size(total), _error(kinds), style="bold")
         for kind in kinds:
             table.add_row(f"  {kind.kind}", *_cells(kind, all_bytes))
+            if kind.kind == UNKNOWN_KIND:
+                _add_shapes(table, [shape for shape in taken.shapes if shape.namespace is namespace], all_bytes)
     table.add_row("all", f"{taken.keys:,}", formatting.size(all_bytes), _error(taken.kinds), style="bold")
     return table
+
+
+def _add_shapes(table: Table, shapes: Sequence[KindStatistics], all_bytes: int | None) -> None:
+    """A row per shape of keys of no known kind, under one per first word where several have it."""
+    by_word: dict[str, list[KindStatistics]] = {}
+    for shape in shapes[:MAX_SHAPES_SHOWN]:
+        by_word.setdefault(shape.kind.partition(":")[0], []).append(shape)
+    for word, members in by_word.items():
+        if len(members) > 1:
+            count, total = sum(shape.keys for shape in members), census.total_bytes(members)[0]
+            table.add_row(f"    {word}:", f"{count:,}", formatting.size(total), _error(members))
+        for shape in members:
+            table.add_row(" " * (6 if len(members) > 1 else 4) + shape.kind, *_cells(shape, all_bytes))
+    if rest := shapes[MAX_SHAPES_SHOWN:]:
+        count, total = sum(shape.keys for shape in rest), census.total_bytes(rest)[0]
+        table.add_row(f"    {len(rest)} more shapes", f"{count:,}", formatting.size(total), _error(rest))
 
 
 def _cells(kind: KindStatistics, total: int | None) -> tuple[str, ...]:
@@ -199,9 +222,9 @@ def show_key(
 ) -> None:
     """Show one key: what Redis and the app know about it, and its value with secrets masked.
 
-    KEY is the key itself, its masked form as other commands show it (nextauth:session:~0123456789ab), or, for a
-    session, @ and 12 to 32 digits of the fingerprint in audit records; the latter two are searched among all keys. With
-    - the key is read from stdin, up to the line feed, which keeps a token out of the shell's history.
+    KEY is the key itself; or as other commands show it, masked and with escapes (nextauth:session:~0123456789ab); or,
+    for a session, @ and 12 to 32 digits of the fingerprint in audit records. The latter two are searched among all
+    keys. With - the key is read from stdin, up to the line feed, which keeps a token out of the shell's history.
 
     For keys in nextauth, user tokens, the app's own state and keys of no row of docs/keys.md only the shape of the
     value is shown: names of fields, types, lengths. Exits with 1 when the key does not exist.
@@ -216,7 +239,7 @@ def show_key(
 
 async def _show(app: App, *, argument: bytes, json: bool) -> Exit:
     with interaction.explaining_interruption(lambda: "nothing was changed"):
-        key = await find(app, await interaction.read_line() if argument == b"-" else argument)
+        key = await key_search.find(app, await interaction.read_line() if argument == b"-" else argument)
         if not key:
             raise Refused("expected a key on stdin")
         kind = kind_of(key)
@@ -268,45 +291,3 @@ def _rows(name: str, value: Any) -> list[tuple[str, str]]:
         case float() | int():
             return [(label, f"{value:,}")]
     return [(label, str(value))]
-
-
-async def find(app: App, text: bytes) -> bytes:
-    """The key that `text` means: itself where that key exists, else the key whose masked form or fingerprint it is.
-
-    Text that is neither is returned unchanged. Raises Refused when no key, or more than one, matches.
-    """
-    if not text or await app.redis.exists(text):
-        return text
-    if match := _FINGERPRINT.fullmatch(text):
-        digits = match[1].decode()
-        for kind in (namespaces.SESSION, namespaces.PHANTOM):  # of a deleted session only the phantom is left
-            pattern = kind.prefix + b"*"
-            if keys := await _matching(app, pattern, lambda key: _has_fingerprint(app, key, digits)):
-                return session_key(token_of(app.keyrings, _only(keys)) or b"")
-        raise Refused("no session, live or ended within 30 days, has this fingerprint")
-    if b"~" in text:
-        pattern = _GLOB_CHARS.sub(rb"\\\g<0>", text.partition(b"~")[0]) + b"*"
-        masked = os.fsdecode(text)
-        if keys := await _matching(app, pattern, lambda key: shown(app, key) == masked):
-            return _only(keys)
-        raise Refused("no key has this masked form (it depends on AUDIT_KEY)")
-    return text
-
-
-def _has_fingerprint(app: App, key: bytes, digits: str) -> bool:
-    token = token_of(app.keyrings, key)
-    return token is not None and any(ring.fingerprint(token).startswith(digits) for ring in app.keyrings)
-
-
-async def _matching(app: App, pattern: bytes, matches: Callable[[bytes], bool]) -> set[bytes]:
-    matching: set[bytes] = set()
-    with interaction.progress(await app.redis.dbsize()) as progress:
-        async for keys in census.pages(app, Selection(match=pattern), progress=progress):
-            matching.update(key for key in keys if matches(key))
-    return matching
-
-
-def _only(keys: set[bytes]) -> bytes:
-    if len(keys) > 1:
-        raise Refused(f"{len(keys)} keys match: pass the key itself, or more digits of the fingerprint")
-    return next(iter(keys))

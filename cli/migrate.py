@@ -16,6 +16,7 @@ from cli.migration.moves import MAX_LISTED, Migration, Report, Undo
 from cli.migration.rules import Rule, read_plan
 from cli.terminal import Exit, Json, complain, open_console, run, show_json, shown
 from shared.app import App
+from shared.words import counted
 
 _WHY = {
     "conflict": "its new name is taken",
@@ -177,7 +178,7 @@ def _show(app: App, rules: tuple[Rule, ...], report: Report, log: Journal | None
 def _show_left(app: App, report: Report, sources: list[str]) -> None:
     if not report.left_alone:
         return
-    print(f"{report.left_alone:,} keys were skipped" + (", the first:" if report.left_alone > MAX_LISTED else ":"))
+    print(f"{counted(report.left_alone, 'key')} skipped" + (", the first:" if report.left_alone > MAX_LISTED else ":"))
     for place, key, why in report.listed:
         print(f"  {sources[place]} -> {shown(app, key)}: {_WHY[why]}")
     print()

@@ -3,11 +3,18 @@
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
+from cli.terminal import complain, open_console
 from shared.app import App
 from shared.batches.claims import MAX_PARTS
 from shared.errors import Rejected
+from shared.privacy.masking import printable
+from shared.reactor import Payload
+from shared.reading.safe_text import without_secrets
 
 _PAGE = 500
+MAX_SHOWN_PARTS = 20
+MAX_SHOWN_CHARS = 4000
+"""Characters of a payload that are shown, of all parts together."""
 
 
 async def read(app: App, key: bytes) -> tuple[str, list[bytes]]:
@@ -91,3 +98,29 @@ async def _entries(app: App, key: bytes) -> AsyncIterator[list[bytes]]:
             return
         milliseconds, _, number = page[-1][0].partition(b"-")
         start = b"%b-%d" % (milliseconds, int(number) + 1)
+
+
+def beginning(content: Payload) -> dict[str, Any]:
+    """The beginning of a payload: up to MAX_SHOWN_PARTS parts, MAX_SHOWN_CHARS characters in all, each part on one
+    line, with what looks like a secret masked."""
+    first_parts = content.parts[:MAX_SHOWN_PARTS]
+    limit = MAX_SHOWN_CHARS // max(1, len(first_parts))
+    parts = [without_secrets(printable(part, limit)) for part in first_parts]
+    return {
+        "shape": content.shape,
+        "parts": parts,
+        "more_parts": len(content.parts) - len(first_parts),
+        "cut": any(len(part) > limit for part in first_parts),
+    }
+
+
+def print_payload(content: dict[str, Any] | None) -> None:
+    if content is None:
+        complain("no content: it was not read, must not be stored, or was too large")
+        return
+    console = open_console()
+    console.print(f"content, a {content['shape']}:")
+    for part in content["parts"]:
+        console.print(f"  {part}", soft_wrap=True)
+    if content["more_parts"]:
+        console.print(f"  and {content['more_parts']:,} more")

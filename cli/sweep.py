@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Annotated, Any
@@ -18,6 +18,7 @@ from shared.app import App
 from shared.delivery.reconcile import PassReport, last_pass, reconcile
 from shared.reactor import Cause, Outcome, Reactor, Result
 from shared.registry import REACTORS
+from shared.words import counted
 
 BUDGET_S = 3600
 _FAILED = (Result.REJECTED, Result.RETRIED, Result.DEAD)
@@ -25,12 +26,9 @@ _FAILED = (Result.REJECTED, Result.RETRIED, Result.DEAD)
 
 @dataclass
 class Counted:
-    """Counts the outcomes of a reactor: `swept` in the pass itself, `retried` in the due retries.
-
-    `on_keys` is called with the number of keys of each group."""
+    """Counts the outcomes of a reactor: `swept` in the pass itself, `retried` in the due retries."""
 
     reactor: Reactor
-    on_keys: Callable[[int], None]
     swept: Counter[Result] = field(default_factory=Counter)
     retried: Counter[Result] = field(default_factory=Counter)
 
@@ -43,7 +41,6 @@ class Counted:
         outcomes = await self.reactor.react(app, keys, cause)
         counts = self.retried if cause is Cause.RETRY else self.swept
         counts.update(outcome.result for outcome in outcomes)
-        self.on_keys(len(keys))
         return outcomes
 
 
@@ -86,7 +83,7 @@ async def _last(app: App, *, json: bool) -> Exit:
         outcomes = ", ".join(f"{count:,} {name}" for name, count in sorted(last.outcomes.items()))
         print(
             f"The last sweep ended {formatting.duration(last.age_s)} ago, took {last.duration_s:.1f} s and saw "
-            f"{last.seen:,} keys" + (f": {outcomes}" if outcomes else "")
+            f"{counted(last.seen, 'key')}" + (f": {outcomes}" if outcomes else "")
         )
         if last.seen_since:
             print(f"One in progress has seen {last.seen_since:,}, {formatting.duration(last.worked_age_s)} ago")
@@ -97,48 +94,46 @@ async def _last(app: App, *, json: bool) -> Exit:
 async def _sweep(app: App, *, budget_s: float, json: bool) -> Exit:
     await refuse_other_audit_key(app)
     telemetry.logger.setLevel(logging.CRITICAL)  # counts replace a line per unreadable key
-    done = 0
-
-    def add(keys: int) -> None:
-        nonlocal done
-        done += keys
-        progress(done)
-
-    counted = [Counted(reactor, add) for reactor in REACTORS]
+    tallies = [Counted(reactor) for reactor in REACTORS]
     lease = formatting.duration(app.settings.lease_ms / 1000)
     with (
         interaction.explaining_interruption(
-            lambda: f"{done:,} keys were checked; within {lease} the app's sweep continues from there"
+            lambda: (
+                f"{counted(sum((tally.swept + tally.retried).total() for tally in tallies), 'key')} checked; within "
+                f"{lease} the app's sweep continues from there"
+            )
         ),
-        interaction.progress(max(1, await app.redis.dbsize()), "keys checked") as progress,
+        interaction.progress(max(1, await app.redis.dbsize()), "keys scanned") as progress,
     ):
-        report = await reconcile(app, [counts.counting for counts in counted], budget_s=budget_s, anew=True)
+        report = await reconcile(
+            app, [counts.counting for counts in tallies], budget_s=budget_s, anew=True, on_page=progress
+        )
         await app.write_minute_counts()
     if json:
-        show_json(as_dict(report, counted))
+        show_json(as_dict(report, tallies))
     else:
-        _print(report, counted)
-    failed = any((counts.swept + counts.retried)[result] for counts in counted for result in _FAILED)
+        _print(report, tallies)
+    failed = any((counts.swept + counts.retried)[result] for counts in tallies for result in _FAILED)
     return Exit.OK if report.finished and not failed else Exit.ATTENTION
 
 
-def as_dict(report: PassReport, counted: Sequence[Counted]) -> dict[str, Any]:
+def as_dict(report: PassReport, tallies: Sequence[Counted]) -> dict[str, Any]:
     """The report as --json prints it."""
     return {
         "finished": report.finished,
         "held_by_other": report.held_by_other,
         "duration_s": round(report.duration_s, 3),
         "seen": report.seen,
-        "reactors": {counts.reactor.name: {"swept": counts.swept, "retried": counts.retried} for counts in counted},
+        "reactors": {counts.reactor.name: {"swept": counts.swept, "retried": counts.retried} for counts in tallies},
     }
 
 
-def _print(report: PassReport, counted: Sequence[Counted]) -> None:
+def _print(report: PassReport, tallies: Sequence[Counted]) -> None:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     table.add_column("Reactor", no_wrap=True)
     for header in ("Seen", "In order", "Repaired", "Later", "Failed", "Retries"):
         table.add_column(header, justify="right", no_wrap=True)
-    for counts in counted:
+    for counts in tallies:
         swept = counts.swept
         table.add_row(
             counts.reactor.name,
@@ -150,13 +145,13 @@ def _print(report: PassReport, counted: Sequence[Counted]) -> None:
             f"{counts.retried.total():,}",
         )
     open_console().print(table)
-    if waiting := report.seen - sum(counts.swept.total() for counts in counted):
-        print(f"{waiting:,} keys wait for their retry and were skipped")
+    if waiting := report.seen - sum(counts.swept.total() for counts in tallies):
+        print(f"{counted(waiting, 'key')} skipped: waiting for a retry")
     if report.held_by_other:
         complain("another instance holds the lease and is sweeping now; if it is not, try again in a minute")
     elif report.finished:
-        print(f"Done: {report.seen:,} keys in {report.duration_s:.1f} s")
+        print(f"Done: {counted(report.seen, 'key')} in {report.duration_s:.1f} s")
     else:
         complain("time ran out; the app's next sweep continues from there")
-    if any((counts.swept + counts.retried)[result] for counts in counted for result in _FAILED):
+    if any((counts.swept + counts.retried)[result] for counts in tallies for result in _FAILED):
         complain("keys failed: see python manage.py deadletters list")

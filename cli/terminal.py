@@ -15,11 +15,14 @@ from typing import Annotated, Any, NoReturn
 
 import msgspec
 import typer
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 from rich.console import Console
 
 from local.host.app_settings import AppSettingsError, apply, load_app_settings
 from local.repo.bootstrap import ROOT
+from local.run.state import STORAGE, settings_of_running
 from shared import settings
 from shared.app import App, open_app
 from shared.errors import KeyspaceError
@@ -57,10 +60,15 @@ def open_console(*, stderr: bool = False) -> Console:
 
 
 def load_settings() -> Settings:
-    """The app's settings: environment variables, else local.settings.json, else its example.
+    """The app's settings: environment variables, else local.settings.json, else its example. Where these name no Redis,
+    that of the `./run` in this checkout, with its storage; a line on stderr says so.
 
     Raises AppSettingsError or ConfigurationError.
     """
+    of_run = settings_of_running(ROOT, os.environ)
+    if apply(of_run):
+        and_storage = ", and its storage" if STORAGE in of_run else ""
+        complain(f"using the Redis of the running ./run, {of_run['Redis']}{and_storage}")
     apply(load_app_settings(ROOT))
     return settings.current()
 
@@ -98,11 +106,23 @@ async def _guarded(work: Callable[[App], Awaitable[Exit]]) -> int:
         return Exit.OK
     except (AppSettingsError, KeyspaceError, Refused) as error:
         complain(str(error))
-    except RedisError as error:  # only the class: the text may quote arguments
-        complain(f"Redis: {type(error).__name__}; see python manage.py doctor")
+    except RedisError as error:
+        complain(_trouble(error))
     except OSError as error:  # such as a full disk behind stdout; redis-py converts those of connections
         complain(f"{error.strerror or type(error).__name__}; if the disk is not full, see python manage.py doctor")
     return Exit.FAILED
+
+
+def _trouble(error: RedisError) -> str:
+    """What an error of Redis means, with the address. Goes by the error's class: its text may quote arguments."""
+    from shared.operations.doctor.reach import explain
+
+    options = settings.current().redis_options
+    address = f"Redis at {options.host}:{options.port}"
+    if isinstance(error, RedisConnectionError | RedisTimeoutError):
+        meaning, fix = explain(error, options)
+        return f"{address}: {meaning}. {fix}"
+    return f"{address}: {type(error).__name__}; see python manage.py doctor"
 
 
 async def _with_app(work: Callable[[App], Awaitable[Exit]]) -> Exit:

@@ -19,6 +19,7 @@ from shared.operations import census
 from shared.operations.census import Look, Pace
 from shared.operations.key_selection import UNKNOWN_KIND, Selection
 from shared.store.script import Script
+from shared.words import counted
 
 SET_MISSING_TTLS = Script(__file__, "set_missing_ttls")
 
@@ -112,7 +113,9 @@ async def _check(app: App, *, json: bool) -> Exit:
         open_console().print(_table(report.findings))
         _advise(report.findings)
     if not json:
-        complain(f"{report.keys:,} keys checked, {sum(finding.keys for finding in report.findings):,} with findings")
+        complain(
+            f"{counted(report.keys, 'key')} checked, {sum(finding.keys for finding in report.findings):,} with findings"
+        )
     return Exit.ATTENTION if report.findings else Exit.OK
 
 
@@ -177,7 +180,7 @@ async def _fix(
 
     def explanation() -> str:
         verb = "would have got" if dry_run else "got"
-        return f"{sum(fixed.values()):,} keys {verb} a TTL so far; run it again for the rest"
+        return f"{counted(sum(fixed.values()), 'key')} {verb} a TTL so far; run it again for the rest"
 
     with interaction.explaining_interruption(explanation), interaction.progress(await app.redis.dbsize()) as progress:
         skipped = await fix_ttls(
@@ -194,7 +197,7 @@ async def _fix(
         return Exit.OK
     for name, count in fixed.items():
         print(f"{count:>11,}  {name}: {formatting.duration(namespaces.BY_NAME[name].ttl_s)}")
-    complain(f"{sum(fixed.values()):,} keys {'would get' if dry_run else 'got'} a TTL")
+    complain(f"{counted(sum(fixed.values()), 'key')} {'would get' if dry_run else 'got'} a TTL")
     if skipped:
         complain(f"{skipped:,} sessions without a TTL were skipped. {SESSION_NOTE}")
     return Exit.OK

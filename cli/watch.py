@@ -28,8 +28,10 @@ from rich.text import Text
 
 from cli.audit_display import as_json
 from cli.terminal import Exit, Json, complain, open_console, run, shown
+from shared import namespaces
 from shared.app import App
 from shared.clock import iso_utc
+from shared.intake.events import cause_of
 from shared.intake.heartbeat import parse_heartbeat
 from shared.operations import activity, health, instances
 from shared.operations.instances import Instance
@@ -63,6 +65,8 @@ class Event:
 class Seen:
     """What was received so far. `seconds` has the last RATE_S seconds: the second, and its events per reactor."""
 
+    verbose: bool = False
+    """Whether events with nothing to react to are shown."""
     began_s: float = field(default_factory=time.monotonic)
     events: list[int] = field(default_factory=lambda: [0] * len(REACTORS))
     seconds: deque[tuple[int, list[int]]] = field(default_factory=lambda: deque(maxlen=RATE_S + 1))
@@ -73,12 +77,13 @@ class Seen:
     instances: list[Instance] = field(default_factory=list)
 
     def add(self, event: Event) -> None:
+        """Count an event with something to react to, and keep it for display."""
+        self.last.append(event)
         self.events[event.reactor] += 1
         second = int(time.monotonic())
         if not self.seconds or self.seconds[-1][0] != second:
             self.seconds.append((second, [0] * len(REACTORS)))
         self.seconds[-1][1][event.reactor] += 1
-        self.last.append(event)
 
     def rates(self) -> list[tuple[int, float]]:
         """Per reactor: events in the last full second, and per second over the last minute (or since the start)."""
@@ -96,11 +101,15 @@ def watch(
     seconds: Annotated[
         int | None, typer.Option(min=1, help="Stop after this many seconds; otherwise at Ctrl-C.")
     ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Also show events with nothing to react to; they are never counted.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show events of all reactors as they arrive (keys masked), their rates, and the outcomes.
 
-    Subscribes by itself: it shows what Redis publishes, whether or not the app receives it. Outcomes are those of all
+    Subscribes by itself: it shows what Redis publishes, whether or not the app receives it. Events with nothing to
+    react to, such as the `expire` of SET EX or the events of an index, are counted nowhere. Outcomes are those of all
     instances in the current and the last minute, from the statistics in Redis; instances are those that live, with the
     state of their triggers and their share of the keys. Heartbeats are not shown. In a terminal a page that refreshes;
     in a pipe a line per event. When the reader is too slow, events are counted and not shown.
@@ -111,11 +120,11 @@ def watch(
 
     Example: python manage.py watch --seconds 60
     """
-    run(partial(_watch, seconds=seconds, json=json))
+    run(partial(_watch, seconds=seconds, verbose=verbose, json=json))
 
 
-async def _watch(app: App, *, seconds: int | None, json: bool) -> Exit:
-    seen = Seen()
+async def _watch(app: App, *, seconds: int | None, verbose: bool, json: bool) -> Exit:
+    seen = Seen(verbose=verbose)
     console = open_console()
     live = console.is_terminal and not json
     for reason in (await health.check(app.redis)).reasons:
@@ -197,11 +206,22 @@ async def _receive(pubsub: Any, seen: Seen, put: Callable[[Event], bool], subscr
         event = Event(time.time(), index, message["channel"][_KEY_AT:], message["data"])
         if is_heartbeat(REACTORS[index], event.key, event.operation):
             continue
-        seen.add(event)
-        seen.dropped += not put(event)
+        if not is_inert(REACTORS[index], event.key, event.operation):
+            seen.add(event)
+            seen.dropped += not put(event)
+        elif seen.verbose:
+            seen.last.append(event)
+            seen.dropped += not put(event)
         received += 1
         if received % 100 == 0:
             await asyncio.sleep(0)  # messages that were read already arrive without a wait: let other tasks run
+
+
+def is_inert(reactor: Reactor, key: bytes, operation: bytes) -> bool:
+    """Whether the reactor has nothing to react to: the event, the key's name or a test of events says so."""
+    if namespaces.parts_of(reactor.kind, key) is None or namespaces.is_probe(key):
+        return True
+    return cause_of(operation.decode("latin-1")) in reactor.inert
 
 
 def is_heartbeat(reactor: Reactor, key: bytes, operation: bytes) -> bool:

@@ -23,6 +23,8 @@ CHART_CACHE_TTL_S = QUERY_CACHE_TTL_S
 RETRY_TTL_S = 7 * 86_400
 DEAD_LETTER_TTL_S = 7 * 86_400
 DEAD_MARK_TTL_S = TEMP_DATA_TTL_S
+DISCARDED_TTL_S = 30 * 86_400
+"""Of the mark of a discarded letter: the longest that a key of the table lives, a session of NextAuth's default."""
 SWEEP_TTL_S = 86_400
 TIMERS_TTL_S = 3600
 HEARTBEAT_TTL_S = 3600
@@ -182,6 +184,19 @@ BY_NAME = {kind.name: kind for kind in TABLE}
 
 BATCH_EVENTS_CHANNEL = b"fastapi:events:analysis"
 CHART_EVENTS_CHANNEL = b"fabric:events:chart"
+
+
+_PROBE = re.compile(rb":canary-[0-9a-f]{16}(?:-(?:hash|list))?\Z")
+
+
+def probe_id(mark: str) -> str:
+    """The id in keys of a test of events (shared/operations/live_events.py). `mark`: 16 hexadecimal digits."""
+    return f"canary-{mark}"
+
+
+def is_probe(key: bytes) -> bool:
+    """Whether a test of events wrote this key."""
+    return _PROBE.search(key) is not None
 
 
 def build(kind: Kind, *parts: bytes | str) -> bytes:

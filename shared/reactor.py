@@ -86,12 +86,14 @@ class Result(StrEnum):
 
 class Outcome(msgspec.Struct, frozen=True):
     """The result for `key`. `detail` gives the reason in a few words and never holds input. `effect` says whether the
-    key's present content has its effect."""
+    key's present content has its effect. `inert` says that no content was looked at, since there was nothing to react
+    to: such an event counts in no rate and no latency."""
 
     key: bytes
     result: Result
     detail: str | None = None
     effect: bool = False
+    inert: bool = False
 
 
 def processed(key: bytes, detail: str | None = None) -> Outcome:
@@ -110,6 +112,11 @@ def already(key: bytes, detail: str) -> Outcome:
 
 def ignored(key: bytes, detail: str) -> Outcome:
     return Outcome(key, Result.IGNORED, detail)
+
+
+def inert(key: bytes, detail: str) -> Outcome:
+    """Ignored before any look at the key: its name or the event says that there is no effect."""
+    return Outcome(key, Result.IGNORED, detail, inert=True)
 
 
 NO_TIME = "no time left in this call"

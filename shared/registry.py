@@ -4,6 +4,7 @@ CONTRIBUTING.md walks through adding a reactor.
 """
 
 from shared import namespaces
+from shared.app import App
 from shared.batches import reactor as batches
 from shared.charts import reactor as charts
 from shared.reactor import Reactor
@@ -46,3 +47,8 @@ SESSIONS = Reactor(
 
 REACTORS: tuple[Reactor, ...] = (BATCHES, CHARTS, SESSIONS)
 NAMES: tuple[str, ...] = tuple(reactor.name for reactor in REACTORS)
+
+
+def source_of(app: App, name: str, key: bytes) -> bytes:
+    """The client's key for a key of a dead letter of the reactor with this name; see Reactor.source."""
+    return next((reactor.source(app, key) for reactor in REACTORS if reactor.name == name), key)

@@ -100,6 +100,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Dead letters kept at most; the oldest are dropped first. Each is kept for 7 days."""
     dead_letters_max_bytes: Annotated[int, Meta(ge=1024)] = 256 * MIB
     """Bytes of dead letters (compressed) kept at most; the oldest are dropped first."""
+    dead_letters_alert: Annotated[int, Meta(ge=0)] = 1
+    """Health is degraded from this many new dead letters within DEAD_LETTERS_ALERT_S on; 0 is off."""
+    dead_letters_alert_s: Annotated[float, Meta(gt=0)] = 3600
+    """Period of DEAD_LETTERS_ALERT, in seconds."""
     sweep_schedule: Annotated[str, Meta(min_length=1)] = "*/30 * * * * *"
     """NCRONTAB schedule of the sweep, which finds keys whose events were lost: when a pass over all keys may begin."""
     reconcile_share: Annotated[float, Meta(gt=0, le=1)] = 0.02

@@ -1,34 +1,20 @@
-"""The HTTP functions: health, statistics, debugging, dead letters.
+"""The HTTP functions: health, statistics, debugging. Those of dead letters are in dead_letters.py.
 
 shared/operations/openapi.py describes them; GET /api/openapi.json returns the description.
 """
 
 import asyncio
-import re
 import time
 
 import azure.functions as func
 
-from shared import telemetry
 from shared.app import current_app
-from shared.errors import KeyspaceError
-from shared.reactor import Source
-from shared.registry import NAMES, REACTORS
-from triggers.answers import (
-    HEADERS,
-    Refusal,
-    answering,
-    choice_parameter,
-    integer_parameter,
-    json_answer,
-    text_parameter,
-)
+from triggers.answers import Refusal, answering, integer_parameter, json_answer, text_parameter
 
 blueprint = func.Blueprint()
 
 HEALTH_EVERY_S = 1.0
 """How long an anonymous health answer is reused: bounds the load that anonymous requests put on Redis."""
-_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class _Status:
@@ -100,80 +86,6 @@ async def debug_session(req: func.HttpRequest) -> func.HttpResponse:
     return json_answer(report)
 
 
-@blueprint.function_name("dead_letters")
-@blueprint.route(route="events/dead", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
-@answering
-async def dead_letters(req: func.HttpRequest) -> func.HttpResponse:
-    """A page of dead letters, newest first."""
-    from shared.delivery.dead_letters import MAX_PAGE
-    from shared.operations import monitor_document
-
-    reactor = choice_parameter(req, "reactor", NAMES)
-    cursor: str | None = req.params.get("cursor")
-    if cursor is not None and not re.fullmatch(monitor_document.CURSOR, cursor):
-        raise Refusal(400, "not a cursor of this list")
-    limit = integer_parameter(req, "limit", 50, maximum=MAX_PAGE)
-    return json_answer(
-        await monitor_document.letters(current_app(), reactor=reactor, cursor=cursor or None, limit=limit)
-    )
-
-
-@blueprint.function_name("dead_letter")
-@blueprint.route(route="events/dead/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
-@answering
-async def dead_letter(req: func.HttpRequest) -> func.HttpResponse:
-    """A letter with what the reader makes of its payload."""
-    from shared.delivery import dead_letters
-    from shared.operations import explanations
-
-    app = current_app()
-    try:
-        letter = await dead_letters.get(app, _letter_id(req))
-    except KeyspaceError as error:  # another application has written over it
-        raise Refusal(409, str(error)) from None
-    if letter is None:
-        raise _no_such_letter()
-    return json_answer(await explanations.explained_letter(app, letter))
-
-
-@blueprint.function_name("replay_dead_letter")
-@blueprint.route(route="events/dead/{id}/replay", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
-@answering
-async def replay_dead_letter(req: func.HttpRequest) -> func.HttpResponse:
-    """Replay a letter. It is removed when its effect is in place, and stays otherwise."""
-    from shared.delivery import dead_letters, replay
-
-    app, letter_id, started_s = current_app(), _letter_id(req), time.perf_counter()
-    try:
-        letter = await dead_letters.get(app, letter_id)
-    except KeyspaceError as error:  # another application has written over it
-        raise Refusal(409, str(error)) from None
-    if letter is None:
-        raise _no_such_letter()
-    if letter.reactor not in NAMES:
-        raise Refusal(409, "no reactor of this app replays the letter")
-    try:
-        outcome = await replay.replay(app, REACTORS, letter_id)
-    except KeyspaceError:  # it was removed or written over meanwhile
-        raise _no_such_letter() from None
-    duration_ms = (time.perf_counter() - started_s) * 1000
-    telemetry.record("replay_dead_letter", letter.reactor, Source.REPLAY, outcome, duration_ms, app.settings.audit_key)
-    removed = await dead_letters.get(app, letter_id) is None
-    return json_answer({"id": letter_id, "outcome": outcome.result, "reason": outcome.detail, "removed": removed})
-
-
-@blueprint.function_name("discard_dead_letter")
-@blueprint.route(route="events/dead/{id}/discard", methods=["POST"], auth_level=func.AuthLevel.FUNCTION)
-@answering
-async def discard_dead_letter(req: func.HttpRequest) -> func.HttpResponse:
-    """Remove a letter permanently."""
-    from shared.delivery import dead_letters
-
-    if not await dead_letters.discard(current_app(), _letter_id(req)):
-        raise _no_such_letter()
-    return func.HttpResponse(status_code=204, headers=HEADERS)
-
-
 @blueprint.function_name("openapi")
 @blueprint.route(route="openapi.json", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
 @answering
@@ -182,14 +94,3 @@ async def openapi(req: func.HttpRequest) -> func.HttpResponse:
     from shared.operations import openapi
 
     return json_answer(openapi.document())
-
-
-def _letter_id(req: func.HttpRequest) -> str:
-    letter_id: str = req.route_params.get("id", "")
-    if not _ID.fullmatch(letter_id):
-        raise _no_such_letter()
-    return letter_id
-
-
-def _no_such_letter() -> Refusal:
-    return Refusal(404, "there is no such dead letter")

@@ -18,7 +18,7 @@ from shared.intake.heartbeat import parse_heartbeat
 from shared.intake.intake import Intake
 from shared.intake.mangled import Search, is_mangled
 from shared.intake.way import Way
-from shared.reactor import Reactor, Source, ignored
+from shared.reactor import Reactor, Source, inert
 from shared.registry import REACTORS
 from shared.telemetry import tracing
 from triggers.invocations import intake, invocation
@@ -50,7 +50,7 @@ async def _handle(intake: Intake, way: Way, search: Search, message: str) -> Non
 
 
 def _ignore(reactor: Reactor, event: KeyEvent, reason: str, started_s: float) -> None:
-    outcome = ignored(event.key, reason)
+    outcome = inert(event.key, reason)
     duration_ms = (time.perf_counter() - started_s) * 1000
     audit_key = current_app().settings.audit_key
     telemetry.record(reactor.function, reactor.name, Source.EVENT, outcome, duration_ms, audit_key, event=event.name)

@@ -23,7 +23,7 @@ def load_app_settings(app_dir: Path) -> dict[str, str]:
     for name in (SETTINGS_FILE, EXAMPLE_FILE):
         path = app_dir / name
         if path.is_file():
-            return _read_values(path)
+            return read_values(path)
     return {}
 
 
@@ -38,7 +38,7 @@ def apply(settings: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(new)
 
 
-def _read_values(path: Path) -> dict[str, str]:
+def read_values(path: Path) -> dict[str, str]:
     try:
         document = json.loads(path.read_text(encoding="utf-8-sig"))
     except UnicodeDecodeError as error:

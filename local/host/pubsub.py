@@ -262,7 +262,7 @@ class Trigger:
                 await self._subscribe()
             except (RedisError, OSError) as error:
                 wait_s = min(wait_s * 2, 60.0)
-                log.warning("%s: cannot subscribe (%s); the host tries again in %g s", self._names, error, wait_s)
+                log.debug("%s: cannot subscribe (%s); the host tries again in %g s", self._names, error, wait_s)
             else:
                 log.warning("%s: subscribed", self._names)
                 return
@@ -280,7 +280,7 @@ class Trigger:
             except NoPermissionError:
                 return False
             except (RedisError, OSError) as error:
-                log.warning("%s: cannot subscribe (%s); retrying in %g s", self._names, error, wait_s)
+                log.debug("%s: cannot subscribe (%s); retrying in %g s", self._names, error, wait_s)
             else:
                 return True
             await asyncio.sleep(wait_s)

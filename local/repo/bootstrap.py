@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import glob
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -24,6 +25,7 @@ from typing import NamedTuple, NoReturn
 
 REQUIRED_PYTHON = (3, 13)
 ROOT = Path(__file__).resolve().parents[2]
+HELP_FILE = "local/repo/help.json"
 MODULES = {"run": "local.run", "test": "local.repo.checks", "bench": "bench", "docs": "local.repo.site"}
 
 
@@ -58,6 +60,7 @@ class SetUpError(Exception):
 def main(arguments: Sequence[str]) -> NoReturn:
     """Set up if needed, then run the module of the command `arguments[0]` with the other arguments."""
     os.chdir(ROOT)
+    answer_help(ROOT, arguments)
     for number in (signal.SIGTERM, signal.SIGHUP):
         # SystemExit also ends the child process of the current step.
         signal.signal(number, lambda received, _: sys.exit(128 + received))
@@ -70,6 +73,20 @@ def main(arguments: Sequence[str]) -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     os.execv(python, [str(python), "-m", MODULES[arguments[0]], *arguments[1:]])  # noqa: S606 (exec without a shell is intended)
+
+
+def answer_help(root: Path, words: Sequence[str]) -> None:
+    """Print the help of a command and exit if `words` ask for it and the environment, which would answer, is missing.
+
+    words: the program (`run`, `test`, `manage.py`) and its arguments.
+    """
+    if not {"--help", "-h"} & set(words) or is_ready(root):
+        return
+    texts = json.loads((root / HELP_FILE).read_text(encoding="utf-8"))
+    names = [" ".join(words[:count]) for count in range(len(words), 0, -1)]
+    text = next((texts[name] for name in names if name in texts), None)
+    if text:
+        sys.exit(print(text))
 
 
 def prepare(root: Path, environment: Environment = PROJECT) -> Path:

@@ -16,6 +16,15 @@ from pathlib import Path
 from local.repo.bootstrap import ROOT
 
 INTERRUPTED = 130
+HELP = """Usage: ./test [PYTEST ARGUMENTS]
+
+  Run all checks, as CI does, and stop at the first that fails: format, lint,
+  types, import rules, tests. Arguments select and configure the tests only:
+
+  ./test tests/batches -k claim
+  ./test --soak tests/faults      fault tests at full size, for many minutes
+  ./test --loop asyncio           on asyncio's event loop in place of uvloop
+"""
 
 
 def steps(pytest_arguments: Sequence[str]) -> list[tuple[str, list[str]]]:
@@ -100,6 +109,8 @@ def _run(command: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        sys.exit(print(HELP, end=""))
     os.chdir(ROOT)
     for number in (signal.SIGTERM, signal.SIGHUP):
         # SystemExit also ends the child process of the current check.

@@ -17,7 +17,6 @@ from shared.operations import redis_users
 from shared.reading.read import read_batch, read_chart
 
 DOCUMENTS = ("docs/inputs.md", "docs/keys.md", "docs/metrics.md", "docs/security.md", "docs/settings.md")
-_EXAMPLE_CHARS = 120
 _TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -68,14 +67,8 @@ def acl_table() -> str:
 
 def inputs_table() -> str:
     """A row per example of a payload: kind, example, and what the reader makes of it now."""
-    rows = [
-        (f"{example.group}: {example.name}", f"`{_shortened(example.text)}`", _read_as(example)) for example in EXAMPLES
-    ]
+    rows = [(f"{example.group}: {example.name}", f"`{example.text}`", _read_as(example)) for example in EXAMPLES]
     return _table(("Kind", "Example", "Series: values"), rows)
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _EXAMPLE_CHARS else f"{text[: _EXAMPLE_CHARS - 1]}…"
 
 
 def _read_as(example: Example) -> str:

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import shlex
 import shutil
 import signal
 import socket
@@ -13,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -33,9 +32,11 @@ from local.run.console import (
     show_banner,
     show_ready,
     show_summary,
+    show_what_next,
 )
 from local.run.hosts import StartError, func_host, until_ready
 from local.run.servers import LOCALHOST, ServerError
+from local.run.state import RunState, published
 from shared.errors import ConfigurationError
 from shared.operations.health import check
 from shared.operations.notification_flags import REQUIRED
@@ -61,7 +62,9 @@ class Options:
     port: int
     demo: bool
     once: bool
+    loop: bool
     host: HostKind
+    verbose: bool = False
     faults: tuple[Planned, ...] = ()
     """For the local host's Redis trigger."""
     overhead_s: float = 0.0
@@ -77,9 +80,15 @@ def main(
     once: Annotated[
         bool, typer.Option("--once", help="With --demo: stop after the demo; exit code 0 if it succeeded.")
     ] = False,
+    loop: Annotated[
+        bool, typer.Option("--loop", help="With --demo: go on with traffic of batches, charts and sessions.")
+    ] = False,
     host: Annotated[
         HostKind, typer.Option(help="Functions host; auto: func if it is on PATH, else local.")
     ] = HostKind.AUTO,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Show all functions, and events with nothing to react to.")
+    ] = False,
     fault: Annotated[
         list[str] | None,
         typer.Option(
@@ -101,6 +110,8 @@ def main(
     """Start the app in the foreground with everything it needs. Ctrl-C stops it."""
     if once and not demo:
         raise typer.BadParameter("requires --demo", param_hint="--once")
+    if loop and (once or not demo):
+        raise typer.BadParameter("requires --demo, and not --once", param_hint="--loop")
     func = shutil.which("func")
     if host is HostKind.FUNC and func is None:
         raise typer.BadParameter("func (Azure Functions Core Tools) is not on PATH", param_hint="--host")
@@ -117,7 +128,12 @@ def main(
     for option, given in (("--fault", faults), ("--invocation-overhead", invocation_overhead)):
         if given and host is HostKind.FUNC:
             raise typer.BadParameter("needs --host local", param_hint=option)
-    sys.exit(event_loop.run(_until_stopped(Options(redis, port, demo, once, host, faults, overhead_s))))
+    options = Options(redis, port, demo, once, loop, host, verbose, faults, overhead_s)
+    code = event_loop.run(_until_stopped(options))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Not sys.exit: at exit redis-py imports a module, and a thread that just imports NumPy then holds the import lock.
+    os._exit(code)
 
 
 async def _until_stopped(options: Options) -> int:
@@ -148,6 +164,8 @@ async def _run(options: Options, console: Console) -> int:
     settings = load_app_settings(ROOT) | os.environ
     _check_port(options.port)
     async with AsyncExitStack() as stack:
+        storage_starts = asyncio.create_task(_start_storage(stack, settings))  # takes as long as everything else
+        stack.push_async_callback(_ended, storage_starts)
         if options.redis is None:
             server = await stack.enter_async_context(servers.redis_server(REQUIRED))
             connection = f"{server.host}:{server.port}"
@@ -156,7 +174,9 @@ async def _run(options: Options, console: Console) -> int:
         else:
             connection = options.redis
             redis_text, notices = await _describe_redis(parse_connection_string(connection))
-        storage, storage_text = await _start_storage(stack, settings)
+        if options.host is HostKind.LOCAL:
+            import local.host.host  # noqa: F401 (imported now, while the storage emulator starts)
+        storage, storage_text = await storage_starts
         redis = parse_connection_string(connection)
         started = Started(
             url=f"http://{LOCALHOST}:{options.port}",
@@ -166,8 +186,8 @@ async def _run(options: Options, console: Console) -> int:
             functions={},
             errors={},
             notices=notices,
-            first_key=first_key_commands(redis.host, redis.port, shutil.which("redis-cli") is not None),
-            operate=_manage_commands(connection, storage),
+            first_key=first_key_commands(redis, has_redis_cli=shutil.which("redis-cli") is not None),
+            operate=_doctor_command(redis),
         )
         own = {name: "" if is_member else connection for name, is_member in variables(settings, "Redis")}
         environment = settings | own
@@ -175,21 +195,34 @@ async def _run(options: Options, console: Console) -> int:
         start = partial(_local_host, options) if options.host is HostKind.LOCAL else _func_host
         started, ended = await stack.enter_async_context(start(started, environment, options.port, console))
         await until_ready(f"{started.url}/api/health", READY_TIMEOUT_S[options.host], ended)
-        show_banner(console, started)
+        stack.enter_context(published(ROOT, _state(connection, storage)))
+        show_banner(console, started, verbose=options.verbose)
         show_ready(console)
-        return await _run_demo_or_wait(options, connection, console, ended)
+        return await _run_demo_or_wait(options, started, connection, console, ended)
 
 
-async def _run_demo_or_wait(options: Options, connection: str, console: Console, ended: asyncio.Future[int]) -> int:
+async def _ended(task: "asyncio.Task[Any]") -> None:
+    """End a task of `_run`, which may have failed before it awaited the task."""
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def _run_demo_or_wait(
+    options: Options, started: Started, connection: str, console: Console, ended: asyncio.Future[int]
+) -> int:
     """Run the demo if asked to, then wait until the host ends, which raises StartError. Returns only with --once."""
-    if options.demo:
-        from local.run.demo import run_demo, succeeded
+    async with AsyncExitStack() as stack:
+        if options.demo:
+            from local.run.demo import demo, succeeded, traffic
 
-        results = await run_demo(connection)
-        show_summary(console, results)
-        if options.once:
-            return 0 if succeeded(results) else 1
-    raise StartError(f"func ended unexpectedly with exit code {await ended}")
+            results = await stack.enter_async_context(demo(connection, keep=not options.once))
+            show_summary(console, results)
+            if options.once:
+                return 0 if succeeded(results) else 1
+            show_what_next(console, started, loop=options.loop)
+            if options.loop:
+                await stack.enter_async_context(traffic(connection))
+        raise StartError(f"func ended unexpectedly with exit code {await ended}")
 
 
 def _check_port(port: int) -> None:
@@ -239,16 +272,15 @@ async def _start_storage(stack: AsyncExitStack, settings: Mapping[str, str]) -> 
     return configured, f"off: {reason}; features that need a storage account wait for one"
 
 
-def _manage_commands(connection: str, storage: str) -> tuple[str, ...]:
-    """Commands that call manage.py on this Redis and storage.
+def _doctor_command(redis: ConnectionOptions) -> str:
+    """The command finds this app by itself, except a Redis with a password, which is in no file and no output."""
+    given = "" if redis.password is None else f"Redis='{redis.host}:{redis.port},password=...' "
+    return f"{given}python3 manage.py doctor"
 
-    They contain no password and no account key, except the key of Azurite, which is public.
-    """
-    redis = connection if parse_connection_string(connection).password is None else "..."
-    lines = [f"Redis={shlex.quote(redis)} python manage.py doctor"]
-    if f"//{LOCALHOST}:" in storage:
-        lines.append(f"for its audit commands: export AzureWebJobsStorage={shlex.quote(storage)}")
-    return tuple(lines)
+
+def _state(connection: str, storage: str) -> RunState:
+    redis = connection if parse_connection_string(connection).password is None else ""
+    return RunState(redis, storage if f"//{LOCALHOST}:" in storage else "")
 
 
 type _Host = AsyncIterator[tuple[Started, asyncio.Future[int]]]
@@ -266,7 +298,7 @@ async def _local_host(
     from local.host.host import Host, HostStartError
 
     os.environ.update(environment)
-    log = LiveLog(console)
+    log = LiveLog(console, verbose=options.verbose)
     logging.getLogger().addHandler(log)
     logging.getLogger("keyspace_functions").setLevel(logging.DEBUG)
     logging.getLogger("azure.functions").setLevel(logging.CRITICAL)  # the host logs the worker library's errors itself
@@ -303,7 +335,8 @@ async def _func_host(started: Started, environment: Mapping[str, str], port: int
             ended.cancel()
 
 
+app = typer.Typer(name="./run", add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+app.command()(main)
+
 if __name__ == "__main__":
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
-    app.command()(main)
     app(prog_name="./run")

@@ -5,30 +5,36 @@ characters. Output into a pipe has no colours and no wrapped lines, so that grep
 """
 
 import logging
+import os
 import shlex
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
+
+from shared.operations.doctor.products import redis_cli
+from shared.reactor import CHANNEL_PREFIX
+from shared.store.connection import ConnectionOptions
 
 if TYPE_CHECKING:
     # The launcher imports demo after the host has loaded the app, so that both use the same modules of shared.
     from local.run.demo import SampleResult
 
-_STYLES = {"processed": "green", "duplicate": "dim", "ignored": "dim", "rejected": "yellow"}
+_STYLES = {"processed": "green", "duplicate": "dim", "ignored": "dim", "inert": "dim", "rejected": "yellow"}
 _PIPED_WIDTH = 10_000
+_TIMER = "timer "
+_SAMPLE_WIDTH = 30
+_KEY_INDENT = 17
 FIRST_KEY = "fastapi:temp:data:batch-1"
 FIRST_RESULT = "fastapi:results:analysis:batch-1"
-FIRST_VALUE = (
-    '{"batchId":"batch-1","records":['
-    '{"timestamp":"2025-06-01T12:00:00Z","data":{"co2_flow_rate":1.21,"water_temp":24.1}},'
-    '{"timestamp":"2025-06-01T12:00:10Z","data":{"co2_flow_rate":1.19,"water_temp":24.0}}]}'
-)
+FIRST_VALUE = '[{"timestamp":"2026-01-01T00:00:00Z","data":{"temp":24.1}}]'
+INERT = "inert"
+"""The outcome in log records of events with nothing to react to; shown with --verbose only."""
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,8 @@ class Started:
     notices: tuple[str, ...]
     first_key: tuple[str, ...]
     """Commands that write a first key and read its result."""
-    operate: tuple[str, ...] = ()
-    """Commands that call manage.py on this Redis and storage."""
+    operate: str = "python3 manage.py doctor"
+    """The command that examines this app."""
 
 
 def open_console(file: IO[str] | None = None) -> Console:
@@ -59,18 +65,21 @@ def open_console(file: IO[str] | None = None) -> Console:
     return console
 
 
-def show_banner(console: Console, started: Started) -> None:
-    """Print addresses, functions, problems, and the commands to start with."""
+def show_banner(console: Console, started: Started, *, verbose: bool = False) -> None:
+    """Print addresses, problems, and the commands to start with: one screen. `verbose`: the functions one by one."""
+    key = started.function_key
     lines: list[tuple[str, Iterable[str]]] = [
-        ("HTTP", [f"{started.url}/api/health", f"{started.url}/api/monitor"]),
-        ("Function key", [f"{started.function_key}  (header x-functions-key)"] if started.function_key else []),
+        ("Monitor", [monitor_link(started)]),
+        ("HTTP", [f"{started.url}/api/health"]),
+        ("Function key", [f"{key}  (header x-functions-key)"] if key else []),
         ("Redis", [started.redis]),
         ("Storage", [started.storage]),
-        ("Functions", [f"{name:<24}{trigger}" for name, trigger in started.functions.items()]),
+        ("Functions", _functions(started.functions, one_by_one=verbose)),
         ("In error", [f"{name}: {reason}" for name, reason in started.errors.items()]),
         ("Note", started.notices),
         ("First key", started.first_key),
-        ("Operate", started.operate),
+        ("Operate", [f"{started.operate}    (in another terminal; --help lists the commands)"]),
+        ("Stop", ["Ctrl-C"]),
     ]
     _print(console, Text("Keyspace Functions", style="bold"))
     for title, values in lines:
@@ -80,30 +89,58 @@ def show_banner(console: Console, started: Started) -> None:
             _print(console, Text.assemble((f"  {label:<14}", "bold"), (printable(value), style)))
 
 
+def _functions(functions: Mapping[str, str], *, one_by_one: bool) -> list[str]:
+    if one_by_one or not functions:
+        return [f"{name:<24}{trigger}" for name, trigger in functions.items()]
+    events = sum(trigger.startswith(CHANNEL_PREFIX) for trigger in functions.values())
+    timers = sum(trigger.startswith(_TIMER) for trigger in functions.values())
+    others = len(functions) - events - timers
+    return [f"{events} on key events, {timers} timers, {others} for HTTP  (--verbose lists them)"]
+
+
 def show_ready(console: Console) -> None:
     """Print the line `ready`, for programs that wait for it."""
     _print(console, Text("ready"))
 
 
 def show_summary(console: Console, results: "Iterable[SampleResult]") -> None:
-    """Print the demo's results as a table with a row per sample."""
-    table = Table("sample", "key", "expected", "outcome", "ms", "", box=None, pad_edge=False)
+    """Print the demo's results: per sample a line, and in a terminal another with its key."""
     for result in results:
-        texts = (result.sample, result.key, result.expected, result.outcome, f"{result.ms:.0f}")
-        status = Text("ok", style="green") if result.ok else Text("FAILED", style="bold red")
-        table.add_row(*(Text(printable(text)) for text in texts), status)
-    console.print(table)
+        line = Text("ok    ", style="green") if result.ok else Text("FAILED", style="bold red")
+        line.append(f"{result.ms:>6.0f} ms  {printable(result.sample):<{_SAMPLE_WIDTH}}", "default")
+        line.append(printable(result.outcome) + ("" if result.ok else f" (expected: {printable(result.expected)})"))
+        if console.is_terminal:
+            _print(console, line)
+            _print(console, Text(" " * _KEY_INDENT + printable(result.key), "dim"))
+        else:
+            _print(console, line.append(f"  {printable(result.key)}"))
 
 
-def first_key_commands(host: str, port: int, redis_cli: bool) -> tuple[str, ...]:
-    """Shell commands that write a small batch and read its result, by redis-cli or else by this Python."""
-    if not redis_cli:
-        client = f"import redis; r = redis.Redis({host!r}, {port})"
-        write = f"{client}; r.set({FIRST_KEY!r}, {FIRST_VALUE!r}, ex=3600)"
-        read = f"{client}; print(r.get({FIRST_RESULT!r}))"
-        return tuple(f"{shlex.quote(sys.executable)} -c {shlex.quote(script)}" for script in (write, read))
-    cli = f"redis-cli -p {port}" if host == "127.0.0.1" else f"redis-cli -h {shlex.quote(host)} -p {port}"
-    return (f"{cli} SET {FIRST_KEY} '{FIRST_VALUE}' EX 3600", f"{cli} GET {FIRST_RESULT}")
+def show_what_next(console: Console, started: Started, *, loop: bool) -> None:
+    """Print what to look at after the demo."""
+    what = "Traffic goes on until Ctrl-C." if loop else "The sample keys stay until Ctrl-C; --loop writes more."
+    _print(console, Text.assemble(("Now open ", "bold"), monitor_link(started), f"\n{what}"))
+
+
+def monitor_link(started: Started) -> str:
+    """The address of the monitor page; with the key, which the page takes from the address and removes there."""
+    key = started.function_key
+    return f"{started.url}/api/monitor" + (f"#key={quote(key, safe='')}" if key else "")
+
+
+def first_key_commands(options: ConnectionOptions, *, has_redis_cli: bool) -> tuple[str, ...]:
+    """Shell commands that write a small batch and read its result, by redis-cli or else by this Python; none where that
+    would need the password."""
+    if has_redis_cli:
+        write = redis_cli(options, "SET", FIRST_KEY, FIRST_VALUE, "EX", "3600")
+        return (write, redis_cli(options, "GET", FIRST_RESULT))
+    if options.password or options.ssl:
+        return ()
+    python = sys.executable.removeprefix(f"{os.getcwd()}/")  # short: the commands are run in this folder too
+    client = f"import redis; r = redis.Redis({options.host!r}, {options.port})"
+    write = f"{client}; r.set({FIRST_KEY!r}, {FIRST_VALUE!r}, ex=3600)"
+    read = f"{client}; print(r.get({FIRST_RESULT!r}))"
+    return tuple(f"{shlex.quote(python)} -c {shlex.quote(script)}" for script in (write, read))
 
 
 def describe_trigger(trigger: Mapping[str, Any]) -> str:
@@ -112,7 +149,7 @@ def describe_trigger(trigger: Mapping[str, Any]) -> str:
         case "redisPubSubTrigger":
             return str(trigger.get("channel"))
         case "timerTrigger":
-            return f"timer {trigger.get('schedule')}"
+            return f"{_TIMER}{trigger.get('schedule')}"
         case "httpTrigger":
             methods = ",".join(str(method).upper() for method in trigger.get("methods") or ["any method"])
             return f"{methods} /api/{trigger.get('route') or ''}"
@@ -121,20 +158,24 @@ def describe_trigger(trigger: Mapping[str, Any]) -> str:
 
 class LiveLog(logging.Handler):
     """Prints a line for each log record that has the attribute `effect`, and for others from level WARNING up. Retries
-    during an outage are left out: the app logs them at DEBUG, and the outage has lines of its own.
+    during an outage are left out: the app logs them at DEBUG, and the outage has lines of its own. Events with nothing
+    to react to are shown only if `verbose`.
 
     The line of an effect: HH:MM:SS.mmm  function  key  outcome  ms  reason.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, *, verbose: bool = False) -> None:
         super().__init__()
         self._console = console
+        self._verbose = verbose
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             effect = getattr(record, "effect", None)
             if effect is not None:
                 if effect["outcome"] == "retried" and record.levelno == logging.DEBUG:
+                    return
+                if effect["outcome"] == INERT and not self._verbose:
                     return
                 _print(self._console, _effect_line(record.created, effect))
             elif record.levelno >= logging.WARNING:

@@ -6,26 +6,31 @@ import math
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, cast
 
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
+from local.run.traffic import Traffic, chart_rows, sample_rows, write_session
 from shared import namespaces, settings
 from shared.app import App
 from shared.charts import views as chart_views
 from shared.clock import iso_utc
 from shared.delivery import dead_letters
+from shared.privacy.keyring import keyring
 from shared.privacy.masking import fingerprint, mask_key
+from shared.sessions.keys import token_of
 from shared.store.connection import open_client, parse_connection_string
+from shared.words import counted
 
 DEADLINE_S = 10.0
 """Time limit of a sample. A reaction takes a few milliseconds, the first of a new worker a few hundred."""
 _POLL_S = 0.002
-METRICS = {"demo_co2": (1.2, 0.05), "demo_flow": (30.0, 0.6), "demo_temp": (24.1, 0.2), "demo_ph": (7.1, 0.03)}
-"""Mean and standard deviation of the sample readings by metric. They update the baseline, so no real metric is used."""
+CLEAN_UP_S = 2.0
+"""How long the end of the last session is waited for, so that the app records it before it stops."""
 
 
 @dataclass(frozen=True)
@@ -81,42 +86,82 @@ class _Demo:
         )
 
 
-async def run_demo(connection_string: str) -> list[SampleResult]:
-    """Write the samples one after the other and wait for the effect of each.
+@asynccontextmanager
+async def demo(connection_string: str, *, keep: bool = False) -> AsyncIterator[list[SampleResult]]:
+    """Write the samples one after the other and wait for the effect of each. Yields the results.
 
-    Afterwards the samples, results, caches and dead letters are removed. Audit records and the demo's metrics in the
-    baseline stay. Like every chart update, the demo deletes the query caches that depend on charts.
+    keep: leave a live chart and a live session too, for the user to look at. All keys of the run are there within the
+    context; at its end the samples, results, caches and dead letters are removed. Audit records and the demo's metrics
+    in the baseline stay. Like every chart update, the demo deletes the query caches that depend on charts.
     """
-    async with _demo(connection_string) as demo:
-        await _batches(demo)
-        await _charts(demo)
-        await _sessions(demo)
-        return demo.results
+    async with _demo(connection_string) as run:
+        await _batches(run)
+        await _charts(run)
+        await _sessions(run)
+        if keep:
+            await _live_chart(run)
+            await _live_session(run)
+        yield run.results
+
+
+@asynccontextmanager
+async def traffic(connection_string: str) -> AsyncIterator[None]:
+    """Write continuous traffic within the context; at its end its keys are removed."""
+    async with _demo(connection_string) as run:
+        writing = asyncio.create_task(Traffic(run.redis, run.run_id).run())
+        try:
+            yield
+        finally:
+            writing.cancel()
+            await asyncio.wait([writing])
 
 
 @asynccontextmanager
 async def _demo(connection_string: str) -> AsyncIterator[_Demo]:
     redis = open_client(parse_connection_string(connection_string))
-    demo = _Demo(redis, settings.current().audit_key)
+    run = _Demo(redis, settings.current().audit_key)
     try:
-        yield demo
+        yield run
     finally:
-        app = App(settings.current(), redis)
-        for letter in (await dead_letters.list_page(app, limit=dead_letters.MAX_PAGE)).letters:
-            if f"demo-{demo.run_id}".encode() in letter.key:
-                await dead_letters.discard(app, letter.id)
-        written = [key async for key in redis.scan_iter(match=f"*demo-{demo.run_id}*", count=1000)]
-        if written:
-            await redis.unlink(*written)
-        await redis.aclose()
+        try:
+            await _clean_up(run)
+        except (RedisError, OSError):
+            pass  # Redis is away: the keys have a TTL
+        finally:
+            await redis.aclose()
+
+
+async def _clean_up(run: _Demo) -> None:
+    app = App(settings.current(), run.redis)
+    for letter in (await dead_letters.list_page(app, limit=dead_letters.MAX_PAGE)).letters:
+        if f"demo-{run.run_id}".encode() in letter.key:
+            await dead_letters.remove(app, letter.id)
+    found = [key async for key in run.redis.scan_iter(match=f"*demo-{run.run_id}*", count=1000)]
+    written = [key for key in found if not key.startswith(b"functions:")]  # the app removes its own
+    if not written:
+        return
+    sessions = [key for key in written if namespaces.parts_of(namespaces.SESSION, key)]
+    await run.redis.unlink(*written)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CLEAN_UP_S):
+            while sessions:
+                sessions = [key for key in sessions if not await _is_over(app, key)]
+                await asyncio.sleep(_POLL_S)
+
+
+async def _is_over(app: App, session: bytes) -> bool:
+    """Whether the app has recorded the end of a session, or never knew it."""
+    token = token_of(app.keyrings, session) or b""
+    phantom = namespaces.build(namespaces.PHANTOM, app.keyrings[0].seal(token))
+    return bool(await app.redis.hexists(phantom, "ended_ms")) or not await app.redis.exists(phantom)
 
 
 # Batches
 
 
-async def _batches(demo: _Demo) -> None:
+async def _batches(run: _Demo) -> None:
     async def result_of(batch_id: str) -> dict[str, Any] | None:
-        raw = await demo.redis.get(namespaces.build(namespaces.RESULT, batch_id))
+        raw = await run.redis.get(namespaces.build(namespaces.RESULT, batch_id))
         return json.loads(raw) if raw else None
 
     async def send(name: str, batch_id: str, write: Callable[[bytes], Awaitable[Any]], expected: str) -> None:
@@ -125,34 +170,35 @@ async def _batches(demo: _Demo) -> None:
             if result is None:
                 return None
             anomalies = result["anomalies"]
-            words = "1 anomaly" if len(anomalies) == 1 else f"{len(anomalies)} anomalies"
             listed = ", ".join(map(_describe_anomaly, anomalies[:2]))
-            return f"{result['readings']} readings, {words}" + (listed and f": {listed}")
+            words = f"{counted(result['readings'], 'reading')}, {counted(len(anomalies), 'anomaly', 'anomalies')}"
+            return words + (listed and f": {listed}")
 
         key = namespaces.build(namespaces.BATCH, batch_id)
-        await demo.sample(name, key, write(key), expected, probe)
+        await run.sample(name, key, write(key), expected, probe)
 
     def set_json(value: object) -> Callable[[bytes], Awaitable[Any]]:
-        return lambda key: demo.redis.set(key, json.dumps(value), ex=namespaces.TEMP_DATA_TTL_S)
+        return lambda key: run.redis.set(key, json.dumps(value), ex=namespaces.TEMP_DATA_TTL_S)
 
-    ids = [f"demo-{demo.run_id}-{number}" for number in range(1, 7)]
-    wide = {"batchId": ids[0], "records": _wide_records(demo, 25)}
+    ids = [f"demo-{run.run_id}-{number}" for number in range(1, 7)]
+    wide = {"batchId": ids[0], "records": _wide_records(run, 25)}
     await send("batch, wide records", ids[0], set_json(wide), "100 readings")
-    readings = _long_readings(demo, 25)
+    readings = _long_readings(run, 25)
     readings[33] |= {"metric": "demo_temp", "sensorId": "T-07", "value": 61.5}
     await send("batch with a planted anomaly", ids[1], set_json({"readings": readings}), "demo_temp 61.5 at T-07")
-    elements = [json.dumps(record) for record in _wide_records(demo, 10)]
-    await send("batch as a list", ids[2], lambda key: _write_list(demo, key, elements), "40 readings")
-    fields = {"batchId": "x", "records": json.dumps(_wide_records(demo, 5))}
-    await send("batch as a hash", ids[3], lambda key: _write_hash(demo, key, fields), "20 readings")
+    elements = [json.dumps(record) for record in _wide_records(run, 10)]
+    await send("batch as a list", ids[2], lambda key: _write_list(run, key, elements), "40 readings")
+    fields = {"batchId": "x", "records": json.dumps(_wide_records(run, 5))}
+    await send("batch as a hash", ids[3], lambda key: _write_hash(run, key, fields), "20 readings")
 
     # A rejected batch has no result to wait for. The lane is sequential, so the result of the batch after it shows that
     # the rejected batch has been processed.
     truncated_id, next_id = ids[4:]
 
     async def write_both() -> None:
-        await demo.redis.set(namespaces.build(namespaces.BATCH, truncated_id), '{"records":[{"times', ex=60)
-        await set_json(_wide_records(demo, 1))(namespaces.build(namespaces.BATCH, next_id))
+        key = namespaces.build(namespaces.BATCH, truncated_id)
+        await run.redis.set(key, '{"records":[{"times', ex=namespaces.TEMP_DATA_TTL_S)
+        await set_json(_wide_records(run, 1))(namespaces.build(namespaces.BATCH, next_id))
 
     async def probe_rejection() -> str | None:
         if await result_of(next_id) is None:
@@ -160,7 +206,7 @@ async def _batches(demo: _Demo) -> None:
         return "rejected, no result" if await result_of(truncated_id) is None else "a result"
 
     key = namespaces.build(namespaces.BATCH, truncated_id)
-    await demo.sample("batch cut short", key, write_both(), "rejected, no result", probe_rejection)
+    await run.sample("batch cut short", key, write_both(), "rejected, no result", probe_rejection)
 
 
 def _describe_anomaly(anomaly: Mapping[str, Any]) -> str:
@@ -168,23 +214,16 @@ def _describe_anomaly(anomaly: Mapping[str, Any]) -> str:
     return f"{anomaly['metric']} {anomaly['value']}" + ("" if sensor is None else f" at {sensor}")
 
 
-def _wide_records(demo: _Demo, count: int) -> list[dict[str, Any]]:
+def _wide_records(run: _Demo, count: int) -> list[dict[str, Any]]:
+    return [{"timestamp": iso_utc(at_s), "data": values} for at_s, values in sample_rows(run.random, count)]
+
+
+def _long_readings(run: _Demo, count: int) -> list[dict[str, Any]]:
     return [
-        {"timestamp": _ago(count - number), "data": {name: _value(demo, name) for name in METRICS}}
-        for number in range(count)
+        {"sensorId": f"{name[5].upper()}-01", "metric": name, "ts": iso_utc(at_s), "value": value}
+        for at_s, values in sample_rows(run.random, count)
+        for name, value in values.items()
     ]
-
-
-def _long_readings(demo: _Demo, count: int) -> list[dict[str, Any]]:
-    return [
-        {"sensorId": f"{name[5].upper()}-01", "metric": name, "ts": _ago(count - number), "value": _value(demo, name)}
-        for number in range(count)
-        for name in METRICS
-    ]
-
-
-def _value(demo: _Demo, metric: str) -> float:
-    return round(demo.random.gauss(*METRICS[metric]), 4)
 
 
 def _ago(seconds: int) -> str:
@@ -192,27 +231,27 @@ def _ago(seconds: int) -> str:
     return iso_utc(time.time() - seconds)
 
 
-async def _write_list(demo: _Demo, key: bytes, elements: list[str]) -> None:
-    await demo.redis.rpush(key, *elements)
-    await demo.redis.expire(key, namespaces.TEMP_DATA_TTL_S)
+async def _write_list(run: _Demo, key: bytes, elements: list[str]) -> None:
+    await run.redis.rpush(key, *elements)
+    await run.redis.expire(key, namespaces.TEMP_DATA_TTL_S)
 
 
-async def _write_hash(demo: _Demo, key: bytes, fields: dict[str, str]) -> None:
-    await demo.redis.hset(key, items=[part for pair in fields.items() for part in pair])
-    await demo.redis.expire(key, namespaces.TEMP_DATA_TTL_S)
+async def _write_hash(run: _Demo, key: bytes, fields: dict[str, str]) -> None:
+    await run.redis.hset(key, items=[part for pair in fields.items() for part in pair])
+    await run.redis.expire(key, namespaces.TEMP_DATA_TTL_S)
 
 
 # Charts
 
 
-async def _charts(demo: _Demo) -> None:
-    chart = (f"demo-{demo.run_id}", "realtime")
+async def _charts(run: _Demo) -> None:
+    chart = (f"demo-{run.run_id}", "realtime")
     source = namespaces.build(namespaces.CHART_DATA, *chart)
     query = namespaces.build(namespaces.QUERY_CACHE, "plant-overview")
     reported_digests: set[str] = set()
 
     async def read_cache() -> dict[str, Any] | None:
-        raw = await demo.redis.get(namespaces.build(namespaces.CHART_CACHE, *chart))
+        raw = await run.redis.get(namespaces.build(namespaces.CHART_CACHE, *chart))
         return json.loads(raw) if raw else None
 
     async def refreshed() -> str | None:
@@ -222,7 +261,7 @@ async def _charts(demo: _Demo) -> None:
         reported_digests.add(cache["sourceDigest"])
         points = cache["series"][0]["points"]
         line = chart_views.drawn([value for _, value in points])
-        deleted = "" if await demo.redis.exists(query) else ", query cache deleted"
+        deleted = "" if await run.redis.exists(query) else ", query cache deleted"
         return f"{line} {len(cache['series'])} series, {cache['points']} points to {len(points)}{deleted}"
 
     async def marked_stale() -> str | None:
@@ -230,34 +269,34 @@ async def _charts(demo: _Demo) -> None:
         return "cache kept, marked stale" if cache and cache["stale"] else None
 
     async def write(count: int) -> None:
-        await demo.redis.set(query, "{}", ex=namespaces.QUERY_CACHE_TTL_S, nx=True)
+        await run.redis.set(query, "{}", ex=namespaces.QUERY_CACHE_TTL_S, nx=True)
         rows = [
             {"timestamp": _ago(count - number), "co2Flow": round(1.2 + math.sin(number / 40) / 5, 4), "waterFlow": 30.1}
             for number in range(count)
         ]
-        await demo.redis.set(source, json.dumps(rows), ex=namespaces.CHART_DATA_TTL_S)
+        await run.redis.set(source, json.dumps(rows), ex=namespaces.CHART_DATA_TTL_S)
 
-    await demo.sample("chart written", source, write(2000), "query cache deleted", refreshed)
-    await demo.sample("chart updated", source, write(300), "query cache deleted", refreshed)
-    await demo.sample("chart gone", source, demo.redis.delete(source), "marked stale", marked_stale)
+    await run.sample("chart written", source, write(2000), "query cache deleted", refreshed)
+    await run.sample("chart updated", source, write(300), "query cache deleted", refreshed)
+    await run.sample("chart gone", source, run.redis.delete(source), "marked stale", marked_stale)
 
 
 # Sessions
 
 
-async def _sessions(demo: _Demo) -> None:
+async def _sessions(run: _Demo) -> None:
     token = secrets.token_hex(16)
-    user = f"demo-{demo.run_id}"
+    user = f"demo-{run.run_id}"
     key = namespaces.build(namespaces.SESSION, token)
     index = namespaces.build(namespaces.SESSION_BY_USER, user)
-    subject = fingerprint(token.encode(), demo.audit_key)
+    subject = fingerprint(token.encode(), run.audit_key)
     stream = namespaces.build(namespaces.AUDIT_STREAM)
-    newest = cast("list[tuple[bytes, Any]]", await demo.redis.xrevrange(stream, count=1))
+    newest = cast("list[tuple[bytes, Any]]", await run.redis.xrevrange(stream, count=1))
     start_id = newest[0][0] if newest else b"-"
 
     def recorded(kind: str) -> Probe:
         async def probe() -> str | None:
-            entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", await demo.redis.xrange(stream, min=start_id))
+            entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", await run.redis.xrange(stream, min=start_id))
             for _, fields in entries:
                 event: dict[str, Any] = json.loads(fields[b"event"])
                 if event["subject"] == subject and event["type"] == f"nextauth.session.{kind}":
@@ -268,14 +307,39 @@ async def _sessions(demo: _Demo) -> None:
         return probe
 
     async def write(user_id: str) -> None:
-        session = {"sessionToken": token, "userId": user_id, "expires": _ago(-3600)}
-        await demo.redis.set(key, json.dumps(session))
-        await demo.redis.set(index, key)
+        await write_session(run.redis, key, user_id)
+        await run.redis.set(index, key, ex=namespaces.TEMP_DATA_TTL_S)
 
     async def logout() -> None:
-        await demo.redis.delete(key, index)
+        await run.redis.delete(key, index)
 
     created, changed = write(user), write(f"{user}-b")
-    await demo.sample("session, login", key, created, "nextauth.session.created", recorded("created"))
-    await demo.sample("session, another user", key, changed, "nextauth.session.changed", recorded("changed"))
-    await demo.sample("session, logout", key, logout(), "nextauth.session.ended, logout", recorded("ended"))
+    await run.sample("session, login", key, created, "nextauth.session.created", recorded("created"))
+    await run.sample("session, another user", key, changed, "nextauth.session.changed", recorded("changed"))
+    await run.sample("session, logout", key, logout(), "nextauth.session.ended, logout", recorded("ended"))
+
+
+# What stays to be looked at
+
+
+async def _live_chart(run: _Demo) -> None:
+    chart = (f"demo-{run.run_id}-live", "realtime")
+    source = namespaces.build(namespaces.CHART_DATA, *chart)
+    cache_key = namespaces.build(namespaces.CHART_CACHE, *chart)
+    written = run.redis.set(source, json.dumps(chart_rows()), ex=namespaces.CHART_DATA_TTL_S)
+
+    async def cached() -> str | None:
+        return "1 series, kept" if await run.redis.exists(cache_key) else None
+
+    await run.sample("chart to look at", source, written, "kept", cached)
+
+
+async def _live_session(run: _Demo) -> None:
+    token = f"demo-{run.run_id}-{secrets.token_hex(12)}"
+    key = namespaces.build(namespaces.SESSION, token)
+    phantom = namespaces.build(namespaces.PHANTOM, keyring(run.audit_key).seal(token.encode()))
+
+    async def recorded() -> str | None:
+        return "nextauth.session.created, kept" if await run.redis.exists(phantom) else None
+
+    await run.sample("session to look at", key, write_session(run.redis, key, f"demo-{run.run_id}"), "kept", recorded)

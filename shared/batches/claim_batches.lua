@@ -190,6 +190,11 @@ local function claim_at(claim_key)
   return {until_ms = fields[1], token = fields[2], attempt = fields[3], content = fields[4]}
 end
 
+-- Keep a dead mark while its content exists. That of a discarded letter lives longer (discard.lua) and stays as it is.
+local function renew(mark_key)
+  if redis.call('PTTL', mark_key) < tonumber(ARGV[8]) * 1000 then redis.call('EXPIRE', mark_key, ARGV[8]) end
+end
+
 local function claim(key, result, claim_key, mark_key, large_too)
   if bytes_left <= 0 then return {'later'} end
   local existing = redis.call('EXISTS', result, claim_key, mark_key)
@@ -216,7 +221,7 @@ local function claim(key, result, claim_key, mark_key, large_too)
   end
   if reply then
     if mark ~= '-' or reply[1] == 'gone' then return reply end
-    redis.call('EXPIRE', mark_key, ARGV[8])
+    renew(mark_key)
     return {'dead'}
   end
   bytes_left = bytes_left - bytes - (PART_COST - PART_BYTES) * (kind == 'string' and 0 or #parts)
@@ -225,7 +230,7 @@ local function claim(key, result, claim_key, mark_key, large_too)
   local token, attempt = first_token, 1
   if not new then
     local settled = hashed and (head == '{"inputDigest":"' .. digest .. '"' and 'done' or mark == digest and 'dead')
-    if settled == 'dead' or not hashed and mark ~= '' then redis.call('EXPIRE', mark_key, ARGV[8]) end
+    if settled == 'dead' or not hashed and mark ~= '' then renew(mark_key) end
     if settled and existing == 1 then return {settled} end -- nearly always: there is no claim
     local last, foreign = claim_at(claim_key)
     local in_progress = last and live(last.until_ms)

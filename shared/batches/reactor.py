@@ -37,6 +37,7 @@ from shared.reading.read import read_batch
 from shared.runtime.bursts import prepare_for_bursts
 from shared.runtime.threads import off_loop
 from shared.settings import Settings
+from shared.words import counted
 
 NAME = claims.REACTOR
 NOT_OURS = "not a batch"
@@ -289,7 +290,7 @@ async def _committed(app: App, computed: Computed, reply: Any) -> Look:
             if 0 <= (lag_ms := _USUAL_TTL_MS - computed.claim.ttl_ms) < _MAX_LAG_MS:
                 telemetry.lag(NAME, lag_ms)
             message = message_of(computed.result)
-            detail = f"{message.readings} readings, {message.anomalies} anomalies"
+            detail = f"{counted(message.readings, 'reading')}, {counted(message.anomalies, 'anomaly', 'anomalies')}"
             return Look(processed(key, detail), look_again=reply == b"again")
         case b"same" | b"same again":
             return Look(duplicate(key), look_again=reply == b"same again")

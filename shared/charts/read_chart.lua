@@ -93,7 +93,9 @@ if (fresh or stale) and head:sub(#ARGV[2] + 1, at - 1) == digest then
   return {stale and 'fresh' or 'same'}
 end
 if mark ~= '' and mark == digest then
-  redis.call('EXPIRE', KEYS[3], ARGV[5])
+  if redis.call('PTTL', KEYS[3]) < tonumber(ARGV[5]) * 1000 then -- that of a discarded letter lives longer (discard.lua)
+    redis.call('EXPIRE', KEYS[3], ARGV[5])
+  end
   return {'dead'}
 end
 return {'read', digest, redis.call('PTTL', KEYS[1]), revision, value}

@@ -5,7 +5,8 @@ however many workers it is buried. Letters stay in Redis for 7 days after they w
 bytes; if the store is full, the oldest are dropped and counted. Keys are stored in the clear: see retries.py.
 
 bury.lua writes a letter, its payload, the index, the totals and the mark in one step. The mark is a separate key with
-the digest of the content that was given up: workers skip that content, and react to any other.
+the digest of the content that was given up: workers skip that content, and react to any other. It outlives a letter
+that an operator discards.
 """
 
 import asyncio
@@ -202,6 +203,22 @@ async def get(app: App, letter_id: str) -> Letter | None:
     return match[0] if match else None
 
 
+async def ids_beginning(app: App, digits: str) -> list[str]:
+    """The ids of the letters that begin with these digits, at most two. Looks at all ids, in pages."""
+    ids: set[str] = set()
+    if not re.fullmatch(r"[0-9a-f]{1,32}", digits):
+        return []
+    try:
+        async for letter_id, _ in app.redis.zscan_iter(_INDEX, match=f"{digits}*", count=1000):
+            ids.add(letter_id.decode("latin-1"))
+            if len(ids) > 1:
+                break
+    except ResponseError as fault:
+        if not is_wrong_type(fault):
+            raise
+    return sorted(ids)
+
+
 async def payload(app: App, letter_id: str) -> Payload | None:
     """The payload of a letter; None if there is no such letter or it has no payload.
 
@@ -221,15 +238,37 @@ async def payload(app: App, letter_id: str) -> Payload | None:
 
 
 async def discard(app: App, letter_id: str) -> bool:
-    """Remove a letter, its payload and its mark. False if there is no such letter."""
+    """Remove a letter and its payload for good: the same content is not buried again (for DISCARDED_TTL_S at least; for
+    batches and charts as long as it exists). False if there is no such letter."""
+    return await _remove(app, letter_id, str(namespaces.DISCARDED_TTL_S))
+
+
+async def remove(app: App, letter_id: str) -> bool:
+    """Remove a letter whose content has its effect now, with its payload and its mark. False if there is no such
+    letter."""
+    return await _remove(app, letter_id, "")
+
+
+async def _remove(app: App, letter_id: str, mark_ttl_s: str) -> bool:
     try:
         letter = await get(app, letter_id)
     except KeyspaceError:  # the letter is unreadable, so its key is unknown: the mark stays until its TTL
         return bool(await app.run(DISCARD, keys=_STORE, args=[letter_id]))
     if letter is None:
         return False
-    mark = letter.digest or NO_DIGEST
-    return bool(await app.run(DISCARD, keys=[*_STORE, mark_key(letter.reactor, letter.key)], args=[letter_id, mark]))
+    keys = [*_STORE, mark_key(letter.reactor, letter.key)]
+    return bool(await app.run(DISCARD, keys=keys, args=[letter_id, letter.digest or NO_DIGEST, mark_ttl_s]))
+
+
+async def recent(app: App, seconds: float) -> int:
+    """How many letters were buried within the last `seconds`, by Redis' clock."""
+    now_s, _ = await app.redis.time()
+    try:
+        return int(await app.redis.zcount(_INDEX, (now_s - seconds) * 1000, "+inf"))
+    except ResponseError as fault:
+        if is_wrong_type(fault):
+            return 0  # another application overwrote the key; the next letter replaces it
+        raise
 
 
 async def totals(app: App) -> Totals:

@@ -13,7 +13,7 @@ import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -107,7 +107,14 @@ class _Position(msgspec.Struct):
 
 
 async def reconcile(
-    app: App, reactors: Sequence[Reactor], *, budget_s: float, anew: bool = False, begin: bool = True, share: float = 1
+    app: App,
+    reactors: Sequence[Reactor],
+    *,
+    budget_s: float,
+    anew: bool = False,
+    begin: bool = True,
+    share: float = 1,
+    on_page: Callable[[int], None] | None = None,
 ) -> PassReport:
     """React to keys whose retry is due, then to every key that the reactors scan.
 
@@ -115,11 +122,11 @@ async def reconcile(
     have changed unnoticed). Without `begin` it makes no other pass than one in progress. With a `share` (above 0, at
     most 1) below 1, a pass that is not urgent ends its call after about SLICE_S, and then rests so long that passes
     take this share of the time. Stops at the end of the pass, when the groups in progress end after `budget_s`, or soon
-    after another instance took over. Raises what the Redis client raises if Redis is away.
+    after another instance took over. `on_page`: see Scan. Raises what the Redis client raises if Redis is away.
     """
     started_s = time.monotonic()
     await retry_due(app, reactors, budget_s=budget_s / 2)
-    scan = Scan(reactors)
+    scan = Scan(reactors, on_page=on_page)
     position = _Position(await server_id(app), repr(scan.glob), began_ms=0, urgent=anew)
     lease = await _acquire(app, begin=begin or anew, paced=share < 1 and not anew)
     if lease == HELD:

@@ -26,7 +26,7 @@ async def replay(app: App, reactors: Sequence[Reactor], letter_id: str) -> Outco
         await app.redis.delete(mark)  # a mark of other content belongs to a later letter
     outcome = await _replay(app, reactor, letter)
     if outcome.effect:
-        await dead_letters.discard(app, letter_id)
+        await dead_letters.remove(app, letter_id)
     return outcome
 
 

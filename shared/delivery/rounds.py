@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from contextlib import asynccontextmanager, suppress
 from typing import NamedTuple
 
-from shared.reactor import NO_TIME, Outcome, Result, ignored, later
+from shared.reactor import NO_TIME, Outcome, Result, inert, later
 
 BREATH_S = 0.0005
 """How long a group is computed before it yields to the other functions of the process."""
@@ -49,7 +49,7 @@ async def in_rounds[Item](
     for index, key in enumerate(keys):
         item = parse(key)
         if item is None:
-            outcomes[index] = ignored(key, not_ours)
+            outcomes[index] = inert(key, not_ours)
         else:
             waiting.append((index, item))
     looks = [0] * len(keys)

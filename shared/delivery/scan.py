@@ -32,9 +32,16 @@ _SILENT = frozenset({Result.DUPLICATE, Result.IGNORED, Result.LATER})
 
 
 class Scan:
-    """One pass over the keys of `reactors`, page by page: one SCAN for all of them. It continues at `cursor`."""
+    """One pass over the keys of `reactors`, page by page: one SCAN for all of them. It continues at `cursor`.
 
-    def __init__(self, reactors: Sequence[Reactor], cursor: int = 0) -> None:
+    `on_page` is called with the number of keys that Redis has examined so far, of reactors or not.
+    """
+
+    def __init__(
+        self, reactors: Sequence[Reactor], cursor: int = 0, on_page: Callable[[int], None] | None = None
+    ) -> None:
+        self._on_page = on_page
+        self._examined = 0
         self._places = [(reactor, scanned) for reactor in reactors for scanned in reactor.scanned]
         self.glob = glob_of([scanned.prefix for _, scanned in self._places])
         self._count = GROUP
@@ -48,6 +55,9 @@ class Scan:
         """
         reply: tuple[int, list[Any]] = await app.redis.scan(self.cursor, match=self.glob, count=self._count)
         self.cursor, matches = reply
+        self._examined += self._count
+        if self._on_page:
+            self._on_page(self._examined)
         by_reactor: dict[str, tuple[Reactor, dict[bytes, None]]] = {}
         for reactor, scanned in self._places:
             names = [name for name in matches if name.startswith(scanned.prefix)]

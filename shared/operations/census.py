@@ -23,6 +23,7 @@ from shared import namespaces
 from shared.app import App
 from shared.namespaces import Kind
 from shared.operations.key_selection import UNKNOWN_KIND, Namespace, Selection, kind_of, namespace_of
+from shared.operations.key_shapes import OTHER_SHAPES, has_room, shape_of
 from shared.store.script import Script
 
 LOOK_AT_KEYS = Script(__file__, "look_at_keys")
@@ -33,6 +34,8 @@ LOOK_KEYS = 250
 """Keys that one script examines: about 0.7 ms."""
 SAMPLE = 1000
 """Keys of a kind whose sizes are measured; all of them where there are no more."""
+SHAPE_SAMPLE = 50
+"""The same for a shape of keys of no known kind."""
 _Z_95 = 1.96
 _chance = secrets.SystemRandom()
 
@@ -168,6 +171,8 @@ class Census:
     kinds: list[KindStatistics]
     samples: Mapping[Group, Sequence[bytes]]
     took_s: float
+    shapes: Sequence[KindStatistics] = ()
+    """If asked for: the keys of no known kind by their shape, which stands in the place of `kind`; largest first."""
 
     @property
     def keys(self) -> int:
@@ -209,6 +214,7 @@ async def take(
     sample: int = SAMPLE,
     progress: Progress | None = None,
     on_page: Callable[[Sequence[Look]], Awaitable[None]] | None = None,
+    with_shapes: bool = False,
 ) -> Census:
     """Count all keys by namespace and kind, with their sizes and TTLs.
 
@@ -217,6 +223,7 @@ async def take(
     `budget_s`. `on_page` is awaited with the keys of each page. Raises what the Redis client raises."""
     started_s = time.monotonic()
     tallies: dict[Group, _Tally] = {}
+    shapes: dict[Group, _Tally] = {}
     complete = True
     async with aclosing(pages(app, Selection(), progress=progress)) as walk:
         async for keys in walk:
@@ -225,7 +232,10 @@ async def take(
                 break
             looks = await look(app, keys)
             for key in looks:
-                tallies.setdefault((namespace_of(key.key), key.kind_name), _Tally(sample)).add(key)
+                namespace = namespace_of(key.key)
+                tallies.setdefault((namespace, key.kind_name), _Tally(sample)).add(key)
+                if with_shapes and key.kind is None:
+                    _add_shape(app, shapes, namespace, key)
             if on_page:
                 await on_page(looks)
     visited = sum(tally.keys for tally in tallies.values())
@@ -233,7 +243,16 @@ async def take(
     scale = total / visited if visited else 1.0
     kinds = [await _measured(app, group, tallies[group], scale) for group in sorted(tallies, key=_place)]
     samples = {group: [key.key for key in tallies[group].sample] for group in sorted(tallies, key=_place)}
-    return Census(complete, kinds, samples, took_s=round(time.monotonic() - started_s, 3))
+    measured = [await _measured(app, group, shapes[group], scale) for group in sorted(shapes)]
+    measured.sort(key=lambda shape: -(shape.bytes or shape.keys))
+    return Census(complete, kinds, samples, round(time.monotonic() - started_s, 3), measured)
+
+
+def _add_shape(app: App, shapes: dict[Group, _Tally], namespace: Namespace, key: Look) -> None:
+    group = namespace, shape_of(app, key.key)
+    if group not in shapes and not has_room(shapes):
+        group = Namespace.UNKNOWN, OTHER_SHAPES
+    shapes.setdefault(group, _Tally(SHAPE_SAMPLE)).add(key)
 
 
 _NAMESPACE_ORDER = list(Namespace)

@@ -25,6 +25,7 @@ from shared.operations.notification_flags import missing_flags
 from shared.reactor import Result
 from shared.settings import Settings
 from shared.store.refusals import is_wrong_type, why_away
+from shared.words import counted
 
 SWEEP_LATE_S = 600.0
 """Time without a sweep above which the timers have a problem; by default one works every few seconds."""
@@ -105,6 +106,7 @@ async def check_app(app: App) -> Health:
     try:
         unwritable = await _unwritable(app)
         waiting, letters = await read("retries", retries.waiting(app)), await read("letters", dead_letters.totals(app))
+        recent = await read("letters", dead_letters.recent(app, app.settings.dead_letters_alert_s)) if letters else 0
         last_pass = await read("the sweep", reconcile.last_pass(app))
         timer_s = await read("the timers", catch_up.timer_age_s(app))
         log = await read("the audit log", audit.state(app))
@@ -120,7 +122,7 @@ async def check_app(app: App) -> Health:
         *trigger_problems(report, living or ()),
         *(f"Redis refuses {part}: {error}" for part, error in telemetry.refused_parts("Redis").items()),
         *refused,
-        *_backlog(waiting, letters, app.settings.dead_letters_max),
+        *_backlog(waiting, letters, recent or 0, app.settings),
         *_sweep(last_pass),
         *_timers(timer_s, app.settings.retry_schedule),
         *_audit(log, export_s, app.settings.audit_buffer),
@@ -128,6 +130,8 @@ async def check_app(app: App) -> Health:
     status = "failed" if failures else "degraded" if health.status == "ok" and problems else health.status
     reasons = (*health.reasons, *failures, *problems)
     details = _details(waiting, letters, last_pass, log)
+    if letters:
+        details["deadLetters"]["recent"] = recent
     details["trigger"] = report and _trigger_details(report)
     details["instances"] = [msgspec.structs.asdict(instance) for instance in living or ()]
     details["timers"] = None if timer_s is None else {"age_s": round(timer_s, 1)}
@@ -232,17 +236,25 @@ async def export_age_s(app: App, log: audit.AuditState) -> float | None:
     return max(0.0, seconds - int(oldest[0][0].partition(b"-")[0]) / 1000) if oldest else None
 
 
-def _backlog(waiting: int | None, letters: dead_letters.Totals | None, letters_max: int) -> list[str]:
+def _backlog(waiting: int | None, letters: dead_letters.Totals | None, recent: int, settings: Settings) -> list[str]:
     problems = []
     if waiting is not None and waiting > MANY_RETRIES:
         problems.append(f"{waiting} keys wait for a retry")
     if letters is None:
         return problems
+    if 0 < settings.dead_letters_alert <= recent:
+        problems.append(f"{counted(recent, 'dead letter')} in the last {_period(settings.dead_letters_alert_s)}")
     if letters.dropped:
-        problems.append(f"{letters.dropped} dead letters were dropped for lack of room")
-    elif letters.count > NEARLY_FULL * letters_max:
-        problems.append(f"{letters.count} dead letters, of {letters_max} that are kept")
+        problems.append(f"{counted(letters.dropped, 'dead letter')} dropped for lack of room")
+    elif letters.count > NEARLY_FULL * settings.dead_letters_max:
+        problems.append(f"{letters.count} dead letters, of {settings.dead_letters_max} that are kept")
     return problems
+
+
+def _period(seconds: float) -> str:
+    if seconds == 3600:
+        return "hour"
+    return f"{seconds / 60:g} minutes" if seconds >= 120 else f"{seconds:g} s"
 
 
 def _sweep(last_pass: reconcile.LastPass | None) -> list[str]:

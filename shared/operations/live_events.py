@@ -109,7 +109,7 @@ def _canaries(mark: str) -> list[_Canary]:
 
 def _batch_canaries(reactor: Reactor, mark: str) -> list[_Canary]:
     """Placeholders of batches, as a string, a hash and a list."""
-    key = namespaces.build(namespaces.BATCH, f"canary-{mark}")
+    key = namespaces.build(namespaces.BATCH, namespaces.probe_id(mark))
     return [
         _Canary(reactor, key, [("set", "$"), ("expire", "g")], _write_string),
         _Canary(reactor, key + b"-hash", [("hset", "h")], _write_hash),
@@ -119,13 +119,13 @@ def _batch_canaries(reactor: Reactor, mark: str) -> list[_Canary]:
 
 def _chart_canaries(reactor: Reactor, mark: str) -> list[_Canary]:
     """A key with an empty chart id, which is not a chart."""
-    key = namespaces.CHART_DATA.prefix + f":canary-{mark}".encode()
+    key = namespaces.CHART_DATA.prefix + f":{namespaces.probe_id(mark)}".encode()
     return [_Canary(reactor, key, _ENDS, _write_and_end)]
 
 
 def _session_canaries(reactor: Reactor, mark: str) -> list[_Canary]:
     """An index of sessions, which is not a session."""
-    key = namespaces.build(namespaces.SESSION_BY_USER, f"canary-{mark}")
+    key = namespaces.build(namespaces.SESSION_BY_USER, namespaces.probe_id(mark))
     return [_Canary(reactor, key, _ENDS, _write_and_end)]
 
 

@@ -20,17 +20,16 @@ from shared.charts.source_state import SourceView, read_sources
 from shared.clock import iso_utc, now_iso
 from shared.delivery import dead_letters, retries
 from shared.delivery.dead_letters import Letter
-from shared.operations import activity, chart_list, health, stored_census
+from shared.operations import activity, chart_list, health, letter_selection, stored_census
 from shared.operations.activity import Stats
 from shared.operations.chart_list import ChartRow
+from shared.operations.letter_selection import ALL, LetterSelection, shown_key
 from shared.operations.stored_census import KindCount
-from shared.privacy.masking import fingerprint, mask_key, printable
+from shared.privacy.masking import fingerprint, printable
 from shared.registry import REACTORS
 from shared.store.refusals import is_wrong_type
 
 FIRST_PAGE = 20
-CURSOR = "^([0-9]{1,15}:[0-9a-f]{32})?$"
-"""Pattern of `nextCursor`; an empty cursor means the first page."""
 AUDIT_RECORDS = 20
 MAX_RECORD_BYTES = 16 * 1024
 DOCTOR_EVERY_S = 300.0
@@ -181,9 +180,11 @@ async def monitor(app: App) -> Monitor:
         examined.cancel()
 
 
-async def letters(app: App, *, reactor: str | None = None, cursor: str | None = None, limit: int = 50) -> DeadLetters:
-    """A page of dead letters; see dead_letters.list_page. Raises KeyspaceError for an invalid cursor."""
-    page = await dead_letters.list_page(app, reactor=reactor, cursor=cursor, limit=limit)
+async def letters(
+    app: App, *, selection: LetterSelection = ALL, cursor: str | None = None, limit: int = 50
+) -> DeadLetters:
+    """A page of the selected dead letters; see letter_selection.page. Raises KeyspaceError for an invalid cursor."""
+    page = await letter_selection.page(app, selection, cursor, limit)
     totals = await dead_letters.totals(app)
     shown = [shown_letter(app, letter) for letter in page.letters]
     return DeadLetters(shown, page.next_cursor, LetterTotals(totals.count, totals.bytes, totals.dropped))
@@ -193,7 +194,7 @@ def shown_letter(app: App, letter: Letter) -> DeadLetter:
     return DeadLetter(
         letter.id,
         _line(letter.reactor),
-        mask_key(letter.key, app.settings.audit_key),
+        shown_key(app, letter),
         _line(letter.error),
         _line(letter.message, limit=retries.MAX_MESSAGE_CHARS),
         letter.attempts,

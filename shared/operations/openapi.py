@@ -6,7 +6,15 @@ from typing import Any
 import msgspec
 
 from shared.delivery.dead_letters import MAX_PAGE
-from shared.operations import activity, chart_list, debug, explanations, monitor_document, openapi_charts
+from shared.operations import (
+    activity,
+    chart_list,
+    debug,
+    explanations,
+    letter_selection,
+    monitor_document,
+    openapi_charts,
+)
 from shared.operations.debug import MAX_USER_CHARS
 from shared.operations.openapi_parts import AWAY, BAD, REF, UNKNOWN, integer, json, operation, query
 from shared.reactor import Result
@@ -14,6 +22,13 @@ from shared.registry import NAMES
 
 _LETTER = {"name": "id", "in": "path", "required": True, "schema": {"type": "string", "pattern": "^[0-9a-f]{32}$"}}
 _OBJECT = {"type": "object"}
+_FILTERS = [
+    query("reactor", {"enum": list(NAMES)}),
+    query("reason", {"type": "string", "maxLength": 200}, "Text in the error and its message"),
+    query("match", {"type": "string", "maxLength": 200}, "Glob of Redis over keys as they are shown"),
+    query("olderThan_s", {"type": "integer", "minimum": 1}, "Buried longer ago"),
+    query("newerThan_s", {"type": "integer", "minimum": 1}, "Buried since"),
+]
 _ETAG = {"ETag": {"schema": {"type": "string"}, "description": "Of the file's content, for If-None-Match."}}
 
 
@@ -21,6 +36,12 @@ class Error(msgspec.Struct):
     """An error: the reason."""
 
     error: str
+
+
+class Groups(msgspec.Struct):
+    """Letters by reactor and reason."""
+
+    groups: list[letter_selection.LetterGroup]
 
 
 class Replay(msgspec.Struct):
@@ -37,9 +58,12 @@ def document() -> dict[str, Any]:
     """The document, OpenAPI 3.1."""
     types = [
         Error,
+        Groups,
         Replay,
         debug.Report,
         explanations.ExplainedLetter,
+        letter_selection.LetterAction,
+        letter_selection.LetterResults,
         monitor_document.DeadLetters,
         monitor_document.Monitor,
         activity.Stats,
@@ -161,6 +185,7 @@ def _paths() -> dict[str, Any]:
         },
         **_dead_letter_paths(),
         **openapi_charts.paths(),
+        **_letter_group_paths(),
         **_monitor_paths(),
         "/api/openapi.json": {
             "get": operation(
@@ -186,10 +211,10 @@ def _dead_letter_paths() -> dict[str, Any]:
                 "Dead letters, newest first",
                 {"200": json("A page of letters", "DeadLetters"), **BAD, **AWAY},
                 parameters=[
-                    query("reactor", {"enum": list(NAMES)}),
+                    *_FILTERS,
                     query(
                         "cursor",
-                        {"type": "string", "pattern": monitor_document.CURSOR},
+                        {"type": "string", "pattern": letter_selection.CURSOR},
                         "`nextCursor` of the previous page",
                     ),
                     integer("limit", 50, MAX_PAGE, "Maximum number of letters on a page"),
@@ -225,11 +250,37 @@ def _dead_letter_paths() -> dict[str, Any]:
         "/api/events/dead/{id}/discard": {
             "post": operation(
                 "discardDeadLetter",
-                "Remove a letter permanently",
+                "Remove a letter permanently; the same content is not buried again",
                 {"204": {"description": "The letter is removed"}, **UNKNOWN, **AWAY},
                 parameters=[_LETTER],
             )
         },
+    }
+
+
+def _letter_group_paths() -> dict[str, Any]:
+    def action(name: str, summary: str) -> dict[str, Any]:
+        too_large = {"413": json("The body is too large", "Error")}
+        done = {"200": json("What happened to each letter", "LetterResults")}
+        done_by = operation(name, summary, {**done, **BAD, **too_large, **AWAY})
+        body = {"required": True, "content": {"application/json": {"schema": {"$ref": REF + "LetterAction"}}}}
+        return {"post": done_by | {"requestBody": body}}
+
+    return {
+        "/api/events/dead-groups": {
+            "get": operation(
+                "deadLetterGroups",
+                "Dead letters by reactor and reason, the most frequent first",
+                {"200": json("The groups", "Groups"), **BAD, **AWAY},
+                parameters=_FILTERS,
+            )
+        },
+        "/api/events/dead-groups/replay": action(
+            "replayDeadLetters", "Replay selected letters, some at a time; nextCursor goes on"
+        ),
+        "/api/events/dead-groups/discard": action(
+            "discardDeadLetters", "Discard selected letters, some at a time; nextCursor goes on"
+        ),
     }
 
 

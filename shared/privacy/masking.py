@@ -7,6 +7,7 @@ import re
 
 from shared import namespaces
 from shared.privacy.keyring import keyring
+from shared.privacy.unknown_keys import shown_parts
 
 MAX_SHOWN_CHARS = 200
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -28,13 +29,12 @@ def mask_key(key: bytes, audit_key: str, *, hide_users: bool = False) -> str:
     """The key with each secret part replaced by `~` and the first 12 digits of its fingerprint; with `hide_users`
     parts that name a user too.
 
-    A key that fits no pattern may hold anything, so only the prefix that it shares with a pattern, up to a ':', stays
-    readable.
+    Of a key that fits no pattern only the words that name things stay readable: see unknown_keys.py.
     """
     parsed = namespaces.parse(key)
     if parsed is None:
-        prefix = _shared_prefix(key)
-        return printable(prefix) + _mask(key[len(prefix) :], audit_key)
+        of_key = shown_parts(key, hide_users=hide_users)
+        return printable("".join(_text(part) if shown else _mask(part, audit_key) for part, shown in of_key).encode())
     kind, parts = parsed
     if kind is namespaces.PHANTOM:  # masked with the fingerprint that its records have
         token = keyring(audit_key).unseal(parts[0])
@@ -43,7 +43,7 @@ def mask_key(key: bytes, audit_key: str, *, hide_users: bool = False) -> str:
     for name, part in zip(kind.part_names, parts, strict=True):
         # Some applications use e-mail addresses as user ids.
         hidden = name in kind.secret or b"@" in part or (hide_users and name == "userId")
-        text = _mask(part, audit_key) if hidden else part.decode(errors="backslashreplace")
+        text = _mask(part, audit_key) if hidden else _text(part)
         masked = masked.replace(f"{{{name}}}", text, 1)
     return printable(masked.encode(errors="backslashreplace"))
 
@@ -52,11 +52,5 @@ def _mask(secret: bytes, audit_key: str) -> str:
     return f"~{fingerprint(secret, audit_key)[:12]}" if secret else ""
 
 
-def _shared_prefix(key: bytes) -> bytes:
-    """The longest run of `word:` segments at the start of `key` that some pattern also starts with."""
-    segments = key.split(b":")[:-1]
-    for count in range(len(segments), 0, -1):
-        prefix = b":".join(segments[:count]) + b":"
-        if any(kind.prefix.startswith(prefix) for kind in namespaces.TABLE):
-            return prefix
-    return b""
+def _text(part: bytes) -> str:
+    return part.decode(errors="backslashreplace")

@@ -17,17 +17,16 @@ from shared.reading.documents import document
 from shared.reading.limits import LIMITS, Limits
 from shared.reading.model import Reading, Series
 from shared.reading.overrides import NONE, Override
+from shared.reading.overruling import Setting, entry_of, template_for
 from shared.reading.roles import labels
 from shared.reading.roles.columns import Profile
 from shared.reading.roles.roles import Roles
 from shared.reading.safe_text import shown, shown_path
 from shared.reading.tree import Budget, Decoded
+from shared.words import counted
 
 MAX_COLUMNS, MAX_SERIES, MAX_TABLES, FIRST_POINTS = 64, 64, 16, 3
 _WIDTH = 80
-
-type Setting = str | bool | list[str]
-"""A member of an entry of INPUTS."""
 
 
 class ColumnNote(msgspec.Struct, frozen=True):
@@ -122,14 +121,21 @@ def _explained(
     except reader.Unreadable as fault:
         outcome = "not ready" if fault.placeholder and not chart else "rejected"
         reason = "a placeholder without data" if outcome == "not ready" else str(fault)
-        best = max(fault.candidates, key=lambda item: item.table.length, default=None)
+        template = template_for(str(fault))
+        if outcome == "not ready" or "rows" in template or not fault.candidates:  # none of the tables is the one
+            return Explanation(
+                kind, outcome, reason, size, chain, _members(budget), tables=_tables(fault.candidates, []),
+                inputs={} if outcome == "not ready" else template,
+            )  # fmt: skip
+        best = max(fault.candidates, key=lambda item: item.table.length)
         return Explanation(
-            kind, outcome, reason, size, chain, _members(budget), tables=_tables(fault.candidates, []),
-            columns=_columns(best.roles) if best is not None and best.roles is not None else [],
-            inputs={"rows": "<JMESPath to the rows>", "time": "<column>", "measures": ["<column>"]},
+            kind, outcome, reason, size, chain, _members(budget), shown_path(best.table.path), best.table.shape,
+            best.table.length, columns=_columns(best.roles), tables=_tables(fault.candidates, [best]),
+            inputs=template_for(reason, best),
         )  # fmt: skip
     except Rejected as fault:
-        return Explanation(kind, "rejected", str(fault), size, chain, _members(budget))
+        reason = str(fault)
+        return Explanation(kind, "rejected", reason, size, chain, _members(budget), inputs=template_for(reason))
     candidate = choice.chosen[0]
     reading, outcome, reason = _read(choice, override, limits, chart=chart)
     shown_series, omitted = _series(reading)
@@ -138,7 +144,7 @@ def _explained(
         candidate.table.length, [note for note in (choice.note, *candidate.table.notes) if note],
         reading.x if reading is not None else "", _columns(candidate.roles), shown_series, omitted,
         dict(choice.rejected if reading is None else reading.rejected), _tables(choice.candidates, choice.chosen),
-        _inputs(candidate, override),
+        entry_of(candidate, override) | template_for(reason),
     )  # fmt: skip
 
 
@@ -211,51 +217,6 @@ def _tables(candidates: Sequence[reader.Candidate], chosen: Sequence[reader.Cand
     return notes
 
 
-def _stated(override: Override) -> dict[str, Setting]:
-    """What the entry of INPUTS says already."""
-    stated: dict[str, Setting] = {}
-    for name in Override.__struct_fields__:
-        value = getattr(override, name)
-        if value is not None and value != ():
-            stated["dayFirst" if name == "day_first" else name] = list(value) if isinstance(value, tuple) else value
-    return stated
-
-
-def _inputs(candidate: reader.Candidate, override: Override) -> dict[str, Setting]:
-    """The entry of INPUTS that says what was decided, with what the present entry says."""
-    entry = _decided(candidate) | _stated(override)
-    if "value" in entry:
-        entry.pop("measures", None)  # they exclude each other
-    return entry
-
-
-def _decided(candidate: reader.Candidate) -> dict[str, Setting]:
-    roles = candidate.roles
-    entry: dict[str, Setting] = {}
-    steps = [step for step in candidate.table.path if isinstance(step, str)]
-    if steps and len(steps) == len(candidate.table.path):
-        entry["rows"] = ".".join(f'"{shown(step)}"' if not step.isidentifier() else shown(step) for step in steps)
-    if roles is None:
-        return entry
-    if roles.time is not None:
-        entry["time"] = shown(roles.time.name)
-    elif candidate.axis is not None:
-        entry["time"] = shown(candidate.axis[0].name)
-    series = [
-        entry_.profile
-        for entry_ in roles.assigned
-        if entry_.role in ("label", "sensor") and entry_.profile.column.origin != "key"
-    ]
-    if series and len(roles.measures) == 1:
-        entry["series"] = [shown(profile.name) for profile in series[:4]]
-    if roles.sensor is not None:
-        entry["sensor"] = shown(roles.sensor.name)
-    if roles.unit is not None:
-        entry["unit"] = shown(roles.unit.name)
-    entry["measures"] = [shown(profile.name) for profile in roles.measures[:16]]
-    return entry
-
-
 def to_json(explanation: Explanation) -> bytes:
     return msgspec.json.encode(explanation)
 
@@ -263,11 +224,12 @@ def to_json(explanation: Explanation) -> bytes:
 def to_text(explanation: Explanation, key: str = "") -> str:
     """The explanation as lines of at most 80 columns. `key`: another glob for the entry of INPUTS."""
     lines = [_outcome(explanation)]
-    lines += _wrapped("Encoding", " > ".join(explanation.encoding) or "unknown")
+    if explanation.encoding:
+        lines += _wrapped("Encoding", " > ".join(explanation.encoding))
     if explanation.members:
         lines += _wrapped("Members", ", ".join(explanation.members))
     if explanation.path:
-        lines += _wrapped("Table", f"{explanation.shape}, {explanation.rows:,} rows at {explanation.path}")
+        lines += _wrapped("Table", f"{explanation.shape}, {counted(explanation.rows, 'row')} at {explanation.path}")
     for note in explanation.notes:
         lines += _wrapped("Note", note)
     if explanation.x:
@@ -278,7 +240,8 @@ def to_text(explanation: Explanation, key: str = "") -> str:
         lines.append(f"  and {explanation.series_omitted} more")
     lines += _section("Left out", [f"{count:,} x {reason}" for reason, count in explanation.rejected.items()])
     lines += _section(
-        "Other tables", [f"{note.path}, {note.rows:,} rows: {note.reason}" for note in explanation.tables]
+        "Other tables" if explanation.path else "Tables",
+        [f"{note.path}, {counted(note.rows, 'row')}: {note.reason}" for note in explanation.tables],
     )
     if explanation.inputs:
         glob = key or explanation.glob or "<glob over keys>"
@@ -315,7 +278,8 @@ def _json(value: Setting) -> str:
 def _outcome(explanation: Explanation) -> str:
     if explanation.outcome == "read":
         count = sum(note.count for note in explanation.series)
-        return f"{explanation.kind.capitalize()}: read, {len(explanation.series)} series, {count:,} values"
+        series = counted(len(explanation.series), "series", "series")
+        return f"{explanation.kind.capitalize()}: read, {series}, {counted(count, 'value')}"
     text = f"{explanation.kind.capitalize()}: {explanation.outcome}: {explanation.reason}"
     return "\n  ".join(textwrap.wrap(text, _WIDTH - 2))
 
@@ -323,7 +287,7 @@ def _outcome(explanation: Explanation) -> str:
 def _series_line(note: SeriesNote) -> str:
     points = ", ".join(f"{place} = {value}" for place, value in note.first)
     unit = f" [{note.unit}]" if note.unit else ""
-    return f"{note.name}{unit}: {note.count:,} values; {points}"
+    return f"{note.name}{unit}: {counted(note.count, 'value')}; {points}"
 
 
 def _wrapped(title: str, text: str) -> list[str]:

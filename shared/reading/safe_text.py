@@ -26,6 +26,11 @@ def quoted(name: str) -> str:
     return f"`{shown(name)}`"
 
 
+def without_secrets(text: str) -> str:
+    """`text` with every word masked that looks like a token or an address. For up to some thousand characters."""
+    return _WORD.sub(lambda match: "***" if _TOKEN.fullmatch(match[0]) else match[0], text)
+
+
 def shown(name: str) -> str:
     """A name fit to be shown, at most SHOWN_CHARS characters."""
     if not name:
@@ -33,7 +38,7 @@ def shown(name: str) -> str:
     text = name[:_EXAMINED_CHARS]
     if _TOKEN.fullmatch(text):
         return "***"
-    text = _WORD.sub(lambda match: "***" if _TOKEN.fullmatch(match[0]) else match[0], text)[: 4 * SHOWN_CHARS]
+    text = without_secrets(text)[: 4 * SHOWN_CHARS]
     text = _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text).replace("`", "'")
     return text if len(text) <= SHOWN_CHARS else f"{text[: SHOWN_CHARS - 1]}…"
 

@@ -31,7 +31,7 @@ from shared.reactor import (
     Source,
     Withheld,
     already,
-    ignored,
+    inert,
     later,
     processed,
 )
@@ -121,7 +121,7 @@ async def react(app: App, keys: Sequence[bytes], cause: Cause) -> list[Outcome]:
             continue
         token = token_of(rings, key)
         if token is None:
-            outcomes[index] = ignored(key, "not a session")
+            outcomes[index] = inert(key, "not a session")
             _count_unopened(key.startswith(_PHANTOM))
         else:
             waiting[index] = _subject(rings, key, token, why)

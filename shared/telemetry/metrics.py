@@ -33,12 +33,13 @@ OUTCOMES = Metric(
     "1",
     ("function", "outcome"),
     "How reactions ended (processed, duplicate, ignored, rejected, retried, dead), and other events by name: malformed "
-    "trigger messages, claims taken over, leases lost, keys swept, sessions that no AUDIT_KEY opens, audit records "
-    "written, gaps in the audit log; of charts with a source what came of a fetch (`written`, `newer`, `deleted`, "
-    "`lost`; see docs/charts.md); of the baseline `model_full` (metrics, or groups of values, for which it had no "
-    "room) and `model_dropped` (fields that another application wrote); of a trigger's events `elsewhere` (the key is "
-    "another instance's) and `heard` (the app's own subscription, or a scan, was earlier). `processed` with the "
-    "function `sweep` are effects that passes found and no event had told.",
+    "trigger messages, `inert` events (nothing to react to, such as the `expire` of SET EX), claims taken over, leases "
+    "lost, keys swept, sessions that no AUDIT_KEY opens, audit records written, gaps in the audit log; of charts with "
+    "a source what came of a fetch (`written`, `newer`, `deleted`, `lost`; see docs/charts.md); of the baseline "
+    "`model_full` (metrics, or groups of values, for which it had no room) and `model_dropped` (fields that another "
+    "application wrote); of a trigger's events `elsewhere` (the key is another instance's) and `heard` (the app's own "
+    "subscription, or a scan, was earlier). `processed` with the function `sweep` are effects that passes found and no "
+    "event had told.",
 )
 DURATION = Metric("keyspace_functions.duration", "histogram", "s", ("function", "outcome"), "How long a reaction took.")
 LAG = Metric(

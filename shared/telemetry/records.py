@@ -8,6 +8,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 
+from shared import namespaces
 from shared.errors import MalformedEvent
 from shared.privacy.masking import mask_key
 from shared.reactor import Outcome, Result, Source
@@ -23,6 +24,9 @@ _LEVEL = {
     Result.RETRIED: logging.WARNING,
     Result.DEAD: logging.ERROR,
 }
+
+INERT = "inert"
+"""In place of an outcome: the event had nothing to react to."""
 
 _WITHOUT_REASON = "%(function)s %(outcome)s %(key)s on %(operation)s in %(duration_ms).1f ms"
 _WITH_REASON = _WITHOUT_REASON + ": %(reason)s"
@@ -43,11 +47,24 @@ def record(
     `function` is the trigger or timer that ran; `event` is Redis' name of the event, if an event was the cause.
     """
     result = outcome.result
+    if source is Source.EVENT and result is Result.IGNORED and (outcome.inert or namespaces.is_probe(outcome.key)):
+        _inert(function, reactor, event or source.value, outcome, duration_ms, audit_key)
+        return
     metrics.count(function, result)
     minute_counts.outcome(reactor, source, result, duration_ms)
     metrics.duration(function, result, duration_ms)
     if _is_visible(result):
         _show(function, reactor, event or source.value, outcome, duration_ms, audit_key)
+
+
+def _inert(function: str, reactor: str, operation: str, outcome: Outcome, duration_ms: float, audit_key: str) -> None:
+    """Count an event that had nothing to react to, such as the `expire` of SET EX, and log it at DEBUG.
+
+    It counts neither as an outcome nor as a duration: events per second and latency are those of reactions.
+    """
+    metrics.count(function, INERT)
+    if _is_visible(Result.IGNORED):
+        _show(function, reactor, operation, outcome, duration_ms, audit_key, shown_as=INERT)
 
 
 def record_group(
@@ -75,14 +92,23 @@ def _is_visible(result: Result) -> bool:
     return tracing.enabled() or logger.isEnabledFor(_level(result))
 
 
-def _show(function: str, reactor: str, operation: str, outcome: Outcome, duration_ms: float, audit_key: str) -> None:
+def _show(
+    function: str,
+    reactor: str,
+    operation: str,
+    outcome: Outcome,
+    duration_ms: float,
+    audit_key: str,
+    *,
+    shown_as: str | None = None,
+) -> None:
     """Log one outcome, and add it to the open span."""
     effect = {
         "function": function,
         "reactor": reactor,
         "key": mask_key(outcome.key, audit_key),
         "operation": operation,
-        "outcome": outcome.result.value,
+        "outcome": shown_as or outcome.result.value,
         "reason": outcome.detail,
         "duration_ms": round(duration_ms, 3),
     }

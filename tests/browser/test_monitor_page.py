@@ -168,6 +168,24 @@ async def test_the_function_key_is_checked_kept_for_the_session_and_forgotten_on
     assert await page.evaluate("sessionStorage.length + localStorage.length") == 0
 
 
+async def test_a_link_with_the_key_opens_the_page_signed_in_and_the_key_leaves_the_address_at_once(
+    monitor: Monitor,
+) -> None:
+    page, key = monitor.page, monitor.live.host.function_key
+    address = f"{monitor.live.host.url}/api/monitor"
+    for _ in range(2):  # in a new tab, and in one that shows the page already
+        await page.goto(f"{address}#key={key}")
+        await expect(page.locator("#figures")).to_be_visible()
+        assert page.url == address
+        assert await page.evaluate("history.state") is None
+        await page.get_by_role("button", name="Forget key").click()
+        await expect(page.get_by_label("Function key")).to_be_visible()
+    assert not [requested for requested in monitor.watched.addresses if str(key) in requested]
+    await page.goto(f"{address}#key=two%20words")
+    await expect(page.get_by_label("Function key")).to_be_visible()
+    assert page.url == address
+
+
 async def test_the_page_is_served_with_the_policy_of_these_tests(monitor: Monitor) -> None:
     response = await monitor.page.goto(f"{monitor.live.host.url}/api/monitor")
     assert response is not None

@@ -16,7 +16,7 @@ from shared import namespaces
 from shared.app import App, open_app
 from shared.charts import reactor as charts
 from shared.charts.reactor import COMMIT_CHART, READ_CHART, STALE_CHART
-from shared.reactor import Result, already, duplicate, ignored, processed, rejected
+from shared.reactor import Result, already, duplicate, ignored, inert, processed, rejected
 from tests.support.causes import cause
 
 pytestmark = pytest.mark.redis_server
@@ -170,7 +170,7 @@ async def test_outcomes_come_in_the_order_of_the_keys(app):
     await app.redis.set(SOURCE, b"{")
     assert await charts.react(app, [SOURCE, b"fabric:data:chart:x", other], cause("set")) == [
         rejected(SOURCE, "JSON is cut short"),
-        ignored(b"fabric:data:chart:x", "not the key of a chart"),
+        inert(b"fabric:data:chart:x", "not the key of a chart"),
         processed(other),
     ]
 
@@ -526,7 +526,7 @@ async def test_a_value_of_another_type_is_ignored_and_its_cache_stays(app, kind)
 async def test_a_key_that_is_not_a_chart_is_ignored_without_a_call_to_redis(app, key):
     unreachable = open_app(msgspec.structs.replace(app.settings, redis="127.0.0.1:1"))
     for operation in ("set", "hset", "del"):
-        assert await charts.react(unreachable, [key], cause(operation)) == [ignored(key, "not the key of a chart")]
+        assert await charts.react(unreachable, [key], cause(operation)) == [inert(key, "not the key of a chart")]
 
 
 async def test_scripts_are_loaded_again_after_script_flush(app):

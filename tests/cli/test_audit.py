@@ -284,7 +284,7 @@ async def test_export_writes_all_pending_records(manage: Manage, app: App, write
     await writer.add(1500)
     assert manage("audit", "export", "--dry-run")[:2] == (0, "1,500 records would be exported\n")
     assert await box.files() == []
-    assert manage("audit", "export")[:2] == (0, "1,500 lines written, 0 records wait\n")
+    assert manage("audit", "export")[:2] == (0, "1,500 lines written, 0 records left\n")
     assert audit.ids(await box.all()) == writer.written
     assert json.loads(manage("audit", "export", "--json")[1])["written"] == 0
 
@@ -293,7 +293,7 @@ async def test_export_does_nothing_while_another_export_runs(manage: Manage, app
     await writer.add()
     assert await state.begin(app, "somebody", 10_000)
     code, output, stderr = manage("audit", "export")
-    assert (code, output, "another export" in stderr) == (1, "0 lines written, 1 records wait\n", True)
+    assert (code, output, "another export" in stderr) == (1, "0 lines written, 1 record left\n", True)
 
 
 async def test_state_shows_the_head_and_ends_with_1_after_an_error(manage: Manage, app: App, writer: Writer) -> None:

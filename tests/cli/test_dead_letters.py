@@ -6,13 +6,17 @@ import re
 import pytest
 
 from cli import dead_letters as command
+from cli import key_search
 from cli.audit_key_check import refuse_other_audit_key
+from cli.letter_selection import full_id
+from cli.payload import MAX_SHOWN_CHARS, beginning
 from cli.terminal import Refused
 from shared import namespaces
 from shared.app import App
 from shared.delivery import dead_letters
 from shared.delivery.dead_letters import Payload
 from shared.errors import Rejected
+from shared.operations.letter_selection import LetterSelection
 from shared.privacy import keyring
 from shared.sessions import reactor as sessions
 from shared.settings import parse
@@ -43,7 +47,8 @@ async def test_letters_are_listed_with_keys_masked(manage: Manage, app: App) -> 
     assert stderr.startswith("2 listed of 2 in ")
     assert len(output.splitlines()) == 3
     fingerprint = keyring.keyring(app.settings.audit_key).fingerprint(TOKEN)[:12]
-    assert f"functions:phantom:session:~{fingerprint}" in output
+    assert f"nextauth:session:~{fingerprint}" in output
+    assert await key_search.find(app, f"nextauth:session:~{fingerprint}".encode()) == b"nextauth:session:" + TOKEN
     assert "@" not in output
     assert TOKEN.decode() not in output
     assert "\x1b" not in output
@@ -85,7 +90,7 @@ async def test_the_letter_of_an_unreadable_payload_is_explained(manage: Manage, 
     text = " ".join(output.split())
     assert "Batch: rejected: rows found at `result`, but no column of numbers: `temp` holds text" in text
     assert "Encoding: JSON" in text
-    assert '{"fastapi:temp:data:*": {"rows": ' in text
+    assert "Table: rows, 1 row at `result`" in text
     explanation = json.loads(manage("deadletters", "show", letter_id, "--json")[1])["explanation"]
     assert (explanation["outcome"], explanation["encoding"]) == ("rejected", ["JSON"])
     other_id = await bury(app, payload=BAD)  # another error than Rejected
@@ -93,8 +98,8 @@ async def test_the_letter_of_an_unreadable_payload_is_explained(manage: Manage, 
 
 
 def test_only_the_beginning_of_a_large_payload_is_shown() -> None:
-    shown = command.beginning(Payload("list", "d", [b"x" * 100_000] * 1000))
-    assert sum(map(len, shown["parts"])) <= command.MAX_CHARS
+    shown = beginning(Payload("list", "d", [b"ab " * 100_000] * 1000))
+    assert sum(map(len, shown["parts"])) <= MAX_SHOWN_CHARS
     assert (len(shown["parts"]), shown["more_parts"], shown["cut"]) == (20, 980, True)
 
 
@@ -158,7 +163,7 @@ async def test_discard_all_with_a_reactor_discards_only_its_letters(manage: Mana
     chart = await bury(app, b"fabric:data:chart:c:d", reactor="charts")
     code, output, _ = manage("deadletters", "discard", "--all", "--reactor", "batches", "--confirm")
     assert (code, output.splitlines()[-1]) == (0, "1 removed")
-    assert [letter.id for letter in await command.chosen(app, None, None)] == [chart]
+    assert [letter.id for letter in await command.chosen(app, None)] == [chart]
 
 
 async def test_an_overwritten_letter_can_be_discarded(manage: Manage, app: App) -> None:
@@ -167,6 +172,18 @@ async def test_an_overwritten_letter_can_be_discarded(manage: Manage, app: App) 
     assert manage("deadletters", "show", letter_id)[0] == 2
     code, output, _ = manage("deadletters", "discard", letter_id, "--confirm")
     assert (code, output.splitlines()[-1]) == (0, "1 removed")
+
+
+async def test_an_id_may_be_shortened_to_what_is_unique(app: App) -> None:
+    first, second = [await bury(app, b"fastapi:temp:data:b%d" % number) for number in range(2)]
+    unique = next(length for length in range(1, 33) if first[:length] != second[:length])
+    assert await full_id(app, first[:unique]) == first
+    assert await full_id(app, second) == second
+    for text in ("0" * 33, "*", "\x1b", "[a-f]"):
+        assert await full_id(app, text) == text
+    await app.redis.zadd(namespaces.build(namespaces.DEAD_INDEX), {f"{first[:31]}{digit}": 0 for digit in "0f"})
+    with pytest.raises(Refused, match="several dead letters begin with"):
+        await full_id(app, first[:31])
 
 
 @pytest.mark.parametrize("arguments", [("show", "0" * 32), ("replay", "\x1b[31m"), ("discard", "x", "--confirm")])
@@ -189,12 +206,12 @@ async def test_letters_are_chosen_oldest_first(app: App) -> None:
     times = namespaces.build(namespaces.DEAD_INDEX)
     seconds, _ = await app.redis.time()
     await app.redis.zadd(times, {letter_id: 1000 * (seconds - 60) + number for number, letter_id in enumerate(ids)})
-    assert [letter.id for letter in await command.chosen(app, None, "batches")] == ids
+    assert [letter.id for letter in await command.chosen(app, None, LetterSelection("batches"))] == ids
 
 
 async def test_a_letter_that_was_removed_meanwhile_is_skipped(app: App) -> None:
     await bury(app)
-    letters = await command.chosen(app, None, None)
+    letters = await command.chosen(app, None)
     await dead_letters.discard(app, letters[0].id)
     assert [row async for row in command.replayed(app, letters)] == []
 

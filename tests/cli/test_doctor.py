@@ -49,7 +49,8 @@ async def test_flags_that_deliver_no_event_end_with_2_and_the_command_on_its_own
     assert code == 2
     lines = output.splitlines()
     assert lines[0].startswith("error ")  # the worst finding is first
-    assert "    redis-cli CONFIG SET notify-keyspace-events 'KEg$hlxe'" in lines
+    port = redis_client.connection_pool.connection_kwargs["port"]
+    assert f"    redis-cli -h 127.0.0.1 -p {port} CONFIG SET notify-keyspace-events 'KExg$hle'" in lines
     assert "Why: " in output
     assert "Fix: " in output
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from cli import key_facts, key_value, keys
+from cli import key_facts, key_search, key_value, keys
 from cli.terminal import Refused, shown
 from shared import namespaces
 from shared.app import App
@@ -97,6 +97,23 @@ async def test_statistics_are_a_table_that_fits_a_terminal(app: App, manage: Man
     assert max(map(len, output.splitlines())) <= 100
 
 
+async def test_statistics_show_keys_of_no_known_kind_as_a_tree_of_their_shapes(app: App, manage: Manage) -> None:
+    carts = {f"cart:{number:08x}": "x" * 500 for number in range(0x7F000000, 0x7F000014)}
+    queues = {f"bull:emails:{number}": "x" for number in range(5)} | {"bull:emails:wait": "x"}
+    await app.redis.mset({**carts, **queues, "fastapi:temp:Data:b-1": "x", "user:alice:tokens": "x"})
+    code, output, _ = manage("keys", "stats")
+    assert code == 0
+    rows = [re.match(r" *[^ ]+", line)[0] for line in output.splitlines()]  # type: ignore[index]
+    assert rows == [
+        *("Kind", "fastapi", "  unknown", "    fastapi:temp:Data:*"),
+        *("unknown", "  unknown", "    cart:*", "    bull:", "      bull:emails:*", "      bull:emails:wait"),
+        *("    user:*:tokens", "all"),
+    ]
+    assert re.search(r"cart:\* +20 +[\d.]+ KiB", output)
+    code, output, _ = manage("cleanup", "unknown", "--dry-run")
+    assert re.search(r"^ +27  unknown\n +20    cart:\*\n +5    bull:emails:\*\n", output)
+
+
 async def test_statistics_of_200_000_keys_do_not_block_the_server_and_use_bounded_memory(
     cost_meter: CostMeter, measured: Callable[[str, float, str], None]
 ) -> None:
@@ -147,7 +164,7 @@ async def test_an_ended_session_is_found_by_its_fingerprint(app: App) -> None:
     await sessions.react(app, [SESSION], cause("set"))
     await app.redis.delete(SESSION)
     fingerprint = app.keyrings[0].fingerprint(TOKEN.encode())
-    assert await keys.find(app, f"@{fingerprint}".encode()) == SESSION
+    assert await key_search.find(app, f"@{fingerprint}".encode()) == SESSION
     described = await facts(app, SESSION)
     assert (described["session"], described["phantom"], described["fingerprint"]) == ("missing", "alive", fingerprint)
     await sessions.react(app, [SESSION], cause("del"))
@@ -158,8 +175,8 @@ async def test_a_masked_form_that_matches_no_key_is_refused(app: App) -> None:
     await app.redis.set(SESSION, session())
     for masked in (b"nextauth:session:~000000000000", b"@000000000000"):
         with pytest.raises(Refused):
-            await keys.find(app, masked)
-    assert await keys.find(app, b"@12") == b"@12"
+            await key_search.find(app, masked)
+    assert await key_search.find(app, b"@12") == b"@12"
 
 
 async def test_a_masked_form_that_matches_two_keys_is_refused(app: App) -> None:
@@ -167,7 +184,30 @@ async def test_a_masked_form_that_matches_two_keys_is_refused(app: App) -> None:
     for end in ("1", "2"):
         await app.redis.set(f"fastapi:temp:data:~{long}{end}", "x")
     with pytest.raises(Refused, match="2 keys match"):
-        await keys.find(app, shown(app, f"fastapi:temp:data:~{long}1".encode()).encode())
+        await key_search.find(app, shown(app, f"fastapi:temp:data:~{long}1".encode()).encode())
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        b"fastapi:temp:data:a\r\nb\x1b[31m",
+        b"fastapi:temp:data:\xff\xfe",
+        "fastapi:temp:data:a\u202egpj.exe".encode(),
+        b"fastapi:temp:data:" + b"k" * 300,
+        b"cart:3f2a77c1",
+        b"bull:emails:17*[:lock",
+        b"nextauth:user:somebody@example.com",
+    ],
+)
+async def test_a_key_is_found_by_what_is_shown_of_it(app: App, key: bytes) -> None:
+    await app.redis.mset({key: "x", key + b"-other": "x", b"fastapi:temp:data:other": "x"})
+    text = shown(app, key)
+    if not text.endswith("…"):  # two long keys that begin alike are shown alike
+        assert await key_search.find(app, text.encode()) == key
+    await app.redis.delete(key + b"-other")
+    assert await key_search.find(app, text.encode()) == key
+    literal = b"fastapi:temp:data:a\\xff"
+    assert await key_search.find(app, literal) == literal
 
 
 async def test_a_missing_key_ends_with_1(app: App, manage: Manage) -> None:
@@ -189,7 +229,7 @@ async def test_a_batch_is_shown_with_the_state_of_its_result_and_its_dead_letter
     assert (await facts(app, key))["result"] == "of other content"
     await batches.react(app, [key], cause("set"))
     described = await facts(app, key)
-    assert described["given_up"] == "this content"
+    assert described["dead_mark"] == "this content"
     (letter,) = described["dead_letters"]  # type: ignore[misc]
     assert re.fullmatch(r"[0-9a-f]{32} Rejected: not JSON", letter)
 

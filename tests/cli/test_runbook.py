@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")])
 RUNBOOK = ROOT / "docs" / "runbook.md"
 _BLOCK = re.compile(r"^```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
-_COMMAND = re.compile(r"python manage\.py (?!\.)([^`\n]*)")
+_COMMAND = re.compile(r"python3? manage\.py (?!\.)([^`\n]*)")
 
 
 def commands(text: str) -> list[str]:

@@ -66,7 +66,7 @@ async def test_findings_are_summarised_with_a_few_masked_examples(app: App, mana
 
 async def test_a_check_without_findings_ends_with_0(app: App, manage: Manage) -> None:
     await app.redis.set("fastapi:temp:data:1", "x", ex=3600)
-    assert manage("ttl", "check") == (0, "", "1 keys checked, 0 with findings\n")
+    assert manage("ttl", "check") == (0, "", "1 key checked, 0 with findings\n")
 
 
 async def test_missing_ttls_are_set_to_those_of_the_table(app: App) -> None:

@@ -16,7 +16,8 @@ from cli import watch
 from shared import reactor as outcomes
 from shared.app import App
 from shared.intake import heartbeat
-from shared.reactor import Source
+from shared.reactor import Reactor, Source
+from shared.registry import BATCHES, CHARTS, SESSIONS
 from shared.telemetry import minute_counts
 from tests.cli.conftest import ROOT, Manage
 
@@ -197,3 +198,21 @@ def test_lines_are_dropped_if_the_reader_stops_and_closing_takes_bounded_time() 
     os.close(reading)
     assert lines.closed.wait(5)
     os.close(writing)
+
+
+@pytest.mark.parametrize(
+    ("reactor", "key", "operation", "inert"),
+    [
+        (BATCHES, b"fastapi:temp:data:b1", b"set", False),
+        (BATCHES, b"fastapi:temp:data:b1", b"expire", True),
+        (BATCHES, b"fastapi:temp:data:canary-0123456789abcdef", b"set", True),
+        (CHARTS, b"fabric:data:chart::no-chart", b"set", True),
+        (CHARTS, b"fabric:data:chart:c:realtime", b"expired", False),
+        (SESSIONS, b"nextauth:session:by-user-id:u1", b"set", True),
+        (SESSIONS, b"nextauth:session:t1", b"\xff", False),
+    ],
+)
+def test_events_with_nothing_to_react_to_are_told_from_the_others(
+    reactor: Reactor, key: bytes, operation: bytes, inert: bool
+) -> None:
+    assert watch.is_inert(reactor, key, operation) is inert

@@ -177,14 +177,45 @@ async def test_the_mark_holds_the_digest_of_the_content_that_was_given_up(
     assert await redis_client.get(mark) == content(1).digest.encode()
     assert 3_590 < await redis_client.ttl(mark) <= 3_600
     newer = await dead_letters.bury(app, "batches", KEY, FAULT, content(2))
-    assert await dead_letters.discard(app, older)
-    assert await redis_client.get(mark) == content(2).digest.encode(), "the mark of another letter"
-    assert await dead_letters.discard(app, newer)
+    for end in (dead_letters.discard, dead_letters.remove):
+        assert await end(app, older)
+        assert await redis_client.get(mark) == content(2).digest.encode(), "the mark of another letter"
+        older = await dead_letters.bury(app, "batches", KEY, FAULT, content(1))
+        newer = await dead_letters.bury(app, "batches", KEY, FAULT, content(2))
+    assert await dead_letters.remove(app, newer)
     assert await redis_client.get(mark) is None
     without_payload = await dead_letters.bury(app, "batches", KEY, FAULT, None)
     assert await redis_client.get(mark) == dead_letters.NO_DIGEST
-    assert await dead_letters.discard(app, without_payload)
+    assert await dead_letters.remove(app, without_payload)
+    assert await dead_letters.remove(app, older)
     assert await redis_client.keys() == [TOTALS]
+
+
+@pytest.mark.parametrize("buried", [content(1), None], ids=["content that was read", "content that was not read"])
+async def test_the_mark_of_a_discarded_letter_stays_for_30_days_even_if_it_had_ended(
+    app: App, redis_client: redis.asyncio.Redis, buried: Payload | None
+) -> None:
+    mark = dead_letters.mark_key("batches", KEY)
+    for expired in (False, True):
+        letter_id = await dead_letters.bury(app, "batches", KEY, FAULT, buried)
+        if expired:
+            await redis_client.delete(mark)
+        assert await dead_letters.discard(app, letter_id)
+        assert await redis_client.get(mark) == (buried.digest.encode() if buried else dead_letters.NO_DIGEST)
+        assert 2_591_990 < await redis_client.ttl(mark) <= 2_592_000
+        assert not await dead_letters.discard(app, letter_id)
+
+
+async def test_recent_letters_are_counted_by_the_time_of_their_burial(
+    app: App, redis_client: redis.asyncio.Redis
+) -> None:
+    old, _ = await bury(app, 1), await bury(app, 2)
+    now_s, _ = await redis_client.time()
+    await redis_client.zadd(INDEX, {old: (now_s - 3700) * 1000})
+    assert await dead_letters.recent(app, 3600) == 1
+    assert await dead_letters.recent(app, 7200) == 2
+    await redis_client.set(INDEX, "of another application")
+    assert await dead_letters.recent(app, 3600) == 0
 
 
 async def test_discard_removes_this_letter_only(app: App, redis_client: redis.asyncio.Redis) -> None:

@@ -16,6 +16,7 @@ from shared.delivery import dead_letters
 from shared.delivery.dead_letters import Payload
 from shared.delivery.replay import replay
 from shared.errors import KeyspaceError
+from shared.operations.letter_selection import LetterSelection
 from shared.reactor import Outcome, Result
 from shared.registry import BATCHES, CHARTS
 from shared.settings import Settings
@@ -126,7 +127,7 @@ async def test_all_letters_of_a_reactor_are_replayed_and_no_others(app: App) -> 
         parts = [good if number % 2 else b"\x80\x04."]
         await dead_letters.bury(app, "batches", key, ValueError(), Payload("string", f"{number:040}", parts))
     chart = await bury(app, CHART, Payload("string", "c" * 40, [ROWS]))
-    rows = [row async for row in replayed(app, await chosen(app, None, "batches"))]
+    rows = [row async for row in replayed(app, await chosen(app, None, LetterSelection("batches")))]
     assert Counter(row["outcome"] for row in rows) == {"processed": 3, "rejected": 4}
     assert (await dead_letters.totals(app)).count == 5
     assert await dead_letters.get(app, chart) is not None

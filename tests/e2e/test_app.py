@@ -47,7 +47,7 @@ async def test_a_batch_is_analysed_into_a_result(live: App) -> None:
     effects = {effect["operation"]: effect for effect in live.effects.so_far()}
     assert effects["set"]["function"] == "process_fastapi_data"
     assert (effects["set"]["outcome"], effects["set"]["key"]) == ("processed", "fastapi:temp:data:b1")
-    assert effects["expire"]["outcome"] == "ignored"
+    assert effects["expire"]["outcome"] == "inert"
 
 
 async def test_a_chart_update_renders_its_cache_and_deletes_dependent_query_caches(live: App) -> None:
@@ -79,7 +79,7 @@ async def test_the_life_of_a_session_is_recorded(live: App) -> None:
     await live.redis.set(key, json.dumps(SESSION))
     await live.redis.set("nextauth:session:by-user-id:u-1", key)
     index = mask_key(b"nextauth:session:by-user-id:u-1", AUDIT_KEY)
-    await live.effect(key=index, outcome="ignored")
+    await live.effect(key=index, outcome="inert")
     await live.redis.set(key, json.dumps(SESSION | {"expires": "2036-01-02T00:00:00.000Z"}))
     await live.effect(operation="set")
     await live.redis.delete(key)
@@ -159,13 +159,13 @@ async def test_no_hostile_value_makes_a_function_fail_or_writes_an_effect(live: 
     assert [invocation.error for invocation in live.invocations if not invocation.ok] == []
     effects = live.effects.so_far()
     if key.startswith(b"nextauth") and name in VALID_SESSIONS:
-        assert {effect["outcome"] for effect in effects} <= {"processed", "duplicate", "ignored"}
+        assert {effect["outcome"] for effect in effects} <= {"processed", "duplicate", "ignored", "inert"}
         transitions = [record["type"].removeprefix("nextauth.session.") for record in await records(live)]
         # Renamed away and back, the session ended and began again, unless both happened before the first look.
         assert transitions in (["created", "unbounded"], ["created", "unbounded", "ended", "created", "unbounded"])
         return
-    assert {effect["outcome"] for effect in effects} <= {"rejected", "ignored", "duplicate"}
-    refusals = [effect for effect in effects if effect["outcome"] in {"rejected", "ignored"}]
+    assert {effect["outcome"] for effect in effects} <= {"rejected", "ignored", "inert", "duplicate"}
+    refusals = [effect for effect in effects if effect["outcome"] in {"rejected", "ignored", "inert"}]
     assert refusals
     assert all(effect["reason"] for effect in refusals)
     others = {other for other in await keys(live) if other != key}
@@ -222,7 +222,7 @@ async def test_keys_that_are_not_utf_8_have_their_effects_at_once(live: App) -> 
     await live.redis.set(b"fabric:data:chart:\xff:realtime", json.dumps(ROWS))
     await live.redis.set(b"nextauth:session:\xff", json.dumps(SESSION))
     for function in ("process_fastapi_data", "update_charts", "handle_session_changes"):
-        effect = await live.effect(function=function, outcome="ignored")
+        effect = await live.effect(function=function, outcome="inert")
         assert effect["reason"] == "the key is not UTF-8: it is searched for"
     await settled(live.host)
     assert await live.redis.exists(b"fastapi:results:analysis:\xff\xfe")
@@ -257,7 +257,7 @@ async def test_an_event_that_changes_nothing_takes_no_command(live: App, key: st
     await live.redis.get("warm")
     before = await live.redis.info("commandstats")
     await live.redis.publish(f"__keyspace@0__:{key}", operation)
-    assert (await live.effect(operation=operation))["outcome"] == "ignored"
+    assert (await live.effect(operation=operation))["outcome"] == "inert"
     after = await live.redis.info("commandstats")
     calls = {name: entry["calls"] - before.get(name, {"calls": 0})["calls"] for name, entry in after.items()}
     assert {name: count for name, count in calls.items() if count} == {"cmdstat_info": 1, "cmdstat_publish": 1}

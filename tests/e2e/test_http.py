@@ -47,8 +47,8 @@ class Site:
             assert response.headers["X-Content-Type-Options"] == "nosniff"
             return await response.json()
 
-    async def post(self, path: str, expected: int = 200) -> Any:
-        async with self.http.post(path) as response:
+    async def post(self, path: str, expected: int = 200, body: Any = None) -> Any:
+        async with self.http.post(path, json=body) as response:
             assert response.status == expected, await response.text()
             return await response.json() if expected != 204 else None
 
@@ -285,6 +285,28 @@ async def test_a_letter_is_discarded_once(site: Site) -> None:
     await site.post(f"/api/events/dead/{letter}/discard", expected=204)
     await site.post(f"/api/events/dead/{letter}/discard", expected=404)
     assert (await site.get("/api/events/dead"))["letters"] == []
+
+
+async def test_letters_are_grouped_replayed_and_discarded_by_reason(site: Site) -> None:
+    content = json.dumps(RECORDS).encode()
+    for number in range(3):
+        await site.bury(f"fastapi:temp:data:b{number}", content if number else b"{")
+    await site.bury("fabric:data:chart:c:d", reactor="charts")
+    groups = (await site.get("/api/events/dead-groups"))["groups"]
+    assert [(group["count"], group["reactor"]) for group in groups] == [(3, "batches"), (1, "charts")]
+    assert len((await site.get("/api/events/dead?reason=NOT+JSON&match=*:b[01]"))["letters"]) == 2
+    body = {"reactor": "batches", "reason": groups[0]["reason"], "limit": 2}
+    first = await site.post("/api/events/dead-groups/replay", body=body)
+    second = await site.post("/api/events/dead-groups/replay", body=body | {"cursor": first["nextCursor"]})
+    outcomes = [letter["outcome"] for letter in first["letters"] + second["letters"]]
+    assert sorted(outcomes) == ["processed", "processed", "rejected"]
+    assert (first["removed"] + second["removed"], second["nextCursor"]) == (2, None)
+    for nothing in ({}, {"limit": 5}, {"reactor": "other"}):
+        assert (await site.post("/api/events/dead-groups/discard", body=nothing))["letters"] == []
+    for invalid in ({"limit": 0, "all": True}, {"cursor": "x", "all": True}, {"other": 1}, {"reason": ""}, [], 7):
+        await site.post("/api/events/dead-groups/discard", 400, body=invalid)
+    assert (await site.post("/api/events/dead-groups/discard", body={"all": True}))["removed"] == 2
+    assert (await site.get("/api/events/dead-groups")) == {"groups": []}
 
 
 async def test_a_letter_that_cannot_be_replayed_is_a_conflict(site: Site) -> None:

@@ -26,19 +26,25 @@ from shared.operations import redis_users
 from shared.operations.doctor import access, app_state, server, triggers
 from shared.operations.doctor.examination import examine, refuses_two_slots
 from shared.operations.doctor.findings import Finding, Severity, worst
-from shared.operations.doctor.notifications import check_flags, wanted_flags
-from shared.operations.doctor.products import change_eviction, change_flags, is_local
-from shared.operations.notification_flags import REQUIRED, missing_flags
+from shared.operations.doctor.notifications import check_flags
+from shared.operations.doctor.products import change_eviction, change_flags, is_local, redis_cli
+from shared.operations.notification_flags import REQUIRED, missing_flags, wanted_flags
 from shared.reactor import CHANNEL_PREFIX
 from shared.registry import REACTORS
 from shared.settings import Settings, parse
+from shared.store.connection import ConnectionOptions
 from tests.conftest import SERVER
 from tests.support.certificates import self_signed
 
 AZURE_CACHE = "plant.redis.cache.windows.net"
 AZURE_MANAGED = "plant.westeurope.redis.azure.net"
+LOCAL = ConnectionOptions("127.0.0.1", 6379)
 PASSWORD = "hunter2hunter2"
 Start = Callable[..., AbstractContextManager[int]]
+
+
+def azure(host: str) -> ConnectionOptions:
+    return ConnectionOptions(host, 6380, password=PASSWORD, ssl=True)
 
 
 @pytest.fixture
@@ -112,10 +118,10 @@ async def test_the_flags_ex_are_an_error_with_the_command_that_changes_them(star
         assert finding.severity is Severity.ERROR
         assert "is Ex: no event reaches the triggers" in finding.found
         assert "__keyevent@0__" in finding.why
-        assert finding.commands == ("redis-cli CONFIG SET notify-keyspace-events 'KEg$hlxe'",)
+        assert finding.commands == (f"redis-cli -h 127.0.0.1 -p {port} CONFIG SET notify-keyspace-events 'KExg$hle'",)
         assert "redis.conf" in finding.fix
         async with redis.asyncio.Redis(port=port) as client:
-            await client.config_set("notify-keyspace-events", "KEg$hlxe")
+            await client.config_set("notify-keyspace-events", "KExg$hle")
         assert (await examined(f"127.0.0.1:{port}"))["notifications"].severity is Severity.OK
 
 
@@ -126,6 +132,25 @@ async def test_empty_flags_are_an_error(start: Start) -> None:
     assert "off" in finding.found
 
 
+@pytest.mark.parametrize(
+    ("flags", "wanted"),
+    [("", "Kg$hlxe"), ("xE", "KExg$hle"), ("AE", "KEA"), ("g$lxeK", "Kg$lxeh"), ("AK", "KA"), ("AKEm", "KEAm")],
+)
+def test_the_advised_flags_keep_those_that_are_set(flags: str, wanted: str) -> None:
+    assert wanted_flags(flags) == wanted
+    if sentences := missing_flags(flags):
+        assert sentences[-1].endswith(f"Set notify-keyspace-events to {wanted}")
+
+
+def test_a_command_names_host_port_tls_and_user_and_asks_for_the_password() -> None:
+    secured = ConnectionOptions("cache.example.org", 6380, username="app", password="hidden", ssl=True)
+    assert redis_cli(secured, "CONFIG", "SET", "x", "a$b") == (
+        "redis-cli -h cache.example.org -p 6380 --tls --user app --askpass CONFIG SET x 'a$b'"
+    )
+    assert redis_cli(secured, "ACL", "LIST", as_admin=True).endswith("--tls --askpass ACL LIST")
+    assert redis_cli(LOCAL, "PING") == "redis-cli -h 127.0.0.1 -p 6379 PING"
+
+
 @pytest.mark.parametrize("flags", ["", "Ex", "xE", "KEA", "AE", "K$h", "mE", "KEglxe"])
 def test_the_advised_flags_suffice_and_include_the_present_flags(flags: str) -> None:
     wanted = wanted_flags(flags)
@@ -134,24 +159,24 @@ def test_the_advised_flags_suffice_and_include_the_present_flags(flags: str) -> 
 
 
 def test_the_advice_depends_on_the_product() -> None:
-    (cache,) = check_flags("Ex", AZURE_CACHE)
+    (cache,) = check_flags("Ex", azure(AZURE_CACHE))
     assert "Advanced settings" in cache.fix
     assert "Basic" in cache.fix
     assert cache.commands == (
         "az redis update --name plant --resource-group GROUP "
-        "--set 'redisConfiguration.notify-keyspace-events=KEg$hlxe'",
+        "--set 'redisConfiguration.notify-keyspace-events=KExg$hle'",
     )
-    (managed,) = check_flags("Ex", AZURE_MANAGED)
+    (managed,) = check_flags("Ex", azure(AZURE_MANAGED))
     (command,) = managed.commands
     assert "redisEnterprise/plant/databases/default?api-version=2026-02-01-preview" in command
-    assert json.loads(command.split("--body ")[1].strip("'")) == {"properties": {"notifyKeyspaceEvents": "KEg$hlxe"}}
-    assert change_flags("old.redisenterprise.cache.azure.net", "K").commands[0].startswith("az rest")
-    assert "VolatileTTL" in change_eviction(AZURE_MANAGED, "volatile-ttl").commands[0]
-    assert "maxmemory-policy=volatile-ttl" in change_eviction(AZURE_CACHE, "volatile-ttl").commands[0]
+    assert json.loads(command.split("--body ")[1].strip("'")) == {"properties": {"notifyKeyspaceEvents": "KExg$hle"}}
+    assert change_flags(azure("old.redisenterprise.cache.azure.net"), "K").commands[0].startswith("az rest")
+    assert "VolatileTTL" in change_eviction(azure(AZURE_MANAGED), "volatile-ttl").commands[0]
+    assert "maxmemory-policy=volatile-ttl" in change_eviction(azure(AZURE_CACHE), "volatile-ttl").commands[0]
 
 
 def test_flags_that_cannot_be_read_are_an_info_with_a_way_to_check_them() -> None:
-    (finding,) = check_flags(None, AZURE_CACHE)
+    (finding,) = check_flags(None, azure(AZURE_CACHE))
     assert finding.severity is Severity.INFO
     assert "patterns test" in finding.fix
     assert finding.commands
@@ -232,7 +257,8 @@ async def test_a_user_who_may_not_publish_heartbeats_gets_the_rule_to_add(start:
             refused, _ = await sent_and_watched(connection)
             finding = (await examined(connection))["heartbeats"]
             (command,) = finding.commands
-            await client.execute_command(*(shlex.split(command.replace("NAME", "app"))[1:]))
+            words = shlex.split(command)
+            await client.execute_command(*words[words.index("ACL") :])
             permitted, _ = await sent_and_watched(connection)
     assert "publish" in refused.refused
     assert finding.severity is Severity.WARNING
@@ -349,11 +375,11 @@ async def test_a_user_with_all_commands_but_without_the_app_s_keys_is_refused_th
 
 def test_a_policy_that_may_evict_the_app_s_state_before_charts_is_an_info() -> None:
     """volatile-lru is the default of Azure Cache for Redis."""
-    (finding,) = server.check_eviction({"maxmemory_policy": "volatile-lru", "maxmemory": 1}, AZURE_CACHE)
+    (finding,) = server.check_eviction({"maxmemory_policy": "volatile-lru", "maxmemory": 1}, azure(AZURE_CACHE))
     assert (finding.severity, finding.commands[0].rpartition("=")[2]) == (Severity.INFO, "volatile-ttl'")
     assert "retries, dead letters" in finding.why
     for policy in ("noeviction", "volatile-ttl"):
-        (finding,) = server.check_eviction({"maxmemory_policy": policy}, AZURE_CACHE)
+        (finding,) = server.check_eviction({"maxmemory_policy": policy}, azure(AZURE_CACHE))
         assert finding.severity is Severity.OK
 
 
@@ -521,17 +547,17 @@ def test_a_disk_that_cannot_be_written_is_an_error() -> None:
 
 def test_a_subscriber_with_a_large_output_buffer_is_a_warning() -> None:
     limits = "normal 0 0 0 slave 268435456 67108864 60 pubsub 33554432 8388608 60"
-    (fine,) = server.check_output_buffer(limits, [{"omem": "0"}])
+    (fine,) = server.check_output_buffer(limits, [{"omem": "0"}], LOCAL)
     assert (fine.severity, "32.0 MiB" in fine.found) == (Severity.OK, True)
-    (behind,) = server.check_output_buffer(None, [{"omem": str(20 * 2**20)}])
+    (behind,) = server.check_output_buffer(None, [{"omem": str(20 * 2**20)}], LOCAL)
     assert behind.severity is Severity.WARNING
 
 
 def test_fragmentation_is_reported_only_if_it_costs_much_memory() -> None:
     big = {"used_memory": 2**30, "used_memory_rss": 2 * 2**30, "mem_fragmentation_ratio": 2.0}
-    assert "fragmentation" in {finding.id for finding in server.check_memory(big)}
+    assert "fragmentation" in {finding.id for finding in server.check_memory(big, LOCAL)}
     small = {"used_memory": 2**20, "used_memory_rss": 8 * 2**20, "mem_fragmentation_ratio": 8.0}
-    assert "fragmentation" not in {finding.id for finding in server.check_memory(small)}
+    assert "fragmentation" not in {finding.id for finding in server.check_memory(small, LOCAL)}
 
 
 def test_the_status_is_the_worst_severity() -> None:

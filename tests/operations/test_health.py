@@ -16,7 +16,7 @@ from shared.errors import Rejected
 from shared.intake import heartbeat
 from shared.intake.intake import Report, Running, State
 from shared.operations import health
-from shared.operations.notification_flags import REQUIRED, missing_flags
+from shared.operations.notification_flags import REQUIRED, missing_flags, wanted_flags
 from shared.settings import Settings
 from shared.store.connection import open_client, parse_connection_string
 
@@ -30,7 +30,7 @@ def test_sufficient_flags_have_no_missing_class(flags: str) -> None:
 def test_flags_without_keyspace_channels_are_reported_as_delivering_no_event(flags: str) -> None:
     (sentence,) = missing_flags(flags)
     assert "delivers no event" in sentence
-    assert REQUIRED in sentence
+    assert sentence.endswith(f"Set notify-keyspace-events to {wanted_flags(flags)}")
 
 
 def test_empty_flags_are_reported_as_off() -> None:
@@ -81,7 +81,7 @@ async def test_an_app_without_backlog_is_ok_and_every_queue_is_reported(app: App
     report = await health.check_app(configured(app))
     assert (report.status, report.reasons) == ("ok", ())
     assert report.as_dict()["retries"] == {"waiting": 0}
-    assert report.as_dict()["deadLetters"] == {"count": 0, "bytes": 0, "dropped": 0}
+    assert report.as_dict()["deadLetters"] == {"count": 0, "bytes": 0, "dropped": 0, "recent": 0}
     assert report.as_dict()["sweep"] is None
     assert report.as_dict()["audit"]["pending"] == 0
 
@@ -107,9 +107,10 @@ async def test_each_backlog_degrades_health_with_its_reason(app: App) -> None:
     await pipeline.execute()
     report = await health.check_app(app)
     assert report.status == "degraded"
-    waiting, dropped, late, away, full = report.reasons
+    waiting, recent, dropped, late, away, full = report.reasons
     assert waiting == "1001 keys wait for a retry"
-    assert dropped.startswith("1 dead letters were dropped")
+    assert recent == "1 dead letter in the last hour"
+    assert dropped.startswith("1 dead letter dropped")
     assert late.startswith("the last sweep stopped 70")
     assert away == "audit records cannot be written to storage: ServiceRequestError; 950 wait in Redis"
     assert "950 audit records wait in Redis, which keeps 1000" in full
@@ -125,6 +126,23 @@ async def test_a_sweep_of_many_keys_that_makes_progress_is_no_reason(
     assert not [reason for reason in report.reasons if "sweep" in reason]
     assert report.details["sweep"]["duration_s"] == 5000
     assert 6 <= report.details["sweep"]["workedAge_s"] < 60
+
+
+async def test_recent_dead_letters_degrade_health_from_the_number_that_is_set_on(app: App) -> None:
+    for number in range(3):
+        await dead_letters.bury(app, "batches", b"fastapi:temp:data:%d" % number, Rejected("x"), None)
+    reasons = {
+        (alert, alert_s): (
+            await health.check_app(configured(app, dead_letters_alert=alert, dead_letters_alert_s=alert_s))
+        ).reasons
+        for alert, alert_s in [(1, 3600), (3, 600), (4, 600), (0, 600)]
+    }
+    assert reasons == {
+        (1, 3600): ("3 dead letters in the last hour",),
+        (3, 600): ("3 dead letters in the last 10 minutes",),
+        (4, 600): (),
+        (0, 600): (),
+    }
 
 
 @pytest.mark.parametrize("key", ["functions:sweep", "functions:audit:state", "functions:audit:sessions"])

@@ -1,11 +1,16 @@
 """The documents agree with the code: generated tables, existing link targets, existing commands."""
 
+import json
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from local.repo.bootstrap import HELP_FILE
 from local.repo.tables import DOCUMENTS, update_tables
+from local.run.help_texts import help_texts
+from shared.operations import openapi
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -67,3 +72,26 @@ def test_the_first_screen_of_the_readme_has_the_two_commands() -> None:
     assert commands == ["./run", "./test"]
     for command in commands:
         assert (ROOT / command).stat().st_mode & 0o111
+
+
+def test_the_help_texts_are_up_to_date() -> None:
+    assert (ROOT / HELP_FILE).read_text(encoding="utf-8") == help_texts(), (
+        "run: .venv/bin/python -m local.run.help_texts"
+    )
+
+
+def test_the_requests_of_test_http_exist_in_the_openapi_document() -> None:
+    requests = re.findall(r"^(GET|POST) \{\{host\}\}(/\S+)", (ROOT / "test.http").read_text(), re.MULTILINE)
+    paths = openapi.document()["paths"]
+    described = {(method, re.sub(r"\{\w+\}", "ID", path)) for path, methods in paths.items() for method in methods}
+    named = {(method.lower(), re.sub(r"\{\{.*?\}\}", "ID", path.partition("?")[0])) for method, path in requests}
+    assert named == {(method, path) for method, path in described if path not in ("/api/monitor", "/api/monitor/ID")}
+
+
+@pytest.mark.parametrize("name", ["extensions", "launch", "settings", "tasks"])
+def test_the_files_for_vs_code_are_json_and_name_modules_and_tasks_that_exist(name: str) -> None:
+    content = json.loads((ROOT / ".vscode" / f"{name}.json").read_text())
+    tasks = {task["label"] for task in json.loads((ROOT / ".vscode/tasks.json").read_text())["tasks"]}
+    for configuration in content.get("configurations", ()):
+        assert configuration["preLaunchTask"] in tasks
+        assert find_spec(configuration.get("module", "json"))

@@ -110,8 +110,8 @@ def test_a_rejection_is_explained_with_what_was_found() -> None:
     assert explained.outcome == "rejected"
     assert "`temp` holds text" in explained.reason
     assert [(note.name, note.role) for note in explained.columns] == [("ts", "time"), ("temp", "label")]
-    assert explained.tables[0].path == "`result`"
-    assert "INPUTS" in explain.to_text(explained)
+    assert (explained.path, explained.tables) == ("`result`", [])
+    assert "INPUTS" not in explain.to_text(explained), "no setting makes numbers of it"
     assert explain.explain_batch("string", [b'{"status":"processing"}']).outcome == "not ready"
     assert explain.explain_batch("string", [b"\x80\x04."]).reason == "pickle is not read"
 

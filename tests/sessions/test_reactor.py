@@ -21,7 +21,7 @@ from shared.app import App, open_app
 from shared.delivery import dead_letters, failures
 from shared.delivery.reconcile import reconcile
 from shared.privacy.masking import fingerprint
-from shared.reactor import Outcome, Result, Source, processed
+from shared.reactor import Outcome, Result, Source, inert, processed
 from shared.registry import SESSIONS
 from shared.sessions.reactor import MAX_SESSION_BYTES, NAME, react
 from shared.settings import Settings
@@ -289,7 +289,7 @@ async def test_two_instances_with_the_same_events_write_each_record_once(app: Ap
 async def test_keys_that_are_not_sessions_are_ignored_without_io(key: bytes) -> None:
     unreachable = open_app(Settings(redis="127.0.0.1:1"))
     for operation in ("set", "del"):
-        assert await event(unreachable, operation, key) == Outcome(key, Result.IGNORED, "not a session")
+        assert await event(unreachable, operation, key) == inert(key, "not a session")
 
 
 async def test_an_outage_of_redis_raises_nothing() -> None:
@@ -593,7 +593,7 @@ async def test_a_session_is_identified_by_its_own_key_or_by_its_phantoms_key(app
     assert (await event(app, "sweep", phantom_key(app))).result is Result.PROCESSED
     assert await types(app) == ["created", "ended"]
     for foreign_key in (phantom_key(app)[:-1], phantom_key(app) + b"A", b"functions:phantom:session:!", b"\xff"):
-        assert await event(app, "sweep", foreign_key) == Outcome(foreign_key, Result.IGNORED, "not a session")
+        assert await event(app, "sweep", foreign_key) == inert(foreign_key, "not a session")
 
 
 async def test_a_sweep_records_sessions_whose_events_were_lost(app: App) -> None:

@@ -94,16 +94,16 @@ def stats(now: datetime, chance: random.Random) -> dict[str, Any]:
             "minute": iso(start + timedelta(minutes=n)),
             "outcomes": {
                 "batches": {
-                    "event": {"processed": batches, "ignored": batches, "duplicate": batches // 40},
+                    "event": {"processed": batches, "duplicate": batches // 40},
                     "sweep": {"duplicate": round(80 * share), "processed": 2 if n % 7 == 0 else 0},
                     "retry": {"retried": round(130 * share), "processed": 18} if busy > 1 else {},
                 },
                 "charts": {
-                    "event": {"processed": round(240 * wave * share), "ignored": round(235 * wave * share)},
+                    "event": {"processed": round(240 * wave * share)},
                     "sweep": {"duplicate": round(14 * share)},
                 },
                 "sessions": {
-                    "event": {"processed": round(32 * share * chance.uniform(0.5, 1.6)), "ignored": round(20 * share)},
+                    "event": {"processed": round(32 * share * chance.uniform(0.5, 1.6))},
                     "schedule": {"processed": chance.choice([0, 0, 1, 3])},
                 },
             },

@@ -22,7 +22,7 @@ from shared.intake.intake import Intake
 from shared.reactor import Outcome, Result, Source
 from shared.registry import REACTORS
 from shared.settings import Settings
-from shared.telemetry import metrics, outages
+from shared.telemetry import metrics, minute_counts, outages
 
 ROOT = Path(__file__).parents[2]
 AUDIT_KEY = "an audit key of the tests"
@@ -75,6 +75,36 @@ def test_every_outcome_is_counted_and_timed(function: str, points: Callable[[str
     assert (duration.count, duration.attributes["outcome"]) == (2, result.value)
     assert duration.sum == pytest.approx(0.006)
     assert telemetry.counts[function, result] == 2
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        outcomes.inert(KEY, "the event changes nothing"),
+        outcomes.ignored(b"fastapi:temp:data:canary-0123456789abcdef", "placeholder"),
+        outcomes.ignored(b"fabric:data:chart::canary-0123456789abcdef", "not a chart"),
+    ],
+)
+def test_an_event_with_nothing_to_react_to_is_in_no_rate_and_no_latency(
+    function: str, points: Callable[[str], Points], caplog: pytest.LogCaptureFixture, outcome: Outcome
+) -> None:
+    caplog.set_level(logging.DEBUG, telemetry.logger.name)
+    minute_counts.take(now=True)
+    telemetry.record(function, "batches", Source.EVENT, outcome, 0.04, AUDIT_KEY, event="expire")
+    assert minute_counts.take(now=True) == {}
+    assert points("keyspace_functions.duration") == []
+    [counter] = points("keyspace_functions.outcomes")
+    assert (counter.value, counter.attributes["outcome"]) == (1, "inert")
+    [line] = caplog.records
+    assert (line.levelno, line.__dict__["effect"]["outcome"]) == (logging.DEBUG, "inert")
+
+
+def test_a_batch_of_a_client_that_is_called_like_a_probe_is_counted(
+    function: str, points: Callable[[str], Points]
+) -> None:
+    outcome = outcomes.processed(b"fastapi:temp:data:canary-0123456789abcdef")
+    telemetry.record(function, "batches", Source.EVENT, outcome, 2.0, AUDIT_KEY, event="set")
+    assert [point.attributes["outcome"] for point in points("keyspace_functions.duration")] == ["processed"]
 
 
 @pytest.mark.parametrize("event_name", ["taken_over", "lost_lease", "swept", "dropped"])

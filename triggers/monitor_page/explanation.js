@@ -17,7 +17,7 @@ function render(place, explanation) {
   const left = Object.entries(explanation.rejected ?? {});
   const parts = [
     line("Now", explanation.outcome === "read" ? `read, ${plural(list(explanation.series).length, "series", "series")}` : `${explanation.outcome}: ${explanation.reason}`),
-    line("Encoding", list(explanation.encoding).join(" > ") || "unknown"),
+    line("Encoding", list(explanation.encoding).join(" > ")),
     line("Members", list(explanation.members).join(", ")),
     line("Table", explanation.path ? `${explanation.shape}, ${plural(explanation.rows, "row")} at ${explanation.path}` : ""),
     ...list(explanation.notes).map((note) => line("Note", note)),
@@ -26,7 +26,7 @@ function render(place, explanation) {
     section("Series", list(explanation.series).map(seriesText)),
     explanation.seriesOmitted ? line("Further series", count(explanation.seriesOmitted)) : null,
     section("Left out", left.map(([reason, number]) => `${count(number)} × ${reason}`)),
-    section("Other tables", list(explanation.tables).map((table) => `${table.path}, ${plural(table.rows, "row")}: ${table.reason}`)),
+    section(explanation.path ? "Other tables" : "Tables", list(explanation.tables).map((table) => `${table.path}, ${plural(table.rows, "row")}: ${table.reason}`)),
     ...setting(explanation),
   ];
   return place.replaceChildren(...parts.filter(Boolean));

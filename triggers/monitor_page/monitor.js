@@ -16,6 +16,7 @@ const TIMEOUT_MS = 15_000;
 const ACTION_TIMEOUT_MS = 60_000;
 const STORED_KEY = "keyspace-functions-key";
 const STORED_THEME = "keyspace-functions-theme";
+const VALID_KEY = /^[\x21-\x7e]{1,512}$/;
 const THEMES = ["auto", "light", "dark"];
 
 const find = (id) => document.getElementById(id);
@@ -308,10 +309,26 @@ function forget(fault = "") {
 
 const refused = () => forget("The app does not accept this key. Check that it is a key of this app and complete.");
 
+/** The key of a link that `./run` prints, `#key=...`, which is removed from the address and the history at once. */
+function keyInAddress() {
+  const key = new URLSearchParams(location.hash.slice(1)).get("key");
+  if (key === null) return "";
+  history.replaceState(null, "", location.pathname + location.search);
+  return VALID_KEY.test(key) ? key : "";
+}
+
+/** A link that is opened in a tab that shows the page already. */
+function openLink() {
+  const key = keyInAddress();
+  if (!key) return;
+  state.key = key;
+  refresh();
+}
+
 function enter(event) {
   event.preventDefault();
   const key = find("key").value.trim();
-  if (!/^[\x21-\x7e]{1,512}$/.test(key)) {
+  if (!VALID_KEY.test(key)) {
     find("entry-fault").textContent = "Not a function key: it contains spaces or other invalid characters.";
     return;
   }
@@ -357,8 +374,9 @@ function start() {
   find("discard-no").addEventListener("click", () => find("discard").close("keep"));
   find("discard-yes").addEventListener("click", () => find("discard").close("discard"));
   document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : state.paused || refresh()));
+  addEventListener("hashchange", openLink);
   setInterval(tick, 1000);
-  state.key = sessionStorage.getItem(STORED_KEY) ?? "";
+  state.key = keyInAddress() || (sessionStorage.getItem(STORED_KEY) ?? "");
   if (state.key) refresh();
   else showEntry();
 }

@@ -14,7 +14,9 @@ from redis.exceptions import NoPermissionError, ReadOnlyError, ResponseError
 from shared import namespaces
 from shared.operations import redis_users
 from shared.operations.doctor.findings import Finding, error, info, ok
+from shared.operations.doctor.products import redis_cli
 from shared.registry import REACTORS
+from shared.store.connection import ConnectionOptions
 
 KEY_PREFIX = "functions:doctor:"
 KEY_TTL_MS = 10_000
@@ -51,7 +53,7 @@ def trials(key: bytes) -> list[list[bytes]]:
     return [[key if word == "KEY" else word.encode() for word in line.split()] for line in lines]
 
 
-async def check_access(redis: Redis) -> list[Finding]:
+async def check_access(redis: Redis, options: ConnectionOptions) -> list[Finding]:
     """Try the commands, keys and channels that the app needs. Raises what the Redis client raises when Redis is
     away."""
     mark = secrets.token_hex(8)
@@ -69,14 +71,15 @@ async def check_access(redis: Redis) -> list[Finding]:
         ]
     if any("read-only" in text for text in refused):
         return [info("access", "not checked: the server takes no writes", "See the finding on its role.")]
+    granted = redis_users.rules("operator").split()
     return [
         error(
             "access",
             f"{user} is refused: {', '.join(refused)}",
             "Reactions that need them fail until they become dead letters; events on refused channels are lost.",
-            "Grant them: ACL SETUSER, or in Azure a data access policy (Data Owner, or one that names them). "
+            "Grant them, as an administrator; in Azure by a data access policy (Data Owner, or one that names them). "
             "All rules for app and command line (docs/security.md has those of the app alone; & needs Redis 6.2):",
-            (f"ACL SETUSER NAME on {redis_users.rules('operator')}",),
+            (redis_cli(options, "ACL", "SETUSER", options.username or "NAME", "on", *granted, as_admin=True),),
         )
     ]
 

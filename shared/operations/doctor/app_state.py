@@ -16,6 +16,7 @@ from shared.operations.health import AUDIT_LATE_S, SWEEP_LATE_S, export_age_s
 from shared.registry import REACTORS
 from shared.settings import DEVELOPMENT_AUDIT_KEY, Settings
 from shared.store.connection_setting import variables
+from shared.words import counted
 
 OVERDUE_S = 60.0
 SKEW_S = 2.0
@@ -189,7 +190,7 @@ async def check_backlog(app: App) -> list[Finding]:
         findings.append(
             warning(
                 "retries",
-                f"{overdue} of {waiting} retries are overdue by more than {OVERDUE_S:.0f} s",
+                f"{overdue:,} of {counted(waiting, 'retry', 'retries')} overdue by more than {OVERDUE_S:.0f} s",
                 "The timer of retries does not run, or does not keep up.",
                 "Check the function retry in the app's log.",
             )
@@ -200,8 +201,8 @@ async def check_backlog(app: App) -> list[Finding]:
         findings.append(
             warning(
                 "dead-letters",
-                f"{letters} dead letters",
-                "The app gave up on these keys; their effects are missing. Letters are kept for 7 days.",
+                counted(letters, "dead letter"),
+                "Their content was rejected, or failed too often: effects are missing. Letters are kept for 7 days.",
                 "Read the reasons, correct the cause, replay:",
                 ("python manage.py deadletters list",),
             )
@@ -220,7 +221,9 @@ async def _check_sweep(app: App) -> Finding:
             "The app has not run on this Redis within a day, or its first sweep is not complete.",
             "Start the app; the function sweep begins one every 30 s.",
         )
-    result = f"the last one ended {sweep.age_s:.0f} s ago, took {sweep.duration_s:.1f} s, saw {sweep.seen} keys"
+    result = (
+        f"the last one ended {sweep.age_s:.0f} s ago, took {sweep.duration_s:.1f} s, saw {counted(sweep.seen, 'key')}"
+    )
     if sweep.seen_since:
         result += f"; one in progress has seen {sweep.seen_since}, {sweep.worked_age_s:.0f} s ago"
     if sweep.worked_age_s < SWEEP_LATE_S:
@@ -251,7 +254,7 @@ async def check_audit(app: App) -> list[Finding]:
         findings.append(
             warning(
                 "audit-gaps",
-                f"{now.gaps} gaps, {now.unreadable} unreadable records",
+                f"{counted(now.gaps, 'gap')}, {counted(now.unreadable, 'unreadable record')}",
                 "Records were lost before they reached storage: the stream was full, evicted or flushed.",
                 "Keep storage reachable, memory free and AUDIT_BUFFER large enough; the log names each gap.",
             )
@@ -260,7 +263,9 @@ async def check_audit(app: App) -> list[Finding]:
         return findings  # check_storage reports it
     age_s = now.last_success_age_s
     late = (await export_age_s(app, now) or 0.0) > AUDIT_LATE_S
-    progress = f"{now.pending} records wait, last export {'never' if age_s is None else f'{age_s:.0f} s ago'}"
+    progress = (
+        f"waiting: {counted(now.pending, 'record')}, last export {'never' if age_s is None else f'{age_s:.0f} s ago'}"
+    )
     if now.pending > 0.8 * app.settings.audit_buffer or late:
         make = error if now.pending > 0.8 * app.settings.audit_buffer else warning
         findings.append(

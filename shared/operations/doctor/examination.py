@@ -13,6 +13,7 @@ from shared.operations.doctor import access, app_state, notifications, server, t
 from shared.operations.doctor.app_state import Bindings
 from shared.operations.doctor.findings import Finding, Severity, error, info
 from shared.operations.doctor.reach import check_connection, permitted
+from shared.store.connection import ConnectionOptions
 from shared.store.refusals import is_wrong_type
 
 CHECK_TIMEOUT_S = 2.0
@@ -61,12 +62,12 @@ async def _examine_redis(app: App) -> list[Finding]:
     async def check_server() -> list[Finding]:
         nonlocal state
         state = await _read_state(app)
-        return _of_the_server(state, options.host)
+        return _of_the_server(state, options)
 
     steps: list[tuple[str, Callable[[], Awaitable[list[Finding]]]]] = [
         ("server", check_server),
-        ("access", lambda: access.check_access(app.redis)),
-        ("listeners", lambda: notifications.check_listeners(app.redis)),
+        ("access", lambda: access.check_access(app.redis, options)),
+        ("listeners", lambda: notifications.check_listeners(app.redis, options)),
         ("instances", lambda: triggers.check_instances(app)),
         ("clock", lambda: app_state.check_clock(app)),
         ("backlog", lambda: app_state.check_backlog(app)),
@@ -99,19 +100,19 @@ async def _bounded(name: str, step: Callable[[], Awaitable[list[Finding]]]) -> l
         ]
 
 
-def _of_the_server(state: _ServerState, host: str) -> list[Finding]:
-    findings = notifications.check_flags(state.flags, host)
+def _of_the_server(state: _ServerState, options: ConnectionOptions) -> list[Finding]:
+    findings = notifications.check_flags(state.flags, options)
     if state.info is None:
         return [*findings, info("server", "not checked: Redis refuses INFO", "Version, role and memory are unknown.")]
     return [
         *server.check_version(state.info),
-        *server.check_cluster(state.info, host, one_slot=state.one_slot),
+        *server.check_cluster(state.info, options.host, one_slot=state.one_slot),
         *server.check_role(state.info),
         *findings,
-        *server.check_eviction(state.info, host),
-        *server.check_memory(state.info),
+        *server.check_eviction(state.info, options),
+        *server.check_memory(state.info, options),
         *server.check_persistence(state.info),
-        *server.check_output_buffer(state.limits, state.subscribers),
+        *server.check_output_buffer(state.limits, state.subscribers, options),
     ]
 
 

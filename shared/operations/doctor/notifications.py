@@ -8,30 +8,19 @@ from redis.exceptions import NoPermissionError
 from shared.operations.doctor.findings import Finding, error, info, ok, warning
 from shared.operations.doctor.products import change_flags
 from shared.operations.doctor.triggers import check_heartbeats
-from shared.operations.notification_flags import REQUIRED, missing_flags
+from shared.operations.notification_flags import REQUIRED, missing_classes, missing_flags, readable, wanted_flags
 from shared.reactor import CHANNEL_PREFIX
 from shared.registry import REACTORS
+from shared.store.connection import ConnectionOptions
 
-_IN_A = frozenset("g$lshzxetd")
 INERT = "keymiss"
 """An event that every reactor ignores; published to count the subscribers."""
 
 
-def wanted_flags(flags: str) -> str:
-    """The value to set: the flags that the triggers need, and those already set, which other applications may need."""
-    kept = [flag for flag in flags if flag not in REQUIRED and not ("A" in flags and flag in _IN_A)]
-    return _readable(REQUIRED + "".join(kept))
-
-
-def _readable(flags: str) -> str:
-    """K and E first, as documentation writes them; servers report another order."""
-    return "".join(sorted(flags, key=lambda flag: "KE".find(flag) % 3))
-
-
-def check_flags(flags: str | None, host: str) -> list[Finding]:
+def check_flags(flags: str | None, options: ConnectionOptions) -> list[Finding]:
     """`flags` is the server's notify-keyspace-events, None where it does not show them."""
     if flags is None:
-        change = change_flags(host, REQUIRED)
+        change = change_flags(options, REQUIRED)
         return [
             info(
                 "notifications",
@@ -42,10 +31,9 @@ def check_flags(flags: str | None, host: str) -> list[Finding]:
                 change.commands,
             )
         ]
-    flags = _readable(flags)
-    faults = missing_flags(flags)
-    if faults:
-        return [_wrong_flags(flags, faults, host)]
+    flags = readable(flags)
+    if missing_flags(flags):
+        return [_wrong_flags(flags, options)]
     if "m" in flags:
         return [
             info(
@@ -59,9 +47,9 @@ def check_flags(flags: str | None, host: str) -> list[Finding]:
     return [ok("notifications", f"{flags}: every flag that the triggers need")]
 
 
-def _wrong_flags(flags: str, faults: tuple[str, ...], host: str) -> Finding:
+def _wrong_flags(flags: str, options: ConnectionOptions) -> Finding:
     wanted = wanted_flags(flags)
-    change = change_flags(host, wanted)
+    change = change_flags(options, wanted)
     if not flags:
         observation, why = "notifications are off: notify-keyspace-events is empty", "Redis publishes no key events."
     elif "K" not in flags:
@@ -73,14 +61,14 @@ def _wrong_flags(flags: str, faults: tuple[str, ...], host: str) -> Finding:
         )
     else:
         observation = f"notify-keyspace-events is {flags}: some events do not reach the triggers"
-        why = "; ".join(faults) + ". "
+        why = "; ".join(missing_classes(flags)) + ". "
     late = "Until then only the sweep finds changes, late, and ends of sessions are recorded without a reason."
     return error(
         "notifications", observation, f"{why.strip()} {late}", f"Set it to {wanted}. {change.words}", change.commands
     )
 
 
-async def check_listeners(redis: Redis) -> list[Finding]:
+async def check_listeners(redis: Redis, options: ConnectionOptions) -> list[Finding]:
     """How many subscribers receive a message on each pattern, as Redis counts them, and whether the app may publish
     there. The message changes nothing.
 
@@ -94,7 +82,7 @@ async def check_listeners(redis: Redis) -> list[Finding]:
             counts[reactor.function] = int(await redis.publish(channel, INERT))
         except NoPermissionError:
             refused.append(channel)
-    heartbeats = check_heartbeats(refused)
+    heartbeats = check_heartbeats(refused, options)
     if refused:
         return [heartbeats, info("listeners", "not checked: Redis refuses PUBLISH")]
     return [heartbeats, _listeners(counts)]

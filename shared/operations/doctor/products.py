@@ -5,8 +5,11 @@ Azure blocks CONFIG; its settings are properties of the resource.
 
 import ipaddress
 import json
+import shlex
 from dataclasses import dataclass
 from enum import StrEnum
+
+from shared.store.connection import ConnectionOptions
 
 
 class Product(StrEnum):
@@ -49,8 +52,24 @@ def is_local(host: str) -> bool:
         return False
 
 
-def change_flags(host: str, value: str) -> Change:
+def redis_cli(options: ConnectionOptions, *words: str, as_admin: bool = False) -> str:
+    """A shell command that runs a command of Redis on this server. It asks for the password.
+
+    `as_admin`: not as the user of the options, for a command that needs more rights.
+    """
+    cli = ["redis-cli", "-h", options.host, "-p", str(options.port)]
+    if options.ssl:
+        cli.append("--tls")
+    if options.username and not as_admin:
+        cli += ["--user", options.username]
+    if options.password:
+        cli.append("--askpass")
+    return shlex.join([*cli, *words])
+
+
+def change_flags(options: ConnectionOptions, value: str) -> Change:
     """How to set notify-keyspace-events. The value holds a `$`, so it stands in single quotes for the shell."""
+    host = options.host
     match product_of(host):
         case Product.AZURE_CACHE:
             return Change(
@@ -68,11 +87,12 @@ def change_flags(host: str, value: str) -> Change:
                 f"It is the property notifyKeyspaceEvents of the database (preview, api-version {_MANAGED_API}):",
                 (f"az rest --method patch --url '{url}' --body '{body}'",),
             )
-    return _plain("notify-keyspace-events", value)
+    return _plain(options, "notify-keyspace-events", value)
 
 
-def change_eviction(host: str, policy: str) -> Change:
+def change_eviction(options: ConnectionOptions, policy: str) -> Change:
     """How to set maxmemory-policy."""
+    host = options.host
     match product_of(host):
         case Product.AZURE_CACHE:
             return Change(
@@ -88,18 +108,18 @@ def change_eviction(host: str, policy: str) -> Change:
                     f"--eviction-policy {name}",
                 ),
             )
-    return _plain("maxmemory-policy", policy)
+    return _plain(options, "maxmemory-policy", policy)
 
 
 def _az_redis(host: str, setting: str, value: str) -> str:
     return f"az redis update --name {_name(host)} --resource-group GROUP --set 'redisConfiguration.{setting}={value}'"
 
 
-def _plain(setting: str, value: str) -> Change:
+def _plain(options: ConnectionOptions, setting: str, value: str) -> Change:
     return Change(
         f"For the running server with CONFIG SET; permanently as the line `{setting} {value}` in redis.conf "
         "(or with CONFIG REWRITE after CONFIG SET):",
-        (f"redis-cli CONFIG SET {setting} '{value}'",),
+        (redis_cli(options, "CONFIG", "SET", setting, value),),
     )
 
 

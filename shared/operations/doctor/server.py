@@ -8,7 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from shared.operations.doctor.findings import Finding, error, info, ok, warning
-from shared.operations.doctor.products import Product, change_eviction, product_of
+from shared.operations.doctor.products import Product, change_eviction, product_of, redis_cli
+from shared.store.connection import ConnectionOptions
+from shared.words import counted
 
 OLDEST = (6, 0)
 """Oldest version that the app supports; the scripts use no newer commands."""
@@ -82,7 +84,11 @@ def check_role(server_info: Info) -> list[Finding]:
                 "Point the setting Redis at the primary.",
             )
         ]
-    return [ok("role", f"primary, {server_info.get('connected_slaves', 0)} replicas")] if "role" in server_info else []
+    return (
+        [ok("role", f"primary, {counted(int(server_info.get('connected_slaves', 0)), 'replica')}")]
+        if "role" in server_info
+        else []
+    )
 
 
 def check_persistence(server_info: Info) -> list[Finding]:
@@ -119,11 +125,11 @@ def _uptime_s(server_info: Info) -> int:
     return int(server_info.get("uptime_in_seconds", 0))
 
 
-def check_eviction(server_info: Info, host: str) -> list[Finding]:
+def check_eviction(server_info: Info, options: ConnectionOptions) -> list[Finding]:
     policy = str(server_info.get("maxmemory_policy", ""))
     if not policy:
         return []
-    change = change_eviction(host, SAFE_POLICY)
+    change = change_eviction(options, SAFE_POLICY)
     if policy in {SAFE_POLICY, "noeviction"}:
         return [ok("eviction", f"maxmemory-policy {policy}: the audit stream cannot be evicted")]
     if not policy.startswith("allkeys"):
@@ -151,7 +157,7 @@ def check_eviction(server_info: Info, host: str) -> list[Finding]:
     return [warning("eviction", f"maxmemory-policy {policy} can evict the app's own state", why, fix, change.commands)]
 
 
-def check_memory(server_info: Info) -> list[Finding]:
+def check_memory(server_info: Info, options: ConnectionOptions) -> list[Finding]:
     used, limit = int(server_info.get("used_memory", 0)), int(server_info.get("maxmemory", 0))
     if not used:
         return []
@@ -160,7 +166,7 @@ def check_memory(server_info: Info) -> list[Finding]:
         findings.append(
             warning(
                 "evicted",
-                f"{evicted} keys were evicted since the server started",
+                f"since the server started, {counted(evicted, 'key')} evicted",
                 "Memory was full. Sessions, batches or the app's state may have been evicted.",
                 "Add memory, or find the largest kinds of keys: python manage.py keys stats",
             )
@@ -173,7 +179,10 @@ def check_memory(server_info: Info) -> list[Finding]:
                 "fragmentation",
                 f"Redis takes {ratio:.1f} times its memory in use from the system ({_mib(excess)} more)",
                 "Fragmented memory is not usable by others; the system may kill the server.",
-                "CONFIG SET activedefrag yes where the server supports it, or restart or fail over at a quiet time.",
+                "Defragment where the server supports it, or restart or fail over at a quiet time.",
+                (redis_cli(options, "CONFIG", "SET", "activedefrag", "yes"),)
+                if product_of(options.host) is Product.PLAIN
+                else (),
             )
         )
     return findings
@@ -199,7 +208,9 @@ def _headroom(used: int, limit: int) -> Finding:
     )
 
 
-def check_output_buffer(limits: str | None, clients: Sequence[Mapping[str, str]] | None) -> list[Finding]:
+def check_output_buffer(
+    limits: str | None, clients: Sequence[Mapping[str, str]] | None, options: ConnectionOptions
+) -> list[Finding]:
     """`limits` is client-output-buffer-limit, `clients` are the subscribers; None where the server does not show
     them."""
     words = (limits or f"pubsub {USUAL_PUBSUB_LIMIT}").split()
@@ -213,9 +224,10 @@ def check_output_buffer(limits: str | None, clients: Sequence[Mapping[str, str]]
         return [
             warning(
                 "output-buffer",
-                f"{len(behind)} subscribers are behind, one by {_mib(most)}; {limit}",
+                f"behind: {counted(len(behind), 'subscriber')}, one by {_mib(most)}; {limit}",
                 "Redis disconnects a subscriber that does not read; only the sweep finds changes until it is back.",
-                "Find the host that does not respond: CLIENT LIST TYPE PUBSUB shows its address.",
+                "Find the host that does not respond, by its address:",
+                (redis_cli(options, "CLIENT", "LIST", "TYPE", "PUBSUB"),),
             )
         ]
     return [ok("output-buffer", limit)]

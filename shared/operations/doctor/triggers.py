@@ -1,13 +1,14 @@
 """Whether the triggers of the living instances hear, and whether the app may publish the heartbeats that tell."""
 
-import shlex
 from collections.abc import Sequence
 
 from shared.app import App
 from shared.intake.intake import State
 from shared.operations import instances
 from shared.operations.doctor.findings import Finding, error, info, ok, warning
+from shared.operations.doctor.products import redis_cli
 from shared.operations.instances import Instance
+from shared.store.connection import ConnectionOptions
 
 RESTART = "az functionapp restart --name APP_NAME --resource-group GROUP"
 _HEAL = (
@@ -17,18 +18,18 @@ _HEAL = (
 )
 
 
-def check_heartbeats(refused: Sequence[str]) -> Finding:
+def check_heartbeats(refused: Sequence[str], options: ConnectionOptions) -> Finding:
     """`refused` are the channels on which this user may not publish."""
     if not refused:
         return ok("heartbeats", "this user may publish them on the channel of each function")
-    rules = shlex.join(["redis-cli", "ACL", "SETUSER", "NAME", "+publish", *(f"&{channel}" for channel in refused)])
+    rules = ["ACL", "SETUSER", options.username or "NAME", "+publish", *(f"&{channel}" for channel in refused)]
     return warning(
         "heartbeats",
         f"this user may not publish on {', '.join(refused)}",
         "Heartbeats show a trigger that is deaf or far behind. Without them each instance also listens by a "
         "subscription of its own all the time.",
         "Permit PUBLISH on these channels:",
-        (rules,),
+        (redis_cli(options, *rules, as_admin=True),),
     )
 
 

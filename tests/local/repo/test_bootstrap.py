@@ -198,3 +198,25 @@ def test_without_any_python_the_error_says_what_to_install(tmp_path: Path) -> No
     )
     assert (completed.returncode, completed.stdout) == (1, "")
     assert "Install Python 3.13" in completed.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "usage"),
+    [
+        (["run", "--help"], "Usage: ./run [OPTIONS]"),
+        (["test", "-h"], "Usage: ./test [PYTEST ARGUMENTS]"),
+        (["manage.py", "--help"], "Usage: python manage.py [OPTIONS] COMMAND [ARGS]..."),
+        (["manage.py", "keys", "list", "--help"], "Usage: python manage.py keys list [OPTIONS] [namespace]"),
+        (["manage.py", "doctor", "--json", "--help"], "Usage: python manage.py doctor [OPTIONS]"),
+    ],
+)
+def test_help_needs_no_environment(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], usage: str
+) -> None:
+    (tmp_path / bootstrap.HELP_FILE).parent.mkdir(parents=True)
+    shutil.copy(ROOT / bootstrap.HELP_FILE, tmp_path / bootstrap.HELP_FILE)
+    with pytest.raises(SystemExit) as exited:
+        bootstrap.answer_help(tmp_path, words)
+    assert not exited.value.code
+    assert capsys.readouterr().out.startswith(usage)
+    bootstrap.answer_help(tmp_path, words[:1])  # without --help the environment is needed

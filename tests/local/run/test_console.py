@@ -4,6 +4,7 @@ import asyncio
 import io
 import logging
 import re
+from dataclasses import replace
 
 import pytest
 import redis.asyncio
@@ -22,8 +23,10 @@ from local.run.console import (
     show_banner,
     show_ready,
     show_summary,
+    show_what_next,
 )
 from local.run.demo import SampleResult
+from shared.store.connection import ConnectionOptions
 
 EFFECT = {
     "function": "process_fastapi_data",
@@ -38,9 +41,10 @@ EFFECT = {
 def printed(level: int, message: str = "", *arguments: object, **attributes: object) -> str:
     """The output of LiveLog for a record, into a pipe."""
     output = io.StringIO()
+    verbose = bool(attributes.pop("verbose", False))
     record = logging.LogRecord("app", level, "file", 1, message, arguments, attributes.pop("exc_info", None))  # type: ignore[arg-type]
     record.__dict__.update(attributes)
-    LiveLog(open_console(output)).handle(record)
+    LiveLog(open_console(output), verbose=verbose).handle(record)
     return output.getvalue()
 
 
@@ -62,6 +66,12 @@ def test_an_outage_is_its_two_lines_and_no_line_per_event() -> None:
     assert "retried" in printed(logging.WARNING, effect=retried)
     for line in ("Redis refuses to serve (OOM)", "Redis is back after 12.3 s; failed calls: 724"):
         assert line in printed(logging.WARNING, line)
+
+
+def test_an_event_with_nothing_to_react_to_is_a_line_with_verbose_only() -> None:
+    inert = EFFECT | {"outcome": "inert", "operation": "expire", "reason": "the event changes nothing"}
+    assert printed(logging.DEBUG, effect=inert) == ""
+    assert "inert" in printed(logging.DEBUG, effect=inert, verbose=True)
 
 
 @pytest.mark.parametrize(
@@ -124,18 +134,23 @@ def test_the_banner_lists_everything_and_ready_is_a_line_by_itself() -> None:
         functions={"health": "GET /api/health", "update_charts": "__keyspace@0__:fabric:data:chart:*"},
         errors={"broken": "[red]no ctor[/red]"},
         notices=("K is missing", "x is missing"),
-        first_key=first_key_commands("127.0.0.1", 6379, redis_cli=True),
+        first_key=first_key_commands(ConnectionOptions("127.0.0.1", 6379), has_redis_cli=True),
     )
     show_banner(console, started)
     show_ready(console)
     lines = output.getvalue().splitlines()
-    assert "  Functions     health                  GET /api/health" in lines
-    assert "                update_charts           __keyspace@0__:fabric:data:chart:*" in lines
+    assert len(lines) < 24
+    assert "  Monitor       http://127.0.0.1:7071/api/monitor#key=a-key" in lines
+    assert "  Functions     1 on key events, 0 timers, 1 for HTTP  (--verbose lists them)" in lines
     assert "  In error      broken: [red]no ctor[/red]" in lines
     assert "  Note          K is missing" in lines
     assert "  Storage       off: node not found on PATH" in lines
-    assert f"  First key     redis-cli -p 6379 SET {FIRST_KEY} '{FIRST_VALUE}' EX 3600" in lines
+    assert f"  First key     redis-cli -h 127.0.0.1 -p 6379 SET {FIRST_KEY} '{FIRST_VALUE}' EX 3600" in lines
     assert lines[-1] == "ready"
+    show_banner(console, started, verbose=True)
+    lines = output.getvalue().splitlines()
+    assert "  Functions     health                  GET /api/health" in lines
+    assert "                update_charts           __keyspace@0__:fabric:data:chart:*" in lines
 
 
 @pytest.mark.parametrize(
@@ -154,7 +169,7 @@ def test_a_trigger_has_a_short_description(trigger: dict[str, object], descripti
 async def test_the_python_commands_in_the_banner_write_and_read_the_first_key(
     redis_client: redis.asyncio.Redis, redis_port: int
 ) -> None:
-    write, read = first_key_commands("127.0.0.1", redis_port, redis_cli=False)
+    write, read = first_key_commands(ConnectionOptions("127.0.0.1", redis_port), has_redis_cli=False)
     assert await run_in_shell(write) == b""
     assert (await redis_client.get(FIRST_KEY)).decode() == FIRST_VALUE
     assert 3590 < await redis_client.ttl(FIRST_KEY) <= 3600
@@ -169,8 +184,18 @@ async def run_in_shell(command: str) -> bytes:
     return output
 
 
-def test_the_summary_has_a_row_per_sample() -> None:
-    result = SampleResult("batch", "fastapi:[red]k", "a result", "nothing", ms=12.3, ok=False)
+def test_the_summary_has_a_line_per_sample_with_its_whole_key() -> None:
     output = io.StringIO()
-    show_summary(open_console(output), [result])
-    assert re.search(r"^batch +fastapi:\[red\]k +a result +nothing +12 +FAILED *$", output.getvalue(), re.MULTILINE)
+    key = f"fastapi:[red]{'k' * 90}"
+    failed = SampleResult("batch", key, "a result", "nothing", ms=12.3, ok=False)
+    show_summary(open_console(output), [failed, replace(failed, outcome="a result", ok=True)])
+    first, second = output.getvalue().splitlines()
+    assert re.fullmatch(rf"FAILED +12 ms  batch +nothing \(expected: a result\)  {re.escape(key)}", first)
+    assert re.fullmatch(rf"ok +12 ms  batch +a result  {re.escape(key)}", second)
+
+
+def test_after_the_demo_the_page_to_open_is_printed() -> None:
+    output = io.StringIO()
+    started = Started("http://127.0.0.1:7071", "a/key", "", "", {}, {}, (), ())
+    show_what_next(open_console(output), started, loop=False)
+    assert output.getvalue().startswith("Now open http://127.0.0.1:7071/api/monitor#key=a%2Fkey\n")

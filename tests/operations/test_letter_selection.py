@@ -1,0 +1,111 @@
+"""Dead letters by reactor, reason, age and key: grouped, and acted on some at a time, each once."""
+
+import json
+
+import pytest
+
+from shared import namespaces
+from shared.app import App
+from shared.delivery import dead_letters
+from shared.delivery.dead_letters import Payload
+from shared.errors import Rejected
+from shared.operations import letter_selection
+from shared.operations.letter_selection import ALL, LetterSelection
+from shared.sessions import reactor as sessions
+from tests.support.causes import cause
+
+GOOD = json.dumps([{"metric": "temp", "ts": 1, "value": 2.0}]).encode()
+TOKEN = b"a-session-token-nobody-may-see"
+
+
+async def bury(app: App, number: int, error: Exception, content: bytes = GOOD, reactor: str = "batches") -> str:
+    key = b"fastapi:temp:data:%s-%d" % (reactor.encode(), number)
+    return await dead_letters.bury(app, reactor, key, error, Payload("string", f"{number:040}", [content]))
+
+
+async def buried(app: App) -> list[str]:
+    """Letters of four reasons; returns their ids."""
+    ids = [await bury(app, n, Rejected(f"`column{n}` holds text")) for n in range(3)]
+    ids += [await bury(app, n, Rejected(f"{n},000 bytes, more than 500 are read")) for n in range(10, 15)]
+    ids += [await bury(app, 20, TimeoutError()), await bury(app, 30, Rejected("not JSON"), reactor="charts")]
+    return ids
+
+
+async def selected(app: App, **filters: object) -> int:
+    return len([letter async for letter in letter_selection.selected(app, LetterSelection(**filters))])  # type: ignore[arg-type]
+
+
+async def test_letters_are_grouped_by_reactor_and_reason_whatever_names_and_numbers_are_in_it(app: App) -> None:
+    ids = await buried(app)
+    groups = await letter_selection.groups(app)
+    assert [(group.count, group.reactor, group.reason) for group in groups] == [
+        (5, "batches", "Rejected: # bytes, more than # are read"),
+        (3, "batches", "Rejected: `*` holds text"),
+        (1, "batches", "TimeoutError"),
+        (1, "charts", "Rejected: not JSON"),
+    ]
+    assert groups[1].newest_id in ids[:3]
+    assert groups[1].oldest <= groups[1].newest
+
+
+async def test_each_filter_selects_its_letters_and_all_that_are_given_must_hold(app: App) -> None:
+    ids = await buried(app)
+    seconds, _ = await app.redis.time()
+    await app.redis.zadd(namespaces.build(namespaces.DEAD_INDEX), {ids[0]: 1000 * (seconds - 7200)})
+    letters = namespaces.build(namespaces.DEAD_LETTERS)
+    raw = await app.redis.hget(letters, ids[0])
+    attempts, first_ms, _, rest = raw.split(b" ", 3)
+    await app.redis.hset(letters, ids[0], b" ".join([attempts, first_ms, b"%d" % (1000 * (seconds - 7200)), rest]))
+    assert await selected(app) == 10
+    assert await selected(app, reactor="charts") == 1
+    assert await selected(app, reason="HOLDS text") == 3
+    assert await selected(app, reason="# bytes") == 5
+    assert await selected(app, reason="`column1`") == 1
+    assert await selected(app, match="fastapi:temp:data:*-1?") == 5
+    assert await selected(app, older_than_s=3600) == 1
+    assert await selected(app, newer_than_s=3600) == 9
+    assert await selected(app, reason="holds text", newer_than_s=3600, match="*-2") == 1
+
+
+async def test_a_key_is_matched_as_it_is_shown_and_not_by_its_secret(app: App) -> None:
+    await app.redis.set(b"nextauth:session:" + TOKEN, "no object")
+    await sessions.react(app, [b"nextauth:session:" + TOKEN], cause("set"))
+    assert await selected(app, match="nextauth:session:~*") == 1
+    assert await selected(app, match=f"nextauth:session:{TOKEN.decode()}") == 0
+    [group] = await letter_selection.groups(app)
+    assert group.newest_key.startswith("nextauth:session:~")
+
+
+async def test_a_selection_is_replayed_some_at_a_time_each_letter_once(app: App) -> None:
+    for number in range(45):
+        await bury(app, number, TimeoutError(), GOOD if number % 3 else b"{")
+    cursor, outcomes, calls = None, [], 0
+    while calls == 0 or cursor:
+        results = await letter_selection.replay_selected(app, ALL, cursor=cursor, limit=25)
+        outcomes += [(result.outcome, result.removed) for result in results.letters]
+        cursor, calls = results.next_cursor, calls + 1
+    assert calls == 2
+    assert sorted(outcomes) == [("processed", True)] * 30 + [("rejected", False)] * 15
+    assert {group.count for group in await letter_selection.groups(app)} == {15}
+
+
+async def test_without_time_left_one_letter_is_acted_on_and_the_cursor_goes_on_with_the_next(app: App) -> None:
+    for number in range(3):
+        await bury(app, number, TimeoutError())
+    cursor, removed = None, []
+    for _ in range(3):
+        results = await letter_selection.discard_selected(app, ALL, cursor=cursor, budget_s=-1)
+        removed += [result.id for result in results.letters]
+        cursor = results.next_cursor
+    assert len(set(removed)) == 3
+    assert (await dead_letters.totals(app)).count == 0
+
+
+@pytest.mark.parametrize("count", [1, 40])
+async def test_only_the_selected_letters_are_discarded(app: App, count: int) -> None:
+    for number in range(count):
+        await bury(app, number, Rejected("not JSON"))
+    other = await bury(app, 99, TimeoutError())
+    results = await letter_selection.discard_selected(app, LetterSelection(reason="not json"))
+    assert (results.removed, results.next_cursor) == (count, None)
+    assert [letter.id for letter in (await dead_letters.list_page(app)).letters] == [other]
