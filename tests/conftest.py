@@ -48,8 +48,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("--soak"):
         for item in items:
             item.add_marker(pytest.mark.timeout(SOAK_TIMEOUT_S), append=False)
-    # Last, because on a clean machine they would wait until Azurite is installed.
-    items.sort(key=lambda item: "azurite" in getattr(item, "fixturenames", ()))
+    # Last, because on a clean machine they would wait until Azurite is installed. By file: a fixture of a file's tests
+    # may be torn down while another's of it is still to come.
+    late = {item.path for item in items if "azurite" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: item.path in late)
 
 
 def pytest_report_header() -> str:

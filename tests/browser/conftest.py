@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 import pytest
 from playwright.async_api import Browser, BrowserContext, Page, Request, expect
 
-from tests.e2e.conftest import live, running
+from tests.e2e.conftest import app_connection, live, running
 from tests.support import chromium
 
-__all__ = ["live", "running"]
+__all__ = ["app_connection", "live", "running"]
 
 TIMEOUT_MS = 15_000
 expect.set_options(timeout=TIMEOUT_MS)

@@ -249,7 +249,7 @@ async def test_only_records_of_the_requested_days_are_returned(manage: Manage, a
         ("--since", "2026-11-22", "--until", "2026-11-21"),
     ],
 )
-def test_invalid_days_are_refused(manage: Manage, arguments: tuple[str, ...]) -> None:
+async def test_invalid_days_are_refused(manage: Manage, arguments: tuple[str, ...]) -> None:
     assert manage("audit", "user", USER, *arguments)[0] == 2
 
 
@@ -309,7 +309,7 @@ async def test_state_shows_the_head_and_ends_with_1_after_an_error(manage: Manag
     assert (code, reported["error"], reported["pending"], reported["head"]["seq"]) == (1, "ServiceRequestError", 1, 2)
 
 
-def test_hostile_fields_of_a_record_are_escaped(app_settings: Settings) -> None:
+async def test_hostile_fields_of_a_record_are_escaped(app_settings: Settings) -> None:
     context = open_app(app_settings)
     hostile = {"reason": "\x1b[2J", "\x9bname": {"deep": "\u2028"}, "touches": ["x"], "previousUserId": "a@b"}
     shown = audit_display.details(context, {"data": hostile})
