@@ -38,6 +38,11 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[event_loop.VARIABLE] = loop  # the processes that tests start inherit it
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """More than CPUs: tests wait for processes and for time a third of the time."""
+    return max(2, round(1.5 * (os.process_cpu_count() or 1)))
+
+
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, LoopFactory]:
     """The platform's loop; and asyncio's own as well for tests marked `both_loops`."""
     both = item.get_closest_marker("both_loops") and not config.getoption("--loop")

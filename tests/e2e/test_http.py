@@ -69,6 +69,7 @@ async def running(connection: str, **settings: str) -> AsyncIterator[tuple[Host,
         yield host, app, invocations
     finally:
         await host.__aexit__(None, None, None)
+        await sys.modules["shared.charts.refresh"].close(app)
         await app.redis.aclose()
     assert [invocation for invocation in invocations if not invocation.ok] == []
 

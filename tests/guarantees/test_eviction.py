@@ -15,6 +15,7 @@ from shared.operations import health
 from shared.operations.doctor import server
 from shared.reactor import Cause
 from shared.registry import BATCHES, CHARTS, REACTORS, SESSIONS
+from shared.store.connection import ConnectionOptions
 from tests.support.batches import batch, batch_key
 from tests.support.looks import lives, nextauth, records, with_settings
 
@@ -80,10 +81,13 @@ async def press(client: redis.asyncio.Redis, megabytes: int) -> None:
         await pipeline.execute(raise_on_error=False)
 
 
+OPTIONS = ConnectionOptions("redis.example", 6379)
+
+
 async def found(client: redis.asyncio.Redis) -> list[str]:
     """What the doctor says about memory, but for that it is full."""
     info = await client.info()
-    findings = [*server.check_eviction(info, "redis.example"), *server.check_memory(info)]
+    findings = [*server.check_eviction(info, OPTIONS), *server.check_memory(info, OPTIONS)]
     return [f"{finding.id} {finding.severity}" for finding in findings if finding.id != "memory"]
 
 
