@@ -65,11 +65,12 @@ async def running(connection: str, **settings: str) -> AsyncIterator[tuple[Host,
     with environment({"AUDIT_KEY": AUDIT_KEY, "Redis": connection, "AzureWebJobsStorage": ""} | settings):
         await host.__aenter__()
         app = sys.modules["shared.app"].current_app()  # the app's own module, imported anew by the worker
+        sources = sys.modules["shared.charts.refresh"]
     try:
         yield host, app, invocations
     finally:
         await host.__aexit__(None, None, None)
-        await sys.modules["shared.charts.refresh"].close(app)
+        await sources.close(app)
         await app.redis.aclose()
     assert [invocation for invocation in invocations if not invocation.ok] == []
 
