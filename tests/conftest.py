@@ -46,7 +46,15 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_asyncio_loop_factories(config: pytest.Config, item: pytest.Item) -> Mapping[str, LoopFactory]:
     """The platform's loop; and asyncio's own as well for tests marked `both_loops`."""
     both = item.get_closest_marker("both_loops") and not config.getoption("--loop")
-    return {"platform": event_loop.factory()} | ({"asyncio": asyncio.new_event_loop} if both else {})
+    return {"platform": _left_open} | ({"asyncio": asyncio.new_event_loop} if both else {})
+
+
+def _left_open() -> asyncio.AbstractEventLoop:
+    """The platform's loop, which ends with the process: uvloop's close() now and then waits for ever for a connection
+    that was aborted."""
+    loop = event_loop.factory()()
+    loop.close = lambda: None  # type: ignore[method-assign]
+    return loop
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -5,7 +5,8 @@
                               -> react([b, c, d])
 
 One event at a time costs a group of one; a thousand that wait cost groups of GROUP. Nothing waits for others to come. A
-key's events stay in order, and no key is in two groups at once.
+key's events stay in order, and no key is in two groups at once. A key that another worker has claimed (a scan, another
+instance) is looked at again: what that worker has read may be older than the event.
 """
 
 import asyncio
@@ -27,6 +28,8 @@ ROOM = WINDOW * GROUP
 MAX_WAITING = 20_000
 """Events that wait at most, about 20 MB, be they of as many keys or of one that is written all the time. What the app's
 own ear hears beyond that is left to a pass."""
+AGAIN_S, MAX_AGAIN_S = 0.05, 1.0
+"""Time until a claimed key is looked at again, doubled each time, and its maximum."""
 _LOOKED_THROUGH = 4 * GROUP
 """Waiting keys that are looked through for a group of one cause."""
 _REPORTED_ONCE = frozenset({Result.PROCESSED, Result.REJECTED, Result.RETRIED, Result.DEAD})
@@ -40,6 +43,8 @@ class Waiting(msgspec.Struct):
     invocation_id: str
     started_s: float
     outcome: asyncio.Future[None] | None = None
+    again_s: float = 0.0
+    """How long it was postponed the last time; 0 if it was not."""
 
 
 class Collector:
@@ -52,6 +57,7 @@ class Collector:
         self._waiting: dict[bytes, list[Waiting]] = {}
         self._count = 0
         """Events that wait."""
+        self._postponed: set[asyncio.Task[None]] = set()
         self._busy: set[bytes] = set()
         self._workers: set[asyncio.Task[None]] = set()
         self._room = asyncio.Event()
@@ -102,9 +108,23 @@ class Collector:
         self._workers.add(worker)
         worker.add_done_callback(self._workers.discard)
 
+    def _postpone(self, app: App, entry: Waiting) -> None:
+        """Look at a claimed key again, until the claim of a worker that died has ended. A pass finds the rest."""
+        gone_s = app.settings.lease_ms / 1000 + 2 * MAX_AGAIN_S
+        if len(self._postponed) < MAX_WAITING and time.perf_counter() - entry.started_s < gone_s:
+            task = asyncio.get_running_loop().create_task(self._again(app, entry))
+            self._postponed.add(task)
+            task.add_done_callback(self._postponed.discard)
+
+    async def _again(self, app: App, entry: Waiting) -> None:
+        again_s = min(2 * entry.again_s or AGAIN_S, MAX_AGAIN_S)
+        await asyncio.sleep(again_s)
+        if entry.event.key not in self._waiting:  # a later event looks at the same content
+            self.put(app, Waiting(entry.event, entry.invocation_id, entry.started_s, again_s=again_s))
+
     async def settled(self) -> None:
         """Return when nothing waits any more."""
-        while working := [worker for worker in self._workers if not worker.done()]:
+        while working := [task for task in (*self._workers, *self._postponed) if not task.done()]:
             await asyncio.wait(working)
 
     async def _work(self, app: App) -> None:
@@ -159,7 +179,11 @@ class Collector:
         for entry in entries:
             key = entry.event.key
             outcome = by_key.get(key) or duplicate(key)
-            if outcome.result in _REPORTED_ONCE:
+            if outcome.result is Result.LATER:
+                self._postpone(app, entry)
+                if entry.again_s:
+                    continue  # it was recorded the first time
+            if outcome.result in _REPORTED_ONCE or outcome.result is Result.LATER:
                 by_key[key] = duplicate(key)
             token = tracing.invocation_id.set(entry.invocation_id)
             telemetry.record(

@@ -390,13 +390,16 @@ async def test_a_key_with_several_events_in_a_group_is_reacted_to_once(app):
 
 @pytest.mark.parametrize("result", Result)
 async def test_an_effect_is_counted_once_however_many_events_its_key_had(app, result):
-    collector = collector_of(Gate(result=lambda _: result))
+    gate = Gate(result=lambda _: result)
+    collector = collector_of(gate)
     before = telemetry.counts.copy()
     for _ in range(3):
         await take(collector, app, A)
-    await collector.settled()
-    counted_once = {Result.PROCESSED, Result.REJECTED, Result.RETRIED, Result.DEAD}
+    await asyncio.wait(collector._workers)
+    counted_once = {Result.PROCESSED, Result.REJECTED, Result.RETRIED, Result.DEAD, Result.LATER}
     assert counted(before) == ({result: 1, "duplicate": 2} if result in counted_once else {result: 3})
+    gate.result = lambda _: Result.IGNORED  # a claimed key is looked at again
+    await collector.settled()
 
 
 @pytest.mark.parametrize("result", Result)
@@ -411,13 +414,15 @@ async def test_a_key_whose_content_was_looked_at_to_the_end_is_told_with_the_beg
     reached_s = time.monotonic()
     await asyncio.to_thread(time.sleep, 0.001)
     gate.open.set()
-    await collector.settled()
+    await asyncio.wait(collector._workers)
     if result in {Result.LATER, Result.RETRIED}:
         assert told == []
     else:
         ((key, began_s),) = told
         assert key == A
         assert begin_s <= began_s <= reached_s
+    gate.result = lambda _: Result.IGNORED  # a claimed key is looked at again
+    await collector.settled()
 
 
 # Faults
@@ -572,3 +577,44 @@ async def test_groups_work_with_both_protocols(app_settings, redis_client, optio
     await collector.settled()
     assert await digests(app, 200) == [digest(batch(number)) for number in range(200)]
     await app.redis.aclose()
+
+
+# Claimed keys
+
+
+async def test_an_event_of_a_key_that_another_worker_has_claimed_is_looked_at_again(app, monkeypatch):
+    """What the other one has read may be older than the event."""
+    monkeypatch.setattr(collector_module, "AGAIN_S", 0.001)
+    claimed = [A, A]
+
+    def result(key: bytes) -> Result:
+        if key in claimed:
+            claimed.remove(key)
+            return Result.LATER
+        return Result.PROCESSED
+
+    gate = Gate(result=result)
+    collector = collector_of(gate)
+    before = telemetry.counts.copy()
+    await take(collector, app, A)
+    await take(collector, app, B)
+    async with asyncio.timeout(10):
+        while gate.done[A] == 0:  # noqa: ASYNC110
+            await asyncio.sleep(0.001)
+    assert gate.keys.count(A) == 3
+    assert counted(before) == {"later": 1, "processed": 2}
+    await collector.settled()
+
+
+async def test_content_that_is_written_while_a_scan_has_the_claim_gets_its_result_without_a_sweep(app):
+    key = batch_key(0)
+    await app.redis.set(key, batch(0))
+    scanning = asyncio.create_task(BATCHES.react(app, [key], Cause.BULK))
+    collector = collector_of(BATCHES)
+    for number in range(1, 20):
+        await app.redis.set(key, batch(number))
+        await take(collector, app, key)
+    await scanning
+    async with asyncio.timeout(10):
+        while await digests(app, 1) != [digest(batch(19))]:  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
