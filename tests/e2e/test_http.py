@@ -65,12 +65,12 @@ async def running(connection: str, **settings: str) -> AsyncIterator[tuple[Host,
     with environment({"AUDIT_KEY": AUDIT_KEY, "Redis": connection, "AzureWebJobsStorage": ""} | settings):
         await host.__aenter__()
         app = sys.modules["shared.app"].current_app()  # the app's own module, imported anew by the worker
-        sources = sys.modules["shared.charts.refresh"]
     try:
         yield host, app, invocations
     finally:
+        if sources := sys.modules.get("shared.charts.refresh"):  # it is loaded where a chart has a source
+            await sources.close(app)
         await host.__aexit__(None, None, None)
-        await sources.close(app)
         await app.redis.aclose()
     assert [invocation for invocation in invocations if not invocation.ok] == []
 

@@ -20,8 +20,6 @@ async def record(message: str) -> None:
     received.append(message)
 """
 
-STOP_WITHIN_S = 30
-
 
 async def test_a_function_in_error_is_reported_with_the_hosts_reason_while_the_others_run(
     make_app, redis_client, loaded
@@ -152,13 +150,7 @@ async def test_the_process_prints_ready_and_ends_with_0_on_a_signal(make_app, re
         await process.stdout.readline() == b'received {"SubscriptionChannel":"jobs","Channel":"jobs","Message":"1"}\n'
     )
     process.send_signal(number)
-    try:
-        async with asyncio.timeout(STOP_WITHIN_S):
-            output, errors = await process.communicate()
-    except TimeoutError:  # seen once: not found out why
-        process.kill()
-        await process.wait()
-        pytest.xfail("the host did not end")
+    output, errors = await process.communicate()
     assert (process.returncode, output) == (0, b"")
     assert b"Traceback" not in errors
 
