@@ -195,6 +195,7 @@ async def user_without(app: App, client: redis.asyncio.Redis, *rules: str) -> Ap
 
 
 @pytest.mark.parametrize("rule", [("-publish",), ("resetchannels", "&other:*")])
+@pytest.mark.any_server  # the wording is the server's
 async def test_where_publishing_is_refused_the_reply_says_so_and_no_number_is_used(app, redis_client, rule):
     first = await beat(app)
     limited = await user_without(app, redis_client, *rule)
