@@ -7,6 +7,10 @@
 SCRIPTS is exactly what the app's scripts call, and the end-to-end tests run as `app`: tests hold both.
 """
 
+import re
+from collections.abc import Mapping
+from typing import Any
+
 from shared import namespaces
 from shared.registry import REACTORS
 
@@ -29,6 +33,9 @@ CLIENT = _words("""
 new connections of the triggers and other notification flags are noticed by the heartbeats alone."""
 TRIGGER = _words("client|id client|setinfo client|setname echo info ping psubscribe punsubscribe subscribe unsubscribe")
 """`psubscribe`, `ping` and `echo` suffice; the rest keeps the extension's client from trying again and again."""
+_SINCE = {"client|setinfo": (7, 2)}
+"""Commands that an older server does not know: it refuses a rule that names one."""
+LATEST = max(_SINCE.values())
 OPERATOR = _words("acl|whoami dump hscan persist pexpireat rpush scard")
 KINDS = (
     *(reactor.kind for reactor in REACTORS),
@@ -43,16 +50,25 @@ KINDS = (
 EVENT_CHANNELS = (namespaces.BATCH_EVENTS_CHANNEL, namespaces.CHART_EVENTS_CHANNEL)
 
 
-def rules(user: str) -> str:
-    """The rules of ACL SETUSER for a user named above, without name and password. Needs Redis 6.2."""
+def rules(user: str, server: tuple[int, ...] = LATEST) -> str:
+    """The rules of ACL SETUSER for a user named above, without name and password, on a server of this version. Needs
+    Redis 6.2."""
     match user:
         case "app":
-            return _rules(SCRIPTS | CLIENT | TRIGGER, own_keys(), (*keyspace_channels(), *event_channels()))
+            commands, keys, channels = SCRIPTS | CLIENT | TRIGGER, own_keys(), (*keyspace_channels(), *event_channels())
         case "trigger":
-            return _rules(TRIGGER, (), keyspace_channels())
+            commands, keys, channels = TRIGGER, (), keyspace_channels()
         case "operator":
-            return _rules(SCRIPTS | CLIENT | OPERATOR, ("*",), (*keyspace_channels(), *event_channels()))
-    raise KeyError(user)
+            commands, keys = SCRIPTS | CLIENT | OPERATOR, ("*",)
+            channels = (*keyspace_channels(), *event_channels())
+        case _:
+            raise KeyError(user)
+    return _rules(frozenset(name for name in commands if server >= _SINCE.get(name, ())), keys, channels)
+
+
+def version(server_info: Mapping[str, Any]) -> tuple[int, ...]:
+    """Major and minor version of Redis in the reply of INFO; of Valkey, of the Redis that it is compatible with."""
+    return tuple(map(int, re.findall(r"\d+", str(server_info.get("redis_version", "")))[:2])) or LATEST
 
 
 def own_keys() -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from shared.privacy.masking import fingerprint, mask_key
 from tests.e2e.conftest import AUDIT_KEY, App
 from tests.support.intake import settled
 
-pytestmark = [pytest.mark.redis_server, pytest.mark.any_server]  # ACL rules with client|setinfo need Redis 7.2
+pytestmark = pytest.mark.redis_server
 
 TOKEN = "5e55107ab1e-70ce2-4ab5-9d2e-aa11bb22cc33"
 RECORDS = [{"timestamp": f"2026-01-01T00:00:{n:02}Z", "data": {"co2": 1 + n / 100, "temp": 24}} for n in range(20)]

@@ -224,7 +224,7 @@ async def test_each_missing_permission_of_the_user_is_named(start: Start) -> Non
 async def test_the_advised_acl_rules_suffice(start: Start) -> None:
     with start("--notify-keyspace-events", REQUIRED) as port:
         async with redis.asyncio.Redis(port=port) as client:
-            rules = redis_users.rules("operator").split()
+            rules = redis_users.rules("operator", redis_users.version(await client.info("server"))).split()
             await client.execute_command("ACL", "SETUSER", "app", "on", f">{PASSWORD}", *rules)
         connection = f"127.0.0.1:{port},user=app,password={PASSWORD}"
         findings = await examined(connection)
@@ -251,7 +251,11 @@ async def sent_and_watched(connection: str) -> tuple[heartbeat.Reply, ServerWatc
 async def test_a_user_who_may_not_publish_heartbeats_gets_the_rule_to_add(start: Start) -> None:
     with start("--notify-keyspace-events", REQUIRED) as port:
         async with redis.asyncio.Redis(port=port) as client:
-            rules = redis_users.rules("operator").replace("+publish", "").split()
+            rules = (
+                redis_users.rules("operator", redis_users.version(await client.info("server")))
+                .replace("+publish", "")
+                .split()
+            )
             await client.execute_command("ACL", "SETUSER", "app", "on", f">{PASSWORD}", *rules)
             connection = f"127.0.0.1:{port},user=app,password={PASSWORD}"
             refused, _ = await sent_and_watched(connection)

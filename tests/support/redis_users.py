@@ -17,7 +17,7 @@ _DONE_WITHOUT = {"acl|whoami"}
 async def app_user(port: int, password: str = _ANY, *, rights: str = "app") -> AsyncIterator[str]:
     """The connection string of a user with `rights`. At the end, Redis has refused it no command, key or channel."""
     async with redis.asyncio.Redis(port=port, decode_responses=True) as admin:
-        rules = redis_users.rules(rights).split()
+        rules = redis_users.rules(rights, redis_users.version(await admin.info("server"))).split()
         await admin.execute_command("ACL", "SETUSER", NAME, "reset", "on", f">{password}", *rules)
         await admin.execute_command("ACL", "LOG", "RESET")
         try:

@@ -71,7 +71,7 @@ async def check_access(redis: Redis, options: ConnectionOptions) -> list[Finding
         ]
     if any("read-only" in text for text in refused):
         return [info("access", "not checked: the server takes no writes", "See the finding on its role.")]
-    granted = redis_users.rules("operator").split()
+    granted = redis_users.rules("operator", await _version(redis)).split()
     return [
         error(
             "access",
@@ -82,6 +82,13 @@ async def check_access(redis: Redis, options: ConnectionOptions) -> list[Finding
             (redis_cli(options, "ACL", "SETUSER", options.username or "NAME", "on", *granted, as_admin=True),),
         )
     ]
+
+
+async def _version(redis: Redis) -> tuple[int, ...]:
+    try:
+        return redis_users.version(await redis.info("server"))
+    except ResponseError:  # not shown to this user
+        return redis_users.LATEST
 
 
 async def _refused_commands(redis: Redis, key: bytes) -> list[str]:

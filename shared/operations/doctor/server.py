@@ -7,6 +7,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shared.operations import redis_users
 from shared.operations.doctor.findings import Finding, error, info, ok, warning
 from shared.operations.doctor.products import Product, change_eviction, product_of, redis_cli
 from shared.store.connection import ConnectionOptions
@@ -31,8 +32,7 @@ def check_version(server_info: Info) -> list[Finding]:
         if "valkey_version" in server_info
         else f"Redis {compatible or '(version not shown)'}"
     )
-    numbers = tuple(int(part) for part in compatible.split(".")[:2] if part.isdigit())
-    if len(numbers) < 2 or numbers >= OLDEST:
+    if redis_users.version(server_info) >= OLDEST:
         return [ok("version", shown)]
     return [
         error(
