@@ -109,13 +109,16 @@ class Lane:
         lost = self.heard > 0 and number != self.heard + 1
         self.heard = number
         self.lag_s = min(max(0.0, now_s - self._outstanding.get(number, sent_s)), MAX_LAG_S)
-        for earlier in [sent for sent in self._outstanding if sent <= number]:
-            del self._outstanding[earlier]
+        self._settle(number)
         return lost
 
     def heard_elsewhere(self, number: int) -> None:
         """Some process of this instance has heard a heartbeat: the trigger is not deaf."""
         self.elsewhere = number
+        self._settle(number)
+
+    def _settle(self, number: int) -> None:
+        """Heartbeats up to this number are no longer out."""
         for earlier in [sent for sent in self._outstanding if sent <= number]:
             del self._outstanding[earlier]
 
@@ -124,7 +127,7 @@ class Lane:
         first one has arrived nothing is known: the host may not have subscribed yet."""
         if not self._outstanding or not self.heard:
             return self.lag_s
-        return max(self.lag_s, now_s - next(iter(self._outstanding.values())))
+        return max(self.lag_s, self.overdue_s(now_s))
 
     def overdue_s(self, now_s: float) -> float:
         """How long the oldest heartbeat that has not arrived is out."""

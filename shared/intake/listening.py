@@ -94,10 +94,6 @@ class Listening:
     def live(self) -> bool:
         return self._live and self._ear is not None and self._ear.live
 
-    @property
-    def refused(self) -> str | None:
-        return self._ear.refused if self._ear else None
-
     # What the triggers ask
 
     def covers(self, way: Way, event: KeyEvent) -> bool:

@@ -44,7 +44,6 @@ WRITTEN_PREFIXES = tuple(
         namespaces.STATISTICS,
     )
 )
-PUBLISHED = (namespaces.BATCH_EVENTS_CHANNEL, namespaces.CHART_EVENTS_CHANNEL)
 
 
 def trials(key: bytes) -> list[list[bytes]]:

@@ -15,7 +15,6 @@ MIN_BASE64_CHARS = 16
 _BASE64 = re.compile(rb"[A-Za-z0-9+/_-]+={0,2}")
 _BLANKS = re.compile(rb"\s+")
 _DATA_URI = re.compile(rb"data:[\w.+/;=-]{0,100}?;base64,")
-_CHUNK_BYTES = 1 << 20
 
 
 def compression(raw: bytes) -> str | None:
