@@ -61,9 +61,7 @@ def main(
     quick: Annotated[
         bool, typer.Option("--quick", help="Run every trial once at small size, to check that it works. Not saved.")
     ] = False,
-    no_save: Annotated[
-        bool, typer.Option("--no-save", help="Do not change bench/results.csv and docs/.")
-    ] = False,
+    no_save: Annotated[bool, typer.Option("--no-save", help="Do not change bench/results.csv and docs/.")] = False,
 ) -> None:
     """Measure the app and its alternatives: medians, spread, ratios, and which goals are met.
 
