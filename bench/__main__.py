@@ -61,13 +61,11 @@ def main(
     quick: Annotated[
         bool, typer.Option("--quick", help="Run every trial once at small size, to check that it works. Not saved.")
     ] = False,
-    no_save: Annotated[
-        bool, typer.Option("--no-save", help="Do not change bench/results.csv and docs/performance.md.")
-    ] = False,
+    no_save: Annotated[bool, typer.Option("--no-save", help="Do not change bench/results.csv and docs/.")] = False,
 ) -> None:
     """Measure the app and its alternatives: medians, spread, ratios, and which goals are met.
 
-    Appends the figures to bench/results.csv, and updates the tables and plots of docs/performance.md.
+    Appends the figures to bench/results.csv, and updates the tables and plots of docs/performance.md and docs/measurements.md.
     """
     try:
         plan = Plan(Size.QUICK if quick else Size.FULL, parse_duration(invocation_overhead) * 1000)
@@ -176,7 +174,7 @@ def show(console: Console, rows: Sequence[Row]) -> None:
 
 
 def draw() -> None:
-    """Update docs/performance.md, in the environment that has matplotlib."""
+    """Update the documents, in the environment that has matplotlib."""
     subprocess.run([PEERS / "bin" / "python", "-m", "bench.plots"], cwd=ROOT, check=True)
 
 

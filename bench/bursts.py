@@ -2,7 +2,7 @@
 
 burst            10,000 batches are written at once; time from the first write to the last result
 burst-overhead   burst, with other times between two invocations, from none to 10 ms
-instances        burst, for one to four hosts
+instances        burst, for one to four hosts; and for as many whose function does nothing, until they are idle
 workers          burst, for one host with one and with two worker processes
 drain            the batches were written before the host started; time from `ready` to the last result
 """
@@ -18,7 +18,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from bench import work
-from bench.consumers import CONSUMERS, Consumer, consuming, producing
+from bench.consumers import CONSUMERS, EMPTY, Consumer, consuming, producing
 from bench.hosts import Meter, figures_of, fresh_redis, longest_command, redis_cpu_s, until_all_exist
 from bench.processes import Child, still
 from bench.trial import REAL_OVERHEAD_MS, Figures, Plan, Size, Trial
@@ -54,6 +54,7 @@ def trials(plan: Plan) -> list[Trial]:
     app = CONSUMERS["app"]
     for hosts in HOSTS:
         listed.append(plan.hosted("instances", "app", f"hosts={hosts}", partial(burst, app, hosts, count)))
+        listed.append(plan.hosted("instances", EMPTY.id, f"hosts={hosts}", partial(invocations, hosts, count)))
     for workers in (1, 2):
         measure = partial(burst, app, 1, count, arguments=("--workers", str(workers)))
         listed.append(plan.hosted("workers", "app", f"workers={workers}", measure))
@@ -95,6 +96,22 @@ async def burst(
         figures = await (figures_of(meter, count, children) if until_idle else meter.read(count))
         await check(client, count)
         return figures
+
+
+async def invocations(hosts: int, count: int, *, overhead_ms: float) -> Figures:
+    """What the messages of a burst cost hosts whose function does nothing: the CPU time until they are idle."""
+    async with (
+        fresh_redis() as (server, client),
+        producing(EMPTY, server, count) as producer,
+        consuming(EMPTY, server, hosts, overhead_ms=overhead_ms) as children,
+    ):
+        await asyncio.gather(producer.ready(), *(child.ready() for child in children))
+        await still(children)
+        meter = await Meter.start(client, children)
+        producer.go()
+        await producer.says("done")
+        await still(children)
+        return {"cpu_us_per_event_drained": meter.cpu_us / count}
 
 
 async def drain(hosts: int, count: int, *, overhead_ms: float) -> Figures:

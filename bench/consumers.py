@@ -19,7 +19,7 @@ NO_SWEEP = {"SWEEP_SCHEDULE": "0 0 3 1 1 *"}
 class Consumer:
     id: str
     title: str
-    """Its name in docs/performance.md."""
+    """Its name in docs/measurements.md."""
     fed_by: str
     """What its producer does."""
     guarantee: str
@@ -29,12 +29,12 @@ class Consumer:
     @property
     def on_host(self) -> bool:
         """Whether it is a function app."""
-        return self.id in {"app", "naive"}
+        return self.id in {"app", "naive", "empty"}
 
     def command(self, index: int, processes: int) -> Sequence[str]:
         """The command of process `index` of `processes` that share the work."""
         if self.on_host:
-            folder = ROOT if self.id == "app" else ROOT / "bench" / "naive"
+            folder = ROOT if self.id == "app" else ROOT / "bench" / self.id
             return [sys.executable, "-m", "local.host", "--app-dir", str(folder), "--port", "0"]
         return [PEERS_PYTHON, "-m", self._module, str(index), str(processes)]
 
@@ -50,6 +50,8 @@ class Consumer:
         return "bench.peers." + self.id.replace("-", "_")
 
 
+EMPTY = Consumer("empty", "a function that does nothing", KEY_EVENTS, "none")
+"""Not compared: what the invocations alone cost."""
 _ENQUEUE = "SET, then enqueue"
 CONSUMERS = {
     listed.id: listed

@@ -1,4 +1,4 @@
-"""Draws the plots of docs/performance.md and writes its tables: `.venv-bench/bin/python -m bench.plots`.
+"""Draws the plots of the documents of bench/tables.py and writes their tables: `.venv-bench/bin/python -m bench.plots`.
 
 It uses the latest set of each experiment in bench/results.csv. Equal figures give byte-equal files with the versions of
 bench/requirements.txt, so a diff of the files shows changed figures only.
@@ -47,8 +47,9 @@ def main() -> None:
             figure = DRAWN[name](results.values(rows))
             # Without date and version of the program, which would change in every drawing.
             figure.savefig(tables.plot_file(name), metadata={"Date": None, "Creator": None})
-    text = tables.DOCUMENT.read_text(encoding="utf-8")
-    tables.DOCUMENT.write_text(tables.rendered(text, rows), encoding="utf-8")
+    for document in tables.DOCUMENTS:
+        text = document.read_text(encoding="utf-8")
+        document.write_text(tables.rendered(text, rows), encoding="utf-8")
 
 
 def burst(values: Values) -> Figure:
@@ -180,7 +181,7 @@ PANELS = (
 
 
 def growth(values: Values) -> Figure:
-    """Six small plots of the growth tables in docs/performance.md."""
+    """Six small plots of the growth tables in docs/measurements.md."""
     figure = Figure(figsize=(WIDTH_IN, 7.2), layout="constrained")
     for panel, axes in zip(PANELS, figure.subplots(3, 2).flat, strict=True):
         points = _points(values, panel)

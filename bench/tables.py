@@ -1,6 +1,6 @@
-"""The tables of a set of figures, for the terminal and for docs/performance.md.
+"""The tables of a set of figures, for the terminal and for docs/performance.md and docs/measurements.md.
 
-In the document, a table stands between `<!-- table: NAME -->` and `<!-- end -->`, where NAME is `measured`, `goals`,
+In the documents, a table stands between `<!-- table: NAME -->` and `<!-- end -->`, where NAME is `measured`, `goals`,
 `consumers` or an experiment; a plot whose figures are measured stands between `<!-- plot: NAME -->` and `<!-- end -->`.
 Standard library only: both virtual environments run this.
 """
@@ -14,7 +14,8 @@ from bench import goals, results
 from bench.consumers import CONSUMERS
 from bench.results import ROOT, Row, Series
 
-DOCUMENT = ROOT / "docs" / "performance.md"
+DOCUMENTS = (ROOT / "docs" / "performance.md", ROOT / "docs" / "measurements.md")
+"""What counts, on one page; and every figure."""
 _BLOCK = re.compile(r"(<!-- (table|plot): ([\w-]+) -->\n).*?(<!-- end -->)", re.DOTALL)
 NOT_MEASURED = "Not measured yet."
 
@@ -138,7 +139,7 @@ def _ratio(series: Series, medians: Mapping[Series, float]) -> str:
 
 
 def rendered(text: str, rows: Sequence[Row]) -> str:
-    """The document with tables and plots updated from the latest set of each experiment in `rows`."""
+    """A document with tables and plots updated from the latest set of each experiment in `rows`."""
     rows = results.latest(rows)
     return _BLOCK.sub(lambda match: f"{match[1]}{_block(match[2], match[3], rows)}\n{match[4]}", text)
 

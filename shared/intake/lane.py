@@ -43,6 +43,8 @@ class Lane:
         self.lag_s = 0.0
         """Age of the last heartbeat when it arrived."""
         self.invoked_s = began_s
+        self.subscribed = False
+        """Whether a message has come: then the host has subscribed."""
         self.event_s = -math.inf
         self._outstanding: dict[int, float] = {}
         """When heartbeats that have not arrived were published, by number, the oldest first."""
@@ -53,8 +55,12 @@ class Lane:
         self._mark_s = -math.inf
 
     def invoked(self, now_s: float) -> None:
-        """The function is invoked, with an event or a heartbeat."""
+        """The function is invoked, with an event or a heartbeat. Heartbeats that were out before the first time may
+        have been published before the host had subscribed."""
         self.invoked_s = now_s
+        if not self.subscribed:
+            self.subscribed = True
+            self._outstanding.clear()
 
     def event(self, now_s: float) -> bool:
         """It is invoked with an event. Returns whether to ask for a heartbeat."""
@@ -115,6 +121,7 @@ class Lane:
     def heard_elsewhere(self, number: int) -> None:
         """Some process of this instance has heard a heartbeat: the trigger is not deaf."""
         self.elsewhere = number
+        self.subscribed |= number > 0
         self._settle(number)
 
     def _settle(self, number: int) -> None:
@@ -124,8 +131,8 @@ class Lane:
 
     def behind_s(self, now_s: float) -> float:
         """How far the lane is behind: the lag of the last heartbeat, or what an overdue one shows already. Before the
-        first one has arrived nothing is known: the host may not have subscribed yet."""
-        if not self._outstanding or not self.heard:
+        first message has come nothing is known: the host may not have subscribed yet."""
+        if not self._outstanding or not self.subscribed:
             return self.lag_s
         return max(self.lag_s, self.overdue_s(now_s))
 

@@ -149,18 +149,17 @@ def test_a_set_has_the_commit_and_the_machine() -> None:
     assert re.fullmatch(r".+, \d+ cores, [\d.]+ GiB", facts.machine())
 
 
-def test_the_tables_of_the_document_are_those_of_the_results() -> None:
-    text = tables.DOCUMENT.read_text(encoding="utf-8")
+@pytest.mark.parametrize("document", tables.DOCUMENTS, ids=lambda path: path.name)
+def test_the_tables_of_the_documents_are_those_of_the_results(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
     assert text == tables.rendered(text, results.read()), "run: .venv-bench/bin/python -m bench.plots"
 
 
-def test_every_experiment_has_its_table_in_the_document() -> None:
-    documented_tables = set(re.findall(r"<!-- table: ([\w-]+) -->", tables.DOCUMENT.read_text(encoding="utf-8")))
-    assert documented_tables == {trial.experiment for trial in runner.all_trials(Plan(Size.FULL))} | {
-        "measured",
-        "goals",
-        "consumers",
-    }
+def test_every_experiment_has_its_table_in_the_documents() -> None:
+    text = "".join(document.read_text(encoding="utf-8") for document in tables.DOCUMENTS)
+    experiments = {trial.experiment for trial in runner.all_trials(Plan(Size.FULL))}
+    assert set(re.findall(r"<!-- table: ([\w-]+) -->", text)) == experiments | {"measured", "goals", "consumers"}
+    assert set(re.findall(r"<!-- plot: ([\w-]+) -->", text)) == set(tables.PLOTS)
 
 
 def documented() -> list[str]:

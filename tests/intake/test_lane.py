@@ -53,6 +53,29 @@ def test_a_heartbeat_that_is_out_shows_the_lag_before_it_arrives():
     assert lane.overdue_s(T + 9) == 0
 
 
+def test_before_the_first_message_nothing_is_known_since_the_host_may_not_have_subscribed_yet():
+    lane = Lane(T - 10)
+    lane.published(N, T, T)
+    assert lane.behind_s(T + 5) == 0
+
+
+def test_an_event_proves_that_the_host_has_subscribed_so_that_a_burst_right_after_the_start_is_noticed():
+    lane = Lane(T - 10)
+    lane.published(N, T, T)  # it may have been published too early
+    lane.invoked(T + 5)
+    assert lane.behind_s(T + 5.1) == 0
+    lane.published(N + 1, T + 5.1, T + 5.1)
+    assert lane.behind_s(T + 5.4) == pytest.approx(0.3)
+
+
+def test_what_another_process_of_the_host_hears_proves_it_too():
+    lane = Lane(T - 10)
+    lane.published(N, T, T)
+    lane.heard_elsewhere(N)
+    lane.published(N + 1, T + 1, T + 1)
+    assert lane.behind_s(T + 1.5) == pytest.approx(0.5)
+
+
 def test_the_oldest_heartbeat_that_is_out_counts_however_many_follow():
     lane = heard_lane()
     for number in range(1, 4 * MAX_OUTSTANDING):

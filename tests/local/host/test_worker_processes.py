@@ -25,7 +25,7 @@ PLACES = """
 
     @app.route("who", auth_level=func.AuthLevel.ANONYMOUS)
     def who(req: func.HttpRequest) -> func.HttpResponse:
-        return func.HttpResponse(f"{os.getpid()} {req.params['name']}", headers={"X-Name": "a"})
+        return func.HttpResponse(f"{os.getpid()} {req.params['name']} {os.environ['FUNCTIONS_WORKER_PROCESS_COUNT']}", headers={"X-Name": "a"})
 """
 
 
@@ -48,7 +48,7 @@ async def test_messages_and_requests_go_to_the_processes_in_turn_and_a_killed_on
         assert all(before[3] <= after[2] for before, after in pairwise(calls))
         for process in processes[:2]:
             async with session.get("who", params={"name": "b"}) as response:
-                assert (await response.text(), response.headers["X-Name"]) == (f"{process} b", "a")
+                assert (await response.text(), response.headers["X-Name"]) == (f"{process} b 2", "a")
         os.kill(processes[0], signal.SIGKILL)
         async with asyncio.timeout(10):
             await host._worker._connections[0].reading

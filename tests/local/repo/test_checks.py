@@ -45,3 +45,49 @@ def test_processes_of_the_checks_write_bytecode_although_the_image_forbids_it(
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     assert checks.run_checks([("bytecode", [sys.executable, "-c", "import sys; print(sys.dont_write_bytecode)"])]) == 0
     assert "False" in capfd.readouterr().out
+
+
+ONCE_RED = """
+from pathlib import Path
+
+def test_time():
+    Path("runs").open("a").write("x")
+    assert len(Path("runs").read_text()) > {failures}
+
+def test_green():
+    Path("green").open("x").close()
+"""
+
+
+SIX_RED = """
+import pytest
+
+@pytest.mark.parametrize("number", range(6))
+def test(number):
+    assert False
+"""
+
+
+@pytest.mark.parametrize(("failures", "expected"), [(1, 0), (2, 1)])
+def test_a_failed_test_is_run_once_more_alone_and_named_if_it_passes_then(
+    failures: int, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "test_it.py").write_text(ONCE_RED.format(failures=failures))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(checks.ROOT))
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p tests.conftest")
+    assert checks.run_checks([("tests", [sys.executable, "-m", "pytest", "-q"])]) == expected
+    named = "== PASSED ONLY ALONE:\n   test_it.py::test_time" in capfd.readouterr().out
+    assert named == (failures == 1)
+    assert (tmp_path / "green").exists()
+
+
+def test_many_failed_tests_are_a_fault_and_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "test_it.py").write_text(SIX_RED)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(checks, "_run", lambda command, run=checks._run: runs.append(command) or run(command))
+    runs: list[list[str]] = []
+    monkeypatch.setenv("PYTHONPATH", str(checks.ROOT))
+    monkeypatch.setenv("PYTEST_ADDOPTS", "-p tests.conftest")
+    assert checks.run_checks([("tests", [sys.executable, "-m", "pytest", "-q"])]) == 1
+    assert len(runs) == 1
