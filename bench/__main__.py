@@ -65,7 +65,8 @@ def main(
 ) -> None:
     """Measure the app and its alternatives: medians, spread, ratios, and which goals are met.
 
-    Appends the figures to bench/results.csv, and updates the tables and plots of docs/performance.md and docs/measurements.md.
+    Appends the figures to bench/results.csv, and updates the tables and plots
+    of docs/performance.md and docs/measurements.md.
     """
     try:
         plan = Plan(Size.QUICK if quick else Size.FULL, parse_duration(invocation_overhead) * 1000)

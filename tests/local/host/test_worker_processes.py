@@ -25,7 +25,8 @@ PLACES = """
 
     @app.route("who", auth_level=func.AuthLevel.ANONYMOUS)
     def who(req: func.HttpRequest) -> func.HttpResponse:
-        return func.HttpResponse(f"{os.getpid()} {req.params['name']} {os.environ['FUNCTIONS_WORKER_PROCESS_COUNT']}", headers={"X-Name": "a"})
+        number = os.environ["FUNCTIONS_WORKER_PROCESS_COUNT"]
+        return func.HttpResponse(f"{os.getpid()} {req.params['name']} {number}", headers={"X-Name": "a"})
 """
 
 
