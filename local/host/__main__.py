@@ -62,9 +62,9 @@ def main() -> int:
         "--workers",
         type=int,
         choices=range(1, 11),
-        default=1,
         metavar="N",
-        help="worker processes, of which each message goes to one (FUNCTIONS_WORKER_PROCESS_COUNT; default: 1)",
+        help="worker processes, of which each message goes to one (FUNCTIONS_WORKER_PROCESS_COUNT); by default the app"
+        " runs in the host's own process",
     )
     options = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format=LOG_FORMAT)

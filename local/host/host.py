@@ -78,8 +78,8 @@ class Host:
     Redis has confirmed every subscription; it raises HostStartError if the app cannot be loaded, Redis does not
     confirm, or the address is in use. Leaving the context stops the triggers and then waits up to 10 s for running
     invocations. With `locks`, a folder that several hosts share, each timer runs on one of them. Before each invocation
-    of a Redis-triggered function pass `invocation_overhead_s`, see overhead.py. With more than one of `workers` the app
-    runs in so many processes instead of this one, see worker_processes.py.
+    of a Redis-triggered function pass `invocation_overhead_s`, see overhead.py. With `workers` the app runs in so
+    many processes instead of this one, see worker_processes.py.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Host:
         invocation_overhead_s: float = 0.0,
         faults: Faults | None = None,
         locks: Path | None = None,
-        workers: int = 1,
+        workers: int | None = None,
     ) -> None:
         self.functions: tuple[Function, ...] = ()
         self.errors: dict[str, str] = {}
@@ -104,7 +104,7 @@ class Host:
         self._on_invocation = on_invocation
         self._invocation_overhead_s = invocation_overhead_s
         self._locks = locks
-        self._worker = Worker(app_dir) if workers == 1 else WorkerProcesses(app_dir, workers)
+        self._worker = Worker(app_dir) if workers is None else WorkerProcesses(app_dir, workers)
         self.faults = faults or Faults()
         self._lanes: dict[ConnectionOptions, list[Lane]] = {}
         """The lanes of pub/sub functions, by the connection string that they share."""
