@@ -278,7 +278,10 @@ class Intake:
             return
         self._measured_s = time.monotonic()
         report = self.report()
-        telemetry.triggers(report.behind_s, report.deaf_s or 0.0, report.share)
+        states = [member.state for member in report.instances]
+        telemetry.triggers(
+            report.behind_s, report.deaf_s or 0.0, report.share, {state: states.count(state) for state in State}
+        )
         for way in self._ways:
             dropped, way.dropped = way.dropped, Counter()
             for what, number in dropped.items():

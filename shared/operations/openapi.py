@@ -168,6 +168,16 @@ def _paths() -> dict[str, Any]:
                 ],
             )
         },
+        "/api/metrics": {
+            "get": operation(
+                "metrics",
+                "The metrics of all instances, for Prometheus (text format 0.0.4)",
+                {
+                    "200": {"description": "The metrics", "content": {"text/plain": {"schema": {"type": "string"}}}},
+                    **AWAY,
+                },
+            )
+        },
         "/api/debug/session": {
             "get": operation(
                 "debugSession",

@@ -21,6 +21,7 @@ from shared.errors import Rejected
 from shared.registry import NAMES
 from tests.e2e.conftest import AUDIT_KEY, ROOT, environment
 from tests.support.intake import settled
+from tests.support.prometheus import parse
 from tests.support.redis_users import app_user
 
 TOKEN = "5e55107ab1e-70ce2-4ab5-9d2e-aa11bb22cc33"
@@ -178,6 +179,25 @@ async def test_statistics_count_the_app_s_outcomes(site: Site) -> None:
     assert sum(processed) == 1
     assert statistics["latency_ms"]["batches"]["count"] >= 1
     assert set(statistics["latency_ms"]["batches"]) == {"count", "p50", "p95", "p99"}
+
+
+async def test_metrics_are_prometheus_text_with_the_app_s_outcomes_and_its_triggers(site: Site) -> None:
+    await populate(site)
+    async with site.http.get("/api/metrics") as response:
+        assert response.status == 200
+        assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert response.headers["Cache-Control"] == "no-store"
+        text = await response.text()
+    families = parse(text)
+    outcomes = "keyspace_functions_outcomes_total"
+    assert families[outcomes].value(outcomes, function="process_fastapi_data", outcome="rejected") >= 1
+    assert families["keyspace_functions_backlog"].value("keyspace_functions_backlog", what="dead_letters") == 71
+    behind = families["keyspace_functions_behind_seconds"]
+    functions = {dict(labels)["function"] for _, labels in behind.samples}
+    assert functions == {"process_fastapi_data", "update_charts", "handle_session_changes"}
+    assert families["keyspace_functions_deaf_seconds"].samples
+    assert TOKEN not in text
+    assert USER not in text
 
 
 @pytest.mark.parametrize(
@@ -396,7 +416,7 @@ async def test_without_redis_every_response_is_a_503_with_its_reason(site: Site)
     await site.redis.acl_setuser("app", enabled=False)
     await site.redis.client_kill_filter(user="app")
     try:
-        for path in ("stats", "events/dead", "debug/session", "monitor/data", f"events/dead/{letter}"):
+        for path in ("stats", "metrics", "events/dead", "debug/session", "monitor/data", f"events/dead/{letter}"):
             assert (await site.get(f"/api/{path}", expected=503))["error"].startswith("Redis does not answer")
         for action in ("replay", "discard"):
             await site.post(f"/api/events/dead/{letter}/{action}", expected=503)
