@@ -28,6 +28,7 @@ from shared.intake.sharing import Shares
 from shared.intake.way import Way
 from shared.reactor import Reactor
 from shared.settings import Settings
+from shared.words import counted
 
 TICK_S = 1.0
 """Time between two calls at rest."""
@@ -228,7 +229,7 @@ class Intake:
             [member.identity for member in reply.members if member.host == self._name and member.state in _EARS]
         )
         if gone:
-            self._lost(f"{len(gone)} instance(s) fell silent or left")
+            self._lost(f"{counted(len(gone), 'instance')} fell silent or left")
 
     async def _decide(self, app: App) -> None:
         now_s = time.monotonic()

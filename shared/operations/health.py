@@ -133,8 +133,8 @@ async def check_app(app: App) -> Health:
     if letters:
         details["deadLetters"]["recent"] = recent
     details["trigger"] = report and _trigger_details(report)
-    details["instances"] = [msgspec.structs.asdict(instance) for instance in living or ()]
-    details["timers"] = None if timer_s is None else {"age_s": round(timer_s, 1)}
+    details["instances"] = msgspec.to_builtins(living or [])
+    details["timers"] = None if timer_s is None else {"ageS": round(timer_s, 1)}
     return Health(status, reasons, health.redis_round_trip_ms, health.notify_keyspace_events, details)
 
 
@@ -147,7 +147,7 @@ def _details(
     totals = {"count": letters.count, "bytes": letters.bytes, "dropped": letters.dropped} if letters else None
     export = log and {
         "pending": log.pending,
-        "lastSuccessAge_s": log.last_success_age_s,
+        "lastSuccessAgeS": log.last_success_age_s,
         "error": log.error,
         "gaps": log.gaps,
         "resets": log.resets,
@@ -162,11 +162,11 @@ def _details(
 
 def _sweep_details(last_pass: reconcile.LastPass) -> dict[str, Any]:
     return {
-        "age_s": round(last_pass.age_s, 1),
-        "duration_s": round(last_pass.duration_s, 1),
+        "ageS": round(last_pass.age_s, 1),
+        "durationS": round(last_pass.duration_s, 1),
         "seen": last_pass.seen,
         "found": last_pass.outcomes.get(Result.PROCESSED, 0),
-        "workedAge_s": round(last_pass.worked_age_s, 1),
+        "workedAgeS": round(last_pass.worked_age_s, 1),
         "seenSince": last_pass.seen_since,
     }
 
@@ -207,9 +207,9 @@ def trigger_problems(report: Report | None, living: Sequence[Instance]) -> list[
 def _trigger_details(report: Report) -> dict[str, Any]:
     return {
         "state": report.state.value,
-        "since_s": round(report.since_s, 1),
-        "deaf_s": None if report.deaf_s is None else round(report.deaf_s, 1),
-        "behind_s": {function: round(behind_s, 3) for function, behind_s in report.behind_s.items()},
+        "sinceS": round(report.since_s, 1),
+        "deafS": None if report.deaf_s is None else round(report.deaf_s, 1),
+        "behindS": {function: round(behind_s, 3) for function, behind_s in report.behind_s.items()},
         "instance": report.instance,
         "share": round(report.share, 3),
     }

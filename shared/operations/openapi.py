@@ -26,8 +26,8 @@ _FILTERS = [
     query("reactor", {"enum": list(NAMES)}),
     query("reason", {"type": "string", "maxLength": 200}, "Text in the error and its message"),
     query("match", {"type": "string", "maxLength": 200}, "Glob of Redis over keys as they are shown"),
-    query("olderThan_s", {"type": "integer", "minimum": 1}, "Buried longer ago"),
-    query("newerThan_s", {"type": "integer", "minimum": 1}, "Buried since"),
+    query("olderThanS", {"type": "integer", "minimum": 1}, "Buried longer ago"),
+    query("newerThanS", {"type": "integer", "minimum": 1}, "Buried since"),
 ]
 _ETAG = {"ETag": {"schema": {"type": "string"}, "description": "Of the file's content, for If-None-Match."}}
 
@@ -132,7 +132,7 @@ _HEALTH = {
                     "instance": {"type": "string"},
                     "state": {"type": "string", "description": "starting, trigger, behind, ear or deaf"},
                     "share": {"type": "number"},
-                    "age_s": {"type": "number"},
+                    "ageS": {"type": "number"},
                 },
             },
         },

@@ -125,7 +125,7 @@ async def test_an_unaltered_log_is_verified(manage: Manage, app: App, writer: Wr
     assert (code, stderr) == (0, "")
     assert output.startswith("Unaltered: records 7, chains 1, files 2, signed heads 1")
     report = json.loads(manage("audit", "verify", "--json", "--since", str(TODAY))[1])
-    assert (report["verified"], report["redis_asked"], report["records"], report["fault"]) == (True, True, 3, None)
+    assert (report["verified"], report["redisAsked"], report["records"], report["fault"]) == (True, True, 3, None)
 
 
 async def test_a_day_signed_under_the_previous_key_is_verified(

@@ -18,9 +18,11 @@ from shared.app import App
 from shared.delivery import dead_letters
 from shared.delivery.dead_letters import Payload
 from shared.errors import Rejected
+from shared.operations import openapi
 from shared.registry import NAMES
 from tests.e2e.conftest import AUDIT_KEY, ROOT, environment
 from tests.support.intake import settled
+from tests.support.json_style import faults
 from tests.support.prometheus import parse
 from tests.support.redis_users import app_user
 
@@ -28,6 +30,8 @@ TOKEN = "5e55107ab1e-70ce2-4ab5-9d2e-aa11bb22cc33"
 USER = "12345678-1234-1234-1234-123456789abc"
 RECORDS = [{"timestamp": f"2026-01-01T00:00:{n:02}Z", "data": {"co2": 1 + n / 100, "temp": 24}} for n in range(20)]
 ROWS = [{"timestamp": 1_767_225_600_000 + 1000 * n, "co2Flow": n / 10} for n in range(200)]
+AS_STORED = {"/api/charts/{chartId}/{dataType}", "/api/openapi.json"}
+"""Answers whose form others fix."""
 ANONYMOUS = {"/api/health", "/api/openapi.json", "/api/monitor", "/api/monitor/{file}"}
 
 
@@ -177,8 +181,8 @@ async def test_statistics_count_the_app_s_outcomes(site: Site) -> None:
     ]
     assert len(processed) == 2
     assert sum(processed) == 1
-    assert statistics["latency_ms"]["batches"]["count"] >= 1
-    assert set(statistics["latency_ms"]["batches"]) == {"count", "p50", "p95", "p99"}
+    assert statistics["latencyMs"]["batches"]["count"] >= 1
+    assert set(statistics["latencyMs"]["batches"]) == {"count", "p50", "p95", "p99"}
 
 
 async def test_metrics_are_prometheus_text_with_the_app_s_outcomes_and_its_triggers(site: Site) -> None:
@@ -198,6 +202,31 @@ async def test_metrics_are_prometheus_text_with_the_app_s_outcomes_and_its_trigg
     assert families["keyspace_functions_deaf_seconds"].samples
     assert TOKEN not in text
     assert USER not in text
+
+
+async def test_the_json_of_every_answer_has_the_style_of_the_documents(site: Site) -> None:
+    letters = await populate(site)
+    examples = {"id": letters[0], "chartId": "co2", "dataType": "realtime", "file": "monitor.js"}
+    for path, operations in openapi.document()["paths"].items():
+        answers = operations.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
+        if "application/json" in answers and path not in AS_STORED:
+            assert list(faults(await site.get(path.format(**examples)))) == [], path
+    body = {"reactor": "batches", "limit": 1}
+    for action in ("replay", "discard"):
+        assert list(faults(await site.post(f"/api/events/dead-groups/{action}", body=body))) == []
+    assert list(faults(await site.post(f"/api/events/dead/{letters[3]}/replay"))) == []
+
+
+def test_the_openapi_document_names_every_field_in_camel_case() -> None:
+    document = openapi.document()
+    names = {name for schema in document["components"]["schemas"].values() for name in schema.get("properties", {})} | {
+        parameter["name"]
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        for parameter in operation["parameters"]
+    }
+    assert len(names) > 100
+    assert {name for name in names if list(faults({name: 0})) and "camelCase" in "".join(faults({name: 0}))} == set()
 
 
 @pytest.mark.parametrize(
@@ -372,7 +401,7 @@ async def test_the_data_of_the_page_is_one_document(site: Site) -> None:
     document = await site.get("/api/monitor/data")
     assert set(document) == {
         *("time", "reactors", "health", "stats", "deadLetters", "retries", "keyspace", "sessions"),
-        *("charts", "charts_total", "chartSources", "doctor"),
+        *("charts", "chartsTotal", "chartSources", "doctor"),
     }
     assert [reactor["name"] for reactor in document["reactors"]] == list(NAMES)
     assert len(document["deadLetters"]["letters"]) == 20
