@@ -1,4 +1,4 @@
-"""docs/grafana-dashboard.json asks for what GET /api/metrics exports, and is laid out so that Grafana can show it."""
+"""docs/grafana-dashboard.json and prometheus-alerts.yml ask for what GET /api/metrics exports."""
 
 import json
 import re
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from shared.intake.intake import State
 from shared.operations import exposition
@@ -14,18 +15,18 @@ from shared.reactor import Result
 from shared.registry import REACTORS
 from shared.telemetry.metrics import METRICS
 
-DASHBOARD: dict[str, Any] = json.loads(
-    (Path(__file__).parents[2] / "docs/grafana-dashboard.json").read_text(encoding="utf-8")
-)
+DOCS = Path(__file__).parents[2] / "docs"
+DASHBOARD: dict[str, Any] = json.loads((DOCS / "grafana-dashboard.json").read_text(encoding="utf-8"))
 PANELS: list[dict[str, Any]] = DASHBOARD["panels"]
 QUERIES = [(panel["title"], target["expr"]) for panel in PANELS for target in panel["targets"]]
+ALERTS: list[dict[str, Any]] = yaml.safe_load((DOCS / "prometheus-alerts.yml").read_text(encoding="utf-8"))["groups"][
+    0
+]["rules"]
 OF_PROMETHEUS = {"job", "instance"}
-FUNCTIONS = {
-    "histogram_quantile", "max", "max_over_time", "min", "rate", "sum", "by", "le",
-}  # fmt: skip
+FUNCTIONS = {"by", "delta", "histogram_quantile", "le", "max", "max_over_time", "min", "min_over_time", "rate", "sum"}
 VALUES = {
     "outcome": {*Result, "inert", "elsewhere", "heard", "malformed", "lost_lease"},
-    "function": {reactor.function for reactor in REACTORS},
+    "function": {*(reactor.function for reactor in REACTORS), "sweep", "retry"},
     "state": set(State),
     "what": {"retries", "dead_letters", "audit_records"},
 }
@@ -43,12 +44,12 @@ def exported() -> dict[str, set[str]]:
     return {name: labels | OF_PROMETHEUS for name, labels in series.items()}
 
 
-@pytest.mark.parametrize(("title", "query"), QUERIES)
+@pytest.mark.parametrize(("title", "query"), [*QUERIES, *((rule["alert"], rule["expr"]) for rule in ALERTS)])
 def test_every_query_names_a_metric_and_labels_that_are_exported(title: str, query: str) -> None:
     bare = re.sub(r"\[[^]]*\]|\{[^}]*\}", "", query)
     grouped = {label for labels in re.findall(r"by \(([^)]*)\)", bare) for label in labels.split(", ")}
     words = set(re.findall(r"[a-zA-Z_]\w*", bare)) - FUNCTIONS - grouped
-    (metric,) = words
+    (metric,) = words  # an alert may compare two of its series
     labels = exported()[metric]
     assert grouped <= labels
     for label, values in re.findall(r'(\w+)(?:=~|!~|!=|=)"([^"]*)"', query):
@@ -56,6 +57,17 @@ def test_every_query_names_a_metric_and_labels_that_are_exported(title: str, que
         assert label == "job" or set(values.split("|")) <= VALUES[label], label
     assert metric.endswith("_total") <= ("rate(" in query), "a counter is shown as a rate"
     assert query.count("(") == query.count(")")
+
+
+def test_the_alerts_are_those_of_the_documents_each_with_its_symptom() -> None:
+    table = re.findall(r"^\| [a-z' ]+ \| .*\[runbook\]\((\S+)\) \|$", (DOCS / "metrics.md").read_text(), re.MULTILINE)
+    named = [rule["annotations"]["runbook"].removeprefix("docs/") for rule in ALERTS]
+    assert {target for target in table if "#" in target} == set(named[1:])
+    assert len({rule["alert"] for rule in ALERTS}) == len(ALERTS)
+    for target in named:
+        heading = target.partition("#")[2].replace("-", " ")
+        assert f"## {heading}" in (DOCS / "runbook.md").read_text(encoding="utf-8").lower()
+    assert all(rule["annotations"]["summary"] and re.search(r"[=><] ?=? ?\w", rule["expr"]) for rule in ALERTS)
 
 
 def test_every_metric_is_on_the_dashboard() -> None:
