@@ -280,9 +280,11 @@ def _audit(log: audit.AuditState | None, export_s: float | None, buffer: int) ->
     elif export_s is not None and export_s > AUDIT_LATE_S:
         never = log.last_success_age_s is None
         since = "there was no export yet, the oldest is from" if never else "the last export was"
-        problems.append(f"{log.pending} audit records wait; {since} {export_s:.0f} s ago")
+        problems.append(f"audit records wait ({log.pending}); {since} {export_s:.0f} s ago")
     if log.pending > NEARLY_FULL * buffer:
-        problems.append(f"{log.pending} audit records wait in Redis, which keeps {buffer}; the oldest are dropped next")
+        problems.append(
+            f"audit records wait in Redis: {log.pending} of {buffer} that it keeps; the oldest are dropped next"
+        )
     if log.broken:
         problems.append("the end of an audit file was altered and a new chain was begun: verify the log")
     return problems

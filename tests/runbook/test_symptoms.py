@@ -145,7 +145,7 @@ async def test_audit_records_wait(stage: Stage) -> None:
     event = json.dumps(record(1, earlier))
     await stage.redis.xadd(STREAM, {"event": event, "n": "1"}, id=f"{(seconds - 700) * 1000}-0")
     await stage.redis.hset(STATE, "appended", "1")  # type: ignore[misc]
-    await stage.until_reason("1 audit records wait")
+    await stage.until_reason("audit records wait (1)")
     state = await stage.manage("audit state")
     assert re.search(r"^waiting +1 record \(", state.output, re.MULTILINE)
     assert "storage" in (await stage.manage("doctor")).output

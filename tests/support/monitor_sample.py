@@ -27,7 +27,7 @@ def document(now: datetime) -> dict[str, Any]:
         "reactors": REACTORS,
         "health": {
             "status": "degraded",
-            "reasons": ["1240 keys wait for a retry", "312 audit records wait; the last export was 754 s ago"],
+            "reasons": ["1240 keys wait for a retry", "audit records wait (312); the last export was 754 s ago"],
             "redis": {"roundTripMs": 0.412, "notifyKeyspaceEvents": "Kg$hlxe"},
             "trigger": {"state": "trigger", "behindS": {"process_fastapi_data": 0.003, "update_charts": 0.002}},
             "instances": [
