@@ -247,7 +247,7 @@ def _backlog(waiting: int | None, letters: dead_letters.Totals | None, recent: i
     if letters.dropped:
         problems.append(f"{counted(letters.dropped, 'dead letter')} dropped for lack of room")
     elif letters.count > NEARLY_FULL * settings.dead_letters_max:
-        problems.append(f"{letters.count} dead letters, of {settings.dead_letters_max} that are kept")
+        problems.append(f"{counted(letters.count, 'dead letter')}, of {settings.dead_letters_max} that are kept")
     return problems
 
 

@@ -235,3 +235,31 @@ async def test_no_color_is_honoured(manage_environment: dict[str, str], populate
     )
     assert _COLOUR.search(in_colour[0])
     assert not _COLOUR.search(plain[0])
+
+
+@pytest.mark.parametrize(
+    ("line", "value"),
+    [
+        (["audit", "user", "u", "--day", "soon"], "'soon'"),
+        (["sweep", "--now", "--budget", "5x"], "'5x'"),
+        (["cleanup", "unknown", "--rate", "fast"], "'fast'"),
+        (["cleanup", "elsewhere"], "'elsewhere'"),
+        (["deadletters", "list", "--reactor", "other"], "'other'"),
+        (["keys", "list", "--cursor", "x\x1b[31m"], r"'x\x1b[31m'"),
+    ],
+)
+async def test_a_refusal_names_the_value_on_one_line(
+    manage_environment: dict[str, str], app: App, line: list[str], value: str
+) -> None:
+    completed = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-c", "from cli.app import main; main()", *line],
+        cwd=ROOT,
+        env=manage_environment,
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert value in completed.stderr.splitlines()[-1]
