@@ -75,7 +75,7 @@ async def test_charts_with_similar_shown_ids_keep_their_own_figures(app: App) ->
 
 async def test_an_invalid_cursor_is_refused(manage: Manage, app: App) -> None:
     code, _, stderr = manage("charts", "list", "--cursor", "x")
-    assert (code, stderr) == (2, "--cursor: not a cursor of this command\n")
+    assert (code, stderr) == (2, "--cursor: 'x' is not a cursor of this command\n")
 
 
 @HALF_KEYSPACE
