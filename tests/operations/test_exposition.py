@@ -179,7 +179,7 @@ async def test_a_busy_app_stays_far_below_the_bound_of_its_totals(app: App) -> N
     started_s = time.perf_counter()
     families = await read(app)
     assert len(families[DURATION].samples) == len(functions) * len(Result) * (len(metrics.BUCKETS_S) + 3)
-    assert time.perf_counter() - started_s < 5  # 20 ms on an idle machine
+    assert time.perf_counter() - started_s < 5  # 5 ms on an idle machine
 
 
 async def test_when_redis_is_away_there_are_no_figures(app: App) -> None:
