@@ -1,3 +1,4 @@
+#!/usr/bin/env python3
 """The operators' command line: `python manage.py --help`. Any Python starts it; it goes on in the project's own."""
 
 import os

@@ -15,7 +15,6 @@ Exit codes: 0 success, 1 success and something needs attention, 2 failed, 130 in
 app = typer.Typer(
     name="python manage.py",
     help=HELP,
-    add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,

@@ -5,7 +5,6 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Annotated, Any
 
-import msgspec
 import typer
 from redis.exceptions import RedisError
 
@@ -26,7 +25,7 @@ from cli.audit_display import (
 )
 from cli.audit_key_check import refuse_other_audit_key
 from cli.audit_user import show_user
-from cli.terminal import DryRun, Exit, Json, Refused, complain, open_console, run, show_json
+from cli.terminal import DryRun, Exit, Json, Refused, complain, json_value, open_console, run, show_json
 from shared import namespaces
 from shared.app import App
 from shared.audit import chain, export, state, verify
@@ -53,7 +52,7 @@ def parse_day(argument: str) -> date:
     try:
         return date.fromisoformat(argument)
     except ValueError:
-        raise typer.BadParameter("expected a day such as 2026-11-22") from None
+        raise typer.BadParameter(f"expected a day such as 2026-11-22, not {formatting.quoted(argument)}") from None
 
 
 Since = Annotated[date | None, typer.Option(parser=parse_day, metavar="DAY", help="First day (UTC).")]
@@ -138,7 +137,7 @@ def verify_log(since: Since = None, until: Until = None, json: Json = False) -> 
     stores. Use --since to leave out days that a retention policy has deleted.
 
     Exit codes: 0 unaltered, 1 a fault, or Redis is away and today's end could not be checked, 2 storage is away. JSON:
-    {"verified", "redis_asked", "records", "chains", "files", "heads", "unsealed_records", "fault": null or {"kind",
+    {"verified", "redisAsked", "records", "chains", "files", "heads", "unsealedRecords", "fault": null or {"kind",
     "blob", "line", "seq", "detail"}}.
 
     Example: python manage.py audit verify --since 2026-11-01
@@ -159,8 +158,8 @@ async def _verify(app: App, *, since: date | None, until: date | None, json: boo
         show_json(
             {
                 "verified": verification.fault is None and asked,
-                "redis_asked": asked,
-                **msgspec.to_builtins(verification),
+                "redisAsked": asked,
+                **json_value(verification),
             }
         )
     else:
@@ -230,7 +229,7 @@ def export_now(dry_run: DryRun = False, json: Json = False) -> None:
 
     Safe at any time: two exports never write a record twice. Exits with 1 when another export runs, 2 when storage is
     away.
-    JSON: {"dry_run", "written", "pending", "held_by_other"}.
+    JSON: {"dryRun", "written", "pending", "heldByOther"}.
 
     Example: python manage.py audit export --dry-run
     """
@@ -246,7 +245,7 @@ async def _export(app: App, *, dry_run: bool, json: bool) -> Exit:
     if not dry_run:
         with (
             interaction.explaining_interruption(
-                lambda: f"{written:,} lines were written; the app or the next export continues from there"
+                lambda: f"{counted(written, 'line')} written; the app or the next export continues from there"
             ),
             interaction.progress(pending, "records exported") as progress,
         ):
@@ -254,12 +253,12 @@ async def _export(app: App, *, dry_run: bool, json: bool) -> Exit:
             while not (finished or held_by_other):
                 report = await export.export(app)
                 if report.error:
-                    raise Refused(f"storage is away: {report.error}; {written:,} lines were written")
+                    raise Refused(f"storage is away: {report.error}; {counted(written, 'line')} written")
                 written, finished, held_by_other = written + report.written, report.finished, report.held_by_other
                 progress(written)
         pending = (await state.state(app)).pending
     if json:
-        show_json({"dry_run": dry_run, "written": written, "pending": pending, "held_by_other": held_by_other})
+        show_json({"dryRun": dry_run, "written": written, "pending": pending, "heldByOther": held_by_other})
     elif dry_run:
         print(f"{counted(pending, 'record')} would be exported")
     else:
@@ -286,12 +285,12 @@ async def _state(app: App, *, json: bool) -> Exit:
     full = now.pending > NEARLY_FULL * app.settings.audit_buffer
     code = Exit.ATTENTION if not now.configured or now.error or now.broken or full else Exit.OK
     if json:
-        show_json(escaped(msgspec.to_builtins(now)))
+        show_json(escaped(json_value(now)))
         return code
     age = f"{formatting.duration(now.last_success_age_s)} ago" if now.last_success_age_s is not None else "never"
     rows = {
         "storage": "set" if now.configured else "NOT SET: records stay in Redis",
-        "waiting": f"{now.pending:,} records (Redis keeps {app.settings.audit_buffer:,})",
+        "waiting": f"{counted(now.pending, 'record')} (Redis keeps {app.settings.audit_buffer:,})",
         "last export": age,
         "last error": now.error or "none",
         "end of the log": f"line {now.head.seq:,} of {now.head.blob}" if now.head else "no record written yet",
@@ -309,4 +308,4 @@ async def _state(app: App, *, json: bool) -> Exit:
 
 def _check_days(since: date | None, until: date | None) -> None:
     if since and until and until < since:
-        raise typer.BadParameter("--until is before --since")
+        raise typer.BadParameter(f"--until {until} is before --since {since}")

@@ -14,6 +14,7 @@ from cli.terminal import Exit, Refused, complain, open_console, show_json
 from shared.app import App
 from shared.audit import chain, state, verify
 from shared.audit.store import Store
+from shared.words import counted
 
 MAX_RECORDS = 10_000
 """Records of one user that are kept and shown."""
@@ -129,7 +130,7 @@ async def show_user(app: App, *, argument: str, since: date, until: date, json: 
     else:
         _print_story(app, result)
     if result.more:
-        complain(f"{result.more:,} more records: select fewer days")
+        complain(f"{counted(result.more, 'more record')}: select fewer days")
     return Exit.OK if result.lives and complete else Exit.ATTENTION
 
 

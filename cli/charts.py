@@ -22,6 +22,7 @@ from shared.operations import chart_list
 from shared.operations.chart_list import ChartRow
 from shared.reading.explain import explain_chart, to_text
 from shared.sources.config import Source
+from shared.words import camel
 
 commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Chart caches: list, refresh, check sources.")
 sources = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Sources of charts: check.")
@@ -43,9 +44,9 @@ def list_charts(
     """List the sources of charts with their state, and chart caches, newest first within a page: age, TTL, whether
     stale, points of the source, size, and of a chart with a source when it is fetched next and the last error.
 
-    All pages but the last end with the --cursor of the next one. JSON: {"sources": [...], "charts": [{"key", "age_s",
-    "ttl_s", "stale", "stale_since", "points", "bytes", "refresh"}], "cursor"}; a value that is not a chart of this app
-    has null for age_s, stale and points; cursor is null at the end.
+    All pages but the last end with the --cursor of the next one. JSON: {"sources": [...], "charts": [{"key", "ageS",
+    "ttlS", "stale", "staleSince", "points", "bytes", "refresh"}], "cursor"}; a value that is not a chart of this app
+    has null for ageS, stale and points; cursor is null at the end.
 
     Example: python manage.py charts list --stale
     """
@@ -58,7 +59,7 @@ async def _list(app: App, *, stale: bool, limit: int, cursor: str, json: bool) -
         rows, next_cursor = await chart_list.page(app, start, limit, stale=stale)
         states = await source_state.read_sources(app)
     if json:
-        charts = [{name: getattr(row, name) for name in _JSON_MEMBERS} for row in rows]
+        charts = [{camel(name): getattr(row, name) for name in _JSON_MEMBERS} for row in rows]
         show_json({"sources": states, "charts": charts, "cursor": str(next_cursor) if next_cursor else None})
         return Exit.OK
     if states:
@@ -117,31 +118,38 @@ def _table(right: tuple[str, ...], left: tuple[str, ...]) -> Table:
 
 
 @commands.command("refresh")
-def refresh_chart(chart: ChartName) -> None:
+def refresh_chart(chart: ChartName, json: Json = False) -> None:
     """Have a chart fetched from its source now, also one that a client deleted, and wait for the result.
 
-    An instance of the app fetches it. Exits with 1 if the source has no chart, or if no instance takes it.
+    An instance of the app fetches it. Exits with 1 if the source has no chart, or if no instance takes it. JSON:
+    {"key", "fetched", "origin", "error"}; error is null where it was fetched.
 
     Example: python manage.py charts refresh co2-flow:realtime
     """
-    run(partial(_refresh, name=chart))
+    run(partial(_refresh, name=chart, json=json))
 
 
-async def _refresh(app: App, *, name: str) -> Exit:
+async def _refresh(app: App, *, name: str, json: bool = False) -> Exit:
     chart = _chart(app, name)
     before = await _results(app, chart)
     await schedule.note(app, [chart], "asked")
     deadline_s = time.monotonic() + chart.source.timeout_s + _PICKED_UP_S
+    error: str | None = None
     while (result := await _results(app, chart)) == before:
         if time.monotonic() > deadline_s:
-            complain("no instance of the app has fetched it; it stays due")
-            return Exit.ATTENTION
+            error = "no instance of the app has fetched it; it stays due"
+            break
         await asyncio.sleep(_POLL_S)
-    if result[0] != before[0]:
-        print(f"{shown(app, chart.key)}: fetched from {chart.source.origin}")
-        return Exit.OK
-    complain(f"{shown(app, chart.key)}: {result[2]}; it is tried again")
-    return Exit.ATTENTION
+    else:
+        error = None if result[0] != before[0] else f"{result[2]}; it is tried again"
+    key = shown(app, chart.key)
+    if json:
+        show_json({"key": key, "fetched": error is None, "origin": chart.source.origin, "error": error})
+    elif error is None:
+        print(f"{key}: fetched from {chart.source.origin}")
+    else:
+        complain(f"{key}: {error}")
+    return Exit.OK if error is None else Exit.ATTENTION
 
 
 async def _results(app: App, chart: Chart) -> tuple[Any, Any, str]:
@@ -154,42 +162,61 @@ async def _results(app: App, chart: Chart) -> tuple[Any, Any, str]:
 @sources.command("check")
 def check_sources(
     chart: Annotated[str, typer.Argument(metavar="[CHART]", help="Only the source of this chart.")] = "",
+    json: Json = False,
 ) -> None:
     """Fetch one chart from each source and show what the reader makes of it. Nothing is written.
 
     Of each source a chart that it keeps is fetched, or the one that its glob names; name a CHART where there is none.
-    Exits with 1 if a source has no chart.
+    Exits with 1 if a source has no chart. JSON: {"sources": [{"match", "origin", "key", "error", "explanation"}]};
+    explanation is as of `explain`.
 
     Example: python manage.py charts sources check co2-flow:realtime
     """
-    run(partial(_check, name=chart))
+    run(partial(_check, name=chart, json=json))
 
 
-async def _check(app: App, *, name: str) -> Exit:
+async def _check(app: App, *, name: str, json: bool = False) -> Exit:
     if not app.settings.chart_sources:
         raise Refused("CHART_SOURCES is not set")
     from shared.charts import refresh
 
     charts = [_chart(app, name)] if name else [await _example(app, number) for number in range(len(_entries(app)))]
-    code = Exit.OK
+    checked = []
     try:
         for source, chart in zip([charts[0].source] if name and charts[0] else _entries(app), charts, strict=True):
-            print(f"== {source.match} from {source.origin}")
-            if chart is None:
-                print("no chart of it is known; name one: charts sources check CHART\n")
-                code = Exit.ATTENTION
-                continue
-            print(f"chart: {shown(app, chart.key)}")
-            try:
-                content = await refresh.fetched(app, chart)
-            except SourceDown as error:
-                print(f"{error}\n")
-                code = Exit.ATTENTION
-            else:
-                print(to_text(explain_chart(content, app.settings.overrides.override(chart.key))))
+            result = await _checked(app, source, chart)
+            checked.append(result)
+            if not json:
+                _print_checked(result)
     finally:
         await refresh.close(app)
-    return code
+    if json:
+        show_json({"sources": checked})
+    return Exit.OK if all(result["error"] is None for result in checked) else Exit.ATTENTION
+
+
+async def _checked(app: App, source: Source, chart: Chart | None) -> dict[str, Any]:
+    from shared.charts import refresh
+
+    result: dict[str, Any] = {"match": source.match, "origin": source.origin, "key": None, "error": None}
+    if chart is None:
+        return result | {
+            "error": "no chart of it is known; name one: charts sources check CHART",
+            "explanation": None,
+        }
+    result["key"] = shown(app, chart.key)
+    try:
+        content = await refresh.fetched(app, chart)
+    except SourceDown as error:
+        return result | {"error": str(error), "explanation": None}
+    return result | {"explanation": explain_chart(content, app.settings.overrides.override(chart.key))}
+
+
+def _print_checked(result: dict[str, Any]) -> None:
+    print(f"== {result['match']} from {result['origin']}")
+    if result["key"] is not None:
+        print(f"chart: {result['key']}")
+    print(f"{result['error']}\n" if result["explanation"] is None else to_text(result["explanation"]))
 
 
 def _entries(app: App) -> tuple[Source, ...]:
@@ -210,8 +237,8 @@ def _chart(app: App, name: str) -> Chart:
     raw = os.fsencode(name)
     key = raw if raw.startswith(namespaces.CHART_DATA.prefix) else namespaces.CHART_DATA.prefix + raw
     if namespaces.parts_of(namespaces.CHART_DATA, key) is None:
-        raise Refused("not the name of a chart: expected chartId:dataType")
+        raise Refused(f"{shown(app, raw)} is not the name of a chart: expected chartId:dataType")
     chart = schedule.chart_of(app, key) if app.settings.chart_sources else None
     if chart is None:
-        raise Refused("no source of CHART_SOURCES matches this chart")
+        raise Refused(f"no source of CHART_SOURCES matches {shown(app, key)}")
     return chart

@@ -104,7 +104,7 @@ def cleanup(
     no other age. The app's sweep reads batches, charts and sessions again and again, so these are idle only while the
     app is stopped. Refused under an LFU eviction policy, where Redis keeps no idle times.
 
-    JSON: {"dry_run", "namespace", "keys": {kind: keys to be removed}, "shapes": {shape: keys to be removed, of no
+    JSON: {"dryRun", "namespace", "keys": {kind: keys to be removed}, "shapes": {shape: keys to be removed, of no
     known kind}, "spared", "removed"}.
 
     Example: python manage.py cleanup fastapi --kind batch --older-than 2h --dry-run
@@ -162,7 +162,7 @@ async def _cleanup(
     if json:
         show_json(
             {
-                "dry_run": dry_run,
+                "dryRun": dry_run,
                 "namespace": namespace,
                 "keys": tally.keys,
                 "shapes": tally.shapes,
@@ -219,7 +219,7 @@ async def _ask(namespace: Namespace, total: int, confirm: str | None) -> None:
             )
             answer = line.decode(errors="replace").strip()
     if answer != namespace:
-        raise Refused(f"aborted, nothing removed: expected `{namespace}`")
+        raise Refused(f"aborted, nothing removed: expected `{namespace}`, not {formatting.quoted(answer)}")
 
 
 async def count(app: App, plan: Plan, *, progress: census.Progress | None = None) -> Tally:

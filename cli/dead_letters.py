@@ -1,13 +1,11 @@
 """`deadletters`: list, show, replay and discard dead letters."""
 
 from collections import Counter
-from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Any
 
 import msgspec
 import typer
-from rich.table import Table
 
 from cli import formatting, interaction
 from cli.audit_key_check import refuse_other_audit_key
@@ -23,6 +21,7 @@ from cli.letter_selection import (
     replayed,
     selection_of,
 )
+from cli.letter_tables import plain_table, print_letters, print_rows
 from cli.payload import beginning, print_payload
 from cli.terminal import DryRun, Exit, Json, Refused, complain, open_console, run, show_json
 from shared.app import App
@@ -83,7 +82,7 @@ async def _list_groups(app: App, *, selection: LetterSelection, json: bool) -> E
     if json:
         show_json({"groups": groups})
     elif groups:
-        table = _table("Count", "Reactor", "Newest (UTC)", "Reason")
+        table = plain_table("Count", "Reactor", "Newest (UTC)", "Reason")
         table.columns[0].justify = "right"
         for group in groups:
             table.add_row(f"{group.count:,}", group.reactor, _short_time(group.newest), group.reason)
@@ -101,14 +100,12 @@ async def _list(app: App, *, selection: LetterSelection, limit: int, cursor: str
         show_json(page)
         return code
     if page.letters:
-        console = open_console()
-        between = "\n  " if console.is_terminal else "  "
-        table = _table("ID", "Reactor", "Tries", "Last (UTC)", "Key, reason")
+        rows = []
         for letter in page.letters:
             why = f"{letter.error}: {letter.message}" if letter.message else letter.error
-            last = _short_time(letter.last)
-            table.add_row(letter.id, letter.reactor, str(letter.attempts), last, f"{letter.key}{between}{why}")
-        console.print(table)
+            cells = (letter.id, letter.reactor, str(letter.attempts), _short_time(letter.last))
+            rows.append((cells, (letter.key, why)))
+        print_letters(("ID", "Reactor", "Tries", "Last (UTC)"), rows, "Key, reason")
     totals = page.totals
     dropped = f"; {totals.dropped:,} older ones were dropped for lack of room" if totals.dropped else ""
     complain(f"{len(page.letters)} listed of {totals.count:,} in {formatting.size(totals.bytes)}{dropped}")
@@ -132,7 +129,7 @@ def show_letter(
 
     Where the reader refused the content, it is explained as by `explain`. A session's letter never has content. Exits
     with 1 when there is no such letter. JSON: the letter as in `list`, "explanation" as of `explain`, or null, and with
-    --payload "payload": {"shape", "parts", "more_parts", "cut"}, or null.
+    --payload "payload": {"shape", "parts", "moreParts", "cut"}, or null.
 
     Example: python manage.py deadletters show 0123456789abcdef0123456789abcdef --payload
     """
@@ -154,7 +151,7 @@ async def _show(app: App, *, letter_id: str, payload: bool, json: bool) -> Exit:
         return Exit.OK
     payload_shown = report.pop("payload", None)
     report.pop("explanation")
-    table = _table("", "")
+    table = plain_table("", "")
     table.show_header = False
     words = {"payloadBytes": "payload bytes", "payloadKept": "payload kept"}
     for name, value in report.items():
@@ -185,7 +182,7 @@ def replay_letters(
     machine, which must be those of the app, especially CHART_QUERIES and AUDIT_KEY. The app itself replays on POST
     /api/events/dead/ID/replay. When interrupted, run it again to continue.
 
-    JSON: {"dry_run", "letters": [{"id", "reactor", "key", "outcome", "reason", "removed"}]}; of a dry run "outcome" is
+    JSON: {"dryRun", "letters": [{"id", "reactor", "key", "outcome", "reason", "removed"}]}; of a dry run "outcome" is
     null.
 
     Example: python manage.py deadletters replay --all --reactor batches --dry-run
@@ -216,12 +213,12 @@ async def _replay(app: App, *, letter_id: str | None, selection: LetterSelection
                 progress(len(rows))
     stayed = [row for row in rows if row["outcome"] and not row["removed"]]
     if json:
-        show_json({"dry_run": dry_run, "letters": rows})
+        show_json({"dryRun": dry_run, "letters": rows})
     elif dry_run:
-        _print_rows(rows, "Key")
+        print_rows(rows, "Key")
         print(f"{len(rows):,} would be replayed")
     else:
-        _print_rows(stayed, "Key and reason")
+        print_rows(stayed, "Key and reason")
         outcomes = Counter(str(row["outcome"]) for row in stayed)
         why = ": " + ", ".join(f"{count:,} {outcome}" for outcome, count in outcomes.most_common()) if stayed else ""
         print(f"{len(rows) - len(stayed):,} of {len(rows):,} replayed, {len(stayed):,} stay{why}")
@@ -246,7 +243,7 @@ def discard_letters(
     The same content is not buried again; new content of the key is processed. The answer may come from a pipe or as
     --confirm.
 
-    JSON: {"dry_run", "letters": [{"id", "reactor", "key", "removed"}]}.
+    JSON: {"dryRun", "letters": [{"id", "reactor", "key", "removed"}]}.
 
     Example: python manage.py deadletters discard 0123456789abcdef0123456789abcdef
     """
@@ -266,7 +263,7 @@ async def _discard(
     if letter_id is not None and not rows:
         return _no_such_letter(letter_id)
     if not json:
-        _print_rows(rows[:MAX_LISTED], "Key")
+        print_rows(rows[:MAX_LISTED], "Key")
         if len(rows) > MAX_LISTED:
             complain(f"and {len(rows) - MAX_LISTED:,} more")
     done = 0
@@ -284,7 +281,7 @@ async def _discard(
                 progress(done)
     if json:
         names = ("id", "reactor", "key", "removed")
-        show_json({"dry_run": dry_run, "letters": [{name: row[name] for name in names} for row in rows]})
+        show_json({"dryRun": dry_run, "letters": [{name: row[name] for name in names} for row in rows]})
     else:
         print(f"{len(rows):,} would be removed" if dry_run else f"{done:,} removed")
     return Exit.OK
@@ -298,8 +295,8 @@ async def _ask(count: int, confirmed: bool) -> None:
         line = await interaction.read_line(
             f"Dead letters to remove permanently: {count:,}. Type {ANSWER} to continue: "
         )
-    if line.strip() != ANSWER.encode():
-        raise Refused(f"aborted, nothing removed: expected `{ANSWER}`")
+    if (answer := line.decode(errors="replace").strip()) != ANSWER:
+        raise Refused(f"aborted, nothing removed: expected `{ANSWER}`, not {formatting.quoted(answer)}")
 
 
 def _check_target(letter_id: str | None, every: bool, selection: LetterSelection) -> None:
@@ -313,23 +310,3 @@ def _check_target(letter_id: str | None, every: bool, selection: LetterSelection
 def _no_such_letter(letter_id: str) -> Exit:
     complain(f"there is no dead letter {printable(letter_id.encode(errors='surrogateescape'), 40)}")
     return Exit.ATTENTION
-
-
-def _print_rows(rows: Sequence[dict[str, Any]], last_header: str) -> None:
-    if not rows:
-        return
-    console = open_console()
-    between = "\n  " if console.is_terminal else "  "
-    table = _table("ID", "Reactor", last_header)
-    for row in rows:
-        why = f"{between}{row['outcome']}: {row['reason'] or 'no reason given'}" if row["outcome"] else ""
-        table.add_row(row["id"], row["reactor"], row["key"] + why)
-    console.print(table)
-
-
-def _table(*headers: str) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for header in headers[:-1]:
-        table.add_column(header, no_wrap=True)
-    table.add_column(headers[-1], overflow="fold")
-    return table

@@ -19,6 +19,7 @@ from shared.errors import ConfigurationError
 from shared.operations.doctor.app_state import Bindings
 from shared.operations.doctor.examination import examine
 from shared.operations.doctor.findings import Finding, Severity, error, worst
+from shared.words import counted
 
 _EXITS = {
     Severity.OK: Exit.OK,
@@ -27,6 +28,8 @@ _EXITS = {
     Severity.ERROR: Exit.FAILED,
 }
 _STYLES = {Severity.OK: "green", Severity.INFO: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "bold red"}
+_COUNTED = {Severity.WARNING, Severity.ERROR}
+"""Severities that have a plural."""
 _SEVERITY_WIDTH, _ID_WIDTH = 9, 20
 _MIN_TEXT_WIDTH = 30
 
@@ -104,7 +107,7 @@ def _print(findings: Sequence[Finding], *, as_json: bool) -> Exit:
     for finding in sorted(findings, key=lambda finding: -order.index(finding.severity)):
         _show(console, finding)
     counts = [
-        f"{count} {severity}"
+        counted(count, severity) if severity in _COUNTED else f"{count} {severity}"
         for severity in reversed(order)
         if (count := sum(finding.severity is severity for finding in findings))
     ]

@@ -1,11 +1,13 @@
 """Durations, rates, sizes and cursors: as operators type them and as commands show them."""
 
+import os
 import re
 from typing import Annotated
 
 import typer
 
 from cli.terminal import Refused, complain
+from shared.privacy.masking import printable
 
 MAX_LISTED = 10_000
 Limit = Annotated[int, typer.Option(min=1, max=MAX_LISTED, help="About how many; Redis returns keys in pages.")]
@@ -13,11 +15,16 @@ Cursor = Annotated[str, typer.Option(help="The cursor that the previous page end
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
+def quoted(text: str) -> str:
+    """What a user typed, for a message that refuses it: one line, quoted, cut to 40 characters."""
+    return f"'{printable(os.fsencode(text), 40)}'"
+
+
 def parse_duration(text: str) -> int:
     """`90s`, `15m`, `2h` or `7d` in seconds. Raises typer.BadParameter for anything else, and for 0."""
     match = re.fullmatch(r"(\d{1,9})([smhd])", text, re.ASCII)
     if not match or not int(match[1]):
-        raise typer.BadParameter("expected a duration such as 90s, 15m, 2h or 7d")
+        raise typer.BadParameter(f"expected a duration such as 90s, 15m, 2h or 7d, not {quoted(text)}")
     return int(match[1]) * _UNITS_S[match[2]]
 
 
@@ -25,14 +32,14 @@ def parse_rate(text: str) -> float:
     """`500` or `500/s`. Raises typer.BadParameter for anything else, and for 0."""
     match = re.fullmatch(r"(\d{1,7})(?:/s)?", text, re.ASCII)
     if not match or not int(match[1]):
-        raise typer.BadParameter("expected a number of keys per second such as 500")
+        raise typer.BadParameter(f"expected a number of keys per second such as 500, not {quoted(text)}")
     return float(match[1])
 
 
 def parse_cursor(text: str) -> int:
     """A cursor of SCAN. Raises Refused for text that cannot be one."""
     if not re.fullmatch(r"\d{1,20}", text, re.ASCII) or int(text) >= 2**64:
-        raise Refused("--cursor: not a cursor of this command")
+        raise Refused(f"--cursor: {quoted(text)} is not a cursor of this command")
     return int(text)
 
 

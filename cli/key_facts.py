@@ -179,7 +179,7 @@ def _phantom(app: App, life: list[bytes | None], now_ms: int) -> Facts:
     facts: Facts = {
         "phantom": state,
         "recorded_as": (fingerprint or b"").decode(errors="replace")[:32],
-        "first_seen_s_ago": round((now_ms - _int(first_ms)) / 1000, 1),
+        "first_seen_ago_s": round((now_ms - _int(first_ms)) / 1000, 1),
         "records": _int(sequence),
         "touches_since": _int(touches),
         "expires_in_s": round((_int(expires_ms) - now_ms) / 1000, 1) if expires_ms else None,

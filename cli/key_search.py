@@ -46,7 +46,7 @@ async def find(app: App, text: bytes) -> bytes:
             return text
     else:
         return text
-    raise Refused("no key is shown like this: it is gone, or AUDIT_KEY is another one")
+    raise Refused(f"no key is shown as {shown(app, text)}: it is gone, or AUDIT_KEY is another one")
 
 
 async def _sessions_or_phantoms(app: App, matches: Callable[[bytes], bool]) -> set[bytes]:

@@ -33,6 +33,7 @@ OPEN_KINDS = frozenset(
         namespaces.CHART_CACHE,
         namespaces.SWEEP,
         namespaces.STATISTICS,
+        namespaces.TOTALS,
         namespaces.DEAD_TOTALS,
     }
 )

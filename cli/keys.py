@@ -1,6 +1,7 @@
 """`keys list`, `keys stats`, `keys show`: what is in Redis, without showing secrets."""
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from shared.app import App
 from shared.operations import census
 from shared.operations.census import Census, KindStatistics, Look
 from shared.operations.key_selection import UNKNOWN_KIND, Namespace, Selection, kind_of, namespace_of
+from shared.words import camel_names, counted
 
 _BAR_CHARS = 8
 MAX_SHAPES_SHOWN = 40
@@ -51,7 +53,7 @@ def list_keys(
     Keys are not sorted; each key that exists the whole time is on one of the pages. All pages but the last end with the
     --cursor of the next one.
 
-    JSON: {"keys": [{"key", "namespace", "kind", "ttl_s"}], "cursor"}; ttl_s is null without a TTL, cursor at the end.
+    JSON: {"keys": [{"key", "namespace", "kind", "ttlS"}], "cursor"}; ttlS is null without a TTL, cursor at the end.
 
     Example: python manage.py keys list nextauth --kind session --limit 20
     """
@@ -76,7 +78,7 @@ async def _list(
                 "key": shown(app, look.key),
                 "namespace": namespace_of(look.key),
                 "kind": look.kind_name,
-                "ttl_s": None if look.ttl_ms is None else look.ttl_ms / 1000,
+                "ttlS": None if look.ttl_ms is None else look.ttl_ms / 1000,
             }
             for look in looks
         ]
@@ -119,9 +121,9 @@ def show_statistics(json: Json = False) -> None:
     neither read nor written, so the oldest key is at least that old; the app's sweep reads batches, charts and
     sessions, which are never idle for long while it runs. Unknown under an LFU policy.
 
-    JSON: {"kinds": [{"namespace", "kind", "keys", "bytes", "bytes_error", "sampled", "without_ttl", "ttl_min_s",
-    "ttl_median_s", "ttl_max_s", "longest_idle_s"}], "shapes": the same
-    of keys of no known kind, with a shape as "kind"; "keys", "bytes", "bytes_error", "took_s"}.
+    JSON: {"kinds": [{"namespace", "kind", "keys", "bytes", "bytesError", "sampled", "withoutTtl", "ttlMinS",
+    "ttlMedianS", "ttlMaxS", "longestIdleS"}], "shapes": the same
+    of keys of no known kind, with a shape as "kind"; "keys", "bytes", "bytesError", "tookS"}.
 
     Example: python manage.py keys stats
     """
@@ -142,8 +144,8 @@ async def _statistics(app: App, *, json: bool) -> Exit:
                 "shapes": taken.shapes,
                 "keys": taken.keys,
                 "bytes": total,
-                "bytes_error": error,
-                "took_s": taken.took_s,
+                "bytesError": error,
+                "tookS": taken.took_s,
             }
         )
     else:
@@ -186,7 +188,7 @@ def _add_shapes(table: Table, shapes: Sequence[KindStatistics], all_bytes: int |
             table.add_row(" " * (6 if len(members) > 1 else 4) + shape.kind, *_cells(shape, all_bytes))
     if rest := shapes[MAX_SHAPES_SHOWN:]:
         count, total = sum(shape.keys for shape in rest), census.total_bytes(rest)[0]
-        table.add_row(f"    {len(rest)} more shapes", f"{count:,}", formatting.size(total), _error(rest))
+        table.add_row(f"    {counted(len(rest), 'more shape')}", f"{count:,}", formatting.size(total), _error(rest))
 
 
 def _cells(kind: KindStatistics, total: int | None) -> tuple[str, ...]:
@@ -229,7 +231,7 @@ def show_key(
     For keys in nextauth, user tokens, the app's own state and keys of no row of docs/keys.md only the shape of the
     value is shown: names of fields, types, lengths. Exits with 1 when the key does not exist.
 
-    JSON: {"key", "exists", "namespace", "kind", "owner", "purpose", "table_ttl_s", "redis": {...}, "app": {...},
+    JSON: {"key", "exists", "namespace", "kind", "owner", "purpose", "tableTtlS", "redis": {...}, "app": {...},
     "value": {"masked", ...}}; unknown facts are left out of "redis" and "app".
 
     Example: printf %s "$KEY" | python manage.py keys show -
@@ -251,9 +253,9 @@ async def _show(app: App, *, argument: bytes, json: bool) -> Exit:
             "kind": kind.name if kind else UNKNOWN_KIND,
             "owner": kind.owner if kind else None,
             "purpose": kind.purpose if kind else None,
-            "table_ttl_s": kind.ttl_s if kind else None,
-            "redis": redis_facts,
-            "app": await key_facts.app_facts(app, key, kind),
+            "tableTtlS": kind.ttl_s if kind else None,
+            "redis": camel_names(redis_facts),
+            "app": camel_names(await key_facts.app_facts(app, key, kind)),
             "value": await key_value.describe(app, key, kind, redis_facts),
         }
     if json:
@@ -280,7 +282,7 @@ def _print_report(report: Mapping[str, Any]) -> None:
 
 
 def _rows(name: str, value: Any) -> list[tuple[str, str]]:
-    label = name.replace("_", " ")
+    label = re.sub(r"[A-Z]", lambda letter: f" {letter[0].lower()}", name)
     match value:
         case list():
             return [(label if not index else "", str(item)) for index, item in enumerate(value)] or [(label, "none")]

@@ -18,6 +18,7 @@ from shared.reactor import Source
 from shared.registry import NAMES, REACTORS, source_of
 from shared.store.glob import MAX_PATTERN_BYTES
 from shared.telemetry import minute_counts
+from shared.words import counted
 
 
 def _checked_reactor(name: str | None) -> str | None:
@@ -77,7 +78,7 @@ async def chosen(app: App, letter_id: str | None, selection: LetterSelection = A
         page = await letter_selection.page(app, selection, cursor, dead_letters.MAX_PAGE)
         letters.update({letter.id: letter for letter in page.letters})
         if page.unreadable:
-            complain(f"{page.unreadable} letters are unreadable and not listed")
+            complain(f"unreadable, and not listed: {counted(page.unreadable, 'letter')}")
         cursor = page.next_cursor
         if cursor is None:
             return list(reversed(letters.values()))

@@ -123,7 +123,7 @@ def _print_journal(log: Journal | None) -> None:
     if log:
         complain(f"journal: {log.path} (holds unmasked keys, session tokens too; keep it private)")
         if log.unreadable:
-            complain(f"{log.unreadable} lines of the journal are unreadable and skipped")
+            complain(f"unreadable, and skipped: {counted(log.unreadable, 'line')} of the journal")
 
 
 @contextmanager
@@ -136,7 +136,9 @@ def _explaining_stop(report: Report, arguments: list[str] | None) -> Iterator[No
             complain("stopped; nothing was changed")
         else:
             command = shlex.join(["python", "manage.py", "migrate", *arguments])
-            complain(f"stopped; {report.of('moved'):,} keys renamed, all in the journal. To continue: {command}")
+            complain(
+                f"stopped; {counted(report.of('moved'), 'key')} renamed, all in the journal. To continue: {command}"
+            )
         raise
 
 
@@ -156,10 +158,9 @@ def _as_json(app: App, rules: tuple[Rule, ...], report: Report, log: Journal | N
 
 
 def _show(app: App, rules: tuple[Rule, ...], report: Report, log: Journal | None) -> None:
-    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("from", "to"):
         table.add_column(name, overflow="fold")
     for name in ("renamed" if log else "to rename", "conflict", "same", "unfit"):
@@ -191,6 +192,6 @@ def _show_undone(app: App, report: Report, log: Journal, *, apply: bool) -> None
     for _, key, _ in report.listed:
         print(f"{'':13}{shown(app, key)}")
     if log.unreadable:
-        complain(f"{log.unreadable} lines of the journal are unreadable; their renames stay")
+        complain(f"unreadable: {counted(log.unreadable, 'line')} of the journal; their renames stay")
     if not apply and report.of("moved"):
         print("A dry run: nothing was changed. To rename: add --apply")

@@ -142,11 +142,12 @@ def _unescaped(text: str) -> bytes:
 
 
 def _show_rows(console: Console, app: App, table: Sequence[tuple[Row, routing.Verdict]]) -> None:
-    shown_table = _table("Key", "Function", "Why", "As in docs/patterns.md")
+    shown_table = _table("Key", "Function", "Right", "Why")
     for row, verdict in table:
         right = (row.function, row.why) == (verdict.function, verdict.why)
-        shown_table.add_row(printable(row.key), verdict.function or "none", verdict.why, "yes" if right else "NO")
+        shown_table.add_row(printable(row.key), verdict.function or "none", "yes" if right else "NO", verdict.why)
     console.print(shown_table)
+    console.print("Right: as docs/patterns.md says.")
 
 
 def _show_arrivals(console: Console, arrivals: Sequence[live_events.Arrival]) -> None:
@@ -186,5 +187,5 @@ def _live_json(arrival: live_events.Arrival) -> dict[str, Any]:
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in {"Function", "Right", "Flag", "Event", "Arrived"})
     return table

@@ -109,7 +109,7 @@ def beginning(content: Payload) -> dict[str, Any]:
     return {
         "shape": content.shape,
         "parts": parts,
-        "more_parts": len(content.parts) - len(first_parts),
+        "moreParts": len(content.parts) - len(first_parts),
         "cut": any(len(part) > limit for part in first_parts),
     }
 
@@ -122,5 +122,5 @@ def print_payload(content: dict[str, Any] | None) -> None:
     console.print(f"content, a {content['shape']}:")
     for part in content["parts"]:
         console.print(f"  {part}", soft_wrap=True)
-    if content["more_parts"]:
-        console.print(f"  and {content['more_parts']:,} more")
+    if content["moreParts"]:
+        console.print(f"  and {content['moreParts']:,} more")

@@ -60,9 +60,9 @@ def sweep(
     Without --now it changes nothing and shows the last complete pass of any instance.
 
     Exits with 1 when keys failed, another instance holds the lease, or time ran out; without --now when no complete
-    pass is recorded. JSON: {"finished", "held_by_other", "duration_s", "seen", "reactors": {NAME: {"swept": {RESULT:
-    count}, "retried": {RESULT: count}}}}; without --now {"last": {"age_s", "duration_s", "seen", "outcomes",
-    "worked_age_s", "seen_since"}}, or null.
+    pass is recorded. JSON: {"finished", "heldByOther", "durationS", "seen", "reactors": {NAME: {"swept": {RESULT:
+    count}, "retried": {RESULT: count}}}}; without --now {"last": {"ageS", "durationS", "seen", "outcomes",
+    "workedAgeS", "seenSince"}}, or null.
 
     Example: python manage.py sweep --now
     """
@@ -121,8 +121,8 @@ def as_dict(report: PassReport, tallies: Sequence[Counted]) -> dict[str, Any]:
     """The report as --json prints it."""
     return {
         "finished": report.finished,
-        "held_by_other": report.held_by_other,
-        "duration_s": round(report.duration_s, 3),
+        "heldByOther": report.held_by_other,
+        "durationS": round(report.duration_s, 3),
         "seen": report.seen,
         "reactors": {counts.reactor.name: {"swept": counts.swept, "retried": counts.retried} for counts in tallies},
     }

@@ -10,6 +10,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import fields, is_dataclass
 from enum import IntEnum
 from typing import Annotated, Any, NoReturn
 
@@ -28,6 +29,7 @@ from shared.app import App, open_app
 from shared.errors import KeyspaceError
 from shared.privacy.masking import mask_key
 from shared.settings import Settings
+from shared.words import camel
 
 _PIPED_WIDTH = 10_000
 
@@ -141,8 +143,20 @@ def complain(text: str) -> None:
 
 
 def show_json(value: Any) -> None:
-    """Print `value`, anything that msgspec encodes, as one JSON document. Keys must already be masked by `shown`."""
-    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    """Print `value` as one JSON document: see `json_value`. Keys must already be masked by `shown`."""
+    print(msgspec.json.format(msgspec.json.encode(json_value(value)), indent=2).decode())
+
+
+def json_value(value: Any) -> Any:
+    """`value`, anything that msgspec encodes, with the fields of dataclasses under their names in JSON."""
+    match value:
+        case dict():
+            return {name: json_value(item) for name, item in value.items()}
+        case list() | tuple():
+            return [json_value(item) for item in value]
+        case _ if is_dataclass(value):
+            return {camel(field.name): json_value(getattr(value, field.name)) for field in fields(value)}
+    return value
 
 
 def shown(app: App, key: bytes) -> str:

@@ -94,7 +94,7 @@ def check(json: Json = False) -> None:
     Findings: missing (the table has a TTL, the key has none), longer (than in the table), unknown (the key fits no
     row). Keys of a kind without a TTL in the table may have one. Examples are masked.
 
-    JSON: {"keys", "findings": [{"kind", "fault", "table_ttl_s", "keys", "longest_s", "examples"}]}.
+    JSON: {"keys", "findings": [{"kind", "fault", "tableTtlS", "keys", "longestS", "examples"}]}.
 
     Example: python manage.py ttl check
     """
@@ -160,7 +160,7 @@ def fix(
     set causes an `expire` event, which changes nothing for the app: at most it checks the key once more. When
     interrupted, run it again to continue.
 
-    JSON: {"dry_run", "keys": {kind: keys that got a TTL, or would}, "sessions_left_alone"}.
+    JSON: {"dryRun", "keys": {kind: keys that got a TTL, or would}, "sessionsLeftAlone"}.
 
     Example: python manage.py ttl fix --kind batch --dry-run
     """
@@ -193,13 +193,13 @@ async def _fix(
             progress=progress,
         )
     if json:
-        show_json({"dry_run": dry_run, "keys": fixed, "sessions_left_alone": skipped})
+        show_json({"dryRun": dry_run, "keys": fixed, "sessionsLeftAlone": skipped})
         return Exit.OK
     for name, count in fixed.items():
         print(f"{count:>11,}  {name}: {formatting.duration(namespaces.BY_NAME[name].ttl_s)}")
     complain(f"{counted(sum(fixed.values()), 'key')} {'would get' if dry_run else 'got'} a TTL")
     if skipped:
-        complain(f"{skipped:,} sessions without a TTL were skipped. {SESSION_NOTE}")
+        complain(f"{counted(skipped, 'session')} without a TTL skipped. {SESSION_NOTE}")
     return Exit.OK
 
 

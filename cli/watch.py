@@ -38,12 +38,15 @@ from shared.operations.instances import Instance
 from shared.privacy.masking import printable
 from shared.reactor import CHANNEL_PREFIX, Reactor
 from shared.registry import REACTORS
+from shared.words import counted
 
 LAST_EVENTS = 15
 MAX_WAITING = 2000
 """Events that may wait to be written; further ones are counted and not shown."""
 RATE_S = 60
 STATISTICS_EVERY_S = 5.0
+_FOLDED = {"Key", "Instance", "Trigger"}
+"""Columns whose cells may take several lines."""
 _REFRESH_S = 0.5
 _AWAY_S = 1.0
 _CLOSING_S = 1.0
@@ -115,8 +118,8 @@ def watch(
     in a pipe a line per event. When the reader is too slow, events are counted and not shown.
 
     JSON: a line each. {"event": {"time", "function", "key", "operation"}}; every 5 s and at the end {"rates":
-    {FUNCTION: {"events", "last_s", "per_s"}}, "dropped", "outages", "outcomes": [{"reactor", "source", "outcome",
-    "count"}], "instances": [{"instance", "state", "share", "age_s"}]}.
+    {FUNCTION: {"events", "lastSecond", "perSecond"}}, "dropped", "outages", "outcomes": [{"reactor", "source",
+    "outcome", "count"}], "instances": [{"instance", "state", "share", "ageS"}]}.
 
     Example: python manage.py watch --seconds 60
     """
@@ -315,7 +318,7 @@ def _as_dict(app: App, event: Event) -> dict[str, str]:
 
 def _summary(seen: Seen) -> dict[str, Any]:
     rates = {
-        reactor.function: {"events": count, "last_s": last, "per_s": per_s}
+        reactor.function: {"events": count, "lastSecond": last, "perSecond": per_s}
         for reactor, count, (last, per_s) in zip(REACTORS, seen.events, seen.rates(), strict=True)
     }
     return {
@@ -323,14 +326,14 @@ def _summary(seen: Seen) -> dict[str, Any]:
         "dropped": seen.dropped,
         "outages": seen.outages,
         "outcomes": seen.outcomes,
-        "instances": [msgspec.structs.asdict(instance) for instance in seen.instances],
+        "instances": msgspec.to_builtins(seen.instances),
     }
 
 
 def _in_words(seen: Seen) -> str:
     counts = ", ".join(f"{reactor.noun} events {count:,}" for reactor, count in zip(REACTORS, seen.events, strict=True))
     dropped = f"; {seen.dropped:,} not shown: the reader is too slow" if seen.dropped else ""
-    outages = f"; Redis was away {seen.outages} times" if seen.outages else ""
+    outages = f"; Redis was away {counted(seen.outages, 'time')}" if seen.outages else ""
     return counts + dropped + outages
 
 
@@ -366,7 +369,7 @@ def _page(app: App, seen: Seen) -> Group:
     results: Table | Text = outcomes if seen.outcomes else Text("No outcomes in the last two minutes.")
     parts: list[Table | Text] = [patterns, Text(), _instances(seen), Text(), results, Text(), events]
     if seen.outages:
-        parts.append(Text(f"Redis was away {seen.outages} times; events in between were missed."))
+        parts.append(Text(f"Redis was away {counted(seen.outages, 'time')}; events in between were missed."))
     return Group(*parts)
 
 
@@ -383,5 +386,5 @@ def _table(*headers: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for header in headers:
         right = header in {"Events", "Last s", "Per s, 1 min", "Count", "Keys"}
-        table.add_column(header, justify="right" if right else "left", no_wrap=True)
+        table.add_column(header, justify="right" if right else "left", no_wrap=header not in _FOLDED, overflow="fold")
     return table

@@ -20,6 +20,8 @@ from shared.store.script import Script
 from shared.telemetry import minute_counts, tracing
 
 ADD_COUNTS = Script(minute_counts.__file__, "add_counts")
+ADD_TOTALS = Script(minute_counts.__file__, "add_totals")
+_TOTALS = namespaces.build(namespaces.TOTALS)
 
 type Call = tuple[Sequence[bytes], Sequence[bytes | str | int | float]]
 """KEYS and ARGV of one call of a script."""
@@ -99,13 +101,19 @@ class App:
 
 
 def _add_counts(pipeline: "Pipeline", counts: dict[str, int]) -> None:
-    """Add counts to the present minute by this machine's clock, which is accurate enough for statistics.
+    """Add counts to the present minute by this machine's clock, which is accurate enough for statistics, and to the
+    totals.
 
     EVAL, once a second: with EVALSHA the counts would be lost whenever Redis does not have the script.
     """
+    of_minute, totals = minute_counts.split(counts)
     key = namespaces.build(namespaces.STATISTICS, str(int(time.time()) // 60))
-    fields = [part for pair in counts.items() for part in pair]
-    pipeline.eval(ADD_COUNTS.source, 1, key, namespaces.STATISTICS_TTL_S, *fields)
+    for script, counted, ttl_s, fields in (
+        (ADD_COUNTS, key, namespaces.STATISTICS_TTL_S, of_minute),
+        (ADD_TOTALS, _TOTALS, namespaces.TOTALS_TTL_S, totals),
+    ):
+        if fields:
+            pipeline.eval(script.source, 1, counted, ttl_s, *(part for pair in fields.items() for part in pair))
 
 
 def open_app(settings: Settings) -> App:

@@ -31,6 +31,7 @@ from shared.platform_variables import (
     unresolved_references,
     worker_processes,
 )
+from shared.privacy.masking import printable
 from shared.reading.overrides import Inputs
 from shared.reading.overrides import parse as parse_inputs
 from shared.store.connection import ConnectionOptions, parse_connection_string
@@ -257,7 +258,8 @@ def parse(environ: Mapping[str, str]) -> Settings:
             else:
                 values[field.encode_name] = msgspec.convert(text, type=field.type, strict=False)
         except msgspec.MsgspecError as fault:
-            faults.append(f"{name}: {fault}")
+            value = "" if field.name in SECRET else f"; it is '{printable(os.fsencode(text), 60)}'"
+            faults.append(f"{name}: {fault}{value}")
     of_redis = (name for name, _ in variables(environ, "Redis"))
     faults += unresolved_references(environ, {*(variable(name) for name in names()), *of_redis})
     values |= _redis(environ, faults)

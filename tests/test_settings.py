@@ -250,3 +250,13 @@ def test_settings_that_contradict_each_other_are_both_named(environ: dict[str, s
     with pytest.raises(ConfigurationError) as caught:
         settings.parse(environ)
     assert all(name in str(caught.value) for name in names)
+
+
+def test_a_fault_names_the_value_unless_it_is_a_secret() -> None:
+    environ = {"RETRY_BASE_S": "soon\x1b", "AUDIT_KEY": "short", "AUDIT_KEY_PREVIOUS": "brief"}
+    with pytest.raises(ConfigurationError) as raised:
+        settings.parse(environ)
+    assert r"RETRY_BASE_S: Expected `float`, got `str`; it is 'soon\x1b'" in str(raised.value)
+    assert "AUDIT_KEY" in str(raised.value)
+    assert "short" not in str(raised.value).replace("shorter", "")
+    assert "brief" not in str(raised.value)

@@ -152,7 +152,7 @@ def _selection(req: func.HttpRequest) -> "LetterSelection":
 
     ages = [
         integer_parameter(req, name, 0, maximum=_MAX_AGE_S) if name in req.params else None
-        for name in ("olderThan_s", "newerThan_s")
+        for name in ("olderThanS", "newerThanS")
     ]
     return LetterSelection(
         choice_parameter(req, "reactor", NAMES),

@@ -1,4 +1,4 @@
-"""The HTTP functions: health, statistics, debugging. Those of dead letters are in dead_letters.py.
+"""The HTTP functions: health, statistics, metrics, debugging. Those of dead letters are in dead_letters.py.
 
 shared/operations/openapi.py describes them; GET /api/openapi.json returns the description.
 """
@@ -9,7 +9,7 @@ import time
 import azure.functions as func
 
 from shared.app import current_app
-from triggers.answers import Refusal, answering, integer_parameter, json_answer, text_parameter
+from triggers.answers import HEADERS, Refusal, answering, integer_parameter, json_answer, text_parameter
 
 blueprint = func.Blueprint()
 
@@ -67,6 +67,17 @@ async def stats(req: func.HttpRequest) -> func.HttpResponse:
 
     minutes = integer_parameter(req, "minutes", 60, maximum=activity.MAX_MINUTES)
     return json_answer(await activity.read(current_app(), minutes))
+
+
+@blueprint.function_name("metrics")
+@blueprint.route(route="metrics", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@answering
+async def metrics(req: func.HttpRequest) -> func.HttpResponse:
+    """The metrics of docs/metrics.md as Prometheus reads them."""
+    from shared.operations import exposition
+
+    text = await exposition.text(current_app())
+    return func.HttpResponse(text, mimetype=exposition.CONTENT_TYPE, headers=HEADERS)
 
 
 @blueprint.function_name("debug_session")

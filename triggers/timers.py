@@ -6,14 +6,11 @@ timers silent for a while; shared/delivery/self_repair.py does the work that can
 timers on several instances harmless.
 """
 
-from collections.abc import Awaitable
-
 import azure.functions as func
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import RedisError
 
 from shared import settings, telemetry
 from shared.app import App, current_app
-from shared.delivery import dead_letters, retries
 from shared.delivery.catch_up import budget_of, catch_up, react_to_all_due, timer_ran
 from shared.delivery.failures import report_outage
 from shared.errors import ConfigurationError
@@ -74,23 +71,11 @@ async def run_audit_export(timer: func.TimerRequest, context: func.Context) -> N
 
 
 async def _record_backlog(app: App) -> None:
-    """Set the gauges. Each is optional: what Redis refuses is left out."""
-    from shared.audit import state
+    """Set the gauges. Raises nothing when Redis is away."""
+    from shared.operations import backlog
 
-    async def letters() -> int:
-        return (await dead_letters.totals(app)).count
-
-    async def records() -> int:
-        return (await state.state(app)).pending
-
-    async def gauge(what: str, figure: Awaitable[int]) -> None:
-        try:
-            telemetry.backlog(what, await figure)
-        except ResponseError as error:
-            telemetry.logger.debug("no figure for %s: %s", what, type(error).__name__)
-        except (RedisError, OSError) as error:
-            telemetry.outage("Redis", error)
-
-    await gauge("retries", retries.waiting(app))
-    await gauge("dead_letters", letters())
-    await gauge("audit_records", records())
+    try:
+        for what, number in (await backlog.read(app)).items():
+            telemetry.backlog(what, number)
+    except (RedisError, OSError) as error:
+        telemetry.outage("Redis", error)

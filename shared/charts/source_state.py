@@ -33,9 +33,9 @@ class SourceView(msgspec.Struct, frozen=True, rename="camel"):
     origin: str
     state: State
     error: str | None
-    answered_age_s: float | None = msgspec.field(name="answeredAge_s")
-    failed_age_s: float | None = msgspec.field(name="failedAge_s")
-    rests_for_s: float = msgspec.field(name="restsFor_s")
+    answered_age_s: float | None
+    failed_age_s: float | None
+    rests_for_s: float
     failures: int
     charts: int
     in_flight: int
@@ -49,8 +49,8 @@ class RefreshView(msgspec.Struct, frozen=True, rename="camel"):
     source: str
     watched: bool
     deleted: bool
-    fetched_age_s: float | None = msgspec.field(name="fetchedAge_s")
-    due_in_s: float | None = msgspec.field(name="dueIn_s")
+    fetched_age_s: float | None
+    due_in_s: float | None
     failures: int
     error: str | None
 

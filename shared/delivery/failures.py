@@ -20,6 +20,7 @@ from shared.reactor import Outcome, Payload, Withheld, dead, rejected, retried
 from shared.store.connection import leave_server
 from shared.store.refusals import is_away, is_demotion, is_refusal
 from shared.store.script import Script
+from shared.words import counted
 
 AWAY = "Redis is away; reconciliation will find the key"
 REFUSED = "Redis refuses to serve; reconciliation will find the key"
@@ -92,7 +93,7 @@ async def _failed(
     if due.delay_s is not None:
         return retried(key, f"{name}; attempt {due.attempts}, again in {due.delay_s:.1f} s")
     await dead_letters.bury(app, reactor, key, error, payload, attempts=due.attempts)
-    return dead(key, f"{name}; {due.attempts} attempts")
+    return dead(key, f"{name}; {counted(due.attempts, 'attempt')}")
 
 
 def _postponed(app: App, reactor: str, key: bytes, error: Exception) -> Outcome:

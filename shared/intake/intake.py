@@ -28,6 +28,7 @@ from shared.intake.sharing import Shares
 from shared.intake.way import Way
 from shared.reactor import Reactor
 from shared.settings import Settings
+from shared.words import counted
 
 TICK_S = 1.0
 """Time between two calls at rest."""
@@ -228,7 +229,7 @@ class Intake:
             [member.identity for member in reply.members if member.host == self._name and member.state in _EARS]
         )
         if gone:
-            self._lost(f"{len(gone)} instance(s) fell silent or left")
+            self._lost(f"{counted(len(gone), 'instance')} fell silent or left")
 
     async def _decide(self, app: App) -> None:
         now_s = time.monotonic()
@@ -278,7 +279,10 @@ class Intake:
             return
         self._measured_s = time.monotonic()
         report = self.report()
-        telemetry.triggers(report.behind_s, report.deaf_s or 0.0, report.share)
+        states = [member.state for member in report.instances]
+        telemetry.triggers(
+            report.behind_s, report.deaf_s or 0.0, report.share, {state: states.count(state) for state in State}
+        )
         for way in self._ways:
             dropped, way.dropped = way.dropped, Counter()
             for what, number in dropped.items():

@@ -49,17 +49,17 @@ type Outcomes = dict[str, dict[str, dict[str, int]]]
 """Counts by reactor, source and outcome."""
 
 
-class Minute(msgspec.Struct, frozen=True):
+class Minute(msgspec.Struct, frozen=True, rename="camel"):
     """One minute; counts of 0 are left out. `minute` is when it began."""
 
     minute: str
     outcomes: Outcomes
-    latency: dict[str, Latency]
+    latency_ms: dict[str, Latency]
 
 
-class Stats(msgspec.Struct, frozen=True):
-    """`minutes` oldest first, without gaps; the last one is not over yet. `latency_ms` is the duration of reactions to
-    events, `lag_ms` the time from a write to its effect, both over the whole range and by reactor."""
+class Stats(msgspec.Struct, frozen=True, rename="camel"):
+    """`minutes` oldest first, without gaps; the last one is not over yet. `latencyMs` is the duration of reactions to
+    events, `lagMs` the time from a write to its effect, both over the whole range and by reactor."""
 
     begin: str = msgspec.field(name="from")
     end: str = msgspec.field(name="to")

@@ -26,8 +26,8 @@ class ChartRow(msgspec.Struct, frozen=True, rename="camel"):
     key: str
     chart_id: str
     data_type: str
-    age_s: float | None = msgspec.field(name="age_s")
-    ttl_s: float | None = msgspec.field(name="ttl_s")
+    age_s: float | None
+    ttl_s: float | None
     stale: bool | None
     stale_since: str | None
     points: int | None

@@ -29,8 +29,8 @@ class NamespaceReport(msgspec.Struct, frozen=True):
     keys: list[str]
 
 
-class KeyspaceReport(msgspec.Struct, frozen=True):
-    """All keys, `age_s` ago. Where it is not complete, counts are extrapolated from the keys that were visited."""
+class KeyspaceReport(msgspec.Struct, frozen=True, rename="camel"):
+    """All keys, `ageS` ago. Where it is not complete, counts are extrapolated from the keys that were visited."""
 
     age_s: float
     complete: bool
@@ -44,7 +44,7 @@ class UserSession(msgspec.Struct, frozen=True):
     expires: str | None
 
 
-class TokenEntry(msgspec.Struct, frozen=True):
+class TokenEntry(msgspec.Struct, frozen=True, rename="camel"):
     """Whether tokens are stored, and for how long; null without a TTL."""
 
     exists: bool

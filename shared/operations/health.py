@@ -133,8 +133,8 @@ async def check_app(app: App) -> Health:
     if letters:
         details["deadLetters"]["recent"] = recent
     details["trigger"] = report and _trigger_details(report)
-    details["instances"] = [msgspec.structs.asdict(instance) for instance in living or ()]
-    details["timers"] = None if timer_s is None else {"age_s": round(timer_s, 1)}
+    details["instances"] = msgspec.to_builtins(living or [])
+    details["timers"] = None if timer_s is None else {"ageS": round(timer_s, 1)}
     return Health(status, reasons, health.redis_round_trip_ms, health.notify_keyspace_events, details)
 
 
@@ -147,7 +147,7 @@ def _details(
     totals = {"count": letters.count, "bytes": letters.bytes, "dropped": letters.dropped} if letters else None
     export = log and {
         "pending": log.pending,
-        "lastSuccessAge_s": log.last_success_age_s,
+        "lastSuccessAgeS": log.last_success_age_s,
         "error": log.error,
         "gaps": log.gaps,
         "resets": log.resets,
@@ -162,11 +162,11 @@ def _details(
 
 def _sweep_details(last_pass: reconcile.LastPass) -> dict[str, Any]:
     return {
-        "age_s": round(last_pass.age_s, 1),
-        "duration_s": round(last_pass.duration_s, 1),
+        "ageS": round(last_pass.age_s, 1),
+        "durationS": round(last_pass.duration_s, 1),
         "seen": last_pass.seen,
         "found": last_pass.outcomes.get(Result.PROCESSED, 0),
-        "workedAge_s": round(last_pass.worked_age_s, 1),
+        "workedAgeS": round(last_pass.worked_age_s, 1),
         "seenSince": last_pass.seen_since,
     }
 
@@ -207,9 +207,9 @@ def trigger_problems(report: Report | None, living: Sequence[Instance]) -> list[
 def _trigger_details(report: Report) -> dict[str, Any]:
     return {
         "state": report.state.value,
-        "since_s": round(report.since_s, 1),
-        "deaf_s": None if report.deaf_s is None else round(report.deaf_s, 1),
-        "behind_s": {function: round(behind_s, 3) for function, behind_s in report.behind_s.items()},
+        "sinceS": round(report.since_s, 1),
+        "deafS": None if report.deaf_s is None else round(report.deaf_s, 1),
+        "behindS": {function: round(behind_s, 3) for function, behind_s in report.behind_s.items()},
         "instance": report.instance,
         "share": round(report.share, 3),
     }
@@ -247,7 +247,7 @@ def _backlog(waiting: int | None, letters: dead_letters.Totals | None, recent: i
     if letters.dropped:
         problems.append(f"{counted(letters.dropped, 'dead letter')} dropped for lack of room")
     elif letters.count > NEARLY_FULL * settings.dead_letters_max:
-        problems.append(f"{letters.count} dead letters, of {settings.dead_letters_max} that are kept")
+        problems.append(f"{counted(letters.count, 'dead letter')}, of {settings.dead_letters_max} that are kept")
     return problems
 
 
@@ -280,9 +280,11 @@ def _audit(log: audit.AuditState | None, export_s: float | None, buffer: int) ->
     elif export_s is not None and export_s > AUDIT_LATE_S:
         never = log.last_success_age_s is None
         since = "there was no export yet, the oldest is from" if never else "the last export was"
-        problems.append(f"{log.pending} audit records wait; {since} {export_s:.0f} s ago")
+        problems.append(f"audit records wait ({log.pending}); {since} {export_s:.0f} s ago")
     if log.pending > NEARLY_FULL * buffer:
-        problems.append(f"{log.pending} audit records wait in Redis, which keeps {buffer}; the oldest are dropped next")
+        problems.append(
+            f"audit records wait in Redis: {log.pending} of {buffer} that it keeps; the oldest are dropped next"
+        )
     if log.broken:
         problems.append("the end of an audit file was altered and a new chain was begun: verify the log")
     return problems

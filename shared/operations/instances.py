@@ -24,9 +24,9 @@ MEANINGS: Mapping[str, str] = {
 }
 
 
-class Instance(msgspec.Struct, frozen=True):
+class Instance(msgspec.Struct, frozen=True, rename="camel"):
     """A living instance: the process of a host or, where it has several, one of them (HOST/PROCESS). `share` is the
-    part of the keys that is the host's (sessions are not shared), `age_s` the time since it last reported."""
+    part of the keys that is the host's (sessions are not shared), `ageS` the time since it last reported."""
 
     instance: str
     state: str

@@ -42,8 +42,8 @@ class LetterSelection(msgspec.Struct, frozen=True, rename="camel", forbid_unknow
     reactor: str | None = None
     reason: _Text | None = None
     match: _Text | None = None
-    older_than_s: _Age | None = msgspec.field(name="olderThan_s", default=None)
-    newer_than_s: _Age | None = msgspec.field(name="newerThan_s", default=None)
+    older_than_s: _Age | None = None
+    newer_than_s: _Age | None = None
 
     def has(self, app: App, letter: Letter, now_s: float) -> bool:
         """Whether a letter is selected. Raises ValueError for a glob that is too long."""

@@ -74,8 +74,8 @@ class Retries(msgspec.Struct, frozen=True):
     waiting: int
 
 
-class Keyspace(msgspec.Struct, frozen=True):
-    """All keys, `age_s` ago. Where it is not complete, counts are extrapolated from the keys that were visited."""
+class Keyspace(msgspec.Struct, frozen=True, rename="camel"):
+    """All keys, `ageS` ago. Where it is not complete, counts are extrapolated from the keys that were visited."""
 
     age_s: float
     complete: bool
@@ -93,11 +93,11 @@ class AuditRecord(msgspec.Struct, frozen=True, rename="camel"):
     detected_by: str | None
 
 
-class Export(msgspec.Struct, frozen=True):
+class Export(msgspec.Struct, frozen=True, rename="camel"):
     """How far audit records are exported to storage: the number that wait, and the end of the chain."""
 
     pending: int
-    last_success_age_s: float | None = msgspec.field(name="lastSuccessAge_s")
+    last_success_age_s: float | None
     error: str | None
     chain: str | None
     seq: int | None
@@ -124,7 +124,7 @@ class Finding(msgspec.Struct, frozen=True):
     commands: list[str]
 
 
-class Doctor(msgspec.Struct, frozen=True):
+class Doctor(msgspec.Struct, frozen=True, rename="camel"):
     """The last examination by the instance that sent this document."""
 
     age_s: float
@@ -151,7 +151,7 @@ class Monitor(msgspec.Struct, frozen=True, rename="camel"):
     keyspace: Keyspace | None
     sessions: Sessions
     charts: list[ChartRow]
-    charts_total: int | None = msgspec.field(name="charts_total")
+    charts_total: int | None
     chart_sources: list[SourceView]
     doctor: Doctor | None
 

@@ -26,8 +26,8 @@ _FILTERS = [
     query("reactor", {"enum": list(NAMES)}),
     query("reason", {"type": "string", "maxLength": 200}, "Text in the error and its message"),
     query("match", {"type": "string", "maxLength": 200}, "Glob of Redis over keys as they are shown"),
-    query("olderThan_s", {"type": "integer", "minimum": 1}, "Buried longer ago"),
-    query("newerThan_s", {"type": "integer", "minimum": 1}, "Buried since"),
+    query("olderThanS", {"type": "integer", "minimum": 1}, "Buried longer ago"),
+    query("newerThanS", {"type": "integer", "minimum": 1}, "Buried since"),
 ]
 _ETAG = {"ETag": {"schema": {"type": "string"}, "description": "Of the file's content, for If-None-Match."}}
 
@@ -132,7 +132,7 @@ _HEALTH = {
                     "instance": {"type": "string"},
                     "state": {"type": "string", "description": "starting, trigger, behind, ear or deaf"},
                     "share": {"type": "number"},
-                    "age_s": {"type": "number"},
+                    "ageS": {"type": "number"},
                 },
             },
         },
@@ -166,6 +166,16 @@ def _paths() -> dict[str, Any]:
                 parameters=[
                     integer("minutes", 60, activity.MAX_MINUTES, "Number of minutes, the current one included")
                 ],
+            )
+        },
+        "/api/metrics": {
+            "get": operation(
+                "metrics",
+                "The metrics of all instances, for Prometheus (text format 0.0.4)",
+                {
+                    "200": {"description": "The metrics", "content": {"text/plain": {"schema": {"type": "string"}}}},
+                    **AWAY,
+                },
             )
         },
         "/api/debug/session": {

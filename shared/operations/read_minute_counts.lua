@@ -2,7 +2,7 @@
 --
 -- KEYS 1 the minute's hash
 -- ARGV 1 most fields that a minute of ours can have
--- Returns field, value, ... of what can be a count (see tally.py). A key of another type, with more fields than that
+-- Returns field, value, ... of what can be a count (see telemetry/minute_counts.py). A key of another type, with more fields than that
 --        or with larger ones is another application's and reads as an empty one.
 --
 -- Invariant: reads only, and no more than ARGV 1 fields of MAX_FIELD_BYTES on average.

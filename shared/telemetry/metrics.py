@@ -1,8 +1,10 @@
 """Metrics, through the OpenTelemetry API. Without an SDK they cost little and go nowhere, except `counts`.
 
-METRICS lists them; docs/metrics.md is generated from it.
+METRICS lists them; docs/metrics.md is generated from it. Counters and histograms are also added up in Redis, over all
+instances, for GET /api/metrics (minute_counts.py).
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,7 +32,7 @@ class Metric:
 OUTCOMES = Metric(
     "keyspace_functions.outcomes",
     "counter",
-    "1",
+    "{outcome}",
     ("function", "outcome"),
     "How reactions ended (processed, duplicate, ignored, rejected, retried, dead), and other events by name: malformed "
     "trigger messages, `inert` events (nothing to react to, such as the `expire` of SET EX), claims taken over, leases "
@@ -48,7 +50,7 @@ LAG = Metric(
 BACKLOG = Metric(
     "keyspace_functions.backlog",
     "gauge",
-    "1",
+    "{item}",
     ("what",),
     "What waits: `retries`, `dead_letters`, `audit_records` (not in storage yet). Set with each sweep.",
 )
@@ -61,7 +63,15 @@ BEHIND = Metric(
 )
 DEAF = Metric("keyspace_functions.deaf", "gauge", "s", (), "How long the trigger has been deaf; 0 if it hears.")
 SHARE = Metric("keyspace_functions.share", "gauge", "1", (), "The part of the keys that is the instance's, 0 to 1.")
-METRICS = (OUTCOMES, DURATION, LAG, BACKLOG, BEHIND, DEAF, SHARE)
+INSTANCES = Metric(
+    "keyspace_functions.instances",
+    "gauge",
+    "{instance}",
+    ("state",),
+    "Living instances by the state of their triggers: starting, trigger, behind, ear, deaf. Each instance reports all "
+    "of them: take the maximum, not the sum. In `ear` and `deaf` the platform's trigger is deaf.",
+)
+METRICS = (OUTCOMES, DURATION, LAG, BACKLOG, BEHIND, DEAF, SHARE, INSTANCES)
 
 BUCKETS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 """Upper bounds of the histograms' buckets: a duplicate takes less than 1 ms, a pass or a backlog minutes."""
@@ -105,11 +115,13 @@ def _instruments() -> _Instruments:
 def count(function: str, event: str, n: int = 1) -> None:
     """Count `n` outcomes of `function`, or other events such as a claim taken over or keys swept."""
     counts[function, event] += n
+    minute_counts.total_outcomes(function, event, n)
     _instruments().outcomes.add(n, _attributes(function, event))
 
 
 def duration(function: str, result: Result, duration_ms: float, n: int = 1) -> None:
     """Record the duration of `n` reactions."""
+    minute_counts.total_duration(function, result, bisect_left(BUCKETS_S, duration_ms / 1000), duration_ms, n)
     for _ in range(n):
         _instruments().duration.record(duration_ms / 1000, _attributes(function, result))
 
@@ -117,6 +129,7 @@ def duration(function: str, result: Result, duration_ms: float, n: int = 1) -> N
 def lag(reactor: str, lag_ms: float) -> None:
     """Record the time between a write and its effect. A negative lag, from clocks that differ, counts as 0."""
     minute_counts.lag(reactor, lag_ms)
+    minute_counts.total_lag(reactor, bisect_left(BUCKETS_S, lag_ms / 1000), max(lag_ms, 0.0))
     _instruments().lag.record(max(lag_ms, 0.0) / 1000, {"function": reactor})
 
 
@@ -125,13 +138,16 @@ def backlog(what: str, waiting: int) -> None:
     _instruments().gauges[BACKLOG].set(waiting, {"what": what})
 
 
-def triggers(behind_s: Mapping[str, float], deaf_s: float, share: float) -> None:
-    """Set what is known of this instance's triggers; `behind_s` is by function."""
+def triggers(behind_s: Mapping[str, float], deaf_s: float, share: float, instances: Mapping[str, int]) -> None:
+    """Set what is known of this instance's triggers, and the number of living instances by state; `behind_s` is by
+    function."""
     gauges = _instruments().gauges
     for function, seconds in behind_s.items():
         gauges[BEHIND].set(seconds, {"function": function})
     gauges[DEAF].set(deaf_s)
     gauges[SHARE].set(share)
+    for state, number in instances.items():
+        gauges[INSTANCES].set(number, {"state": state})
 
 
 @cache

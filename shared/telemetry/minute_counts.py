@@ -12,6 +12,14 @@ Fields of a minute's hash, each a number:
     n REACTOR SOURCE OUTCOME    reactions with this outcome; SOURCE is event, sweep, retry, schedule or replay
     d REACTOR BUCKET            reactions to events with this duration; BUCKET is an index into BUCKETS_MS
     l REACTOR BUCKET            effects with this lag after their write
+
+Totals, which grow as long as the app is in use, are written in the same way to one hash (functions:stats:total);
+shared/operations/exposition.py reads them. Its fields, each a number:
+
+    outcomes FUNCTION OUTCOME            metrics.OUTCOMES
+    duration FUNCTION OUTCOME BUCKET     metrics.DURATION; BUCKET is an index into metrics.BUCKETS_S, which has one more
+    duration FUNCTION OUTCOME sum        their sum, us
+    lag REACTOR BUCKET                   metrics.LAG, and its `sum`
 """
 
 import time
@@ -26,6 +34,8 @@ BUCKETS_MS: Final = tuple(0.1 * 10 ** (step / 8) for step in range(57))
 """Upper bounds, eight per factor of ten, 0.1 ms to 1,000 s: a percentile has an error of at most 15 %. The last bucket
 is open."""
 _LAST = len(BUCKETS_MS) - 1
+_TOTAL = "t "
+"""How a total begins in what `take` returns; the other fields belong to the minute."""
 
 _counts: defaultdict[tuple[str | int, ...], int] = defaultdict(int)
 """By the words of a field, which `take` joins: once a second instead of at every count."""
@@ -42,6 +52,23 @@ def outcome(reactor: str, source: Source, result: str, duration_ms: float | None
 def lag(reactor: str, lag_ms: float) -> None:
     """Count an effect that came `lag_ms` after its write."""
     _counts["l", reactor, bucket(lag_ms)] += 1
+
+
+def total_outcomes(function: str, outcome: str, n: int) -> None:
+    """Add to the totals' outcomes."""
+    _counts["t outcomes", function, outcome] += n
+
+
+def total_duration(function: str, outcome: str, bucket_of: int, duration_ms: float, n: int) -> None:
+    """Add `n` reactions of `duration_ms` to the totals."""
+    _counts["t duration", function, outcome, bucket_of] += n
+    _counts["t duration", function, outcome, "sum"] += int(duration_ms * 1000) * n
+
+
+def total_lag(reactor: str, bucket_of: int, lag_ms: float) -> None:
+    """Add an effect that came `lag_ms` after its write to the totals."""
+    _counts["t lag", reactor, bucket_of] += 1
+    _counts["t lag", reactor, "sum"] += int(lag_ms * 1000)
 
 
 def bucket(value_ms: float) -> int:
@@ -61,6 +88,17 @@ def take(*, now: bool = False) -> dict[str, int]:
         taken[" ".join(map(str, words))] += count
     _counts.clear()
     return taken
+
+
+def split(counts: dict[str, int]) -> tuple[dict[str, int], dict[str, int]]:
+    """The fields of the minute and those of the totals, in what `take` returned."""
+    minute, totals = {}, {}
+    for name, count in counts.items():
+        if name.startswith(_TOTAL):
+            totals[name.removeprefix(_TOTAL)] = count
+        else:
+            minute[name] = count
+    return minute, totals
 
 
 def give_back(counts: dict[str, int]) -> None:

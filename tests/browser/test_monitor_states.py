@@ -114,7 +114,7 @@ PARTS = [
     "keyspace",
     "sessions",
     "charts",
-    "charts_total",
+    "chartsTotal",
     "chartSources",
     "doctor",
 ]

@@ -17,6 +17,7 @@ from shared.charts.refresher import Refresher
 from shared.settings import Settings
 from tests.support.causes import cause
 from tests.support.chart_source import ChartSource, serving
+from tests.support.json_style import faults
 
 KEY = b"fabric:data:chart:co2-flow:realtime"
 
@@ -64,6 +65,15 @@ async def test_a_check_of_a_source_that_fails_says_why(
     assert "HTTP 503" in capsys.readouterr().out
 
 
+async def test_the_json_of_a_check_has_a_result_for_each_source(app: App, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await command._check(app, name="", json=True) == Exit.ATTENTION
+    document = json.loads(capsys.readouterr().out)
+    assert list(faults(document)) == []
+    checked, unknown = document["sources"]
+    assert (checked["key"], checked["error"], checked["explanation"]["outcome"]) == (KEY.decode(), None, "read")
+    assert (unknown["match"], unknown["key"], unknown["explanation"]) == ("x-*", None, None)
+
+
 async def test_a_refresh_waits_for_an_instance_and_tells_the_result(
     app: App, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -81,6 +91,11 @@ async def test_a_refresh_waits_for_an_instance_and_tells_the_result(
         states = [(view["match"], view["state"]) for view in document["sources"]]
         assert states == [("co2-flow:realtime", "ok"), ("x-*", "unknown")]
         assert document["charts"][0]["refresh"]["watched"] is True
+        assert list(faults(document)) == []
+        assert await command._refresh(app, name="co2-flow:realtime", json=True) == Exit.OK
+        result = json.loads(capsys.readouterr().out)
+        assert list(faults(result)) == []
+        assert (result["key"], result["fetched"], result["error"]) == (KEY.decode(), True, None)
         await command._list(app, stale=False, limit=100, cursor="0", json=False)
         assert "watched" in capsys.readouterr().out
     finally:

@@ -29,12 +29,12 @@ async def test_charts_are_listed_with_age_ttl_points_and_size(manage: Manage, ap
     assert (code, stderr, json.loads(output)["cursor"]) == (0, "", None)
     fresh = listed["fabric:cache:chart:co2\\x1b[31m:realtime"]
     assert (fresh["stale"], fresh["points"]) == (False, 100)
-    assert 0 <= fresh["age_s"] < 30
-    assert 500 < fresh["ttl_s"] <= 600
+    assert 0 <= fresh["ageS"] < 30
+    assert 500 < fresh["ttlS"] <= 600
     assert fresh["bytes"] > 1000
     assert listed["fabric:cache:chart:gone:realtime"]["stale"] is True
     no_chart = listed["fabric:cache:chart:no:chart"]
-    assert (no_chart["age_s"], no_chart["ttl_s"], no_chart["stale"], no_chart["points"]) == (None, None, None, None)
+    assert (no_chart["ageS"], no_chart["ttlS"], no_chart["stale"], no_chart["points"]) == (None, None, None, None)
 
 
 async def test_with_stale_only_stale_charts_are_listed(manage: Manage, app: App) -> None:
@@ -75,7 +75,7 @@ async def test_charts_with_similar_shown_ids_keep_their_own_figures(app: App) ->
 
 async def test_an_invalid_cursor_is_refused(manage: Manage, app: App) -> None:
     code, _, stderr = manage("charts", "list", "--cursor", "x")
-    assert (code, stderr) == (2, "--cursor: not a cursor of this command\n")
+    assert (code, stderr) == (2, "--cursor: 'x' is not a cursor of this command\n")
 
 
 @HALF_KEYSPACE

@@ -145,7 +145,7 @@ async def test_a_dry_run_asks_nothing_and_removes_nothing(app: App, manage: Mana
     code, output, _ = manage("cleanup", "nextauth", "--dry-run", "--json")
     assert (code, json.loads(output)) == (
         0,
-        {"dry_run": True, "namespace": "nextauth", "keys": {"user": 1}, "shapes": {}, "spared": 1, "removed": 0},
+        {"dryRun": True, "namespace": "nextauth", "keys": {"user": 1}, "shapes": {}, "spared": 1, "removed": 0},
     )
     assert await app.redis.dbsize() == 2
 

@@ -100,7 +100,7 @@ async def test_the_letter_of_an_unreadable_payload_is_explained(manage: Manage, 
 def test_only_the_beginning_of_a_large_payload_is_shown() -> None:
     shown = beginning(Payload("list", "d", [b"ab " * 100_000] * 1000))
     assert sum(map(len, shown["parts"])) <= MAX_SHOWN_CHARS
-    assert (len(shown["parts"]), shown["more_parts"], shown["cut"]) == (20, 980, True)
+    assert (len(shown["parts"]), shown["moreParts"], shown["cut"]) == (20, 980, True)
 
 
 async def test_the_letter_of_a_session_has_no_content_to_show(manage: Manage, app: App) -> None:

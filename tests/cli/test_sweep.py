@@ -31,7 +31,7 @@ async def test_keys_without_an_event_are_processed(manage: Manage, app: App) -> 
     code, output, _ = manage("sweep", "--now", "--json")
     report = json.loads(output)
     assert code == 1, "the malformed batch was rejected"
-    assert (report["finished"], report["held_by_other"]) == (True, False)
+    assert (report["finished"], report["heldByOther"]) == (True, False)
     swept = {name: counts["swept"] for name, counts in report["reactors"].items()}
     assert swept["batches"] == {"processed": 1, "rejected": 1}
     assert swept["charts"]["processed"] == 1
@@ -70,7 +70,7 @@ async def test_without_now_only_the_last_sweep_is_reported(manage: Manage, app: 
     code, output, _ = manage("sweep", "--json")
     last = json.loads(output)["last"]
     assert code == 0
-    assert (last["outcomes"][Result.REJECTED], last["age_s"] < 30) == (1, True)
+    assert (last["outcomes"][Result.REJECTED], last["ageS"] < 30) == (1, True)
 
 
 async def test_an_exhausted_budget_is_reported(manage: Manage, app: App) -> None:

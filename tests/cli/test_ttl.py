@@ -99,7 +99,7 @@ async def test_sessions_are_fixed_only_with_include_sessions(app: App, manage: M
     await app.redis.set("nextauth:session:1", "x")
     await app.redis.set("fastapi:temp:data:1", "x")
     code, output, _ = manage("ttl", "fix", "--json")
-    assert (code, json.loads(output)) == (0, {"dry_run": False, "keys": {"batch": 1}, "sessions_left_alone": 1})
+    assert (code, json.loads(output)) == (0, {"dryRun": False, "keys": {"batch": 1}, "sessionsLeftAlone": 1})
     assert await app.redis.ttl("nextauth:session:1") == -1
     assert await fix(app, include_sessions=True) == {"session": 1}
     assert await app.redis.ttl("nextauth:session:1") > 3590

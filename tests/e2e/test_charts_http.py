@@ -97,17 +97,17 @@ async def check_list(http: aiohttp.ClientSession) -> None:
         document = await response.json()
     rows = {row["chartId"]: row for row in document["charts"]}
     assert set(rows) == {"co2", "co2-new"}
-    assert rows["co2"]["refresh"] | {"dueIn_s": 0} == {
+    assert rows["co2"]["refresh"] | {"dueInS": 0} == {
         "source": "co2*",
         "watched": True,
         "deleted": False,
-        "fetchedAge_s": None,
-        "dueIn_s": 0,
+        "fetchedAgeS": None,
+        "dueInS": 0,
         "failures": 0,
         "error": None,
     }
-    assert 250 < rows["co2"]["refresh"]["dueIn_s"] <= 270
-    assert 0 < rows["co2"]["ttl_s"] <= 600
+    assert 250 < rows["co2"]["refresh"]["dueInS"] <= 270
+    assert 0 < rows["co2"]["ttlS"] <= 600
     (view,) = document["sources"]
     assert (view["match"], view["state"], view["charts"]) == ("co2*", "ok", 2)
 

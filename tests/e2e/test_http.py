@@ -18,15 +18,20 @@ from shared.app import App
 from shared.delivery import dead_letters
 from shared.delivery.dead_letters import Payload
 from shared.errors import Rejected
+from shared.operations import openapi
 from shared.registry import NAMES
 from tests.e2e.conftest import AUDIT_KEY, ROOT, environment
 from tests.support.intake import settled
+from tests.support.json_style import faults
+from tests.support.prometheus import parse
 from tests.support.redis_users import app_user
 
 TOKEN = "5e55107ab1e-70ce2-4ab5-9d2e-aa11bb22cc33"
 USER = "12345678-1234-1234-1234-123456789abc"
 RECORDS = [{"timestamp": f"2026-01-01T00:00:{n:02}Z", "data": {"co2": 1 + n / 100, "temp": 24}} for n in range(20)]
 ROWS = [{"timestamp": 1_767_225_600_000 + 1000 * n, "co2Flow": n / 10} for n in range(200)]
+AS_STORED = {"/api/charts/{chartId}/{dataType}", "/api/openapi.json"}
+"""Answers whose form others fix."""
 ANONYMOUS = {"/api/health", "/api/openapi.json", "/api/monitor", "/api/monitor/{file}"}
 
 
@@ -176,8 +181,52 @@ async def test_statistics_count_the_app_s_outcomes(site: Site) -> None:
     ]
     assert len(processed) == 2
     assert sum(processed) == 1
-    assert statistics["latency_ms"]["batches"]["count"] >= 1
-    assert set(statistics["latency_ms"]["batches"]) == {"count", "p50", "p95", "p99"}
+    assert statistics["latencyMs"]["batches"]["count"] >= 1
+    assert set(statistics["latencyMs"]["batches"]) == {"count", "p50", "p95", "p99"}
+
+
+async def test_metrics_are_prometheus_text_with_the_app_s_outcomes_and_its_triggers(site: Site) -> None:
+    await populate(site)
+    async with site.http.get("/api/metrics") as response:
+        assert response.status == 200
+        assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        assert response.headers["Cache-Control"] == "no-store"
+        text = await response.text()
+    families = parse(text)
+    outcomes = "keyspace_functions_outcomes_total"
+    assert families[outcomes].value(outcomes, function="process_fastapi_data", outcome="rejected") >= 1
+    assert families["keyspace_functions_backlog"].value("keyspace_functions_backlog", what="dead_letters") == 71
+    behind = families["keyspace_functions_behind_seconds"]
+    functions = {dict(labels)["function"] for _, labels in behind.samples}
+    assert functions == {"process_fastapi_data", "update_charts", "handle_session_changes"}
+    assert families["keyspace_functions_deaf_seconds"].samples
+    assert TOKEN not in text
+    assert USER not in text
+
+
+async def test_the_json_of_every_answer_has_the_style_of_the_documents(site: Site) -> None:
+    letters = await populate(site)
+    examples = {"id": letters[0], "chartId": "co2", "dataType": "realtime", "file": "monitor.js"}
+    for path, operations in openapi.document()["paths"].items():
+        answers = operations.get("get", {}).get("responses", {}).get("200", {}).get("content", {})
+        if "application/json" in answers and path not in AS_STORED:
+            assert list(faults(await site.get(path.format(**examples)))) == [], path
+    body = {"reactor": "batches", "limit": 1}
+    for action in ("replay", "discard"):
+        assert list(faults(await site.post(f"/api/events/dead-groups/{action}", body=body))) == []
+    assert list(faults(await site.post(f"/api/events/dead/{letters[3]}/replay"))) == []
+
+
+def test_the_openapi_document_names_every_field_in_camel_case() -> None:
+    document = openapi.document()
+    names = {name for schema in document["components"]["schemas"].values() for name in schema.get("properties", {})} | {
+        parameter["name"]
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        for parameter in operation["parameters"]
+    }
+    assert len(names) > 100
+    assert {name for name in names if list(faults({name: 0})) and "camelCase" in "".join(faults({name: 0}))} == set()
 
 
 @pytest.mark.parametrize(
@@ -352,7 +401,7 @@ async def test_the_data_of_the_page_is_one_document(site: Site) -> None:
     document = await site.get("/api/monitor/data")
     assert set(document) == {
         *("time", "reactors", "health", "stats", "deadLetters", "retries", "keyspace", "sessions"),
-        *("charts", "charts_total", "chartSources", "doctor"),
+        *("charts", "chartsTotal", "chartSources", "doctor"),
     }
     assert [reactor["name"] for reactor in document["reactors"]] == list(NAMES)
     assert len(document["deadLetters"]["letters"]) == 20
@@ -396,7 +445,7 @@ async def test_without_redis_every_response_is_a_503_with_its_reason(site: Site)
     await site.redis.acl_setuser("app", enabled=False)
     await site.redis.client_kill_filter(user="app")
     try:
-        for path in ("stats", "events/dead", "debug/session", "monitor/data", f"events/dead/{letter}"):
+        for path in ("stats", "metrics", "events/dead", "debug/session", "monitor/data", f"events/dead/{letter}"):
             assert (await site.get(f"/api/{path}", expected=503))["error"].startswith("Redis does not answer")
         for action in ("replay", "discard"):
             await site.post(f"/api/events/dead/{letter}/{action}", expected=503)

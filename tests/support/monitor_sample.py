@@ -27,12 +27,12 @@ def document(now: datetime) -> dict[str, Any]:
         "reactors": REACTORS,
         "health": {
             "status": "degraded",
-            "reasons": ["1240 keys wait for a retry", "312 audit records wait; the last export was 754 s ago"],
+            "reasons": ["1240 keys wait for a retry", "audit records wait (312); the last export was 754 s ago"],
             "redis": {"roundTripMs": 0.412, "notifyKeyspaceEvents": "Kg$hlxe"},
-            "trigger": {"state": "trigger", "behind_s": {"process_fastapi_data": 0.003, "update_charts": 0.002}},
+            "trigger": {"state": "trigger", "behindS": {"process_fastapi_data": 0.003, "update_charts": 0.002}},
             "instances": [
-                {"instance": "0b7d2c41-8211", "state": "trigger", "share": 0.517, "age_s": 0.4},
-                {"instance": "5e19a0f3-7730", "state": "ear", "share": 0.483, "age_s": 0.9},
+                {"instance": "0b7d2c41-8211", "state": "trigger", "share": 0.517, "ageS": 0.4},
+                {"instance": "5e19a0f3-7730", "state": "ear", "share": 0.483, "ageS": 0.9},
             ],
         },
         "stats": stats(now, chance),
@@ -41,7 +41,7 @@ def document(now: datetime) -> dict[str, Any]:
         "keyspace": keyspace(),
         "sessions": sessions(now, chance),
         "charts": charts(chance),
-        "charts_total": 64,
+        "chartsTotal": 64,
         "chartSources": chart_sources(),
         "doctor": doctor(),
     }
@@ -51,13 +51,14 @@ def empty(now: datetime) -> dict[str, Any]:
     """The document of an app without any event."""
     start = now.replace(second=0, microsecond=0) - timedelta(minutes=MINUTES - 1)
     minutes = [
-        {"minute": iso(start + timedelta(minutes=n)), "outcomes": {}, "latency": {}, "lag": {}} for n in range(MINUTES)
+        {"minute": iso(start + timedelta(minutes=n)), "outcomes": {}, "latencyMs": {}, "lagMs": {}}
+        for n in range(MINUTES)
     ]
     return {
         "time": iso(now),
         "reactors": REACTORS,
         "health": {"status": "ok", "reasons": [], "redis": {"roundTripMs": 0.3, "notifyKeyspaceEvents": "Kg$hlxe"}},
-        "stats": {"from": iso(start), "to": iso(now), "minutes": minutes, "latency_ms": {}, "lag_ms": {}},
+        "stats": {"from": iso(start), "to": iso(now), "minutes": minutes, "latencyMs": {}, "lagMs": {}},
         "deadLetters": {"letters": [], "nextCursor": None, "totals": {"count": 0, "bytes": 0, "dropped": 0}},
         "retries": {"waiting": 0},
         "keyspace": None,
@@ -65,12 +66,12 @@ def empty(now: datetime) -> dict[str, Any]:
             "live": 0,
             "unbounded": 0,
             "audit": [],
-            "export": {"pending": 0, "lastSuccessAge_s": None, "error": None, "chain": None, "seq": None},
+            "export": {"pending": 0, "lastSuccessAgeS": None, "error": None, "chain": None, "seq": None},
         },
         "charts": [],
-        "charts_total": 0,
+        "chartsTotal": 0,
         "chartSources": [],
-        "doctor": {"age_s": 3, "findings": []},
+        "doctor": {"ageS": 3, "findings": []},
     }
 
 
@@ -113,7 +114,7 @@ def stats(now: datetime, chance: random.Random) -> dict[str, Any]:
         if n == 41:
             minute["outcomes"]["batches"]["retry"] = {"dead": 38}
         slow = 9.0 if busy > 1 else 1.0
-        minute["latency"] = {
+        minute["latencyMs"] = {
             name: {
                 "count": 100,
                 "p50": round(median * slow * chance.uniform(0.9, 1.15), 2),
@@ -126,12 +127,12 @@ def stats(now: datetime, chance: random.Random) -> dict[str, Any]:
         "from": iso(start),
         "to": iso(now),
         "minutes": minutes,
-        "latency_ms": {
+        "latencyMs": {
             "batches": {"count": 41208, "p50": 2.37, "p95": 13.3, "p99": 178.0},
             "charts": {"count": 14377, "p50": 3.65, "p95": 10.0, "p99": 31.6},
             "sessions": {"count": 1934, "p50": 0.75, "p95": 1.78, "p99": 5.62},
         },
-        "lag_ms": {
+        "lagMs": {
             "batches": {"count": 41021, "p50": 5.62, "p95": 31.6, "p99": 1330.0},
             "charts": {"count": 14350, "p50": 7.5, "p95": 17.8, "p99": 56.2},
         },
@@ -206,7 +207,7 @@ def keyspace() -> dict[str, Any]:
         ("unknown", "unknown", 17, 4_096, 12),
     ]
     rows = [dict(zip(("namespace", "kind", "count", "bytes", "withoutTtl"), row, strict=True)) for row in kinds]
-    return {"age_s": 38, "complete": True, "namespaces": rows}
+    return {"ageS": 38, "complete": True, "namespaces": rows}
 
 
 def sessions(now: datetime, chance: random.Random) -> dict[str, Any]:
@@ -232,7 +233,7 @@ def sessions(now: datetime, chance: random.Random) -> dict[str, Any]:
                 "detectedBy": seen,
             }
         )
-    shipped = {"pending": 312, "lastSuccessAge_s": 754.0, "error": None, "chain": "9b1f6c02", "seq": 48_213}
+    shipped = {"pending": 312, "lastSuccessAgeS": 754.0, "error": None, "chain": "9b1f6c02", "seq": 48_213}
     return {"live": 1283, "unbounded": 41, "audit": records, "export": shipped}
 
 
@@ -250,8 +251,8 @@ def charts(chance: random.Random) -> list[dict[str, Any]]:
             "source": "*",
             "watched": n < 4,
             "deleted": n == 7,
-            "fetchedAge_s": 4.0,
-            "dueIn_s": None if n == 7 else 24.0 * (n + 1),
+            "fetchedAgeS": 4.0,
+            "dueInS": None if n == 7 else 24.0 * (n + 1),
             "failures": 3 if error else 0,
             "error": error,
         }
@@ -260,11 +261,11 @@ def charts(chance: random.Random) -> list[dict[str, Any]]:
                 "key": f"fabric:cache:chart:{name}:{data_type}",
                 "chartId": name,
                 "dataType": data_type,
-                "ttl_s": 600.0 - n,
+                "ttlS": 600.0 - n,
                 "staleSince": "2026-11-23T01:00:00.000Z" if stale else None,
                 "bytes": 20_000 + n,
                 "refresh": None if n == 6 else refresh,
-                "age_s": [2, 9, 14, 31, 74, 190, 420, 555][n],
+                "ageS": [2, 9, 14, 31, 74, 190, 420, 555][n],
                 "stale": stale,
                 "points": [2000, 720, 2000, 168, 960, 2000, 720, 44][n],
                 "sparkline": line,
@@ -279,20 +280,20 @@ def chart_sources() -> list[dict[str, Any]]:
         "origin": "https://api.example.com",
         "state": "ok",
         "error": None,
-        "answeredAge_s": 3.0,
-        "failedAge_s": 75.0,
-        "restsFor_s": 0.0,
+        "answeredAgeS": 3.0,
+        "failedAgeS": 75.0,
+        "restsForS": 0.0,
         "failures": 0,
         "charts": 61,
         "inFlight": 2,
     }
     resting = {"match": "plant-*", "origin": "https://api.powerbi.com", "state": "resting", "error": "HTTP 429"}
-    return [source, source | resting | {"restsFor_s": 41.0, "failures": 5, "charts": 3, "inFlight": 0}]
+    return [source, source | resting | {"restsForS": 41.0, "failures": 5, "charts": 3, "inFlight": 0}]
 
 
 def doctor() -> dict[str, Any]:
     return {
-        "age_s": 42,
+        "ageS": 42,
         "findings": [
             {"id": "connection", "severity": "ok", "found": "Redis answers in 0.4 ms", "why": "", "fix": ""},
             {

@@ -21,7 +21,7 @@ export function sourceOf({ refresh }) {
   if (!refresh) return "none";
   if (refresh.deleted) return "deleted by a client";
   if (refresh.error) return `failed ${plural(refresh.failures, "time")}: ${refresh.error}`;
-  const when = typeof refresh.dueIn_s === "number" ? `next in ${age(refresh.dueIn_s)}` : "not due";
+  const when = typeof refresh.dueInS === "number" ? `next in ${age(refresh.dueInS)}` : "not due";
   return refresh.watched ? `${when}, watched` : when;
 }
 
@@ -36,8 +36,8 @@ export function renderSources(sources) {
   target.dataset.mark = mark;
   target.replaceChildren(
     ...list(sources).map((source) => {
-      const answered = typeof source.answeredAge_s === "number" ? `answered ${age(source.answeredAge_s)} ago` : "no answer yet";
-      const rests = source.restsFor_s > 0 ? `, left alone for ${age(source.restsFor_s)}` : "";
+      const answered = typeof source.answeredAgeS === "number" ? `answered ${age(source.answeredAgeS)} ago` : "no answer yet";
+      const rests = source.restsForS > 0 ? `, left alone for ${age(source.restsForS)}` : "";
       const why = source.error ? `; ${source.error}` : "";
       const facts = ` ${source.match} from ${source.origin}: ${plural(source.charts, "chart")}, ${count(source.inFlight)} in flight, ${answered}${rests}${why}`;
       return el("li", {}, el("span", { class: `badge ${TONES[source.state] ?? "quiet"}` }, String(source.state)), facts);
@@ -96,8 +96,8 @@ function say(text) {
 function renderFacts(chart) {
   const since = chart.staleSince ? [" since ", moment(chart.staleSince)] : [];
   const facts = [
-    `${age(chart.age_s)} old`,
-    typeof chart.ttl_s === "number" ? `kept for ${age(chart.ttl_s)}` : null,
+    `${age(chart.ageS)} old`,
+    typeof chart.ttlS === "number" ? `kept for ${age(chart.ttlS)}` : null,
     chart.refresh ? `source ${chart.refresh.source}: ${sourceOf(chart)}` : "no source",
   ].filter(Boolean);
   find("drawing-facts").replaceChildren(chart.stale ? "stale" : "fresh", ...since, ` · ${facts.join(" · ")}`);

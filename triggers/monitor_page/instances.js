@@ -16,7 +16,7 @@ export function renderInstances(health) {
   const table = document.getElementById("living");
   document.getElementById("instances-empty").hidden = instances.length > 0;
   table.hidden = instances.length === 0;
-  const lags = Object.entries(health?.trigger?.behind_s ?? {}).map(([name, seconds]) => `${name} ${milliseconds(1000 * seconds)}`);
+  const lags = Object.entries(health?.trigger?.behindS ?? {}).map(([name, seconds]) => `${name} ${milliseconds(1000 * seconds)}`);
   document.getElementById("instances-note").textContent = [
     instances.length ? plural(instances.length, "instance") : null,
     lags.length ? `triggers of the one that answers are behind by: ${lags.join(", ")}` : null,
@@ -27,7 +27,7 @@ export function renderInstances(health) {
       { kind: "th", mark: String(one.instance), className: "break name" },
       words(STATES[one.state] ?? String(one.state), "", DEAF.includes(one.state) ? "strong" : ""),
       words(typeof one.share === "number" ? `${figure(100 * one.share)} %` : "–", "", "number"),
-      words(`${age(one.age_s)} ago`, "", "number nowrap"),
+      words(`${age(one.ageS)} ago`, "", "number nowrap"),
     ],
   });
 }

@@ -96,7 +96,7 @@ function drawEvents(panel, name, times, minutes, sums, now) {
 }
 
 function drawLatency(panel, name, times, minutes) {
-  const of = (field) => minutes.map((minute) => (minute.latency?.[name]?.count > 0 ? minute.latency[name][field] : null));
+  const of = (field) => minutes.map((minute) => (minute.latencyMs?.[name]?.count > 0 ? minute.latencyMs[name][field] : null));
   const [medians, p99s] = [of("p50"), of("p99")];
   const highest = Math.max(...p99s.filter((value) => value !== null));
   const words = Number.isFinite(highest) ? `solid: median, dashed: p99, highest ${milliseconds(highest)}` : "no latency measured";
@@ -136,8 +136,8 @@ function renderOutcomes(panel, name, minutes) {
 
 function renderPercentiles(panel, name, stats) {
   const rows = [
-    ["Latency", stats.latency_ms?.[name]],
-    ["Lag", stats.lag_ms?.[name]],
+    ["Latency", stats.latencyMs?.[name]],
+    ["Lag", stats.lagMs?.[name]],
   ];
   fillRows(panel.section.querySelector(".percentiles tbody"), rows, {
     id: ([name]) => name,
@@ -154,7 +154,7 @@ function renderMinutes(panel, name, minutes, sums) {
   fillRows(panel.section.querySelector(".minutes tbody"), rows, {
     id: (row) => row.minute.minute,
     cells: (row) => {
-      const latency = row.minute.latency?.[name];
+      const latency = row.minute.latencyMs?.[name];
       const outcomes = OUTCOMES.filter((outcome) => row.sums[outcome]);
       return [
         { kind: "th", mark: hourAndMinute(new Date(row.minute.minute)) },

@@ -49,8 +49,8 @@ function renderHealth(health) {
 
 function renderSummary(data) {
   const rates = reactorNames(data).map((name) => rateNow(name, data.stats, data.time));
-  const latency = worst(data.stats?.latency_ms);
-  const lag = worst(data.stats?.lag_ms);
+  const latency = worst(data.stats?.latencyMs);
+  const lag = worst(data.stats?.lagMs);
   const findings = list(data.doctor?.findings);
   const errors = findings.filter((finding) => finding.severity === "error").length;
   const warnings = findings.filter((finding) => finding.severity === "warning").length;
@@ -64,7 +64,7 @@ function renderSummary(data) {
     ["Retries waiting", count(data.retries?.waiting), "", data.retries?.waiting ? "warning" : ""],
     ["Dead letters", count(dead), dead ? bytes(data.deadLetters.totals.bytes) : "", dead ? "bad" : ""],
     ["Sessions now", count(data.sessions?.live), "", ""],
-    ["Keys", count(keys), keys === null ? "not counted yet" : `${data.keyspace.complete ? "" : "estimated "}${age(data.keyspace.age_s)} ago`, ""],
+    ["Keys", count(keys), keys === null ? "not counted yet" : `${data.keyspace.complete ? "" : "estimated "}${age(data.keyspace.ageS)} ago`, ""],
     ["Findings", count(errors + warnings), findingWords(errors, warnings), errors ? "bad" : warnings ? "warning" : ""],
   ];
   find("summary").replaceChildren(
@@ -164,7 +164,7 @@ function renderExport(auditExport) {
   if (!auditExport) line.textContent = "";
   else if (auditExport.error) line.textContent = `Export to storage fails: ${auditExport.error}. ${plural(auditExport.pending, "record")} wait in Redis.`;
   else {
-    const last = typeof auditExport.lastSuccessAge_s === "number" ? `last export ${age(auditExport.lastSuccessAge_s)} ago` : "no export yet";
+    const last = typeof auditExport.lastSuccessAgeS === "number" ? `last export ${age(auditExport.lastSuccessAgeS)} ago` : "no export yet";
     const place = typeof auditExport.seq === "number" ? ` · record ${count(auditExport.seq)} of its chain` : "";
     line.textContent = `Audit log: ${plural(auditExport.pending, "record")} waiting · ${last}${place}`;
   }
@@ -176,7 +176,7 @@ function renderKeys(keyspace) {
   find("keys-empty").textContent = keyspace ? "Redis holds no keys." : "Not counted yet: keys are counted in the background, once a minute at the most.";
   find("namespaces").hidden = rows.length === 0;
   const part = keyspace?.complete === false ? " · estimated: there was no time to count all" : "";
-  find("keys-note").textContent = keyspace ? `counted ${age(keyspace.age_s)} ago${part}` : "";
+  find("keys-note").textContent = keyspace ? `counted ${age(keyspace.ageS)} ago${part}` : "";
   const all = rows.reduce((sum, kind) => sum + kind.bytes, 0);
   fillRows(find("namespaces").tBodies[0], rows, {
     id: (kind) => `${kind.namespace} ${kind.kind}`,
@@ -204,18 +204,18 @@ function renderCharts(data, actions) {
   renderSources(data.chartSources);
   updateDrawing(charts);
   find("charts-empty").hidden = charts.length > 0;
-  const counted = typeof data.charts_total === "number";
+  const counted = typeof data.chartsTotal === "number";
   find("charts-empty").textContent = counted ? "No chart caches: no chart was written in the last 10 minutes." : "Not counted yet: caches are found when keys are counted.";
   find("caches").hidden = charts.length === 0;
   const stale = charts.filter((chart) => chart.stale).length;
-  const shown = data.charts_total > charts.length ? `newest ${count(charts.length)} of ${count(data.charts_total)}` : count(charts.length);
+  const shown = data.chartsTotal > charts.length ? `newest ${count(charts.length)} of ${count(data.chartsTotal)}` : count(charts.length);
   find("charts-note").textContent = charts.length ? `${shown}${stale ? ` · ${count(stale)} stale` : ""}` : "";
   fillRows(find("caches").tBodies[0], charts, {
     id: (chart) => `${chart.chartId}\n${chart.dataType}`,
     cells: (chart) => [
       { kind: "th", mark: chart.chartId, className: "break name" },
       words(chart.dataType, "", "break name"),
-      words(age(chart.age_s), "", "number nowrap"),
+      words(age(chart.ageS), "", "number nowrap"),
       { mark: chart.stale ? "stale" : "fresh", make: () => el("span", { class: `badge ${chart.stale ? "warning" : "quiet"}` }, chart.stale ? "stale" : "fresh") },
       number(chart.points),
       { mark: list(chart.sparkline).join(), make: () => (list(chart.sparkline).length ? sparkline(chart.sparkline) : "–") },
@@ -232,7 +232,7 @@ function renderDoctor(doctor) {
   const passed = findings.length - open.length;
   find("doctor-empty").hidden = open.length > 0;
   find("doctor-empty").textContent = doctor ? "Nothing to do: all checks passed." : "Not checked yet.";
-  const late = doctor?.age_s > STALE_PART_S ? `checked ${age(doctor.age_s)} ago` : "checked just now";
+  const late = doctor?.ageS > STALE_PART_S ? `checked ${age(doctor.ageS)} ago` : "checked just now";
   find("doctor-note").textContent = doctor ? [late, passed ? `${plural(passed, "check")} passed` : null].filter(Boolean).join(" · ") : "";
   const mark = JSON.stringify(open);
   const target = find("findings");

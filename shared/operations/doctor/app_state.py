@@ -90,7 +90,7 @@ def check_bindings(bindings: Bindings, names: Sequence[str]) -> list[Finding]:
         if reactor.channel not in channels:
             faults.append(f"{reactor.function} does not subscribe to {reactor.channel}")
     if not faults:
-        return [ok("bindings", f"{len(bindings)} functions, every property present")]
+        return [ok("bindings", f"{counted(len(bindings), 'function')}, every property present")]
     return [
         error(
             "bindings",

@@ -7,6 +7,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from redis.exceptions import AuthenticationError, BusyLoadingError, NoPermissionError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 from shared.app import App
 from shared.operations.doctor.findings import Finding, error, ok, warning
@@ -15,6 +16,8 @@ from shared.store.connection import ConnectionOptions
 from shared.store.identity import REQUEST_TIMEOUT_S, NoToken
 
 CONNECT_TIMEOUT_S = 2.0
+_NO_ROOM = "max number of clients reached"
+"""The server's whole answer, which holds nothing of a client."""
 _PORTS = "Azure Cache for Redis listens with TLS on 6380, Azure Managed Redis on 10000."
 
 
@@ -57,50 +60,63 @@ def _check_tls(options: ConnectionOptions) -> Finding:
 
 
 def explain(fault: BaseException, options: ConnectionOptions) -> tuple[str, str]:
-    """What a failed connection means, and what to do. Uses the class of the error, never its text."""
-    for cause in _causes(fault):
-        match cause:
-            case ssl.SSLCertVerificationError():
-                return f"its certificate is not accepted: {cause.verify_message}", (
-                    "Use the host name that the certificate is for; for a private endpoint too, use the cache's "
-                    "public name. This machine must trust a self-signed certificate (SSL_CERT_FILE)."
-                )
-            case ssl.SSLError():
-                return "the TLS handshake failed", f"Check that this is the TLS port: {_PORTS} Otherwise set ssl=False."
-            case NoToken():
-                return str(cause), (
-                    "Check that the app has this managed identity (Redis__clientId for a user-assigned one); on your "
-                    "own machine sign in with `az login`, and set Redis__principalId to your own object id."
-                )
-            case AuthenticationError() if options.identity:
-                return "the identity is refused", (
-                    "Give it a data access policy of this Redis (an access policy assignment), and check that "
-                    "Redis__principalId is its object id, not its client id."
-                )
-            case AuthenticationError():
-                return "the user or the password is refused", (
-                    "Copy the key from the portal again (Settings > Authentication): it may have been regenerated, or "
-                    "access keys may be disabled in favour of Entra."
-                )
-            case BusyLoadingError():
-                return "the server is loading its data", "Wait for it."
-            case ConnectionRefusedError():
-                return "nothing listens there", "Start Redis, or correct host and port in the setting Redis."
-            case OSError() if type(cause).__name__ == "gaierror":
-                return "the host name is not known", (
-                    "Correct it; the name of a private endpoint resolves only inside its virtual network."
-                )
-            case TimeoutError():
-                return f"no answer within {CONNECT_TIMEOUT_S:.0f} s", (
-                    "A firewall, a private endpoint of another network, or the wrong port."
-                    + (" Or the port does not use TLS." if options.ssl else f" Or the port uses TLS: {_PORTS}")
-                )
-            case NoPermissionError():
-                return "the user may not run PING", "Give it +ping."
-            case ResponseError():
-                return f"the greeting is refused ({type(cause).__name__})", "The server may be older than Redis 6.0."
+    """What a failed connection means, and what to do. Uses the class of the error, and shows none of its text."""
+    causes = _causes(fault)
+    if any(isinstance(cause, RedisConnectionError) and str(cause) == _NO_ROOM for cause in causes):
+        return f"it has no room for another connection ({_NO_ROOM})", (
+            "CLIENT LIST shows who has many: usually an application that opens one per request. Correct that, or raise "
+            "maxclients (on Azure it goes with the tier)."
+        )
+    for cause in causes:
+        if meaning := _meaning(cause, options):
+            return meaning
     hint = f"The port may use TLS: add ssl=True. {_PORTS}" if not options.ssl else "The port may not use TLS."
     return f"the connection broke ({type(fault).__name__})", hint
+
+
+def _meaning(cause: BaseException, options: ConnectionOptions) -> tuple[str, str] | None:
+    """What one error means, and what to do; None where its class does not tell."""
+    match cause:
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not accepted: {cause.verify_message}", (
+                "Use the host name that the certificate is for; for a private endpoint too, use the cache's "
+                "public name. This machine must trust a self-signed certificate (SSL_CERT_FILE)."
+            )
+        case ssl.SSLError():
+            return "the TLS handshake failed", f"Check that this is the TLS port: {_PORTS} Otherwise set ssl=False."
+        case NoToken():
+            return str(cause), (
+                "Check that the app has this managed identity (Redis__clientId for a user-assigned one); on your "
+                "own machine sign in with `az login`, and set Redis__principalId to your own object id."
+            )
+        case AuthenticationError() if options.identity:
+            return "the identity is refused", (
+                "Give it a data access policy of this Redis (an access policy assignment), and check that "
+                "Redis__principalId is its object id, not its client id."
+            )
+        case AuthenticationError():
+            return "the user or the password is refused", (
+                "Copy the key from the portal again (Settings > Authentication): it may have been regenerated, or "
+                "access keys may be disabled in favour of Entra."
+            )
+        case BusyLoadingError():
+            return "the server is loading its data", "Wait for it."
+        case ConnectionRefusedError():
+            return "nothing listens there", "Start Redis, or correct host and port in the setting Redis."
+        case OSError() if type(cause).__name__ == "gaierror":
+            return "the host name is not known", (
+                "Correct it; the name of a private endpoint resolves only inside its virtual network."
+            )
+        case TimeoutError():
+            return f"no answer within {CONNECT_TIMEOUT_S:.0f} s", (
+                "A firewall, a private endpoint of another network, or the wrong port."
+                + (" Or the port does not use TLS." if options.ssl else f" Or the port uses TLS: {_PORTS}")
+            )
+        case NoPermissionError():
+            return "the user may not run PING", "Give it +ping."
+        case ResponseError():
+            return f"the greeting is refused ({type(cause).__name__})", "The server may be older than Redis 6.0."
+    return None
 
 
 def _causes(fault: BaseException) -> list[BaseException]:
