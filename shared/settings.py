@@ -11,7 +11,6 @@ timers. Everything else reads `app.settings`, which is the same object.
 
 import os
 import re
-import socket
 from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
@@ -25,6 +24,7 @@ from shared.contradictions import MIN_KEY_CHARS
 from shared.errors import ConfigurationError
 from shared.platform_variables import (
     function_timeout_s,
+    instance,
     is_azure,
     is_on,
     storage,
@@ -212,7 +212,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return f"Settings({', '.join(fields)})"
 
 
-MACHINE_CHARS = 12
 SECRET = frozenset(("redis", "audit_key", "audit_key_previous", "storage", "application_insights", "chart_secrets"))
 _OF_THE_PLATFORM = (
     "chart_secrets",
@@ -279,7 +278,7 @@ def parse(environ: Mapping[str, str]) -> Settings:
     values["worker_exports"] = is_on(environ, "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY")
     values["host_leaves_logs"] = values["worker_exports"] or is_on(environ, "PYTHON_ENABLE_OPENTELEMETRY")
     values["worker_processes"] = worker_processes(environ)
-    values["instance"] = _instance(environ, values["worker_processes"])
+    values["instance"] = instance(environ, os.getppid() if values["worker_processes"] > 1 else os.getpid())
     settings = Settings(**values)
     settings = msgspec.structs.replace(settings, concerns=tuple(_concerns(environ, settings)))
     faults += contradictions.of(settings)
@@ -303,12 +302,6 @@ def _redis(environ: Mapping[str, str], faults: list[str]) -> dict[str, Any]:
         faults += fault.faults
         return {}
     return {"redis": setting.text, "redis_identity": setting.identity}
-
-
-def _instance(environ: Mapping[str, str], worker_processes: int) -> str:
-    """The machine and the process of the host: the parent of its worker processes, if there are several."""
-    machine = environ.get("WEBSITE_INSTANCE_ID", "")[:MACHINE_CHARS] or socket.gethostname()
-    return f"{machine}-{os.getppid() if worker_processes > 1 else os.getpid()}"
 
 
 def _concerns(environ: Mapping[str, str], settings: Settings) -> list[str]:

@@ -24,7 +24,7 @@ from shared.intake.events import KeyEvent
 from shared.intake.lane import BEHIND_S, FAR_BEHIND_S
 from shared.intake.listening import Listening, Need
 from shared.intake.server_watch import WATCH_S, ServerWatch
-from shared.intake.sharing import Shares
+from shared.intake.sharing import Shares, division_of
 from shared.intake.way import Way
 from shared.reactor import Reactor
 from shared.settings import Settings
@@ -95,6 +95,7 @@ class Intake:
         self._process = f"{self._name}/{secrets.token_hex(3)}" if self._one_of_several else self._name
         self._listening = Listening(self._process, self._ways, self.owns, self._lost, self._want_marks)
         self._shares = Shares(self._name)
+        self._division = division_of(tuple(way.channel for way in self._ways))
         self._view_s = -VIEW_S
         self._members: tuple[heartbeat.Member, ...] = ()
         self._refused = ""
@@ -223,7 +224,13 @@ class Intake:
             if answers and lane.sent_ms == reply.now_ms and not reply.refused:
                 self._listening.published(way, lane.number)
         self._refused, self._members = reply.refused, reply.members
-        gone = self._shares.divide([member.host for member in reply.members if member.state in SHARING])
+        gone = self._shares.divide(
+            [
+                member.host
+                for member in reply.members
+                if member.state in SHARING and member.division == self._division
+            ]
+        )
         gone |= self._listening.divide(
             [member.identity for member in reply.members if member.host == self._name and member.state in _EARS]
         )

@@ -373,3 +373,19 @@ async def test_heartbeats_go_on_after_an_error_of_any_kind(
         running.cancel()
         await asyncio.wait([running])
     assert "heartbeats: ValueError; they go on" in caplog.text
+
+
+async def test_versions_that_divide_the_keys_in_other_ways_do_not_divide_them_among_each_other(app: App) -> None:
+    """A key that each gives to the other would be nobody's."""
+    instance = Instance("a", app.settings, random.Random(1))
+    try:
+        lanes = [(way.channel, 10_000, 0) for way in instance.intake._ways]
+        await heartbeat.send(app, "newer", "trigger", [*lanes, ("__keyspace@0__:another:kind:", 10_000, 0)])
+        await instance.tick()
+        assert "newer" in {member.identity for member in instance.intake.report().instances}
+        assert instance.intake.report().share == 1
+        await heartbeat.send(app, "alike", "trigger", lanes)
+        await instance.tick()
+        assert 0 < instance.intake.report().share < 1
+    finally:
+        await instance.stop()
