@@ -148,6 +148,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     inputs: str = ""
     """What overrules the reader of batches and charts, as JSON: a glob over keys to `rows`, `time`, `zone`, `series`,
     `value`, `unit`, `sensor`, `measures`, `ignore`, `dayFirst`. See docs/inputs.md."""
+    standby: bool = False
+    """Whether this app reacts to nothing by itself: it has no triggers and timers, and answers HTTP. For the slot that
+    is not live: see docs/azure.md."""
     debug_endpoint_enabled: bool = False
     """Whether `GET /api/debug/session` answers: counts and masked keys; for a user, when sessions and tokens end, never
     their content."""
@@ -316,6 +319,8 @@ def _concerns(environ: Mapping[str, str], settings: Settings) -> list[str]:
             "PYTHON_ENABLE_OPENTELEMETRY: the host leaves log lines to the app's own export, and there is none: remove "
             "it, or set APPLICATIONINSIGHTS_CONNECTION_STRING"
         )
+    if settings.standby:
+        concerns.append("STANDBY: this app has no triggers and timers, and reacts to nothing by itself")
     redis = settings.redis_options
     if is_azure(environ) and redis.abort_connect and not _NEVER_ABORTS.search(redis.host):
         concerns.append("Redis: add abortConnect=False; without it a trigger that starts while Redis is away stays off")

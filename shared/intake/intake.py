@@ -225,11 +225,7 @@ class Intake:
                 self._listening.published(way, lane.number)
         self._refused, self._members = reply.refused, reply.members
         gone = self._shares.divide(
-            [
-                member.host
-                for member in reply.members
-                if member.state in SHARING and member.division == self._division
-            ]
+            [member.host for member in reply.members if member.state in SHARING and member.division == self._division]
         )
         gone |= self._listening.divide(
             [member.identity for member in reply.members if member.host == self._name and member.state in _EARS]
