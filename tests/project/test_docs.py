@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from local.repo.bootstrap import HELP_FILE
-from local.repo.tables import DOCUMENTS, update_tables
+from local.repo.tables import DOCUMENTS, FILES, update_tables
 from local.run.help_texts import help_texts
 from shared.operations import openapi
 
@@ -32,6 +32,11 @@ def test_tables_are_those_of_the_code(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     assert "<!-- table: " in text
     assert text == update_tables(text), "run: .venv/bin/python -m local.repo.tables"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_generated_files_are_those_of_the_code(name: str) -> None:
+    assert (ROOT / name).read_text(encoding="utf-8") == FILES[name](), "run: .venv/bin/python -m local.repo.tables"
 
 
 def anchors(page: Path) -> set[str]:
