@@ -148,7 +148,15 @@ class Host:
                 self.errors[function.name] = str(error)
                 log.error("The '%s' function is in error: %s", function.name, error)
         host, port = self._http_address
-        server = http.serve(self._endpoints, self._run_http, key=self.function_key, host=host, port=port, stop_s=STOP_S)
+        server = http.serve(
+            self._endpoints,
+            self._run_http,
+            key=self.function_key,
+            host=host,
+            port=port,
+            stop_s=STOP_S,
+            max_body_bytes=int(os.environ.get("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT") or http.MAX_BODY_BYTES),
+        )
         try:
             self.url = await stack.enter_async_context(server)
         except OSError as error:

@@ -16,7 +16,7 @@ from local.host.worker import Datum, InvocationResult
 
 DEFAULT_PREFIX = "api"
 MAX_BODY_BYTES = 100 * 1024 * 1024
-"""Azure's limit of a request body (FUNCTIONS_REQUEST_BODY_SIZE_LIMIT)."""
+"""Azure's limit of a request body, unless FUNCTIONS_REQUEST_BODY_SIZE_LIMIT is another."""
 
 _LEVELS = ("anonymous", "function", "admin")
 _CONSTRAINTS = {
@@ -90,7 +90,14 @@ def _parse_parameter(text: str, template: str) -> str:
 
 @asynccontextmanager
 async def serve(
-    endpoints: Iterable[Endpoint], invoke: Invoke, *, key: str, host: str, port: int, stop_s: float
+    endpoints: Iterable[Endpoint],
+    invoke: Invoke,
+    *,
+    key: str,
+    host: str,
+    port: int,
+    stop_s: float,
+    max_body_bytes: int = MAX_BODY_BYTES,
 ) -> AsyncIterator[str]:
     """Serve the endpoints within the context, whose value is the base URL. Port 0 picks a free port.
 
@@ -105,7 +112,7 @@ async def serve(
     async def answer(request: web.Request) -> web.Response:
         return await _answer(request, by_name, invoke, key)
 
-    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app = web.Application(client_max_size=max_body_bytes)
     app.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=stop_s)
     await runner.setup()

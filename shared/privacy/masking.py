@@ -3,15 +3,12 @@
 A session token is a bearer secret, an e-mail address is personal data: its keyed fingerprint replaces it.
 """
 
-import re
-
 from shared import namespaces
 from shared.privacy.keyring import keyring
 from shared.privacy.unknown_keys import shown_parts
+from shared.words import escaped
 
 MAX_SHOWN_CHARS = 200
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Control characters, line separators, surrogates, and marks that change the direction of text."""
 
 
 def fingerprint(secret: bytes, audit_key: str) -> str:
@@ -20,8 +17,8 @@ def fingerprint(secret: bytes, audit_key: str) -> str:
 
 
 def printable(raw: bytes, limit: int = MAX_SHOWN_CHARS) -> str:
-    """`raw` on one line: control characters and bytes that are not UTF-8 are escaped; cut to `limit` characters."""
-    text = _CONTROL.sub(lambda match: ascii(match[0])[1:-1], raw[: 4 * limit].decode(errors="backslashreplace"))
+    """`raw` as `escaped` returns it, with bytes that are not UTF-8 escaped too; cut to `limit` characters."""
+    text = escaped(raw[: 4 * limit].decode(errors="backslashreplace"))
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 

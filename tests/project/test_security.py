@@ -5,6 +5,8 @@ import json
 import re
 from pathlib import Path
 
+from triggers.dead_letters import MAX_BODY_BYTES
+
 ROOT = Path(__file__).parents[2]
 CODE = [ROOT / "function_app.py", *sorted((ROOT / "triggers").rglob("*.py")), *sorted((ROOT / "shared").rglob("*.py"))]
 UNSAFE_MODULES = {"pickle", "marshal", "shelve", "subprocess", "ctypes", "yaml", "dill", "xml", "socketserver"}
@@ -37,6 +39,13 @@ def test_http_is_limited_by_the_host() -> None:
     http = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))["extensions"]["http"]
     assert 0 < http["maxConcurrentRequests"] <= http["maxOutstandingRequests"] <= 1000
     assert http["hsts"]["isEnabled"]
+
+
+def test_the_template_limits_bodies_to_what_the_app_reads() -> None:
+    """The host would read 100 MB of any request into memory, of an anonymous one too."""
+    text = (ROOT / "infra" / "modules" / "app.bicep").read_text(encoding="utf-8")
+    (limit,) = re.findall(r"FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '(\d+)'", text)
+    assert MAX_BODY_BYTES < int(limit) <= 64 * 1024
 
 
 def test_every_promise_of_the_threat_model_names_a_test_that_exists() -> None:

@@ -186,6 +186,14 @@ async def test_a_body_above_azures_limit_is_refused(http_app):
         assert response.status == 413
 
 
+async def test_the_environment_can_set_the_limit_of_bodies(make_app, monkeypatch):
+    monkeypatch.setenv("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", "1000")
+    async with Host(make_app(ECHO), http_port=0) as host, aiohttp.ClientSession(host.url) as client:
+        for size, status in ((1000, 200), (1001, 413)):
+            async with client.post("/api/files", data=b"x" * size) as response:
+                assert response.status == status
+
+
 async def test_the_route_prefix_comes_from_host_json(make_app):
     files = {"host.json": '{"version": "2.0", "extensions": {"http": {"routePrefix": ""}}}'}
     async with Host(make_app(ECHO, files=files), http_port=0) as host, aiohttp.ClientSession(host.url) as client:
