@@ -13,6 +13,8 @@ UNSAFE_MODULES = {"pickle", "marshal", "shelve", "subprocess", "ctypes", "yaml",
 ALLOWED = {("shared/runtime/malloc.py", "ctypes")}
 """malloc.py calls mallopt of the C library with constants."""
 UNSAFE_CALLS = {"eval", "exec", "compile", "__import__"}
+PASSED_ON = {"...", "command", "unpack(former", "COUNT_COMMANDS[kind]", "COUNT[kind]"}
+"""Of scripts: a command that a caller in the same script wrote, or an entry of a table there."""
 NAMES_OF_SECRETS = re.compile(r"(?i)(password|_secret|signature|hmac)$")
 
 
@@ -33,6 +35,18 @@ def test_nothing_is_unpickled_evaluated_or_started_and_secrets_are_compared_in_c
                     sides = (node.left, *node.comparators)
                     compared = [getattr(side, "id", getattr(side, "attr", "")) for side in sides]
                     assert not any(map(NAMES_OF_SECRETS.search, compared)), f"{name}:{node.lineno}: compare_digest"
+
+
+def test_scripts_take_input_as_data_never_as_code_a_command_or_a_pattern() -> None:
+    scripts = sorted([*(ROOT / "shared").rglob("*.lua"), *(ROOT / "cli").rglob("*.lua")])
+    assert len(scripts) > 30
+    for path in scripts:
+        code = re.sub(r"--.*", "", path.read_text(encoding="utf-8"))
+        assert not re.search(r"\b(?:loadstring|load|dofile|setfenv)\b\s*\(", code), path.name
+        patterns = re.findall(r":(?:find|match|gmatch|gsub)\((.)|string\.(?:find|match|gmatch|gsub)\([^,]+, *(.)", code)
+        assert {"".join(pair) for pair in patterns} <= {"'", '"'}, f"{path.name}: a pattern that is not written there"
+        for argument in re.findall(r"redis\.p?call\(\s*([^,)\s]+)", code):
+            assert argument.startswith(("'", '"')) or argument in PASSED_ON, f"{path.name}: {argument}"
 
 
 def test_http_is_limited_by_the_host() -> None:
