@@ -64,6 +64,8 @@ var settings = {
   FUNCTIONS_WORKER_RUNTIME: 'python'
   FUNCTIONS_ENABLE_DRAIN_ON_APP_STOPPING: '1'
   FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '65536'
+  WEBSITE_SWAP_WARMUP_PING_PATH: '/api/health'
+  WEBSITE_SWAP_WARMUP_PING_STATUSES: '200'
   SCM_DO_BUILD_DURING_DEPLOYMENT: 'true'
   ENABLE_ORYX_BUILD: 'true'
   WEBSITE_CONTENTAZUREFILECONNECTIONSTRING: 'DefaultEndpointsProtocol=https;AccountName=${content.name};AccountKey=${content.listKeys().keys[0].value};EndpointSuffix=${environment().suffixes.storage}'
