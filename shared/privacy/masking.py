@@ -3,12 +3,15 @@
 A session token is a bearer secret, an e-mail address is personal data: its keyed fingerprint replaces it.
 """
 
+import re
+
 from shared import namespaces
 from shared.privacy.keyring import keyring
 from shared.privacy.unknown_keys import shown_parts
 from shared.words import escaped
 
 MAX_SHOWN_CHARS = 200
+_PART = re.compile(r"\{(\w+)\}")
 
 
 def fingerprint(secret: bytes, audit_key: str) -> str:
@@ -36,12 +39,12 @@ def mask_key(key: bytes, audit_key: str, *, hide_users: bool = False) -> str:
     if kind is namespaces.PHANTOM:  # masked with the fingerprint that its records have
         token = keyring(audit_key).unseal(parts[0])
         return printable(kind.prefix) + (_mask(token, audit_key) if token else "?")
-    masked = kind.pattern
+    texts = {}
     for name, part in zip(kind.part_names, parts, strict=True):
         # Some applications use e-mail addresses as user ids.
         hidden = name in kind.secret or b"@" in part or (hide_users and name == "userId")
-        text = _mask(part, audit_key) if hidden else _text(part)
-        masked = masked.replace(f"{{{name}}}", text, 1)
+        texts[name] = _mask(part, audit_key) if hidden else _text(part)
+    masked = _PART.sub(lambda match: texts[match[1]], kind.pattern)  # in one pass: a part may hold the name of another
     return printable(masked.encode(errors="backslashreplace"))
 
 

@@ -31,6 +31,11 @@ def test_a_fingerprint_is_the_documented_hmac() -> None:
         (b"nextauth:session:SECRET", f"nextauth:session:~{fingerprint(b'SECRET', AUDIT_KEY)[:12]}"),
         (b"nextauth:sessions:S3CR3T", f"nextauth:sessions:~{fingerprint(b'S3CR3T', AUDIT_KEY)[:12]}"),
         (b"nextauth:account:azure:SECRET", f"nextauth:account:azure:~{fingerprint(b'SECRET', AUDIT_KEY)[:12]}"),
+        (b"fabric:data:chart:{dataType}:realtime", "fabric:data:chart:{dataType}:realtime"),
+        (
+            b"nextauth:account:{accountId}:SECRET",
+            f"nextauth:account:{{accountId}}:~{fingerprint(b'SECRET', AUDIT_KEY)[:12]}",
+        ),
         (b"session:S3CR3T", f"session:~{fingerprint(b'S3CR3T', AUDIT_KEY)[:12]}"),
         (b"fastapi:temp:data:a\r\nb\x1b[31m", "fastapi:temp:data:a\\r\\nb\\x1b[31m"),
         (b"fastapi:temp:data:\xff\xfe", "fastapi:temp:data:\\xff\\xfe"),
