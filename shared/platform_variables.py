@@ -17,6 +17,7 @@ _REFERENCE = re.compile(r"\s*@Microsoft\.(KeyVault|AppConfiguration)\(", re.IGNO
 MACHINE_CHARS = 12
 _START_FIELD = 19
 """Of /proc/PID/stat, counted after the name of the program: `starttime` in proc(5)."""
+_DISABLED = re.compile(r"AzureWebJobs(?:\.|__)(\w+?)(?:\.|__)Disabled", re.IGNORECASE)
 _TIME_SPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})")
 
 
@@ -68,6 +69,12 @@ def function_timeout_s(environ: Mapping[str, str]) -> float:
         raise ConfigurationError(f"functionTimeout: {text!r} is not a finite time span hh:mm:ss")
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+
+
+def disabled_functions(environ: Mapping[str, str]) -> dict[str, str]:
+    """The functions that are switched off, by name in lower case, with the variable that does it."""
+    matches = ((_DISABLED.fullmatch(name), value) for name, value in environ.items())
+    return {match[1].lower(): match[0] for match, value in matches if match and value.strip().lower() in {"1", "true"}}
 
 
 def instance(environ: Mapping[str, str], process_id: int) -> str:

@@ -89,8 +89,9 @@ class Intake:
 
     def __init__(self, reactors: Sequence[Reactor], watch: Watch, settings: Settings) -> None:
         self._reactors, self._watch = reactors, watch
-        self._ways = [Way(reactor, self._looked_at) for reactor in reactors]
-        self.ways = {way.reactor.name: way for way in self._ways}
+        self.ways = {reactor.name: Way(reactor, self._looked_at) for reactor in reactors}
+        self._ways = [way for way in self.ways.values() if way.reactor.function not in settings.disabled]
+        """Those of functions that are switched off are neither listened to nor missed."""
         self._name, self._one_of_several = settings.instance, settings.worker_processes > 1
         self._process = f"{self._name}/{secrets.token_hex(3)}" if self._one_of_several else self._name
         self._listening = Listening(self._process, self._ways, self.owns, self._lost, self._want_marks)
@@ -235,7 +236,7 @@ class Intake:
 
     async def _decide(self, app: App) -> None:
         now_s = time.monotonic()
-        behind_s = max(way.lane.behind_s(now_s) for way in self._ways)
+        behind_s = max((way.lane.behind_s(now_s) for way in self._ways), default=0.0)
         deaf = any(way.lane.deaf(now_s) for way in self._ways)
         in_time = not deaf and not self._refused and behind_s < FAR_BEHIND_S / 2
         if deaf:

@@ -43,7 +43,7 @@ def test_what_git_does_not_track_is_not_published_either() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [".azure/dev/.env", "local.settings.json", "migration-20261129.jsonl", ".run/state.json"]
+    "name", [".azure/dev/.env", ".env", "local.settings.json", "migration-20261129.jsonl", ".run/state.json"]
 )
 def test_a_file_with_secrets_is_neither_committed_nor_published(name: str, tmp_path: Path) -> None:
     """azd writes AUDIT_KEY into .azure/; the others hold connection strings, session tokens and function keys."""
