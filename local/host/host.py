@@ -73,7 +73,8 @@ class Invocation:
 
 
 class Host:
-    """Runs the function app in a folder, without the functions that an app setting switches off. A process runs one app at a time, because the worker library has one registry.
+    """Runs the function app in a folder, without the functions that an app setting switches off. A process runs one
+    app at a time, because the worker library has one registry.
 
     Entering the context loads the app, checks its bindings, subscribes to Redis and listens for HTTP. It returns after
     Redis has confirmed every subscription; it raises HostStartError if the app cannot be loaded, Redis does not
