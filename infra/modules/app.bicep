@@ -99,26 +99,7 @@ resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   properties: { reserved: true, maximumElasticWorkerCount: maximumInstances }
 }
 
-// What production and the slot have in common. What an app on a Premium plan needs when it is created is in its
-// `appSettings`; the resources `config` and `stagingConfig` set all of them.
-var properties = {
-  serverFarmId: plan.id
-  httpsOnly: true
-  keyVaultReferenceIdentity: identityId
-  virtualNetworkSubnetId: subnetId
-  vnetRouteAllEnabled: true
-  vnetContentShareEnabled: true
-}
-var siteConfig = {
-  linuxFxVersion: 'Python|3.13'
-  minimumElasticInstanceCount: 1
-  functionAppScaleLimit: maximumInstances
-  healthCheckPath: '/api/health'
-  http20Enabled: true
-  minTlsVersion: '1.2'
-  ftpsState: 'Disabled'
-}
-var identities = { type: 'UserAssigned', userAssignedIdentities: { '${identityId}': {} } }
+// What an app on a Premium plan needs when it is created; `config` and `stagingConfig` set all of the settings.
 var firstSettings = [
   { name: 'FUNCTIONS_EXTENSION_VERSION', value: settings.FUNCTIONS_EXTENSION_VERSION }
   { name: 'FUNCTIONS_WORKER_RUNTIME', value: settings.FUNCTIONS_WORKER_RUNTIME }
@@ -130,12 +111,25 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
   location: location
   tags: union(tags, { 'azd-service-name': 'app' })
   kind: 'functionapp,linux'
-  identity: identities
-  properties: union(properties, {
-    siteConfig: union(siteConfig, {
+  identity: { type: 'UserAssigned', userAssignedIdentities: { '${identityId}': {} } }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    keyVaultReferenceIdentity: identityId
+    virtualNetworkSubnetId: subnetId
+    vnetRouteAllEnabled: true
+    vnetContentShareEnabled: true
+    siteConfig: {
+      linuxFxVersion: 'Python|3.13'
+      minimumElasticInstanceCount: 1
+      functionAppScaleLimit: maximumInstances
+      healthCheckPath: '/api/health'
+      http20Enabled: true
+      minTlsVersion: '1.2'
+      ftpsState: 'Disabled'
       appSettings: concat(firstSettings, [{ name: 'WEBSITE_CONTENTSHARE', value: liveShare }])
-    })
-  })
+    }
+  }
 }
 
 resource config 'Microsoft.Web/sites/config@2024-04-01' = {
@@ -165,18 +159,32 @@ resource noDeploymentPassword 'Microsoft.Web/sites/basicPublishingCredentialsPol
   properties: { allow: false }
 }
 
+// Like `site`; a test compares them.
 resource staging 'Microsoft.Web/sites/slots@2024-04-01' = if (stagingSlot) {
   parent: site
   name: 'staging'
   location: location
   tags: tags
   kind: 'functionapp,linux'
-  identity: identities
-  properties: union(properties, {
-    siteConfig: union(siteConfig, {
+  identity: { type: 'UserAssigned', userAssignedIdentities: { '${identityId}': {} } }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    keyVaultReferenceIdentity: identityId
+    virtualNetworkSubnetId: subnetId
+    vnetRouteAllEnabled: true
+    vnetContentShareEnabled: true
+    siteConfig: {
+      linuxFxVersion: 'Python|3.13'
+      minimumElasticInstanceCount: 1
+      functionAppScaleLimit: maximumInstances
+      healthCheckPath: '/api/health'
+      http20Enabled: true
+      minTlsVersion: '1.2'
+      ftpsState: 'Disabled'
       appSettings: concat(firstSettings, [{ name: 'WEBSITE_CONTENTSHARE', value: stagingShare }])
-    })
-  })
+    }
+  }
   dependsOn: [staysWithTheSlot]
 }
 

@@ -151,3 +151,11 @@ def test_the_slot_is_in_standby_with_a_share_and_a_host_id_of_its_own_and_a_swap
     host_id = of_the_slot["AzureFunctionsWebHost__hostid"].strip("'").replace("${hostId}", prefix + "x" * 13)
     assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", host_id), "what the host takes"
     assert len(host_id) <= 32
+
+
+def test_the_slot_has_the_properties_of_production() -> None:
+    text = (INFRA / "modules" / "app.bicep").read_text(encoding="utf-8")
+    bodies = re.findall(r"^resource (?:site|staging) .*?(^  properties: \{.*?^  \})", text, re.DOTALL | re.MULTILINE)
+    assert len(bodies) == 2
+    production, staging = bodies
+    assert staging == production.replace("value: liveShare", "value: stagingShare")
