@@ -26,8 +26,9 @@ with reported(sys.stderr):
     from triggers import charts, dead_letters, http, invocations, keyspace, monitor, timers
 
     app = func.FunctionApp()
-    app.register_functions(keyspace.blueprint)
-    app.register_functions(timers.blueprint)
+    if not _settings.standby:
+        app.register_functions(keyspace.blueprint)
+        app.register_functions(timers.blueprint)
     app.register_functions(http.blueprint)
     app.register_functions(charts.blueprint)
     app.register_functions(dead_letters.blueprint)

@@ -6,7 +6,7 @@
 // docs/azure.md says what is created and why; its table of roles is held against these files by a test.
 targetScope = 'subscription'
 
-@description('Name of the environment; part of the names of all resources.')
+@description('Name of the environment, of letters, digits and single hyphens; part of the names of all resources.')
 @minLength(2)
 @maxLength(20)
 param environmentName string
@@ -40,10 +40,23 @@ param existingRedis string = ''
 @description('Whether the template sets the notification flags, which needs a preview version of the API. If false, run infra/set-notifications.sh after each deployment.')
 param usePreviewApi bool = true
 
+@description('Whether the app has only the rights in Redis that it needs (redis-access.txt), which takes a preview version of the API. If false, it has all: the stable versions know nothing else.')
+param leastRedisRights bool = false
+
 @description('Days for which nobody can change or delete an audit file. The policy is created unlocked.')
 @minValue(1)
 @maxValue(146000)
 param auditRetentionDays int = 365
+
+@description('Whether the policy of the audit container is locked by now. A locked policy can only be extended, so the template leaves it alone.')
+param auditPolicyLocked bool = false
+
+@description('Whether there is a slot `staging`, in standby: docs/azure.md, Upgrade and roll back.')
+param stagingSlot bool = false
+
+@description('File share that production runs from. A swap exchanges the shares, so after each it is the other one.')
+@allowed(['app', 'staging'])
+param liveShare string = 'app'
 
 @description('Mail address for alerts; empty for none.')
 param alertEmail string = ''
@@ -93,6 +106,7 @@ module storage 'modules/storage.bicep' = {
     tags: tags
     principalId: identity.outputs.principalId
     auditRetentionDays: auditRetentionDays
+    auditPolicyLocked: auditPolicyLocked
     endpointSubnetId: network.outputs.endpointSubnetId
     vnetId: network.outputs.vnetId
   }
@@ -122,6 +136,7 @@ module redis 'modules/redis.bicep' = if (empty(existingRedis)) {
     skuName: redisSku
     highAvailability: highAvailability
     usePreviewApi: usePreviewApi
+    leastRights: leastRedisRights
     principalId: identity.outputs.principalId
     endpointSubnetId: network.outputs.endpointSubnetId
     vnetId: network.outputs.vnetId
@@ -144,7 +159,8 @@ module app 'modules/app.bicep' = {
     subnetId: network.outputs.appSubnetId
     storageName: storage.outputs.name
     contentName: storage.outputs.contentName
-    contentShareName: storage.outputs.contentShareName
+    liveShare: liveShare
+    stagingSlot: stagingSlot
     auditKeySecretUri: vault.outputs.auditKeySecretUri
     redisHostName: empty(existingRedis) ? redis!.outputs.hostName : existingRedis
     applicationInsightsConnectionString: telemetry.outputs.connectionString

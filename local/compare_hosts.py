@@ -44,6 +44,7 @@ REQUESTS = (
     *(("GET", path) for path in ("/api/openapi.json", "/api/stats", "/api/stats?minutes=x", "/api/debug/session")),
     *(("GET", path) for path in ("/api/monitor", "/api/monitor/data", "/api/monitor/none.js", "/api/monitor/..%2Fx")),
     *(("GET", path) for path in ("/api/events/dead", "/api/events/dead/none", "/api/events/dead/a%2Fb")),
+    *(("GET", path) for path in ("/api/%68ealth", "/api/charts/a%2Fb%20c/d", "/api/charts/a/b/c", "/api/charts/")),
     *(("POST", path) for path in ("/api/events/dead/none/replay", "/api/events/dead/none/discard")),
 )
 _VOLATILE = re.compile(r"(At|Ms|_ms|_s|revision|id|time|source|analysisTime|windowStart|generation)$")

@@ -1,14 +1,18 @@
 """Settings that contradict each other, or that a type cannot check. Pure."""
 
 import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from shared import schedules
+from shared.platform_variables import disabled_functions, is_azure, is_on
 
 if TYPE_CHECKING:
     from shared.settings import Settings
 
 MIN_KEY_CHARS = 16
+_NEVER_ABORTS = re.compile(r"\.redis\.cache\.|\.redisenterprise\.cache\.azure\.net", re.IGNORECASE)
+"""Host names for which the trigger's client has abortConnect=False by default; not those of Azure Managed Redis."""
 _ORIGIN = r"https?://[A-Za-z0-9.\-\[\]:]+"
 
 
@@ -44,3 +48,25 @@ def of(settings: "Settings") -> list[str]:
             f"({settings.max_payload_bytes}): the largest payload would never be kept"
         )
     return faults
+
+
+def concerns(environ: Mapping[str, str], settings: "Settings") -> list[str]:
+    """What is set wrong although the app can start."""
+    found = []
+    if (
+        is_on(environ, "PYTHON_ENABLE_OPENTELEMETRY")
+        and not is_on(environ, "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY")
+        and not environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING")
+    ):
+        found.append(
+            "PYTHON_ENABLE_OPENTELEMETRY: the host leaves log lines to the app's own export, and there is none: remove "
+            "it, or set APPLICATIONINSIGHTS_CONNECTION_STRING"
+        )
+    if settings.standby:
+        found.append("STANDBY: this app has no triggers and timers, and reacts to nothing by itself")
+    redis = settings.redis_options
+    if is_azure(environ) and redis.abort_connect and not _NEVER_ABORTS.search(redis.host):
+        found.append("Redis: add abortConnect=False; without it a trigger that starts while Redis is away stays off")
+    for function, name in disabled_functions(environ).items():
+        found.append(f"the function {function} is disabled by the app setting {name}")
+    return found

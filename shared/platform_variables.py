@@ -5,6 +5,7 @@ Functions of a mapping, which `shared/settings.py` reads from the process.
 
 import json
 import re
+import socket
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from shared.errors import ConfigurationError
 _HOST_JSON = Path(__file__).parent.parent / "host.json"
 _FUNCTION_TIMEOUT_OVERRIDE = "AzureFunctionsJobHost__functionTimeout"
 _REFERENCE = re.compile(r"\s*@Microsoft\.(KeyVault|AppConfiguration)\(", re.IGNORECASE)
+MACHINE_CHARS = 12
+_START_FIELD = 19
+"""Of /proc/PID/stat, counted after the name of the program: `starttime` in proc(5)."""
+_DISABLED = re.compile(r"AzureWebJobs(?:\.|__)(\w+?)(?:\.|__)Disabled", re.IGNORECASE)
 _TIME_SPAN = re.compile(r"(?:(\d+)\.)?(\d{1,2}):(\d{2}):(\d{2})")
 
 
@@ -64,6 +69,26 @@ def function_timeout_s(environ: Mapping[str, str]) -> float:
         raise ConfigurationError(f"functionTimeout: {text!r} is not a finite time span hh:mm:ss")
     days, hours, minutes, seconds = (int(part or 0) for part in match.groups())
     return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
+
+
+def disabled_functions(environ: Mapping[str, str]) -> dict[str, str]:
+    """The functions that are switched off, by name in lower case, with the variable that does it."""
+    matches = ((_DISABLED.fullmatch(name), value) for name, value in environ.items())
+    return {match[1].lower(): match[0] for match, value in matches if match and value.strip().lower() in {"1", "true"}}
+
+
+def instance(environ: Mapping[str, str], process_id: int) -> str:
+    """A name for the process of a host, or of the worker where the host has one, that no other on the same Redis has.
+
+    The slots of an app run on the same machines, in containers that number their processes alike. So the time at which
+    the process was started is a part of the name, in clock ticks since the machine's start, where the system tells it.
+    """
+    machine = environ.get("WEBSITE_INSTANCE_ID", "")[:MACHINE_CHARS] or socket.gethostname()
+    try:
+        status = Path(f"/proc/{process_id}/stat").read_text(encoding="utf-8", errors="replace")
+        return f"{machine}-{process_id}-{int(status.rpartition(')')[2].split()[_START_FIELD]):x}"
+    except (OSError, ValueError, IndexError):
+        return f"{machine}-{process_id}"
 
 
 def worker_processes(environ: Mapping[str, str]) -> int:

@@ -10,8 +10,6 @@ timers. Everything else reads `app.settings`, which is the same object.
 """
 
 import os
-import re
-import socket
 from collections.abc import Mapping
 from functools import cache
 from itertools import pairwise
@@ -24,7 +22,9 @@ from shared import contradictions
 from shared.contradictions import MIN_KEY_CHARS
 from shared.errors import ConfigurationError
 from shared.platform_variables import (
+    disabled_functions,
     function_timeout_s,
+    instance,
     is_azure,
     is_on,
     storage,
@@ -149,6 +149,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     inputs: str = ""
     """What overrules the reader of batches and charts, as JSON: a glob over keys to `rows`, `time`, `zone`, `series`,
     `value`, `unit`, `sensor`, `measures`, `ignore`, `dayFirst`. See docs/inputs.md."""
+    standby: bool = False
+    """Whether this app reacts to nothing by itself: it has no triggers and timers, and answers HTTP. For the slot that
+    is not live: see docs/azure.md."""
     debug_endpoint_enabled: bool = False
     """Whether `GET /api/debug/session` answers: counts and masked keys; for a user, when sessions and tokens end, never
     their content."""
@@ -172,6 +175,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Whether the host leaves log lines to the worker's own export (PYTHON_ENABLE_OPENTELEMETRY, or the above)."""
     instance: str = "here"
     """Identifies this host among those on one Redis. All its worker processes have it: each message goes to one."""
+    disabled: frozenset[str] = frozenset()
+    """Names of the functions that are switched off, in lower case."""
     worker_processes: int = 1
     """FUNCTIONS_WORKER_PROCESS_COUNT."""
     concerns: tuple[str, ...] = ()
@@ -213,19 +218,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return f"Settings({', '.join(fields)})"
 
 
-MACHINE_CHARS = 12
 SECRET = frozenset(("redis", "audit_key", "audit_key_previous", "storage", "application_insights", "chart_secrets"))
 _OF_THE_PLATFORM = (
     "chart_secrets",
     *("redis_identity", "function_timeout_s", "storage", "storage_client_id"),
-    *("application_insights", "worker_exports", "host_leaves_logs", "instance", "worker_processes", "concerns"),
+    *(
+        "application_insights",
+        "worker_exports",
+        "host_leaves_logs",
+        "instance",
+        "disabled",
+        "worker_processes",
+        "concerns",
+    ),
 )
 
 _parsed_inputs = cache(parse_inputs)
 _connection_options = cache(parse_connection_string)
-
-_NEVER_ABORTS = re.compile(r"\.redis\.cache\.|\.redisenterprise\.cache\.azure\.net", re.IGNORECASE)
-"""Host names for which the trigger's client has abortConnect=False by default; not those of Azure Managed Redis."""
 
 
 def names() -> tuple[str, ...]:
@@ -281,9 +290,10 @@ def parse(environ: Mapping[str, str]) -> Settings:
     values["worker_exports"] = is_on(environ, "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY")
     values["host_leaves_logs"] = values["worker_exports"] or is_on(environ, "PYTHON_ENABLE_OPENTELEMETRY")
     values["worker_processes"] = worker_processes(environ)
-    values["instance"] = _instance(environ, values["worker_processes"])
+    values["disabled"] = frozenset(disabled_functions(environ))
+    values["instance"] = instance(environ, os.getppid() if values["worker_processes"] > 1 else os.getpid())
     settings = Settings(**values)
-    settings = msgspec.structs.replace(settings, concerns=tuple(_concerns(environ, settings)))
+    settings = msgspec.structs.replace(settings, concerns=tuple(contradictions.concerns(environ, settings)))
     faults += contradictions.of(settings)
     if is_azure(environ) and settings.audit_key == DEVELOPMENT_AUDIT_KEY:
         faults.append("AUDIT_KEY: must be set to a secret in Azure; it has its development value")
@@ -305,34 +315,6 @@ def _redis(environ: Mapping[str, str], faults: list[str]) -> dict[str, Any]:
         faults += fault.faults
         return {}
     return {"redis": setting.text, "redis_identity": setting.identity}
-
-
-def _instance(environ: Mapping[str, str], worker_processes: int) -> str:
-    """The machine and the process of the host: the parent of its worker processes, if there are several."""
-    machine = environ.get("WEBSITE_INSTANCE_ID", "")[:MACHINE_CHARS] or socket.gethostname()
-    return f"{machine}-{os.getppid() if worker_processes > 1 else os.getpid()}"
-
-
-def _concerns(environ: Mapping[str, str], settings: Settings) -> list[str]:
-    """What is set wrong although the app can start."""
-    concerns = []
-    if (
-        is_on(environ, "PYTHON_ENABLE_OPENTELEMETRY")
-        and not is_on(environ, "PYTHON_APPLICATIONINSIGHTS_ENABLE_TELEMETRY")
-        and not environ.get("APPLICATIONINSIGHTS_CONNECTION_STRING")
-    ):
-        concerns.append(
-            "PYTHON_ENABLE_OPENTELEMETRY: the host leaves log lines to the app's own export, and there is none: remove "
-            "it, or set APPLICATIONINSIGHTS_CONNECTION_STRING"
-        )
-    redis = settings.redis_options
-    if is_azure(environ) and redis.abort_connect and not _NEVER_ABORTS.search(redis.host):
-        concerns.append("Redis: add abortConnect=False; without it a trigger that starts while Redis is away stays off")
-    for name in environ:
-        disabled = re.fullmatch(r"AzureWebJobs(?:\.|__)(\w+?)(?:\.|__)Disabled", name, re.IGNORECASE)
-        if disabled and environ[name].strip().lower() in {"1", "true"}:
-            concerns.append(f"the function {disabled[1]} is disabled by the app setting {name}")
-    return concerns
 
 
 @cache

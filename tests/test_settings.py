@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from shared import settings
 from shared.errors import ConfigurationError
+from shared.platform_variables import instance
 from shared.store.identity import Identity
 
 ROOT = Path(__file__).parents[1]
@@ -260,3 +262,18 @@ def test_a_fault_names_the_value_unless_it_is_a_secret() -> None:
     assert "AUDIT_KEY" in str(raised.value)
     assert "short" not in str(raised.value).replace("shorter", "")
     assert "brief" not in str(raised.value)
+
+
+def test_an_instance_is_named_after_its_machine_and_its_process_with_its_start() -> None:
+    """Two slots on one machine have the same WEBSITE_INSTANCE_ID and, in their containers, the same process ids."""
+    names = {instance({"WEBSITE_INSTANCE_ID": "0123456789abcdef"}, process_id) for process_id in (1, os.getpid())}
+    assert len(names) == 2
+    assert all(re.fullmatch(r"0123456789ab-\d+(-[0-9a-f]+)?", name) for name in names)
+    if Path("/proc/self/stat").exists():
+        assert all(name.count("-") == 2 for name in names)
+        mine = instance({}, os.getpid())
+        with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as later:
+            its = instance({}, later.pid)
+            assert int(its.rpartition("-")[2], 16) > int(mine.rpartition("-")[2], 16)
+            later.communicate(b"\n")
+    assert instance({}, 2**22 + 1).endswith("-4194305"), "no such process: without its start"

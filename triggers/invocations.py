@@ -31,14 +31,17 @@ def invocation(context: func.Context | None) -> Iterator[None]:
         if repair.waits_for_loop:
             begin_repair()
         yield
-        repair.look_after(current_app(), REACTORS)
-        refresher.look_after(current_app)
+        if not settings.current().standby:
+            repair.look_after(current_app(), REACTORS)
+            refresher.look_after(current_app)
 
 
 def begin_repair() -> None:
-    """Begin to stand in for the timers, to watch the triggers, and to keep charts warm, once per process.
-    function_app.py calls it at import, which the worker does in its event loop; if it did not, the first invocation
-    begins."""
+    """Begin to stand in for the timers, to watch the triggers, and to keep charts warm: once per process, never in
+    standby. function_app.py calls it at import, which the worker does in its event loop; if it did not, the first
+    invocation begins."""
+    if settings.current().standby:
+        return
     with telemetry.background():
         try:
             repair.stand_in(current_app, REACTORS)

@@ -36,8 +36,12 @@ param storageName string
 @description('Storage account of the file share.')
 param contentName string
 
-@description('File share of the code.')
-param contentShareName string
+@description('File share of the code of production; the slot runs from the other one.')
+@allowed(['app', 'staging'])
+param liveShare string
+
+@description('Whether there is a slot `staging`.')
+param stagingSlot bool
 
 @description('Secret with AUDIT_KEY.')
 param auditKeySecretUri string
@@ -51,14 +55,22 @@ param applicationInsightsConnectionString string
 @description('Further app settings, by name.')
 param appSettings object
 
+// The host derives its id from the first 32 characters of the name, with the slot at the end. Two hosts with one id on one
+// storage account do not start.
+var hostId = 'ks-${uniqueString(resourceGroup().id, name)}'
+
 var settings = {
   FUNCTIONS_EXTENSION_VERSION: '~4'
   FUNCTIONS_WORKER_RUNTIME: 'python'
   FUNCTIONS_ENABLE_DRAIN_ON_APP_STOPPING: '1'
+  FUNCTIONS_REQUEST_BODY_SIZE_LIMIT: '65536'
+  WEBSITE_SWAP_WARMUP_PING_PATH: '/api/health'
+  WEBSITE_SWAP_WARMUP_PING_STATUSES: '200'
   SCM_DO_BUILD_DURING_DEPLOYMENT: 'true'
   ENABLE_ORYX_BUILD: 'true'
   WEBSITE_CONTENTAZUREFILECONNECTIONSTRING: 'DefaultEndpointsProtocol=https;AccountName=${content.name};AccountKey=${content.listKeys().keys[0].value};EndpointSuffix=${environment().suffixes.storage}'
-  WEBSITE_CONTENTSHARE: contentShareName
+  WEBSITE_CONTENTSHARE: liveShare
+  AzureFunctionsWebHost__hostid: hostId
   AzureWebJobsStorage__accountName: storageName
   AzureWebJobsStorage__credential: 'managedidentity'
   AzureWebJobsStorage__clientId: identityClientId
@@ -72,6 +84,8 @@ var settings = {
   AUDIT_KEY: '@Microsoft.KeyVault(SecretUri=${auditKeySecretUri})'
 }
 
+var stagingShare = liveShare == 'app' ? 'staging' : 'app'
+
 resource content 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
   name: contentName
 }
@@ -84,6 +98,13 @@ resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   sku: { name: planSku, tier: 'ElasticPremium', capacity: 1 }
   properties: { reserved: true, maximumElasticWorkerCount: maximumInstances }
 }
+
+// What an app on a Premium plan needs when it is created; `config` and `stagingConfig` set all of the settings.
+var firstSettings = [
+  { name: 'FUNCTIONS_EXTENSION_VERSION', value: settings.FUNCTIONS_EXTENSION_VERSION }
+  { name: 'FUNCTIONS_WORKER_RUNTIME', value: settings.FUNCTIONS_WORKER_RUNTIME }
+  { name: 'WEBSITE_CONTENTAZUREFILECONNECTIONSTRING', value: settings.WEBSITE_CONTENTAZUREFILECONNECTIONSTRING }
+]
 
 resource site 'Microsoft.Web/sites@2024-04-01' = {
   name: name
@@ -106,13 +127,7 @@ resource site 'Microsoft.Web/sites@2024-04-01' = {
       http20Enabled: true
       minTlsVersion: '1.2'
       ftpsState: 'Disabled'
-      // What a Premium app needs when it is created; `config` below sets all of them.
-      appSettings: [
-        { name: 'FUNCTIONS_EXTENSION_VERSION', value: settings.FUNCTIONS_EXTENSION_VERSION }
-        { name: 'FUNCTIONS_WORKER_RUNTIME', value: settings.FUNCTIONS_WORKER_RUNTIME }
-        { name: 'WEBSITE_CONTENTAZUREFILECONNECTIONSTRING', value: settings.WEBSITE_CONTENTAZUREFILECONNECTIONSTRING }
-        { name: 'WEBSITE_CONTENTSHARE', value: settings.WEBSITE_CONTENTSHARE }
-      ]
+      appSettings: concat(firstSettings, [{ name: 'WEBSITE_CONTENTSHARE', value: liveShare }])
     }
   }
 }
@@ -121,6 +136,14 @@ resource config 'Microsoft.Web/sites/config@2024-04-01' = {
   parent: site
   name: 'appsettings'
   properties: union(settings, appSettings)
+}
+
+// What stays with the slot in a swap. The file share does not: it is the code, which a swap exchanges.
+resource staysWithTheSlot 'Microsoft.Web/sites/config@2024-04-01' = {
+  parent: site
+  name: 'slotConfigNames'
+  properties: { appSettingNames: ['AzureFunctionsWebHost__hostid', 'STANDBY'] }
+  dependsOn: [config]
 }
 
 // Publishing signs in with Entra only.
@@ -132,6 +155,57 @@ resource noFtpPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2
 
 resource noDeploymentPassword 'Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01' = {
   parent: site
+  name: 'scm'
+  properties: { allow: false }
+}
+
+// Like `site`; a test compares them.
+resource staging 'Microsoft.Web/sites/slots@2024-04-01' = if (stagingSlot) {
+  parent: site
+  name: 'staging'
+  location: location
+  tags: tags
+  kind: 'functionapp,linux'
+  identity: { type: 'UserAssigned', userAssignedIdentities: { '${identityId}': {} } }
+  properties: {
+    serverFarmId: plan.id
+    httpsOnly: true
+    keyVaultReferenceIdentity: identityId
+    virtualNetworkSubnetId: subnetId
+    vnetRouteAllEnabled: true
+    vnetContentShareEnabled: true
+    siteConfig: {
+      linuxFxVersion: 'Python|3.13'
+      minimumElasticInstanceCount: 1
+      functionAppScaleLimit: maximumInstances
+      healthCheckPath: '/api/health'
+      http20Enabled: true
+      minTlsVersion: '1.2'
+      ftpsState: 'Disabled'
+      appSettings: concat(firstSettings, [{ name: 'WEBSITE_CONTENTSHARE', value: stagingShare }])
+    }
+  }
+  dependsOn: [staysWithTheSlot]
+}
+
+resource stagingConfig 'Microsoft.Web/sites/slots/config@2024-04-01' = if (stagingSlot) {
+  parent: staging
+  name: 'appsettings'
+  properties: union(settings, appSettings, {
+    WEBSITE_CONTENTSHARE: stagingShare
+    AzureFunctionsWebHost__hostid: '${hostId}-staging'
+    STANDBY: 'true'
+  })
+}
+
+resource noFtpPasswordOfStaging 'Microsoft.Web/sites/slots/basicPublishingCredentialsPolicies@2024-04-01' = if (stagingSlot) {
+  parent: staging
+  name: 'ftp'
+  properties: { allow: false }
+}
+
+resource noDeploymentPasswordOfStaging 'Microsoft.Web/sites/slots/basicPublishingCredentialsPolicies@2024-04-01' = if (stagingSlot) {
+  parent: staging
   name: 'scm'
   properties: { allow: false }
 }

@@ -18,6 +18,9 @@ param highAvailability bool
 @description('Whether the notification flags are set here, by a preview version of the API.')
 param usePreviewApi bool
 
+@description('Whether the identity gets the rights of redis-access.txt only, by a preview version of the API.')
+param leastRights bool
+
 @description('Object id of the identity that gets access.')
 param principalId string
 
@@ -66,9 +69,19 @@ resource withoutEvents 'Microsoft.Cache/redisEnterprise/databases@2025-07-01' = 
 }
 
 // `default` is the only policy that there is: all commands on all keys.
-resource access 'Microsoft.Cache/redisEnterprise/databases/accessPolicyAssignments@2025-07-01' = {
+resource allRights 'Microsoft.Cache/redisEnterprise/databases/accessPolicyAssignments@2025-07-01' = if (!leastRights) {
   name: '${cluster.name}/default/app'
   properties: { accessPolicyName: 'default', user: { objectId: principalId } }
+  dependsOn: [withEvents, withoutEvents]
+}
+
+resource ownRights 'Microsoft.Cache/redisEnterprise/databases/accessPolicyAssignments@2026-05-01-preview' = if (leastRights) {
+  name: '${cluster.name}/default/app'
+  properties: {
+    accessPolicyName: 'default'
+    accessString: trim(loadTextContent('../redis-access.txt'))
+    user: { objectId: principalId }
+  }
   dependsOn: [withEvents, withoutEvents]
 }
 

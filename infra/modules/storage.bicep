@@ -20,13 +20,16 @@ param principalId string
 @description('Days for which audit files cannot be changed or deleted.')
 param auditRetentionDays int
 
+@description('Whether the policy of the audit container is locked, and is left alone.')
+param auditPolicyLocked bool
+
 @description('Subnet of the private endpoints.')
 param endpointSubnetId string
 
 @description('Network of the private endpoints.')
 param vnetId string
 
-var contentShare = 'app'
+var contentShares = ['app', 'staging'] // a slot runs from a share of its own
 var zoneSuffix = environment().suffixes.storage
 var blobDataOwner = 'b7e6dc6d-f1e8-4753-8033-0f276bb0955b'
 var tableDataContributor = '0a9a7e1f-b9d0-4cc4-a60d-0319b160aaa3'
@@ -60,7 +63,7 @@ resource audit 'Microsoft.Storage/storageAccounts/blobServices/containers@2023-0
 }
 
 // Unlocked: lock it once the number of days is right (docs/audit.md). Appended blocks stay possible.
-resource immutable 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2023-05-01' = {
+resource immutable 'Microsoft.Storage/storageAccounts/blobServices/containers/immutabilityPolicies@2023-05-01' = if (!auditPolicyLocked) {
   parent: audit
   name: 'default'
   properties: { immutabilityPeriodSinceCreationInDays: auditRetentionDays, allowProtectedAppendWrites: true }
@@ -87,11 +90,11 @@ resource files 'Microsoft.Storage/storageAccounts/fileServices@2023-05-01' = {
   name: 'default'
 }
 
-resource share 'Microsoft.Storage/storageAccounts/fileServices/shares@2023-05-01' = {
+resource shares 'Microsoft.Storage/storageAccounts/fileServices/shares@2023-05-01' = [for share in contentShares: {
   parent: files
-  name: contentShare
+  name: share
   properties: { shareQuota: 5 }
-}
+}]
 
 resource readsAndWritesBlobs 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   scope: account
@@ -157,4 +160,3 @@ module fileEndpoint 'private-endpoint.bicep' = {
 
 output name string = account.name
 output contentName string = content.name
-output contentShareName string = share.name

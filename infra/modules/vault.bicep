@@ -42,7 +42,7 @@ resource vault 'Microsoft.KeyVault/vaults@2023-07-01' = {
 resource auditKeySecret 'Microsoft.KeyVault/vaults/secrets@2023-07-01' = {
   parent: vault
   name: 'audit-key'
-  properties: { value: auditKey }
+  properties: { value: auditKey, contentType: 'text/plain' }
 }
 
 resource readsSecrets 'Microsoft.Authorization/roleAssignments@2022-04-01' = {

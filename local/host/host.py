@@ -22,6 +22,7 @@ from local.host.pubsub import Lane, SubscribeError, Trigger
 from local.host.worker import AppLoadError, Datum, InvocationResult, Worker
 from local.host.worker_processes import WorkerProcesses
 from shared.errors import ConfigurationError
+from shared.platform_variables import disabled_functions
 from shared.store.connection import ConnectionOptions
 
 __all__ = ["Function", "Host", "HostStartError", "Invocation"]
@@ -72,7 +73,8 @@ class Invocation:
 
 
 class Host:
-    """Runs the function app in a folder. A process runs one app at a time, because the worker library has one registry.
+    """Runs the function app in a folder, without the functions that an app setting switches off. A process runs one
+    app at a time, because the worker library has one registry.
 
     Entering the context loads the app, checks its bindings, subscribes to Redis and listens for HTTP. It returns after
     Redis has confirmed every subscription; it raises HostStartError if the app cannot be loaded, Redis does not
@@ -141,14 +143,25 @@ class Host:
         stack.callback(self._worker.stop)
         stack.push_async_callback(self._worker.end_tasks)
         stack.push_async_callback(self._finish_running)
+        disabled = disabled_functions(os.environ)
         for function in self.functions:
+            if function.name.lower() in disabled:
+                continue
             try:
                 self._prepare(function, prefix, lock_times)
             except (BindingError, ConfigurationError) as error:
                 self.errors[function.name] = str(error)
                 log.error("The '%s' function is in error: %s", function.name, error)
         host, port = self._http_address
-        server = http.serve(self._endpoints, self._run_http, key=self.function_key, host=host, port=port, stop_s=STOP_S)
+        server = http.serve(
+            self._endpoints,
+            self._run_http,
+            key=self.function_key,
+            host=host,
+            port=port,
+            stop_s=STOP_S,
+            max_body_bytes=int(os.environ.get("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT") or http.MAX_BODY_BYTES),
+        )
         try:
             self.url = await stack.enter_async_context(server)
         except OSError as error:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
 
 from aiohttp import web
 from multidict import MultiMapping
@@ -16,7 +16,7 @@ from local.host.worker import Datum, InvocationResult
 
 DEFAULT_PREFIX = "api"
 MAX_BODY_BYTES = 100 * 1024 * 1024
-"""Azure's limit of a request body (FUNCTIONS_REQUEST_BODY_SIZE_LIMIT)."""
+"""Azure's limit of a request body, unless FUNCTIONS_REQUEST_BODY_SIZE_LIMIT is another."""
 
 _LEVELS = ("anonymous", "function", "admin")
 _CONSTRAINTS = {
@@ -37,7 +37,7 @@ class Endpoint:
 
     function: Function
     path: re.Pattern[str]
-    """Matches the raw (percent-encoded) path of a request."""
+    """Matches the path of a request as `decoded` returns it."""
     methods: frozenset[str]
     """In upper case. Empty: all methods."""
     level: str
@@ -55,6 +55,12 @@ def parse_endpoint(function: Function, trigger: Mapping[str, Any], prefix: str) 
     return Endpoint(function, path, methods, level)
 
 
+def decoded(raw_path: str) -> str:
+    """The path of a request as the real host matches it: percent-encoding is undone, except that of a slash."""
+    parts = re.split("(%2F)", raw_path, flags=re.IGNORECASE)
+    return "".join(part if index % 2 else unquote(part) for index, part in enumerate(parts))
+
+
 def _parse_route(template: str) -> re.Pattern[str]:
     """The pattern of an ASP.NET route template."""
     pattern = ""
@@ -65,11 +71,10 @@ def _parse_route(template: str) -> re.Pattern[str]:
         else:
             parts = re.split(r"\{([^{}]*)\}", segment)
             pattern += "/" + "".join(
-                _parse_parameter(part, template) if index % 2 else re.escape(quote(part))
-                for index, part in enumerate(parts)
+                _parse_parameter(part, template) if index % 2 else re.escape(part) for index, part in enumerate(parts)
             )
     try:
-        return re.compile(pattern + "/?", re.IGNORECASE | re.ASCII)
+        return re.compile(pattern + "/?", re.IGNORECASE | re.ASCII | re.DOTALL)
     except re.error as error:
         raise BindingError(f"the route {template!r} is invalid: {error.msg}") from None
 
@@ -85,22 +90,29 @@ def _parse_parameter(text: str, template: str) -> str:
 
 @asynccontextmanager
 async def serve(
-    endpoints: Iterable[Endpoint], invoke: Invoke, *, key: str, host: str, port: int, stop_s: float
+    endpoints: Iterable[Endpoint],
+    invoke: Invoke,
+    *,
+    key: str,
+    host: str,
+    port: int,
+    stop_s: float,
+    max_body_bytes: int = MAX_BODY_BYTES,
 ) -> AsyncIterator[str]:
     """Serve the endpoints within the context, whose value is the base URL. Port 0 picks a free port.
 
     As on the real host, the first endpoint in the order of the functions' names that matches a request answers it: a
-    literal has no precedence over a parameter.
+    literal has no precedence over a parameter. Names are compared in upper case, so that `a_b` comes after `aB`.
 
     Requests that run when the context is left may take `stop_s` seconds to end. Raises OSError if the server cannot
     listen on the address.
     """
-    by_name = sorted(endpoints, key=lambda endpoint: endpoint.function.name.lower())
+    by_name = sorted(endpoints, key=lambda endpoint: endpoint.function.name.upper())
 
     async def answer(request: web.Request) -> web.Response:
         return await _answer(request, by_name, invoke, key)
 
-    app = web.Application(client_max_size=MAX_BODY_BYTES)
+    app = web.Application(client_max_size=max_body_bytes)
     app.router.add_route("*", "/{path:.*}", answer)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=stop_s)
     await runner.setup()
@@ -112,7 +124,7 @@ async def serve(
 
 
 async def _answer(request: web.Request, endpoints: Iterable[Endpoint], invoke: Invoke, key: str) -> web.Response:
-    path = request.rel_url.raw_path
+    path = decoded(request.rel_url.raw_path)
     for endpoint in endpoints:
         match = endpoint.path.fullmatch(path)
         if match is None or (endpoint.methods and request.method not in endpoint.methods):
@@ -122,7 +134,7 @@ async def _answer(request: web.Request, endpoints: Iterable[Endpoint], invoke: I
             sent_key.encode(errors="surrogateescape"), key.encode()
         ):
             return web.Response(status=401)
-        params = {name: unquote(value) for name, value in match.groupdict().items() if value is not None}
+        params = {name: value for name, value in match.groupdict().items() if value is not None}
         return _response(await invoke(endpoint.function, await _request_datum(request, params)))
     return web.Response(status=404)  # also for a method that the route does not accept: the real host never sends 405
 

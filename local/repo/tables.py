@@ -1,4 +1,4 @@
-"""Generates tables in the documentation from code: `python -m local.repo.tables` updates them.
+"""Generates tables in the documentation, and files, from code: `python -m local.repo.tables` updates them.
 
 A generated table is between `<!-- table: NAME -->` and `<!-- end -->`. A test checks that all are up to date.
 """
@@ -86,6 +86,8 @@ TABLES: dict[str, Callable[[], str]] = {
     "inputs": inputs_table,
     "acl": acl_table,
 }
+FILES: dict[str, Callable[[], str]] = {"infra/redis-access.txt": lambda: redis_users.access_string() + "\n"}
+"""Files that are generated as a whole."""
 
 
 def update_tables(text: str) -> str:
@@ -108,3 +110,5 @@ if __name__ == "__main__":
     os.chdir(ROOT)
     for name in DOCUMENTS:
         Path(name).write_text(update_tables(Path(name).read_text(encoding="utf-8")), encoding="utf-8")
+    for name, content in FILES.items():
+        Path(name).write_text(content(), encoding="utf-8")

@@ -1,13 +1,14 @@
 -- Publish heartbeats that are due, register this instance, and return what is known of both.
 --
--- KEYS   1 instances by identity: hash of 'MS STATE HEARD,HEARD,...' (when it was last here, by Redis' clock)
+-- KEYS   1 instances by identity: hash of 'MS STATE DIVISION HEARD,HEARD,...' (when it was last here, by Redis' clock)
 --        2 last heartbeat by channel: hash of 'NUMBER MS'
 -- ARGV   1 identity
 --        2 its state, a word; empty if it must not be registered
---        3 how long a registration holds, in ms
---        4.. per lane: channel, least time between two heartbeats in ms, number of the last one heard here
+--        3 how it divides the keys: hexadecimal digits, which only instances that divide alike have in common
+--        4 how long a registration holds, in ms
+--        5.. per lane: channel, least time between two heartbeats in ms, number of the last one heard here
 -- Returns {time in ms, error with which Redis refused to publish or '', {per lane: number, ms sent, number heard by any
--- process of this instance}, {per living instance: identity, state, ms since it was last here}}.
+-- process of this instance}, {per living instance: identity, state, division, ms since it was last here}}.
 --
 -- Invariant: numbers of a channel only grow by 1, so a missing one is a lost message. They begin at Redis' time in ms:
 -- after a FLUSHALL they jump, which looks like a loss and is one. A number is stored before it is published, or it
@@ -18,7 +19,8 @@ if redis.replicate_commands then redis.replicate_commands() end -- as in sweep_a
 
 local MAX_NUMBER = 10 ^ 15 - 1 -- 15 digits
 local MAX_FIELDS, MAX_BYTES, KEPT_MS, TTL_S = 200, 65536, 60 * 1000, 3600
-local identity, state, holds_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
+local identity, state, division, holds_ms = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4])
+local FIRST_LANE = 5
 local clock = redis.call('TIME')
 local now_ms = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local refused = ''
@@ -54,23 +56,25 @@ local function heard_by(text)
 end
 
 local here = {}
-for i = 4, #ARGV, 3 do here[#here + 1] = integer(ARGV[i + 2]) end
+for i = FIRST_LANE, #ARGV, 3 do here[#here + 1] = integer(ARGV[i + 2]) end
 if state ~= '' then
     local texts = {}
     for lane, number in ipairs(here) do texts[lane] = text_of(number) end
-    local registration = text_of(now_ms) .. ' ' .. state .. ' ' .. table.concat(texts, ',')
+    local registration = table.concat({text_of(now_ms), state, division, table.concat(texts, ',')}, ' ')
     if written('HSET', KEYS[1], identity, registration) then written('EXPIRE', KEYS[1], TTL_S) end
 end
 
 local living, members = redis.call('HGETALL', KEYS[1]), {}
 for i = 1, #living, 2 do
-    local name, seen, its_state, heard = living[i], living[i + 1]:match('^(%d+) (%a+) ([%d,]*)$')
+    local name, seen, its_state, its_division, heard =
+        living[i], living[i + 1]:match('^(%d+) (%a+) (%x+) ([%d,]*)$')
     local age_ms = now_ms - integer(seen)
     if not seen or age_ms > KEPT_MS or age_ms < -holds_ms then
         written('HDEL', KEYS[1], name)
     elseif age_ms <= holds_ms then
         members[#members + 1] = name
         members[#members + 1] = its_state
+        members[#members + 1] = its_division
         members[#members + 1] = text_of(math.max(0, age_ms))
         if host_of(name) == host_of(identity) then
             for lane, number in ipairs(heard_by(heard)) do
@@ -81,7 +85,7 @@ for i = 1, #living, 2 do
 end
 
 local lanes = {}
-for i = 4, #ARGV, 3 do
+for i = FIRST_LANE, #ARGV, 3 do
     local channel, pace_ms = ARGV[i], tonumber(ARGV[i + 1])
     local last, sent = (redis.call('HGET', KEYS[2], channel) or ''):match('^(%d+) (%d+)$')
     local number, sent_ms = integer(last), integer(sent)
@@ -104,7 +108,7 @@ for i = 4, #ARGV, 3 do
     end
     lanes[#lanes + 1] = text_of(number)
     lanes[#lanes + 1] = text_of(sent_ms)
-    lanes[#lanes + 1] = text_of(here[(i - 4) / 3 + 1])
+    lanes[#lanes + 1] = text_of(here[(i - FIRST_LANE) / 3 + 1])
 end
 written('EXPIRE', KEYS[2], TTL_S)
 

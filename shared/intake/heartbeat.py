@@ -11,10 +11,12 @@ under it. All instances share the heartbeats, and each registers itself with the
 """
 
 from collections.abc import Sequence
+from itertools import batched
 from typing import Any, NamedTuple
 
 from shared import namespaces
 from shared.app import App
+from shared.intake.sharing import division_of
 from shared.store.script import Script
 
 HEARTBEAT = Script(__file__, "heartbeat")
@@ -41,10 +43,12 @@ class LaneReport(NamedTuple):
 
 
 class Member(NamedTuple):
-    """A living instance, or one of its processes. `state` is one word; `age_ms` the time since its last call."""
+    """A living instance, or one of its processes. `state` is one word, `division` what `sharing.division_of` returned
+    there; `age_ms` is the time since its last call."""
 
     identity: str
     state: str
+    division: str
     age_ms: int
 
     @property
@@ -79,8 +83,9 @@ async def send(app: App, identity: str, state: str, lanes: Sequence[tuple[str, i
     `lanes` are channel, least time between two heartbeats in ms, and number of the last one heard. An empty `state`
     registers nothing. Raises what the Redis client raises.
     """
+    division = division_of(tuple(channel for channel, _, _ in lanes))
     reply: list[Any] = await app.run(
-        HEARTBEAT, keys=_KEYS, args=[identity, state, HOLDS_MS, *(value for lane in lanes for value in lane)]
+        HEARTBEAT, keys=_KEYS, args=[identity, state, division, HOLDS_MS, *(value for lane in lanes for value in lane)]
     )
     now_ms, refused, reports, members = reply
     return Reply(
@@ -88,8 +93,8 @@ async def send(app: App, identity: str, state: str, lanes: Sequence[tuple[str, i
         refused.decode(errors="replace"),
         tuple(LaneReport(*map(int, reports[start : start + 3])) for start in range(0, len(reports), 3)),
         tuple(
-            Member(members[start].decode(errors="replace"), members[start + 1].decode(), int(members[start + 2]))
-            for start in range(0, len(members), 3)
+            Member(name.decode(errors="replace"), its_state.decode(), its_division.decode(), int(age_ms))
+            for name, its_state, its_division, age_ms in batched(members, 4, strict=True)
         ),
     )
 

@@ -24,7 +24,7 @@ from shared.intake.events import KeyEvent
 from shared.intake.lane import BEHIND_S, FAR_BEHIND_S
 from shared.intake.listening import Listening, Need
 from shared.intake.server_watch import WATCH_S, ServerWatch
-from shared.intake.sharing import Shares
+from shared.intake.sharing import Shares, division_of
 from shared.intake.way import Way
 from shared.reactor import Reactor
 from shared.settings import Settings
@@ -90,12 +90,14 @@ class Intake:
 
     def __init__(self, reactors: Sequence[Reactor], watch: Watch, settings: Settings) -> None:
         self._reactors, self._watch = reactors, watch
-        self._ways = [Way(reactor, self._looked_at) for reactor in reactors]
-        self.ways = {way.reactor.name: way for way in self._ways}
+        self.ways = {reactor.name: Way(reactor, self._looked_at) for reactor in reactors}
+        self._ways = [way for way in self.ways.values() if way.reactor.function not in settings.disabled]
+        """Those of functions that are switched off are neither listened to nor missed."""
         self._name, self._one_of_several = settings.instance, settings.worker_processes > 1
         self._process = f"{self._name}/{secrets.token_hex(3)}" if self._one_of_several else self._name
         self._listening = Listening(self._process, self._ways, self.owns, self._lost, self._want_marks)
         self._shares = Shares(self._name)
+        self._division = division_of(tuple(way.channel for way in self._ways))
         self._view_s = -VIEW_S
         self._members: tuple[heartbeat.Member, ...] = ()
         self._refused = ""
@@ -224,7 +226,9 @@ class Intake:
             if answers and lane.sent_ms == reply.now_ms and not reply.refused:
                 self._listening.published(way, lane.number)
         self._refused, self._members = reply.refused, reply.members
-        gone = self._shares.divide([member.host for member in reply.members if member.state in SHARING])
+        gone = self._shares.divide(
+            [member.host for member in reply.members if member.state in SHARING and member.division == self._division]
+        )
         gone |= self._listening.divide(
             [member.identity for member in reply.members if member.host == self._name and member.state in _EARS]
         )
@@ -233,7 +237,7 @@ class Intake:
 
     async def _decide(self, app: App) -> None:
         now_s = time.monotonic()
-        behind_s = max(way.lane.behind_s(now_s) for way in self._ways)
+        behind_s = max((way.lane.behind_s(now_s) for way in self._ways), default=0.0)
         deaf = any(way.lane.deaf(now_s) for way in self._ways)
         in_time = not deaf and not self._refused and behind_s < FAR_BEHIND_S / 2
         if deaf:

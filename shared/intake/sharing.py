@@ -7,6 +7,10 @@ instance has fallen silent reconciles.
 Where every event of a key matters and not only its last content (a reactor that is `ordered`: sessions), each instance
 reacts to all. A pass cannot make up for the events that an instance took with it when it was killed.
 
+Two versions of the app may run on one Redis, during an upgrade or in two slots. A key that each of them gives to the
+other would be nobody's, so an instance divides the keys only among those that divide them alike (`division_of`), and
+both versions react to all keys.
+
 Rendezvous hashing (Thaler and Ravishankar, 1998), over SLOTS slots instead of single keys: when an instance joins or
 leaves, only its own share moves, and a lookup costs one CRC.
 """
@@ -15,8 +19,11 @@ import hashlib
 import zlib
 from collections import Counter
 from collections.abc import Collection
+from functools import cache
 
 SLOTS = 1024
+VERSION = 1
+"""Of the division: to be raised when a key may have another owner among the same instances."""
 
 
 class Shares:
@@ -47,6 +54,13 @@ class Shares:
     def share(self) -> float:
         """The part of all keys that is this instance's."""
         return 1.0 if self._mine is None else sum(self._mine) / SLOTS
+
+
+@cache
+def division_of(channels: tuple[str, ...]) -> str:
+    """What two instances have in common if they divide the keys alike: 8 hexadecimal digits, which depend on how keys
+    are divided and on the channels of the keys that are."""
+    return hashlib.blake2b(f"{VERSION} {sorted(channels)}".encode(), digest_size=4).hexdigest()
 
 
 def division(members: Collection[str]) -> dict[str, float]:

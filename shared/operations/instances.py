@@ -1,5 +1,6 @@
 """The living instances and the state of their triggers, as operators see them."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
@@ -26,7 +27,8 @@ MEANINGS: Mapping[str, str] = {
 
 class Instance(msgspec.Struct, frozen=True, rename="camel"):
     """A living instance: the process of a host or, where it has several, one of them (HOST/PROCESS). `share` is the
-    part of the keys that is the host's (sessions are not shared), `ageS` the time since it last reported."""
+    part of the keys that is the host's (sessions are not shared; each version of the app that divides them in another
+    way reacts to all), `ageS` the time since it last reported."""
 
     instance: str
     state: str
@@ -36,12 +38,16 @@ class Instance(msgspec.Struct, frozen=True, rename="camel"):
 
 def shown(members: Sequence[Member]) -> list[Instance]:
     """The instances by name. Names are printable: any client can write to the key that holds them."""
-    shares = _shares(frozenset(member.host for member in members if member.state in SHARING))
+    sharing = defaultdict(set)
+    for member in members:
+        if member.state in SHARING:
+            sharing[member.division].add(member.host)
+    shares = {division: _shares(frozenset(hosts)) for division, hosts in sharing.items()}
     return [
         Instance(
             printable(member.identity.encode(errors="surrogatepass"), MAX_NAME_CHARS),
             printable(member.state.encode(), MAX_NAME_CHARS),
-            round(shares.get(member.host, 0.0), 3),
+            round(shares.get(member.division, {}).get(member.host, 0.0), 3),
             member.age_ms / 1000,
         )
         for member in sorted(members)

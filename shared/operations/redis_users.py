@@ -91,6 +91,11 @@ def acl_file() -> str:
     return "\n".join(users) + "\n"
 
 
+def access_string() -> str:
+    """The rules of `app` as an access string of Azure Managed Redis, whose users have no rights to begin with."""
+    return " ".join(rule for rule in rules("app").split() if not rule.startswith(("reset", "-@")))
+
+
 def _rules(commands: frozenset[str], keys: tuple[str, ...], channels: tuple[str, ...]) -> str:
     return " ".join(
         (

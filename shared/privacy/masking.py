@@ -8,10 +8,10 @@ import re
 from shared import namespaces
 from shared.privacy.keyring import keyring
 from shared.privacy.unknown_keys import shown_parts
+from shared.words import escaped
 
 MAX_SHOWN_CHARS = 200
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Control characters, line separators, surrogates, and marks that change the direction of text."""
+_PART = re.compile(r"\{(\w+)\}")
 
 
 def fingerprint(secret: bytes, audit_key: str) -> str:
@@ -20,8 +20,8 @@ def fingerprint(secret: bytes, audit_key: str) -> str:
 
 
 def printable(raw: bytes, limit: int = MAX_SHOWN_CHARS) -> str:
-    """`raw` on one line: control characters and bytes that are not UTF-8 are escaped; cut to `limit` characters."""
-    text = _CONTROL.sub(lambda match: ascii(match[0])[1:-1], raw[: 4 * limit].decode(errors="backslashreplace"))
+    """`raw` as `escaped` returns it, with bytes that are not UTF-8 escaped too; cut to `limit` characters."""
+    text = escaped(raw[: 4 * limit].decode(errors="backslashreplace"))
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
@@ -39,12 +39,12 @@ def mask_key(key: bytes, audit_key: str, *, hide_users: bool = False) -> str:
     if kind is namespaces.PHANTOM:  # masked with the fingerprint that its records have
         token = keyring(audit_key).unseal(parts[0])
         return printable(kind.prefix) + (_mask(token, audit_key) if token else "?")
-    masked = kind.pattern
+    texts = {}
     for name, part in zip(kind.part_names, parts, strict=True):
         # Some applications use e-mail addresses as user ids.
         hidden = name in kind.secret or b"@" in part or (hide_users and name == "userId")
-        text = _mask(part, audit_key) if hidden else _text(part)
-        masked = masked.replace(f"{{{name}}}", text, 1)
+        texts[name] = _mask(part, audit_key) if hidden else _text(part)
+    masked = _PART.sub(lambda match: texts[match[1]], kind.pattern)  # in one pass: a part may hold the name of another
     return printable(masked.encode(errors="backslashreplace"))
 
 

@@ -2,10 +2,11 @@
 
 import re
 
+from shared.words import escaped
+
 NAME_CHARS = 128
 SHOWN_CHARS = 48
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _TOKEN = re.compile(
     r"(?=[^\s]*\d)(?=[^\s]*[A-Za-z])[A-Za-z0-9+/=_.~-]{24,}|[0-9a-fA-F]{24,}|.*@.*\..*|eyJ[A-Za-z0-9_-]{10,}.*"
 )
@@ -39,7 +40,7 @@ def shown(name: str) -> str:
     if _TOKEN.fullmatch(text):
         return "***"
     text = without_secrets(text)[: 4 * SHOWN_CHARS]
-    text = _CONTROL.sub(lambda match: ascii(match[0])[1:-1], text).replace("`", "'")
+    text = escaped(text).replace("`", "'")
     return text if len(text) <= SHOWN_CHARS else f"{text[: SHOWN_CHARS - 1]}…"
 
 

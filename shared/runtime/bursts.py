@@ -9,6 +9,10 @@ from shared.runtime.malloc import keep_freed
 
 @cache
 def prepare_for_bursts() -> None:
-    """Keep freed memory, and import NumPy in a thread, which takes 0.1 s."""
+    """Keep freed memory, and import NumPy in a thread, which takes 0.1 s.
+
+    Not a daemon thread: one that is stopped amid an import keeps the interpreter's import lock, and a process that ends
+    just then waits for it without end.
+    """
     keep_freed()
-    Thread(target=lazy_numpy.load, name="load numpy", daemon=True).start()
+    Thread(target=lazy_numpy.load, name="load numpy").start()

@@ -196,6 +196,7 @@ HOSTILE_IDS = {
     "a forged log line": b"a\r\n2026-01-01T00:00:00Z ERROR forged\x1b[31m",
     "a path": b"../../%2e%2e/audit/heads.json",
     "markup and a formula": b"=1+1<script>alert(1)</script>",
+    "what is not seen and what turns text around": "a\u202e\u061c\u200b\ufeffb\u2028c".encode(),
     "Lua and a template": b"'] redis.call('FLUSHALL') --{tag}${x}{{7*7}}%s",
 }
 
@@ -212,7 +213,11 @@ async def test_any_id_in_a_key_is_processed(live: App, name: str) -> None:
     assert await live.redis.exists(b"fastapi:results:analysis:" + odd)
     assert await live.redis.exists(b"fabric:cache:chart:" + odd + b":realtime")
     assert [record["type"] for record in await records(live)] == ["nextauth.session.created"]
-    assert not [line for line in live.effects.lines if any(character in line for character in "\n\r\x00\x1b")]
+    assert not [
+        line
+        for line in live.effects.lines
+        if any(character in line for character in "\n\r\x00\x1b\u202e\u061c\u200b\ufeff\u2028")
+    ]
     assert await live.redis.get("fastapi:results:analysis:neighbour") == b"untouched"
 
 

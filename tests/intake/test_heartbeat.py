@@ -13,6 +13,7 @@ from redis.exceptions import ResponseError
 from shared import namespaces
 from shared.app import App, open_app
 from shared.intake.heartbeat import HOLDS_MS, Heartbeat, Member, Reply, parse_heartbeat, send
+from shared.intake.sharing import division_of
 from shared.registry import REACTORS
 from shared.store.refusals import is_refusal
 
@@ -103,6 +104,8 @@ async def test_without_a_state_an_instance_asks_and_is_not_registered(app):
         b"1764408840124",
         b"1 2 3",
         b"\xff\x00 1",
+        b"1764408840124 trigger 1,2,3",
+        b"1764408840124 trigger x 1,2,3",
         b"1764408840124 x",
     ],
 )
@@ -247,11 +250,11 @@ async def test_living_instances_are_told_with_state_and_age_and_silent_ones_are_
     await redis_client.hset(
         INSTANCES,
         mapping={
-            "living": f"{now - 1000} behind 5,6,7",
-            "ahead": f"{now + 1000} ear 5",
-            "silent": f"{now - HOLDS_MS - 1} trigger 5",
-            "gone": f"{now - 61_000} trigger 5",
-            "future": f"{now + HOLDS_MS + 5000} trigger 5",
+            "living": f"{now - 1000} behind 0 5,6,7",
+            "ahead": f"{now + 1000} ear 0 5",
+            "silent": f"{now - HOLDS_MS - 1} trigger 0 5",
+            "gone": f"{now - 61_000} trigger 0 5",
+            "future": f"{now + HOLDS_MS + 5000} trigger 0 5",
         },
     )
     reply = await beat(app)
@@ -267,19 +270,19 @@ async def test_what_one_process_of_an_instance_heard_is_told_to_the_others_while
     assert [lane.heard for lane in (await beat(app, IDLE, who="a/1", heard=number)).lanes] == [number] * 3
     assert [lane.heard for lane in (await beat(app, IDLE, who="a/2", heard=number - 1)).lanes] == [number] * 3
     assert [lane.heard for lane in (await beat(app, IDLE, who="b/1")).lanes] == [0] * 3
-    _, _, heard = (await redis_client.hget(INSTANCES, "a/1")).split()
-    await redis_client.hset(INSTANCES, "a/1", b"%d trigger %s" % (await now_ms(redis_client) - HOLDS_MS - 1, heard))
+    _, _, _, heard = (await redis_client.hget(INSTANCES, "a/1")).split()
+    await redis_client.hset(INSTANCES, "a/1", b"%d trigger 0 %s" % (await now_ms(redis_client) - HOLDS_MS - 1, heard))
     assert [lane.heard for lane in (await beat(app, IDLE, who="a/2")).lanes] == [0] * 3, "from a former process"
 
 
 async def test_forged_instances_are_bounded(app, redis_client):
     now = await now_ms(redis_client)
-    await redis_client.hset(INSTANCES, mapping={f"forged {number}": f"{now} trigger 1" for number in range(190)})
+    await redis_client.hset(INSTANCES, mapping={f"forged {number}": f"{now} trigger 0 1" for number in range(190)})
     began_s = time.perf_counter()
     reply = await beat(app)
     assert len(reply.members) <= 200
     assert time.perf_counter() - began_s < 1
-    assert Member("a", "trigger", 0) in reply.members
+    assert Member("a", "trigger", division_of(tuple(CHANNELS)), 0) in reply.members
 
 
 async def test_many_calls_at_once_publish_each_number_once(app):

@@ -373,3 +373,45 @@ async def test_heartbeats_go_on_after_an_error_of_any_kind(
         running.cancel()
         await asyncio.wait([running])
     assert "heartbeats: ValueError; they go on" in caplog.text
+
+
+async def test_versions_that_divide_the_keys_in_other_ways_do_not_divide_them_among_each_other(app: App) -> None:
+    """A key that each gives to the other would be nobody's."""
+    instance = Instance("a", app.settings, random.Random(1))
+    try:
+        lanes = [(way.channel, 10_000, 0) for way in instance.intake._ways]
+        await heartbeat.send(app, "newer", "trigger", [*lanes, ("__keyspace@0__:another:kind:", 10_000, 0)])
+        await instance.tick()
+        assert "newer" in {member.identity for member in instance.intake.report().instances}
+        assert instance.intake.report().share == 1
+        await heartbeat.send(app, "alike", "trigger", lanes)
+        await instance.tick()
+        assert 0 < instance.intake.report().share < 1
+    finally:
+        await instance.stop()
+
+
+async def test_a_function_that_is_switched_off_is_not_taken_for_a_deaf_trigger(app: App) -> None:
+    """Health would fail, and the platform would replace every instance again and again."""
+    settings = msgspec.structs.replace(app.settings, disabled=frozenset({BATCHES.function}))
+    instance = Instance("a", settings, random.Random(1))
+    try:
+        await instance.tick()
+        of_sessions = instance.intake.ways[SESSIONS.name].channel
+        assert await app.redis.hkeys(namespaces.build(namespaces.HEARTBEATS)) == [of_sessions.encode()]
+        assert set(instance.intake.report().behind_s) == {SESSIONS.function}
+        await heartbeat.send(app, "b", "trigger", [(way.channel, 10_000, 0) for way in instance.intake.ways.values()])
+        await instance.tick()
+        assert instance.intake.report().share == 1, "whoever hears all does not leave keys to who does not"
+    finally:
+        await instance.stop()
+    nobody = Instance(
+        "n",
+        msgspec.structs.replace(settings, disabled=frozenset({BATCHES.function, SESSIONS.function})),
+        random.Random(1),
+    )
+    try:
+        await nobody.tick()
+        assert nobody.intake.report().deaf_s is None
+    finally:
+        await nobody.stop()

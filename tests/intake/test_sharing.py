@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.intake.sharing import SLOTS, Shares
+from shared.intake.sharing import SLOTS, Shares, division_of
 
 KEYS = [b"fastapi:temp:data:%d" % number for number in range(2000)]
 
@@ -83,3 +83,8 @@ def test_an_instance_that_is_left_out_of_its_own_view_counts_itself_in():
 def test_identities_that_are_longer_than_the_hash_takes_are_told_apart():
     views = divided("x" * 100 + "1", "x" * 100 + "2", "é" * 80)
     owners(views)
+
+
+def test_only_who_divides_the_keys_alike_has_the_same_division():
+    assert division_of(("a:", "b:")) == division_of(("b:", "a:"))
+    assert len({division_of(channels) for channels in [(), ("a:",), ("a:", "b:"), ("a:b:",)]}) == 4

@@ -377,6 +377,35 @@ async def test_a_user_with_all_commands_but_without_the_app_s_keys_is_refused_th
     assert missing == "user 'few' is refused: keys functions:doctor:*, keys functions:stats:*"
 
 
+@pytest.mark.parametrize(
+    ("settings", "refused"),
+    [
+        ({}, ""),
+        ({"CHART_SOURCES": '[{"match": "*", "url": "https://a.example.com/x"}]'}, "keys fabric:data:chart:*"),
+        ({"REVOKE_TOKENS_ON_LAST_LOGOUT": "true"}, "keys fabric:user:*"),
+        ({"DELETE_LAPSED_SESSIONS": "true"}, "keys nextauth:session:*"),
+    ],
+    ids=lambda value: "" if isinstance(value, str) else next(iter(value), "none"),
+)
+async def test_the_right_to_write_a_client_s_keys_is_missed_only_by_a_feature_that_writes_them(
+    start: Start, settings: dict[str, str], refused: str
+) -> None:
+    with start("--notify-keyspace-events", REQUIRED) as port:
+        async with redis.asyncio.Redis(port=port) as client:
+            rules = [
+                f"%R{rule}" if rule in {"~fabric:data:chart:*", "~fabric:user:*", "~nextauth:session:*"} else rule
+                for rule in redis_users.rules("app", redis_users.version(await client.info("server"))).split()
+            ]
+            await client.execute_command("ACL", "SETUSER", "reader", "on", f">{PASSWORD}", *rules, "+acl|whoami")
+        hosts = {"CHART_SOURCE_HOSTS": "a.example.com"} if "CHART_SOURCES" in settings else {}
+        found = (await examined(f"127.0.0.1:{port},user=reader,password={PASSWORD}", **settings, **hosts))[
+            "access"
+        ].found
+    assert found == (
+        f"user 'reader' is refused: {refused}" if refused else "user 'reader' has every permission that the app needs"
+    )
+
+
 def test_a_policy_that_may_evict_the_app_s_state_before_charts_is_an_info() -> None:
     """volatile-lru is the default of Azure Cache for Redis."""
     (finding,) = server.check_eviction({"maxmemory_policy": "volatile-lru", "maxmemory": 1}, azure(AZURE_CACHE))

@@ -31,10 +31,21 @@ def test_a_fingerprint_is_the_documented_hmac() -> None:
         (b"nextauth:session:SECRET", f"nextauth:session:~{fingerprint(b'SECRET', AUDIT_KEY)[:12]}"),
         (b"nextauth:sessions:S3CR3T", f"nextauth:sessions:~{fingerprint(b'S3CR3T', AUDIT_KEY)[:12]}"),
         (b"nextauth:account:azure:SECRET", f"nextauth:account:azure:~{fingerprint(b'SECRET', AUDIT_KEY)[:12]}"),
+        (b"fabric:data:chart:{dataType}:realtime", "fabric:data:chart:{dataType}:realtime"),
+        (
+            b"nextauth:account:{accountId}:SECRET",
+            f"nextauth:account:{{accountId}}:~{fingerprint(b'SECRET', AUDIT_KEY)[:12]}",
+        ),
         (b"session:S3CR3T", f"session:~{fingerprint(b'S3CR3T', AUDIT_KEY)[:12]}"),
         (b"fastapi:temp:data:a\r\nb\x1b[31m", "fastapi:temp:data:a\\r\\nb\\x1b[31m"),
         (b"fastapi:temp:data:\xff\xfe", "fastapi:temp:data:\\xff\\xfe"),
         ("fastapi:temp:data:a\u202egpj.exe".encode(), "fastapi:temp:data:a\\u202egpj.exe"),
+        (
+            "fastapi:temp:data:a\u061c\u200b\u2060\ufeff\xadb".encode(),
+            "fastapi:temp:data:a\\u061c\\u200b\\u2060\\ufeff\\xadb",
+        ),
+        ("fastapi:temp:data:a\U000e0041".encode(), "fastapi:temp:data:a\\U000e0041"),
+        ("fastapi:temp:data:\U0001f468\u200d\U0001f33e".encode(), "fastapi:temp:data:\U0001f468\u200d\U0001f33e"),
     ],
 )
 def test_a_key_is_shown_with_its_secret_parts_masked(key: bytes, shown: str) -> None:

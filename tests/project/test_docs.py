@@ -2,13 +2,18 @@
 
 import json
 import re
+import shlex
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+import typer
 
+from bench import __main__ as bench
 from local.repo.bootstrap import HELP_FILE
-from local.repo.tables import DOCUMENTS, update_tables
+from local.repo.tables import DOCUMENTS, FILES, update_tables
+from local.run import __main__ as run
 from local.run.help_texts import help_texts
 from shared.operations import openapi
 
@@ -20,11 +25,8 @@ PAGES = sorted(
     ]
 )
 NEEDS_AZURE = "<!-- needs Azure -->\n"
-LOCAL_COMMANDS = re.compile(
-    r"\./run|\./test|bench/run|docs/build|git clone|redis-cli|\.venv/bin/(?:ruff|python -m (?:pytest|local\.\w+))"
-    r"|(?:\w+=\S+ )*python manage\.py|python -m local\.repo\.tables|until \[|\w+=\d+$|cd |apt-get install -y chromium"
-)
-"""What other tests run, and what the shell and its tools do."""
+TRIALS = cache(lambda: bench.all_trials(bench.Plan(bench.Size.QUICK, 0)))
+PLACEHOLDERS = {"HOST": "127.0.0.1", "PORT": "6379"}
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -32,6 +34,11 @@ def test_tables_are_those_of_the_code(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     assert "<!-- table: " in text
     assert text == update_tables(text), "run: .venv/bin/python -m local.repo.tables"
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_generated_files_are_those_of_the_code(name: str) -> None:
+    assert (ROOT / name).read_text(encoding="utf-8") == FILES[name](), "run: .venv/bin/python -m local.repo.tables"
 
 
 def anchors(page: Path) -> set[str]:
@@ -50,18 +57,69 @@ def test_link_targets_exist(page: Path) -> None:
         assert not anchor or anchor in anchors(linked), target
 
 
+def refusal(command: str) -> str:
+    """Why this machine would not take a command; empty if it would. Commands of manage.py are run by
+    tests/cli/test_documented_commands.py."""
+    words = [PLACEHOLDERS.get(word, word) for word in shlex.split(command, comments=True)]
+    while words and re.fullmatch(r"[A-Z]\w*=.*", words[0]):
+        del words[0]
+    match words:
+        case []:
+            return ""
+        case ["./run", *arguments]:
+            return _refused(run.app, arguments)
+        case ["bench/run", *arguments]:
+            return _refused(bench.app, arguments) or _no_trial(arguments)
+        case ["./test", *arguments] | [".venv/bin/python", "-m", "pytest", *arguments]:
+            missing = [word for word in arguments if "/" in word and not (ROOT / word).exists()]
+            return f"no file {missing}" if missing else ""
+        case [".venv/bin/python" | "python", "-m", module]:
+            return "" if find_spec(module) else f"no module {module}"
+        case ["python" | "python3", "manage.py", *_] | ["redis-cli", *_] | ["docs/build"] | ["until", *_]:
+            return ""
+        case [".venv/bin/ruff", "format", "."]:
+            return ""
+        case _:
+            return "not a command of this project that a test runs"
+
+
+def _refused(app: typer.Typer, arguments: list[str]) -> str:
+    try:
+        typer.main.get_command(app).make_context("command", list(arguments))
+    except Exception as error:  # click's own, for an invalid argument
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
+def _no_trial(arguments: list[str]) -> str:
+    context = typer.main.get_command(bench.app).make_context("command", list(arguments))
+    try:
+        bench.choose(TRIALS(), context.params["experiments"] or (), context.params["consumer"] or ())
+    except typer.BadParameter as error:
+        return str(error)
+    return ""
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_is_run_by_a_test_or_marked_as_needing_azure(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    for block in re.finditer(r"^```(?:sh|bash|)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
-        lines = re.sub(r"\\\n\s*", " ", block[1]).splitlines()
-        commands = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-        in_azure = any(re.match(r"(\w+=\$\()?(az|azd|func) ", command) for command in commands)
+    for block in re.finditer(r"^```(\w*)\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        if block[1] not in {"sh", "bash", ""}:
+            continue
+        lines = [line.strip() for line in re.sub(r"\\\n\s*", " ", block[2]).splitlines() if line.strip()]
+        in_azure = any(re.match(r"(\w+=\$\()?(az|azd|func) ", line) for line in lines)
         if in_azure or text[: block.start()].endswith(NEEDS_AZURE):
-            assert text[: block.start()].endswith(NEEDS_AZURE), block[1]
-        elif block[0].startswith(("```sh", "```bash")):
-            for command in commands:
-                assert LOCAL_COMMANDS.match(command), command
+            assert text[: block.start()].endswith(NEEDS_AZURE), block[2]
+        else:
+            assert [(line, refusal(line)) for line in lines if refusal(line)] == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["./run --dem", "bench/run bursts", "./test tests/none", ".venv/bin/python -m local.none", "make", "docs/build x"],
+)
+def test_a_command_that_does_not_exist_is_noticed(command: str) -> None:
+    assert refusal(command)
 
 
 def test_the_first_screen_of_the_readme_has_the_two_commands() -> None:

@@ -132,3 +132,30 @@ def test_the_alerts_are_those_of_the_documentation() -> None:
     runbook = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8").lower().replace(",", "")
     for anchor in re.findall(r"runbook: '([\w-]+)'", text):
         assert f"\n## {anchor.replace('-', ' ')}\n" in runbook, anchor
+
+
+def test_the_slot_is_in_standby_with_a_share_and_a_host_id_of_its_own_and_a_swap_takes_the_code_along() -> None:
+    text = (INFRA / "modules" / "app.bicep").read_text(encoding="utf-8")
+    block = re.search(r"properties: union\(settings, appSettings, \{\n(.*?)\n  \}\)", text, re.DOTALL)
+    assert block is not None
+    of_the_slot = dict(line.strip().split(": ", 1) for line in block[1].splitlines())
+    assert of_the_slot.keys() == {"WEBSITE_CONTENTSHARE", "AzureFunctionsWebHost__hostid", "STANDBY"}
+    names = re.search(r"appSettingNames: \[(.*)\]", text)
+    assert names is not None
+    assert set(re.findall(r"'(\w+)'", names[1])) == of_the_slot.keys() - {"WEBSITE_CONTENTSHARE"}
+    (concern,) = settings.parse(
+        {"WEBSITE_INSTANCE_ID": "i"} | settings_of_the_template() | {"STANDBY": "true"}
+    ).concerns
+    assert concern.startswith("STANDBY")
+    (prefix,) = re.findall(r"var hostId = '([a-z-]+)\$\{uniqueString\(", text)
+    host_id = of_the_slot["AzureFunctionsWebHost__hostid"].strip("'").replace("${hostId}", prefix + "x" * 13)
+    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", host_id), "what the host takes"
+    assert len(host_id) <= 32
+
+
+def test_the_slot_has_the_properties_of_production() -> None:
+    text = (INFRA / "modules" / "app.bicep").read_text(encoding="utf-8")
+    bodies = re.findall(r"^resource (?:site|staging) .*?(^  properties: \{.*?^  \})", text, re.DOTALL | re.MULTILINE)
+    assert len(bodies) == 2
+    production, staging = bodies
+    assert staging == production.replace("value: liveShare", "value: stagingShare")

@@ -42,6 +42,18 @@ def test_what_git_does_not_track_is_not_published_either() -> None:
     assert {line.rstrip("/") for line in lines if "*" not in line} - {"node_modules"} <= ignored
 
 
+@pytest.mark.parametrize(
+    "name", [".azure/dev/.env", ".env", "local.settings.json", "migration-20261129.jsonl", ".run/state.json"]
+)
+def test_a_file_with_secrets_is_neither_committed_nor_published(name: str, tmp_path: Path) -> None:
+    """azd writes AUDIT_KEY into .azure/; the others hold connection strings, session tokens and function keys."""
+    for rules in (".gitignore", ".funcignore"):
+        shutil.copy(ROOT / rules, tmp_path / ".gitignore")
+        subprocess.run(["git", "init", "--quiet", tmp_path], check=True)
+        ignored = subprocess.run(["git", "check-ignore", "--quiet", "--no-index", name], cwd=tmp_path, check=False)
+        assert ignored.returncode == 0, rules
+
+
 def test_the_app_runs_from_its_package_alone(tmp_path: Path) -> None:
     for path in package():
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)

@@ -47,6 +47,15 @@ async def misconnected(message: str) -> None: ...
         assert len(loaded().received) == 1
 
 
+@pytest.mark.parametrize("name", ["AzureWebJobs.record.Disabled", "AzureWebJobs__Record__Disabled"])
+async def test_a_function_that_is_switched_off_is_not_subscribed(make_app, redis_client, loaded, monkeypatch, name):
+    monkeypatch.setenv(name, "true")
+    async with Host(make_app(RECORDER), http_port=0) as host:
+        assert await redis_client.publish("jobs", "1") == 0
+        await host.drained()
+        assert (host.errors, loaded().received) == ({}, [])
+
+
 async def test_a_channel_may_be_an_app_setting(make_app, redis_client, loaded):
     files = {"local.settings.json.example": '{"Values": {"LOCAL_HOST_TEST_CHANNEL": "jobs of*"}}'}
     folder = make_app(RECORDER.replace('"jobs"', '"%LOCAL_HOST_TEST_CHANNEL%"'), files=files)

@@ -8,7 +8,7 @@ from yarl import URL
 
 from local.host.bindings import BindingError, Function
 from local.host.host import Host
-from local.host.http import parse_endpoint
+from local.host.http import decoded, parse_endpoint
 
 ECHO = """
 import json
@@ -38,6 +38,16 @@ async def only(req: func.HttpRequest) -> str:
 @app.route(auth_level="anonymous")
 async def unnamed(req: func.HttpRequest) -> str:
     return "by its function name"
+
+@app.function_name("under_b")
+@app.route("under/{name}", auth_level="anonymous")
+async def under_parameter(req: func.HttpRequest) -> str:
+    return "under_b"
+
+@app.function_name("underZ")
+@app.route("under/literal", auth_level="anonymous")
+async def under_literal(req: func.HttpRequest) -> str:
+    return "underZ"
 
 @app.route("closed")
 async def closed(req: func.HttpRequest) -> str:
@@ -72,13 +82,13 @@ async def http_app(make_app):
 
 async def test_a_request_reaches_its_function_completely(http_app):
     host, client = http_app
-    url = URL("/api/Items/a%2Fb/12?q=1&q=2&empty=&sp=%20", encoded=True)
+    url = URL("/api/Items/a%2Fb%20c/12?q=1&q=2&empty=&sp=%20", encoded=True)
     async with client.post(url, data=b"text \xc3\xa9", headers={"X-Probe": "p"}) as response:
         assert (response.status, response.content_type) == (200, "text/plain")
         assert await response.json(content_type=None) == {
             "method": "POST",
-            "url": f"{host.url}/api/Items/a%2Fb/12?q=1&q=2&empty=&sp=%20",
-            "route": {"kind": "a/b", "number": "12"},
+            "url": f"{host.url}/api/Items/a%2Fb%20c/12?q=1&q=2&empty=&sp=%20",
+            "route": {"kind": "a%2Fb c", "number": "12"},
             "query": {"q": "1,2", "sp": " "},
             "header": "p",
             "body": "text é",
@@ -106,6 +116,12 @@ async def test_the_first_route_in_the_order_of_names_answers_whatever_is_literal
         assert json.loads(await response.text())["route"] == {"kind": "special", "number": "7"}, (
             "item is before special"
         )
+
+
+async def test_names_are_compared_in_upper_case_where_the_underscore_comes_after_the_letters(http_app):
+    for path, name in (("/api/under/literal", "underZ"), ("/api/under/other", "under_b")):
+        async with http_app[1].get(path) as response:
+            assert await response.text() == name
 
 
 @pytest.mark.parametrize("path", ["/", "/api", "/items/a/1", "/api/items/a/x", "/api/items/a", "/api/only/more"])
@@ -170,6 +186,14 @@ async def test_a_body_above_azures_limit_is_refused(http_app):
         assert response.status == 413
 
 
+async def test_the_environment_can_set_the_limit_of_bodies(make_app, monkeypatch):
+    monkeypatch.setenv("FUNCTIONS_REQUEST_BODY_SIZE_LIMIT", "1000")
+    async with Host(make_app(ECHO), http_port=0) as host, aiohttp.ClientSession(host.url) as client:
+        for size, status in ((1000, 200), (1001, 413)):
+            async with client.post("/api/files", data=b"x" * size) as response:
+                assert response.status == status
+
+
 async def test_the_route_prefix_comes_from_host_json(make_app):
     files = {"host.json": '{"version": "2.0", "extensions": {"http": {"routePrefix": ""}}}'}
     async with Host(make_app(ECHO, files=files), http_port=0) as host, aiohttp.ClientSession(host.url) as client:
@@ -188,10 +212,13 @@ async def test_the_route_prefix_comes_from_host_json(make_app):
         ("{flag:bool}", "/api/TRUE", {"flag": "TRUE"}),
         ("{id:guid}", "/api/0f8fad5b-d9cb-469f-a165-70867728950e", {"id": "0f8fad5b-d9cb-469f-a165-70867728950e"}),
         ("a+b/ü", "/api/a%2Bb/%C3%BC", {}),
+        ("{a}/{b}", "/api/x%2fy/%E2%82%AC%25", {"a": "x%2fy", "b": "€%"}),
+        ("{a}", "/api/x%0Ay", {"a": "x\ny"}),
+        ("a%/{b}", "/%61pi/a%25/1", {"b": "1"}),
     ],
 )
 def test_a_route_template_matches_its_paths(route, path, params):
-    match = parse_endpoint(Function("f", "id", ()), {"route": route}, "api").path.fullmatch(path)
+    match = parse_endpoint(Function("f", "id", ()), {"route": route}, "api").path.fullmatch(decoded(path))
     assert match is not None
     assert match.groupdict() == params
 
