@@ -43,13 +43,14 @@ async def chart(req: func.HttpRequest) -> func.HttpResponse:
     from shared.charts import schedule, served
 
     app, key = current_app(), _source_key(req)
-    if app.settings.chart_sources:
-        await schedule.used(app, [key])
     cache = await served.read(app, key)
     cors = _cors(app, req)
     if cache is None:
-        fetched = {"Retry-After": "1"} if app.settings.chart_sources and schedule.chart_of(app, key) else {}
-        raise Refusal(404, "there is no cache of this chart", fetched | cors)
+        source = schedule.chart_of(app, key)
+        is_asked = source is not None and any(await schedule.note(app, [source], "used"))
+        raise Refusal(404, "there is no cache of this chart", cors | ({"Retry-After": "1"} if is_asked else {}))
+    if app.settings.chart_sources:
+        await schedule.used(app, [key])
     headers = (
         HEADERS
         | cors
@@ -77,7 +78,8 @@ async def chart_refresh(req: func.HttpRequest) -> func.HttpResponse:
     found = schedule.chart_of(app, _source_key(req)) if app.settings.chart_sources else None
     if found is None:
         raise Refusal(409, "the chart has no source")
-    await schedule.note(app, [found], "asked")
+    if not any(await schedule.note(app, [found], "asked")):
+        raise Refusal(409, "the value does not expire, or is no chart: it is not replaced")
     return json_answer({"scheduled": True}, 202)
 
 

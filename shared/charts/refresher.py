@@ -20,6 +20,7 @@ from shared.charts.schedule import PART, Signals, read_interest
 from shared.delivery.failures import report_outage
 
 if TYPE_CHECKING:
+    from shared.charts.refresh import Taken
     from shared.sources.config import Source
 
 MAX_WAIT_S = 5.0
@@ -82,16 +83,16 @@ class Refresher:
         running = self._running.setdefault(source.name, set())
         taken = await refresh.take(app, source, app.settings.chart_fetch_concurrency - len(running))
         for key in taken.keys:
-            task = asyncio.create_task(self._refresh(app, source, key, taken.lease_ms))
+            task = asyncio.create_task(self._refresh(app, source, key, taken))
             running.add(task)
             task.add_done_callback(running.discard)
         return MAX_WAIT_S if taken.wait_s is None else taken.wait_s
 
-    async def _refresh(self, app: App, source: "Source", key: bytes, lease_ms: int) -> None:
+    async def _refresh(self, app: App, source: "Source", key: bytes, taken: "Taken") -> None:
         from shared.charts import refresh
 
         try:
-            await refresh.refresh(app, source, key, lease_ms)
+            await refresh.refresh(app, source, key, taken)
         except (RedisError, OSError) as error:
             report_outage(error, PART)
         except Exception as error:  # the chart is due again when its lease ends

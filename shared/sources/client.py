@@ -26,6 +26,7 @@ MAX_RETRY_AFTER_S = 3600.0
 CONNECTIONS = 100
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _KEEP_METHOD = frozenset({307, 308})
+_UNKNOWN_CHART = frozenset({404, 410})
 _PIECE_BYTES = 64 * 1024
 
 
@@ -42,19 +43,22 @@ class Client:
         self._credential: Any = None
         self._opening = asyncio.Lock()
 
-    async def fetch(self, source: Source, chart_id: bytes, data_type: bytes, max_bytes: int) -> bytes:
+    async def fetch(
+        self, source: Source, chart_id: bytes, data_type: bytes, max_bytes: int, until_s: float = float("inf")
+    ) -> bytes:
         """The body of the source's answer for a chart: JSON by its content type, at most `max_bytes` long.
 
-        Raises SourceDown for anything else.
+        Raises SourceDown for anything else. No request is in progress after `until_s`, by the event loop's clock.
         """
         url, body = url_of(source, chart_id, data_type), body_of(source, chart_id, data_type)
         session = await self._open()
         credential = await self._sign_in() if source.scope else None
         try:
-            async with asyncio.timeout(source.timeout_s):
+            async with asyncio.timeout_at(min(asyncio.get_running_loop().time() + source.timeout_s, until_s)):
                 headers = dict(source.headers)
                 if credential and source.scope:
                     headers["Authorization"] = f"Bearer {await _token(credential, source.scope)}"
+                await asyncio.sleep(0)  # ends here if it is too late to begin
                 return await self._request(session, source, url, body, headers, max_bytes)
         except TimeoutError:
             raise SourceDown(f"no answer within {source.timeout_s:g} s") from None
@@ -94,7 +98,7 @@ class Client:
                     location = response.headers.get("Location", "")
                     if response.status not in _KEEP_METHOD and method == "POST":
                         raise SourceDown(f"HTTP {response.status} to a POST")
-            except (aiohttp.ClientError, OSError, ValueError) as error:
+            except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:  # RuntimeError: of uvloop
                 raise SourceDown(_reason_of(error)) from None
             url = _within_origin(url, location)
         raise SourceDown(f"more than {MAX_REDIRECTS} redirects")
@@ -126,7 +130,10 @@ class Client:
                 await asyncio.to_thread(importlib.import_module, "azure.identity.aio")
                 from azure.identity.aio import DefaultAzureCredential
 
-                self._credential = DefaultAzureCredential()
+                try:
+                    self._credential = DefaultAzureCredential()
+                except ValueError as error:  # its settings, such as AZURE_TENANT_ID
+                    raise SourceDown(f"no token: {type(error).__name__}") from None
         return self._credential
 
 
@@ -142,7 +149,9 @@ async def _token(credential: Any, scope: str) -> str:
 async def _body_of(response: "ClientResponse", max_bytes: int) -> bytes:
     """Raises SourceDown unless the answer is JSON within the limit."""
     if not 200 <= response.status < 300:
-        raise SourceDown(f"HTTP {response.status}", _retry_after_s(response))
+        raise SourceDown(
+            f"HTTP {response.status}", _retry_after_s(response), of_chart=response.status in _UNKNOWN_CHART
+        )
     kind = response.content_type
     if kind not in {"application/json", "text/json"} and not kind.endswith("+json"):
         raise SourceDown("the answer is not JSON by its content type")

@@ -52,12 +52,13 @@ def trials(key: bytes) -> list[list[bytes]]:
     return [[key if word == "KEY" else word.encode() for word in line.split()] for line in lines]
 
 
-async def check_access(redis: Redis, options: ConnectionOptions) -> list[Finding]:
-    """Try the commands, keys and channels that the app needs. Raises what the Redis client raises when Redis is
-    away."""
+async def check_access(redis: Redis, options: ConnectionOptions, *, fetches: bool = False) -> list[Finding]:
+    """Try the commands, keys and channels that the app needs; `fetches`: also to write charts, which it does if they
+    have sources. Raises what the Redis client raises when Redis is away."""
     mark = secrets.token_hex(8)
     refused = await _refused_commands(redis, f"{KEY_PREFIX}{mark}".encode())
-    refused += await _refused_keys(redis, mark)
+    written = (*WRITTEN_PREFIXES, *([namespaces.CHART_DATA.prefix] if fetches else []))
+    refused += await _refused_keys(redis, mark, written)
     refused += await _refused_channels(redis)
     user = await _user(redis)
     if not refused:
@@ -108,21 +109,18 @@ async def _refused_commands(redis: Redis, key: bytes) -> list[str]:
     return refused + [f"keys {KEY_PREFIX}*"] * any(map(_refused_for_key, replies))
 
 
-async def _refused_keys(redis: Redis, mark: str) -> list[str]:
-    """Key patterns that this user may not read or write.
+async def _refused_keys(redis: Redis, mark: str, written: Sequence[bytes]) -> list[str]:
+    """Key patterns that this user may not read or, of the prefixes `written`, not write.
 
     The keys do not exist, so EXPIRE, which needs the permission to write, changes nothing and causes no event.
     """
-    patterns = [(b"EXISTS", prefix) for prefix in READ_PREFIXES] + [(b"EXPIRE", prefix) for prefix in WRITTEN_PREFIXES]
+    patterns = [(b"EXISTS", prefix) for prefix in READ_PREFIXES] + [(b"EXPIRE", prefix) for prefix in written]
     commands = [[name, prefix + f"doctor-{mark}".encode()] + [b"1"] * (name == b"EXPIRE") for name, prefix in patterns]
     replies = await _each(redis, commands)
     if all(map(_refused_for_key, replies)):
         return ["keys of the app"]
-    return [
-        f"keys {prefix.decode()}*"
-        for (_, prefix), reply in zip(patterns, replies, strict=True)
-        if _refused_for_key(reply)
-    ]
+    refused = [prefix for (_, prefix), reply in zip(patterns, replies, strict=True) if _refused_for_key(reply)]
+    return [f"keys {prefix.decode()}*" for prefix in dict.fromkeys(refused)]
 
 
 def _refused_for_key(reply: Any) -> bool:

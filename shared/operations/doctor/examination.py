@@ -66,12 +66,13 @@ async def _examine_redis(app: App) -> list[Finding]:
 
     steps: list[tuple[str, Callable[[], Awaitable[list[Finding]]]]] = [
         ("server", check_server),
-        ("access", lambda: access.check_access(app.redis, options)),
+        ("access", lambda: access.check_access(app.redis, options, fetches=bool(app.settings.chart_sources))),
         ("listeners", lambda: notifications.check_listeners(app.redis, options)),
         ("instances", lambda: triggers.check_instances(app)),
         ("clock", lambda: app_state.check_clock(app)),
         ("backlog", lambda: app_state.check_backlog(app)),
         ("audit", lambda: app_state.check_audit(app)),
+        ("chart-sources", lambda: app_state.check_sources(app)),
     ]
     for name, step in steps:
         step_findings = await _bounded(name, step)
