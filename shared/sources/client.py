@@ -6,6 +6,7 @@ was checked right before, so a DNS answer that changes leads nowhere else.
 
 import asyncio
 import importlib
+import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 
 MAX_REDIRECTS = 3
 MAX_RETRY_AFTER_S = 3600.0
-CONNECTIONS = 100
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _KEEP_METHOD = frozenset({307, 308})
+_LOCATION = re.compile(r"[!-~]+")
 _UNKNOWN_CHART = frozenset({404, 410})
 _PIECE_BYTES = 64 * 1024
 
@@ -113,7 +114,9 @@ class Client:
 
                 self._session = aiohttp.ClientSession(
                     connector=aiohttp.TCPConnector(
-                        limit=CONNECTIONS, use_dns_cache=False, resolver=checked_resolver(self._hosts, self._resolver)
+                        limit=0,  # CHART_FETCH_CONCURRENCY limits them: a slow source must not use up those of others
+                        use_dns_cache=False,
+                        resolver=checked_resolver(self._hosts, self._resolver),
                     ),
                     cookie_jar=aiohttp.DummyCookieJar(),
                     timeout=aiohttp.ClientTimeout(total=None),
@@ -184,14 +187,14 @@ def _retry_after_s(response: "ClientResponse") -> float | None:
 
 
 def _within_origin(url: str, location: str) -> str:
-    """The target of a redirect. Raises SourceDown where it is on another host, port or scheme."""
+    """The target of a redirect. Raises SourceDown where it is no URL, or on another host, port or scheme."""
     try:
         target = urlsplit(urljoin(url, location))
         here = urlsplit(url)
         same = (target.scheme, target.hostname, target.port) == (here.scheme, here.hostname, here.port)
     except ValueError:
         same = False
-    if not location or not same or target.username is not None:
+    if not _LOCATION.fullmatch(location) or not same or target.username is not None:
         raise SourceDown("redirects to another host")
     return target._replace(fragment="").geturl()
 

@@ -1,0 +1,154 @@
+"""Answers that no HTTP library sends: bounded in time and memory, refused, and never a fault of the app."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from itertools import cycle
+
+import aiohttp  # noqa: F401  # before the clock runs
+import pytest
+
+from shared.errors import SourceDown
+from shared.sources.addresses import parse_hosts
+from shared.sources.client import Client
+from shared.sources.config import Source
+
+HOSTS, _ = parse_hosts("127.0.0.1")
+OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
+
+type Send = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+@asynccontextmanager
+async def sending(send: Send) -> AsyncIterator[Source]:
+    """A source on loopback whose answer `send` writes."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            await send(writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the app hung up
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield Source("*", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/x", timeout_s=0.5)
+
+
+def text(answer: bytes) -> Send:
+    async def send(writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        await writer.drain()
+
+    return send
+
+
+def endless(start: bytes, piece: bytes) -> Send:
+    async def send(writer: asyncio.StreamWriter) -> None:
+        writer.write(start)
+        while True:
+            writer.write(piece)
+            await writer.drain()
+
+    return send
+
+
+async def drip(writer: asyncio.StreamWriter) -> None:
+    for byte in cycle(OK):
+        writer.write(bytes([byte]))
+        await asyncio.sleep(0.02)
+
+
+ANSWERS: dict[str, Send] = {
+    "a byte now and then": drip,
+    "headers without end": endless(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 1000),
+    "a header without end": endless(b"HTTP/1.1 200 OK\r\nX: ", b"y" * 65536),
+    "continue without end": endless(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1000),
+    "a chunk without end": endless(CHUNKED + b"FFFFFFFFFFFFFFF\r\n", b" " * 65536),
+    "an extension of a chunk without end": endless(CHUNKED + b"1;", b"x" * 65536),
+    "trailers without end": endless(CHUNKED + b"2\r\n[]\r\n0\r\n", b"X: y\r\n" * 1000),
+    "no HTTP": text(b"SSH-2.0-x\r\n"),
+    "nothing": text(b""),
+    "cut short": text(OK + b"Content-Length: 100\r\n\r\n[]"),
+    "a length beyond all": text(OK + b"Content-Length: 99999999999999999999999999\r\n\r\n[]"),
+    "a length below zero": text(OK + b"Content-Length: -5\r\n\r\n[]"),
+    "two lengths": text(OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n[]1"),
+    "no content": text(b"HTTP/1.1 204 No Content\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+async def test_what_is_no_answer_of_http_is_refused_in_time(kind: str) -> None:
+    started_s = time.monotonic()
+    async with sending(ANSWERS[kind]) as source:
+        client = Client(HOSTS)
+        try:
+            with pytest.raises(SourceDown) as error:
+                await client.fetch(source, b"c", b"d", 100_000)
+        finally:
+            await client.close()
+    assert not error.value.of_chart
+    assert time.monotonic() - started_s < 5
+
+
+LOCATIONS = [
+    *(
+        b"http://127.0.0.1 @evil.test/",
+        b"http://user@127.0.0.1/",
+        b"http://[::1",
+        b"//[",
+        b"",
+        b"/\x01",
+        b"/x y HTTP/1.1",
+    ),
+    *(b"http://127.0.0.1.evil.test/", b"http://127.0.0.1:99999999/", b"https://127.0.0.1/", "/\xe9".encode(), b"\xff"),
+]
+
+
+@pytest.mark.parametrize("location", LOCATIONS, ids=repr)
+async def test_a_redirect_to_anywhere_else_is_not_followed(location: bytes) -> None:
+    requests = []
+
+    async def redirect(writer: asyncio.StreamWriter) -> None:
+        requests.append(1)
+        await text(b"HTTP/1.1 302 x\r\nLocation: " + location + b"\r\nContent-Length: 0\r\n\r\n")(writer)
+
+    async with sending(redirect) as source:
+        client = Client(HOSTS)
+        try:
+            with pytest.raises(SourceDown, match=r"redirects to another host|no connection"):
+                await client.fetch(source, b"c", b"d", 100_000)
+        finally:
+            await client.close()
+    assert len(requests) == 1
+
+
+PATIENCE = {
+    b"7": 7.0,
+    b"9" * 400: 3600.0,
+    b"Mon, 01 Jan 0001 00:00:00 GMT": 0.0,
+    b"Fri, 31 Dec 9999 23:59:59 -2359": 3600.0,
+    b"-1": None,
+    b"1e5": None,
+    b"0x10": None,
+    b"Mon, 99 Foo": None,
+    b"Thu, 01 Jan 2026 00:00:00 +99999999999999999999999": None,
+    b",,,": None,
+}
+
+
+@pytest.mark.parametrize("value", PATIENCE, ids=lambda value: value.decode()[:20])
+async def test_patience_in_any_words_is_read_or_passed_over(value: bytes) -> None:
+    answer = b"HTTP/1.1 503 x\r\nRetry-After: " + value + b"\r\nContent-Length: 0\r\n\r\n"
+    async with sending(text(answer)) as source:
+        client = Client(HOSTS)
+        try:
+            with pytest.raises(SourceDown, match="HTTP 503") as error:
+                await client.fetch(source, b"c", b"d", 100_000)
+        finally:
+            await client.close()
+    assert error.value.retry_after_s == PATIENCE[value]
