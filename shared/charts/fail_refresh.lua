@@ -18,11 +18,13 @@
 --
 -- Returns the time in ms for which the source is left alone because of this, 0 if it is not.
 --
--- Invariant: the failures of requests that were in flight together leave a source alone once.
+-- Invariant: the failures of requests that were in flight together leave a source alone once. A chart that is still
+-- there is due when it expires, at the latest.
 
 -- TIME must precede all writes: see take_due_sessions.lua.
 if redis.replicate_commands then redis.replicate_commands() end
 
+local AFTER_MS = 20
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 
@@ -43,9 +45,11 @@ local function increased(count)
   return math.min(tonumber(count or '') or 0, 1e6) + 1
 end
 
-local chart = fields_of(KEYS[1], 'fence', 'failures')
+local chart = fields_of(KEYS[1], 'fence', 'failures', 'expires')
 if chart[1] == ARGV[2] then
-  redis.call('ZADD', KEYS[2], 'XX', whole(now + tonumber(ARGV[5])), ARGV[1])
+  local due, expires = now + tonumber(ARGV[5]), tonumber(chart[3] or '') or 0
+  if expires > now then due = math.min(due, expires + AFTER_MS) end
+  redis.call('ZADD', KEYS[2], 'XX', whole(due), ARGV[1])
   redis.call('HSET', KEYS[1], 'error', ARGV[4], 'failed', whole(now), 'failures', whole(increased(chart[2])))
   redis.call('EXPIRE', KEYS[1], ARGV[10])
 end

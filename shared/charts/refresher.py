@@ -60,7 +60,7 @@ class Refresher:
         signals, interest_s = app.state(Signals), float("-inf")
         while not self._stopping:
             signals.changed.clear()
-            wait_s = MAX_WAIT_S
+            signals.looks_at_s, wait_s = float("inf"), MAX_WAIT_S
             try:
                 if time.monotonic() - interest_s >= INTEREST_S:
                     interest_s = time.monotonic()
@@ -71,9 +71,10 @@ class Refresher:
                 report_outage(error, PART)
             else:
                 telemetry.recovered("Redis", PART)
-            wait_s = min(wait_s, max(0.0, interest_s + INTEREST_S - time.monotonic()))
+            wait_s = max(MIN_WAIT_S, min(wait_s, interest_s + INTEREST_S - time.monotonic()))
+            signals.looks_at_s = time.monotonic() + wait_s
             with suppress(TimeoutError):
-                async with asyncio.timeout(max(wait_s, MIN_WAIT_S)):
+                async with asyncio.timeout(wait_s):
                     await signals.changed.wait()
 
     async def _take(self, app: App, source: "Source") -> float:

@@ -69,6 +69,8 @@ class Signals:
     """State of the app: whether its refresher has something new to look at, and which uses were written lately."""
 
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    looks_at_s: float = float("inf")
+    """When the refresher looks next (time.monotonic)."""
     used_s: dict[bytes, float] = field(default_factory=dict)
     """When a use of a key was noted (time.monotonic)."""
 
@@ -113,10 +115,10 @@ async def note(app: App, charts: Sequence[Chart], event: str, used_ms: Mapping[b
     for reply in replies:
         if isinstance(reply, Exception):
             raise reply
-    kept = [reply >= 0 for reply in replies]
-    if any(kept):
-        app.state(Signals).changed.set()
-    return kept
+    signals, due_ms = app.state(Signals), [reply for reply in replies if reply >= 0]
+    if due_ms and time.monotonic() + min(due_ms) / 1000 < signals.looks_at_s:
+        signals.changed.set()
+    return [reply >= 0 for reply in replies]
 
 
 def _call(app: App, chart: Chart, event: str, used_ms: int) -> Call:

@@ -112,7 +112,7 @@ elseif ttl >= 0 then
   if event == 'asked' then
     due = now
     set('asked', '1')
-  elseif is_new or not due then
+  elseif is_new or not due or due > found + AFTER_MS then
     due = next_due
   elseif event == 'used' and not was_active then
     due = math.min(due, next_due)

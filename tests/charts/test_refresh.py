@@ -208,9 +208,11 @@ async def test_nonsense_never_replaces_good_data(app_settings, redis_client, sou
         return NONSENSE[nonsense]
 
     source.answer = answer
-    settings = with_source(app_settings, source, ttl_s=60, refresh_ahead_s=30)
-    async with running(settings) as app:
+    async with running(with_source(app_settings, source, ttl_s=60, refresh_ahead_s=30)) as app:
         await written(app, ttl_ms=20_000)
+        chart = schedule.chart_of(app, KEY)
+        assert chart
+        await schedule.note(app, [chart], "asked")
         await until(lambda: redis_client.hexists(STATE, "error"))
         assert await redis_client.get(KEY) == CLIENT_ROWS.encode()
         assert (await cached(app))["stale"] is False

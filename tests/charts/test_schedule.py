@@ -2,23 +2,32 @@
 
 import asyncio
 import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import msgspec
 import redis.asyncio
 
-from shared.app import open_app
+from shared.app import App, open_app
 from shared.charts import reactor as charts
-from shared.charts import schedule
+from shared.charts import refresh, schedule
+from shared.charts.refresher import Refresher
 from shared.delivery.reconcile import reconcile
 from shared.reactor import Cause
 from shared.registry import CHARTS
 from shared.settings import Settings
+from shared.store.script import Script
 from tests.support.causes import cause
 from tests.support.chart_source import ChartSource
 from tests.support.warm_charts import (
     CLIENT_ROWS,
     KEY,
     STATE,
+    cached,
+    failing,
+    is_stale,
     opened,
     reads,
     running,
@@ -28,6 +37,15 @@ from tests.support.warm_charts import (
 )
 
 INTEREST = "functions:charts:interest"
+
+
+@dataclass(frozen=True, eq=False)
+class Counting(App):
+    calls: Counter[str] = field(default_factory=Counter)
+
+    async def run(self, script: Script, *, keys: Sequence[bytes] = (), args: Sequence[Any] = ()) -> Any:
+        self.calls[script.name] += 1
+        return await super().run(script, keys=keys, args=args)
 
 
 async def test_a_ttl_that_comes_by_a_command_of_its_own_is_seen(
@@ -105,6 +123,38 @@ async def test_a_name_with_a_time_ahead_is_watched_no_longer_than_others(
         await asyncio.sleep(0.4)
         await schedule.read_interest(app)
         assert not await redis_client.exists(INTEREST)
+
+
+async def test_charts_that_are_due_much_later_wake_nobody(
+    app_settings: Settings, redis_client: redis.asyncio.Redis, source: ChartSource
+) -> None:
+    """A burst of writes would be as many looks at what is due."""
+    app, refresher = Counting(with_source(app_settings, source, ttl_s=300), redis_client), Refresher()
+    refresher.look_after(lambda: app)
+    try:
+        await until(lambda: asyncio.sleep(0, app.calls["take_refreshes"]))
+        before = app.calls["take_refreshes"]
+        for number in range(100):
+            await written(app, b"fabric:data:chart:c%d:d" % number, ttl_ms=300_000)
+        assert app.calls["take_refreshes"] <= before + 2
+        await written(app, ttl_ms=500)  # due at once
+        await until(lambda: asyncio.sleep(0, bool(source.requests)))
+    finally:
+        await refresher.stop(app)
+        await refresh.close(app)
+
+
+async def test_the_lapse_of_a_chart_whose_refresh_fails_is_noticed_in_time(
+    app_settings: Settings, source: ChartSource
+) -> None:
+    """However long the backoff is, and without an event."""
+    source.answer = failing
+    settings = msgspec.structs.replace(with_source(app_settings, source), retry_base_s=60, retry_cap_s=300)
+    async with running(settings) as app:
+        await written(app, ttl_ms=900)
+        await until(lambda: asyncio.sleep(0, bool(source.requests)))
+        assert (await cached(app))["stale"] is False
+        await until(lambda: is_stale(app), within_s=2)
 
 
 async def test_a_key_of_interest_that_has_grown_without_bound_is_removed(
