@@ -10,7 +10,7 @@
 -- ARGV[3]  how long after its last sign of use a lapsed chart is fetched, in ms
 -- ARGV[4]  TTL of state and due times in s
 -- ARGV[5]  lease end in ms
--- ARGV[6]  largest content that is hashed, in bytes
+-- ARGV[6]  largest content that is hashed, in bytes; of a larger one its begin and its end are, as much together
 -- ARGV[7]  {chartId}:{dataType}
 -- ARGV[8]  until when its source is left alone, in ms; 0 if it is not
 --
@@ -19,7 +19,7 @@
 --   {'later'}   it is not due yet; its due time is set
 --   {'lapsed'}  it is gone, and its source is left alone; its due time is set
 --   {'lost'}    the lease has ended; nothing was written
---   {'fetch', fence, expires in ms or 0 if it is gone, size, SHA-1 in hex or '', failures so far}
+--   {'fetch', fence, expires in ms or 0 if it is gone, size, SHA-1 in hex or '' if it is gone, failures so far}
 --
 -- Invariant: each fetch has a higher fence than the one before, also where the state was lost in between. A chart that
 -- is missing before its time, without an event that tells why, counts as deleted by a client. After a rest of the source
@@ -45,6 +45,11 @@ local function fields_of(key, ...)
     values[at] = redis.call('HSTRLEN', key, name) <= 500 and redis.call('HGET', key, name) or false
   end
   return values
+end
+
+local function digest_of(key, size, most)
+  if size <= most then return redis.sha1hex(redis.call('GET', key)) end
+  return redis.sha1hex(redis.call('GETRANGE', key, 0, most / 2 - 1) .. redis.call('GETRANGE', key, size - most / 2, -1))
 end
 
 local function leave(due, reply)
@@ -97,7 +102,8 @@ if ttl ~= -2 then
   end
   if rests_until > 0 then return leave(math.min(found + AFTER_MS, rests_until)) end
   size = redis.call('STRLEN', KEYS[1])
-  if size <= tonumber(ARGV[6]) then digest = redis.sha1hex(redis.call('GET', KEYS[1])) end
+  digest = digest_of(KEYS[1], size, tonumber(ARGV[6]))
+  redis.call('HDEL', KEYS[2], 'evicted')
 else
   if deleted and not asked then return leave(nil) end
   if not asked and not gone and expires and now < expires - SLACK_MS then

@@ -13,10 +13,11 @@
 -- ARGV[5]  TTL of the content in ms
 -- ARGV[6]  when the chart expires, in ms, as begin_refresh.lua found it; 0 if it was gone
 -- ARGV[7]  its size then
--- ARGV[8]  its SHA-1 then, '' if it was not hashed
+-- ARGV[8]  its SHA-1 then; of a large one, that of its begin and its end: see begin_refresh.lua
 -- ARGV[9]  how long before its expiry it is refreshed while it is watched, in ms, with jitter; 0 for never
 -- ARGV[10] how long a sign of use makes it a watched chart, in ms
 -- ARGV[11] TTL of the states in s
+-- ARGV[12] largest content that is hashed as a whole, in bytes
 --
 -- Returns
 --   'written'   the content was written with its TTL; where it is the same as before, only its TTL
@@ -50,6 +51,11 @@ local function fields_of(key, ...)
   return values
 end
 
+local function digest_of(key, size, most)
+  if size <= most then return redis.sha1hex(redis.call('GET', key)) end
+  return redis.sha1hex(redis.call('GETRANGE', key, 0, most / 2 - 1) .. redis.call('GETRANGE', key, size - most / 2, -1))
+end
+
 local function release()
   local lease = redis.call('ZSCORE', KEYS[4], KEYS[1])
   if lease and whole(tonumber(lease)) == ARGV[2] then redis.call('ZREM', KEYS[4], KEYS[1]) end
@@ -71,8 +77,8 @@ local exists, same = ttl ~= -2, false
 if exists then
   local unchanged = before > 0 and redis.call('TYPE', KEYS[1]).ok == 'string' and ttl >= 0
     and math.abs(now + ttl - before) <= SLACK_MS and redis.call('STRLEN', KEYS[1]) == tonumber(ARGV[7])
-  if unchanged and ARGV[8] ~= '' then
-    unchanged = redis.sha1hex(redis.call('GET', KEYS[1])) == ARGV[8]
+  if unchanged then
+    unchanged = digest_of(KEYS[1], tonumber(ARGV[7]), tonumber(ARGV[12])) == ARGV[8]
     same = ARGV[8] == ARGV[4]
   end
   if not unchanged then

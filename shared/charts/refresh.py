@@ -48,7 +48,8 @@ source rests for half of `refresh_ahead_s` at most, so that charts which do not 
 LONGEST_CLOSED_MS = 3_600_000 + 1000
 """A source is never left alone for longer, also by its own Retry-After."""
 MAX_HASHED_BYTES = 128 * 1024
-"""Larger content is recognised by its size and expiry: hashing it would hold Redis for more than a millisecond."""
+"""Larger content is recognised by size, expiry, begin and end: hashing it would hold Redis for more than a
+millisecond."""
 MAX_SCRIPT_BYTES = 128 * 1024
 """Larger content is written beside its key, which a script then renames: a script that gets it as an argument holds
 Redis for 8 ms per MiB."""
@@ -152,6 +153,7 @@ async def _end(
             ahead_ms(source),
             round(app.settings.chart_active_s * 1000),
             namespaces.CHART_STATE_TTL_S,
+            MAX_HASHED_BYTES,
         ],
     )
     if large and reply != b"written":

@@ -19,13 +19,13 @@
 --
 -- State, version 1: v; expires (ms; when the chart expires or expired; absent if it never was there); own (the same, as this app's own write set it);
 -- active (ms; last sign of use: a client's write is one, this app's own is none); gone, deleted, asked ('1' or absent);
--- fence, failures, refreshed, failed (ms), error: see begin_refresh.lua.
+-- evicted (how often in a row it was gone again before its refresh); fence, failures, refreshed, failed (ms), error: see begin_refresh.lua.
 
 -- TIME must precede all writes: see take_due_sessions.lua.
 if redis.replicate_commands then redis.replicate_commands() end
 
 local SLACK_MS, AFTER_MS = 100, 20
-local TTL_COMES_MS = 1000
+local TTL_COMES_MS, LONGEST_DELAY_MS = 1000, 60000
 local NEVER = 2 ^ 53 - 1
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
@@ -52,7 +52,7 @@ end
 
 reclaim(KEYS[2], 'hash')
 reclaim(KEYS[3], 'zset')
-local fields = fields_of(KEYS[2], 'v', 'expires', 'own', 'active', 'gone', 'deleted', 'fence')
+local fields = fields_of(KEYS[2], 'v', 'expires', 'own', 'active', 'gone', 'deleted', 'fence', 'evicted')
 if fields[1] and fields[1] ~= '1' then
   redis.call('UNLINK', KEYS[2])
   fields = {}
@@ -138,7 +138,10 @@ else
   end
   if active == 0 then active = now end -- the first that is known of it
   if not gone then
-    due = now
+    -- Where memory is short, what is fetched is evicted again and again: ever more time lies between.
+    local evicted = expires and now < expires - SLACK_MS and math.min(tonumber(fields[8] or '') or 0, 10) or -1
+    due = now + math.min(1000 * (2 ^ math.max(evicted, 0) - 1), LONGEST_DELAY_MS)
+    set('evicted', whole(evicted + 1))
     set('gone', '1')
     if deleted then redis.call('HDEL', KEYS[2], 'deleted') end
   elseif not due then

@@ -128,6 +128,28 @@ async def test_what_a_client_writes_during_a_fetch_stays(app_settings, redis_cli
         assert await redis_client.ttl(KEY) > 90
 
 
+@pytest.mark.parametrize("size", [100_000, 1_000_000])
+async def test_what_a_client_writes_during_a_fetch_stays_also_where_size_and_ttl_are_the_same(
+    app_settings, redis_client, source, size
+) -> None:
+    """SET with KEEPTTL, of a chart that is small enough to be hashed, and of one that is not. It is about to expire, so
+    it is fetched again at once."""
+    before, after = (json.dumps([{"t": 1_767_225_600_000, "v": value}]).ljust(size) for value in (7.0, 8.0))
+    found = []
+
+    async def slow(*args) -> Response:
+        found.append(await redis_client.get(KEY))
+        await redis_client.set(KEY, after, keepttl=True)
+        return await source.rows(*args)
+
+    source.answer = slow
+    async with running(with_source(app_settings, source)) as app:
+        await redis_client.set(KEY, before, px=1500)
+        await charts.react(app, [KEY], cause("set"))
+        await until(lambda: asyncio.sleep(0, len(found) >= 2))
+    assert found[:2] == [before.encode(), after.encode()]
+
+
 async def test_what_a_client_deletes_during_a_fetch_stays_deleted(app_settings, redis_client, source) -> None:
     async def slow(*args) -> Response:
         await redis_client.delete(KEY)

@@ -157,6 +157,32 @@ async def test_the_lapse_of_a_chart_whose_refresh_fails_is_noticed_in_time(
         await until(lambda: is_stale(app), within_s=2)
 
 
+async def test_a_chart_that_is_evicted_again_and_again_is_fetched_ever_less_often(
+    app_settings: Settings, redis_client: redis.asyncio.Redis, source: ChartSource
+) -> None:
+    """Where memory is short, each write would evict another chart, and its fetch the next one."""
+    settings = with_source(app_settings, source, ttl_s=60)
+    due = schedule.due_key(settings.sources.entries[0])
+    async with running(settings) as app:
+        waits_s = []
+        for number in range(5):
+            await charts.react(app, [KEY], cause("evicted"))
+            waits_s.append((await redis_client.zscore(due, KEY) or 0) / 1000 - time.time())
+            if waits_s[-1] > 0.5:
+                await redis_client.zadd(due, {KEY: 0})
+                app.state(schedule.Signals).changed.set()
+            await until(lambda number=number: asyncio.sleep(0, len(source.requests) == number + 1))
+            await until(lambda: redis_client.exists(KEY))
+            await redis_client.delete(KEY)
+        assert [round(wait_s) for wait_s in waits_s][2:] == [1, 3, 7]
+        await written(app, ttl_ms=700)  # lives until its refresh
+        await until(lambda: asyncio.sleep(0, len(source.requests) == 6))
+        await until(lambda: redis_client.exists(KEY))
+        await redis_client.delete(KEY)
+        await charts.react(app, [KEY], cause("evicted"))
+        await until(lambda: redis_client.exists(KEY), within_s=1)
+
+
 async def test_a_key_of_interest_that_has_grown_without_bound_is_removed(
     app_settings: Settings, redis_client: redis.asyncio.Redis, source: ChartSource
 ) -> None:
