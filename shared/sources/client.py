@@ -175,15 +175,26 @@ async def _body_of(response: "ClientResponse", max_bytes: int) -> bytes:
 
 
 def _retry_after_s(response: "ClientResponse") -> float | None:
-    """How long the source asks to wait, at most MAX_RETRY_AFTER_S: seconds or a date (RFC 9110)."""
+    """How long the source asks to wait, at most MAX_RETRY_AFTER_S: seconds or a date, by its own clock (RFC 9110)."""
     text = response.headers.get("Retry-After", "").strip()
     if response.status not in {429, 503} or not text:
         return None
-    try:
-        wait_s = float(text) if text.isdecimal() else parsedate_to_datetime(text).timestamp() - time.time()
-    except (ValueError, OverflowError):
+    if text.isdecimal():
+        wait_s = float(text)
+    elif (until_s := _seconds_of(text)) is not None:
+        sent_s = _seconds_of(response.headers.get("Date", ""))
+        wait_s = until_s - (time.time() if sent_s is None else sent_s)
+    else:
         return None
     return min(max(wait_s, 0.0), MAX_RETRY_AFTER_S)
+
+
+def _seconds_of(date: str) -> float | None:
+    """Unix time of a date of HTTP; None for what is none."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _within_origin(url: str, location: str) -> str:

@@ -152,3 +152,17 @@ async def test_patience_in_any_words_is_read_or_passed_over(value: bytes) -> Non
         finally:
             await client.close()
     assert error.value.retry_after_s == PATIENCE[value]
+
+
+@pytest.mark.parametrize(("date", "wait_s"), [(b"Sat, 01 Jan 2000 00:00:00 GMT", 7.0), (b"now", 0.0), (b"", 0.0)])
+async def test_a_date_of_patience_is_by_the_clock_of_the_source(date: bytes, wait_s: float) -> None:
+    until = b"Retry-After: Sat, 01 Jan 2000 00:00:07 GMT\r\n"
+    answer = b"HTTP/1.1 429 x\r\nDate: " + date + b"\r\n" + until + b"Content-Length: 0\r\n\r\n"
+    async with sending(text(answer)) as source:
+        client = Client(HOSTS)
+        try:
+            with pytest.raises(SourceDown, match="HTTP 429") as error:
+                await client.fetch(source, b"c", b"d", 100_000)
+        finally:
+            await client.close()
+    assert error.value.retry_after_s == wait_s
