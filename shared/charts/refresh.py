@@ -53,6 +53,8 @@ millisecond."""
 MAX_SCRIPT_BYTES = 128 * 1024
 """Larger content is written beside its key, which a script then renames: a script that gets it as an argument holds
 Redis for 8 ms per MiB."""
+MAX_REASON_BYTES = 400
+"""The scripts load no longer field of a state."""
 _INTEREST = namespaces.build(namespaces.CHART_INTEREST)
 
 
@@ -241,7 +243,7 @@ async def _failed(
             chart.key,
             fence,
             lease_ms,
-            str(error)[:200],
+            str(error).encode()[:MAX_REASON_BYTES].decode(errors="ignore"),
             round(backoff.compute(min(failures, 30)) * 1000),
             round((error.retry_after_s or 0) * 1000),
             FAILURES_TO_REST,
