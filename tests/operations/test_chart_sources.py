@@ -13,7 +13,7 @@ from shared.operations.doctor import app_state
 from shared.operations.doctor.access import check_access
 from shared.operations.doctor.findings import Severity
 from shared.settings import Settings
-from shared.store.connection import open_client, parse_connection_string
+from shared.store.connection import open_client
 
 NAMED = "chart source co2-* from https://api.example.com is away"
 
@@ -53,16 +53,16 @@ async def test_without_sources_nothing_is_said_of_them(app: App) -> None:
 
 
 async def test_a_user_that_may_only_read_charts_is_a_finding_where_charts_are_fetched(
-    redis_port: int, redis_client: redis.asyncio.Redis
+    app_settings: Settings, redis_client: redis.asyncio.Redis
 ) -> None:
     rules = ("on", "nopass", "+@all", "allchannels", "resetkeys", "%R~fabric:data:chart:*")
     others = ("fastapi:*", "nextauth:*", "fabric:cache:*", "fabric:user:*", "functions:*")
     await redis_client.execute_command("ACL", "SETUSER", "reader", *rules, *(f"~{pattern}" for pattern in others))
-    options = parse_connection_string(f"127.0.0.1:{redis_port},user=reader,password=any")
-    client = open_client(options)
+    settings = msgspec.structs.replace(app_settings, redis=f"{app_settings.redis},user=reader,password=any")
+    client = open_client(settings.redis_options)
     try:
-        (without,) = await check_access(client, options)
-        (fetching,) = await check_access(client, options, fetches=True)
+        (without,) = await check_access(client, settings)
+        (fetching,) = await check_access(client, with_sources(settings))
     finally:
         await client.aclose()
         await redis_client.execute_command("ACL", "DELUSER", "reader")

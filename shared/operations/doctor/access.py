@@ -16,7 +16,7 @@ from shared.operations import redis_users
 from shared.operations.doctor.findings import Finding, error, info, ok
 from shared.operations.doctor.products import redis_cli
 from shared.registry import REACTORS
-from shared.store.connection import ConnectionOptions
+from shared.settings import Settings
 
 KEY_PREFIX = "functions:doctor:"
 KEY_TTL_MS = 10_000
@@ -33,17 +33,25 @@ RENAME KEY KEY|DEL KEY|UNLINK KEY
 TIME|SCAN 0 MATCH KEY COUNT 1|SCRIPT LOAD return|EVAL return 0|EVALSHA 0000000000000000000000000000000000000000 0
 """
 READ_PREFIXES = (*(reactor.kind.prefix for reactor in REACTORS), namespaces.SESSION_BY_USER.prefix)
-WRITTEN_PREFIXES = tuple(
-    kind.prefix
-    for kind in (
-        namespaces.RESULT,
-        namespaces.MODEL,
-        namespaces.PROCESSING,
-        namespaces.CHART_CACHE,
-        namespaces.QUERY_CACHE,
-        namespaces.STATISTICS,
-    )
+WRITTEN = (
+    namespaces.RESULT,
+    namespaces.MODEL,
+    namespaces.PROCESSING,
+    namespaces.CHART_CACHE,
+    namespaces.QUERY_CACHE,
+    namespaces.STATISTICS,
 )
+"""Kinds of keys that the app writes whatever its settings."""
+
+
+def written_prefixes(settings: Settings) -> tuple[bytes, ...]:
+    """Prefixes of the keys that the app writes with these settings: keys of its clients only where it is asked to."""
+    asked_for = {
+        namespaces.CHART_DATA: bool(settings.chart_sources),
+        namespaces.USER_TOKENS: settings.revoke_tokens_on_last_logout,
+        namespaces.SESSION: settings.delete_lapsed_sessions,
+    }
+    return tuple(kind.prefix for kind in (*WRITTEN, *(kind for kind, asked in asked_for.items() if asked)))
 
 
 def trials(key: bytes) -> list[list[bytes]]:
@@ -52,13 +60,12 @@ def trials(key: bytes) -> list[list[bytes]]:
     return [[key if word == "KEY" else word.encode() for word in line.split()] for line in lines]
 
 
-async def check_access(redis: Redis, options: ConnectionOptions, *, fetches: bool = False) -> list[Finding]:
-    """Try the commands, keys and channels that the app needs; `fetches`: also to write charts, which it does if they
-    have sources. Raises what the Redis client raises when Redis is away."""
-    mark = secrets.token_hex(8)
+async def check_access(redis: Redis, settings: Settings) -> list[Finding]:
+    """Try the commands, keys and channels that the app needs with these settings. Raises what the Redis client raises
+    when Redis is away."""
+    mark, options = secrets.token_hex(8), settings.redis_options
     refused = await _refused_commands(redis, f"{KEY_PREFIX}{mark}".encode())
-    written = (*WRITTEN_PREFIXES, *([namespaces.CHART_DATA.prefix] if fetches else []))
-    refused += await _refused_keys(redis, mark, written)
+    refused += await _refused_keys(redis, mark, written_prefixes(settings))
     refused += await _refused_channels(redis)
     user = await _user(redis)
     if not refused:
@@ -110,7 +117,7 @@ async def _refused_commands(redis: Redis, key: bytes) -> list[str]:
 
 
 async def _refused_keys(redis: Redis, mark: str, written: Sequence[bytes]) -> list[str]:
-    """Key patterns that this user may not read or, of the prefixes `written`, not write.
+    """Key patterns that this user may not read or, if their prefix is one of `written`, write.
 
     The keys do not exist, so EXPIRE, which needs the permission to write, changes nothing and causes no event.
     """
@@ -119,8 +126,11 @@ async def _refused_keys(redis: Redis, mark: str, written: Sequence[bytes]) -> li
     replies = await _each(redis, commands)
     if all(map(_refused_for_key, replies)):
         return ["keys of the app"]
-    refused = [prefix for (_, prefix), reply in zip(patterns, replies, strict=True) if _refused_for_key(reply)]
-    return [f"keys {prefix.decode()}*" for prefix in dict.fromkeys(refused)]
+    return [
+        f"keys {prefix.decode()}*"
+        for (_, prefix), reply in zip(patterns, replies, strict=True)
+        if _refused_for_key(reply)
+    ]
 
 
 def _refused_for_key(reply: Any) -> bool:

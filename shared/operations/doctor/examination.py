@@ -66,7 +66,7 @@ async def _examine_redis(app: App) -> list[Finding]:
 
     steps: list[tuple[str, Callable[[], Awaitable[list[Finding]]]]] = [
         ("server", check_server),
-        ("access", lambda: access.check_access(app.redis, options, fetches=bool(app.settings.chart_sources))),
+        ("access", lambda: access.check_access(app.redis, app.settings)),
         ("listeners", lambda: notifications.check_listeners(app.redis, options)),
         ("instances", lambda: triggers.check_instances(app)),
         ("clock", lambda: app_state.check_clock(app)),
