@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from shared import namespaces
-from shared.charts import refresh
+from shared.charts import refresh, schedule
 from shared.settings import Settings
 from shared.sources import client, config
 from shared.sources.config import Source
@@ -26,6 +26,7 @@ SENTENCES = {
     "`CHART_FETCH_CONCURRENCY` (8)": SETTINGS.chart_fetch_concurrency == 8,
     "its lease (`timeout_s` and 2 s)": config.LEASE_MARGIN_MS == 2000,
     "from 128 KiB on, written beside the key": refresh.MAX_SCRIPT_BYTES == 128 * 1024,
+    "of more than 5,000 names the latest count": schedule.MAX_INTEREST == 5000,
     "fetch 800 charts in the 30 s": round(8 / 0.3 * 30) == 800,
 }
 
