@@ -166,6 +166,20 @@ async def test_a_chart_that_lapses_while_its_source_is_left_alone_is_marked_stal
         assert ((await view(app)).state, len(source.requests)) == (State.RESTING, 1)
 
 
+async def test_stale_data_is_kept_no_longer_than_it_is_set(
+    app_settings: Settings, redis_client: redis.asyncio.Redis, source: ChartSource
+) -> None:
+    """Also where that is less than the cache had left."""
+    source.answer = failing
+    settings = msgspec.structs.replace(with_source(app_settings, source), chart_max_stale_s=1)
+    async with running(settings) as app:
+        await written(app, ttl_ms=200)
+        assert await redis_client.ttl(CACHE) > 300
+        await until(lambda: is_stale(app))
+        assert 0 < await redis_client.pttl(CACHE) <= 1000
+        await until(lambda: not_there(redis_client, CACHE))
+
+
 async def test_other_charts_and_instances_keep_to_retry_after(
     app_settings: Settings, redis_client: redis.asyncio.Redis, source: ChartSource
 ) -> None:
