@@ -34,8 +34,14 @@ local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local ahead, active_for = tonumber(ARGV[1]), tonumber(ARGV[2])
 
-local function whole(number)
-  return string.format('%.0f', number)
+local function whole(value)
+  return string.format('%.0f', value)
+end
+
+-- The number of a field; nil for what is none, NaN included.
+local function number(text)
+  local value = tonumber(text or '')
+  return value == value and value or nil
 end
 
 -- Fields of a hash; one that another application made long is not loaded.
@@ -68,9 +74,9 @@ local lease = redis.call('ZSCORE', KEYS[4], KEYS[1])
 if not lease or whole(tonumber(lease)) ~= ARGV[5] then return { 'lost' } end
 local fields = fields_of(KEYS[2], 'v', 'expires', 'own', 'active', 'gone', 'deleted', 'asked', 'failures', 'fence')
 if fields[1] ~= '1' then fields = {} end
-local expires, own = tonumber(fields[2] or ''), tonumber(fields[3] or '')
-local active = math.min(tonumber(fields[4] or '') or 0, now)
-local gone, deleted, asked, failures = fields[5], fields[6], fields[7], tonumber(fields[8] or '') or 0
+local expires, own = number(fields[2]), number(fields[3])
+local active = math.min(number(fields[4]) or 0, now)
+local gone, deleted, asked, failures = fields[5], fields[6], fields[7], number(fields[8]) or 0
 local rests_until = tonumber(ARGV[8])
 if rests_until > 0 and failures > 0 then rests_until = rests_until + BEHIND_MS end
 -- pcall: a key of another type names no interest.
@@ -117,7 +123,7 @@ else
   redis.call('HSET', KEYS[2], 'v', '1', 'gone', '1', 'active', whole(active))
   if rests_until > 0 then return leave(rests_until, 'lapsed') end
 end
-local fence = tonumber(fields[9] or '') or 0
+local fence = number(fields[9]) or 0
 fence = math.max(now, fence < NEVER and fence + 1 or 0)
 redis.call('HSET', KEYS[2], 'fence', whole(fence))
 redis.call('EXPIRE', KEYS[2], ARGV[4])

@@ -38,8 +38,14 @@ local SLACK_MS, AFTER_MS = 100, 20
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 
-local function whole(number)
-  return string.format('%.0f', number)
+local function whole(value)
+  return string.format('%.0f', value)
+end
+
+-- The number of a field; nil for what is none, NaN included.
+local function number(text)
+  local value = tonumber(text or '')
+  return value == value and value or nil
 end
 
 -- Fields of a hash; one that another application made long is not loaded.
@@ -104,7 +110,7 @@ else
 end
 local expires = now + tonumber(ARGV[5])
 local due, ahead = expires + AFTER_MS, tonumber(ARGV[9])
-if ahead > 0 and now - (tonumber(fields[2] or '') or 0) < tonumber(ARGV[10]) then due = expires - ahead end
+if ahead > 0 and now - (number(fields[2]) or 0) < tonumber(ARGV[10]) then due = expires - ahead end
 redis.call('ZADD', KEYS[3], whole(due), KEYS[1])
 redis.call('HSET', KEYS[2], 'expires', whole(expires), 'own', whole(expires), 'refreshed', whole(now), 'failures', '0')
 redis.call('HDEL', KEYS[2], 'gone', 'asked', 'error')

@@ -28,8 +28,14 @@ local AFTER_MS = 20
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 
-local function whole(number)
-  return string.format('%.0f', number)
+local function whole(value)
+  return string.format('%.0f', value)
+end
+
+-- The number of a field; nil for what is none, NaN included.
+local function number(text)
+  local value = tonumber(text or '')
+  return value == value and value or nil
 end
 
 -- Fields of a hash; one that another application made long is not loaded.
@@ -42,12 +48,12 @@ local function fields_of(key, ...)
 end
 
 local function increased(count)
-  return math.min(tonumber(count or '') or 0, 1e6) + 1
+  return math.min(number(count) or 0, 1e6) + 1
 end
 
 local chart = fields_of(KEYS[1], 'fence', 'failures', 'expires')
 if chart[1] == ARGV[2] then
-  local due, expires = now + tonumber(ARGV[5]), tonumber(chart[3] or '') or 0
+  local due, expires = now + tonumber(ARGV[5]), number(chart[3]) or 0
   if expires > now then due = math.min(due, expires + AFTER_MS) end
   redis.call('ZADD', KEYS[2], 'XX', whole(due), ARGV[1])
   redis.call('HSET', KEYS[1], 'error', ARGV[4], 'failed', whole(now), 'failures', whole(increased(chart[2])))
@@ -57,8 +63,8 @@ local lease = redis.call('ZSCORE', KEYS[3], ARGV[1])
 if lease and whole(tonumber(lease)) == ARGV[3] then redis.call('ZREM', KEYS[3], ARGV[1]) end
 if ARGV[11] == '1' then return 0 end
 local source = fields_of(KEYS[4], 'failures', 'opens', 'closed')
-local failures, opens = increased(source[1]), tonumber(source[2] or '') or 0
-local closed = tonumber(source[3] or '') or 0
+local failures, opens = increased(source[1]), number(source[2]) or 0
+local closed = number(source[3]) or 0
 if failures >= tonumber(ARGV[7]) and closed <= now then
   closed = now + math.min(tonumber(ARGV[9]), tonumber(ARGV[8]) * 2 ^ math.min(opens, 20))
   opens = opens + 1

@@ -39,8 +39,8 @@ USED_AGAIN = 0.1
 """A sign of use is written to Redis once per this share of CHART_ACTIVE_S."""
 _INTEREST = namespaces.build(namespaces.CHART_INTEREST)
 _EVENTS = {
-    Cause.EXPIRED: "lapsed",
-    Cause.EVICTED: "lapsed",
+    Cause.EXPIRED: "expired",
+    Cause.EVICTED: "evicted",
     Cause.DELETED: "deleted",
     Cause.RENAMED: "deleted",
 }

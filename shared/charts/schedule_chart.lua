@@ -3,8 +3,8 @@
 -- KEYS[1]  source key: fabric:data:chart:{chartId}:{dataType}
 -- KEYS[2]  state of the chart: hash
 -- KEYS[3]  due times: sorted set of source keys by the time in ms at which they are due
--- ARGV[1]  what was seen: 'seen' (any look), 'lapsed' (it expired or was evicted), 'deleted' (a client deleted it),
---          'used' (somebody reads it), 'asked' (an operator wants it refreshed)
+-- ARGV[1]  what was seen: 'seen' (any look), 'expired', 'evicted', 'deleted' (by a client), 'used' (somebody reads it),
+--          'asked' (an operator wants it refreshed)
 -- ARGV[2]  how long before its expiry it is refreshed while it is watched, in ms, with jitter; 0 for never
 -- ARGV[3]  how long a sign of use makes it a watched chart, in ms
 -- ARGV[4]  TTL of state and due times in s
@@ -19,7 +19,7 @@
 --
 -- State, version 1: v; expires (ms; when the chart expires or expired; absent if it never was there); own (the same, as this app's own write set it);
 -- active (ms; last sign of use: a client's write is one, this app's own is none); gone, deleted, asked ('1' or absent);
--- evicted (how often in a row it was gone again before its refresh); fence, failures, refreshed, failed (ms), error: see begin_refresh.lua.
+-- evicted (how often in a row, before it was refreshed); fence, failures, refreshed, failed (ms), error: see begin_refresh.lua.
 
 -- TIME must precede all writes: see take_due_sessions.lua.
 if redis.replicate_commands then redis.replicate_commands() end
@@ -30,9 +30,16 @@ local NEVER = 2 ^ 53 - 1
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local event, ahead, active_for = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local lapsed = event == 'expired' or event == 'evicted'
 
-local function whole(number)
-  return string.format('%.0f', number)
+local function whole(value)
+  return string.format('%.0f', value)
+end
+
+-- The number of a field; nil for what is none, NaN included.
+local function number(text)
+  local value = tonumber(text or '')
+  return value == value and value or nil
 end
 
 -- Fields of a hash; one that another application made long is not loaded.
@@ -57,8 +64,8 @@ if fields[1] and fields[1] ~= '1' then
   redis.call('UNLINK', KEYS[2])
   fields = {}
 end
-local expires, own = tonumber(fields[2] or ''), tonumber(fields[3] or '')
-local active = math.min(tonumber(fields[4] or '') or 0, now)
+local expires, own = number(fields[2]), number(fields[3])
+local active = math.min(number(fields[4]) or 0, now)
 local gone, deleted = fields[5], fields[6]
 local due = tonumber(redis.call('ZSCORE', KEYS[3], KEYS[1]) or '')
 local used = math.min(tonumber(ARGV[5]) > 0 and tonumber(ARGV[5]) or now, now)
@@ -77,7 +84,7 @@ local function set(name, value)
 end
 
 local function mark_deleted()
-  local fence = tonumber(fields[7] or '') or 0
+  local fence = number(fields[7]) or 0
   redis.call('ZREM', KEYS[3], KEYS[1])
   -- With another fence a fetch in progress writes nothing.
   redis.call('HSET', KEYS[2], 'v', '1', 'deleted', '1', 'fence', whole(math.max(now, fence < NEVER and fence + 1 or 0)))
@@ -126,9 +133,9 @@ elseif event == 'asked' then
   set('asked', '1')
   set('gone', '1')
   if deleted then redis.call('HDEL', KEYS[2], 'deleted') end
-elseif deleted and event ~= 'lapsed' then
+elseif deleted and not lapsed then
   return -1
-elseif not gone and event ~= 'lapsed' and expires and now < expires - SLACK_MS then
+elseif not gone and not lapsed and expires and now < expires - SLACK_MS then
   return mark_deleted()
 else
   if event == 'used' then
@@ -139,9 +146,9 @@ else
   if active == 0 then active = now end -- the first that is known of it
   if not gone then
     -- Where memory is short, what is fetched is evicted again and again: ever more time lies between.
-    local evicted = expires and now < expires - SLACK_MS and math.min(tonumber(fields[8] or '') or 0, 10) or -1
-    due = now + math.min(1000 * (2 ^ math.max(evicted, 0) - 1), LONGEST_DELAY_MS)
-    set('evicted', whole(evicted + 1))
+    local before = event == 'evicted' and math.min(number(fields[8]) or 0, 10) or 0
+    due = now + math.min(1000 * (2 ^ math.max(before, 0) - 1), LONGEST_DELAY_MS)
+    set('evicted', event == 'evicted' and whole(before + 1) or '0')
     set('gone', '1')
     if deleted then redis.call('HDEL', KEYS[2], 'deleted') end
   elseif not due then

@@ -23,8 +23,14 @@ if redis.replicate_commands then redis.replicate_commands() end
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 
-local function whole(number)
-  return string.format('%.0f', number)
+local function whole(value)
+  return string.format('%.0f', value)
+end
+
+-- The number of a field; nil for what is none, NaN included.
+local function number(text)
+  local value = tonumber(text or '')
+  return value == value and value or nil
 end
 
 -- Fields of a hash; one that another application made long is not loaded.
@@ -56,7 +62,7 @@ redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', whole(now))
 -- A lease that is further ahead than any given now is from before the clock was set back.
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '(' .. whole(lease_end), '+inf')
 local source = fields_of(KEYS[3], 'failures', 'closed')
-local failures, closed = tonumber(source[1] or '') or 0, tonumber(source[2] or '') or 0
+local failures, closed = number(source[1]) or 0, number(source[2]) or 0
 local rests = closed > now and closed <= now + tonumber(ARGV[6])
 local in_flight = redis.call('ZCARD', KEYS[2])
 local limit = failures >= tonumber(ARGV[5]) and not rests and 1 or tonumber(ARGV[2])

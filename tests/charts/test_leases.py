@@ -39,7 +39,7 @@ async def taken(app: App, source: Source) -> refresh.Taken:
 async def test_a_process_that_wakes_after_its_lease_makes_no_request(
     app_settings: Settings, redis_client: redis.asyncio.Redis, source: ChartSource
 ) -> None:
-    settings = with_source(app_settings, source, timeout_s=0.3)
+    settings = with_source(app_settings, source, timeout_s=1)
     (entry,) = settings.sources.entries
     async with opened(settings) as slept, opened(settings) as other:
         await charts.react(other, [KEY], Cause.EXPIRED)
@@ -101,10 +101,14 @@ async def test_a_poisoned_fence_holds_its_chart_up_no_longer_than_a_fetch(
     settings = with_source(app_settings, source)
     (entry,) = settings.sources.entries
     async with opened(settings) as app:
-        for poison in ("x", "9e99", "-1", "9007199254740991", "nan"):
+        for poison in ("x", "9e99", "-1", "9007199254740991", "nan", "inf"):
             await redis_client.delete(KEY)
-            await redis_client.hset(STATE, mapping={"v": "1", "fence": poison, "failures": poison})
+            await redis_client.hset(
+                STATE, mapping={"v": "1", "fence": poison, "failures": poison, "expires": poison, "evicted": poison}
+            )
             await charts.react(app, [KEY], cause=Cause.DELETED)
-            await charts.react(app, [KEY], cause=Cause.EXPIRED)
+            chart = schedule.chart_of(app, KEY)
+            assert chart
+            await schedule.note(app, [chart], "asked")
             await refresh.refresh(app, entry, KEY, await taken(app, entry))
             assert await redis_client.exists(KEY), poison
