@@ -110,14 +110,16 @@ class Client:
                 await asyncio.to_thread(importlib.import_module, "aiohttp")
                 import aiohttp
 
+                from shared.sources.protocol import bound
                 from shared.sources.resolver import checked_resolver
 
+                connector = aiohttp.TCPConnector(
+                    limit=0,  # CHART_FETCH_CONCURRENCY limits them: a slow source must not use up those of others
+                    use_dns_cache=False,
+                    resolver=checked_resolver(self._hosts, self._resolver),
+                )
                 self._session = aiohttp.ClientSession(
-                    connector=aiohttp.TCPConnector(
-                        limit=0,  # CHART_FETCH_CONCURRENCY limits them: a slow source must not use up those of others
-                        use_dns_cache=False,
-                        resolver=checked_resolver(self._hosts, self._resolver),
-                    ),
+                    connector=bound(connector),
                     cookie_jar=aiohttp.DummyCookieJar(),
                     timeout=aiohttp.ClientTimeout(total=None),
                     auto_decompress=False,

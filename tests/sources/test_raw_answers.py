@@ -1,9 +1,11 @@
 """Answers that no HTTP library sends: bounded in time and memory, refused, and never a fault of the app."""
 
 import asyncio
+import socket
+import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from itertools import cycle
 
 import aiohttp  # noqa: F401  # before the clock runs
@@ -18,6 +20,7 @@ HOSTS, _ = parse_hosts("127.0.0.1")
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 
+type Measured = Callable[[str, float, str], None]
 type Send = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -166,3 +169,85 @@ async def test_a_date_of_patience_is_by_the_clock_of_the_source(date: bytes, wai
         finally:
             await client.close()
     assert error.value.retry_after_s == wait_s
+
+
+@contextmanager
+def flooding(start: bytes, piece: bytes) -> Iterator[Source]:
+    """A source in a thread of its own: in the event loop of the app it would be as slow as the app."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):  # the app hangs up
+                connection.recv(65536)
+                connection.sendall(start)
+                while True:
+                    connection.sendall(piece)
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield Source("*", f"http://127.0.0.1:{listener.getsockname()[1]}/x", timeout_s=0.5)
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+FLOODS = {
+    "interim responses": (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000),
+    "tiny chunks": (CHUNKED, b"1\r\n \r\n" * 40_000),
+    "extensions": (CHUNKED, b"1;" + b"x" * 8000 + b"\r\n \r\n"),
+}
+
+
+@pytest.mark.parametrize("kind", FLOODS)
+async def test_a_flood_beside_the_content_holds_no_other_function_up(kind: str, measured: Measured) -> None:
+    gaps_s = [0.0]
+
+    async def beat() -> None:
+        while True:
+            began_s = time.monotonic()
+            await asyncio.sleep(0.001)
+            gaps_s.append(time.monotonic() - began_s)
+
+    with flooding(*FLOODS[kind]) as source:
+        client = Client(HOSTS)
+        await client._open()  # imports take their time
+        heart = asyncio.create_task(beat())
+        try:
+            with pytest.raises(SourceDown):
+                await client.fetch(source, b"c", b"d", 8 << 20)
+        finally:
+            heart.cancel()
+            await asyncio.wait([heart])
+            await client.close()
+    measured(f"event loop held by a flood of {kind}", max(gaps_s) * 1000, "ms")
+    assert max(gaps_s) < 1  # 0.05 s on a machine for itself; unbounded, interim responses hold it for 5 s
+
+
+@pytest.mark.parametrize("size", [3, 10, 4000, 100_000, None])
+async def test_content_in_chunks_of_any_size_is_read_on_one_connection(size: int | None) -> None:
+    """Twice; None for one with a length."""
+    content = b"[" + b" " * 2_000_000 + b"]" if size is None or size > 1000 else b"[" + b" " * 50_000 + b"]"
+    chunks = [content[start : start + size] for start in range(0, len(content), size)] if size else []
+    chunked = b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks) + b"0\r\n\r\n"
+    answer = CHUNKED + chunked if size else OK + b"Content-Length: %d\r\n\r\n" % len(content) + content
+    connections = 0
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                await text(answer)(writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        source = Source("*", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/x", timeout_s=10)
+        client = Client(HOSTS)
+        try:
+            for _ in range(2):
+                assert await client.fetch(source, b"c", b"d", 8 << 20) == content
+        finally:
+            await client.close()
+    assert connections == 1
