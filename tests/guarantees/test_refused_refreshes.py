@@ -23,7 +23,6 @@ from shared.delivery.reconcile import reconcile
 from shared.registry import CHARTS
 from shared.settings import Settings
 from shared.sources import config
-from shared.telemetry import outages
 from tests.guarantees.test_refused_commands import COMMANDS, DENIED_CALLS, FULL, REFRESHING, WRITING, Denying
 from tests.support.causes import cause
 from tests.support.chart_source import ChartSource, serving
@@ -82,7 +81,6 @@ async def test_a_chart_is_fetched_in_the_end(
         await refresher.stop(app)
         await refresh.close(app)
         await app.redis.aclose()
-        outages._current.clear()  # state of the process: what Redis refused
     for key in await redis_client.keys("functions:charts:*"):
         assert await redis_client.ttl(key) > 0, f"{key!r} stays for ever"
 
