@@ -132,7 +132,11 @@ def refresh_chart(chart: ChartName, json: Json = False) -> None:
 async def _refresh(app: App, *, name: str, json: bool = False) -> Exit:
     chart = _chart(app, name)
     before = await _results(app, chart)
-    await schedule.note(app, [chart], "asked")
+    if not any(await schedule.note(app, [chart], "asked")):
+        raise Refused("the value does not expire, or is no chart: it is not replaced")
+    if rests_for_s := await _rests_for_s(app, chart):
+        complain(f"its source is left alone for {formatting.duration(rests_for_s)}; the chart is fetched then")
+        return Exit.ATTENTION
     deadline_s = time.monotonic() + chart.source.timeout_s + _PICKED_UP_S
     error: str | None = None
     while (result := await _results(app, chart)) == before:
@@ -152,9 +156,14 @@ async def _refresh(app: App, *, name: str, json: bool = False) -> Exit:
     return Exit.OK if error is None else Exit.ATTENTION
 
 
+async def _rests_for_s(app: App, chart: Chart) -> float:
+    states = zip(_entries(app), await source_state.read_sources(app), strict=True)
+    return next((view.rests_for_s for source, view in states if source == chart.source), 0.0)
+
+
 async def _results(app: App, chart: Chart) -> tuple[Any, Any, str]:
     """When the chart was fetched and failed last, and the error."""
-    refreshed, failed, _ = await app.redis.hmget(chart.state, ["refreshed", "failed", "error"])
+    ((_, refreshed, failed),) = await app.run_many(source_state.READ_FIELDS, [([chart.state], ("refreshed", "failed"))])
     (view,) = await source_state.read_refreshes(app, [chart.key])
     return refreshed, failed, (view and view.error) or ""
 

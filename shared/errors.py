@@ -46,13 +46,15 @@ class KeyTaken(KeyspaceError):
 class SourceDown(KeyspaceError):
     """The source of a chart does not answer, refuses, or answers with something that is no chart.
 
-    `str(error)` is the reason in a few words without anything of the answer. `retry_after_s` is how long the source
-    asks to be left alone, None where it does not say.
+    `str(error)` is the reason in a few words, with nothing of the answer but names of its columns. `retry_after_s` is
+    how long the source asks to be left alone, None where it does not say. `of_chart`: whether the chart alone is the
+    reason, such as an id that the source does not know; that says nothing about other charts of the source.
     """
 
-    def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
+    def __init__(self, reason: str, retry_after_s: float | None = None, *, of_chart: bool = False) -> None:
         super().__init__(reason)
         self.retry_after_s = retry_after_s
+        self.of_chart = of_chart
 
 
 class WorkTimeout(KeyspaceError):

@@ -109,6 +109,7 @@ async def redis_client(redis_port: int) -> AsyncIterator[redis.asyncio.Redis]:
     """A client for the test, on an empty database."""
     client = redis.asyncio.Redis(port=redis_port)
     await client.flushall()
+    outages._current.clear()  # state of the process: what the test before was refused
     yield client
     await client.aclose()
 

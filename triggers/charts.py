@@ -43,13 +43,14 @@ async def chart(req: func.HttpRequest) -> func.HttpResponse:
     from shared.charts import schedule, served
 
     app, key = current_app(), _source_key(req)
+    cors = _cors(app, req)
+    cache = await served.read(app, key) if key else None
+    if key is None or cache is None:
+        source = schedule.chart_of(app, key) if key else None
+        is_asked = source is not None and any(await schedule.note(app, [source], "used"))
+        raise Refusal(404, "there is no cache of this chart", cors | ({"Retry-After": "1"} if is_asked else {}))
     if app.settings.chart_sources:
         await schedule.used(app, [key])
-    cache = await served.read(app, key)
-    cors = _cors(app, req)
-    if cache is None:
-        fetched = {"Retry-After": "1"} if app.settings.chart_sources and schedule.chart_of(app, key) else {}
-        raise Refusal(404, "there is no cache of this chart", fetched | cors)
     headers = (
         HEADERS
         | cors
@@ -73,11 +74,12 @@ async def chart_refresh(req: func.HttpRequest) -> func.HttpResponse:
     """Have a chart fetched from its source now."""
     from shared.charts import schedule
 
-    app = current_app()
-    found = schedule.chart_of(app, _source_key(req)) if app.settings.chart_sources else None
+    app, key = current_app(), _source_key(req)
+    found = schedule.chart_of(app, key) if key else None
     if found is None:
         raise Refusal(409, "the chart has no source")
-    await schedule.note(app, [found], "asked")
+    if not any(await schedule.note(app, [found], "asked")):
+        raise Refusal(409, "the value does not expire, or is no chart: it is not replaced")
     return json_answer({"scheduled": True}, 202)
 
 
@@ -133,8 +135,8 @@ def _allowed_origin(origins: tuple[str, ...], req: func.HttpRequest) -> str | No
     return origin if origin in origins else None
 
 
-def _source_key(req: func.HttpRequest) -> bytes:
-    """The source key that the route names. Raises Refusal for ids that make no chart. The host leaves a slash of an id
+def _source_key(req: func.HttpRequest) -> bytes | None:
+    """The source key that the route names; None for ids that make no chart. The host leaves a slash of an id
     percent-encoded."""
     parts = [
         re.sub("%2f", "/", req.route_params.get(name, ""), flags=re.IGNORECASE) for name in ("chartId", "dataType")
@@ -142,4 +144,4 @@ def _source_key(req: func.HttpRequest) -> bytes:
     try:
         return namespaces.build(namespaces.CHART_DATA, *parts)
     except ValueError:  # also a lone surrogate
-        raise Refusal(404, "there is no cache of this chart") from None
+        return None

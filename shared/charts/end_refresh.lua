@@ -13,10 +13,11 @@
 -- ARGV[5]  TTL of the content in ms
 -- ARGV[6]  when the chart expires, in ms, as begin_refresh.lua found it; 0 if it was gone
 -- ARGV[7]  its size then
--- ARGV[8]  its SHA-1 then, '' if it was not hashed
+-- ARGV[8]  its SHA-1 then; of a large one, that of its begin and its end: see begin_refresh.lua
 -- ARGV[9]  how long before its expiry it is refreshed while it is watched, in ms, with jitter; 0 for never
 -- ARGV[10] how long a sign of use makes it a watched chart, in ms
 -- ARGV[11] TTL of the states in s
+-- ARGV[12] largest content that is hashed as a whole, in bytes
 --
 -- Returns
 --   'written'   the content was written with its TTL; where it is the same as before, only its TTL
@@ -37,8 +38,14 @@ local SLACK_MS, AFTER_MS = 100, 20
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 
-local function whole(number)
-  return string.format('%.0f', number)
+local function whole(value)
+  return string.format('%.0f', value)
+end
+
+-- The number of a field; nil for what is none, NaN included.
+local function number(text)
+  local value = tonumber(text or '')
+  return value == value and value or nil
 end
 
 -- Fields of a hash; one that another application made long is not loaded.
@@ -48,6 +55,11 @@ local function fields_of(key, ...)
     values[at] = redis.call('HSTRLEN', key, name) <= 500 and redis.call('HGET', key, name) or false
   end
   return values
+end
+
+local function digest_of(key, size, most)
+  if size <= most then return redis.sha1hex(redis.call('GET', key)) end
+  return redis.sha1hex(redis.call('GETRANGE', key, 0, most / 2 - 1) .. redis.call('GETRANGE', key, size - most / 2, -1))
 end
 
 local function release()
@@ -71,8 +83,8 @@ local exists, same = ttl ~= -2, false
 if exists then
   local unchanged = before > 0 and redis.call('TYPE', KEYS[1]).ok == 'string' and ttl >= 0
     and math.abs(now + ttl - before) <= SLACK_MS and redis.call('STRLEN', KEYS[1]) == tonumber(ARGV[7])
-  if unchanged and ARGV[8] ~= '' then
-    unchanged = redis.sha1hex(redis.call('GET', KEYS[1])) == ARGV[8]
+  if unchanged then
+    unchanged = digest_of(KEYS[1], tonumber(ARGV[7]), tonumber(ARGV[12])) == ARGV[8]
     same = ARGV[8] == ARGV[4]
   end
   if not unchanged then
@@ -98,7 +110,7 @@ else
 end
 local expires = now + tonumber(ARGV[5])
 local due, ahead = expires + AFTER_MS, tonumber(ARGV[9])
-if ahead > 0 and now - (tonumber(fields[2] or '') or 0) < tonumber(ARGV[10]) then due = expires - ahead end
+if ahead > 0 and now - (number(fields[2]) or 0) < tonumber(ARGV[10]) then due = expires - ahead end
 redis.call('ZADD', KEYS[3], whole(due), KEYS[1])
 redis.call('HSET', KEYS[2], 'expires', whole(expires), 'own', whole(expires), 'refreshed', whole(now), 'failures', '0')
 redis.call('HDEL', KEYS[2], 'gone', 'asked', 'error')

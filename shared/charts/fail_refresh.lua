@@ -14,19 +14,28 @@
 -- ARGV[8]  how long it is left alone the first time, in ms, doubled each time
 -- ARGV[9]  the longest such time in ms
 -- ARGV[10] TTL of the states in s
+-- ARGV[11] '1' if the chart alone is the reason, which does not count against the source
 --
--- Returns the time in ms for which the source is left alone, 0 if it is not.
+-- Returns the time in ms for which the source is left alone because of this, 0 if it is not.
 --
--- Invariant: the failures of requests that were in flight together leave a source alone once.
+-- Invariant: the failures of requests that were in flight together leave a source alone once. A chart that is still
+-- there is due when it expires, at the latest.
 
 -- TIME must precede all writes: see take_due_sessions.lua.
 if redis.replicate_commands then redis.replicate_commands() end
 
+local AFTER_MS = 20
 local clock = redis.call('TIME')
 local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 
-local function whole(number)
-  return string.format('%.0f', number)
+local function whole(value)
+  return string.format('%.0f', value)
+end
+
+-- The number of a field; nil for what is none, NaN included.
+local function number(text)
+  local value = tonumber(text or '')
+  return value == value and value or nil
 end
 
 -- Fields of a hash; one that another application made long is not loaded.
@@ -38,15 +47,24 @@ local function fields_of(key, ...)
   return values
 end
 
-if fields_of(KEYS[1], 'fence')[1] == ARGV[2] then
-  redis.call('ZADD', KEYS[2], 'XX', whole(now + tonumber(ARGV[5])), ARGV[1])
-  redis.call('HSET', KEYS[1], 'error', ARGV[4], 'failed', whole(now))
-  redis.call('HINCRBY', KEYS[1], 'failures', 1)
+local function increased(count)
+  return math.min(number(count) or 0, 1e6) + 1
+end
+
+local chart = fields_of(KEYS[1], 'fence', 'failures', 'expires')
+if chart[1] == ARGV[2] then
+  local due, expires = now + tonumber(ARGV[5]), number(chart[3]) or 0
+  if expires > now then due = math.min(due, expires + AFTER_MS) end
+  redis.call('ZADD', KEYS[2], 'XX', whole(due), ARGV[1])
+  redis.call('HSET', KEYS[1], 'error', ARGV[4], 'failed', whole(now), 'failures', whole(increased(chart[2])))
   redis.call('EXPIRE', KEYS[1], ARGV[10])
 end
+local lease = redis.call('ZSCORE', KEYS[3], ARGV[1])
+if lease and whole(tonumber(lease)) == ARGV[3] then redis.call('ZREM', KEYS[3], ARGV[1]) end
+if ARGV[11] == '1' then return 0 end
 local source = fields_of(KEYS[4], 'failures', 'opens', 'closed')
-local failures, opens = (tonumber(source[1] or '') or 0) + 1, tonumber(source[2] or '') or 0
-local closed = tonumber(source[3] or '') or 0
+local failures, opens = increased(source[1]), number(source[2]) or 0
+local closed = number(source[3]) or 0
 if failures >= tonumber(ARGV[7]) and closed <= now then
   closed = now + math.min(tonumber(ARGV[9]), tonumber(ARGV[8]) * 2 ^ math.min(opens, 20))
   opens = opens + 1
@@ -55,6 +73,4 @@ if tonumber(ARGV[6]) > 0 then closed = math.max(closed, now + tonumber(ARGV[6]))
 redis.call('HSET', KEYS[4], 'v', '1', 'failures', whole(failures), 'opens', whole(opens), 'closed', whole(closed),
   'failed', whole(now), 'error', ARGV[4])
 redis.call('EXPIRE', KEYS[4], ARGV[10])
-local lease = redis.call('ZSCORE', KEYS[3], ARGV[1])
-if lease and whole(tonumber(lease)) == ARGV[3] then redis.call('ZREM', KEYS[3], ARGV[1]) end
 return math.max(0, math.ceil(closed - now))

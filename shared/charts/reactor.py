@@ -276,10 +276,10 @@ async def _mark_stale(app: App, charts: Sequence[_Chart]) -> list[Outcome | None
 
 
 def _stale_call(app: App, chart: _Chart) -> Call:
-    kept_s = app.settings.chart_max_stale_s if schedule.chart_of(app, chart.source) else 0
+    kept_s = max(1, math.ceil(app.settings.chart_max_stale_s)) if schedule.chart_of(app, chart.source) else 0
     return (
         [chart.source, chart.cache_key],
-        [cache.FRESH, cache.STALE, cache.SINCE_AT, cache.SINCE, cache.stale_since(), math.ceil(kept_s)],
+        [cache.FRESH, cache.STALE, cache.SINCE_AT, cache.SINCE, cache.stale_since(), kept_s],
     )
 
 

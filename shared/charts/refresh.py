@@ -1,14 +1,16 @@
 """Fetching a chart again, from its source into its source key. From there it takes the way of any other write.
 
     take     charts that are due, at most CHART_FETCH_CONCURRENCY per source in flight   take_refreshes.lua
-    begin    still due? fence, what is there now                                          begin_refresh.lua
+    begin    still taken and due? fence, what is there now                                begin_refresh.lua
     fetch    one request; the reader must find a chart in the answer                      shared/sources
     end      written if nobody else changed the chart meanwhile                           end_refresh.lua
     fail     due again after a backoff; a source that fails again and again rests         fail_refresh.lua
 
-A process that dies in between leaves a lease, after which another one takes the chart.
+A process that dies in between leaves a lease, after which another one takes the chart. One that comes late begins no
+request, and reads no answer any more, after its lease.
 """
 
+import asyncio
 import hashlib
 import secrets
 import time
@@ -41,29 +43,37 @@ FUNCTION = "refresh_charts"
 FAILURES_TO_REST = 5
 """Failures in a row after which a source is left alone for a while, and then tried with one request at a time."""
 MAX_REST_S = 60.0
-"""Longest time that a failing source, or a chart of it, is left alone: so soon after its return it is in use again."""
+"""Longest time that a failing source, or a chart of it, is left alone: so soon after its return it is in use again. A
+source rests for half of `refresh_ahead_s` at most, so that charts which do not fail are fetched before they expire."""
 LONGEST_CLOSED_MS = 3_600_000 + 1000
 """A source is never left alone for longer, also by its own Retry-After."""
 MAX_HASHED_BYTES = 128 * 1024
-"""Larger content is recognised by its size and expiry: hashing it would hold Redis for more than a millisecond."""
+"""Larger content is recognised by size, expiry, begin and end: hashing it would hold Redis for more than a
+millisecond."""
 MAX_SCRIPT_BYTES = 128 * 1024
 """Larger content is written beside its key, which a script then renames: a script that gets it as an argument holds
 Redis for 8 ms per MiB."""
+MAX_REASON_BYTES = 400
+"""The scripts load no longer field of a state."""
 _INTEREST = namespaces.build(namespaces.CHART_INTEREST)
 
 
 class Taken(NamedTuple):
-    """Charts to fetch now; `lease_ms` is the end of their lease by Redis' clock. `wait_s`: the time until there may be
-    more, None if nothing is due."""
+    """Charts to look at now; `lease_ms` is the end of their lease by Redis' clock, `until_s` by the event loop's.
+    `rests_ms`: until when the source is left alone by Redis' clock, 0 if it is not. `wait_s`: the time until there may
+    be more, None if nothing is due."""
 
     keys: list[bytes]
     lease_ms: int
+    until_s: float
+    rests_ms: int
     wait_s: float | None
 
 
 async def take(app: App, source: Source, limit: int) -> Taken:
     """Take up to `limit` charts of a source that are due. Raises what the Redis client raises."""
-    wait_ms, lease_ms, *keys = await app.run(
+    until_s = asyncio.get_running_loop().time() + source.lease_ms / 1000
+    wait_ms, lease_ms, rests_ms, *keys = await app.run(
         TAKE_REFRESHES,
         keys=[due_key(source), fetching_key(source), state_key(source)],
         args=[
@@ -75,10 +85,10 @@ async def take(app: App, source: Source, limit: int) -> Taken:
             LONGEST_CLOSED_MS,
         ],
     )
-    return Taken(keys, lease_ms, None if wait_ms < 0 else wait_ms / 1000)
+    return Taken(keys, lease_ms, until_s, rests_ms, None if wait_ms < 0 else wait_ms / 1000)
 
 
-async def refresh(app: App, source: Source, key: bytes, lease_ms: int) -> Outcome | None:
+async def refresh(app: App, source: Source, key: bytes, taken: Taken) -> Outcome | None:
     """Refresh a chart that was taken. Returns the outcome of the reaction to what was written, or of the failure; None
     if there was nothing to fetch or to write. Raises what the Redis client raises; then the lease ends by itself."""
     chart = chart_of(app, key)
@@ -94,21 +104,24 @@ async def refresh(app: App, source: Source, key: bytes, lease_ms: int) -> Outcom
             round(app.settings.chart_active_s * 1000),
             round(app.settings.chart_keep_s * 1000),
             namespaces.CHART_STATE_TTL_S,
-            lease_ms,
+            taken.lease_ms,
             MAX_HASHED_BYTES,
             chart.chart_id + b":" + chart.data_type,
+            taken.rests_ms,
         ],
     )
+    if reply[0] == b"lapsed":
+        await reactor.mark_stale(app, key)
     if reply[0] != b"fetch":
         return None
     _, fence, expires_ms, size, digest, failures = reply
     if not expires_ms:  # noticed now, whether or not Redis has reported it
         await reactor.mark_stale(app, key)
     try:
-        content = await fetched(app, chart)
+        content = await fetched(app, chart, taken.until_s)
     except SourceDown as error:
-        return await _failed(app, chart, fence, lease_ms, failures, error, started_s)
-    result = await _end(app, chart, content, lease_ms, fence, expires_ms, size, digest)
+        return await _failed(app, chart, fence, taken.lease_ms, failures, error, started_s)
+    result = await _end(app, chart, content, taken.lease_ms, fence, expires_ms, size, digest)
     _is_back(app, source)
     telemetry.count(FUNCTION, result)
     if result != "written":
@@ -142,6 +155,7 @@ async def _end(
             ahead_ms(source),
             round(app.settings.chart_active_s * 1000),
             namespaces.CHART_STATE_TTL_S,
+            MAX_HASHED_BYTES,
         ],
     )
     if large and reply != b"written":
@@ -149,9 +163,12 @@ async def _end(
     return str(reply.decode())
 
 
-async def fetched(app: App, chart: Chart) -> bytes:
-    """What the source answers, if the reader finds a chart in it. Raises SourceDown."""
-    body = await _client(app).fetch(chart.source, chart.chart_id, chart.data_type, app.settings.max_payload_bytes)
+async def fetched(app: App, chart: Chart, until_s: float = float("inf")) -> bytes:
+    """What the source answers, if the reader finds a chart in it. Raises SourceDown, at `until_s` by the event loop's
+    clock at the latest."""
+    body = await _client(app).fetch(
+        chart.source, chart.chart_id, chart.data_type, app.settings.max_payload_bytes, until_s
+    )
 
     def checked() -> bytes:
         content = answer.chart_of(chart.source, body)
@@ -160,14 +177,14 @@ async def fetched(app: App, chart: Chart) -> bytes:
 
     try:
         content = (
-            await off_loop(app.settings.work_timeout_s, checked)
+            await off_loop(min(app.settings.work_timeout_s, _left_s(until_s)), checked)
             if len(body) > reactor.THREAD_BYTES or chart.source.select
             else checked()
         )
     except Rejected as fault:
         raise answer.no_chart(fault) from None
     except WorkTimeout as error:
-        raise SourceDown(f"the answer takes {error} to read") from None
+        raise SourceDown(f"the answer takes {error} to read", of_chart=True) from None
     except SourceDown:
         raise
     except Exception as error:  # whatever an answer does to the reader counts against its source
@@ -175,6 +192,10 @@ async def fetched(app: App, chart: Chart) -> bytes:
     if len(content) > app.settings.max_payload_bytes:
         raise SourceDown(f"the selected part has more than {app.settings.max_payload_bytes} bytes")
     return content
+
+
+def _left_s(until_s: float) -> float:
+    return max(0.0, until_s - asyncio.get_running_loop().time())
 
 
 def clients() -> dict[Hosts, Client]:
@@ -212,8 +233,9 @@ async def _failed(
     app: App, chart: Chart, fence: int, lease_ms: int, failures: int, error: SourceDown, started_s: float
 ) -> Outcome:
     settings, source = app.settings, chart.source
-    longest_s = min(settings.retry_cap_s, MAX_REST_S)
+    longest_s = settings.retry_cap_s if error.of_chart else min(settings.retry_cap_s, MAX_REST_S)
     backoff = FullJitterBackoff(cap=longest_s, base=min(settings.retry_base_s, longest_s))
+    longest_rest_s = min(settings.retry_cap_s, MAX_REST_S, source.refresh_ahead_s / 2 or MAX_REST_S)
     resting_ms = await app.run(
         FAIL_REFRESH,
         keys=[chart.state, chart.due, fetching_key(source), state_key(source)],
@@ -221,13 +243,14 @@ async def _failed(
             chart.key,
             fence,
             lease_ms,
-            str(error)[:200],
+            str(error).encode()[:MAX_REASON_BYTES].decode(errors="ignore"),
             round(backoff.compute(min(failures, 30)) * 1000),
             round((error.retry_after_s or 0) * 1000),
             FAILURES_TO_REST,
             round(settings.retry_base_s * 1000),
-            round(longest_s * 1000),
+            round(longest_rest_s * 1000),
             namespaces.CHART_STATE_TTL_S,
+            int(error.of_chart),
         ],
     )
     if resting_ms and source.name not in app.state(_away):

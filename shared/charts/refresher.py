@@ -20,6 +20,7 @@ from shared.charts.schedule import PART, Signals, read_interest
 from shared.delivery.failures import report_outage
 
 if TYPE_CHECKING:
+    from shared.charts.refresh import Taken
     from shared.sources.config import Source
 
 MAX_WAIT_S = 5.0
@@ -59,7 +60,7 @@ class Refresher:
         signals, interest_s = app.state(Signals), float("-inf")
         while not self._stopping:
             signals.changed.clear()
-            wait_s = MAX_WAIT_S
+            signals.looks_at_s, wait_s = float("inf"), MAX_WAIT_S
             try:
                 if time.monotonic() - interest_s >= INTEREST_S:
                     interest_s = time.monotonic()
@@ -70,9 +71,10 @@ class Refresher:
                 report_outage(error, PART)
             else:
                 telemetry.recovered("Redis", PART)
-            wait_s = min(wait_s, max(0.0, interest_s + INTEREST_S - time.monotonic()))
+            wait_s = max(MIN_WAIT_S, min(wait_s, interest_s + INTEREST_S - time.monotonic()))
+            signals.looks_at_s = time.monotonic() + wait_s
             with suppress(TimeoutError):
-                async with asyncio.timeout(max(wait_s, MIN_WAIT_S)):
+                async with asyncio.timeout(wait_s):
                     await signals.changed.wait()
 
     async def _take(self, app: App, source: "Source") -> float:
@@ -82,16 +84,16 @@ class Refresher:
         running = self._running.setdefault(source.name, set())
         taken = await refresh.take(app, source, app.settings.chart_fetch_concurrency - len(running))
         for key in taken.keys:
-            task = asyncio.create_task(self._refresh(app, source, key, taken.lease_ms))
+            task = asyncio.create_task(self._refresh(app, source, key, taken))
             running.add(task)
             task.add_done_callback(running.discard)
         return MAX_WAIT_S if taken.wait_s is None else taken.wait_s
 
-    async def _refresh(self, app: App, source: "Source", key: bytes, lease_ms: int) -> None:
+    async def _refresh(self, app: App, source: "Source", key: bytes, taken: "Taken") -> None:
         from shared.charts import refresh
 
         try:
-            await refresh.refresh(app, source, key, lease_ms)
+            await refresh.refresh(app, source, key, taken)
         except (RedisError, OSError) as error:
             report_outage(error, PART)
         except Exception as error:  # the chart is due again when its lease ends

@@ -34,12 +34,13 @@ JITTER = 0.25
 fetched together."""
 MAX_INTEREST = 5000
 MAX_NAME_BYTES = 1000
+CHARTS_PER_CALL = 64
 USED_AGAIN = 0.1
 """A sign of use is written to Redis once per this share of CHART_ACTIVE_S."""
 _INTEREST = namespaces.build(namespaces.CHART_INTEREST)
 _EVENTS = {
-    Cause.EXPIRED: "lapsed",
-    Cause.EVICTED: "lapsed",
+    Cause.EXPIRED: "expired",
+    Cause.EVICTED: "evicted",
     Cause.DELETED: "deleted",
     Cause.RENAMED: "deleted",
 }
@@ -68,8 +69,10 @@ class Signals:
     """State of the app: whether its refresher has something new to look at, and which uses were written lately."""
 
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    looks_at_s: float = float("inf")
+    """When the refresher looks next (time.monotonic)."""
     used_s: dict[bytes, float] = field(default_factory=dict)
-    """When a use of a chart was written (time.monotonic)."""
+    """When a use of a key was noted (time.monotonic)."""
 
 
 def due_key(source: "Source") -> bytes:
@@ -101,18 +104,21 @@ async def observe(app: App, keys: Iterable[bytes], cause: Cause) -> None:
         report_outage(error, PART)
 
 
-async def note(app: App, charts: Sequence[Chart], event: str, used_ms: Mapping[bytes, int] | None = None) -> None:
+async def note(app: App, charts: Sequence[Chart], event: str, used_ms: Mapping[bytes, int] | None = None) -> list[bool]:
     """Note an event of schedule_chart.lua for each of these charts; wakes the refresher if one of them is due before it
-    would look. `used_ms`: the time of a use by source key. Raises what the Redis client raises."""
+    would look. `used_ms`: the time of a use by source key. Returns whether each is kept: False for one that a client
+    deleted, that does not expire, or that is no chart. Raises what the Redis client raises."""
     if not charts:
-        return
+        return []
     calls = [_call(app, chart, event, (used_ms or {}).get(chart.key, 0)) for chart in charts]
     replies = await app.run_many(SCHEDULE_CHART, calls)
     for reply in replies:
         if isinstance(reply, Exception):
             raise reply
-    if any(reply >= 0 for reply in replies):
-        app.state(Signals).changed.set()
+    signals, due_ms = app.state(Signals), [reply for reply in replies if reply >= 0]
+    if due_ms and time.monotonic() + min(due_ms) / 1000 < signals.looks_at_s:
+        signals.changed.set()
+    return [reply >= 0 for reply in replies]
 
 
 def _call(app: App, chart: Chart, event: str, used_ms: int) -> Call:
@@ -131,8 +137,7 @@ def _call(app: App, chart: Chart, event: str, used_ms: int) -> Call:
 async def used(app: App, keys: Iterable[bytes]) -> None:
     """Note that somebody reads these charts; a use that this process noted lately is not written again. Raises what the
     Redis client raises."""
-    charts = [chart for key in keys if (chart := chart_of(app, key))]
-    await note(app, _not_lately(app, charts), "used")
+    await _note_uses(app, _not_lately(app, keys), {})
 
 
 async def read_interest(app: App) -> None:
@@ -145,21 +150,20 @@ async def read_interest(app: App) -> None:
         args=[active_ms, MAX_INTEREST, namespaces.CHART_INTEREST_TTL_S, MAX_NAME_BYTES],
     )
     named = {namespaces.CHART_DATA.prefix + name: int(used_ms) for name, used_ms in batched(entries, 2, strict=True)}
-    charts = [chart for key in named if (chart := chart_of(app, key))]
-    for group in _groups(_not_lately(app, charts)):
-        await note(app, group, "used", named)
+    await _note_uses(app, _not_lately(app, named), named)
 
 
-def _groups(charts: Sequence[Chart], size: int = 64) -> list[Sequence[Chart]]:
-    return [charts[start : start + size] for start in range(0, len(charts), size)]
+async def _note_uses(app: App, keys: Sequence[bytes], used_ms: Mapping[bytes, int]) -> None:
+    """Note uses of the charts among these keys, and remember that they were noted."""
+    signals = app.state(Signals)
+    for group in batched(keys, CHARTS_PER_CALL, strict=False):
+        await note(app, [chart for key in group if (chart := chart_of(app, key))], "used", used_ms)
+        if len(signals.used_s) > 2 * MAX_INTEREST:
+            signals.used_s.clear()
+        signals.used_s.update(dict.fromkeys(group, time.monotonic()))
 
 
-def _not_lately(app: App, charts: Sequence[Chart]) -> list[Chart]:
-    used_s, now_s = app.state(Signals).used_s, time.monotonic()
-    oldest_s = now_s - USED_AGAIN * app.settings.chart_active_s
-    if len(used_s) > MAX_INTEREST:
-        for key in [key for key, at_s in used_s.items() if at_s < oldest_s]:
-            del used_s[key]
-    new = [chart for chart in charts if used_s.get(chart.key, float("-inf")) < oldest_s]
-    used_s.update(dict.fromkeys((chart.key for chart in new), now_s))
-    return new
+def _not_lately(app: App, keys: Iterable[bytes]) -> list[bytes]:
+    used_s = app.state(Signals).used_s
+    oldest_s = time.monotonic() - USED_AGAIN * app.settings.chart_active_s
+    return [key for key in keys if used_s.get(key, float("-inf")) < oldest_s]

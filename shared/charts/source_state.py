@@ -1,6 +1,5 @@
-"""What is known of sources and of the refresh of charts, for operators. Texts are this app's own."""
+"""What is known of sources and of the refresh of charts, for operators. Texts are this app's own, times Redis'."""
 
-import time
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
@@ -11,6 +10,12 @@ from shared import namespaces
 from shared.app import App
 from shared.charts.schedule import Chart, chart_of, due_key
 from shared.privacy.masking import printable
+from shared.store.script import Script
+
+READ_FIELDS = Script(__file__, "read_fields")
+
+
+_OF_CHART = ("active", "deleted", "refreshed", "failures", "error")
 
 
 class State(StrEnum):
@@ -62,17 +67,18 @@ async def read_sources(app: App) -> list[SourceView]:
     from shared.charts.refresh import fetching_key, state_key
 
     entries = app.settings.sources.entries
+    names = ("ok", "failed", "closed", "failures", "error")
+    states = await app.run_many(READ_FIELDS, [([state_key(source)], names) for source in entries])
     pipeline = app.redis.pipeline(transaction=False)
-    for source in entries:
-        pipeline.hmget(state_key(source), "ok", "failed", "closed", "failures", "error")
+    for source, state in zip(entries, states, strict=True):
+        now_ms, *_ = _fields(state)
         pipeline.zcard(due_key(source))
-        pipeline.zcount(fetching_key(source), round(time.time() * 1000), "+inf")
+        pipeline.zcount(fetching_key(source), now_ms, "+inf")
     replies = await pipeline.execute(raise_on_error=False)
-    now_ms = time.time() * 1000
     views = []
     for number, source in enumerate(entries):
-        fields, charts, in_flight = replies[3 * number : 3 * number + 3]
-        ok, failed, closed, failures, error = fields if isinstance(fields, list) else [None] * 5
+        charts, in_flight = replies[2 * number : 2 * number + 2]
+        now_ms, ok, failed, closed, failures, error = _fields(states[number])
         closed_ms, count = _number(closed) or 0, int(_number(failures) or 0)
         views.append(
             SourceView(
@@ -91,19 +97,31 @@ async def read_sources(app: App) -> list[SourceView]:
     return views
 
 
+def away(views: Sequence[SourceView]) -> list[str]:
+    """The sources that are left alone, or that failed so often that they are tried with one request at a time, each
+    with the reason."""
+    from shared.charts.refresh import FAILURES_TO_REST
+
+    return [
+        f"chart source {view.match} from {view.origin} is away ({view.error or 'it asks to be left alone'})"
+        for view in views
+        if view.state is State.RESTING or view.failures >= FAILURES_TO_REST
+    ]
+
+
 async def read_refreshes(app: App, keys: Sequence[bytes]) -> list[RefreshView | None]:
     """The refresh of each of these charts (source keys); None for one without a source. Raises what the Redis client
     raises."""
     charts = [chart_of(app, key) for key in keys] if app.settings.chart_sources else [None] * len(keys)
-    if not any(charts):
+    kept = [chart for chart in charts if chart]
+    if not kept:
         return [None] * len(keys)
+    states = await app.run_many(READ_FIELDS, [([chart.state], _OF_CHART) for chart in kept])
     pipeline = app.redis.pipeline(transaction=False)
-    for chart in charts:
-        if chart:
-            pipeline.hmget(chart.state, "active", "deleted", "refreshed", "failures", "error")
-            pipeline.zscore(chart.due, chart.key)
-    replies = iter(await pipeline.execute(raise_on_error=False))
-    return [_view(app, chart, next(replies), next(replies)) if chart else None for chart in charts]
+    for chart in kept:
+        pipeline.zscore(chart.due, chart.key)
+    replies = iter(zip(states, await pipeline.execute(raise_on_error=False), strict=True))
+    return [_view(app, chart, *next(replies)) if chart else None for chart in charts]
 
 
 def _state(rests: bool, failures: int, answered: bytes | None) -> State:
@@ -114,9 +132,8 @@ def _state(rests: bool, failures: int, answered: bytes | None) -> State:
     return State.OK if answered else State.UNKNOWN
 
 
-def _view(app: App, chart: Chart, fields: Any, due: Any) -> RefreshView:
-    active, deleted, refreshed, failures, error = fields if isinstance(fields, list) else [None] * 5
-    now_ms = time.time() * 1000
+def _view(app: App, chart: Chart, state: Any, due: Any) -> RefreshView:
+    now_ms, active, deleted, refreshed, failures, error = _fields(state)
     active_ms = _number(active)
     return RefreshView(
         source=printable(chart.source.match.encode(errors="surrogatepass")),
@@ -127,6 +144,13 @@ def _view(app: App, chart: Chart, fields: Any, due: Any) -> RefreshView:
         failures=int(_number(failures) or 0),
         error=_text(error),
     )
+
+
+def _fields(reply: Any) -> list[Any]:
+    """Redis' time in ms and the values of the fields. Raises what the Redis client raised."""
+    if isinstance(reply, Exception):
+        raise reply
+    return list(reply)
 
 
 def _number(raw: Any) -> float | None:

@@ -7,7 +7,7 @@
 -- ARGV[3]  position of the text before the time since which it is stale
 -- ARGV[4]  that text
 -- ARGV[5]  the time, as JSON, as long as the value that it replaces
--- ARGV[6]  how long the cache is kept at least, in s; 0 for the rest of its TTL
+-- ARGV[6]  how long the cache is kept from now on, in s; 0 for the rest of its TTL
 --
 -- Returns
 --   'live'     the source exists; nothing was written
@@ -27,9 +27,6 @@ local at = tonumber(ARGV[3])
 if redis.call('GETRANGE', KEYS[2], at, at + #ARGV[4] - 1) == ARGV[4] then
   redis.call('SETRANGE', KEYS[2], at + #ARGV[4], ARGV[5])
 end
-local ttl_ms = redis.call('PTTL', KEYS[2])
-if ttl_ms >= 0 and ttl_ms < ARGV[6] * 1000 then
-  redis.call('EXPIRE', KEYS[2], ARGV[6])
-end
+if ARGV[6] ~= '0' then redis.call('EXPIRE', KEYS[2], ARGV[6]) end
 redis.call('SETRANGE', KEYS[2], 0, ARGV[2])
 return 'marked'

@@ -1,5 +1,5 @@
 """The app's health: whether Redis answers, notifies and takes writes, whether work piles up, whether audit records are
-exported.
+exported, whether the sources of charts answer.
 
 `failed`: events cannot flow, or their effects cannot be written. `degraded`: they can, and something needs attention
 before it becomes a loss.
@@ -17,6 +17,7 @@ from redis.exceptions import RedisError, ResponseError
 from shared import namespaces, telemetry
 from shared.app import App
 from shared.audit import state as audit
+from shared.charts import source_state
 from shared.delivery import catch_up, dead_letters, reconcile, retries
 from shared.intake.intake import Report, Running, State
 from shared.operations import instances
@@ -86,7 +87,8 @@ async def check(redis: Redis) -> Health:
 
 
 async def check_app(app: App) -> Health:
-    """`check`, whether Redis takes writes, and what piles up: retries, dead letters, audit records, late sweeps.
+    """`check`, whether Redis takes writes, what piles up (retries, dead letters, audit records, late sweeps), and which
+    sources of charts are away.
 
     Raises nothing when Redis is away or refuses commands.
     """
@@ -112,6 +114,7 @@ async def check_app(app: App) -> Health:
         log = await read("the audit log", audit.state(app))
         export_s = await export_age_s(app, log) if log else None
         living = await read("the instances", instances.read(app))
+        sources = await read("the sources of charts", source_state.read_sources(app))
     except (RedisError, OSError) as error:
         return Health("failed", (*health.reasons, why_away(error)))
     running = app.state(Running).intake
@@ -126,6 +129,7 @@ async def check_app(app: App) -> Health:
         *_sweep(last_pass),
         *_timers(timer_s, app.settings.retry_schedule),
         *_audit(log, export_s, app.settings.audit_buffer),
+        *source_state.away(sources or ()),
     ]
     status = "failed" if failures else "degraded" if health.status == "ok" and problems else health.status
     reasons = (*health.reasons, *failures, *problems)

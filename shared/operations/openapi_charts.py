@@ -86,7 +86,7 @@ def paths() -> dict[str, Any]:
                 {
                     "202": json("It is fetched as soon as an instance takes it", "Scheduled"),
                     **missing,
-                    "409": json("The chart has no source", "Error"),
+                    "409": json("The chart has no source, does not expire, or its key holds no chart", "Error"),
                     **AWAY,
                 },
                 parameters=chart,

@@ -39,7 +39,10 @@ class Hosts(msgspec.Struct, frozen=True):
         return address is not None and (self._lists(address) or is_public(address))
 
     def _lists(self, address: Address) -> bool:
-        return any(form in network for form in [address, *_forms(address)] for network in self.networks)
+        return self._has(address) or all(map(self._has, _forms(address)))
+
+    def _has(self, address: Address) -> bool:
+        return any(address in network for network in self.networks)
 
 
 def parse_hosts(text: str) -> tuple[Hosts, list[str]]:

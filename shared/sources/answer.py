@@ -43,10 +43,12 @@ def reports_error(document: Any) -> bool:
 
 
 def _holds(value: Any) -> bool:
-    """Whether it is a report: a column of numbers may be called `error`."""
+    """Whether it is a report: a column of numbers, in a list or keyed by row, may be called `error`."""
     if isinstance(value, list):
         return bool(value) and all(isinstance(item, dict | str) for item in value)
-    return isinstance(value, dict | str) and bool(value)
+    if isinstance(value, dict):
+        return any(isinstance(item, dict | list | str) for item in value.values()) or "code" in value
+    return value is True or (isinstance(value, str) and bool(value))
 
 
 def _selected(expression: str, document: Any) -> Any:

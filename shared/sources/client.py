@@ -6,6 +6,7 @@ was checked right before, so a DNS answer that changes leads nowhere else.
 
 import asyncio
 import importlib
+import re
 import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 
 MAX_REDIRECTS = 3
 MAX_RETRY_AFTER_S = 3600.0
-CONNECTIONS = 100
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _KEEP_METHOD = frozenset({307, 308})
+_LOCATION = re.compile(r"[!-~]+")
+_UNKNOWN_CHART = frozenset({404, 410})
 _PIECE_BYTES = 64 * 1024
 
 
@@ -42,19 +44,22 @@ class Client:
         self._credential: Any = None
         self._opening = asyncio.Lock()
 
-    async def fetch(self, source: Source, chart_id: bytes, data_type: bytes, max_bytes: int) -> bytes:
+    async def fetch(
+        self, source: Source, chart_id: bytes, data_type: bytes, max_bytes: int, until_s: float = float("inf")
+    ) -> bytes:
         """The body of the source's answer for a chart: JSON by its content type, at most `max_bytes` long.
 
-        Raises SourceDown for anything else.
+        Raises SourceDown for anything else. No request is in progress after `until_s`, by the event loop's clock.
         """
         url, body = url_of(source, chart_id, data_type), body_of(source, chart_id, data_type)
         session = await self._open()
         credential = await self._sign_in() if source.scope else None
         try:
-            async with asyncio.timeout(source.timeout_s):
+            async with asyncio.timeout_at(min(asyncio.get_running_loop().time() + source.timeout_s, until_s)):
                 headers = dict(source.headers)
                 if credential and source.scope:
                     headers["Authorization"] = f"Bearer {await _token(credential, source.scope)}"
+                await asyncio.sleep(0)  # ends here if it is too late to begin
                 return await self._request(session, source, url, body, headers, max_bytes)
         except TimeoutError:
             raise SourceDown(f"no answer within {source.timeout_s:g} s") from None
@@ -94,7 +99,7 @@ class Client:
                     location = response.headers.get("Location", "")
                     if response.status not in _KEEP_METHOD and method == "POST":
                         raise SourceDown(f"HTTP {response.status} to a POST")
-            except (aiohttp.ClientError, OSError, ValueError) as error:
+            except (aiohttp.ClientError, OSError, RuntimeError, ValueError) as error:  # RuntimeError: of uvloop
                 raise SourceDown(_reason_of(error)) from None
             url = _within_origin(url, location)
         raise SourceDown(f"more than {MAX_REDIRECTS} redirects")
@@ -105,12 +110,16 @@ class Client:
                 await asyncio.to_thread(importlib.import_module, "aiohttp")
                 import aiohttp
 
+                from shared.sources.protocol import bound
                 from shared.sources.resolver import checked_resolver
 
+                connector = aiohttp.TCPConnector(
+                    limit=0,  # CHART_FETCH_CONCURRENCY limits them: a slow source must not use up those of others
+                    use_dns_cache=False,
+                    resolver=checked_resolver(self._hosts, self._resolver),
+                )
                 self._session = aiohttp.ClientSession(
-                    connector=aiohttp.TCPConnector(
-                        limit=CONNECTIONS, use_dns_cache=False, resolver=checked_resolver(self._hosts, self._resolver)
-                    ),
+                    connector=bound(connector),
                     cookie_jar=aiohttp.DummyCookieJar(),
                     timeout=aiohttp.ClientTimeout(total=None),
                     auto_decompress=False,
@@ -126,7 +135,10 @@ class Client:
                 await asyncio.to_thread(importlib.import_module, "azure.identity.aio")
                 from azure.identity.aio import DefaultAzureCredential
 
-                self._credential = DefaultAzureCredential()
+                try:
+                    self._credential = DefaultAzureCredential()
+                except ValueError as error:  # its settings, such as AZURE_TENANT_ID
+                    raise SourceDown(f"no token: {type(error).__name__}") from None
         return self._credential
 
 
@@ -142,7 +154,9 @@ async def _token(credential: Any, scope: str) -> str:
 async def _body_of(response: "ClientResponse", max_bytes: int) -> bytes:
     """Raises SourceDown unless the answer is JSON within the limit."""
     if not 200 <= response.status < 300:
-        raise SourceDown(f"HTTP {response.status}", _retry_after_s(response))
+        raise SourceDown(
+            f"HTTP {response.status}", _retry_after_s(response), of_chart=response.status in _UNKNOWN_CHART
+        )
     kind = response.content_type
     if kind not in {"application/json", "text/json"} and not kind.endswith("+json"):
         raise SourceDown("the answer is not JSON by its content type")
@@ -163,26 +177,37 @@ async def _body_of(response: "ClientResponse", max_bytes: int) -> bytes:
 
 
 def _retry_after_s(response: "ClientResponse") -> float | None:
-    """How long the source asks to wait, at most MAX_RETRY_AFTER_S: seconds or a date (RFC 9110)."""
+    """How long the source asks to wait, at most MAX_RETRY_AFTER_S: seconds or a date, by its own clock (RFC 9110)."""
     text = response.headers.get("Retry-After", "").strip()
     if response.status not in {429, 503} or not text:
         return None
-    try:
-        wait_s = float(text) if text.isdecimal() else parsedate_to_datetime(text).timestamp() - time.time()
-    except (ValueError, OverflowError):
+    if text.isdecimal():
+        wait_s = float(text)
+    elif (until_s := _seconds_of(text)) is not None:
+        sent_s = _seconds_of(response.headers.get("Date", ""))
+        wait_s = until_s - (time.time() if sent_s is None else sent_s)
+    else:
         return None
     return min(max(wait_s, 0.0), MAX_RETRY_AFTER_S)
 
 
+def _seconds_of(date: str) -> float | None:
+    """Unix time of a date of HTTP; None for what is none."""
+    try:
+        return parsedate_to_datetime(date).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
 def _within_origin(url: str, location: str) -> str:
-    """The target of a redirect. Raises SourceDown where it is on another host, port or scheme."""
+    """The target of a redirect. Raises SourceDown where it is no URL, or on another host, port or scheme."""
     try:
         target = urlsplit(urljoin(url, location))
         here = urlsplit(url)
         same = (target.scheme, target.hostname, target.port) == (here.scheme, here.hostname, here.port)
     except ValueError:
         same = False
-    if not location or not same or target.username is not None:
+    if not _LOCATION.fullmatch(location) or not same or target.username is not None:
         raise SourceDown("redirects to another host")
     return target._replace(fragment="").geturl()
 

@@ -31,8 +31,9 @@ PLACEHOLDERS = ("{chartId}", "{dataType}")
 _BRACES = re.compile(r"\{[^{}]*\}|[{}]")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _OURS = frozenset({"host", "content-length", "transfer-encoding", "connection", "accept-encoding", "expect", "upgrade"})
-_SECRET_NAME = re.compile(r"auth|cookie|key|token|secret|passw|credential|^code$|^sig$", re.IGNORECASE)
-_SECRET_MEMBER = re.compile(r"secret|passw|credential|token|api_?-?key|access_?-?key", re.IGNORECASE)
+_HEADER_VALUE = re.compile(r"[\t -~]*")
+_SECRET_NAME = re.compile(r"auth|cookie|key|token|secret|passw|pwd|credential|signature|^code$|^sig$", re.IGNORECASE)
+_SECRET_MEMBER = re.compile(r"secret|passw|pwd|credential|signature|token|api_?-?key|access_?-?key", re.IGNORECASE)
 
 
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, dict=True):
@@ -144,7 +145,7 @@ def _items(text: str, faults: list[str]) -> Iterator[tuple[str, Any]]:
         return
     try:
         items = msgspec.json.decode(text)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
         faults.append("CHART_SOURCES is not JSON")
         return
     if not isinstance(items, list) or len(items) > MAX_SOURCES:
@@ -156,12 +157,13 @@ def _items(text: str, faults: list[str]) -> Iterator[tuple[str, Any]]:
 
 def _faults_of(source: Source, hosts: Hosts, values: Mapping[str, str]) -> Iterator[str]:
     yield from _faults_of_url(source, hosts)
-    yield from _faults_of_headers(source)
+    yield from _faults_of_headers(source, values)
     yield from _faults_of_body(source)
     query = urlsplit(source.url).query if _host(source.url) else ""
     texts = [query, *source.headers.values(), *(text for _, text in _texts(source.body))]
     names = sorted(set().union(*map(references, texts)))
     yield from (f"url, headers or body: the setting {name} is not set" for name in names if not values.get(name))
+    yield from (f"the setting {name} is not text" for name in names if _is_broken(values.get(name, "")))
     if source.refresh_ahead_s > source.ttl_s / 2:
         yield f"refresh_ahead_s ({source.refresh_ahead_s:g}) is above half of ttl_s ({source.ttl_s:g})"
     if source.scope and REFERENCE.search(source.scope):
@@ -199,14 +201,19 @@ def _faults_of_url(source: Source, hosts: Hosts) -> Iterator[str]:
             yield f"url: the parameter {name} holds a secret: put it into a setting of its own and write %NAME%"
 
 
-def _faults_of_headers(source: Source) -> Iterator[str]:
+def _faults_of_headers(source: Source, values: Mapping[str, str]) -> Iterator[str]:
     for name, value in source.headers.items():
-        if not _HEADER_NAME.fullmatch(name) or not re.fullmatch(r"[\t -~]*", value):
+        if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
             yield f"headers: {name[:80]!r} is no header"
+        elif any(placeholder in value for placeholder in PLACEHOLDERS):
+            yield f"headers.{name}: {' and '.join(PLACEHOLDERS)} may stand in the URL and in the body"
         elif name.lower() in _OURS or (source.scope and name.lower() == "authorization"):
             yield f"headers.{name} is set by the app"
         elif _SECRET_NAME.search(name) and not REFERENCE.search(value):
             yield f"headers.{name} holds a secret: put it into a setting of its own and write %NAME%"
+        else:
+            odd = [used for used in sorted(references(value)) if not _HEADER_VALUE.fullmatch(values.get(used, ""))]
+            yield from (f"headers.{name}: the value of {used} cannot be in a header (a line break?)" for used in odd)
 
 
 def _faults_of_body(source: Source) -> Iterator[str]:
@@ -243,6 +250,11 @@ def _resolved(source: Source, values: Mapping[str, str]) -> Source:
         headers=filled(source.headers),
         body=filled(source.body),
     )
+
+
+def _is_broken(text: str) -> bool:
+    """Whether it was not UTF-8 in the environment."""
+    return any("\ud800" <= char <= "\udfff" for char in text)
 
 
 def _host(url: str) -> str:

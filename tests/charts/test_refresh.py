@@ -3,12 +3,8 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 
-import aiohttp  # noqa: F401  # before the clock runs: the app imports it with its first request
 import msgspec
-import numpy  # noqa: F401  # the same, with its first chart
 import pytest
 from fastapi import Response
 from fastapi.responses import JSONResponse
@@ -17,77 +13,32 @@ from shared import namespaces
 from shared.app import App, open_app
 from shared.charts import reactor as charts
 from shared.charts import refresh, schedule
-from shared.charts.refresher import Refresher
 from shared.delivery.reconcile import reconcile
 from shared.reactor import Cause
 from shared.registry import CHARTS
-from shared.settings import Settings
 from tests.support.causes import cause
-from tests.support.chart_source import ChartSource, serving
-
-KEY = b"fabric:data:chart:co2-flow:realtime"
-CACHE = b"fabric:cache:chart:co2-flow:realtime"
-CLIENT_ROWS = json.dumps([{"t": 1_767_225_600_000 + 1000 * n, "v": 7.0} for n in range(3)])
-
-
-@pytest.fixture
-async def source() -> AsyncIterator[ChartSource]:
-    source = ChartSource()
-    async with serving(source.app) as source.port:
-        yield source
-
-
-def with_source(settings: Settings, source: ChartSource, **members: object) -> Settings:
-    """Settings with this source for all charts: TTL 2 s, refreshed 1 s before, unless `members` say otherwise."""
-    entry = {"match": "*", "url": source.url, "ttl_s": 2, "refresh_ahead_s": 1, "timeout_s": 5} | members
-    return msgspec.structs.replace(
-        settings,
-        chart_sources=json.dumps([entry]),
-        chart_source_hosts="127.0.0.1",
-        retry_base_s=0.05,
-        retry_cap_s=0.2,
-    )
-
-
-@asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[App]:
-    """An app of an instance that keeps charts warm."""
-    app, refresher = open_app(settings), Refresher()
-    refresher.look_after(lambda: app)
-    try:
-        yield app
-    finally:
-        await refresher.stop(app)
-        await refresh.close(app)
-        await app.redis.aclose()
-
-
-async def until(holds: Callable[[], Awaitable[object]], within_s: float = 5.0) -> None:
-    deadline_s = time.monotonic() + within_s
-    while not await holds():
-        assert time.monotonic() < deadline_s, "not within its time"
-        await asyncio.sleep(0.01)
-
-
-async def cached(app: App, key: bytes = CACHE) -> dict[str, object]:
-    return json.loads(await app.redis.get(key) or b"{}")
-
-
-async def written(app: App, key: bytes = KEY, ttl_ms: int = 2000) -> None:
-    """A client's write and the reaction to its event."""
-    await app.redis.set(key, CLIENT_ROWS, px=ttl_ms)
-    await charts.react(app, [key], cause("set"))
+from tests.support.warm_charts import (
+    CACHE,
+    CLIENT_ROWS,
+    KEY,
+    STATE,
+    cached,
+    failing,
+    is_stale,
+    reads,
+    running,
+    until,
+    with_source,
+    written,
+)
 
 
 async def test_a_watched_chart_is_in_every_read_over_five_of_its_ttls(app_settings, redis_client, source) -> None:
     async with running(with_source(app_settings, source, ttl_s=1, refresh_ahead_s=0.5)) as app:
         await written(app)
-        reads, end_s = [], time.monotonic() + 5
-        while time.monotonic() < end_s:
-            reads.append(await redis_client.exists(KEY))
-            await asyncio.sleep(0.01)
-    assert len(reads) > 100
-    assert all(reads)
+        found = await reads(app, 5)
+    assert len(found) > 100
+    assert all(found)
     assert 5 <= len(source.requests) <= 12
     assert source.most_in_flight["co2-flow:realtime"] == 1
     cache = json.loads(await redis_client.get(CACHE))
@@ -177,6 +128,28 @@ async def test_what_a_client_writes_during_a_fetch_stays(app_settings, redis_cli
         assert await redis_client.ttl(KEY) > 90
 
 
+@pytest.mark.parametrize("size", [100_000, 1_000_000])
+async def test_what_a_client_writes_during_a_fetch_stays_also_where_size_and_ttl_are_the_same(
+    app_settings, redis_client, source, size
+) -> None:
+    """SET with KEEPTTL, of a chart that is small enough to be hashed, and of one that is not. It is about to expire, so
+    it is fetched again at once."""
+    before, after = (json.dumps([{"t": 1_767_225_600_000, "v": value}]).ljust(size) for value in (7.0, 8.0))
+    found = []
+
+    async def slow(*args) -> Response:
+        found.append(await redis_client.get(KEY))
+        await redis_client.set(KEY, after, keepttl=True)
+        return await source.rows(*args)
+
+    source.answer = slow
+    async with running(with_source(app_settings, source)) as app:
+        await redis_client.set(KEY, before, px=1500)
+        await charts.react(app, [KEY], cause("set"))
+        await until(lambda: asyncio.sleep(0, len(found) >= 2))
+    assert found[:2] == [before.encode(), after.encode()]
+
+
 async def test_what_a_client_deletes_during_a_fetch_stays_deleted(app_settings, redis_client, source) -> None:
     async def slow(*args) -> Response:
         await redis_client.delete(KEY)
@@ -225,25 +198,19 @@ async def test_while_its_source_is_down_the_last_good_data_is_served_marked_stal
         assert stale["series"] == before["series"]
         assert isinstance(stale["staleSince"], str)
         assert 3590 <= await redis_client.ttl(CACHE) <= 3600
-        for _ in range(30):
-            assert (await cached(app))["stale"] is True
+        end_s = time.monotonic() + 2.5  # longer than the TTL
+        while time.monotonic() < end_s:
+            now = await cached(app)
+            assert (now["stale"], now["staleSince"]) == (True, stale["staleSince"])
             await asyncio.sleep(0.02)
         assert not await redis_client.exists(KEY)
         source.answer = good
         await until(lambda: redis_client.exists(KEY))
         await until(lambda: is_stale(app, False))
         assert (await cached(app))["staleSince"] is None
-    state = await redis_client.hgetall(b"functions:charts:state:co2-flow:realtime")
+    state = await redis_client.hgetall(STATE)
     assert b"error" not in state
     assert state[b"failures"] == b"0"
-
-
-async def failing(*_) -> Response:
-    return JSONResponse({"detail": "no"}, status_code=500)
-
-
-async def is_stale(app: App, stale: bool = True) -> bool:
-    return (await cached(app)).get("stale") is stale
 
 
 NONSENSE = {
@@ -265,10 +232,12 @@ async def test_nonsense_never_replaces_good_data(app_settings, redis_client, sou
         return NONSENSE[nonsense]
 
     source.answer = answer
-    settings = with_source(app_settings, source, ttl_s=60, refresh_ahead_s=30)
-    async with running(settings) as app:
+    async with running(with_source(app_settings, source, ttl_s=60, refresh_ahead_s=30)) as app:
         await written(app, ttl_ms=20_000)
-        await until(lambda: redis_client.hexists(b"functions:charts:state:co2-flow:realtime", "error"))
+        chart = schedule.chart_of(app, KEY)
+        assert chart
+        await schedule.note(app, [chart], "asked")
+        await until(lambda: redis_client.hexists(STATE, "error"))
         assert await redis_client.get(KEY) == CLIENT_ROWS.encode()
         assert (await cached(app))["stale"] is False
 

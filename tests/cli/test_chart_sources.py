@@ -1,6 +1,7 @@
 """`charts list`, `charts refresh` and `charts sources check` with sources, against a real one."""
 
 import json
+import time
 from collections.abc import AsyncIterator
 
 import msgspec
@@ -100,6 +101,23 @@ async def test_a_refresh_waits_for_an_instance_and_tells_the_result(
         assert "watched" in capsys.readouterr().out
     finally:
         await refresher.stop(app)
+
+
+async def test_a_refresh_does_not_wait_for_a_source_that_is_left_alone(
+    app: App, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = {"failures": 5, "closed": round(time.time() * 1000) + 600_000}
+    await app.redis.hset(refresh.state_key(app.settings.sources.entries[0]), mapping=state)
+    started_s = time.monotonic()
+    assert await command._refresh(app, name="co2-flow:realtime") == Exit.ATTENTION
+    assert time.monotonic() - started_s < 5
+    assert "its source is left alone for" in capsys.readouterr().err
+
+
+async def test_a_chart_that_does_not_expire_is_not_replaced(app: App) -> None:
+    await app.redis.set(KEY, "[]")
+    with pytest.raises(Refused, match="does not expire"):
+        await command._refresh(app, name="co2-flow:realtime")
 
 
 async def test_a_chart_without_a_source_is_refused(app: App) -> None:

@@ -65,6 +65,7 @@ async def test_a_chart_is_served_listed_refreshed_and_pushed(
     await check_list(http)
     await check_refresh(http, redis_client, source)
     await check_stale(http, host, redis_client, source)
+    await check_kept_from_its_source(http, host, redis_client)
 
 
 async def check_preflight(host: Host) -> None:
@@ -84,7 +85,12 @@ async def check_unknown(http: aiohttp.ClientSession) -> None:
     async with asyncio.timeout(10):  # reading it was a use: it has been fetched
         while (await status(http, "/api/charts/co2-new/realtime")) != 200:  # noqa: ASYNC110 (over HTTP)
             await asyncio.sleep(0.02)
-    assert await status(http, "/api/charts/a%2Fb%20c/d") == 404
+    for path in ("/api/charts/a%2Fb%20c/d", "/api/charts/a/b%3Ac", "/api/charts/%F0%9F%8C%B1/d", "/api/charts/:/d"):
+        async with http.get(path, headers={"Origin": ORIGIN}) as response:
+            assert response.status == 404
+            assert response.headers["Access-Control-Allow-Origin"] == ORIGIN
+    async with http.head("/api/charts/co2/realtime") as response:
+        assert response.status == 404  # the platform's answer to any other method
 
 
 async def status(http: aiohttp.ClientSession, path: str) -> int:
@@ -144,3 +150,19 @@ async def check_stale(
     assert headers["Cache-Control"] == "private, no-cache"
     assert headers["Chart-Stale-Since"].endswith("Z")
     source.delay_s = 0
+
+
+async def check_kept_from_its_source(http: aiohttp.ClientSession, host: Host, client: redis.asyncio.Redis) -> None:
+    """A chart that a client deleted, and one that does not expire: nobody is told to wait for them."""
+    await client.set("fabric:data:chart:co2-forever:d", json.dumps(ROWS))
+    await host.drained()
+    async with http.post("/api/charts/co2-forever/d/refresh") as response:
+        assert response.status == 409
+    await client.set("fabric:data:chart:co2-gone:d", json.dumps(ROWS), ex=300)
+    await host.drained()
+    await client.delete("fabric:data:chart:co2-gone:d")
+    await host.drained()
+    assert await status(http, "/api/charts/co2-gone/d") == 200  # stale
+    await client.delete("fabric:cache:chart:co2-gone:d")
+    async with http.get("/api/charts/co2-gone/d") as response:
+        assert (response.status, response.headers.get("Retry-After")) == (404, None)

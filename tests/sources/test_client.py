@@ -164,8 +164,9 @@ async def test_a_source_that_is_not_there_is_down(source: ChartSource) -> None:
     assert "no connection" in await reason(source, url="http://127.0.0.1:1/")
 
 
-async def test_a_token_of_the_app_s_identity_is_sent_and_fetched_once(
-    source: ChartSource, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("lives_s", "times"), [(3600, 1), (0, 2)])
+async def test_a_token_of_the_app_s_identity_is_sent_and_fetched_again_when_it_has_expired(
+    source: ChartSource, monkeypatch: pytest.MonkeyPatch, lives_s: int, times: int
 ) -> None:
     """DefaultAzureCredential as it is, against a token endpoint like that of App Service."""
     asked: list[dict[str, str]] = []
@@ -175,8 +176,8 @@ async def test_a_token_of_the_app_s_identity_is_sent_and_fetched_once(
     async def token(request: Request) -> dict[str, str]:
         asked.append(dict(request.query_params) | {"secret": request.headers["x-identity-header"]})
         return {
-            "access_token": "the token",
-            "expires_on": str(int(time.time()) + 3600),
+            "access_token": f"token {len(asked)}",
+            "expires_on": str(int(time.time()) + lives_s),
             "resource": request.query_params["resource"],
             "token_type": "Bearer",
         }
@@ -193,10 +194,20 @@ async def test_a_token_of_the_app_s_identity_is_sent_and_fetched_once(
                 await client.fetch(entry, b"c", b"d", MAX_BYTES)
         finally:
             await client.close()
-    assert [headers["authorization"] for headers in source.headers] == ["Bearer the token"] * 2
+    assert [headers["authorization"] for headers in source.headers] == ["Bearer token 1", f"Bearer token {times}"]
     assert [(query["resource"], query["secret"]) for query in asked] == [
         ("https://api.fabric.microsoft.com", "the header")
-    ]
+    ] * times
+
+
+async def test_an_identity_that_is_set_wrong_counts_as_no_token(
+    source: ChartSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_TENANT_ID", "no tenant: hunter2")
+    monkeypatch.setenv("AZURE_CLIENT_ID", "x")
+    monkeypatch.setenv("AZURE_CLIENT_SECRET", "hunter2")
+    found = await reason(source, scope="https://x.example.com/.default", timeout_s=3)
+    assert (found, source.requests) == ("no token: ValueError", [])
 
 
 async def test_without_a_token_the_source_is_not_asked(source: ChartSource, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,14 +2,17 @@
 
 import json
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from shared import settings
 from shared.errors import ConfigurationError, SourceDown
 from shared.sources.addresses import Hosts, parse_hosts
+from shared.sources.client import Client
 from shared.sources.config import Source, parse
 from shared.sources.request import body_of, url_of
+from tests.support.chart_source import ChartSource, serving
 
 HOST = "https://api.example.com"
 URL = HOST + "/charts/{chartId}/{dataType}"
@@ -88,6 +91,11 @@ def test_all_faults_are_reported_together_and_none_shows_a_secret() -> None:
         ({"headers": {"X-Api-Key": "%NOT_SET%"}}, "NOT_SET is not set"),
         ({"headers": {"Host": "evil.com"}}, "is set by the app"),
         ({"headers": {"x": "a\r\nb: c"}}, "is no header"),
+        ({"headers": {"x": "Bearer %LINE%"}}, "the value of LINE cannot be in a header"),
+        ({"headers": {"x": "{chartId}"}}, "may stand in the URL and in the body"),
+        ({"headers": {"x-signature": "abc"}}, "holds a secret"),
+        ({"body": {"pwd": "abc"}, "method": "POST"}, "holds a secret"),
+        ({"url": URL + "?code=%BROKEN%"}, "the setting BROKEN is not text"),
         ({"headers": {"authorization": "%KEY%"}, "scope": "https://x/.default"}, "is set by the app"),
         ({"body": {"a": 1}}, "needs method POST"),
         ({"body": {"apiKey": "abc"}, "method": "POST"}, "holds a secret"),
@@ -98,7 +106,7 @@ def test_all_faults_are_reported_together_and_none_shows_a_secret() -> None:
     ],
 )
 def test_what_makes_no_safe_request_is_refused(members: dict[str, Any], fault: str) -> None:
-    (found,) = faults(source(**members), KEY="value of the key")
+    (found,) = faults(source(**members), KEY="value of the key", LINE="abc\n", BROKEN="\udcff")
     assert fault in found
     assert "abc" not in found.replace("abc'", "")
 
@@ -137,10 +145,50 @@ def test_ids_are_percent_encoded_and_cannot_leave_their_place() -> None:
     assert (
         url_of(entry, b"a b?c=d&e#f@g:h", b"\xff%").removeprefix(HOST) == "/charts/a%20b%3Fc%3Dd%26e%23f%40g%3Ah/%FF%25"
     )
-    assert url_of(entry, b"x/y", b"d") == "https://api.example.com/charts/x%2Fy/d"
-    for id_ in (b"..", b".", b"../admin", b"a/../b", b"a\\..\\b", b"a/", b"/a", b"a//b", b"x" * 2000):
-        with pytest.raises(SourceDown):
-            url_of(entry, id_, b"d")
+    steps = (b"..", b".", b"../admin", b"a/../b", b"a\\..\\b", b"a/", b"/a", b"x/y", b"%2e%2e", b"..%2fadmin", b"a%5Cb")
+    for id_ in (*steps, b"x" * 2000):
+        for ids in ((id_, b"d"), (b"c", id_)):
+            with pytest.raises(SourceDown) as error:
+                url_of(entry, *ids)
+            assert error.value.of_chart
+    in_query = Source("*", HOST + "/chart?id={chartId}&type={dataType}")
+    for id_ in steps:
+        url = urlsplit(url_of(in_query, id_, b"&x=1"))
+        assert (url.path, parse_qs(url.query)) == ("/chart", {"id": [id_.decode()], "type": ["&x=1"]})
+
+
+async def test_an_id_reaches_the_route_of_its_source_and_no_other() -> None:
+    """FastAPI decodes a path before it chooses a route: ids with slashes would choose one."""
+    source = ChartSource()
+    others: list[str] = []
+
+    @source.app.get("/{path:path}")
+    async def other(path: str) -> None:
+        others.append(path)
+
+    hosts, _ = parse_hosts("127.0.0.1")
+    async with serving(source.app) as source.port:
+        client, entry = Client(hosts), Source("*", source.url, timeout_s=5)
+        try:
+            for id_ in (
+                b"a b",
+                b"a?b",
+                b"a#b",
+                b"\xc3\xa9",
+                b"a\r\nHost: evil",
+                b"a;b=c",
+                b"a@b:80",
+                "\uff0f..".encode(),
+            ):
+                await client.fetch(entry, id_, b"d", 10_000)
+            for id_ in (b"x/y", b"../admin", b"..", b"%2e%2e%2fadmin"):
+                with pytest.raises(SourceDown):
+                    await client.fetch(entry, id_, b"d", 10_000)
+        finally:
+            await client.close()
+    expected = ["a b:d", "a?b:d", "a#b:d", "\xe9:d", "a\r\nHost: evil:d", "a;b=c:d", "a@b:80:d", "\uff0f..:d"]
+    assert [chart for _, chart in source.requests] == expected
+    assert not others
 
 
 def test_in_a_body_an_id_is_data_and_never_code() -> None:
@@ -160,6 +208,10 @@ def test_in_a_body_an_id_is_data_and_never_code() -> None:
         body_of(entry, hostile, b"d")
     only_variables = Source("*", URL, method="POST", body={"variables": {"id": "{chartId}"}})
     assert json.loads(body_of(only_variables, hostile, b"d") or b"") == {"variables": {"id": hostile.decode()}}
+    for id_ in (b"x" * 2000, b"\xff"):
+        with pytest.raises(SourceDown) as error:
+            body_of(only_variables, id_, b"d")
+        assert error.value.of_chart
 
 
 PRIVATE = [
@@ -168,6 +220,19 @@ PRIVATE = [
     *("::1", "::", "fe80::1", "fe80::1%eth0", "fd00:ec2::254", "::ffff:10.0.0.1", "::ffff:169.254.169.254"),
     *("64:ff9b::a00:1", "2002:a00:1::", "ff02::1", "fec0::1", "not an address"),
 ]
+
+
+def test_an_address_that_stands_for_several_is_not_listed_with_one_of_them() -> None:
+    """Teredo: its server is in the list, the machine behind it (10.0.0.1) is not."""
+    hosts, _ = parse_hosts("10.4.0.0/16")
+    assert not hosts.has_address("2001:0:0a04:0001:0:ffff:f5ff:fffe")
+    itself, _ = parse_hosts("2001::/32")
+    assert itself.has_address("2001:0:0a04:0001:0:ffff:f5ff:fffe")
+
+
+def test_a_setting_that_is_no_text_is_a_fault_and_no_crash() -> None:
+    with pytest.raises(ConfigurationError, match="CHART_SOURCES is not JSON"):
+        settings.parse({"CHART_SOURCES": '[{"match": "\udcff"}]', "CHART_SOURCE_HOSTS": "api.example.com"})
 
 
 @pytest.mark.parametrize("address", PRIVATE)

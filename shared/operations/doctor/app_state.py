@@ -8,6 +8,7 @@ from shared import namespaces
 from shared.app import App
 from shared.audit import state as audit_state
 from shared.audit.store import open_store
+from shared.charts import source_state
 from shared.delivery.reconcile import last_pass
 from shared.errors import ConfigurationError
 from shared.operations.doctor.findings import Finding, error, info, ok, warning
@@ -234,6 +235,23 @@ async def _check_sweep(app: App) -> Finding:
         "Keys whose events were lost wait for the sweep; without it their effects stay missing.",
         "Check the function sweep in the app's log, and SWEEP_SCHEDULE.",
     )
+
+
+async def check_sources(app: App) -> list[Finding]:
+    """The sources of charts that are away; nothing where the app has none. Raises what the Redis client raises."""
+    views = await source_state.read_sources(app)
+    away = [
+        warning(
+            "chart-sources",
+            reason,
+            f"Its charts keep their last good data, marked stale, for {app.settings.chart_max_stale_s:g} s after their "
+            "expiry (CHART_MAX_STALE_S).",
+            "See what the source answers:",
+            ("python manage.py charts sources check",),
+        )
+        for reason in source_state.away(views)
+    ]
+    return away or ([ok("chart-sources", f"{counted(len(views), 'source')}, none away")] if views else [])
 
 
 async def check_audit(app: App) -> list[Finding]:

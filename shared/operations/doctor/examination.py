@@ -72,6 +72,7 @@ async def _examine_redis(app: App) -> list[Finding]:
         ("clock", lambda: app_state.check_clock(app)),
         ("backlog", lambda: app_state.check_backlog(app)),
         ("audit", lambda: app_state.check_audit(app)),
+        ("chart-sources", lambda: app_state.check_sources(app)),
     ]
     for name, step in steps:
         step_findings = await _bounded(name, step)
