@@ -2,7 +2,7 @@
 itself after its start and after Redis refused to serve (self_repair.py)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from redis.exceptions import RedisError
 
@@ -18,25 +18,33 @@ MAX_BUDGET_S = 60.0
 """Longest run; half of functionTimeout where that is less. The next run continues where this one stopped."""
 
 
+def _outages() -> int:
+    return telemetry.outages_begun("Redis") + telemetry.outages_ended("Redis")
+
+
 @dataclass
 class Watch:
     """What a process remembers of Redis from run to run, to notice that events may have been lost.
 
     `behind` is set when they may have been: at the start, when Redis was away from, or refused, any function of the
-    process since the last run, and when the server process has changed.
+    process, and when the server process has changed.
     """
 
     behind: bool = True
-    away: bool = False
     server: str | None = None
-    outages: int = 0
-    """Number of outages that this process had seen begin or end by the last run."""
+    outages: int = field(default_factory=_outages)
+    """Number of outages that this process had seen begin or end at the last look."""
+
+    def notice_outages(self) -> None:
+        """Take over the outages of this process' calls. Cheap."""
+        before, self.outages = self.outages, _outages()
+        self.behind |= self.outages != before
 
     def reached(self, server: str) -> None:
-        outages = telemetry.outages_begun("Redis") + telemetry.outages_ended("Redis")
-        if self.away or self.server not in {None, server} or outages != self.outages:
+        self.notice_outages()
+        if self.server not in {None, server}:
             self.behind = True
-        self.away, self.server, self.outages = False, server, outages
+        self.server = server
 
 
 async def catch_up(app: App, reactors: Sequence[Reactor], watch: Watch, *, due: bool) -> None:
@@ -57,7 +65,7 @@ async def catch_up(app: App, reactors: Sequence[Reactor], watch: Watch, *, due: 
         )
         watch.behind |= anew and report.held_by_other
     except (RedisError, OSError) as error:
-        watch.away = True
+        watch.behind = True
         report_outage(error, "sweep")
     else:
         telemetry.recovered("Redis", "sweep")

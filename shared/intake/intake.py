@@ -28,6 +28,7 @@ from shared.intake.sharing import Shares
 from shared.intake.way import Way
 from shared.reactor import Reactor
 from shared.settings import Settings
+from shared.store.refusals import is_away
 
 TICK_S = 1.0
 """Time between two calls at rest."""
@@ -198,10 +199,13 @@ class Intake:
                 self._server_s = began_s
                 for reason in await self._server.look(app):
                     self._lost(reason)
-        except (RedisError, OSError):  # nothing can be told of the triggers; those who react report the outage
+        except (RedisError, OSError) as error:  # nothing can be told of the triggers
+            if is_away(error):  # those who react report a refusal
+                telemetry.outage("Redis", error)
             for way in self._ways:
                 way.lane.forget()
             return
+        telemetry.recovered("Redis")
         self._view_s = began_s
         self._take(reply, began_s, asked)
         await self._decide(app)
@@ -301,11 +305,14 @@ class Intake:
             self._wake.set()
 
     def _catch_up(self, app: App) -> None:
+        """Reconcile if events may have been lost. Each process does so by itself: the platform's timers run on one
+        instance, which does not see the outages of the others."""
+        self._watch.notice_outages()
         idle = self._catching_up is None or self._catching_up.done()
         if self._watch.behind and idle and self._state is not State.STARTING:
             self._catching_up = asyncio.get_running_loop().create_task(self._reconcile(app))
 
     async def _reconcile(self, app: App) -> None:
         await catch_up(app, self._reactors, self._watch, due=False)
-        if self._watch.behind:  # another instance reconciles
+        if self._watch.behind:  # another instance reconciles, or Redis refuses
             await asyncio.sleep(AGAIN_S)

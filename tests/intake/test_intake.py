@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 import pytest
 import redis.asyncio
+import redis.exceptions
 
-from shared import namespaces
+from shared import namespaces, telemetry
 from shared.app import App, open_app
 from shared.delivery.catch_up import Watch
 from shared.delivery.reconcile import reconcile
@@ -26,7 +27,7 @@ from shared.intake import lane as lane_module
 from shared.intake import listening as listening_module
 from shared.intake.events import KeyEvent
 from shared.intake.heartbeat import parse_heartbeat
-from shared.intake.intake import Intake
+from shared.intake.intake import Intake, State
 from shared.intake.listening import Need
 from shared.reactor import CHANNEL_PREFIX, Cause, Outcome, Reactor
 from shared.registry import BATCHES, SESSIONS
@@ -347,6 +348,75 @@ async def test_an_instance_that_begins_to_hear_sweeps_since_the_others_drop_its_
         assert instance.intake._catching_up is not None
         async with asyncio.timeout(SOON_S):
             await instance.intake._catching_up
+        assert await digests(app, 1) == [digest(batch(1.0))]
+
+
+async def begin_to_hear(instance: Instance) -> None:
+    """Return when the instance has heard a heartbeat of each function and made the sweep that this causes."""
+    await instance.settle()
+    assert instance.intake.report().state is State.TRIGGER
+
+
+async def swept(instance: Instance) -> None:
+    async with asyncio.timeout(SOON_S):
+        while instance.watch.behind or not (instance.intake._catching_up and instance.intake._catching_up.done()):
+            await instance.tick()
+            await asyncio.sleep(0.001)
+
+
+@pytest.mark.usefixtures("pace")
+async def test_after_an_outage_that_a_function_noticed_the_process_sweeps_by_itself(app: App) -> None:
+    """The platform's timers may run on another instance, whose connections were well."""
+    async with running(app, 1, random.Random(1)) as (instance,):
+        await begin_to_hear(instance)
+        await app.redis.set(batch_key(0), batch(1.0))
+        instance.waiting[BATCHES.channel.encode()].clear()
+        telemetry.outage("Redis", redis.exceptions.ConnectionError())
+        await instance.tick()
+        await swept(instance)
+        assert await digests(app, 1) == [digest(batch(1.0))]
+
+
+@pytest.mark.usefixtures("pace")
+async def test_after_an_outage_that_only_the_heartbeats_noticed_the_process_sweeps(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(app, 1, random.Random(1)) as (instance,):
+        await begin_to_hear(instance)
+
+        async def failing(*_: Any) -> heartbeat.Reply:
+            raise redis.exceptions.TimeoutError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(heartbeat, "send", failing)
+            await instance.tick()
+            await app.redis.set(batch_key(0), batch(1.0))
+            instance.waiting[BATCHES.channel.encode()].clear()
+        await instance.tick()
+        await swept(instance)
+        assert await digests(app, 1) == [digest(batch(1.0))]
+        assert not telemetry.in_outage("Redis")
+
+
+@pytest.mark.usefixtures("pace")
+async def test_a_sweep_that_an_outage_ended_is_made_again_by_the_process_itself(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(app, 1, random.Random(1)) as (instance,):
+        await begin_to_hear(instance)
+        scan, failures = instance.app.redis.scan, [redis.exceptions.ConnectionError()]
+
+        async def failing_once(*args: Any, **kwargs: Any) -> Any:
+            if failures:
+                raise failures.pop()
+            return await scan(*args, **kwargs)
+
+        monkeypatch.setattr(instance.app.redis, "scan", failing_once)
+        await app.redis.set(batch_key(0), batch(1.0))
+        instance.waiting[BATCHES.channel.encode()].clear()
+        instance.intake._lost("on purpose")
+        await instance.tick()
+        await swept(instance)
         assert await digests(app, 1) == [digest(batch(1.0))]
 
 
