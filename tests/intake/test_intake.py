@@ -126,7 +126,7 @@ class Instance:
     async def stop(self) -> None:
         """The process is killed."""
         collectors = [way.collector for way in self.intake._ways]
-        workers = [task for collector in collectors for task in (*collector._postponed, *collector._workers)]
+        workers = [task for collector in collectors for task in collector._tasks]
         for task in (*self._tasks, *workers, self.intake._catching_up):
             while task is not None and not task.done():  # a client's call may end without its cancellation
                 task.cancel()
