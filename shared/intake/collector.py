@@ -31,8 +31,8 @@ MAX_WAITING = 20_000
 """Events that wait at most, about 20 MB, be they of as many keys or of one that is written all the time. What the app's
 own ear hears beyond that is left to a pass."""
 WAIT_S = 1.0
-"""How long an invocation waits for room, and for its outcome, and how long a group holds up the next one. So a key whose
-reaction takes long delays no message by more, and its function is not taken for deaf (lane.DEAF_S)."""
+"""How long an invocation waits for room, and for its outcome, and how long a group holds up the next one. So a key
+whose reaction takes long delays no message by more, and its function is not taken for deaf (lane.DEAF_S)."""
 AGAIN_S, MAX_AGAIN_S = 0.05, 1.0
 """Time until a claimed key is looked at again, doubled each time, and its maximum."""
 _LOOKED_THROUGH = 4 * GROUP

@@ -121,8 +121,8 @@ class Intake:
         sent_s = now_s if self._redis_offset_s is None else beat.sent_ms / 1000 + self._redis_offset_s
         if way.lane.hear(beat.number, now_s, sent_s) and not self._one_of_several:
             self._lost(f"heartbeats of {way.reactor.function} are missing")
-        if way.lane.lag_s >= BEHIND_S or self._listening.open or self._state is State.STARTING:
-            self._wake.set()
+        if way.lane.lag_s >= BEHIND_S or self._listening.open or self._state is State.STARTING or self._one_of_several:
+            self._wake.set()  # the other processes of the host miss a heartbeat until they know who heard it
 
     def invoked(self, way: Way) -> bool:
         """A function was invoked with an event. Returns whether others wait behind it: then it should end soon."""
@@ -208,6 +208,10 @@ class Intake:
         telemetry.recovered("Redis")
         self._view_s = began_s
         self._take(reply, began_s, asked)
+        if self._one_of_several and any(
+            way.lane.heard != heard for way, (_, _, heard) in zip(self._ways, lanes, strict=True)
+        ):
+            self._wake.set()  # it was not known to be published, so it has still to be registered
         await self._decide(app)
         self._catch_up(app)
 
@@ -216,21 +220,25 @@ class Intake:
         `asked`; what was published before the last request is no answer to it."""
         now_s = time.monotonic()
         self._redis_offset_s = began_s - reply.now_ms / 1000
+        published = not reply.refused and all(lane.sent_ms == reply.now_ms for lane in reply.lanes)
         answers = self._marks_answered < asked == self._marks_asked
-        self._marks_answered = asked
+        if published:  # else it was refused, and the next call asks again
+            self._marks_answered = asked
         for way, lane in zip(self._ways, reply.lanes, strict=True):
             sent_s = lane.sent_ms / 1000 + self._redis_offset_s
             if way.lane.published(lane.number, sent_s, now_s) and not self._one_of_several:
                 self._lost(f"heartbeats of {way.reactor.function} are missing")
             if self._one_of_several:
-                way.lane.heard_elsewhere(lane.heard)
+                way.lane.heard_elsewhere(min(lane.heard, lane.number))
             if answers and lane.sent_ms == reply.now_ms and not reply.refused:
                 self._listening.published(way, lane.number)
         self._refused, self._members = reply.refused, reply.members
         gone = self._shares.divide([member.host for member in reply.members if member.state in SHARING])
-        gone |= self._listening.divide(
-            [member.identity for member in reply.members if member.host == self._name and member.state in _EARS]
-        )
+        processes = [member for member in reply.members if member.host == self._name]
+        # What is left to an ear that was closed in good order comes through the trigger as well.
+        gone |= self._listening.divide([member.identity for member in processes if member.state in _EARS]) - {
+            member.identity for member in processes if member.state in SHARING
+        }
         if gone:
             self._lost(f"{len(gone)} instance(s) fell silent or left")
 
