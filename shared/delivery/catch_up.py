@@ -4,13 +4,13 @@ itself after its start and after Redis refused to serve (self_repair.py)."""
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from shared import namespaces, telemetry
 from shared.app import App
 from shared.delivery.due import react_to_due
 from shared.delivery.failures import report_outage
-from shared.delivery.reconcile import reconcile, server_id
+from shared.delivery.reconcile import passed_since, reconcile, server_id
 from shared.reactor import Reactor
 
 _TIMERS = namespaces.build(namespaces.TIMERS)
@@ -31,19 +31,26 @@ class Watch:
     """
 
     behind: bool = True
+    behind_ms: int | None = None
+    """Redis' time when another instance prevented the pass: one that begins later, by any instance, does as well."""
     server: str | None = None
     outages: int = field(default_factory=_outages)
     """Number of outages that this process had seen begin or end at the last look."""
 
+    def lost(self) -> None:
+        """Events may have been lost: the next run sweeps."""
+        self.behind, self.behind_ms = True, None
+
     def notice_outages(self) -> None:
         """Take over the outages of this process' calls. Cheap."""
         before, self.outages = self.outages, _outages()
-        self.behind |= self.outages != before
+        if self.outages != before:
+            self.lost()
 
     def reached(self, server: str) -> None:
         self.notice_outages()
         if self.server not in {None, server}:
-            self.behind = True
+            self.lost()
         self.server = server
 
 
@@ -59,16 +66,30 @@ async def catch_up(app: App, reactors: Sequence[Reactor], watch: Watch, *, due: 
         server = await server_id(app)
         telemetry.recovered("Redis")
         watch.reached(server)
-        anew, watch.behind = watch.behind, False
+        since_ms = watch.behind_ms
+        if since_ms is not None and await _passed_since(app, reactors, since_ms) and watch.behind_ms == since_ms:
+            watch.behind = False
+        anew, watch.behind, watch.behind_ms = watch.behind, False, None
         report = await reconcile(
             app, reactors, budget_s=budget_s, anew=anew, begin=due, share=app.settings.reconcile_share
         )
-        watch.behind |= anew and report.held_by_other
+        if anew and report.held_by_other:
+            seconds, micros = await app.redis.time()
+            if not watch.behind:  # by another loss meanwhile
+                watch.behind, watch.behind_ms = True, seconds * 1000 + micros // 1000
     except (RedisError, OSError) as error:
-        watch.behind = True
+        watch.lost()
         report_outage(error, "sweep")
     else:
         telemetry.recovered("Redis", "sweep")
+
+
+async def _passed_since(app: App, reactors: Sequence[Reactor], since_ms: int) -> bool:
+    """Whether another instance has made the pass meanwhile: of N that notice a loss, N need not sweep one by one."""
+    try:
+        return await passed_since(app, reactors, since_ms)
+    except ResponseError:  # another application's value is in the place of the state: the pass replaces it
+        return False
 
 
 async def react_to_all_due(app: App, reactors: Sequence[Reactor]) -> None:

@@ -309,8 +309,8 @@ class Intake:
         """Events may have been missed: reconcile at once."""
         if not self._watch.behind:
             telemetry.logger.info("a sweep begins: %s", reason)
-            self._watch.behind = True
             self._wake.set()
+        self._watch.lost()
 
     def _catch_up(self, app: App) -> None:
         """Reconcile if events may have been lost. Each process does so by itself: the platform's timers run on one
