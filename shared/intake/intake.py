@@ -254,7 +254,7 @@ class Intake:
         elif behind_s >= FAR_BEHIND_S:
             self._listening.start(app, Need.BEHIND)
         if self._listening.open:
-            await self._listening.look_after(app, in_time=in_time, behind_s=behind_s)
+            await self._listening.look_after(app, in_time=in_time)
         self._deaf_since_s = (self._deaf_since_s or now_s) if deaf else None
         self._note(self._state_now(deaf=deaf))
 

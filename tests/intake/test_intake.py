@@ -181,7 +181,8 @@ class Pace:
         patch.setattr(intake_module, "VIEW_S", 0.12)
 
     def set(self, *, pace_s: float, far_behind_s: float) -> None:
-        self._patch.setattr(intake_module, "FAR_BEHIND_S", far_behind_s)
+        for module in (intake_module, listening_module):
+            self._patch.setattr(module, "FAR_BEHIND_S", far_behind_s)
         for name in ("BUSY_PACE_S", "IDLE_PACE_S", "MARK_PACE_S"):
             self._patch.setattr(lane_module, name, pace_s)
 
