@@ -403,7 +403,6 @@ async def test_a_scan_that_finds_few_effects_ends_when_it_has_taken_as_long_as_m
     create, app, monkeypatch, result
 ):
     monkeypatch.setattr(listening_module, "SLICE_S", 0.01)
-    monkeypatch.setattr(listening_module, "WORTHWHILE_PER_S", 0.1)
     world = create()
     world.delay_s, world.result = 0.01, result
     keys = await write(app, 40 * GROUP)
