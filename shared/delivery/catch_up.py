@@ -2,15 +2,15 @@
 itself after its start and after Redis refused to serve (self_repair.py)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from shared import namespaces, telemetry
 from shared.app import App
 from shared.delivery.due import react_to_due
 from shared.delivery.failures import report_outage
-from shared.delivery.reconcile import reconcile, server_id
+from shared.delivery.reconcile import passed_since, reconcile, server_id
 from shared.reactor import Reactor
 
 _TIMERS = namespaces.build(namespaces.TIMERS)
@@ -18,25 +18,40 @@ MAX_BUDGET_S = 60.0
 """Longest run; half of functionTimeout where that is less. The next run continues where this one stopped."""
 
 
+def _outages() -> int:
+    return telemetry.outages_begun("Redis") + telemetry.outages_ended("Redis")
+
+
 @dataclass
 class Watch:
     """What a process remembers of Redis from run to run, to notice that events may have been lost.
 
     `behind` is set when they may have been: at the start, when Redis was away from, or refused, any function of the
-    process since the last run, and when the server process has changed.
+    process, and when the server process has changed.
     """
 
     behind: bool = True
-    away: bool = False
+    behind_ms: int | None = None
+    """Redis' time when another instance prevented the pass: one that begins later, by any instance, does as well."""
     server: str | None = None
-    outages: int = 0
-    """Number of outages that this process had seen begin or end by the last run."""
+    outages: int = field(default_factory=_outages)
+    """Number of outages that this process had seen begin or end at the last look."""
+
+    def lost(self) -> None:
+        """Events may have been lost: the next run sweeps."""
+        self.behind, self.behind_ms = True, None
+
+    def notice_outages(self) -> None:
+        """Take over the outages of this process' calls. Cheap."""
+        before, self.outages = self.outages, _outages()
+        if self.outages != before:
+            self.lost()
 
     def reached(self, server: str) -> None:
-        outages = telemetry.outages_begun("Redis") + telemetry.outages_ended("Redis")
-        if self.away or self.server not in {None, server} or outages != self.outages:
-            self.behind = True
-        self.away, self.server, self.outages = False, server, outages
+        self.notice_outages()
+        if self.server not in {None, server}:
+            self.lost()
+        self.server = server
 
 
 async def catch_up(app: App, reactors: Sequence[Reactor], watch: Watch, *, due: bool) -> None:
@@ -51,16 +66,30 @@ async def catch_up(app: App, reactors: Sequence[Reactor], watch: Watch, *, due: 
         server = await server_id(app)
         telemetry.recovered("Redis")
         watch.reached(server)
-        anew, watch.behind = watch.behind, False
+        since_ms = watch.behind_ms
+        if since_ms is not None and await _passed_since(app, reactors, since_ms) and watch.behind_ms == since_ms:
+            watch.behind = False
+        anew, watch.behind, watch.behind_ms = watch.behind, False, None
         report = await reconcile(
             app, reactors, budget_s=budget_s, anew=anew, begin=due, share=app.settings.reconcile_share
         )
-        watch.behind |= anew and report.held_by_other
+        if anew and report.held_by_other:
+            seconds, micros = await app.redis.time()
+            if not watch.behind:  # by another loss meanwhile
+                watch.behind, watch.behind_ms = True, seconds * 1000 + micros // 1000
     except (RedisError, OSError) as error:
-        watch.away = True
+        watch.lost()
         report_outage(error, "sweep")
     else:
         telemetry.recovered("Redis", "sweep")
+
+
+async def _passed_since(app: App, reactors: Sequence[Reactor], since_ms: int) -> bool:
+    """Whether another instance has made the pass meanwhile: of N that notice a loss, N need not sweep one by one."""
+    try:
+        return await passed_since(app, reactors, since_ms)
+    except ResponseError:  # another application's value is in the place of the state: the pass replaces it
+        return False
 
 
 async def react_to_all_due(app: App, reactors: Sequence[Reactor]) -> None:

@@ -86,6 +86,8 @@ class _Counts(msgspec.Struct):
 
     seen: _Count = 0
     outcomes: dict[str, _Count] = msgspec.field(default_factory=dict)
+    glob: str = ""
+    """The keys that the pass scans."""
 
     def add(self, seen: int, results: Counter[Result]) -> None:
         self.seen += seen
@@ -137,6 +139,7 @@ async def reconcile(
     token, position.began_ms, saved, rested_ms = lease
     if not anew:
         position = _saved_position(saved, position) or position
+    position.counts.glob = position.glob
     scan.cursor = position.cursor
     working_s = time.monotonic()
     until_s = started_s + budget_s
@@ -262,6 +265,17 @@ async def _save(app: App, token: bytes, position: _Position, *, finished: bool, 
         telemetry.logger.debug("the position of the sweep was not saved: %s", type(fault).__name__)
         return True
     return bool(valid)
+
+
+async def passed_since(app: App, reactors: Sequence[Reactor], since_ms: int) -> bool:
+    """Whether a pass over the keys of `reactors` that began at `since_ms` (Redis' time) or later is complete, by any
+    instance. Raises what the Redis client raises, WRONGTYPE included."""
+    _, ended_ms, duration_ms, counts = await _read(app, "ended_ms", "duration_ms", "found")
+    try:
+        began_ms = int(ended_ms) - max(int(duration_ms), 0)
+        return began_ms >= since_ms and msgspec.json.decode(counts, type=_Counts).glob == repr(Scan(reactors).glob)
+    except ValueError:  # msgspec's errors are ValueErrors too
+        return False
 
 
 def _lease_ms(app: App) -> int:

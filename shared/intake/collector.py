@@ -11,8 +11,10 @@ instance) is looked at again: what that worker has read may be older than the ev
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from itertools import islice
+from typing import Any
 
 import msgspec
 
@@ -28,6 +30,9 @@ ROOM = WINDOW * GROUP
 MAX_WAITING = 20_000
 """Events that wait at most, about 20 MB, be they of as many keys or of one that is written all the time. What the app's
 own ear hears beyond that is left to a pass."""
+WAIT_S = 1.0
+"""How long an invocation waits for room, and for its outcome, and how long a group holds up the next one. So a key
+whose reaction takes long delays no message by more, and its function is not taken for deaf (lane.DEAF_S)."""
 AGAIN_S, MAX_AGAIN_S = 0.05, 1.0
 """Time until a claimed key is looked at again, doubled each time, and its maximum."""
 _LOOKED_THROUGH = 4 * GROUP
@@ -47,6 +52,12 @@ class Waiting(msgspec.Struct):
     """How long it was postponed the last time; 0 if it was not."""
 
 
+def _keep(tasks: set[asyncio.Task[None]], work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.get_running_loop().create_task(work)
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)
+
+
 class Collector:
     """The waiting events of one reactor. `done(key, began_s)` is called for each key whose content was looked at to the
     end, with the time at which the look began (time.monotonic)."""
@@ -60,6 +71,8 @@ class Collector:
         self._postponed: set[asyncio.Task[None]] = set()
         self._busy: set[bytes] = set()
         self._workers: set[asyncio.Task[None]] = set()
+        self._singles: set[asyncio.Task[None]] = set()
+        """Reactions to an event that nothing waited before."""
         self._room = asyncio.Event()
 
     @property
@@ -74,27 +87,42 @@ class Collector:
     def _working(self) -> bool:
         return any(not worker.done() for worker in self._workers)
 
+    @property
+    def _tasks(self) -> set[asyncio.Task[None]]:
+        return self._workers | self._singles | self._postponed
+
     def has(self, key: bytes) -> bool:
         """Whether the key waits or is being worked on."""
         return key in self._waiting or key in self._busy
 
     async def take(self, app: App, event: KeyEvent, started_s: float, *, wait: bool) -> None:
-        """React to an event. With `wait`, return when that is done, else as soon as there is room for it.
+        """React to an event. With `wait`, return when that is done, else as soon as there is room for it. Neither takes
+        longer than WAIT_S, unless MAX_WAITING events wait.
 
         `started_s` is the start of the invocation (time.perf_counter). Raises nothing.
         """
         entry = Waiting(event, tracing.invocation_id.get(), started_s)
-        if wait and self.idle:
-            await self._react(app, [entry])
+        if len(self._waiting) >= ROOM or self.full:
+            await self._room_for_one()
+        if not wait:
+            self.put(app, entry)
             return
-        while len(self._waiting) >= ROOM or self.full:
+        entry.outcome = asyncio.get_running_loop().create_future()
+        if self.idle:
+            _keep(self._singles, self._react(app, [entry]))
+        else:
+            self.put(app, entry)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WAIT_S):
+                await entry.outcome
+
+    async def _room_for_one(self) -> None:
+        until_s = time.monotonic() + WAIT_S
+        while self.full or (len(self._waiting) >= ROOM and time.monotonic() < until_s):
             self._room.clear()
-            await self._room.wait()
-        if wait:
-            entry.outcome = asyncio.get_running_loop().create_future()
-        self.put(app, entry)
-        if entry.outcome is not None:
-            await entry.outcome
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WAIT_S):
+                    await self._room.wait()
 
     def put(self, app: App, entry: Waiting) -> None:
         """Let an event wait for the next group."""
@@ -104,17 +132,17 @@ class Collector:
             self._start(app)
 
     def _start(self, app: App) -> None:
-        worker = asyncio.get_running_loop().create_task(self._work(app))
-        self._workers.add(worker)
-        worker.add_done_callback(self._workers.discard)
+        _keep(self._workers, self._work(app))
+
+    def _help(self, app: App) -> None:
+        if self._waiting and len(self._workers) < WINDOW:
+            self._start(app)
 
     def _postpone(self, app: App, entry: Waiting) -> None:
         """Look at a claimed key again, until the claim of a worker that died has ended. A pass finds the rest."""
         gone_s = app.settings.lease_ms / 1000 + 2 * MAX_AGAIN_S
         if len(self._postponed) < MAX_WAITING and time.perf_counter() - entry.started_s < gone_s:
-            task = asyncio.get_running_loop().create_task(self._again(app, entry))
-            self._postponed.add(task)
-            task.add_done_callback(self._postponed.discard)
+            _keep(self._postponed, self._again(app, entry))
 
     async def _again(self, app: App, entry: Waiting) -> None:
         again_s = min(2 * entry.again_s or AGAIN_S, MAX_AGAIN_S)
@@ -124,14 +152,18 @@ class Collector:
 
     async def settled(self) -> None:
         """Return when nothing waits any more."""
-        while working := [task for task in (*self._workers, *self._postponed) if not task.done()]:
+        while working := [task for task in self._tasks if not task.done()]:
             await asyncio.wait(working)
 
     async def _work(self, app: App) -> None:
         while group := self._next_group():
             self._room.set()
-            with tracing.span(self.reactor.function, events=len(group)):
-                await self._react(app, group)
+            help_later = asyncio.get_running_loop().call_later(WAIT_S, self._help, app)
+            try:
+                with tracing.span(self.reactor.function, events=len(group)):
+                    await self._react(app, group)
+            finally:
+                help_later.cancel()
             await asyncio.sleep(0)  # let other functions run
 
     def _next_group(self) -> list[Waiting]:

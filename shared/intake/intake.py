@@ -28,6 +28,7 @@ from shared.intake.sharing import Shares, division_of
 from shared.intake.way import Way
 from shared.reactor import Reactor
 from shared.settings import Settings
+from shared.store.refusals import is_away
 from shared.words import counted
 
 TICK_S = 1.0
@@ -123,8 +124,8 @@ class Intake:
         sent_s = now_s if self._redis_offset_s is None else beat.sent_ms / 1000 + self._redis_offset_s
         if way.lane.hear(beat.number, now_s, sent_s) and not self._one_of_several:
             self._lost(f"heartbeats of {way.reactor.function} are missing")
-        if way.lane.lag_s >= BEHIND_S or self._listening.open or self._state is State.STARTING:
-            self._wake.set()
+        if way.lane.lag_s >= BEHIND_S or self._listening.open or self._state is State.STARTING or self._one_of_several:
+            self._wake.set()  # the other processes of the host miss a heartbeat until they know who heard it
 
     def invoked(self, way: Way) -> bool:
         """A function was invoked with an event. Returns whether others wait behind it: then it should end soon."""
@@ -201,12 +202,19 @@ class Intake:
                 self._server_s = began_s
                 for reason in await self._server.look(app):
                     self._lost(reason)
-        except (RedisError, OSError):  # nothing can be told of the triggers; those who react report the outage
+        except (RedisError, OSError) as error:  # nothing can be told of the triggers
+            if is_away(error):  # those who react report a refusal
+                telemetry.outage("Redis", error)
             for way in self._ways:
                 way.lane.forget()
             return
+        telemetry.recovered("Redis")
         self._view_s = began_s
         self._take(reply, began_s, asked)
+        if self._one_of_several and any(
+            way.lane.heard != heard for way, (_, _, heard) in zip(self._ways, lanes, strict=True)
+        ):
+            self._wake.set()  # it was not known to be published, so it has still to be registered
         await self._decide(app)
         self._catch_up(app)
 
@@ -215,23 +223,27 @@ class Intake:
         `asked`; what was published before the last request is no answer to it."""
         now_s = time.monotonic()
         self._redis_offset_s = began_s - reply.now_ms / 1000
+        published = not reply.refused and all(lane.sent_ms == reply.now_ms for lane in reply.lanes)
         answers = self._marks_answered < asked == self._marks_asked
-        self._marks_answered = asked
+        if published:  # else it was refused, and the next call asks again
+            self._marks_answered = asked
         for way, lane in zip(self._ways, reply.lanes, strict=True):
             sent_s = lane.sent_ms / 1000 + self._redis_offset_s
             if way.lane.published(lane.number, sent_s, now_s) and not self._one_of_several:
                 self._lost(f"heartbeats of {way.reactor.function} are missing")
             if self._one_of_several:
-                way.lane.heard_elsewhere(lane.heard)
+                way.lane.heard_elsewhere(min(lane.heard, lane.number))
             if answers and lane.sent_ms == reply.now_ms and not reply.refused:
                 self._listening.published(way, lane.number)
         self._refused, self._members = reply.refused, reply.members
         gone = self._shares.divide(
             [member.host for member in reply.members if member.state in SHARING and member.division == self._division]
         )
-        gone |= self._listening.divide(
-            [member.identity for member in reply.members if member.host == self._name and member.state in _EARS]
-        )
+        processes = [member for member in reply.members if member.host == self._name]
+        # What is left to an ear that was closed in good order comes through the trigger as well.
+        gone |= self._listening.divide([member.identity for member in processes if member.state in _EARS]) - {
+            member.identity for member in processes if member.state in SHARING
+        }
         if gone:
             self._lost(f"{counted(len(gone), 'instance')} fell silent or left")
 
@@ -247,7 +259,7 @@ class Intake:
         elif behind_s >= FAR_BEHIND_S:
             self._listening.start(app, Need.BEHIND)
         if self._listening.open:
-            await self._listening.look_after(app, in_time=in_time, behind_s=behind_s)
+            await self._listening.look_after(app, in_time=in_time)
         self._deaf_since_s = (self._deaf_since_s or now_s) if deaf else None
         self._note(self._state_now(deaf=deaf))
 
@@ -305,15 +317,18 @@ class Intake:
         """Events may have been missed: reconcile at once."""
         if not self._watch.behind:
             telemetry.logger.info("a sweep begins: %s", reason)
-            self._watch.behind = True
             self._wake.set()
+        self._watch.lost()
 
     def _catch_up(self, app: App) -> None:
+        """Reconcile if events may have been lost. Each process does so by itself: the platform's timers run on one
+        instance, which does not see the outages of the others."""
+        self._watch.notice_outages()
         idle = self._catching_up is None or self._catching_up.done()
         if self._watch.behind and idle and self._state is not State.STARTING:
             self._catching_up = asyncio.get_running_loop().create_task(self._reconcile(app))
 
     async def _reconcile(self, app: App) -> None:
         await catch_up(app, self._reactors, self._watch, due=False)
-        if self._watch.behind:  # another instance reconciles
+        if self._watch.behind:  # another instance reconciles, or Redis refuses
             await asyncio.sleep(AGAIN_S)

@@ -119,8 +119,11 @@ class Lane:
         return lost
 
     def heard_elsewhere(self, number: int) -> None:
-        """Some process of this instance has heard a heartbeat: the trigger is not deaf."""
+        """Some process of this instance has heard a heartbeat: the trigger is not deaf. The lag of an older one that
+        this process has heard does not count any more; what is overdue does."""
         self.elsewhere = number
+        if number > self.heard:
+            self.lag_s = 0.0
         self.subscribed |= number > 0
         self._settle(number)
 

@@ -6,9 +6,9 @@
     trigger             events before the mark: reacted to,        events after it: dropped,
                         unless the scan has looked at their key    since the ear has heard them
 
-So an event is always either heard by the ear or still to come through the trigger. When the ear is lost, that is not
-so, and the process reconciles. The end is as careful: first nothing is dropped any more, then a heartbeat is published,
-and the ear is closed when it has heard it.
+So an event is always either heard by the ear or still to come through the trigger, and the scan only saves time. When
+the ear is lost, that is not so, and the process reconciles. The end is as careful: first nothing is dropped any more,
+then a heartbeat is published, and the ear is closed when it has heard it.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from shared.intake.collector import Waiting
 from shared.intake.ear import Ear
 from shared.intake.events import KeyEvent
 from shared.intake.heartbeat import parse_heartbeat
+from shared.intake.lane import FAR_BEHIND_S
 from shared.intake.sharing import Shares
 from shared.intake.way import Way
 from shared.reactor import CHANNEL_PREFIX, Cause, Reactor, Result
@@ -35,9 +36,13 @@ from shared.store.refusals import is_away
 IN_TIME_S = 5.0
 """How long all lanes have to be in time before the ear is closed."""
 SCAN_S_PER_KEY = 1e-6
-"""About what a scan takes per key of the database. A scan begins when messages have waited for as long as it will take:
-so it costs at most twice what waiting would have."""
+"""About what a scan takes per key of others. A scan begins when messages have waited for as long as it will take: so it
+costs at most twice what waiting would have."""
 SLICE_S = 0.25
+LOOKS_PER_EFFECT = 10
+"""Looks per effect above which a scan ends once it has taken as long as the messages had waited: a look takes about 0.1
+ms, an invocation about 1 ms. How many keys have their effect already is not known before. Measured, 1,000 batches
+beside 60,000 sessions: 25 s with a scan of all to the end, 3.7 s without a scan."""
 _CONTENT = frozenset({Cause.WRITTEN, Cause.TOUCHED})
 _DATABASE = 0
 
@@ -74,7 +79,8 @@ class Listening:
         self._ear: Ear | None = None
         self._task: asyncio.Task[None] | None = None
         self._scanning: asyncio.Task[None] | None = None
-        self._scanned = False
+        self._scanned: list[Way] = []
+        """Those that scans began for since the ear was live."""
         self._live_since_s = math.inf
         """When all patterns were subscribed (time.monotonic); infinite while they are not."""
         self._ending = False
@@ -110,7 +116,12 @@ class Listening:
     async def hold(self, way: Way) -> None:
         """Wait for a scan, up to SLICE_S. The messages that come before its end are mostly of keys that it finds, so
         they would only take time from it. Those of an ordered reactor all count."""
-        if self._scanning is not None and not self._scanning.done() and not way.reactor.ordered:
+        if (
+            self._scanning is not None
+            and not self._scanning.done()
+            and way in self._scanned
+            and not way.reactor.ordered
+        ):
             await asyncio.wait([self._scanning], timeout=SLICE_S)
 
     def looked_at(self, key: bytes, began_s: float) -> None:
@@ -141,14 +152,14 @@ class Listening:
         if self._ending and not way.end_mark:
             way.end_mark = number
 
-    async def look_after(self, app: App, *, in_time: bool, behind_s: float) -> None:
+    async def look_after(self, app: App, *, in_time: bool) -> None:
         """Scan, notice a lost ear, close it when it is no longer needed. Called every BUSY_TICK_S while it is open."""
         if self._live and not self.live:
             self._uncover()
             self._lost("the app's own subscription was lost")
         idle = self._scanning is None or self._scanning.done()
-        if self.live and self.need is Need.BEHIND and not self._scanned and idle and app.settings.burst_sweep:
-            await self._scan_if_worthwhile(app, behind_s)
+        if self.live and self.need is Need.BEHIND and idle and app.settings.burst_sweep:
+            await self._scan_if_worthwhile(app)
         if not in_time:
             self._in_time_since_s, self._ending = None, False
             for way in self._ways:
@@ -187,7 +198,8 @@ class Listening:
 
     def _uncover(self) -> None:
         self._live_since_s = math.inf
-        self._ending = self._scanned = False
+        self._ending = False
+        self._scanned.clear()
         self._in_time_since_s = None
         self._fresh.clear()
         for way in self._ways:
@@ -224,27 +236,36 @@ class Listening:
 
     # The scan
 
-    async def _scan_if_worthwhile(self, app: App, behind_s: float) -> None:
+    async def _scan_if_worthwhile(self, app: App) -> None:
+        """Scan for the functions whose messages have waited for as long as it will take, once for each."""
+        now_s = time.monotonic()
+        behind_s = {way: way.lane.behind_s(now_s) for way in self._ways if way not in self._scanned}
+        if max(behind_s.values(), default=0.0) < FAR_BEHIND_S:
+            return
         try:
-            if behind_s < SCAN_S_PER_KEY * await app.redis.dbsize():
-                return
+            takes_s = max(FAR_BEHIND_S, SCAN_S_PER_KEY * await app.redis.dbsize())
         except (RedisError, OSError):
             return
-        self._scanned = True
-        self._scanning = asyncio.get_running_loop().create_task(self._scan(app))
+        if ways := [way for way in behind_s if behind_s[way] >= takes_s]:
+            self._scanned += ways
+            patience_s = max(behind_s[way] for way in ways)
+            self._scanning = asyncio.get_running_loop().create_task(self._scan(app, ways, patience_s))
 
-    async def _scan(self, app: App) -> None:
-        """React to every key that was not looked at since the ear was live, while it is. The sweep reports what Redis
-        refuses: it scans the same way."""
+    async def _scan(self, app: App, ways: Sequence[Way], patience_s: float) -> None:
+        """React to the keys of `ways` that were not looked at since the ear was live, while it is, and for longer than
+        `patience_s` only while that is worthwhile. The sweep reports what Redis refuses: it scans the same way."""
         began_s = time.monotonic()
-        feed = Feed(app, Scan([way.reactor for way in self._ways]), self._wanted)
-        effects = 0
+        feed = Feed(app, Scan([way.reactor for way in ways]), self._wanted)
+        effects = looks = 0
         try:
             while not feed.done and began_s >= self._live_since_s:
+                if looks > LOOKS_PER_EFFECT * effects and time.monotonic() - began_s >= patience_s:
+                    break
                 until_s = time.monotonic() + SLICE_S
                 outcomes = await react_to_feed(
                     feed, Cause.BULK, scan_until_s=until_s, react_until_s=until_s, function=None
                 )
+                looks += len(outcomes)
                 for outcome in outcomes:
                     effects += outcome.result is Result.PROCESSED
                     if outcome.result in DONE:

@@ -30,8 +30,9 @@ class Way:
 
     @property
     def covered(self) -> bool:
-        """Whether the ear has heard whatever now comes through the trigger."""
-        return 0 < self.mark <= self.lane.heard
+        """Whether the ear has heard whatever now comes through the trigger. The host hands over the next message, to
+        any of its processes, when the one before has ended."""
+        return 0 < self.mark <= max(self.lane.heard, self.lane.elsewhere)
 
     def uncover(self) -> None:
         self.mark = self.end_mark = self.ear_heard = 0

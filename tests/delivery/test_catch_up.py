@@ -14,7 +14,7 @@ from shared import telemetry
 from shared.app import open_app
 from shared.delivery.catch_up import Watch, catch_up
 from tests.support.passes import start_pass
-from tests.support.reactors import Gate
+from tests.support.reactors import Gate, make_reactor
 
 pytestmark = pytest.mark.redis_server
 
@@ -77,6 +77,54 @@ async def test_a_first_pass_that_another_instance_prevented_is_made_by_the_next_
     await catch_up(app, [gate.reactor], watch, due=False)
     await catch_up(app, [gate.reactor], watch, due=False)
     assert len(gate.keys) == 2
+
+
+@pytest.fixture
+async def third(app_settings):
+    instance = open_app(app_settings)
+    yield instance
+    await instance.redis.aclose()
+
+
+async def prevented(app, gate, watch, other):
+    """Let a pass of `other`, in progress since before the loss, prevent the pass of `app`."""
+    first = await start_pass(other, gate)
+    await catch_up(app, [gate.reactor], watch, due=False)
+    assert watch.behind
+    gate.open.set()
+    await first
+    gate.groups.clear()
+
+
+async def test_of_many_instances_that_notice_a_loss_one_sweeps_for_those_that_it_prevented(app, other, third):
+    gate, watches = Gate(), [Watch(), Watch()]
+    first = await start_pass(other, gate)
+    for instance, watch in zip((app, third), watches, strict=True):
+        await catch_up(instance, [gate.reactor], watch, due=False)
+    gate.open.set()
+    await first
+    gate.groups.clear()
+    for instance, watch in zip((app, third), watches, strict=True):
+        await catch_up(instance, [gate.reactor], watch, due=False)
+        assert not watch.behind
+        assert len(gate.keys) == 1, "the pass in progress may have gone past the key already; the next one has not"
+
+
+async def test_a_pass_of_another_instance_does_not_count_for_a_loss_after_its_begin(app, other):
+    gate, watch = Gate(), Watch()
+    await prevented(app, gate, watch, other)
+    await catch_up(other, [gate.reactor], Watch(), due=False)
+    watch.lost()
+    await catch_up(app, [gate.reactor], watch, due=False)
+    assert len(gate.keys) == 2
+
+
+async def test_a_pass_of_another_version_that_scans_other_keys_does_not_count(app, other):
+    gate, watch = Gate(), Watch()
+    await prevented(app, gate, watch, other)
+    await catch_up(other, [make_reactor(gate.react, prefix=b"another:")], Watch(), due=False)
+    await catch_up(app, [gate.reactor], watch, due=False)
+    assert gate.keys == [b"gate:1"]
 
 
 async def test_runs_raise_nothing_and_log_once_while_redis_is_away(away, caplog):

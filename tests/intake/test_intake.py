@@ -4,6 +4,7 @@ committed twice, and no session has two lives at once."""
 
 import asyncio
 import json
+import math
 import random
 import time
 from collections import Counter, defaultdict, deque
@@ -15,8 +16,9 @@ from typing import Any
 import msgspec
 import pytest
 import redis.asyncio
+import redis.exceptions
 
-from shared import namespaces
+from shared import namespaces, telemetry
 from shared.app import App, open_app
 from shared.delivery.catch_up import Watch
 from shared.delivery.reconcile import reconcile
@@ -26,7 +28,8 @@ from shared.intake import lane as lane_module
 from shared.intake import listening as listening_module
 from shared.intake.events import KeyEvent
 from shared.intake.heartbeat import parse_heartbeat
-from shared.intake.intake import Intake
+from shared.intake.intake import Intake, State
+from shared.intake.lane import FAR_BEHIND_S
 from shared.intake.listening import Need
 from shared.reactor import CHANNEL_PREFIX, Cause, Outcome, Reactor
 from shared.registry import BATCHES, SESSIONS
@@ -125,7 +128,7 @@ class Instance:
     async def stop(self) -> None:
         """The process is killed."""
         collectors = [way.collector for way in self.intake._ways]
-        workers = [task for collector in collectors for task in (*collector._postponed, *collector._workers)]
+        workers = [task for collector in collectors for task in collector._tasks]
         for task in (*self._tasks, *workers, self.intake._catching_up):
             while task is not None and not task.done():  # a client's call may end without its cancellation
                 task.cancel()
@@ -178,7 +181,8 @@ class Pace:
         patch.setattr(intake_module, "VIEW_S", 0.12)
 
     def set(self, *, pace_s: float, far_behind_s: float) -> None:
-        self._patch.setattr(intake_module, "FAR_BEHIND_S", far_behind_s)
+        for module in (intake_module, listening_module):
+            self._patch.setattr(module, "FAR_BEHIND_S", far_behind_s)
         for name in ("BUSY_PACE_S", "IDLE_PACE_S", "MARK_PACE_S"):
             self._patch.setattr(lane_module, name, pace_s)
 
@@ -348,6 +352,195 @@ async def test_an_instance_that_begins_to_hear_sweeps_since_the_others_drop_its_
         async with asyncio.timeout(SOON_S):
             await instance.intake._catching_up
         assert await digests(app, 1) == [digest(batch(1.0))]
+
+
+async def begin_to_hear(instance: Instance) -> None:
+    """Return when the instance has heard a heartbeat of each function and made the sweep that this causes."""
+    await instance.settle()
+    assert instance.intake.report().state is State.TRIGGER
+
+
+async def swept(instance: Instance) -> None:
+    async with asyncio.timeout(SOON_S):
+        while instance.watch.behind or not (instance.intake._catching_up and instance.intake._catching_up.done()):
+            await instance.tick()
+            await asyncio.sleep(0.001)
+
+
+@pytest.mark.usefixtures("pace")
+async def test_after_an_outage_that_a_function_noticed_the_process_sweeps_by_itself(app: App) -> None:
+    """The platform's timers may run on another instance, whose connections were well."""
+    async with running(app, 1, random.Random(1)) as (instance,):
+        await begin_to_hear(instance)
+        await app.redis.set(batch_key(0), batch(1.0))
+        instance.waiting[BATCHES.channel.encode()].clear()
+        telemetry.outage("Redis", redis.exceptions.ConnectionError())
+        await instance.tick()
+        await swept(instance)
+        assert await digests(app, 1) == [digest(batch(1.0))]
+
+
+@pytest.mark.usefixtures("pace")
+async def test_after_an_outage_that_only_the_heartbeats_noticed_the_process_sweeps(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(app, 1, random.Random(1)) as (instance,):
+        await begin_to_hear(instance)
+
+        async def failing(*_: Any) -> heartbeat.Reply:
+            raise redis.exceptions.TimeoutError
+
+        with monkeypatch.context() as patch:
+            patch.setattr(heartbeat, "send", failing)
+            await instance.tick()
+            await app.redis.set(batch_key(0), batch(1.0))
+            instance.waiting[BATCHES.channel.encode()].clear()
+        await instance.tick()
+        await swept(instance)
+        assert await digests(app, 1) == [digest(batch(1.0))]
+        assert not telemetry.in_outage("Redis")
+
+
+@pytest.mark.usefixtures("pace")
+async def test_a_sweep_that_an_outage_ended_is_made_again_by_the_process_itself(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(app, 1, random.Random(1)) as (instance,):
+        await begin_to_hear(instance)
+        scan, failures = instance.app.redis.scan, [redis.exceptions.ConnectionError()]
+
+        async def failing_once(*args: Any, **kwargs: Any) -> Any:
+            if failures:
+                raise failures.pop()
+            return await scan(*args, **kwargs)
+
+        monkeypatch.setattr(instance.app.redis, "scan", failing_once)
+        await app.redis.set(batch_key(0), batch(1.0))
+        instance.waiting[BATCHES.channel.encode()].clear()
+        instance.intake._lost("on purpose")
+        await instance.tick()
+        await swept(instance)
+        assert await digests(app, 1) == [digest(batch(1.0))]
+
+
+# Two processes of one host
+
+
+@asynccontextmanager
+async def two_processes(app: App) -> AsyncIterator[list[Instance]]:
+    """Their triggers are in time, and no loss is known."""
+    settings = msgspec.structs.replace(app.settings, worker_processes=2, burst_sweep=False)
+    processes = [Instance("host", settings, random.Random(1)) for _ in range(2)]
+    try:
+        for process in processes:
+            await process.start()
+        for process in processes:
+            await process.settle()
+        yield processes
+    finally:
+        for process in processes:
+            await process.stop()
+
+
+async def ticks(process: Instance) -> None:
+    """The ticks that it does not wait for."""
+    async with asyncio.timeout(SOON_S):
+        while process.intake._wake.is_set():
+            process.intake._wake.clear()
+            await process.tick()
+
+
+async def hears_all(process: Instance) -> None:
+    """Its triggers bring whatever heartbeat Redis has published."""
+    async with asyncio.timeout(SOON_S):
+        while any(way.lane.heard != way.lane.newest for way in process.ways.values()):
+            for pattern, waiting in process.waiting.items():
+                while waiting:
+                    await process.deliver(pattern)
+            await ticks(process)
+            await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+def patient(pace: Pace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An ear that was opened stays open, and none opens by itself."""
+    pace.set(pace_s=0.1, far_behind_s=100.0)
+    monkeypatch.setattr(listening_module, "IN_TIME_S", math.inf)
+
+
+async def listens(process: Instance) -> None:
+    process.intake._listening.start(process.app, Need.BEHIND)
+    async with asyncio.timeout(SOON_S):
+        while process.intake._state is not State.BEHIND:
+            await process.tick()
+            await asyncio.sleep(0.001)
+
+
+async def test_a_heartbeat_that_another_process_has_heard_makes_no_process_listen(app: App) -> None:
+    """Each is overdue, for whoever did not hear it, until the other has told of it."""
+    async with two_processes(app) as (publisher, hearer):
+        publisher.intake._want_marks()
+        await ticks(publisher)
+        await hearer.tick()
+        await hears_all(hearer)
+        await asyncio.sleep(2 * FAR_BEHIND_S)  # at rest it waits for TICK_S
+        await publisher.tick()
+        assert publisher.intake._listening.need is None
+        assert set(publisher.intake.report().behind_s.values()) == {0.0}
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize("killed", [False, True])
+async def test_a_process_that_closes_its_ear_in_good_order_makes_no_other_sweep_but_one_that_is_killed_does(
+    app: App, killed: bool
+) -> None:
+    async with two_processes(app) as (leaver, stayer):
+        for process in (leaver, stayer):
+            await listens(process)
+        shares, sweep = stayer.intake._listening._shares, stayer.intake._catching_up
+        async with asyncio.timeout(SOON_S):
+            while shares.share == 1:
+                await leaver.tick()
+                await stayer.tick()
+            if not killed:
+                await leaver.intake._listening.close()
+            while shares.share < 1:
+                if not killed:
+                    await leaver.tick()
+                await asyncio.sleep(0.001)
+                await stayer.tick()
+        assert (stayer.intake._catching_up is not sweep) == killed
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_mark_that_another_process_has_heard_counts(app: App) -> None:
+    """The host may hand all heartbeats of a function to one of its processes."""
+    async with two_processes(app) as (listener, hearer):
+        await listens(listener)
+        way = next(iter(listener.ways.values()))
+        await ticks(listener)
+        assert way.mark
+        assert not way.covered
+        await hearer.tick()
+        await hears_all(hearer)
+        await listener.tick()
+        assert way.covered
+
+
+@pytest.mark.usefixtures("patient")
+async def test_a_mark_that_a_full_server_refuses_is_asked_for_again(app: App) -> None:
+    """Without a mark at its end the ear would never be closed."""
+    async with running(app, 1, random.Random(1)) as (instance,):
+        await begin_to_hear(instance)
+        await app.redis.config_set("maxmemory", 1)
+        try:
+            await listens(instance)
+            await ticks(instance)
+            assert not any(way.mark for way in instance.ways.values())
+        finally:
+            await app.redis.config_set("maxmemory", 0)
+        await instance.tick()
+        assert all(way.mark for way in instance.ways.values())
 
 
 async def test_heartbeats_go_on_after_an_error_of_any_kind(

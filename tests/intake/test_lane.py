@@ -101,6 +101,18 @@ def test_a_heartbeat_that_another_process_of_the_instance_heard_is_not_overdue()
     assert not lane.deaf(T + 100)
 
 
+def test_a_lag_is_outdated_when_another_process_of_the_instance_has_heard_a_newer_heartbeat():
+    """The host may hand this process no further one of this function: it gives them to its processes in turn."""
+    lane = heard_lane(lag_s=3.0)
+    lane.heard_elsewhere(N)
+    assert lane.behind_s(T + 1) == 3.0
+    lane.published(N + 2, T + 2, T + 2)
+    lane.heard_elsewhere(N + 1)
+    assert lane.behind_s(T + 5) == 3.0, "one is overdue"
+    lane.heard_elsewhere(N + 2)
+    assert lane.behind_s(T + 5) == 0
+
+
 def test_a_lag_is_bounded_whatever_a_message_claims():
     lane = heard_lane()
     lane.published(N + 2, T + 1, T + 1)

@@ -11,7 +11,9 @@ import msgspec
 import pytest
 import redis.exceptions
 
+from shared import namespaces
 from shared.app import App
+from shared.delivery.scan import GROUP
 from shared.intake import collector as collector_module
 from shared.intake import listening as listening_module
 from shared.intake.events import KeyEvent
@@ -21,6 +23,7 @@ from shared.reactor import Cause, Outcome, Result
 from tests.support.reactors import make_reactor
 
 PREFIX = b"fastapi:temp:data:"
+OTHER = b"fabric:data:chart:"
 A, B, C = (PREFIX + name for name in (b"a", b"b", b"c"))
 SOON_S = 10.0
 
@@ -28,10 +31,12 @@ SOON_S = 10.0
 class World:
     """One function whose ear is under test. `calls` are its reactions."""
 
-    def __init__(self, app: App, **fields: Any) -> None:
+    def __init__(self, app: App, *, beside: bool = False, **fields: Any) -> None:
+        """`beside`: with another function, `idle`, that is not behind."""
         self.app = app
         self.calls: list[tuple[Cause, list[bytes]]] = []
         self.result = Result.PROCESSED
+        self.delay_s = 0.0
         self.open = asyncio.Event()
         self.open.set()
         self.reached = asyncio.Event()
@@ -40,9 +45,10 @@ class World:
         self.number = 100
         self.foreign: set[bytes] = set()
         self.way = Way(replace(make_reactor(self.react, prefix=PREFIX), **fields), self._looked_at)
-        self.listening = Listening(
-            "here", [self.way], lambda key: key not in self.foreign, self.lost.append, self._mark
-        )
+        idle = replace(make_reactor(self.react, name="idle", prefix=OTHER), kind=namespaces.CHART_DATA)
+        self.idle = Way(idle, self._looked_at)
+        ways = [self.way, self.idle] if beside else [self.way]
+        self.listening = Listening("here", ways, lambda key: key not in self.foreign, self.lost.append, self._mark)
 
     def _looked_at(self, key: bytes, began_s: float) -> None:
         self.listening.looked_at(key, began_s)
@@ -54,6 +60,7 @@ class World:
         self.calls.append((cause, list(keys)))
         self.reached.set()
         await self.open.wait()
+        await asyncio.sleep(self.delay_s)
         return [Outcome(key, self.result) for key in keys]
 
     @property
@@ -66,7 +73,8 @@ class World:
                 await asyncio.sleep(0.001)
 
     async def look_after(self, *, in_time: bool = False, behind_s: float = 0.0) -> None:
-        await self.listening.look_after(self.app, in_time=in_time, behind_s=behind_s)
+        self.way.lane.lag_s = behind_s
+        await self.listening.look_after(self.app, in_time=in_time)
 
     async def begin(self, need: Need = Need.BEHIND) -> None:
         self.listening.start(self.app, need)
@@ -331,8 +339,8 @@ async def write(app: App, count: int) -> set[bytes]:
     return keys
 
 
-async def scanned(world: World) -> None:
-    await world.look_after(behind_s=1.0)
+async def scanned(world: World, behind_s: float = 1.0) -> None:
+    await world.look_after(behind_s=behind_s)
     assert world.listening._scanning is not None
     async with asyncio.timeout(SOON_S):
         await world.listening._scanning
@@ -357,16 +365,51 @@ async def test_a_scan_looks_at_each_key_once_and_at_none_that_needs_no_look(crea
     assert world.drops(PREFIX + b"4")
 
 
-async def test_a_scan_is_made_once_and_only_where_it_takes_less_time_than_waiting(create, app):
+async def test_a_scan_is_made_once_and_only_where_it_takes_less_time_than_waiting(create, app, monkeypatch):
+    monkeypatch.setattr(listening_module, "SCAN_S_PER_KEY", 0.001)
     world = create()
     await write(app, 1000)
     await world.begin()
-    await world.look_after(behind_s=0.0009)
+    await world.look_after(behind_s=0.9)
     assert world.listening._scanning is None
     await scanned(world)
     count = len(world.calls)
     await world.look_after(behind_s=5.0)
     assert len(world.calls) == count
+
+
+async def test_a_function_that_is_not_behind_is_not_scanned_for_and_does_not_wait_for_the_scan_of_another(create, app):
+    """Beside 100,000 sessions a burst of batches would take as long as a look at each session."""
+    world = create(beside=True)
+    await app.redis.mset({A: "", OTHER + b"1": ""})
+    world.open.clear()
+    await world.begin()
+    await world.look_after(behind_s=1.0)
+    await world.reached.wait()
+    began_s = time.monotonic()
+    await world.listening.hold(world.idle)
+    assert time.monotonic() - began_s < listening_module.SLICE_S / 2
+    world.open.set()
+    assert world.listening._scanning is not None
+    await world.listening._scanning
+    assert world.keys == [A]
+    world.idle.lane.lag_s = 1.0
+    await scanned(world)
+    assert world.keys == [A, OTHER + b"1"], "when it is behind as well"
+
+
+@pytest.mark.parametrize("result", [Result.DUPLICATE, Result.PROCESSED])
+async def test_a_scan_that_finds_few_effects_ends_when_it_has_taken_as_long_as_messages_have_waited(
+    create, app, monkeypatch, result
+):
+    monkeypatch.setattr(listening_module, "SLICE_S", 0.01)
+    world = create()
+    world.delay_s, world.result = 0.01, result
+    keys = await write(app, 40 * GROUP)
+    await world.begin()
+    await scanned(world, behind_s=0.05)
+    assert (len(world.keys) == len(keys)) == (result is Result.PROCESSED)
+    assert not set(world.keys) - keys
 
 
 async def test_a_scan_is_not_made_while_a_trigger_is_deaf_or_where_it_is_switched_off(create, app):
