@@ -23,7 +23,7 @@ with reported(sys.stderr):
         host_leaves_logs=_settings.host_leaves_logs,
     )
 
-    from triggers import charts, dead_letters, http, invocations, keyspace, monitor, timers
+    from triggers import charts, dead_letters, http, invocations, keys, keyspace, monitor, timers
 
     app = func.FunctionApp()
     app.register_functions(keyspace.blueprint)
@@ -31,6 +31,7 @@ with reported(sys.stderr):
     app.register_functions(http.blueprint)
     app.register_functions(charts.blueprint)
     app.register_functions(dead_letters.blueprint)
+    app.register_functions(keys.blueprint)
     app.register_functions(monitor.blueprint)
 
     invocations.begin_repair()

@@ -10,10 +10,13 @@ from shared.operations import (
     activity,
     chart_list,
     debug,
+    effects,
     explanations,
+    key_report,
     letter_selection,
     monitor_document,
     openapi_charts,
+    openapi_keys,
 )
 from shared.operations.debug import MAX_USER_CHARS
 from shared.operations.openapi_parts import AWAY, BAD, REF, UNKNOWN, integer, json, operation, query
@@ -28,6 +31,7 @@ _FILTERS = [
     query("match", {"type": "string", "maxLength": 200}, "Glob of Redis over keys as they are shown"),
     query("olderThan_s", {"type": "integer", "minimum": 1}, "Buried longer ago"),
     query("newerThan_s", {"type": "integer", "minimum": 1}, "Buried since"),
+    query("group", {"type": "string", "maxLength": letter_selection.MAX_GROUP_CHARS}, "`reason` of a group, exactly"),
 ]
 _ETAG = {"ETag": {"schema": {"type": "string"}, "description": "Of the file's content, for If-None-Match."}}
 
@@ -61,12 +65,15 @@ def document() -> dict[str, Any]:
         Groups,
         Replay,
         debug.Report,
-        explanations.ExplainedLetter,
+        explanations.DetailedLetter,
+        key_report.KeyQuestion,
+        key_report.KeyReport,
         letter_selection.LetterAction,
         letter_selection.LetterResults,
         monitor_document.DeadLetters,
         monitor_document.Monitor,
         activity.Stats,
+        activity.History,
         chart_list.Charts,
         openapi_charts.Scheduled,
     ]
@@ -186,6 +193,7 @@ def _paths() -> dict[str, Any]:
         **_dead_letter_paths(),
         **openapi_charts.paths(),
         **_letter_group_paths(),
+        **openapi_keys.paths(),
         **_monitor_paths(),
         "/api/openapi.json": {
             "get": operation(
@@ -224,9 +232,9 @@ def _dead_letter_paths() -> dict[str, Any]:
         "/api/events/dead/{id}": {
             "get": operation(
                 "deadLetter",
-                "A letter with what the reader makes of its payload: encoding, table, columns, series",
+                "A letter with the beginning of its payload, masked, and what the reader makes of it",
                 {
-                    "200": json("The letter", "ExplainedLetter"),
+                    "200": json("The letter", "DetailedLetter"),
                     **UNKNOWN,
                     "409": json("The letter cannot be read", "Error"),
                     **AWAY,
@@ -317,7 +325,12 @@ def _monitor_paths() -> dict[str, Any]:
         },
         "/api/monitor/data": {
             "get": operation(
-                "monitorData", "All data of the page", {"200": json("The current data", "Monitor"), **AWAY}
+                "monitorData",
+                "All data of the page",
+                {"200": json("The current data", "Monitor"), **BAD, **AWAY},
+                parameters=[
+                    query("effectsAfter", {"type": "string", "pattern": effects.ID}, "Only effects after this id")
+                ],
             )
         },
     }

@@ -12,6 +12,8 @@ Fields of a minute's hash, each a number:
     n REACTOR SOURCE OUTCOME    reactions with this outcome; SOURCE is event, sweep, retry, schedule or replay
     d REACTOR BUCKET            reactions to events with this duration; BUCKET is an index into BUCKETS_MS
     l REACTOR BUCKET            effects with this lag after their write
+
+The hashes of ten minutes and of an hour, which are kept longer, have the first kind of field only.
 """
 
 import time

@@ -1,0 +1,93 @@
+"""All that Redis and the app know of one key, for the monitor page."""
+
+from typing import Annotated, Any
+
+import msgspec
+
+from shared import namespaces
+from shared.app import App
+from shared.errors import Rejected, WorkTimeout
+from shared.namespaces import Kind
+from shared.operations import effects, explanations, key_facts, key_search, key_value, payload
+from shared.operations.effects import Effect
+from shared.operations.key_selection import UNKNOWN_KIND, kind_of, namespace_of
+from shared.reading.explain import Explanation
+
+_READ_AS = {namespaces.BATCH: explanations.BATCH, namespaces.CHART_DATA: explanations.CHART}
+
+
+class KeyQuestion(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The key; or what the app shows of it, masked; or, for a session, @ and 12 to 32 digits of its fingerprint."""
+
+    key: Annotated[str, msgspec.Meta(min_length=1, max_length=1000)]
+
+
+class KeyReport(msgspec.Struct, frozen=True, rename="camel"):
+    """`redis`: type, size, TTL and so on; {} for a key that does not exist. `app`: effect, claim, retry, dead letters.
+    `value`: its beginning, or only its shape where it may hold secrets. Unknown facts are left out. `explanation` is
+    what the reader makes of a batch or a chart, `effects` are those of the key in the feed, newest first."""
+
+    key: str
+    exists: bool
+    namespace: str
+    kind: str
+    owner: str | None
+    purpose: str | None
+    table_ttl_s: int | None = msgspec.field(name="tableTtl_s")
+    redis: dict[str, Any]
+    app: dict[str, Any]
+    value: dict[str, Any]
+    explanation: Explanation | None
+    effects: list[Effect]
+
+
+async def report(app: App, text: str) -> KeyReport:
+    """The report on the key that `text` means: see key_search.find. `text` must be encodable as UTF-8.
+
+    Raises KeyspaceError where no key, or more than one, is meant, and what the Redis client raises.
+    """
+    key = await key_search.find(app, text.encode())
+    kind = kind_of(key)
+    facts = await key_facts.redis_facts(app, key)
+    shown = app.shown(key)
+    return KeyReport(
+        key=shown,
+        exists=bool(facts),
+        namespace=namespace_of(key),
+        kind=kind.name if kind else UNKNOWN_KIND,
+        owner=kind.owner if kind else None,
+        purpose=kind.purpose if kind else None,
+        table_ttl_s=kind.ttl_s if kind else None,
+        redis=_camel(facts),
+        app=_camel(await key_facts.app_facts(app, key, kind)),
+        value=await key_value.describe(app, key, kind, facts),
+        explanation=await _explanation(app, key, kind) if facts else None,
+        effects=[effect for effect in await effects.read(app) if effect.key == shown],
+    )
+
+
+async def _explanation(app: App, key: bytes, kind: Kind | None) -> Explanation | None:
+    """None for a key that is neither a batch nor a chart, and where reading it takes longer than WORK_TIMEOUT_S."""
+    read_as = _READ_AS.get(kind) if kind else None
+    if read_as is None:
+        return None
+    try:
+        shape, parts = await payload.read(app, key)
+        return None if shape == "none" else await explanations.explain(app, read_as, key, shape, parts)
+    except Rejected as fault:
+        return explanations.refused(read_as, str(fault), 0)
+    except WorkTimeout:
+        return None
+
+
+def _camel(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts with names as in all JSON of the app: camelCase, the unit behind an underscore."""
+    return {_camel_name(name): value for name, value in facts.items()}
+
+
+def _camel_name(name: str) -> str:
+    if name.endswith("_s_ago"):
+        name = f"{name.removesuffix('_s_ago')}_ago_s"
+    first, *words = name.split("_")
+    unit = f"_{words.pop()}" if words and words[-1] in {"s", "ms"} else ""
+    return first + "".join(word.capitalize() for word in words) + unit
