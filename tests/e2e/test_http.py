@@ -119,7 +119,7 @@ async def test_every_function_conforms_to_the_document_for_any_request(site: Sit
             if parameter["name"] == "userId":
                 parameter["example"] = USER
             if parameter["name"] == "file":
-                parameter["example"] = "uPlot.min.css"
+                parameter["example"] = "monitor.css"
     (tmp_path / "openapi.json").write_text(json.dumps(document))
     process = await asyncio.create_subprocess_exec(
         *(str(Path(sys.executable).with_name("schemathesis")), "run", "openapi.json", "--url", site.host.url),
@@ -161,7 +161,7 @@ async def test_without_the_key_only_health_page_and_document_are_served(site: Si
     async with aiohttp.ClientSession(site.host.url) as http:
         for path, operations in document["paths"].items():
             for method in operations:
-                async with http.request(method, path.replace("{file}", "uPlot.min.css")) as response:
+                async with http.request(method, path.replace("{file}", "monitor.css")) as response:
                     expected = 204 if method == "options" else 200 if path in ANONYMOUS else 401
                     assert (response.status, await response.read() if expected == 204 else b"") == (expected, b""), path
         async with http.get("/api/health") as response:
@@ -351,7 +351,7 @@ async def test_the_data_of_the_page_is_one_document(site: Site) -> None:
     await populate(site)
     document = await site.get("/api/monitor/data")
     assert set(document) == {
-        *("time", "reactors", "health", "stats", "deadLetters", "retries", "keyspace", "sessions"),
+        *("time", "reactors", "health", "stats", "effects", "deadLetters", "retries", "keyspace", "sessions"),
         *("charts", "charts_total", "chartSources", "doctor"),
     }
     assert [reactor["name"] for reactor in document["reactors"]] == list(NAMES)
@@ -373,17 +373,17 @@ async def test_the_policy_of_the_page_allows_only_its_own_scripts(site: Site) ->
         async with http.get("/api/monitor/") as response:
             assert (response.status, response.url.path) == (200, "/api/monitor"), "its files are relative to this"
             assert [redirect.status for redirect in response.history] == [308]
-        async with http.get("/api/monitor/uPlot.min.css") as response:
+        async with http.get("/api/monitor/monitor.css") as response:
             assert (response.status, response.content_type) == (200, "text/css")
             etag = response.headers["ETag"]
-        async with http.get("/api/monitor/uPlot.min.css", headers={"If-None-Match": f'"x", {etag}'}) as response:
+        async with http.get("/api/monitor/monitor.css", headers={"If-None-Match": f'"x", {etag}'}) as response:
             assert response.status == 304
         for name in (
             "monitor.html",
-            "VENDORED.txt",
+            "monitor.md",
             "..%2fhttp.py",
             "%2e%2e%2fmonitor.py",
-            "uplot.min.css",
+            "Monitor.css",
             "x",
             "%00",
         ):
