@@ -20,6 +20,7 @@ const state = {
   mark: "",
   readMs: 0,
   loading: null,
+  loaded: false,
   filter: {},
   /** Ids of selected groups, and letters that are selected by themselves, by id. */
   selected: new Set(),
@@ -46,7 +47,7 @@ export function startLetters(again) {
 
 function forget() {
   if (state.run) state.run.stopped = true;
-  Object.assign(state, { groups: [], mark: "", readMs: 0, filter: {} });
+  Object.assign(state, { groups: [], mark: "", readMs: 0, loaded: false, filter: {} });
   for (const kept of [state.selected, state.letters, state.open]) kept.clear();
   find("groups").replaceChildren();
   say("");
@@ -67,14 +68,11 @@ export function showLetters(data) {
   fill(find("dead-reactor"), reactors.join(), () => [el("option", { value: "" }, "any"), ...reactors.map((name) => el("option", { value: name }, name))]);
   const newest = list(data.deadLetters?.letters)[0]?.id ?? "";
   const mark = JSON.stringify([state.filter, totals.count, newest]);
-  if (!totals.count) {
-    Object.assign(state, { groups: [], mark });
-    state.selected.clear();
-    state.letters.clear();
-    state.open.clear();
-    draw(0);
-  } else if (mark !== state.mark && Date.now() - state.readMs >= GROUPS_EVERY_MS) loadGroups(mark);
-  else draw(totals.count);
+  if (totals.count === 0) {
+    Object.assign(state, { groups: [], mark, readMs: 0, loaded: true });
+    for (const kept of [state.selected, state.letters, state.open]) kept.clear();
+  } else if (totals.count && mark !== state.mark && Date.now() - state.readMs >= GROUPS_EVERY_MS) loadGroups(mark);
+  draw();
 }
 
 async function loadGroups(mark) {
@@ -83,7 +81,7 @@ async function loadGroups(mark) {
   try {
     const { groups } = await requestJson(address("events/dead-groups", state.filter));
     if (state.loading !== loading) return;
-    Object.assign(state, { groups: list(groups), mark });
+    Object.assign(state, { groups: list(groups), mark, loaded: true });
     const ids = new Set(state.groups.map(idOf));
     for (const id of state.selected) if (!ids.has(id)) state.selected.delete(id);
     for (const id of state.open.keys()) if (!ids.has(id)) state.open.delete(id);
@@ -91,7 +89,7 @@ async function loadGroups(mark) {
   } catch (fault) {
     if (state.loading === loading) say(`The groups cannot be loaded: ${fault.message}.`, "bad");
   }
-  draw(state.groups.length);
+  draw();
 }
 
 /** The first page of a group's letters again, or with `more` the next one. */
@@ -118,10 +116,11 @@ function forgetGone(group) {
   for (const [id, of] of state.letters) if (of === idOf(group) && !cursor && !there.has(id)) state.letters.delete(id);
 }
 
-function draw(total) {
-  find("dead-filter").hidden = total === 0 && !Object.keys(state.filter).length;
-  find("dead-empty").hidden = state.groups.length > 0 || total > 0;
-  find("dead-empty").textContent = Object.keys(state.filter).length ? "No dead letter matches the filter." : "No dead letters.";
+function draw() {
+  const filtered = Object.keys(state.filter).length > 0;
+  find("dead-filter").hidden = state.groups.length === 0 && !filtered;
+  find("dead-empty").hidden = state.groups.length > 0 || !state.loaded;
+  find("dead-empty").textContent = filtered ? "No dead letter matches the filter." : "No dead letters.";
   find("dead-actions").hidden = state.groups.length === 0;
   const shown = new Map([...find("groups").children].map((item) => [item.dataset.id, item]));
   const items = state.groups.map((group) => drawGroup(group, shown.get(idOf(group))));
@@ -157,11 +156,11 @@ function makeGroup(group) {
 
 async function toggleGroup(group) {
   const id = idOf(group);
-  if (state.open.delete(id)) return draw(state.groups.length);
+  if (state.open.delete(id)) return draw();
   state.open.set(id, { letters: [], cursor: "", loading: true });
-  draw(state.groups.length);
+  draw();
   await loadLetters(group);
-  draw(state.groups.length);
+  draw();
 }
 
 const HEADS = ["Select", "Key", "Why", "Attempts", "Last failed", "Payload", "Actions"];
@@ -200,7 +199,7 @@ function lettersTable(group) {
 
 async function moreLetters(group) {
   await loadLetters(group, true);
-  draw(state.groups.length);
+  draw();
 }
 
 const letterBox = (group, letter) =>
@@ -229,7 +228,7 @@ function applyFilter(event) {
 function selectAll(event) {
   state.letters.clear();
   state.selected = new Set(event.target.checked ? state.groups.map(idOf) : []);
-  draw(state.groups.length);
+  draw();
 }
 
 function selectGroup(group, chosen) {
@@ -237,13 +236,13 @@ function selectGroup(group, chosen) {
   for (const [letter, of] of state.letters) if (of === id) state.letters.delete(letter);
   if (chosen) state.selected.add(id);
   else state.selected.delete(id);
-  draw(state.groups.length);
+  draw();
 }
 
 function selectLetter(group, letter, chosen) {
   if (chosen) state.letters.set(letter.id, idOf(group));
   else state.letters.delete(letter.id);
-  draw(state.groups.length);
+  draw();
 }
 
 /** What is selected: {group} and {letter}, in the order of the page. */
@@ -343,7 +342,7 @@ function finish(run) {
   const by = new Map();
   for (const { outcome } of run.results) if (outcome) by.set(outcome, (by.get(outcome) ?? 0) + 1);
   const outcomes = [...by].map(([outcome, n]) => `${count(n)} ${outcome}`).join(", ");
-  const ends = [removed ? `${count(removed)} removed` : "", stay.length ? `${count(stay.length)} stay` : ""].filter(Boolean).join(", ");
+  const ends = [removed ? `${count(removed)} removed` : "", stay.length ? `${count(stay.length)} ${stay.length === 1 ? "stays" : "stay"}` : ""].filter(Boolean).join(", ");
   say(`${DONE[run.action]} ${plural(run.results.length, "letter")}${outcomes ? `: ${outcomes}` : ""}; ${ends || "nothing changed"}.${trouble}`, tone);
   report(stay);
 }

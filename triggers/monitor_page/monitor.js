@@ -29,7 +29,7 @@ let pending = null;
 
 // Refreshing
 
-export async function refresh() {
+async function refresh() {
   clearTimeout(timer);
   if (!access.key || document.hidden) return;
   pending?.abort();
