@@ -3,16 +3,18 @@
 from typing import Annotated, Any
 
 import msgspec
+from redis.exceptions import NoPermissionError
 
 from shared import namespaces
 from shared.app import App
-from shared.errors import Rejected, WorkTimeout
+from shared.errors import KeyspaceError, Rejected, WorkTimeout
 from shared.namespaces import Kind
 from shared.operations import effects, explanations, key_facts, key_search, key_value, payload
 from shared.operations.effects import Effect
 from shared.operations.key_selection import UNKNOWN_KIND, kind_of, namespace_of
 from shared.reading.explain import Explanation
 
+_NOT_PERMITTED = "the app's Redis user has no right to read this; `manage.py keys show` has the operator's rights"
 _READ_AS = {namespaces.BATCH: explanations.BATCH, namespaces.CHART_DATA: explanations.CHART}
 
 
@@ -46,7 +48,10 @@ async def report(app: App, text: str) -> KeyReport:
 
     Raises KeyspaceError where no key, or more than one, is meant, and what the Redis client raises.
     """
-    key = await key_search.find(app, text.encode())
+    try:
+        key = await key_search.find(app, text.encode())
+    except NoPermissionError:
+        raise KeyspaceError(_NOT_PERMITTED) from None
     kind = kind_of(key)
     facts = await key_facts.redis_facts(app, key)
     shown = app.shown(key)
@@ -60,10 +65,17 @@ async def report(app: App, text: str) -> KeyReport:
         table_ttl_s=kind.ttl_s if kind else None,
         redis=_camel(facts),
         app=_camel(await key_facts.app_facts(app, key, kind)),
-        value=await key_value.describe(app, key, kind, facts),
+        value=await _value(app, key, kind, facts),
         explanation=await _explanation(app, key, kind) if facts else None,
         effects=[effect for effect in await effects.read(app) if effect.key == shown],
     )
+
+
+async def _value(app: App, key: bytes, kind: Kind | None, facts: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return await key_value.describe(app, key, kind, facts)
+    except NoPermissionError:
+        return {"masked": True, "shape": [_NOT_PERMITTED]}
 
 
 async def _explanation(app: App, key: bytes, kind: Kind | None) -> Explanation | None:
@@ -76,6 +88,8 @@ async def _explanation(app: App, key: bytes, kind: Kind | None) -> Explanation |
         return None if shape == "none" else await explanations.explain(app, read_as, key, shape, parts)
     except Rejected as fault:
         return explanations.refused(read_as, str(fault), 0)
+    except NoPermissionError:
+        return explanations.refused(read_as, _NOT_PERMITTED, 0)
     except WorkTimeout:
         return None
 

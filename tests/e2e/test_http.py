@@ -192,6 +192,8 @@ async def test_statistics_count_the_app_s_outcomes(site: Site) -> None:
             "events/dead?cursor=%F0%9F%98%80:%E2%82%AC",
         ),
         *("debug/session?userId=" + "x" * 257, "events/dead?reactor=batches%00"),
+        *("stats/history?range=8d", "monitor/data?effectsAfter=x", "monitor/data?effectsAfter=%2B"),
+        "events/dead?group=" + "x" * 1001,
     ],
 )
 async def test_an_invalid_parameter_is_refused_with_a_reason_that_does_not_quote_it(site: Site, query: str) -> None:
@@ -359,6 +361,47 @@ async def test_the_data_of_the_page_is_one_document(site: Site) -> None:
     assert document["deadLetters"]["totals"]["count"] == 71
     assert document["charts"][0]["chartId"] == "co2"
     assert TOKEN not in json.dumps(document)
+
+
+async def test_the_page_asks_for_the_effects_that_it_does_not_have(site: Site) -> None:
+    await site.redis.set("fastapi:temp:data:b1", json.dumps({"records": RECORDS}), ex=3600)
+    await settled(site.host)
+    effects = (await site.get("/api/monitor/data"))["effects"]
+    assert [(effect["key"], effect["outcome"]) for effect in effects] == [("fastapi:temp:data:b1", "processed")]
+    later = await site.get(f"/api/monitor/data?effectsAfter={effects[0]['id']}")
+    assert later["effects"] == []
+
+
+async def test_the_history_counts_the_app_s_outcomes(site: Site) -> None:
+    await populate(site)
+    for of, bars in (("6h", 36), ("24h", 144), ("7d", 168)):
+        history = await site.get(f"/api/stats/history?range={of}")
+        processed = [bar["outcomes"].get("batches", {}).get("event", {}).get("processed", 0) for bar in history["bars"]]
+        assert (len(processed), sum(processed)) == (bars, 1)
+
+
+async def test_a_key_is_shown_as_far_as_the_rights_of_the_app_go(site: Site) -> None:
+    await populate(site)
+    await site.redis.hset("fastapi:temp:data:hash", mapping={"a": "1", "b": "2"})
+    await site.redis.sadd("fabric:cache:query:q", "member")
+    batch = await site.post("/api/keys/show", body={"key": "fastapi:temp:data:b1"})
+    assert (batch["exists"], batch["kind"], batch["explanation"]["outcome"]) == (True, "batch", "read")
+    session = await site.post("/api/keys/show", body={"key": f"nextauth:session:{TOKEN}"})
+    assert (session["app"]["phantom"], session["explanation"]) == ("alive", None)
+    assert TOKEN not in json.dumps(session)
+    part = await site.post("/api/keys/show", body={"key": "fastapi:temp:data:hash"})
+    assert "no right to read this" in part["value"]["shape"][0]
+    assert (await site.post("/api/keys/show", body={"key": "fabric:cache:query:q"}))["value"]["shape"] == ["not read"]
+    assert "no right" in (await site.post("/api/keys/show", 404, body={"key": "nextauth:user:u1"}))["error"]
+
+
+@pytest.mark.parametrize(
+    "body", [None, {}, [], 7, {"key": ""}, {"key": 1}, {"key": "x" * 1001}, {"key": "x", "all": 1}]
+)
+async def test_an_invalid_question_for_a_key_is_refused(site: Site, body: Any) -> None:
+    answer = await site.post("/api/keys/show", expected=400, body=body)
+    assert "OpenAPI" in answer["error"]
+    assert "error" in await site.post("/api/keys/show", expected=413, body={"key": "x" * 10_000})
 
 
 async def test_the_policy_of_the_page_allows_only_its_own_scripts(site: Site) -> None:
