@@ -80,7 +80,7 @@ async def test_a_key_of_the_feed_is_looked_up_without_its_name_in_an_address(wat
         "FastAPI",
         "of this content",
         "56 min",
-        '"data":{"<b>t</b>":24.1',
+        '"data":{"<b>temp</b>":24.1',
         "processed on set in 2.41 ms",
         "Encoding: base64 > gzip > JSON",
     ):

@@ -80,7 +80,11 @@ async def test_a_selected_group_is_replayed_step_by_step_with_progress_and_a_rep
         {"letters": [*removed(5, 15, outcome="duplicate"), *stays], "removed": 5, "nextCursor": None},
     ]
     progress: list[str] = []
-    await page.expose_function("noted", progress.append)
+
+    def note(text: str) -> None:
+        progress.append(text)
+
+    await page.expose_function("noted", note)
 
     def replay(request: Request) -> dict[str, Any]:
         bodies.append(json.loads(request.post_data or ""))
@@ -90,7 +94,7 @@ async def test_a_selected_group_is_replayed_step_by_step_with_progress_and_a_rep
     await open_page(page)
     replay_selected = page.get_by_role("button", name="Replay selected")
     await expect(replay_selected).to_be_disabled()
-    await page.get_by_role("checkbox", name=re.compile("Select all letters: batches, Rejected: records")).first.check()
+    await page.get_by_role("checkbox", name=re.compile("Select all letters: batches, Rejected: records")).check()
     await expect(page.locator("#dead-selected")).to_have_text("21 letters selected")
     await page.evaluate("""
         new MutationObserver(() => noted(document.querySelector('#run-title').textContent))
@@ -146,7 +150,7 @@ async def test_a_run_of_ten_thousand_letters_can_be_stopped(watched: Watched, st
 
     staged.answers["/events/dead-groups/replay"] = replay
     await open_page(page)
-    await page.get_by_role("checkbox", name=re.compile("^Select all letters: batches")).first.check()
+    await page.get_by_role("checkbox", name=re.compile("^Select all letters: batches, Rejected: records")).check()
     await page.get_by_role("button", name="Replay selected").click()
     await expect(page.locator("#run-title")).to_have_text(re.compile(r"Replaying [1-9][\d,]+ of 10,500"))
     await page.get_by_role("button", name="Stop").click()
@@ -233,10 +237,10 @@ async def test_a_letter_that_cannot_be_loaded_says_why(watched: Watched, staged:
 async def test_the_filter_selects_letters_on_the_server(watched: Watched, staged: Staged) -> None:
     page = watched.page
     await open_page(page)
-    await page.get_by_label("Reactor", exact=True).select_option("charts")
-    await page.get_by_label("Reason").fill("holds text")
-    await page.get_by_label("Key", exact=True).first.fill("fabric:*")
-    await page.get_by_label("Buried").select_option("more than a day ago")
+    await page.locator("#dead-reactor").select_option("charts")
+    await page.locator("#dead-reason").fill("holds text")
+    await page.locator("#dead-match").fill("fabric:*")
+    await page.locator("#dead-age").select_option(label="more than a day ago")
     staged.answers["/events/dead-groups"] = {"groups": []}
     async with page.expect_request("**/events/dead-groups?*") as asked:
         await page.get_by_role("button", name="Filter").click()

@@ -322,7 +322,9 @@ def letters(now: datetime) -> dict[str, Any]:
             "reactor": reactor,
             "key": key,
             "error": REASONS[reactor][0] if n != 4 else "WorkTimeout",
-            "message": REASONS[reactor][1] if n != 4 else "the analysis took longer than 20 s",
+            "message": {1: "the value is not JSON", 4: "the analysis took longer than 20 s"}.get(
+                n, REASONS[reactor][1]
+            ),
             "attempts": 6 if n == 4 else 1,
             "first": iso(now - timedelta(minutes=17 + 31 * n)),
             "last": iso(now - timedelta(minutes=16 + 29 * n)),

@@ -6,6 +6,7 @@ import { address, requestJson } from "./request.js";
 
 const SOURCES = ["event", "sweep", "retry", "schedule", "replay"];
 const RANGES = { "15m": "15 min", "1h": "1 h", "6h": "6 h", "24h": "24 h", "7d": "7 days" };
+const PERIODS = { "15m": "15 minutes", "1h": "hour", "6h": "6 hours", "24h": "24 hours", "7d": "7 days" };
 const OF_MINUTES = { "15m": 15, "1h": 60 };
 const STORED_RANGE = "keyspace-functions-range";
 const AGAIN_MS = 60_000;
@@ -101,7 +102,7 @@ function draw() {
   const stepS = range in OF_MINUTES ? 60 : (state.history?.step_s ?? 600);
   if (steps === null) return chart.say(state.fault || "Loading …");
   const sums = steps.map((step) => byOutcome(step, state.reactor));
-  const what = `${state.reactor === ALL ? "events" : `events of ${state.reactor}`} in the last ${RANGES[range]}`;
+  const what = `${state.reactor === ALL ? "events" : `events of ${state.reactor}`} in the last ${PERIODS[range]}`;
   chart.show({ times: steps.map((step) => step.start), stepS, sums, what });
   showOutcomes(steps);
   if (find("numbers").open) showSteps(steps, sums, stepS);

@@ -57,8 +57,10 @@ function show(report) {
   const title = el("p", {}, el("span", { class: `badge ${report.exists ? "good" : "quiet"}` }, report.exists ? "exists" : "does not exist"), " ", el("span", { class: "code break" }, String(report.key)));
   const kind = { kind: report.kind, purpose: report.purpose, owner: report.owner, tableTtl_s: report.tableTtl_s };
   const parts = [part("Key", kind), part("In Redis", report.redis), part("Known to the app", report.app)];
-  const blocks = [valueOf(report.value), historyOf(report), report.explanation ? [el("h3", {}, "How it is read"), ...explanationOf(report.explanation)] : []];
-  return [title, el("div", { class: "columns three" }, ...parts.filter(Boolean)), ...blocks.flat()];
+  const explained = report.explanation ? [el("h3", {}, "How it is read"), ...explanationOf(report.explanation)] : [];
+  const blocks = [[...valueOf(report.value), ...historyOf(report)], explained].filter((block) => block.length);
+  const columns = (of, children) => el("div", { class: `columns ${of}` }, ...children);
+  return [title, columns("three", parts.filter(Boolean)), columns("two", blocks.map((block) => el("div", { class: "block-of" }, ...block)))];
 }
 
 function part(title, facts) {

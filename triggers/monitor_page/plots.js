@@ -42,6 +42,7 @@ export function eventsChart(target, spoken) {
     const width = target.clientWidth;
     if (!model || !width) return;
     const { times, stepS, sums } = model;
+    if (!sums.some(totalOf)) return empty(describe());
     const highest = Math.max(...sums.map(totalOf), 1);
     const step = axisStep(highest);
     const top = Math.ceil(highest / step) * step;
@@ -61,11 +62,17 @@ export function eventsChart(target, spoken) {
     read(chosen);
   }
 
+  function empty(text) {
+    place = null;
+    message.textContent = text;
+    target.replaceChildren(message);
+  }
+
   function describe() {
     const totals = model.sums.map(totalOf);
     const peak = totals.indexOf(Math.max(...totals));
     const all = totals.reduce((sum, n) => sum + n, 0);
-    return all ? `${count(all)} ${model.what}; most at ${timeOf(peak)}: ${count(totals[peak])}. The numbers are in the tables.` : `No ${model.what}.`;
+    return all ? `${count(all)} ${model.what}, most at ${timeOf(peak)} (${count(totals[peak])}). The numbers are in the tables.` : `No ${model.what}.`;
   }
 
   function timeOf(index) {
@@ -111,10 +118,9 @@ export function eventsChart(target, spoken) {
       draw();
     },
     say(text) {
-      model = place = null;
+      model = null;
       target.setAttribute("aria-label", "Events by outcome");
-      message.textContent = text;
-      target.replaceChildren(message);
+      empty(text);
     },
   };
 }

@@ -53,11 +53,10 @@ function findingItem(finding) {
   const part = (name, text) => (text ? el("p", {}, el("span", { class: "muted" }, `${name}: `), String(text)) : null);
   return el(
     "li",
-    {},
+    { class: "finding" },
     el("h3", {}, badgeOf(finding.severity), " ", String(finding.found ?? finding.id)),
     part("Why", finding.why),
-    part("Fix", finding.fix),
-    ...list(finding.commands).map(commandLine),
+    el("div", { class: "fix" }, part("Fix", finding.fix), ...list(finding.commands).map(commandLine)),
   );
 }
 
