@@ -31,7 +31,7 @@ ACTION_BUDGET_S = 20.0
 """No further letter of a selection is acted on after this time; the answer has the cursor to go on with."""
 MAX_BODY_BYTES = 16 * 1024
 _ID = re.compile(r"[0-9a-f]{32}")
-_MAX_REASON_CHARS, _MAX_AGE_S = 200, 30 * 86_400
+_MAX_REASON_CHARS = 200
 
 
 @blueprint.function_name("dead_letters")
@@ -148,10 +148,10 @@ async def discard_dead_letters(req: func.HttpRequest) -> func.HttpResponse:
 
 def _selection(req: func.HttpRequest) -> "LetterSelection":
     """The letters that the query parameters select. Raises Refusal."""
-    from shared.operations.letter_selection import MAX_GROUP_CHARS, LetterSelection
+    from shared.operations.letter_selection import MAX_AGE_S, MAX_GROUP_CHARS, LetterSelection
 
     older_than_s, newer_than_s = [
-        integer_parameter(req, name, 0, maximum=_MAX_AGE_S) if name in req.params else None
+        integer_parameter(req, name, 0, maximum=MAX_AGE_S) if name in req.params else None
         for name in ("olderThan_s", "newerThan_s")
     ]
     return LetterSelection(

@@ -11,8 +11,8 @@ from shared.telemetry.effects import FEED_LENGTH, Stored
 
 READ_EFFECTS = Script(__file__, "read_effects")
 
-ID = "^[0-9]{1,15}-[0-9]{1,10}$"
-"""Pattern of an effect's id."""
+ID = "^([0-9]{1,15}-[0-9]{1,10})?$"
+"""Pattern of an effect's id; an empty one means that all are wanted."""
 _MAX_BYTES = 4096
 _FEED = namespaces.build(namespaces.EFFECTS)
 _PHANTOM, _SESSION = (f"{kind.prefix.decode()}~" for kind in (namespaces.PHANTOM, namespaces.SESSION))

@@ -9,12 +9,13 @@ from shared import namespaces
 from shared.app import App
 from shared.errors import KeyspaceError, Rejected, WorkTimeout
 from shared.namespaces import Kind
-from shared.operations import effects, explanations, key_facts, key_search, key_value, payload
+from shared.operations import effects, explanations, key_facts, key_search, key_value, payload, redis_users
 from shared.operations.effects import Effect
 from shared.operations.key_selection import UNKNOWN_KIND, kind_of, namespace_of
 from shared.reading.explain import Explanation
 
-_NOT_PERMITTED = "the app's Redis user has no right to read this; `manage.py keys show` has the operator's rights"
+_NOT_OWN = "only keys that the app reads or writes are shown here; `manage.py keys show` shows every key"
+_NOT_PERMITTED = "the app's Redis user has no right to read this"
 _READ_AS = {namespaces.BATCH: explanations.BATCH, namespaces.CHART_DATA: explanations.CHART}
 
 
@@ -46,12 +47,14 @@ class KeyReport(msgspec.Struct, frozen=True, rename="camel"):
 async def report(app: App, text: str) -> KeyReport:
     """The report on the key that `text` means: see key_search.find. `text` must be encodable as UTF-8.
 
-    Raises KeyspaceError where no key, or more than one, is meant, and what the Redis client raises.
+    Raises KeyspaceError where no key, more than one or another application's is meant, and what the Redis client
+    raises.
     """
-    try:
-        key = await key_search.find(app, text.encode())
-    except NoPermissionError:
-        raise KeyspaceError(_NOT_PERMITTED) from None
+    if not text.startswith("@") and not redis_users.is_own(text.encode()):
+        raise KeyspaceError(_NOT_OWN)
+    key = await key_search.find(app, text.encode())
+    if not redis_users.is_own(key):
+        raise KeyspaceError(_NOT_OWN)
     kind = kind_of(key)
     facts = await key_facts.redis_facts(app, key)
     shown = app.shown(key)

@@ -27,6 +27,8 @@ CURSOR = "^([0-9]{1,15}:[0-9a-f]{32})?$"
 """Pattern of a cursor; an empty one means the first page."""
 _NAME = re.compile(r"`[^`]*`")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+MAX_AGE_S = 30 * 86_400
+"""Largest age in a request; letters are kept for a shorter time."""
 MAX_REASON_CHARS = 500
 MAX_GROUP_CHARS = 2 * MAX_REASON_CHARS
 _STEP = 20

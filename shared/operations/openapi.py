@@ -19,6 +19,7 @@ from shared.operations import (
     openapi_keys,
 )
 from shared.operations.debug import MAX_USER_CHARS
+from shared.operations.letter_selection import MAX_AGE_S
 from shared.operations.openapi_parts import AWAY, BAD, REF, UNKNOWN, integer, json, operation, query
 from shared.reactor import Result
 from shared.registry import NAMES
@@ -29,8 +30,8 @@ _FILTERS = [
     query("reactor", {"enum": list(NAMES)}),
     query("reason", {"type": "string", "maxLength": 200}, "Text in the error and its message"),
     query("match", {"type": "string", "maxLength": 200}, "Glob of Redis over keys as they are shown"),
-    query("olderThan_s", {"type": "integer", "minimum": 1}, "Buried longer ago"),
-    query("newerThan_s", {"type": "integer", "minimum": 1}, "Buried since"),
+    query("olderThan_s", {"type": "integer", "minimum": 1, "maximum": MAX_AGE_S}, "Buried longer ago"),
+    query("newerThan_s", {"type": "integer", "minimum": 1, "maximum": MAX_AGE_S}, "Buried since"),
     query("group", {"type": "string", "maxLength": letter_selection.MAX_GROUP_CHARS}, "`reason` of a group, exactly"),
 ]
 _ETAG = {"ETag": {"schema": {"type": "string"}, "description": "Of the file's content, for If-None-Match."}}
