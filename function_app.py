@@ -23,7 +23,7 @@ with reported(sys.stderr):
         host_leaves_logs=_settings.host_leaves_logs,
     )
 
-    from triggers import charts, dead_letters, http, invocations, keyspace, monitor, timers
+    from triggers import charts, dead_letters, http, invocations, keys, keyspace, monitor, timers
 
     app = func.FunctionApp()
     if not _settings.standby:
@@ -32,6 +32,7 @@ with reported(sys.stderr):
     app.register_functions(http.blueprint)
     app.register_functions(charts.blueprint)
     app.register_functions(dead_letters.blueprint)
+    app.register_functions(keys.blueprint)
     app.register_functions(monitor.blueprint)
 
     invocations.begin_repair()

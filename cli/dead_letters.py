@@ -22,13 +22,13 @@ from cli.letter_selection import (
     selection_of,
 )
 from cli.letter_tables import plain_table, print_letters, print_rows
-from cli.payload import beginning, print_payload
 from cli.terminal import DryRun, Exit, Json, Refused, complain, open_console, run, show_json
 from shared.app import App
 from shared.delivery import dead_letters
 from shared.errors import KeyspaceError
 from shared.operations import explanations, letter_selection, monitor_document
 from shared.operations.letter_selection import LetterSelection
+from shared.operations.payload import beginning
 from shared.privacy.masking import printable
 from shared.reading.explain import to_text
 
@@ -160,8 +160,20 @@ async def _show(app: App, *, letter_id: str, payload: bool, json: bool) -> Exit:
     if explained.explanation is not None:
         print("\n" + to_text(explained.explanation), end="")
     if payload:
-        print_payload(payload_shown)
+        _print_payload(payload_shown)
     return Exit.OK
+
+
+def _print_payload(content: dict[str, Any] | None) -> None:
+    if content is None:
+        complain("no content: it was not read, must not be stored, or was too large")
+        return
+    console = open_console()
+    console.print(f"content, a {content['shape']}:")
+    for part in content["parts"]:
+        console.print(f"  {part}", soft_wrap=True)
+    if content["moreParts"]:
+        console.print(f"  and {content['moreParts']:,} more")
 
 
 @commands.command("replay")

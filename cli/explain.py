@@ -10,14 +10,14 @@ import msgspec
 import typer
 from redis.exceptions import RedisError
 
-from cli import interaction, payload
-from cli.key_value import OPEN_KINDS
+from cli import interaction
 from cli.terminal import Exit, Json, Refused, run, show_json, shown
 from shared import namespaces
 from shared.app import App
 from shared.errors import Rejected
-from shared.operations import explanations
+from shared.operations import explanations, payload
 from shared.operations.key_selection import Namespace, kind_of, namespace_of
+from shared.operations.key_value import OPEN_KINDS
 from shared.privacy.masking import printable
 from shared.reading.explain import Explanation, to_text
 

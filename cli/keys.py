@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from cli import formatting, interaction, key_facts, key_search, key_value
+from cli import formatting, interaction
 from cli.terminal import Exit, Json, Refused, complain, open_console, run, show_json, shown
 from shared.app import App
-from shared.operations import census
+from shared.operations import census, key_facts, key_search, key_value
 from shared.operations.census import Census, KindStatistics, Look
 from shared.operations.key_selection import UNKNOWN_KIND, Namespace, Selection, kind_of, namespace_of
 from shared.words import camel_names, counted
@@ -241,7 +241,8 @@ def show_key(
 
 async def _show(app: App, *, argument: bytes, json: bool) -> Exit:
     with interaction.explaining_interruption(lambda: "nothing was changed"):
-        key = await key_search.find(app, await interaction.read_line() if argument == b"-" else argument)
+        text = await interaction.read_line() if argument == b"-" else argument
+        key = await key_search.find(app, text, interaction.progress)
         if not key:
             raise Refused("expected a key on stdin")
         kind = kind_of(key)

@@ -14,14 +14,21 @@ from redis.exceptions import NoScriptError
 from shared import namespaces
 from shared import settings as settings_module
 from shared.privacy.keyring import Keyring, keyrings
+from shared.privacy.masking import mask_key
 from shared.settings import Settings
 from shared.store.connection import open_client
 from shared.store.script import Script
-from shared.telemetry import minute_counts, tracing
+from shared.telemetry import effects, minute_counts, tracing
 
 ADD_COUNTS = Script(minute_counts.__file__, "add_counts")
 ADD_TOTALS = Script(minute_counts.__file__, "add_totals")
 _TOTALS = namespaces.build(namespaces.TOTALS)
+_STATISTICS_TTLS_S = (
+    namespaces.STATISTICS_TTL_S,
+    namespaces.STATISTICS_10_MIN_TTL_S,
+    namespaces.STATISTICS_HOUR_TTL_S,
+    namespaces.EFFECTS_TTL_S,
+)
 
 type Call = tuple[Sequence[bytes], Sequence[bytes | str | int | float]]
 """KEYS and ARGV of one call of a script."""
@@ -46,6 +53,10 @@ class App:
     def keyrings(self) -> Sequence[Keyring]:
         """The keyring of AUDIT_KEY, followed by that of AUDIT_KEY_PREVIOUS if it is set."""
         return keyrings(self.settings.audit_key, self.settings.audit_key_previous)
+
+    def shown(self, key: bytes) -> str:
+        """The key, masked and on one line."""
+        return mask_key(key, self.settings.audit_key, hide_users=self.settings.audit_pseudonymise_users)
 
     async def run(
         self, script: Script, *, keys: Sequence[bytes] = (), args: Sequence[bytes | str | int | float] = ()
@@ -80,7 +91,7 @@ class App:
             pipeline.evalsha(script.sha, len(keys), *keys, *args)
         counts = minute_counts.take()
         if counts:
-            _add_counts(pipeline, counts)
+            self._add_counts(pipeline, counts)
         try:
             replies: list[Any] = await pipeline.execute(raise_on_error=False)
         except BaseException:
@@ -92,28 +103,35 @@ class App:
         """Write the counts that no script call has written yet. Raises what the Redis client raises."""
         if counts := minute_counts.take(now=True):
             pipeline = self.redis.pipeline(transaction=False)
-            _add_counts(pipeline, counts)
+            self._add_counts(pipeline, counts)
             try:
                 await pipeline.execute(raise_on_error=False)
             except BaseException:
                 minute_counts.give_back(counts)
                 raise
 
+    def _add_counts(self, pipeline: "Pipeline", counts: dict[str, int]) -> None:
+        """Add counts to the present minute, ten minutes and hour by this machine's clock, which is accurate enough for
+        statistics, and the latest effects to the feed.
 
-def _add_counts(pipeline: "Pipeline", counts: dict[str, int]) -> None:
-    """Add counts to the present minute by this machine's clock, which is accurate enough for statistics, and to the
-    totals.
-
-    EVAL, once a second: with EVALSHA the counts would be lost whenever Redis does not have the script.
-    """
-    of_minute, totals = minute_counts.split(counts)
-    key = namespaces.build(namespaces.STATISTICS, str(int(time.time()) // 60))
-    for script, counted, ttl_s, fields in (
-        (ADD_COUNTS, key, namespaces.STATISTICS_TTL_S, of_minute),
-        (ADD_TOTALS, _TOTALS, namespaces.TOTALS_TTL_S, totals),
-    ):
-        if fields:
-            pipeline.eval(script.source, 1, counted, ttl_s, *(part for pair in fields.items() for part in pair))
+        EVAL, once a second: with EVALSHA the counts would be lost whenever Redis does not have the script.
+        """
+        minute = int(time.time()) // 60
+        keys = (
+            namespaces.build(namespaces.STATISTICS, str(minute)),
+            namespaces.build(namespaces.STATISTICS_10_MIN, str(minute // 10)),
+            namespaces.build(namespaces.STATISTICS_HOUR, str(minute // 60)),
+            namespaces.build(namespaces.EFFECTS),
+        )
+        shown = effects.take(self.settings.audit_key, hide_users=self.settings.audit_pseudonymise_users)
+        of_minute, totals = minute_counts.split(counts)
+        fields = [part for pair in of_minute.items() for part in pair]
+        pipeline.eval(
+            ADD_COUNTS.source, len(keys), *keys, *_STATISTICS_TTLS_S, effects.FEED_LENGTH, len(shown), *shown, *fields
+        )
+        if totals:
+            fields = [part for pair in totals.items() for part in pair]
+            pipeline.eval(ADD_TOTALS.source, 1, _TOTALS, namespaces.TOTALS_TTL_S, *fields)
 
 
 def open_app(settings: Settings) -> App:

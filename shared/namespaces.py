@@ -30,6 +30,9 @@ TIMERS_TTL_S = 3600
 HEARTBEAT_TTL_S = 3600
 STATISTICS_TTL_S = 7200
 TOTALS_TTL_S = 7 * 86_400
+STATISTICS_10_MIN_TTL_S = 26 * 3600
+STATISTICS_HOUR_TTL_S = 8 * 86_400
+EFFECTS_TTL_S = 86_400
 KEYSPACE_TTL_S = 3600
 KEYSPACE_LEASE_TTL_S = 60
 AUDIT_ASIDE_TTL_S = 7 * 86_400
@@ -84,6 +87,7 @@ _PART_REGEX = {
     "dataType": "[^:]+",
     # Keyv's default separator leaves the chart id empty: `fabric:data:chart::id` is not a chart.
     "chartId": "[^:].*",
+    "minute": "[0-9]+",
     # The index has the prefix of sessions; with an empty user id it still is not a session.
     "sessionId": "(?!by-user-id:).+",
 }
@@ -107,6 +111,8 @@ _EXAMPLES = {
     "keyDigest": "2fd4e1c67a2d28fced849ee1bb76e7391b93eb12",
     "trial": "5f2c9a3e7b1d4c68",
     "minute": "29923340",
+    "tenMinutes": "2992334",
+    "hour": "498722",
     "source": "5f0e81c9a3d2",
 }
 
@@ -171,6 +177,13 @@ HEARTBEATS = _app("heartbeats", "functions:heartbeats", HEARTBEAT_TTL_S, "Last h
 DOCTOR = _app("doctor", "functions:doctor:{trial}", 10, "Write test of doctor and health; removed at once")
 TOTALS = _app("totals", "functions:stats:total", TOTALS_TTL_S, "Counters and histograms of GET /api/metrics (hash)")
 STATISTICS = _app("statistics", "functions:stats:{minute}", STATISTICS_TTL_S, "Counts of one minute since 1970 (hash)")
+STATISTICS_10_MIN = _app(
+    "statistics-10-min", "functions:stats:10min:{tenMinutes}", STATISTICS_10_MIN_TTL_S, "Outcomes of 10 minutes (hash)"
+)
+STATISTICS_HOUR = _app(
+    "statistics-hour", "functions:stats:hour:{hour}", STATISTICS_HOUR_TTL_S, "Outcomes of one hour since 1970 (hash)"
+)
+EFFECTS = _app("effects", "functions:stats:effects", EFFECTS_TTL_S, "The last 200 effects, keys masked (stream)")
 KEYSPACE_SURVEY = _app("keyspace-survey", "functions:keyspace", KEYSPACE_TTL_S, "Latest census of all keys (string)")
 KEYSPACE_LEASE = _app("keyspace-lease", "functions:keyspace:lease", KEYSPACE_LEASE_TTL_S, "Its lease (string)")
 AUDIT_STREAM = _app("audit-stream", "functions:audit:sessions", None, "Audit records; bounded by AUDIT_BUFFER (stream)")

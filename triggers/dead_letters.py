@@ -31,7 +31,7 @@ ACTION_BUDGET_S = 20.0
 """No further letter of a selection is acted on after this time; the answer has the cursor to go on with."""
 MAX_BODY_BYTES = 16 * 1024
 _ID = re.compile(r"[0-9a-f]{32}")
-_MAX_REASON_CHARS, _MAX_AGE_S = 200, 30 * 86_400
+_MAX_REASON_CHARS = 200
 
 
 @blueprint.function_name("dead_letters")
@@ -56,7 +56,7 @@ async def dead_letters(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="events/dead/{id}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
 @answering
 async def dead_letter(req: func.HttpRequest) -> func.HttpResponse:
-    """A letter with what the reader makes of its payload."""
+    """A letter with the beginning of its payload, masked, and what the reader makes of it."""
     from shared.delivery import dead_letters
     from shared.operations import explanations
 
@@ -67,7 +67,7 @@ async def dead_letter(req: func.HttpRequest) -> func.HttpResponse:
         raise Refusal(409, str(error)) from None
     if letter is None:
         raise _no_such_letter()
-    return json_answer(await explanations.explained_letter(app, letter))
+    return json_answer(await explanations.detailed_letter(app, letter))
 
 
 @blueprint.function_name("replay_dead_letter")
@@ -148,17 +148,19 @@ async def discard_dead_letters(req: func.HttpRequest) -> func.HttpResponse:
 
 def _selection(req: func.HttpRequest) -> "LetterSelection":
     """The letters that the query parameters select. Raises Refusal."""
-    from shared.operations.letter_selection import LetterSelection
+    from shared.operations.letter_selection import MAX_AGE_S, MAX_GROUP_CHARS, LetterSelection
 
-    ages = [
-        integer_parameter(req, name, 0, maximum=_MAX_AGE_S) if name in req.params else None
+    older_than_s, newer_than_s = [
+        integer_parameter(req, name, 0, maximum=MAX_AGE_S) if name in req.params else None
         for name in ("olderThanS", "newerThanS")
     ]
     return LetterSelection(
         choice_parameter(req, "reactor", NAMES),
         text_parameter(req, "reason", max_chars=_MAX_REASON_CHARS),
         text_parameter(req, "match", max_chars=_MAX_REASON_CHARS),
-        *ages,
+        older_than_s,
+        newer_than_s,
+        text_parameter(req, "group", max_chars=MAX_GROUP_CHARS),
     )
 
 

@@ -9,7 +9,15 @@ import time
 import azure.functions as func
 
 from shared.app import current_app
-from triggers.answers import HEADERS, Refusal, answering, integer_parameter, json_answer, text_parameter
+from triggers.answers import (
+    HEADERS,
+    Refusal,
+    answering,
+    choice_parameter,
+    integer_parameter,
+    json_answer,
+    text_parameter,
+)
 
 blueprint = func.Blueprint()
 
@@ -67,6 +75,17 @@ async def stats(req: func.HttpRequest) -> func.HttpResponse:
 
     minutes = integer_parameter(req, "minutes", 60, maximum=activity.MAX_MINUTES)
     return json_answer(await activity.read(current_app(), minutes))
+
+
+@blueprint.function_name("stats_history")
+@blueprint.route(route="stats/history", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+@answering
+async def stats_history(req: func.HttpRequest) -> func.HttpResponse:
+    """Outcomes of all instances over hours or days, in steps of 10 minutes or an hour."""
+    from shared.operations import activity
+
+    of = choice_parameter(req, "range", [of.value for of in activity.Range])
+    return json_answer(await activity.history(current_app(), activity.Range(of or activity.Range.HOURS_24)))
 
 
 @blueprint.function_name("metrics")

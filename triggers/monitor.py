@@ -1,6 +1,7 @@
 """The monitor page: the page and its files, which are anonymous and hold no data, and its data, which need a key."""
 
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -60,10 +61,13 @@ async def monitor_file(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="monitor/data", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
 @answering
 async def monitor_data(req: func.HttpRequest) -> func.HttpResponse:
-    """All data of the page, as one document."""
-    from shared.operations import monitor_document
+    """All data of the page, as one document; of the live feed, what the page does not have yet."""
+    from shared.operations import effects, monitor_document
 
-    return json_answer(await monitor_document.monitor(current_app()))
+    after: str | None = req.params.get("effectsAfter")
+    if after is not None and not re.fullmatch(effects.ID, after):
+        raise Refusal(400, "effectsAfter is not the id of an effect")
+    return json_answer(await monitor_document.monitor(current_app(), after))
 
 
 @cache

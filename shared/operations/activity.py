@@ -3,6 +3,8 @@
 import math
 import time
 from collections import Counter, defaultdict
+from collections.abc import Mapping
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any, Final
 
@@ -11,6 +13,7 @@ import msgspec
 from shared import namespaces
 from shared.app import App
 from shared.clock import iso_utc
+from shared.namespaces import Kind
 from shared.reactor import Result, Source
 from shared.registry import NAMES
 from shared.store.script import Script
@@ -38,7 +41,7 @@ class Percentiles(msgspec.Struct, frozen=True):
 
 
 class Latency(msgspec.Struct, frozen=True):
-    """Percentiles of the `count` reactions of one minute, in ms, each accurate to 15 %."""
+    """Percentiles of the `count` values of one minute, in ms, each accurate to 15 %."""
 
     count: int
     p50: float
@@ -50,11 +53,12 @@ type Outcomes = dict[str, dict[str, dict[str, int]]]
 
 
 class Minute(msgspec.Struct, frozen=True, rename="camel"):
-    """One minute; counts of 0 are left out. `minute` is when it began."""
+    """One minute; counts of 0 are left out. `minute` is when it began, `lagMs` the time from a write to its effect."""
 
     minute: str
     outcomes: Outcomes
     latency_ms: dict[str, Latency]
+    lag_ms: dict[str, Latency]
 
 
 class Stats(msgspec.Struct, frozen=True, rename="camel"):
@@ -66,6 +70,38 @@ class Stats(msgspec.Struct, frozen=True, rename="camel"):
     minutes: list[Minute]
     latency_ms: dict[str, Percentiles]
     lag_ms: dict[str, Percentiles]
+
+
+class Range(StrEnum):
+    """How far a history goes back."""
+
+    HOURS_6 = "6h"
+    HOURS_24 = "24h"
+    DAYS_7 = "7d"
+
+
+class Bar(msgspec.Struct, frozen=True):
+    """The outcomes of one step of a history; counts of 0 are left out. `time` is when it began."""
+
+    time: str
+    outcomes: Outcomes
+
+
+class History(msgspec.Struct, frozen=True, rename="camel"):
+    """`bars` of `stepS` each, oldest first, without gaps; the last one is not over yet."""
+
+    range: Range
+    step_s: int
+    end: str = msgspec.field(name="to")
+    bars: list[Bar]
+
+
+_STEPS = {
+    Range.HOURS_6: (namespaces.STATISTICS_10_MIN, 600, 36),
+    Range.HOURS_24: (namespaces.STATISTICS_10_MIN, 600, 144),
+    Range.DAYS_7: (namespaces.STATISTICS_HOUR, 3600, 168),
+}
+"""Of each range: the hashes that it is read from, the seconds of one of them, their number."""
 
 
 class _Counts:
@@ -106,10 +142,7 @@ async def read(app: App, minutes: int = 60) -> Stats:
     """
     now_s = time.time()
     numbers = range(int(now_s) // 60 - minutes + 1, int(now_s) // 60 + 1)
-    calls: list[tuple[list[bytes], list[int]]] = [
-        ([namespaces.build(namespaces.STATISTICS, str(number))], [_MAX_FIELDS]) for number in numbers
-    ]
-    replies = await app.run_many(READ_MINUTE_COUNTS, calls)
+    replies = await _read(app, namespaces.STATISTICS, numbers)
     latency: defaultdict[str, Counter[int]] = defaultdict(Counter)
     lag: defaultdict[str, Counter[int]] = defaultdict(Counter)
     read_minutes = []
@@ -126,6 +159,27 @@ async def read(app: App, minutes: int = 60) -> Stats:
         latency_ms={reactor: percentiles(histogram) for reactor, histogram in latency.items() if histogram.total()},
         lag_ms={reactor: percentiles(histogram) for reactor, histogram in lag.items() if histogram.total()},
     )
+
+
+async def history(app: App, of: Range) -> History:
+    """The outcomes of a longer time than single minutes are kept, in one round trip. Raises what the Redis client
+    raises."""
+    kind, step_s, count = _STEPS[of]
+    now_s = time.time()
+    last = int(now_s) // step_s
+    numbers = range(last - count + 1, last + 1)
+    bars = [
+        Bar(iso_utc(number * step_s, "seconds"), _counts_of(reply).outcomes)
+        for number, reply in zip(numbers, await _read(app, kind, numbers), strict=True)
+    ]
+    return History(of, step_s, iso_utc(now_s, "seconds"), bars)
+
+
+async def _read(app: App, kind: Kind, numbers: range) -> list[Any]:
+    calls: list[tuple[list[bytes], list[int]]] = [
+        ([namespaces.build(kind, str(number))], [_MAX_FIELDS]) for number in numbers
+    ]
+    return await app.run_many(READ_MINUTE_COUNTS, calls)
 
 
 def percentiles(histogram: Counter[int]) -> Percentiles:
@@ -154,9 +208,15 @@ def _counts_of(reply: Any) -> _Counts:
 
 
 def _minute(number: int, counts: _Counts) -> Minute:
-    latency = {}
+    return Minute(
+        iso_utc(number * 60, "seconds"), counts.outcomes, _by_reactor(counts.latency), _by_reactor(counts.lag)
+    )
+
+
+def _by_reactor(histograms: Mapping[str, Counter[int]]) -> dict[str, Latency]:
+    shown = {}
     for reactor in NAMES:
-        if counts.latency[reactor].total():
-            reactions = percentiles(counts.latency[reactor])
-            latency[reactor] = Latency(reactions.count, reactions.p50, reactions.p99)
-    return Minute(iso_utc(number * 60, "seconds"), counts.outcomes, latency)
+        if histograms[reactor].total():
+            values = percentiles(histograms[reactor])
+            shown[reactor] = Latency(values.count, values.p50, values.p99)
+    return shown

@@ -10,7 +10,7 @@ from shared.app import App
 from shared.delivery import dead_letters
 from shared.delivery.dead_letters import Letter
 from shared.errors import KeyspaceError, Rejected
-from shared.operations import monitor_document
+from shared.operations import monitor_document, payload
 from shared.operations.monitor_document import DeadLetter
 from shared.privacy.masking import mask_key
 from shared.reading.explain import Explanation, explain_batch, explain_chart
@@ -30,6 +30,22 @@ class ExplainedLetter(DeadLetter, frozen=True, rename="camel"):
     neither a batch nor a chart."""
 
     explanation: Explanation | None
+
+
+class PayloadView(msgspec.Struct, frozen=True, rename="camel"):
+    """The beginning of a payload: its first parts, each on one line, with what looks like a secret masked. `moreParts`
+    counts the parts that are left out, `cut` says whether a part is shown in part."""
+
+    shape: str
+    parts: list[str]
+    more_parts: int
+    cut: bool
+
+
+class DetailedLetter(ExplainedLetter, frozen=True, rename="camel"):
+    """An explained letter with its payload; null where that is not kept or cannot be read."""
+
+    payload: PayloadView | None
 
 
 async def explain(app: App, kind: str, key: bytes | None, shape: str, parts: Sequence[bytes]) -> Explanation:
@@ -77,6 +93,17 @@ async def explained_letter(app: App, letter: Letter) -> ExplainedLetter:
     return ExplainedLetter(**msgspec.structs.asdict(shown), explanation=await of_letter(app, letter))
 
 
+async def detailed_letter(app: App, letter: Letter) -> DetailedLetter:
+    """Raises what the Redis client raises."""
+    explained = await explained_letter(app, letter)
+    try:
+        content = await dead_letters.payload(app, letter.id)
+    except KeyspaceError:
+        content = None
+    shown = PayloadView(**payload.beginning(content)) if content else None
+    return DetailedLetter(**msgspec.structs.asdict(explained), payload=shown)
+
+
 async def of_letter(app: App, letter: Letter) -> Explanation | None:
     """The explanation of the payload of a letter, if the reader refused it.
 
@@ -87,9 +114,9 @@ async def of_letter(app: App, letter: Letter) -> Explanation | None:
     if kind is None or letter.error != Rejected.__name__:
         return None
     try:
-        payload = await dead_letters.payload(app, letter.id)
-        if payload is None:
+        content = await dead_letters.payload(app, letter.id)
+        if content is None:
             return None
-        return await explain(app, kind, letter.key, payload.shape, payload.parts)
+        return await explain(app, kind, letter.key, content.shape, content.parts)
     except KeyspaceError:
         return None

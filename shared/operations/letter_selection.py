@@ -21,12 +21,16 @@ from shared.privacy.masking import mask_key, printable
 from shared.reactor import Source
 from shared.registry import REACTORS, source_of
 from shared.store.glob import glob_match
-from shared.telemetry import minute_counts
+from shared.telemetry import effects, minute_counts
 
 CURSOR = "^([0-9]{1,15}:[0-9a-f]{32})?$"
 """Pattern of a cursor; an empty one means the first page."""
 _NAME = re.compile(r"`[^`]*`")
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+MAX_AGE_S = 30 * 86_400
+"""Largest age in a request; letters are kept for a shorter time."""
+MAX_REASON_CHARS = 500
+MAX_GROUP_CHARS = 2 * MAX_REASON_CHARS
 _STEP = 20
 """Letters that are selected at once before they are acted on."""
 
@@ -37,13 +41,15 @@ type _Age = Annotated[float, msgspec.Meta(ge=0)]
 
 class LetterSelection(msgspec.Struct, frozen=True, rename="camel", forbid_unknown_fields=True):
     """Which letters: those of a reactor; whose reason, or its shape, contains a text; whose key as it is shown matches
-    a glob; that were buried longer ago, or less long ago, than a time in seconds. All that are given must hold."""
+    a glob; that were buried longer ago, or less long ago, than a time in seconds; whose reason has exactly a shape, as
+    LetterGroup names it. All that are given must hold."""
 
     reactor: str | None = None
     reason: _Text | None = None
     match: _Text | None = None
     older_than_s: _Age | None = None
     newer_than_s: _Age | None = None
+    group: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_GROUP_CHARS)] | None = None
 
     def has(self, app: App, letter: Letter, now_s: float) -> bool:
         """Whether a letter is selected. Raises ValueError for a glob that is too long."""
@@ -53,6 +59,8 @@ class LetterSelection(msgspec.Struct, frozen=True, rename="camel", forbid_unknow
         if (self.older_than_s is not None and age_s < self.older_than_s) or (
             self.newer_than_s is not None and age_s > self.newer_than_s
         ):
+            return False
+        if self.group is not None and self.group != shape_of(letter):
             return False
         if self.reason and not any(self.reason.lower() in text.lower() for text in (_reason(letter), shape_of(letter))):
             return False
@@ -114,7 +122,9 @@ def shown_key(app: App, letter: Letter) -> str:
 
 
 def _reason(letter: Letter) -> str:
-    return printable(f"{letter.error}: {letter.message}".removesuffix(": ").encode(errors="surrogatepass"), 500)
+    return printable(
+        f"{letter.error}: {letter.message}".removesuffix(": ").encode(errors="surrogatepass"), MAX_REASON_CHARS
+    )
 
 
 def shape_of(letter: Letter) -> str:
@@ -173,11 +183,13 @@ async def replay_selected(
     """
 
     async def act(letter: Letter) -> LetterResult | None:
+        started_s = time.perf_counter()
         try:
             outcome = await replay.replay(app, REACTORS, letter.id)
         except KeyspaceError:
             return None  # it was removed meanwhile, or no reactor replays it
         minute_counts.outcome(letter.reactor, Source.REPLAY, outcome.result.value)
+        effects.note(letter.reactor, Source.REPLAY.value, (outcome,), 1000 * (time.perf_counter() - started_s))
         removed = await dead_letters.get(app, letter.id) is None
         return _result(app, letter, removed=removed, outcome=outcome.result.value, reason=outcome.detail)
 

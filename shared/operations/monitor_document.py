@@ -20,11 +20,12 @@ from shared.charts.source_state import SourceView, read_sources
 from shared.clock import iso_utc, now_iso
 from shared.delivery import dead_letters, retries
 from shared.delivery.dead_letters import Letter
-from shared.operations import activity, chart_list, health, letter_selection, stored_census
+from shared.operations import activity, chart_list, effects, health, letter_selection, stored_census
 from shared.operations.activity import Stats
 from shared.operations.chart_list import ChartRow
+from shared.operations.effects import Effect
 from shared.operations.letter_selection import ALL, LetterSelection, shown_key
-from shared.operations.stored_census import KindCount
+from shared.operations.stored_census import KindCount, StoredCensus, UserSessions
 from shared.privacy.masking import fingerprint, printable
 from shared.registry import REACTORS
 from shared.store.refusals import is_wrong_type
@@ -104,11 +105,14 @@ class Export(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class Sessions(msgspec.Struct, frozen=True):
-    """`live` sessions as the app knows them; `unbounded` are those without an expiry, as of the last census. `export`
-    is null where another application has written the key of the audit log."""
+    """`live` sessions as the app knows them. Of the last census: `unbounded` are those without an expiry, `users` those
+    users with the most live ones, of `usersTotal`; null and [] without a census. `export` is null where another
+    application has written the key of the audit log."""
 
     live: int
     unbounded: int | None
+    users: list[UserSessions]
+    users_total: int | None = msgspec.field(name="usersTotal")
     audit: list[AuditRecord]
     export: Export | None
 
@@ -146,6 +150,7 @@ class Monitor(msgspec.Struct, frozen=True, rename="camel"):
     reactors: list[ReactorInfo]
     health: dict[str, Any]
     stats: Stats
+    effects: list[Effect]
     dead_letters: DeadLetters
     retries: Retries
     keyspace: Keyspace | None
@@ -156,8 +161,8 @@ class Monitor(msgspec.Struct, frozen=True, rename="camel"):
     doctor: Doctor | None
 
 
-async def monitor(app: App) -> Monitor:
-    """The whole document. Raises what the Redis client raises."""
+async def monitor(app: App, effects_after: str | None = None) -> Monitor:
+    """The whole document; of the feed, the effects after the one with this id. Raises what the Redis client raises."""
     examined = asyncio.ensure_future(_doctor.findings(app))
     try:
         await app.write_minute_counts()  # include this process's latest counts
@@ -167,10 +172,11 @@ async def monitor(app: App) -> Monitor:
             reactors=[ReactorInfo(reactor.name, reactor.function, reactor.noun) for reactor in REACTORS],
             health=(await health.check_app(app)).as_dict(),
             stats=await activity.read(app),
+            effects=await effects.read(app, effects_after),
             dead_letters=await letters(app, limit=FIRST_PAGE),
             retries=Retries(await retries.waiting(app)),
             keyspace=Keyspace(taken.age_s, taken.complete, taken.kinds) if taken else None,
-            sessions=await _sessions(app, taken.unbounded if taken else None),
+            sessions=await _sessions(app, taken),
             charts=await chart_list.newest(app, taken.chart_keys) if taken else [],
             chart_sources=await read_sources(app),
             charts_total=taken.charts_total if taken else None,
@@ -205,7 +211,7 @@ def shown_letter(app: App, letter: Letter) -> DeadLetter:
     )
 
 
-async def _sessions(app: App, unbounded: int | None) -> Sessions:
+async def _sessions(app: App, taken: StoredCensus | None) -> Sessions:
     try:
         bounded = await app.redis.zcard(_DUE)
     except ResponseError as fault:
@@ -214,7 +220,14 @@ async def _sessions(app: App, unbounded: int | None) -> Sessions:
         bounded = 0  # another application wrote the key; the next session replaces it
     raw: Sequence[bytes] = await app.run(TAIL_AUDIT, keys=[_STREAM], args=[AUDIT_RECORDS, MAX_RECORD_BYTES])
     records = [record for entry in raw if (record := _record(app, entry)) is not None]
-    return Sessions(bounded + (unbounded or 0), unbounded, records, await _export(app))
+    return Sessions(
+        live=bounded + (taken.unbounded if taken else 0),
+        unbounded=taken.unbounded if taken else None,
+        users=taken.users if taken else [],
+        users_total=taken.users_total if taken else None,
+        audit=records,
+        export=await _export(app),
+    )
 
 
 async def _export(app: App) -> Export | None:

@@ -10,12 +10,16 @@ from shared.operations import (
     activity,
     chart_list,
     debug,
+    effects,
     explanations,
+    key_report,
     letter_selection,
     monitor_document,
     openapi_charts,
+    openapi_keys,
 )
 from shared.operations.debug import MAX_USER_CHARS
+from shared.operations.letter_selection import MAX_AGE_S
 from shared.operations.openapi_parts import AWAY, BAD, REF, UNKNOWN, integer, json, operation, query
 from shared.reactor import Result
 from shared.registry import NAMES
@@ -26,8 +30,9 @@ _FILTERS = [
     query("reactor", {"enum": list(NAMES)}),
     query("reason", {"type": "string", "maxLength": 200}, "Text in the error and its message"),
     query("match", {"type": "string", "maxLength": 200}, "Glob of Redis over keys as they are shown"),
-    query("olderThanS", {"type": "integer", "minimum": 1}, "Buried longer ago"),
-    query("newerThanS", {"type": "integer", "minimum": 1}, "Buried since"),
+    query("olderThanS", {"type": "integer", "minimum": 1, "maximum": MAX_AGE_S}, "Buried longer ago"),
+    query("newerThanS", {"type": "integer", "minimum": 1, "maximum": MAX_AGE_S}, "Buried since"),
+    query("group", {"type": "string", "maxLength": letter_selection.MAX_GROUP_CHARS}, "`reason` of a group, exactly"),
 ]
 _ETAG = {"ETag": {"schema": {"type": "string"}, "description": "Of the file's content, for If-None-Match."}}
 
@@ -61,12 +66,15 @@ def document() -> dict[str, Any]:
         Groups,
         Replay,
         debug.Report,
-        explanations.ExplainedLetter,
+        explanations.DetailedLetter,
+        key_report.KeyQuestion,
+        key_report.KeyReport,
         letter_selection.LetterAction,
         letter_selection.LetterResults,
         monitor_document.DeadLetters,
         monitor_document.Monitor,
         activity.Stats,
+        activity.History,
         chart_list.Charts,
         openapi_charts.Scheduled,
     ]
@@ -196,6 +204,7 @@ def _paths() -> dict[str, Any]:
         **_dead_letter_paths(),
         **openapi_charts.paths(),
         **_letter_group_paths(),
+        **openapi_keys.paths(),
         **_monitor_paths(),
         "/api/openapi.json": {
             "get": operation(
@@ -234,9 +243,9 @@ def _dead_letter_paths() -> dict[str, Any]:
         "/api/events/dead/{id}": {
             "get": operation(
                 "deadLetter",
-                "A letter with what the reader makes of its payload: encoding, table, columns, series",
+                "A letter with the beginning of its payload, masked, and what the reader makes of it",
                 {
-                    "200": json("The letter", "ExplainedLetter"),
+                    "200": json("The letter", "DetailedLetter"),
                     **UNKNOWN,
                     "409": json("The letter cannot be read", "Error"),
                     **AWAY,
@@ -327,7 +336,12 @@ def _monitor_paths() -> dict[str, Any]:
         },
         "/api/monitor/data": {
             "get": operation(
-                "monitorData", "All data of the page", {"200": json("The current data", "Monitor"), **AWAY}
+                "monitorData",
+                "All data of the page",
+                {"200": json("The current data", "Monitor"), **BAD, **AWAY},
+                parameters=[
+                    query("effectsAfter", {"type": "string", "pattern": effects.ID}, "Only effects after this id")
+                ],
             )
         },
     }

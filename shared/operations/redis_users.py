@@ -26,17 +26,18 @@ SCRIPTS = _words("""
     zadd zcard zcount zrange zrangebyscore zrem zremrangebyscore zrevrangebyscore zscore
 """)
 CLIENT = _words("""
-    client|list client|setinfo client|setname config|get dbsize del eval evalsha exists get getrange hget hmget info
-    ping psubscribe pttl scan script|load set time xrange zcard zrange
+    client|list client|setinfo client|setname config|get dbsize del eval evalsha exists get getrange hget hmget hscan
+    info ping psubscribe pttl scan script|load set time xrange zcard zrange
 """)
 """Without `client|setname` connections have no name. Without `info`, `client|list` and `config|get` a restart of Redis,
-new connections of the triggers and other notification flags are noticed by the heartbeats alone."""
+new connections of the triggers and other notification flags are noticed by the heartbeats alone. Without `hscan` the
+key look-up of the monitor page shows no hash."""
 TRIGGER = _words("client|id client|setinfo client|setname echo info ping psubscribe punsubscribe subscribe unsubscribe")
 """`psubscribe`, `ping` and `echo` suffice; the rest keeps the extension's client from trying again and again."""
 _SINCE = {"client|setinfo": (7, 2)}
 """Commands that an older server does not know: it refuses a rule that names one."""
 LATEST = max(_SINCE.values())
-OPERATOR = _words("acl|whoami dump hscan persist pexpireat rpush scard")
+OPERATOR = _words("acl|whoami dump persist pexpireat rpush scard")
 KINDS = (
     *(reactor.kind for reactor in REACTORS),
     namespaces.USER_TOKENS,
@@ -69,6 +70,11 @@ def rules(user: str, server: tuple[int, ...] = LATEST) -> str:
 def version(server_info: Mapping[str, Any]) -> tuple[int, ...]:
     """Major and minor version of Redis in the reply of INFO; of Valkey, of the Redis that it is compatible with."""
     return tuple(map(int, re.findall(r"\d+", str(server_info.get("redis_version", "")))[:2])) or LATEST
+
+
+def is_own(key: bytes) -> bool:
+    """Whether the app reads or writes keys like this."""
+    return key.startswith((*(kind.prefix for kind in KINDS), b"functions:"))
 
 
 def own_keys() -> tuple[str, ...]:

@@ -27,10 +27,12 @@ SAMPLE = 300
 """Keys of a kind whose sizes are measured, and chart caches whose keys are stored."""
 SHOWN_KEYS = 20
 """Masked keys that are stored per namespace."""
+SHOWN_USERS = 20
 MAX_CHART_KEY_BYTES = 500
 _MAX_DOCUMENT_BYTES = 1024 * 1024
 _KEY = namespaces.build(namespaces.KEYSPACE_SURVEY)
 _LEASE = namespaces.build(namespaces.KEYSPACE_LEASE)
+_USER_SESSIONS = (Namespace.FUNCTIONS, namespaces.USER_SESSIONS.name)
 _CHART_CACHES = (Namespace(namespaces.CHART_CACHE.namespace), namespaces.CHART_CACHE.name)
 
 
@@ -44,9 +46,17 @@ class KindCount(msgspec.Struct, frozen=True, rename="camel"):
     without_ttl: int
 
 
+class UserSessions(msgspec.Struct, frozen=True):
+    """A user, by id or pseudonym as AUDIT_PSEUDONYMISE_USERS says, with the number of its live sessions."""
+
+    user: str
+    sessions: int
+
+
 class StoredCensus(msgspec.Struct, frozen=True):
     """What is stored of a census. `shown` are masked keys by namespace, `charts` keys of chart caches (as latin-1);
-    `unbounded` counts live sessions that have no expiry. `age_s` is 0 for a census that was just taken."""
+    `unbounded` counts live sessions that have no expiry; `users` are those with the most live sessions, of up to SAMPLE
+    of the `users_total` users that have one. `age_s` is 0 for a census that was just taken."""
 
     complete: bool
     kinds: list[KindCount]
@@ -54,6 +64,8 @@ class StoredCensus(msgspec.Struct, frozen=True):
     charts: list[str]
     charts_total: int
     unbounded: int
+    users: list[UserSessions] = []
+    users_total: int = 0
     age_s: float = 0.0
 
     @property
@@ -128,6 +140,8 @@ async def _take(app: App) -> StoredCensus:
         charts=[key.decode("latin-1") for key in charts],
         charts_total=counts.get(_CHART_CACHES, 0),
         unbounded=round(unbounded * all_sessions / sessions) if sessions else 0,
+        users=await _users(app, taken.samples.get(_USER_SESSIONS, ())),
+        users_total=counts.get(_USER_SESSIONS, 0),
     )
 
 
@@ -157,3 +171,20 @@ async def _unbounded(app: App, phantoms: Sequence[bytes]) -> int:
     return sum(
         isinstance(reply, list) and bool(reply[0]) and reply[1] is None and reply[2] is None for reply in replies
     )
+
+
+async def _users(app: App, keys: Sequence[bytes]) -> list[UserSessions]:
+    """The users of these keys that have the most live sessions."""
+    if not keys:
+        return []
+    pipeline = app.redis.pipeline(transaction=False)
+    for key in keys:
+        pipeline.zcard(key)
+    replies: list[Any] = await pipeline.execute(raise_on_error=False)
+    prefix = namespaces.USER_SESSIONS.prefix.decode()
+    counted = [
+        UserSessions(app.shown(key).removeprefix(prefix), reply)
+        for key, reply in zip(keys, replies, strict=True)
+        if isinstance(reply, int) and reply
+    ]
+    return sorted(counted, key=lambda user: (-user.sessions, user.user))[:SHOWN_USERS]

@@ -13,6 +13,8 @@ Fields of a minute's hash, each a number:
     d REACTOR BUCKET            reactions to events with this duration; BUCKET is an index into BUCKETS_MS
     l REACTOR BUCKET            effects with this lag after their write
 
+The hashes of ten minutes and of an hour, which are kept longer, have the first kind of field only.
+
 Totals, which grow as long as the app is in use, are written in the same way to one hash (functions:stats:total);
 shared/operations/exposition.py reads them. Its fields, each a number:
 

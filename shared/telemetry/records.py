@@ -12,7 +12,7 @@ from shared import namespaces
 from shared.errors import MalformedEvent
 from shared.privacy.masking import mask_key
 from shared.reactor import Outcome, Result, Source
-from shared.telemetry import metrics, minute_counts, tracing
+from shared.telemetry import effects, metrics, minute_counts, tracing
 from shared.telemetry.logger import logger
 from shared.telemetry.outages import in_outage
 
@@ -52,6 +52,7 @@ def record(
         return
     metrics.count(function, result)
     minute_counts.outcome(reactor, source, result, duration_ms)
+    effects.note(reactor, event or source.value, (outcome,), duration_ms)
     metrics.duration(function, result, duration_ms)
     if _is_visible(result):
         _show(function, reactor, event or source.value, outcome, duration_ms, audit_key)
@@ -71,6 +72,7 @@ def record_group(
     function: str, reactor: str, source: Source, outcomes: Sequence[Outcome], duration_ms: float, audit_key: str
 ) -> None:
     """`record` for a group of outcomes, which together took `duration_ms`."""
+    effects.note(reactor, source.value, outcomes, duration_ms)
     for result, number in Counter([outcome.result for outcome in outcomes]).items():
         metrics.count(function, result, number)
         minute_counts.outcome(reactor, source, result, duration_ms, number)

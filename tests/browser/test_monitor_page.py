@@ -37,10 +37,14 @@ class Monitor:
         return self.page.get_by_role("region", name=name, exact=True)
 
     def letter(self, key: str) -> Locator:
-        return self.region("Dead letters and retries").get_by_role("row").filter(has_text=key)
+        return self.region("Dead letters").get_by_role("row").filter(has_text=key)
 
-    def processed(self, reactor: str, number: int) -> Locator:
-        return self.region(reactor).get_by_role("row", name=re.compile(f"^processed {number} "))
+    async def open_group(self) -> None:
+        """Open the only group of dead letters."""
+        await self.page.locator("#groups button.toggle").click()
+
+    def processed(self, number: int) -> Locator:
+        return self.page.locator("#outcomes").get_by_role("row", name=re.compile(f"^processed {number} "))
 
     async def batch(self, batch_id: str, value: Any = None) -> None:
         """Write a batch, and wait until the app has reacted."""
@@ -65,15 +69,18 @@ async def test_it_shows_the_effects_of_the_app(monitor: Monitor) -> None:
     await monitor.live.effect(function="update_charts", operation="set")
     await monitor.batch("b1")
     await monitor.open()
-    await expect(monitor.processed("Batches", 1)).to_be_visible()
-    await expect(monitor.processed("Charts", 1)).to_be_visible()
-    batches = monitor.region("Batches")
-    await expect(batches.get_by_role("row", name=re.compile(r"^Latency [\d.]+ ms"))).to_be_visible()
+    for name in ("Batches", "Charts"):
+        await monitor.page.get_by_role("group", name="Reactor", exact=True).get_by_role("button", name=name).click()
+        await expect(monitor.processed(1)).to_be_visible()
+    await expect(monitor.page.get_by_role("row", name=re.compile(r"^Batches [\d.]+ ms"))).to_be_visible()
+    feed = monitor.page.locator("#effects tbody tr")
+    await expect(feed.filter(has_text="fastapi:temp:data:b1")).to_contain_text("processed")
+    await expect(feed.filter(has_text="nextauth:session:~").first).to_contain_text("sessions, set")
     sessions = monitor.region("Sessions and audit log")
     await expect(sessions.get_by_role("row").filter(has_text="created")).to_contain_text("u-1")
     await expect(monitor.region("Keys").get_by_role("row").filter(has_text="fastapi").first).to_be_visible()
     await expect(monitor.region("Chart caches").get_by_role("row").filter(has_text="co2")).to_contain_text("fresh")
-    await expect(monitor.region("Findings of the doctor")).to_contain_text("Fix:")
+    await expect(monitor.page.locator("#state")).to_contain_text("Fix:")
     assert TOKEN not in await monitor.page.content()
 
 
@@ -81,10 +88,11 @@ async def test_it_updates_after_a_new_event_without_a_reload(monitor: Monitor) -
     await monitor.batch("b1")
     await monitor.page.clock.install()
     await monitor.open()
-    await expect(monitor.processed("Batches", 1)).to_be_visible()
+    await expect(monitor.processed(1)).to_be_visible()
     await monitor.batch("b2")
     await monitor.page.clock.run_for(5_000)  # simulated time: the test does not wait
-    await expect(monitor.processed("Batches", 2)).to_be_visible()
+    await expect(monitor.processed(2)).to_be_visible()
+    await expect(monitor.page.locator("#effects tbody tr").first).to_contain_text("fastapi:temp:data:b2")
     assert [url for url in monitor.watched.addresses if url.endswith("/api/monitor")] == [
         f"{monitor.live.host.url}/api/monitor"
     ]
@@ -96,6 +104,7 @@ async def test_a_dead_letter_of_a_batch_that_is_readable_now_is_replayed(monitor
     await monitor.live.redis.set("fastapi:temp:data:late", json.dumps({"records": RECORDS}), ex=3600)
     await monitor.live.redis.config_set(FLAGS, "Kg$hlxe")
     await monitor.open()
+    await monitor.open_group()
     await monitor.letter("fastapi:temp:data:late").get_by_role("button", name="Replay").click()
     status = monitor.page.get_by_role("status").filter(has_text="Replayed fastapi:temp:data:late")
     await expect(status).to_contain_text("the letter is removed")
@@ -107,18 +116,21 @@ async def test_a_dead_letter_of_a_batch_that_is_readable_now_is_replayed(monitor
 async def test_a_letter_whose_replay_fails_stays_and_discarding_needs_confirmation(monitor: Monitor) -> None:
     await monitor.rejected_batch("never")
     await monitor.open()
+    await monitor.open_group()
     letter = monitor.letter("fastapi:temp:data:never")
-    await letter.locator("summary").click()
-    explanation = letter.get_by_role("group", name=re.compile("^Explanation of"))
-    await expect(explanation).to_contain_text("rejected: rows found at `records`, but no column of numbers")
-    await expect(explanation).to_contain_text("timestamp: time")
+    await letter.get_by_role("button", name="fastapi:temp:data:never", exact=True).click()
+    detail = monitor.page.get_by_role("dialog", name="fastapi:temp:data:never")
+    await expect(detail).to_contain_text("rejected: rows found at `records`, but no column of numbers")
+    await expect(detail).to_contain_text("timestamp: time")
+    await expect(detail).to_contain_text('"data": {"temp": "warm"}')
+    await detail.get_by_role("button", name="Close").click()
     await letter.get_by_role("button", name="Replay").click()
     await expect(monitor.page.get_by_text("rejected").and_(monitor.page.get_by_role("status"))).to_contain_text(
         "the letter stays"
     )
     dialog = monitor.page.get_by_role("dialog", name="Discard this dead letter?")
     await letter.get_by_role("button", name="Discard").click()
-    await dialog.get_by_role("button", name="Keep it").click()
+    await dialog.get_by_role("button", name="Keep").click()
     assert await monitor.live.redis.hlen("functions:dead:letters") == 1
     await letter.get_by_role("button", name="Discard").click()
     await expect(dialog).to_contain_text("fastapi:temp:data:never")
@@ -126,6 +138,36 @@ async def test_a_letter_whose_replay_fails_stays_and_discarding_needs_confirmati
     await expect(monitor.page.get_by_role("status").filter(has_text="Discarded")).to_be_visible()
     await expect(letter).to_have_count(0)
     assert await monitor.live.redis.hlen("functions:dead:letters") == 0
+
+
+async def test_all_letters_of_a_group_are_replayed(monitor: Monitor) -> None:
+    for number in range(3):
+        await monitor.rejected_batch(f"late-{number}")
+    await monitor.live.redis.config_set(FLAGS, "")
+    for number in (0, 1):
+        await monitor.live.redis.set(f"fastapi:temp:data:late-{number}", json.dumps({"records": RECORDS}), ex=3600)
+    await monitor.live.redis.config_set(FLAGS, "Kg$hlxe")
+    await monitor.open()
+    await monitor.page.get_by_role("checkbox", name="Select all", exact=True).check()
+    await monitor.page.get_by_role("button", name="Replay selected").click()
+    status = monitor.page.locator("#dead-result")
+    await expect(status).to_have_text("Replayed 3 letters: 1 rejected, 2 processed; 2 removed, 1 stays.")
+    await expect(monitor.page.locator("#groups .size")).to_have_text("1")
+    assert await monitor.live.redis.hlen("functions:dead:letters") == 1
+
+
+async def test_a_key_is_looked_up_with_its_effects_and_how_it_is_read(monitor: Monitor) -> None:
+    await monitor.live.redis.set(f"nextauth:session:{TOKEN}", json.dumps({"userId": "u-1"}), ex=3600)
+    await monitor.live.effect(operation="set")
+    await monitor.batch("b1")
+    await monitor.open()
+    await monitor.page.get_by_role("button", name="fastapi:temp:data:b1", exact=True).click()
+    report = monitor.page.locator("#lookup-report")
+    for text in ("exists", "of this content", "processed on set", "Encoding: JSON"):
+        await expect(report).to_contain_text(text)
+    await monitor.page.get_by_role("button", name=re.compile("^nextauth:session:~")).first.click()
+    await expect(report).to_contain_text("alive")
+    assert TOKEN not in await monitor.page.content()
 
 
 async def test_a_hostile_key_is_shown_as_text(monitor: Monitor) -> None:
@@ -136,6 +178,7 @@ async def test_a_hostile_key_is_shown_as_text(monitor: Monitor) -> None:
     await monitor.live.redis.set(f"nextauth:session:{TOKEN}", json.dumps(session))
     await monitor.live.effect(operation="set")
     await monitor.open()
+    await monitor.open_group()
     await expect(monitor.letter(MARKUP)).to_be_visible()
     sessions = monitor.region("Sessions and audit log")
     await expect(sessions.get_by_role("row").filter(has_text=MARKUP).first).to_be_visible()

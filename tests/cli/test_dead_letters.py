@@ -6,17 +6,17 @@ import re
 import pytest
 
 from cli import dead_letters as command
-from cli import key_search
 from cli.audit_key_check import refuse_other_audit_key
 from cli.letter_selection import full_id
-from cli.payload import MAX_SHOWN_CHARS, beginning
 from cli.terminal import Refused
 from shared import namespaces
 from shared.app import App
 from shared.delivery import dead_letters
 from shared.delivery.dead_letters import Payload
 from shared.errors import Rejected
+from shared.operations import key_search
 from shared.operations.letter_selection import LetterSelection
+from shared.operations.payload import MAX_SHOWN_CHARS, beginning
 from shared.privacy import keyring
 from shared.sessions import reactor as sessions
 from shared.settings import parse

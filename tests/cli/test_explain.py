@@ -9,11 +9,10 @@ from typing import Any
 
 import pytest
 
-from cli import payload
 from shared.app import App
 from shared.batches.claims import MAX_PARTS
 from shared.errors import Rejected
-from shared.operations import explanations
+from shared.operations import explanations, payload
 from shared.reading.overrides import parse
 from tests.cli.conftest import Manage
 from tests.support.looks import with_settings

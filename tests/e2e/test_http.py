@@ -124,7 +124,7 @@ async def test_every_function_conforms_to_the_document_for_any_request(site: Sit
             if parameter["name"] == "userId":
                 parameter["example"] = USER
             if parameter["name"] == "file":
-                parameter["example"] = "uPlot.min.css"
+                parameter["example"] = "monitor.css"
     (tmp_path / "openapi.json").write_text(json.dumps(document))
     process = await asyncio.create_subprocess_exec(
         *(str(Path(sys.executable).with_name("schemathesis")), "run", "openapi.json", "--url", site.host.url),
@@ -166,7 +166,7 @@ async def test_without_the_key_only_health_page_and_document_are_served(site: Si
     async with aiohttp.ClientSession(site.host.url) as http:
         for path, operations in document["paths"].items():
             for method in operations:
-                async with http.request(method, path.replace("{file}", "uPlot.min.css")) as response:
+                async with http.request(method, path.replace("{file}", "monitor.css")) as response:
                     expected = 204 if method == "options" else 200 if path in ANONYMOUS else 401
                     assert (response.status, await response.read() if expected == 204 else b"") == (expected, b""), path
         async with http.get("/api/health") as response:
@@ -241,6 +241,8 @@ def test_the_openapi_document_names_every_field_in_camel_case() -> None:
             "events/dead?cursor=%F0%9F%98%80:%E2%82%AC",
         ),
         *("debug/session?userId=" + "x" * 257, "events/dead?reactor=batches%00"),
+        *("stats/history?range=8d", "monitor/data?effectsAfter=x", "monitor/data?effectsAfter=%2B"),
+        "events/dead?group=" + "x" * 1001,
     ],
 )
 async def test_an_invalid_parameter_is_refused_with_a_reason_that_does_not_quote_it(site: Site, query: str) -> None:
@@ -289,8 +291,10 @@ async def test_a_letter_is_explained_with_names_masked_and_values_abbreviated(si
     letter = await site.bury("fabric:data:chart:co2-flow:realtime", content, reactor="charts")
     body = await site.get(f"/api/events/dead/{letter}")
     listed = (await site.get("/api/events/dead"))["letters"]
-    explanation = body.pop("explanation")
+    explanation, payload = body.pop("explanation"), body.pop("payload")
     assert [body] == listed
+    assert (payload["shape"], payload["moreParts"], payload["cut"]) == ("string", 0, False)
+    assert secret not in json.dumps(payload)
     assert (explanation["kind"], explanation["outcome"], explanation["encoding"]) == ("chart", "rejected", ["JSON"])
     assert explanation["reason"].startswith("rows found at `result`, but no column of numbers")
     assert explanation["glob"] == "fabric:data:chart:co2-flow:realtime"
@@ -400,7 +404,7 @@ async def test_the_data_of_the_page_is_one_document(site: Site) -> None:
     await populate(site)
     document = await site.get("/api/monitor/data")
     assert set(document) == {
-        *("time", "reactors", "health", "stats", "deadLetters", "retries", "keyspace", "sessions"),
+        *("time", "reactors", "health", "stats", "effects", "deadLetters", "retries", "keyspace", "sessions"),
         *("charts", "chartsTotal", "chartSources", "doctor"),
     }
     assert [reactor["name"] for reactor in document["reactors"]] == list(NAMES)
@@ -408,6 +412,47 @@ async def test_the_data_of_the_page_is_one_document(site: Site) -> None:
     assert document["deadLetters"]["totals"]["count"] == 71
     assert document["charts"][0]["chartId"] == "co2"
     assert TOKEN not in json.dumps(document)
+
+
+async def test_the_page_asks_for_the_effects_that_it_does_not_have(site: Site) -> None:
+    await site.redis.set("fastapi:temp:data:b1", json.dumps({"records": RECORDS}), ex=3600)
+    await settled(site.host)
+    effects = (await site.get("/api/monitor/data"))["effects"]
+    assert [(effect["key"], effect["outcome"]) for effect in effects] == [("fastapi:temp:data:b1", "processed")]
+    later = await site.get(f"/api/monitor/data?effectsAfter={effects[0]['id']}")
+    assert later["effects"] == []
+
+
+async def test_the_history_counts_the_app_s_outcomes(site: Site) -> None:
+    await populate(site)
+    for of, bars in (("6h", 36), ("24h", 144), ("7d", 168)):
+        history = await site.get(f"/api/stats/history?range={of}")
+        processed = [bar["outcomes"].get("batches", {}).get("event", {}).get("processed", 0) for bar in history["bars"]]
+        assert (len(processed), sum(processed)) == (bars, 1)
+
+
+async def test_a_key_is_shown_as_far_as_the_rights_of_the_app_go(site: Site) -> None:
+    await populate(site)
+    await site.redis.hset("fastapi:temp:data:hash", mapping={"a": "1", "b": "2"})
+    batch = await site.post("/api/keys/show", body={"key": "fastapi:temp:data:b1"})
+    assert (batch["exists"], batch["kind"], batch["explanation"]["outcome"]) == (True, "batch", "read")
+    session = await site.post("/api/keys/show", body={"key": f"nextauth:session:{TOKEN}"})
+    assert (session["app"]["phantom"], session["explanation"]) == ("alive", None)
+    assert TOKEN not in json.dumps(session)
+    part = await site.post("/api/keys/show", body={"key": "fastapi:temp:data:hash"})
+    assert part["value"]["parts"] == ["a: 1", "b: 2"]
+    for other in ("nextauth:user:u1", "nextauth:email:ann@example.com", "another:key"):
+        answer = await site.post("/api/keys/show", 404, body={"key": other})
+        assert answer["error"].startswith("only keys that the app reads or writes are shown here")
+
+
+@pytest.mark.parametrize(
+    "body", [None, {}, [], 7, {"key": ""}, {"key": 1}, {"key": "x" * 1001}, {"key": "x", "all": 1}]
+)
+async def test_an_invalid_question_for_a_key_is_refused(site: Site, body: Any) -> None:
+    answer = await site.post("/api/keys/show", expected=400, body=body)
+    assert "OpenAPI" in answer["error"]
+    assert "error" in await site.post("/api/keys/show", expected=413, body={"key": "x" * 10_000})
 
 
 async def test_the_policy_of_the_page_allows_only_its_own_scripts(site: Site) -> None:
@@ -422,17 +467,17 @@ async def test_the_policy_of_the_page_allows_only_its_own_scripts(site: Site) ->
         async with http.get("/api/monitor/") as response:
             assert (response.status, response.url.path) == (200, "/api/monitor"), "its files are relative to this"
             assert [redirect.status for redirect in response.history] == [308]
-        async with http.get("/api/monitor/uPlot.min.css") as response:
+        async with http.get("/api/monitor/monitor.css") as response:
             assert (response.status, response.content_type) == (200, "text/css")
             etag = response.headers["ETag"]
-        async with http.get("/api/monitor/uPlot.min.css", headers={"If-None-Match": f'"x", {etag}'}) as response:
+        async with http.get("/api/monitor/monitor.css", headers={"If-None-Match": f'"x", {etag}'}) as response:
             assert response.status == 304
         for name in (
             "monitor.html",
-            "VENDORED.txt",
+            "monitor.md",
             "..%2fhttp.py",
             "%2e%2e%2fmonitor.py",
-            "uplot.min.css",
+            "Monitor.css",
             "x",
             "%00",
         ):

@@ -175,8 +175,16 @@ async def responses(plant: Plant) -> list[str]:
                         async with http.request(method, f"/api/{path}") as response:
                             text = await response.text()
                             texts.append(f"{response.status} {response.headers} {text}")
+        for shown in (*map(key, range(16)), *map("nextauth:email:{}".format, MAILS), *SESSIONS, *own_keys_of(plant)):
+            async with http.post("/api/keys/show", json={"key": shown}) as response:
+                texts.append(f"{response.status} {response.headers} {await response.text()}")
     assert texts
     return texts
+
+
+def own_keys_of(plant: Plant) -> list[str]:
+    """Further keys that hold or name what is secret."""
+    return [f"{kind}:{user}" for kind in ("nextauth:user", "nextauth:session:by-user-id") for user in plant.users]
 
 
 async def values(client: redis.asyncio.Redis, name: bytes) -> str:

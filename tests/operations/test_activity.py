@@ -170,5 +170,55 @@ async def test_without_the_right_to_expire_no_minute_is_left_without_a_ttl(
         await redis_client.execute_command("ACL", "SETUSER", "default", "+expire")
     minute_counts.outcome("batches", Source.EVENT, Result.PROCESSED, 12.0)
     await app.write_minute_counts()
-    (minute,) = await redis_client.keys("functions:stats:*")
-    assert 0 < await redis_client.ttl(minute) <= namespaces.STATISTICS_TTL_S
+    keys = await redis_client.keys("functions:stats:*")
+    kinds = (namespaces.STATISTICS, namespaces.STATISTICS_10_MIN, namespaces.STATISTICS_HOUR)
+    parsed = [namespaces.parse(key) for key in keys]
+    assert {row[0] for row in parsed if row} == set(kinds)
+    for key, row in zip(keys, parsed, strict=True):
+        assert 0 < await redis_client.ttl(key) <= ((row and row[0].ttl_s) or 0)
+
+
+@pytest.mark.parametrize(("of", "step_s", "count"), [("6h", 600, 36), ("24h", 600, 144), ("7d", 3600, 168)])
+async def test_a_history_has_the_same_counts_as_the_minutes_in_coarser_steps(
+    app: App, of: str, step_s: int, count: int
+) -> None:
+    minute_counts.take(now=True)
+    minute_counts.outcome("batches", Source.EVENT, Result.PROCESSED, 12.0, n=3)
+    minute_counts.lag("batches", 40.0)
+    await app.write_minute_counts()
+    minute_counts.outcome("batches", Source.EVENT, Result.PROCESSED, 12.0, n=4)
+    await app.write_minute_counts()
+    oldest = int(time.time()) // step_s - count + 1
+    prefix = "functions:stats:10min:" if step_s == 600 else "functions:stats:hour:"
+    await app.redis.hset(f"{prefix}{oldest}", "n charts sweep duplicate", "5")
+    await app.redis.hset(f"{prefix}{oldest - 1}", "n charts sweep duplicate", "6")
+    history = await activity.history(app, activity.Range(of))
+    assert (history.step_s, len(history.bars)) == (step_s, count)
+    assert [bar.time for bar in history.bars] == sorted({bar.time for bar in history.bars})
+    counted = [bar.outcomes for bar in history.bars if bar.outcomes]
+    assert sum(outcomes.get("batches", {}).get("event", {}).get("processed", 0) for outcomes in counted) == 7
+    assert counted[0] == {"charts": {"sweep": {"duplicate": 5}}}
+
+
+async def test_what_is_kept_of_statistics_is_bounded(app: App) -> None:
+    """Of a step longer than a minute, outcomes alone: no histogram."""
+    minute_counts.take(now=True)
+    for reactor in ("batches", "charts", "sessions"):
+        for duration_ms in (1.0, 10.0, 100.0):
+            minute_counts.outcome(reactor, Source.EVENT, Result.PROCESSED, duration_ms)
+            minute_counts.lag(reactor, duration_ms)
+    await app.write_minute_counts()
+    for kind in (namespaces.STATISTICS_10_MIN, namespaces.STATISTICS_HOUR):
+        (key,) = await app.redis.keys(kind.prefix.decode() + "*")
+        assert await app.redis.hlen(key) == 3
+
+
+async def test_a_write_of_counts_is_one_call_however_much_it_counts(app: App) -> None:
+    minute_counts.take(now=True)
+    for number in range(100):
+        minute_counts.outcome("batches", Source.EVENT, Result.PROCESSED, float(number))
+    await app.write_minute_counts()  # opens the connection
+    await app.redis.config_resetstat()
+    minute_counts.outcome("batches", Source.EVENT, Result.PROCESSED, 1.0)
+    await app.write_minute_counts()
+    assert (await app.redis.info("commandstats"))["cmdstat_eval"]["calls"] == 1

@@ -219,6 +219,8 @@ async def test_the_monitor_document_has_every_part(app: App) -> None:
     assert document.sessions.audit[0].user_id != "someone@plant.example"
     assert document.sessions.export is not None
     assert document.sessions.export.pending == 3
+    users = {user.user: user.sessions for user in document.sessions.users}
+    assert (users[USER], len(users), document.sessions.users_total) == (1, 2, 2)
     (chart,) = document.charts
     assert (chart.chart_id, chart.data_type, chart.stale, chart.points) == ("co2", "realtime", False, 200)
     assert chart.sparkline is not None

@@ -67,6 +67,21 @@ async def test_each_filter_selects_its_letters_and_all_that_are_given_must_hold(
     assert await selected(app, reason="holds text", newer_than_s=3600, match="*-2") == 1
 
 
+async def test_a_group_selects_its_own_letters_and_no_others_whose_reason_contains_it(app: App) -> None:
+    await buried(app)
+    await bury(app, 50, Rejected("not JSON: not JSON at all"), reactor="charts")
+    for group in await letter_selection.groups(app):
+        assert await selected(app, reactor=group.reactor, group=group.reason) == group.count
+    assert await selected(app, group="Rejected: not JSON") == 1
+
+
+async def test_a_group_of_names_between_back_ticks_can_be_selected(app: App) -> None:
+    await bury(app, 1, Rejected("``" * 200))
+    (group,) = await letter_selection.groups(app)
+    assert len(group.reason) <= letter_selection.MAX_GROUP_CHARS
+    assert await selected(app, group=group.reason) == 1
+
+
 async def test_a_key_is_matched_as_it_is_shown_and_not_by_its_secret(app: App) -> None:
     await app.redis.set(b"nextauth:session:" + TOKEN, "no object")
     await sessions.react(app, [b"nextauth:session:" + TOKEN], cause("set"))

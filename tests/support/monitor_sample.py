@@ -3,8 +3,10 @@
 import hashlib
 import math
 import random
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from tests.support.staged import parameters
 
 MINUTES = 60
 REACTORS = [
@@ -30,12 +32,21 @@ def document(now: datetime) -> dict[str, Any]:
             "reasons": ["1240 keys wait for a retry", "audit records wait (312); the last export was 754 s ago"],
             "redis": {"roundTripMs": 0.412, "notifyKeyspaceEvents": "Kg$hlxe"},
             "trigger": {"state": "trigger", "behindS": {"process_fastapi_data": 0.003, "update_charts": 0.002}},
+            "sweep": {
+                "ageS": 12.4,
+                "durationS": 3.1,
+                "seen": 34_220,
+                "found": 2,
+                "workedAgeS": 1.2,
+                "seenSince": 8_750,
+            },
             "instances": [
                 {"instance": "0b7d2c41-8211", "state": "trigger", "share": 0.517, "ageS": 0.4},
                 {"instance": "5e19a0f3-7730", "state": "ear", "share": 0.483, "ageS": 0.9},
             ],
         },
         "stats": stats(now, chance),
+        "effects": effects(now),
         "deadLetters": letters(now),
         "retries": {"waiting": 1240},
         "keyspace": keyspace(),
@@ -45,6 +56,29 @@ def document(now: datetime) -> dict[str, Any]:
         "chartSources": chart_sources(),
         "doctor": doctor(),
     }
+
+
+def answers(now: datetime) -> dict[str, Any]:
+    """What the app's other functions answer, by the end of their path; see Staged."""
+    return {
+        "/stats/history": lambda request: history(now, parameters(request)["range"]),
+        "/events/dead-groups": {"groups": groups(now)},
+        "/events/dead": lambda request: {
+            "letters": letters_of(now, parameters(request)["group"], min(20, 43)),
+            "nextCursor": "1:x",
+        },
+        "/keys/show": key_report(now),
+        **{
+            f"/events/dead/{letter['id']}": letter | {"explanation": explanation(), "payload": payload()}
+            for letter in letters(now)["letters"]
+        },
+    }
+
+
+def payload() -> dict[str, Any]:
+    """The beginning of a payload, as GET /api/events/dead/{id} returns it."""
+    text = '{"batchId":"plant-7","records":[{"timestamp":"soon","data":{"<b>temp</b>":"warm","token":"~masked"}}]}'
+    return {"shape": "string", "parts": [text], "moreParts": 0, "cut": False}
 
 
 def empty(now: datetime) -> dict[str, Any]:
@@ -59,12 +93,15 @@ def empty(now: datetime) -> dict[str, Any]:
         "reactors": REACTORS,
         "health": {"status": "ok", "reasons": [], "redis": {"roundTripMs": 0.3, "notifyKeyspaceEvents": "Kg$hlxe"}},
         "stats": {"from": iso(start), "to": iso(now), "minutes": minutes, "latencyMs": {}, "lagMs": {}},
+        "effects": [],
         "deadLetters": {"letters": [], "nextCursor": None, "totals": {"count": 0, "bytes": 0, "dropped": 0}},
         "retries": {"waiting": 0},
         "keyspace": None,
         "sessions": {
             "live": 0,
             "unbounded": 0,
+            "users": [],
+            "usersTotal": 0,
             "audit": [],
             "export": {"pending": 0, "lastSuccessAgeS": None, "error": None, "chain": None, "seq": None},
         },
@@ -114,14 +151,16 @@ def stats(now: datetime, chance: random.Random) -> dict[str, Any]:
         if n == 41:
             minute["outcomes"]["batches"]["retry"] = {"dead": 38}
         slow = 9.0 if busy > 1 else 1.0
-        minute["latencyMs"] = {
-            name: {
-                "count": 100,
-                "p50": round(median * slow * chance.uniform(0.9, 1.15), 2),
-                "p99": round(median * 6 * slow * chance.uniform(0.8, 1.6), 2),
+        reactions = (("batches", 2.4), ("charts", 3.7), ("sessions", 0.75))
+        for what, medians in (("latencyMs", reactions), ("lagMs", (("batches", 5.1), ("charts", 6.8)))):
+            minute[what] = {
+                name: {
+                    "count": 100,
+                    "p50": round(median * slow * chance.uniform(0.9, 1.15), 2),
+                    "p99": round(median * 6 * slow * chance.uniform(0.8, 1.6), 2),
+                }
+                for name, median in medians
             }
-            for name, median in (("batches", 2.4), ("charts", 3.7), ("sessions", 0.75))
-        }
         minutes.append(minute)
     return {
         "from": iso(start),
@@ -136,6 +175,110 @@ def stats(now: datetime, chance: random.Random) -> dict[str, Any]:
             "batches": {"count": 41021, "p50": 5.62, "p95": 31.6, "p99": 1330.0},
             "charts": {"count": 14350, "p50": 7.5, "p95": 17.8, "p99": 56.2},
         },
+    }
+
+
+def history(now: datetime, of: str) -> dict[str, Any]:
+    """The history of a range, as GET /api/stats/history returns it: busy by day, with a bad hour."""
+    step_s, count = {"6h": (600, 36), "24h": (600, 144), "7d": (3600, 168)}[of]
+    chance, last = random.Random(len(of)), int(now.timestamp()) // step_s
+    bars = []
+    for n in range(count):
+        begin = datetime.fromtimestamp((last - count + 1 + n) * step_s, UTC)
+        by_day = max(0.12, math.sin((begin.hour - 5) * math.pi / 14)) if 5 <= begin.hour <= 19 else 0.12
+        weekend = 0.35 if begin.weekday() >= 5 else 1.0
+        processed = round(step_s * 14 * by_day * weekend * chance.uniform(0.85, 1.1))
+        outcomes: dict[str, Any] = {
+            "batches": {"event": {"processed": processed, "duplicate": processed // 30}, "sweep": {"duplicate": 80}},
+            "charts": {"event": {"processed": processed // 3}},
+            "sessions": {"event": {"processed": processed // 20}},
+        }
+        if n == round(count * 0.7):
+            outcomes["batches"]["event"]["rejected"] = processed // 6
+            outcomes["batches"]["retry"] = {"retried": processed // 8, "dead": 38}
+        bars.append({"time": iso(begin), "outcomes": outcomes})
+    return {"range": of, "stepS": step_s, "to": iso(now), "bars": bars}
+
+
+EFFECTS = [
+    ("batches", "set", "processed", "fastapi:temp:data:plant-7-{n}", 2.41, None),
+    ("charts", "set", "processed", "fabric:data:chart:co2-flow:realtime", 3.77, None),
+    ("batches", "set", "processed", "fastapi:temp:data:line-3-{n}", 1.92, "41 readings, 2 anomalies"),
+    ("sessions", "set", "processed", "nextauth:session:~7dbd06d02371", 0.8, "refreshed"),
+    ("batches", "set", "rejected", "fastapi:temp:data:<img src=x onerror=alert(1)>", 0.9, "the value is not JSON"),
+    ("batches", "retry", "retried", "fastapi:temp:data:import-0093", 20_000.0, "WorkTimeout"),
+    ("sessions", "del", "processed", "nextauth:session:~3f9a1c07be52", 0.7, "ended: logout"),
+    ("batches", "sweep", "processed", "fastapi:temp:data:plant-2-{n}", 2.2, None),
+]
+
+
+def effects(now: datetime, number: int = 60) -> list[dict[str, Any]]:
+    """The newest effects of the feed."""
+    names = ("reactor", "operation", "outcome", "key", "durationMs", "reason")
+    rows = []
+    for n in range(number):
+        fields = dict(zip(names, EFFECTS[n % len(EFFECTS)], strict=True))
+        at = now - timedelta(milliseconds=340 + 730 * n)
+        effect_id = f"{int(at.timestamp() * 1000)}-0"
+        rows.append({"id": effect_id, "time": iso(at), **fields, "key": str(fields["key"]).format(n=8412 - n)})
+    return rows
+
+
+def groups(now: datetime, factor: int = 1) -> list[dict[str, Any]]:
+    """Dead letters by reason, as GET /api/events/dead-groups returns them; `factor` times as many as in `letters`."""
+    counts = (21, 12, 8, 1, 1)
+    return [
+        {
+            "reactor": letter["reactor"],
+            "reason": f"{letter['error']}: {letter['message']}",
+            "count": count * factor,
+            "oldest": iso(now - timedelta(hours=5 + n)),
+            "newest": letter["last"],
+            "newestId": letter["id"],
+            "newestKey": letter["key"],
+        }
+        for n, (letter, count) in enumerate(zip(letters(now)["letters"], counts, strict=True))
+    ]
+
+
+def letters_of(now: datetime, group: str, number: int = 20, start: int = 0) -> list[dict[str, Any]]:
+    """Letters of one group, newest first."""
+    first = next(row for row in letters(now)["letters"] if f"{row['error']}: {row['message']}" == group)
+    rows = [first]
+    for n in range(1, start + number):
+        buried = now - timedelta(minutes=16 + 3 * n)
+        rows.append(
+            first
+            | {"id": fingerprint(f"{group} {n}")[:32], "key": f"{first['key']}-{n}", "last": iso(buried)}
+            | {"payloadBytes": (first["payloadBytes"] * (n + 7)) // 9}
+        )
+    return rows[start : start + number]
+
+
+def key_report(now: datetime) -> dict[str, Any]:
+    """What is known of a batch, as POST /api/keys/show returns it."""
+    return {
+        "key": "fastapi:temp:data:plant-7-8412",
+        "exists": True,
+        "namespace": "fastapi",
+        "kind": "batch",
+        "owner": "FastAPI",
+        "purpose": "Temporary data",
+        "tableTtlS": 3600,
+        "redis": {"type": "string", "encoding": "raw", "length": 1843, "bytes": 2104, "ttlS": 3417.2, "idleS": 3},
+        "app": {
+            "batch": "fastapi:temp:data:plant-7-8412",
+            "batchContent": "7c1f0f6d2a0b5e1c9f6a4d3b2e1f0a9b8c7d6e5f",
+            "result": "of this content",
+            "retry": "none",
+        },
+        "value": {
+            "masked": False,
+            "text": '{"records":[{"timestamp":"2026-11-22T13:00:00Z","data":{"<b>temp</b>":24.1',
+        },
+        "explanation": explanation()
+        | {"outcome": "read", "reason": "", "path": "records", "shape": "rows", "rows": 20},
+        "effects": [effect for effect in effects(now) if effect["key"] == "fastapi:temp:data:plant-7-8412"],
     }
 
 
@@ -180,7 +323,9 @@ def letters(now: datetime) -> dict[str, Any]:
             "reactor": reactor,
             "key": key,
             "error": REASONS[reactor][0] if n != 4 else "WorkTimeout",
-            "message": REASONS[reactor][1] if n != 4 else "the analysis took longer than 20 s",
+            "message": {1: "the value is not JSON", 4: "the analysis took longer than 20 s"}.get(
+                n, REASONS[reactor][1]
+            ),
             "attempts": 6 if n == 4 else 1,
             "first": iso(now - timedelta(minutes=17 + 31 * n)),
             "last": iso(now - timedelta(minutes=16 + 29 * n)),
@@ -234,7 +379,9 @@ def sessions(now: datetime, chance: random.Random) -> dict[str, Any]:
             }
         )
     shipped = {"pending": 312, "lastSuccessAgeS": 754.0, "error": None, "chain": "9b1f6c02", "seq": 48_213}
-    return {"live": 1283, "unbounded": 41, "audit": records, "export": shipped}
+    counts = (9, 7, 6, 4, 4, 3, 2, 2)
+    users = [{"user": f"u-{1040 + n}" if n else "~5c1d7be20f3a", "sessions": count} for n, count in enumerate(counts)]
+    return {"live": 1283, "unbounded": 41, "users": users, "usersTotal": 902, "audit": records, "export": shipped}
 
 
 def charts(chance: random.Random) -> list[dict[str, Any]]:
@@ -302,6 +449,7 @@ def doctor() -> dict[str, Any]:
                 "found": "maxmemory-policy is allkeys-lru",
                 "why": "When memory is full, Redis may evict retries and dead letters, which are then lost.",
                 "fix": "Set maxmemory-policy to volatile-ttl: it evicts only keys with a TTL, first what ends soonest.",
+                "commands": ["redis-cli -h 127.0.0.1 -p 6379 config set maxmemory-policy volatile-ttl"],
             },
             {
                 "id": "storage",

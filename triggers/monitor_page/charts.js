@@ -1,23 +1,57 @@
 // Charts: the state of their sources, and one chart drawn from its cache (GET /api/charts/{chartId}/{dataType}).
 
-import { age, count, el, figure, hidden, list, moment, plural } from "./format.js";
+import { age, count, el, figure, fillRows, find, hidden, list, moment, number, plural, words } from "./format.js";
+import { node, sparkline } from "./plots.js";
+import { address, requestJson } from "./request.js";
 
-const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT, LEFT, BOTTOM] = [720, 220, 64, 22];
 const COLOURS = 5;
 const TONES = { ok: "good", failing: "warning", resting: "bad", unknown: "quiet" };
-const ADDRESS = new URL("../charts", import.meta.url);
+const SOON_MS = 1000;
 
-const find = (id) => document.getElementById(id);
-
-/** The chart that is drawn, as the page's document lists it, and the digest of what is drawn; null for none. */
+/** The chart that is drawn, as the page's document lists it, and the digest of its cache; null for none. */
 let drawn = null;
 
-export const addressOf = ({ chartId, dataType }, action = "") =>
-  new URL(`charts/${encodeURIComponent(chartId)}/${encodeURIComponent(dataType)}${action}`, ADDRESS);
+const addressOf = ({ chartId, dataType }, action = "") => address(`charts/${encodeURIComponent(chartId)}/${encodeURIComponent(dataType)}${action}`);
+
+export function showCharts(data, refresh) {
+  const charts = list(data.charts);
+  renderSources(data.chartSources);
+  updateDrawing(charts);
+  find("charts-empty").hidden = charts.length > 0;
+  const counted = typeof data.chartsTotal === "number";
+  find("charts-empty").textContent = counted ? "No chart caches: no chart was written in the last 10 minutes." : "Not counted yet: caches are found when keys are counted.";
+  find("caches").hidden = charts.length === 0;
+  const stale = charts.filter((chart) => chart.stale).length;
+  const shown = data.chartsTotal > charts.length ? `newest ${count(charts.length)} of ${count(data.chartsTotal)}` : count(charts.length);
+  find("charts-note").textContent = charts.length ? `${shown}${stale ? ` · ${count(stale)} stale` : ""}` : "";
+  fillRows(find("caches").tBodies[0], charts, {
+    id: (chart) => `${chart.chartId}\n${chart.dataType}`,
+    cells: (chart) => [
+      { kind: "th", mark: `${chart.chartId}\n${chart.dataType}`, className: "break name", make: () => el("span", {}, String(chart.chartId), el("span", { class: "note" }, String(chart.dataType))) },
+      { mark: list(chart.sparkline).join(), make: () => (list(chart.sparkline).length ? sparkline(chart.sparkline, "First series") : "–") },
+      { mark: String(chart.stale), make: () => el("span", { class: `badge ${chart.stale ? "warning" : "quiet"}` }, chart.stale ? "stale" : "fresh") },
+      words(age(chart.ageS), "", "number nowrap"),
+      number(chart.points),
+      words(sourceOf(chart), "", chart.refresh?.error ? "fault" : ""),
+      { mark: "draw", className: "actions", make: () => drawButton(chart, refresh) },
+    ],
+  });
+}
+
+/** Has a chart fetched from its source. Returns what to say about it; throws nothing. */
+async function refreshChart(chart, refresh) {
+  try {
+    await requestJson(addressOf(chart, "/refresh"), { method: "POST" });
+  } catch (fault) {
+    return `Failed: ${fault.message}.`;
+  }
+  setTimeout(refresh, SOON_MS);
+  return "An instance fetches it now; the next update shows the result.";
+}
 
 /** What a chart's row says of its source. */
-export function sourceOf({ refresh }) {
+function sourceOf({ refresh }) {
   if (!refresh) return "none";
   if (refresh.deleted) return "deleted by a client";
   if (refresh.error) return `failed ${plural(refresh.failures, "time")}: ${refresh.error}`;
@@ -25,11 +59,10 @@ export function sourceOf({ refresh }) {
   return refresh.watched ? `${when}, watched` : when;
 }
 
-/** The button that draws a chart. */
-export const drawButton = (chart, draw) =>
-  el("button", { type: "button", onclick: () => draw(chart) }, "Draw", hidden(` ${chart.chartId} ${chart.dataType}`));
+const drawButton = (chart, refresh) =>
+  el("button", { type: "button", onclick: () => openDrawing(chart, refresh) }, "Draw", hidden(` ${chart.chartId} ${chart.dataType}`));
 
-export function renderSources(sources) {
+function renderSources(sources) {
   const target = find("chart-sources");
   const mark = JSON.stringify(sources ?? []);
   if (target.dataset.mark === mark) return;
@@ -45,9 +78,8 @@ export function renderSources(sources) {
   );
 }
 
-/** Shows the chart and its facts. `load` requests its cache, `post` has it fetched from its source. */
-export async function openDrawing(chart, { load, post }) {
-  drawn = { chart, digest: "", load };
+async function openDrawing(chart, refresh) {
+  drawn = { chart, digest: "" };
   find("drawing").hidden = false;
   find("drawing-title").textContent = `${chart.chartId} ${chart.dataType}`;
   find("drawing-result").textContent = "";
@@ -60,7 +92,7 @@ export async function openDrawing(chart, { load, post }) {
   find("drawing-refresh").hidden = !chart.refresh;
   find("drawing-refresh").onclick = async () => {
     say("Asked for a refresh …");
-    say(await post());
+    say(await refreshChart(chart, refresh));
   };
   renderFacts(chart);
   find("drawing-title").focus();
@@ -68,7 +100,7 @@ export async function openDrawing(chart, { load, post }) {
 }
 
 /** After each update of the page: new facts, and a new drawing where the chart has changed. */
-export function updateDrawing(charts) {
+function updateDrawing(charts) {
   if (!drawn) return;
   const chart = list(charts).find(({ chartId, dataType }) => chartId === drawn.chart.chartId && dataType === drawn.chart.dataType);
   if (!chart) return;
@@ -80,7 +112,7 @@ export function updateDrawing(charts) {
 async function redraw() {
   const current = drawn;
   try {
-    const cache = await current.load();
+    const cache = await requestJson(addressOf(current.chart));
     if (drawn !== current || cache.sourceDigest === current.digest) return;
     current.digest = cache.sourceDigest;
     find("drawing-plot").replaceChildren(plotOf(cache), legendOf(cache));
@@ -151,11 +183,4 @@ function placeWords(kind, at) {
   if (kind !== "time") return kind === "number" ? figure(at) : String(at ?? "").slice(0, 40);
   const date = new Date(at);
   return Number.isNaN(date.getTime()) ? "" : `${date.toISOString().slice(0, 16).replace("T", " ")} UTC`;
-}
-
-function node(name, attributes, text) {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
-  if (text !== undefined) made.append(text);
-  return made;
 }

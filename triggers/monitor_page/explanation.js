@@ -1,19 +1,10 @@
-// The explanation of a dead letter (GET /api/events/dead/{id}): what the reader made of its payload, and why.
+// What the reader makes of a payload, and why: of a dead letter, or of a key.
 
 import { count, el, list, plural } from "./format.js";
 
-/** Fills `place` with the explanation of the letter that `load` requests; with the reason where there is none. */
-export async function showExplanation(place, load) {
-  place.replaceChildren("Loading …");
-  try {
-    render(place, (await load()).explanation);
-  } catch (fault) {
-    place.replaceChildren(`Loading failed: ${fault.message}.`);
-  }
-}
-
-function render(place, explanation) {
-  if (!explanation) return place.replaceChildren("No explanation: the payload is gone, or reading it takes too long.");
+/** The explanation as elements; what to say where there is none. */
+export function explanationOf(explanation) {
+  if (!explanation) return [el("p", { class: "muted" }, "No explanation: the payload is gone, is no batch or chart, or reading it takes too long.")];
   const left = Object.entries(explanation.rejected ?? {});
   const parts = [
     line("Now", explanation.outcome === "read" ? `read, ${plural(list(explanation.series).length, "series", "series")}` : `${explanation.outcome}: ${explanation.reason}`),
@@ -29,7 +20,7 @@ function render(place, explanation) {
     section(explanation.path ? "Other tables" : "Tables", list(explanation.tables).map((table) => `${table.path}, ${plural(table.rows, "row")}: ${table.reason}`)),
     ...setting(explanation),
   ];
-  return place.replaceChildren(...parts.filter(Boolean));
+  return parts.filter(Boolean);
 }
 
 const line = (name, text) => (text ? el("p", {}, el("span", { class: "muted" }, `${name}: `), String(text)) : null);
@@ -47,5 +38,5 @@ function seriesText(series) {
 function setting({ inputs, glob }) {
   if (!inputs || !Object.keys(inputs).length) return [];
   const entry = JSON.stringify({ [glob || "<glob over keys>"]: inputs });
-  return [el("p", { class: "muted" }, "To overrule it, INPUTS:"), el("p", { class: "code" }, entry)];
+  return [el("p", { class: "muted" }, "To overrule it, INPUTS:"), el("p", { class: "code block" }, entry)];
 }

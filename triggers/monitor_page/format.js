@@ -22,6 +22,8 @@ export function el(name, attributes = {}, ...children) {
   return element;
 }
 
+export const find = (id) => document.getElementById(id);
+
 export const hidden = (text) => el("span", { class: "visually-hidden" }, text);
 
 /** A list of the page's document; empty where it is missing or null. */
@@ -38,8 +40,6 @@ export function figure(value) {
   return size !== 0 && (size >= 1e7 || size < 1e-3) ? value.toExponential(2) : significant.format(value);
 }
 
-export const rate = (perSecond) => (isNumber(perSecond) ? `${figure(perSecond)}/s` : NONE);
-
 export function bytes(value) {
   if (!isNumber(value)) return NONE;
   const units = ["B", "KiB", "MiB", "GiB", "TiB"];
@@ -50,6 +50,16 @@ export function bytes(value) {
 export function milliseconds(value) {
   if (!isNumber(value)) return NONE;
   return value < 1000 ? `${significant.format(value)}\u00a0ms` : `${significant.format(value / 1000)}\u00a0s`;
+}
+
+/** Effects come within milliseconds; what is noticed late is repaired within 30 s. */
+const SLOW_MS = 1000;
+const FAR_BEHIND_MS = 30_000;
+
+/** What a lag means: good, behind, or further behind than the app promises. */
+export function lagTone(lagMs) {
+  if (!(lagMs >= 0)) return "";
+  return lagMs < SLOW_MS ? "good" : lagMs < FAR_BEHIND_MS ? "warning" : "bad";
 }
 
 /** An age in seconds, in its two largest units. */
@@ -64,6 +74,8 @@ export function age(seconds) {
 
 export const hourAndMinute = (date) => minuteClock.format(date);
 
+export const dayOfMonth = (date) => day.format(date);
+
 export const timeOfDay = (date) => clock.format(date);
 
 /** A time in the reader's time zone, with the day where it is not today; UTC in the title. */
@@ -74,6 +86,22 @@ export function moment(iso) {
   const utc = date.toISOString();
   const title = `${utc.slice(0, 10)} ${utc.slice(11, 19)} UTC`;
   return el("time", { datetime: utc, title }, today ? clock.format(date) : `${day.format(date)}, ${clock.format(date)}`);
+}
+
+export const percent = (part, all) => (all > 0 ? `${figure((100 * part) / all)}\u00a0%` : NONE);
+
+/** A bar as long as the part of the whole, with its figure as text for screen readers. */
+export function meter(part, all, text = percent(part, all)) {
+  const bar = el("span", { class: "filled" });
+  bar.style.width = `${all > 0 ? Math.min(100, (100 * part) / all) : 0}%`;
+  return el("span", { class: "meter" }, el("span", { class: "track" }, bar), hidden(text));
+}
+
+/** The children of `target`, made anew only where `mark` differs, so that the focus and open details stay. */
+export function fill(target, mark, children) {
+  if (target.dataset.mark === mark) return;
+  target.dataset.mark = mark;
+  target.replaceChildren(...children());
 }
 
 /** Cells for fillRows. */

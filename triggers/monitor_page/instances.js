@@ -1,33 +1,49 @@
-// Renders the living instances, and how far the triggers of the one that answers are behind.
+// The living instances with their shares, the lag of the triggers of the one that answers, and the pass of reconciliation.
 
-import { age, figure, fillRows, list, milliseconds, plural, words } from "./format.js";
+import { age, count, el, fill, fillRows, figure, find, lagTone, list, meter, milliseconds, plural, words } from "./format.js";
 
-const DEAF = ["deaf", "ear"];
 const STATES = {
-  starting: "starting",
-  trigger: "hears",
-  behind: "far behind, listens itself",
-  ear: "trigger deaf, listens itself",
-  deaf: "trigger deaf, hears nothing",
+  starting: ["starting", "quiet"],
+  trigger: ["hears", "good"],
+  behind: ["far behind, listens itself", "warning"],
+  ear: ["trigger deaf, listens itself", "warning"],
+  deaf: ["trigger deaf, hears nothing", "bad"],
 };
 
-export function renderInstances(health) {
+export function showInstances({ health }) {
   const instances = list(health?.instances);
-  const table = document.getElementById("living");
-  document.getElementById("instances-empty").hidden = instances.length > 0;
-  table.hidden = instances.length === 0;
-  const lags = Object.entries(health?.trigger?.behindS ?? {}).map(([name, seconds]) => `${name} ${milliseconds(1000 * seconds)}`);
-  document.getElementById("instances-note").textContent = [
-    instances.length ? plural(instances.length, "instance") : null,
-    lags.length ? `triggers of the one that answers are behind by: ${lags.join(", ")}` : null,
-  ].filter(Boolean).join(" · ");
-  fillRows(table.tBodies[0], instances, {
-    id: (one) => one.instance,
-    cells: (one) => [
-      { kind: "th", mark: String(one.instance), className: "break name" },
-      words(STATES[one.state] ?? String(one.state), "", DEAF.includes(one.state) ? "strong" : ""),
-      words(typeof one.share === "number" ? `${figure(100 * one.share)} %` : "–", "", "number"),
-      words(`${age(one.ageS)} ago`, "", "number nowrap"),
+  find("instances-empty").hidden = instances.length > 0;
+  find("living").hidden = instances.length === 0;
+  find("instances-note").textContent = instances.length ? plural(instances.length, "instance") : "";
+  fillRows(find("living").tBodies[0], instances, {
+    id: ({ instance }) => instance,
+    cells: ({ instance, state, share, ageS }) => [
+      { kind: "th", mark: String(instance), className: "break name" },
+      { mark: state, make: () => stateOf(state) },
+      { mark: `${share}`, className: "share", make: () => el("span", { class: "shared" }, meter(share, 1, ""), typeof share === "number" ? `${figure(100 * share)} %` : "–") },
+      words(`${age(ageS)} ago`, "", "number nowrap"),
     ],
   });
+  const lags = Object.entries(health?.trigger?.behindS ?? {}).map(([name, seconds]) => [name, milliseconds(1000 * seconds), lagTone(1000 * seconds)]);
+  facts("lags", lags.length ? lags : [["Not known", "the instance that answers has no report of its triggers"]]);
+  facts("pass", passFacts(health?.sweep));
+}
+
+function stateOf(state) {
+  const [text, tone] = STATES[state] ?? [String(state), "quiet"];
+  return el("span", { class: `badge ${tone}` }, text);
+}
+
+function passFacts(pass) {
+  if (!pass) return [["Last pass", "none is complete yet"]];
+  return [
+    ["Last pass", `${age(pass.ageS)} ago, took ${age(pass.durationS)}`],
+    ["Keys looked at", count(pass.seen)],
+    ["Without effect until then", count(pass.found), pass.found ? "warning" : ""],
+    ["Pass in progress", pass.seenSince ? `${plural(pass.seenSince, "key")} so far` : "none"],
+  ];
+}
+
+function facts(id, rows) {
+  fill(find(id), JSON.stringify(rows), () => rows.map(([name, value, tone]) => el("div", {}, el("dt", {}, name), el("dd", { class: tone ? `tone-${tone}` : "" }, value))));
 }

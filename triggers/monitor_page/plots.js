@@ -1,150 +1,169 @@
-// Two uPlot charts per reactor, and sparklines as SVG. Each has a text alternative, and a table in reactors.js or view.js.
+// The chart of events, and sparklines, as SVG. Each has a text alternative; the numbers of the chart are in tables too.
 
-import { figure, hourAndMinute, milliseconds, rate } from "./format.js";
+import { count, dayOfMonth, el, figure, hourAndMinute } from "./format.js";
 
-const HEIGHT = 132;
-const AXIS_WIDTH = 46;
 const SVG = "http://www.w3.org/2000/svg";
+const HEIGHT = 220;
+const [LEFT, RIGHT, TOP, BOTTOM] = [48, 8, 10, 24];
+const LABEL_PX = 64;
+const LABELS_S = [60, 300, 900, 3600, 7200, 14_400, 21_600, 43_200, 86_400];
 
 /** From good to bad, which is also the order of the stack from bottom to top. */
 export const OUTCOMES = ["processed", "duplicate", "ignored", "later", "retried", "rejected", "dead"];
 
-const plots = new Set();
-
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-
-const readTime = (seconds) => hourAndMinute(new Date(seconds * 1000));
-
-function axes(format, splits) {
-  const stroke = () => colour("muted");
-  const grid = { stroke: () => colour("line"), width: 1 };
-  const font = "11px Arial, sans-serif";
-  const ticks = { show: false };
-  return [
-    { stroke, grid: { show: false }, ticks, font, size: 22, space: 60, values: (_, at) => at.map(readTime) },
-    { stroke, grid, ticks, font, size: AXIS_WIDTH, space: 28, gap: 4, values: (_, at) => at.map(format), ...splits },
-  ];
+export function node(name, attributes, ...children) {
+  const element = document.createElementNS(SVG, name);
+  for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, String(value));
+  element.append(...children);
+  return element;
 }
 
-function plot(target, readout, { series, scale, format, axis, say }) {
-  let resting = "";
-  const showReadout = (index) => (readout.textContent = index === null || index === undefined ? resting : say(chart.data, index));
-  const chart = new globalThis.uPlot(
-    {
-      width: Math.max(target.clientWidth, 200),
-      height: HEIGHT,
-      legend: { show: false },
-      cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
-      padding: [6, 6, 0, 0],
-      scales: { y: scale },
-      axes: axes(format, axis),
-      series: [{}, ...series],
-      hooks: { setCursor: [(self) => showReadout(self.cursor.idx)] },
+const totalOf = (sums) => OUTCOMES.reduce((total, outcome) => total + (sums[outcome] ?? 0), 0);
+
+/** A round step of the vertical axis, so that it has three to six lines. */
+function axisStep(highest) {
+  const power = 10 ** Math.floor(Math.log10(Math.max(highest, 1) / 4));
+  return Math.max(1, [1, 2, 5, 10].map((factor) => factor * power).find((step) => highest / step <= 5) ?? 1);
+}
+
+/**
+ * Bars stacked by outcome. `show({times, stepS, sums, what})`: the start of each bar in seconds since 1970, how long it is,
+ * {outcome: count} of each, and what is counted. A bar is read with the pointer, or with the arrow keys into `spoken`.
+ */
+export function eventsChart(target, spoken) {
+  const readout = el("p", { class: "readout", "aria-hidden": "true" });
+  const message = el("p", { class: "empty" });
+  let model = null;
+  let chosen = null;
+  let marker = null;
+  let place = null;
+
+  function draw() {
+    const width = target.clientWidth;
+    if (!model || !width) return;
+    const { times, stepS, sums } = model;
+    if (!sums.some(totalOf)) return empty(describe());
+    const highest = Math.max(...sums.map(totalOf), 1);
+    const step = axisStep(highest);
+    const top = Math.ceil(highest / step) * step;
+    const barPx = (width - LEFT - RIGHT) / Math.max(times.length, 1);
+    const x = (index) => LEFT + index * barPx;
+    const y = (value) => HEIGHT - BOTTOM - (value / top) * (HEIGHT - TOP - BOTTOM);
+    place = { x, barPx };
+    const svg = node("svg", { width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": describe() });
+    for (let value = 0; value <= top; value += step) {
+      svg.append(node("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y(value), y2: y(value) }));
+      svg.append(node("text", { x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, count(value)));
+    }
+    for (const [index, text] of labels(times, stepS, width)) svg.append(node("text", { x: x(index), y: HEIGHT - 6, "text-anchor": "middle" }, text));
+    marker = node("rect", { class: "marker", y: TOP, height: HEIGHT - TOP - BOTTOM, width: 0, x: 0 });
+    svg.append(marker, ...stack(sums, x, y, barPx));
+    target.replaceChildren(svg, readout);
+    read(chosen);
+  }
+
+  function empty(text) {
+    place = null;
+    message.textContent = text;
+    target.replaceChildren(message);
+  }
+
+  function describe() {
+    const totals = model.sums.map(totalOf);
+    const peak = totals.indexOf(Math.max(...totals));
+    const all = totals.reduce((sum, n) => sum + n, 0);
+    return all ? `${count(all)} ${model.what}, most at ${timeOf(peak)} (${count(totals[peak])}). The numbers are in the tables.` : `No ${model.what}.`;
+  }
+
+  function timeOf(index) {
+    const date = new Date(model.times[index] * 1000);
+    return model.times.length * model.stepS > 86_400 ? `${dayOfMonth(date)}, ${hourAndMinute(date)}` : hourAndMinute(date);
+  }
+
+  function read(index) {
+    chosen = index !== null && index >= 0 && index < model.times.length ? index : null;
+    marker.setAttribute("width", chosen === null ? 0 : place.barPx);
+    if (chosen === null) return (readout.textContent = describe().replace(" The numbers are in the tables.", ""));
+    marker.setAttribute("x", place.x(chosen));
+    const sums = model.sums[chosen];
+    const parts = OUTCOMES.filter((outcome) => sums[outcome] > 0).map((outcome) => `${outcome} ${count(sums[outcome])}`);
+    const soFar = chosen === model.times.length - 1 ? " so far" : "";
+    return (readout.textContent = `${timeOf(chosen)}${soFar}: ${parts.join(" · ") || "none"}`);
+  }
+
+  function point(event) {
+    if (!place) return;
+    const left = target.getBoundingClientRect().left;
+    read(Math.floor((event.clientX - left - LEFT) / place.barPx));
+  }
+
+  function step(event) {
+    const moves = { ArrowLeft: -1, ArrowRight: 1, Home: -Infinity, End: Infinity, Escape: NaN };
+    if (!place || !(event.key in moves)) return;
+    event.preventDefault();
+    const last = model.times.length - 1;
+    const next = (chosen ?? last + 1) + moves[event.key];
+    spoken.textContent = read(Number.isNaN(next) ? null : Math.min(Math.max(next, 0), last));
+  }
+
+  target.addEventListener("pointermove", point);
+  target.addEventListener("pointerleave", () => place && read(null));
+  target.addEventListener("keydown", step);
+  new ResizeObserver(draw).observe(target);
+  return {
+    show(next) {
+      if (next.times[0] !== model?.times[0] || next.stepS !== model?.stepS) chosen = null;
+      model = next;
+      target.setAttribute("aria-label", `Events by outcome: ${describe()}`);
+      draw();
     },
-    [[], ...series.map(() => [])],
-    target,
-  );
-  const handle = {
-    chart,
-    show(data, text) {
-      resting = text;
-      chart.setData(data);
-      showReadout(chart.cursor.idx);
+    say(text) {
+      model = null;
+      target.setAttribute("aria-label", "Events by outcome");
+      empty(text);
     },
-    resize: () => target.clientWidth && chart.setSize({ width: target.clientWidth, height: HEIGHT }),
   };
-  plots.add(handle);
-  new ResizeObserver(handle.resize).observe(target);
-  return handle;
 }
 
-/** Bars of events per second, stacked by outcome. show(times, {outcome: [rate per minute]}). */
-export function eventsPlot(target, readout) {
-  const drawn = [...OUTCOMES].reverse(); // the highest bar first; each later, lower bar is drawn over it
-  const bars = globalThis.uPlot.paths.bars({ size: [0.85, 40], align: 0 });
-  let values = {};
-  const handle = plot(target, readout, {
-    series: drawn.map((name) => ({
-      fill: () => colour(`outcome-${name}`),
-      width: 0,
-      paths: bars,
-      points: { show: false },
-    })),
-    scale: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] },
-    format: figure,
-    say(data, index) {
-      const parts = OUTCOMES.filter((name) => values[name]?.[index] > 0);
-      const words = parts.map((name) => `${name} ${rate(values[name][index])}`);
-      return `${readTime(data[0][index])}  ${words.join(" · ") || "none"}`;
-    },
-  });
-  return (times, byOutcome, text) => {
-    values = byOutcome;
-    let below = times.map(() => 0);
-    const stacked = OUTCOMES.map((name) => {
-      below = below.map((value, index) => value + (byOutcome[name]?.[index] ?? 0));
-      return below;
+/** One path per outcome: its part of every bar. */
+function stack(sums, x, y, barPx) {
+  const gap = barPx > 6 ? 2 : barPx > 3 ? 1 : 0;
+  const bottoms = sums.map(() => 0);
+  return OUTCOMES.map((outcome) => {
+    const bars = sums.map((counts, index) => {
+      const n = counts[outcome] ?? 0;
+      if (!n) return "";
+      const [low, high] = [y(bottoms[index]), y((bottoms[index] += n))];
+      // At least 2 px: a single dead letter among thousands of events must be seen.
+      const tall = Math.max(low - high, 2);
+      return `M${(x(index) + gap / 2).toFixed(1)} ${(low - tall).toFixed(1)}h${(barPx - gap).toFixed(1)}v${tall.toFixed(1)}h${(gap - barPx).toFixed(1)}z`;
     });
-    handle.show([times, ...stacked.reverse()], text);
-  };
-}
-
-const decades = (low, high) => {
-  const first = Math.round(Math.log10(low));
-  return Array.from({ length: Math.round(Math.log10(high)) - first + 1 }, (_, step) => 10 ** (first + step));
-};
-
-/** Lines of the median and of p99 in ms, on a logarithmic scale. show(times, medians, p99s), null for no value. */
-export function latencyPlot(target, readout) {
-  const line = (name, dash) => ({
-    stroke: () => colour(name),
-    width: 1.5,
-    dash,
-    points: { show: true, size: 4, fill: () => colour(name), width: 0 },
+    return node("path", { class: `bar-${outcome}`, d: bars.join("") });
   });
-  const decade = (value, round) => 10 ** round(Math.log10(value));
-  const handle = plot(target, readout, {
-    series: [line("p99", [4, 3]), line("median")],
-    scale: {
-      distr: 3,
-      range: (_, low, high) => {
-        if (!(low > 0)) return [1, 100];
-        const bottom = decade(low, Math.floor);
-        return [bottom, Math.max(decade(high, Math.ceil), bottom * 10)];
-      },
-    },
-    format: (value) => (value === null ? "" : milliseconds(value)),
-    axis: { splits: (_, axis, low, high) => decades(low, high), filter: (_, at) => (at.length > 5 ? at.map((value, index) => (index % 2 ? null : value)) : at) },
-    say: (data, index) =>
-      `${readTime(data[0][index])}  median ${milliseconds(data[2][index])} · p99 ${milliseconds(data[1][index])}`,
-  });
-  return (times, medians, p99s, text) => handle.show([times, p99s, medians], text);
 }
 
-/** Redraws the plots with the colours of the new theme. */
-export function repaint() {
-  for (const { chart } of plots) chart.redraw(false);
+/** [index, text] of the bars that begin at a round local time, as many as there is room for. */
+function labels(times, stepS, width) {
+  const room = Math.max(1, Math.floor((width - LEFT - RIGHT) / LABEL_PX));
+  const every = LABELS_S.find((seconds) => (times.length * stepS) / seconds <= room) ?? 172_800;
+  const local = (seconds) => seconds - 60 * new Date(seconds * 1000).getTimezoneOffset();
+  return times
+    .map((seconds, index) => [index, seconds])
+    .filter(([index, seconds]) => local(seconds) % every < stepS && index > 0)
+    .map(([index, seconds]) => [index, every < 86_400 ? hourAndMinute(new Date(seconds * 1000)) : dayOfMonth(new Date(seconds * 1000))]);
 }
 
-/** Resizes the plots after they became visible: hidden elements have no width. */
-export function refit() {
-  for (const { resize } of plots) resize();
-}
-
-/** A small line chart, with a text alternative. */
-export function sparkline(numbers) {
-  const [width, height] = [120, 22];
+/** A small line chart, with a text alternative; `fromZero` also fills the area below it. */
+export function sparkline(numbers, what = "", fromZero = false) {
+  const [width, height] = [120, 28];
   const values = numbers.filter((value) => typeof value === "number" && Number.isFinite(value));
-  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const [low, high] = [fromZero ? 0 : Math.min(...values), Math.max(...values)];
   const span = high / 2 - low / 2; // halves: the difference of two large doubles can overflow
   const x = (index) => (values.length > 1 ? 1 + (index * (width - 2)) / (values.length - 1) : width / 2);
   const y = (value) => (span ? height - 2 - ((value / 2 - low / 2) / span) * (height - 4) : height / 2);
-  const svg = document.createElementNS(SVG, "svg");
-  const words = `from ${figure(values[0])} to ${figure(values.at(-1))}, lowest ${figure(low)}, highest ${figure(high)}`;
-  const attributes = { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", "aria-label": words, class: "sparkline" };
-  for (const [name, value] of Object.entries(attributes)) svg.setAttribute(name, String(value));
-  const line = document.createElementNS(SVG, "polyline");
-  line.setAttribute("points", values.map((value, index) => `${x(index).toFixed(1)},${y(value).toFixed(1)}`).join(" "));
-  svg.append(line);
-  return svg;
+  const range = `from ${figure(values[0])} to ${figure(values.at(-1))}, lowest ${figure(Math.min(...values))}, highest ${figure(high)}`;
+  const points = values.map((value, index) => `${x(index).toFixed(1)},${y(value).toFixed(1)}`).join(" ");
+  const attributes = { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": what ? `${what}: ${range}` : range, class: "sparkline", preserveAspectRatio: "none" };
+  const area = fromZero ? [node("polygon", { points: `1,${height} ${points} ${width - 1},${height}` })] : [];
+  return node("svg", attributes, ...area, node("polyline", { points }));
 }

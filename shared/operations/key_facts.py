@@ -7,8 +7,6 @@ from typing import Any
 
 import msgspec
 
-from cli import payload
-from cli.terminal import shown
 from shared import namespaces
 from shared.app import App
 from shared.batches import reactor as batches
@@ -18,6 +16,7 @@ from shared.charts import reactor as charts
 from shared.delivery import dead_letters, retries
 from shared.errors import Rejected
 from shared.namespaces import Kind
+from shared.operations import payload
 from shared.sessions import reactor as sessions
 from shared.sessions.keys import phantom_key, session_key, token_of
 
@@ -104,7 +103,7 @@ async def _batch(app: App, key: bytes, batch_id: bytes) -> Facts:
         ),
         ("TYPE", namespaces.build(namespaces.PROCESSING, batch_id)),
     )
-    facts: Facts = {"batch": shown(app, key), "batch_content": digest or "missing or unreadable", "result": "none"}
+    facts: Facts = {"batch": app.shown(key), "batch_content": digest or "missing or unreadable", "result": "none"}
     if result:
         facts["result"] = "of this content" if digest and result == results.head(digest) else "of other content"
     if claim_type not in {None, b"none"}:
@@ -129,7 +128,7 @@ async def _chart(app: App, source: bytes, chart_id: bytes, data_type: bytes) -> 
     cache = namespaces.build(namespaces.CHART_CACHE, chart_id, data_type)
     head_bytes = len(chart_cache.HEAD) + _DIGEST_DIGITS
     head, ttl_ms = await _ask(app, ("GETRANGE", cache, 0, _CACHE_HEAD_BYTES), ("PTTL", cache))
-    facts: Facts = {"source": shown(app, source), "source_content": digest or "missing or unreadable", "cache": "none"}
+    facts: Facts = {"source": app.shown(source), "source_content": digest or "missing or unreadable", "cache": "none"}
     if head:
         fresh, stale = head.startswith(chart_cache.FRESH), head.startswith(chart_cache.STALE)
         facts["cache"] = "fresh" if fresh else "stale" if stale else "another application's"
@@ -185,7 +184,7 @@ def _phantom(app: App, life: list[bytes | None], now_ms: int) -> Facts:
         "expires_in_s": round((_int(expires_ms) - now_ms) / 1000, 1) if expires_ms else None,
     }
     if user:
-        facts["user_sessions"] = shown(app, namespaces.build(namespaces.USER_SESSIONS, user))
+        facts["user_sessions"] = app.shown(namespaces.build(namespaces.USER_SESSIONS, user))
     return facts
 
 
@@ -195,7 +194,7 @@ async def _index(app: App, key: bytes) -> Facts:
         return {"names": "nothing"}
     prefix = namespaces.SESSION.prefix
     session = value if value.startswith(prefix) else prefix + value
-    return {"names": shown(app, session), "which_is": "exists" if await app.redis.exists(session) else "missing"}
+    return {"names": app.shown(session), "which_is": "exists" if await app.redis.exists(session) else "missing"}
 
 
 async def _failures(app: App, reactor: str, key: bytes, digest: str | None) -> Facts:

@@ -3,7 +3,6 @@
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
-from cli.terminal import complain, open_console
 from shared.app import App
 from shared.batches.claims import MAX_PARTS
 from shared.errors import Rejected
@@ -112,15 +111,3 @@ def beginning(content: Payload) -> dict[str, Any]:
         "moreParts": len(content.parts) - len(first_parts),
         "cut": any(len(part) > limit for part in first_parts),
     }
-
-
-def print_payload(content: dict[str, Any] | None) -> None:
-    if content is None:
-        complain("no content: it was not read, must not be stored, or was too large")
-        return
-    console = open_console()
-    console.print(f"content, a {content['shape']}:")
-    for part in content["parts"]:
-        console.print(f"  {part}", soft_wrap=True)
-    if content["moreParts"]:
-        console.print(f"  and {content['moreParts']:,} more")

@@ -60,7 +60,8 @@ async def describe(app: App, key: bytes, kind: Kind | None, redis_facts: Mapping
             parts = await (_fields(app, key, masked) if shape == "hash" else _elements(app, key, masked))
             more = redis_facts["length"] - len(parts)
             return {"masked": masked, "parts": [*parts, *([f"and {more:,} more"] if more > 0 else [])]}
-    return {"masked": True, "shape": [f"{redis_facts['length']:,} elements, not read"]}
+    length = redis_facts.get("length")  # unknown where the user has no right to ask
+    return {"masked": True, "shape": ["not read" if length is None else f"{length:,} elements, not read"]}
 
 
 async def _is_small(app: App, key: bytes, redis_facts: Mapping[str, Any]) -> bool:

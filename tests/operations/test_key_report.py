@@ -1,0 +1,72 @@
+"""The report on a key: what Redis and the app know, its history and the reader's explanation, without secrets."""
+
+import json
+
+import msgspec
+import pytest
+
+from shared import namespaces
+from shared.app import App
+from shared.batches import reactor as batches
+from shared.errors import KeyspaceError
+from shared.operations import key_report
+from shared.reactor import Source
+from shared.sessions import reactor as sessions
+from shared.telemetry import minute_counts, record
+from tests.support.causes import cause
+
+TOKEN = "a-session-token-nobody-may-see"
+SESSION = namespaces.build(namespaces.SESSION, TOKEN)
+KEY = "fastapi:temp:data:b1"
+ROWS = json.dumps([{"metric": "temp", "ts": 1, "value": 2.0}, {"metric": "temp", "ts": 2, "value": 3.0}])
+
+
+async def test_a_batch_has_its_facts_effects_and_explanation(app: App) -> None:
+    await app.redis.set(KEY, ROWS, ex=3600)
+    (outcome,) = await batches.react(app, [KEY.encode()], cause("set"))
+    minute_counts.take(now=True)
+    record("process_fastapi_data", "batches", Source.EVENT, outcome, 2.0, app.settings.audit_key, event="set")
+    await app.write_minute_counts()
+    report = await key_report.report(app, KEY)
+    assert (report.key, report.exists, report.kind, report.owner) == (KEY, True, "batch", "FastAPI")
+    assert report.redis["type"] == "string"
+    assert 3500 < report.redis["ttl_s"] <= 3600
+    assert report.app["result"] == "of this content"
+    assert report.explanation is not None
+    assert report.explanation.outcome == "read"
+    assert [(effect.outcome, effect.operation) for effect in report.effects[:1]] == [("processed", "set")]
+
+
+async def test_names_of_facts_are_camel_case_with_the_unit_behind_an_underscore(app: App) -> None:
+    await app.redis.set(SESSION, json.dumps({"userId": "u1"}), ex=3600)
+    await sessions.react(app, [SESSION], cause("set"))
+    report = await key_report.report(app, SESSION.decode())
+    assert {"firstSeenAgo_s", "userSessions", "touchesSince"} <= report.app.keys()
+    assert not [name for name in (*report.app, *report.redis) if "_" in name.removesuffix("_s")]
+
+
+async def test_a_session_is_found_by_its_masked_form_and_its_token_is_in_no_answer(app: App) -> None:
+    await app.redis.set(SESSION, json.dumps({"userId": "u1", "sessionToken": TOKEN}), ex=3600)
+    await sessions.react(app, [SESSION], cause("set"))
+    for text in (SESSION.decode(), app.shown(SESSION), f"@{app.keyrings[0].fingerprint(TOKEN.encode())}"):
+        report = await key_report.report(app, text)
+        assert (report.exists, report.app["phantom"]) == (True, "alive")
+        assert report.explanation is None
+        assert TOKEN not in msgspec.json.encode(report).decode()
+
+
+async def test_a_key_that_does_not_exist_is_reported_as_such(app: App) -> None:
+    report = await key_report.report(app, KEY)
+    assert (report.exists, report.redis, report.value, report.explanation) == (False, {}, {}, None)
+    assert report.app["result"] == "none"
+    with pytest.raises(KeyspaceError):
+        await key_report.report(app, "@000000000000")
+
+
+@pytest.mark.parametrize(("content", "reason"), [(b"{", "JSON"), (b"x" * 100, "")])
+async def test_what_cannot_be_read_is_explained(app: App, content: bytes, reason: str) -> None:
+    await app.redis.set(KEY, content)
+    report = await key_report.report(app, KEY)
+    assert report.explanation is not None
+    assert report.explanation.outcome == "rejected"
+    assert reason in report.explanation.reason
