@@ -100,7 +100,7 @@ async def detailed_letter(app: App, letter: Letter) -> DetailedLetter:
         content = await dead_letters.payload(app, letter.id)
     except KeyspaceError:
         content = None
-    shown = PayloadView(**payload.beginning(content)) if content else None
+    shown = msgspec.convert(payload.beginning(content), PayloadView) if content else None
     return DetailedLetter(**msgspec.structs.asdict(explained), payload=shown)
 
 

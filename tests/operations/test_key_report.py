@@ -30,19 +30,19 @@ async def test_a_batch_has_its_facts_effects_and_explanation(app: App) -> None:
     report = await key_report.report(app, KEY)
     assert (report.key, report.exists, report.kind, report.owner) == (KEY, True, "batch", "FastAPI")
     assert report.redis["type"] == "string"
-    assert 3500 < report.redis["ttl_s"] <= 3600
+    assert 3500 < report.redis["ttlS"] <= 3600
     assert report.app["result"] == "of this content"
     assert report.explanation is not None
     assert report.explanation.outcome == "read"
     assert [(effect.outcome, effect.operation) for effect in report.effects[:1]] == [("processed", "set")]
 
 
-async def test_names_of_facts_are_camel_case_with_the_unit_behind_an_underscore(app: App) -> None:
+async def test_names_of_facts_are_camel_case_with_the_unit_at_the_end(app: App) -> None:
     await app.redis.set(SESSION, json.dumps({"userId": "u1"}), ex=3600)
     await sessions.react(app, [SESSION], cause("set"))
     report = await key_report.report(app, SESSION.decode())
-    assert {"firstSeenAgo_s", "userSessions", "touchesSince"} <= report.app.keys()
-    assert not [name for name in (*report.app, *report.redis) if "_" in name.removesuffix("_s")]
+    assert {"firstSeenAgoS", "userSessions", "touchesSince"} <= report.app.keys()
+    assert not [name for name in (*report.app, *report.redis) if "_" in name]
 
 
 async def test_a_session_is_found_by_its_masked_form_and_its_token_is_in_no_answer(app: App) -> None:
