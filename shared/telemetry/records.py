@@ -7,10 +7,11 @@ key, ..., invocation_id), and all of them as `effect`, which the local host's co
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 
 from shared import namespaces
 from shared.errors import MalformedEvent
-from shared.privacy.masking import mask_key
+from shared.privacy.masking import mask_key, printable
 from shared.reactor import Outcome, Result, Source
 from shared.telemetry import effects, metrics, minute_counts, tracing
 from shared.telemetry.logger import logger
@@ -28,6 +29,7 @@ _LEVEL = {
 INERT = "inert"
 """In place of an outcome: the event had nothing to react to."""
 
+MAX_OPERATION_CHARS = 32
 _WITHOUT_REASON = "%(function)s %(outcome)s %(key)s on %(operation)s in %(duration_ms).1f ms"
 _WITH_REASON = _WITHOUT_REASON + ": %(reason)s"
 
@@ -109,7 +111,7 @@ def _show(
         "function": function,
         "reactor": reactor,
         "key": mask_key(outcome.key, audit_key),
-        "operation": operation,
+        "operation": _printable(operation),
         "outcome": shown_as or outcome.result.value,
         "reason": outcome.detail,
         "duration_ms": round(duration_ms, 3),
@@ -125,6 +127,12 @@ def _show(
             effect,
             extra={"effect": effect, "invocation_id": tracing.invocation_id.get(), **attributes},
         )
+
+
+@lru_cache(maxsize=256)
+def _printable(operation: str) -> str:
+    """The name of an event on one line, cut short: any client that may publish on a keyspace channel can choose it."""
+    return printable(operation.encode(errors="backslashreplace"), MAX_OPERATION_CHARS)
 
 
 def _level(result: Result) -> int:

@@ -221,6 +221,19 @@ async def test_any_id_in_a_key_is_processed(live: App, name: str) -> None:
     assert await live.redis.get("fastapi:results:analysis:neighbour") == b"untouched"
 
 
+async def test_the_name_of_an_event_forges_no_log_line(live: App) -> None:
+    """Whoever may publish chooses it."""
+    await live.redis.set("fastapi:temp:data:b1", json.dumps(RECORDS))
+    await settled(live.host)
+    forged = "set\r\n2026-01-01T00:00:00Z ERROR forged\x1b[31m\u202e" + "x" * 100_000
+    for key in ("fastapi:temp:data:b1", "fabric:data:chart:c:d", f"nextauth:session:{TOKEN}"):
+        await live.redis.publish(f"__keyspace@0__:{key}", forged)
+    await settled(live.host)
+    operations = [effect["operation"] for effect in live.effects.so_far()]
+    assert len([shown for shown in operations if shown.startswith("set\\r\\n2026") and len(shown) <= 40]) == 3
+    assert not [line for line in live.effects.lines if any(character in line for character in "\n\r\x1b\u202e")]
+
+
 async def test_keys_that_are_not_utf_8_have_their_effects_at_once(live: App) -> None:
     """The platform's trigger replaces bytes that are not UTF-8."""
     await live.redis.set(b"fastapi:temp:data:\xff\xfe", json.dumps(RECORDS))
