@@ -242,6 +242,11 @@ async def stage(theatre: Stage, request: pytest.FixtureRequest) -> AsyncIterator
     for name in await theatre.box.names():
         await theatre.box.delete(name)
     await in_step()
+
+    async def well() -> bool:
+        return not sys.modules["shared.telemetry.outages"].in_outage("Redis")
+
+    await theatre.until(well, "the end of an earlier outage")
     theatre.log.lines.clear()
     failed = request.session.testsfailed
     yield theatre

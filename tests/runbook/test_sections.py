@@ -275,7 +275,7 @@ async def test_a_session_has_no_end_in_the_log(stage: Stage) -> None:
 async def test_redis_is_full_or_evicts(stage: Stage) -> None:
     used: int = (await stage.redis.info("memory"))["used_memory"]
     try:
-        await stage.redis.config_set("maxmemory", used + 400_000)
+        await stage.redis.config_set("maxmemory", used + 5_000_000)
         await fill(stage)
         await stage.until_reason("Redis takes no writes: OutOfMemoryError")
         assert (await stage.health())["code"] == 503
@@ -289,6 +289,7 @@ async def test_redis_is_full_or_evicts(stage: Stage) -> None:
         removed = await stage.also("cleanup unknown --match 'old:*'", typed="unknown\n")
         assert (removed.code, "removed" in removed.output) == (0, True)
         await stage.until_reason("Redis takes no writes", gone=True)
+        await stage.until_reason("Redis refuses", gone=True)
         await stage.redis.set(BATCH, GOOD)
         await stage.until_exists(RESULT)
         await stage.redis.config_set("maxmemory-policy", "allkeys-lru")
@@ -308,7 +309,7 @@ async def fill(stage: Stage) -> None:
     """Write keys of another application until Redis refuses them."""
     for number in range(10_000):
         try:
-            await stage.redis.set(f"old:filler:{number}", "x" * 10_000)
+            await stage.redis.set(f"old:filler:{number}", "x" * 50_000)
         except redis.exceptions.OutOfMemoryError:
             return
     pytest.fail("Redis has no limit")
