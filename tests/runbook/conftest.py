@@ -7,7 +7,7 @@ import re
 import shlex
 import sys
 from asyncio import StreamReader, StreamWriter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ NEVER = "0 0 0 1 1 *"
 ALL_FLAGS = FLAGS
 NOTIFY = "notify-keyspace-events"
 UNTIL_S = 30.0
+NOTHING: Mapping[str, str] = {}
 _POLL_S = 0.05
 _BLOCK = re.compile(r"(?:<!-- needs Azure -->\n)?^```\w*\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
@@ -112,17 +113,28 @@ class Stage:
     lines: list[str] = field(default_factory=list)
     done: set[str] = field(default_factory=set)
 
-    async def manage(self, line: str, *, typed: str = "", more: Sequence[str] = (), **words: str) -> Answer:
+    async def manage(
+        self,
+        line: str,
+        *,
+        typed: str = "",
+        more: Sequence[str] = (),
+        environment: Mapping[str, str] = NOTHING,
+        **words: str,
+    ) -> Answer:
         """Run `python manage.py` and a line of the runbook, with words of it replaced by those of the case, and with
-        more arguments."""
+        more arguments and settings."""
         full = f"python manage.py {line}"
         assert full in self.lines, f"not in the runbook: {full}"
         self.done.add(full)
-        return await self.also(shlex.join([*shlex.split(line), *more]), typed=typed, **words)
+        return await self.also(shlex.join([*shlex.split(line), *more]), typed=typed, environment=environment, **words)
 
-    async def also(self, line: str, *, typed: str = "", **words: str) -> Answer:
-        """Run a command that the symptom's text names, or a line again."""
-        return await self.commands.run([words.get(word, word) for word in shlex.split(line)], typed=typed)
+    async def also(
+        self, line: str, *, typed: str = "", environment: Mapping[str, str] = NOTHING, **words: str
+    ) -> Answer:
+        """Run a command that the section's text names, or a line again."""
+        arguments = [words.get(word, word) for word in shlex.split(line)]
+        return await self.commands.run(arguments, typed=typed, **environment)
 
     async def redis_cli(self, line: str) -> Any:
         """The reply to a line of the runbook for redis-cli."""
@@ -230,14 +242,14 @@ async def stage(theatre: Stage, request: pytest.FixtureRequest) -> AsyncIterator
     for name in await theatre.box.names():
         await theatre.box.delete(name)
     await in_step()
+
+    async def well() -> bool:
+        return not sys.modules["shared.telemetry.outages"].in_outage("Redis")
+
+    await theatre.until(well, "the end of an earlier outage")
     theatre.log.lines.clear()
     failed = request.session.testsfailed
     yield theatre
     await settled(theatre.host)
     if request.session.testsfailed == failed:
         assert theatre.done == set(theatre.lines), "each command of the runbook is run"
-
-
-def symptoms() -> Iterator[str]:
-    """The anchors of the sections that describe a symptom."""
-    return (slug for slug, text in sections().items() if "**Symptom:**" in text)

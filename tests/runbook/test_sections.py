@@ -1,6 +1,6 @@
-"""Each symptom of docs/runbook.md is staged, seen as described, and gone after its commands.
+"""Each symptom of docs/runbook.md is staged, seen as described, and gone after its commands; so is each procedure.
 
-A test is named after the anchor of its symptom, and runs every command line of that section but those that need Azure.
+A test is named after the anchor of its section, and runs every command line of it but those that need Azure.
 """
 
 import asyncio
@@ -17,7 +17,8 @@ from fastapi import HTTPException, Request, Response
 
 from local.host.faults import Fault
 from tests.audit.conftest import STATE, STREAM, record
-from tests.runbook.conftest import ALL_FLAGS, NOTIFY, RUNBOOK, Stage, symptoms
+from tests.e2e.conftest import AUDIT_KEY
+from tests.runbook.conftest import ALL_FLAGS, NOTIFY, RUNBOOK, Stage, commands_of, sections
 from tests.support.commands import ROOT
 from tests.support.intake import in_step
 
@@ -29,14 +30,16 @@ CHART = json.dumps([{"t": 1_767_225_600_000 + 1000 * n, "v": n % 7} for n in ran
 BATCH, RESULT = "fastapi:temp:data:batch-1", "fastapi:results:analysis:batch-1"
 USER = "12345678-1234-1234-1234-123456789abc"
 SESSION = "nextauth:session:5e55107ab1e-70ce2-4ab5-9d2e-aa11bb22cc33"
+NEW_KEY = "another audit key of the tests"
 EXPIRES = "2036-01-01T00:00:00.000Z"
 WORDS = {"30": "1"}
 """Shortens `watch --seconds 30`."""
 
 
-def test_every_symptom_of_the_runbook_has_a_test() -> None:
+def test_every_section_of_the_runbook_has_a_test() -> None:
     names = set(re.findall(r"^async def test_(\w+)\(stage: Stage", Path(__file__).read_text(), re.MULTILINE))
-    assert {slug.replace("-", "_") for slug in symptoms()} == names
+    assert {slug.replace("-", "_") for slug in sections()} == names
+    assert all(commands_of(section) for section in sections().values())
 
 
 def test_every_reason_of_the_runbook_is_one_that_health_gives() -> None:
@@ -272,7 +275,7 @@ async def test_a_session_has_no_end_in_the_log(stage: Stage) -> None:
 async def test_redis_is_full_or_evicts(stage: Stage) -> None:
     used: int = (await stage.redis.info("memory"))["used_memory"]
     try:
-        await stage.redis.config_set("maxmemory", used + 400_000)
+        await stage.redis.config_set("maxmemory", used + 5_000_000)
         await fill(stage)
         await stage.until_reason("Redis takes no writes: OutOfMemoryError")
         assert (await stage.health())["code"] == 503
@@ -286,6 +289,7 @@ async def test_redis_is_full_or_evicts(stage: Stage) -> None:
         removed = await stage.also("cleanup unknown --match 'old:*'", typed="unknown\n")
         assert (removed.code, "removed" in removed.output) == (0, True)
         await stage.until_reason("Redis takes no writes", gone=True)
+        await stage.until_reason("Redis refuses", gone=True)
         await stage.redis.set(BATCH, GOOD)
         await stage.until_exists(RESULT)
         await stage.redis.config_set("maxmemory-policy", "allkeys-lru")
@@ -305,7 +309,7 @@ async def fill(stage: Stage) -> None:
     """Write keys of another application until Redis refuses them."""
     for number in range(10_000):
         try:
-            await stage.redis.set(f"old:filler:{number}", "x" * 10_000)
+            await stage.redis.set(f"old:filler:{number}", "x" * 50_000)
         except redis.exceptions.OutOfMemoryError:
             return
     pytest.fail("Redis has no limit")
@@ -463,3 +467,62 @@ async def test_far_behind(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None
 
 async def _results(stage: Stage, count: int) -> bool:
     return len(await stage.redis.keys("fastapi:results:analysis:*")) == count
+
+
+async def test_key_rotation(stage: Stage) -> None:
+    await stage.redis.set(SESSION, json.dumps({"userId": USER, "expires": EXPIRES}))
+    await stage.until(lambda: stage.redis.exists(STREAM), "the session is recorded")
+    assert (await stage.also("audit export")).code == 0
+    refused = await stage.also("audit export", environment={"AUDIT_KEY": NEW_KEY})
+    assert (refused.code, "AUDIT_KEY is not that of the app" in refused.errors) == (2, True)
+    both = {"AUDIT_KEY": NEW_KEY, "AUDIT_KEY_PREVIOUS": AUDIT_KEY}
+    doctor = await stage.manage("doctor", environment=both)
+    assert re.search(r"^\w+ +audit-key-previous", doctor.output, re.MULTILINE)
+    verified = await stage.manage("audit verify", environment=both)
+    assert (verified.code, "Unaltered" in verified.output) == (0, True)
+    assert (await stage.also("audit export", environment=both)).code == 0
+    story = await stage.also(f"audit user {USER}", environment=both)
+    assert "created" in story.output, "under either key"
+
+
+async def test_moving_to_azure_managed_redis(stage: Stage) -> None:
+    await stage.redis.set(SESSION, json.dumps({"userId": USER, "expires": EXPIRES}))
+    await stage.until(lambda: stage.redis.exists(STREAM), "the session is recorded")
+    assert "1 line written, 0 records left" in (await stage.manage("audit export")).output
+    assert (await stage.manage("deadletters list")).code == 0
+    await stage.redis.flushall()  # the new one is empty
+    assert (await stage.manage("doctor")).code in (0, 1)
+    assert (await stage.manage("patterns test")).code == 0
+    assert (await stage.also("audit export")).code == 0
+    types = [json.loads(line)["type"].rpartition(".")[2] for line in await all_lines(stage)]
+    assert types == ["created", "reset"]
+
+
+async def test_cleaning_up(stage: Stage) -> None:
+    await stage.redis.set(BATCH, GOOD)
+    await stage.redis.mset({"old:1": "x", "old:2": "x", "other:1": "x"})
+    await stage.until_exists(RESULT)
+    assert re.search(r"^ +unknown +3", (await stage.manage("keys stats")).output, re.MULTILINE)
+    line = "cleanup fastapi --kind batch --older-than 2h"
+    dry = await stage.manage(f"{line} --dry-run")
+    assert ("0 keys would be removed" in dry.output, "are never idle for long" in dry.errors) == (True, True)
+    assert "0 keys removed" in (await stage.manage(line)).output
+    unknown = "cleanup unknown --match 'old:*'"
+    assert "2 keys would be removed" in (await stage.manage(f"{unknown} --dry-run")).output
+    assert (await stage.also(unknown, typed="yes\n")).code == 2
+    assert "2 keys removed" in (await stage.also(unknown, typed="unknown\n")).output
+    assert await stage.redis.exists("other:1", BATCH, RESULT) == 3
+
+
+async def test_migrating(stage: Stage, tmp_path: Path) -> None:
+    journal = str(tmp_path / "journal.jsonl")
+    old, new = f"user:{USER}:tokens", f"fabric:user:{USER}:tokens"
+    await stage.redis.set(old, "{}", ex=900)
+    dry = await stage.manage("migrate")
+    assert "A dry run: nothing was changed" in dry.output
+    assert await stage.redis.exists(old)
+    assert (await stage.manage("migrate --apply --rate 500", more=["--journal", journal])).code == 0
+    assert (await stage.redis.exists(old), await stage.redis.exists(new)) == (0, 1)
+    undone = await stage.manage("migrate --undo JOURNAL --apply", JOURNAL=journal)
+    assert "1  renamed back" in undone.output
+    assert (await stage.redis.exists(old), await stage.redis.exists(new)) == (1, 0)
