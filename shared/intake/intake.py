@@ -33,7 +33,7 @@ from shared.store.refusals import is_away
 TICK_S = 1.0
 """Time between two calls at rest."""
 BUSY_TICK_S = 0.1
-"""The same while the ear is open or a lane is behind."""
+"""The same while a lane is behind, or was until lately."""
 VIEW_S = 3.0
 """Age of a view of the living instances from which on it is not trusted: then every key is this instance's. Less than
 heartbeat.HOLDS_MS, after which the others take over its share."""
@@ -175,7 +175,7 @@ class Intake:
                 except Exception as error:  # whatever it is: without heartbeats nobody would notice a deaf trigger
                     telemetry.logger.error("heartbeats: %s; they go on", type(error).__name__)
                     await asyncio.sleep(TICK_S)
-                busy = self._listening.open or any(
+                busy = self._listening.need is Need.BEHIND or any(
                     way.lane.behind_s(time.monotonic()) >= BEHIND_S for way in self._ways
                 )
                 try:
