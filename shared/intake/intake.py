@@ -263,7 +263,7 @@ class Intake:
             return State.EAR if self._listening.live else State.DEAF
         if self._listening.live and not self._refused:
             return State.BEHIND
-        heard = all(way.lane.heard or way.lane.elsewhere for way in self._ways)
+        heard = all(way.lane.heard_anywhere for way in self._ways)
         return State.TRIGGER if heard or self._refused else State.STARTING
 
     def _note(self, state: State) -> None:
