@@ -234,11 +234,11 @@ class Intake:
                 self._listening.published(way, lane.number)
         self._refused, self._members = reply.refused, reply.members
         gone = self._shares.divide([member.host for member in reply.members if member.state in SHARING])
-        processes = [member for member in reply.members if member.host == self._name]
-        # What is left to an ear that was closed in good order comes through the trigger as well.
-        gone |= self._listening.divide([member.identity for member in processes if member.state in _EARS]) - {
-            member.identity for member in processes if member.state in SHARING
-        }
+        gone |= self._listening.divide(
+            [member.identity for member in reply.members if member.host == self._name and member.state in _EARS]
+        )
+        # What was left to a process that has closed its ear in good order comes through the trigger as well.
+        gone -= {member.identity for member in reply.members if member.state in SHARING}
         if gone:
             self._lost(f"{len(gone)} instance(s) fell silent or left")
 
