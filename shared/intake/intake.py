@@ -238,7 +238,7 @@ class Intake:
             [member.identity for member in reply.members if member.host == self._name and member.state in _EARS]
         )
         # What was left to a process that has closed its ear in good order comes through the trigger as well.
-        gone -= {member.identity for member in reply.members if member.state in SHARING}
+        gone -= {m.identity for m in reply.members if m.host == self._name and m.state in SHARING}
         if gone:
             self._lost(f"{len(gone)} instance(s) fell silent or left")
 
