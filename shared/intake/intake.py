@@ -34,7 +34,7 @@ from shared.words import counted
 TICK_S = 1.0
 """Time between two calls at rest."""
 BUSY_TICK_S = 0.1
-"""The same while the ear is open or a lane is behind."""
+"""The same while a lane is behind, or was until lately."""
 VIEW_S = 3.0
 """Age of a view of the living instances from which on it is not trusted: then every key is this instance's. Less than
 heartbeat.HOLDS_MS, after which the others take over its share."""
@@ -178,7 +178,7 @@ class Intake:
                 except Exception as error:  # whatever it is: without heartbeats nobody would notice a deaf trigger
                     telemetry.logger.error("heartbeats: %s; they go on", type(error).__name__)
                     await asyncio.sleep(TICK_S)
-                busy = self._listening.open or any(
+                busy = self._listening.need is Need.BEHIND or any(
                     way.lane.behind_s(time.monotonic()) >= BEHIND_S for way in self._ways
                 )
                 try:
@@ -239,11 +239,11 @@ class Intake:
         gone = self._shares.divide(
             [member.host for member in reply.members if member.state in SHARING and member.division == self._division]
         )
-        processes = [member for member in reply.members if member.host == self._name]
-        # What is left to an ear that was closed in good order comes through the trigger as well.
-        gone |= self._listening.divide([member.identity for member in processes if member.state in _EARS]) - {
-            member.identity for member in processes if member.state in SHARING
-        }
+        gone |= self._listening.divide(
+            [member.identity for member in reply.members if member.host == self._name and member.state in _EARS]
+        )
+        # What was left to a process that has closed its ear in good order comes through the trigger as well.
+        gone -= {m.identity for m in reply.members if m.host == self._name and m.state in SHARING}
         if gone:
             self._lost(f"{counted(len(gone), 'instance')} fell silent or left")
 
@@ -268,7 +268,7 @@ class Intake:
             return State.EAR if self._listening.live else State.DEAF
         if self._listening.live and not self._refused:
             return State.BEHIND
-        heard = all(way.lane.heard or way.lane.elsewhere for way in self._ways)
+        heard = all(way.lane.heard_anywhere for way in self._ways)
         return State.TRIGGER if heard or self._refused else State.STARTING
 
     def _note(self, state: State) -> None:

@@ -54,6 +54,11 @@ class Lane:
         self._messages = 0
         self._mark_s = -math.inf
 
+    @property
+    def heard_anywhere(self) -> int:
+        """The last heartbeat that arrived in any process of this instance."""
+        return max(self.heard, self.elsewhere)
+
     def invoked(self, now_s: float) -> None:
         """The function is invoked, with an event or a heartbeat. Heartbeats that were out before the first time may
         have been published before the host had subscribed."""
@@ -66,14 +71,17 @@ class Lane:
         """It is invoked with an event. Returns whether to ask for a heartbeat."""
         self.event_s = now_s
         self._messages += 1
-        return self._messages >= MARK_AFTER and now_s - self._mark_s >= MARK_PACE_S and not self._outstanding
+        asks = self._messages >= MARK_AFTER and now_s - self._mark_s >= MARK_PACE_S and not self._outstanding
+        if asks:
+            self._mark_s = now_s  # once, until it is published
+        return asks
 
     def pace_s(self, now_s: float) -> float:
         """The least time between two heartbeats now. While one is out, the next follows soon: it shows a trigger that
         hears again."""
         if self._messages >= MARK_AFTER or self.lag_s >= BEHIND_S:
             return MARK_PACE_S
-        busy = now_s - self.event_s < BUSY_S or self.heard == 0 or self._outstanding
+        busy = now_s - self.event_s < BUSY_S or self.heard_anywhere == 0 or self._outstanding
         return BUSY_PACE_S if busy else IDLE_PACE_S
 
     def published(self, number: int, sent_s: float, now_s: float) -> bool:
@@ -145,7 +153,7 @@ class Lane:
 
     def deaf(self, now_s: float) -> bool:
         """Whether its trigger is deaf."""
-        limit_s = DEAF_S if self.heard else DEAF_AT_START_S
+        limit_s = DEAF_S if self.heard_anywhere else DEAF_AT_START_S
         return self.overdue_s(now_s) >= limit_s and now_s - self.invoked_s >= limit_s
 
     def forget(self) -> None:

@@ -105,7 +105,7 @@ class Listening:
     def covers(self, way: Way, event: KeyEvent) -> bool:
         """Whether an event that came through the trigger needs no reaction: the ear has heard it, or its key was looked
         at since it was published."""
-        if not self._live or self._ending or not self._shares.has(event.key):
+        if not self.live or self._ending or not self._shares.has(event.key):
             return False
         return way.covered or (not way.reactor.ordered and event.cause in _CONTENT and hash(event.key) in self._fresh)
 

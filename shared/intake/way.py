@@ -32,7 +32,7 @@ class Way:
     def covered(self) -> bool:
         """Whether the ear has heard whatever now comes through the trigger. The host hands over the next message, to
         any of its processes, when the one before has ended."""
-        return 0 < self.mark <= max(self.lane.heard, self.lane.elsewhere)
+        return 0 < self.mark <= self.lane.heard_anywhere
 
     def uncover(self) -> None:
         self.mark = self.end_mark = self.ear_heard = 0

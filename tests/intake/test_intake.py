@@ -55,21 +55,27 @@ def slow(reactor: Reactor, rng: random.Random) -> Reactor:
 
 
 class Instance:
-    """An intake whose triggers bring a message only when the history says so."""
+    """An intake whose triggers bring a message only when the history says so. With `host` it is another process of that
+    host, which hands each message to one of them."""
 
-    def __init__(self, name: str, settings: Settings, rng: random.Random) -> None:
+    def __init__(self, name: str, settings: Settings, rng: random.Random, *, host: "Instance | None" = None) -> None:
         settings = msgspec.structs.replace(
             settings, instance=name, session_lost_after_s=0, lease_s=0.05, burst_sweep=rng.random() < 0.3
         )
         self.name, self.app, self.watch = name, open_app(settings), Watch(behind=False)
         self.intake = Intake([slow(BATCHES, rng), slow(SESSIONS, rng)], self.watch, settings)
         self.ways = {way.reactor.channel.encode(): way for way in self.intake._ways}
-        self.waiting: dict[bytes, deque[tuple[bytes, bytes]]] = {channel: deque() for channel in self.ways}
+        self.host = host
+        self.waiting: dict[bytes, deque[tuple[bytes, bytes]]] = (
+            host.waiting if host else {channel: deque() for channel in self.ways}
+        )
         self.more = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._pubsub = self.app.redis.pubsub()
 
     async def start(self) -> None:
+        if self.host:
+            return
         await self._pubsub.psubscribe(*self.ways)
         for _ in self.ways:
             await self._pubsub.get_message(timeout=SOON_S)
@@ -102,13 +108,9 @@ class Instance:
                 await self.app.redis.client_kill_filter(_id=client["id"])
 
     async def settle(self) -> None:
-        """Deliver everything, close the ear, and make the sweeps that were found necessary."""
-        began_s = time.monotonic()
-        while unsettled := await self._work_on():
-            assert time.monotonic() - began_s < SOON_S, unsettled
-            await asyncio.sleep(0.001)
+        await settled(self)
 
-    async def _work_on(self) -> str:
+    async def work_on(self) -> str:
         """Returns why it is not settled, or an empty text."""
         for pattern, waiting in self.waiting.items():
             while waiting:
@@ -121,7 +123,7 @@ class Instance:
             "sweep": self.watch.behind or (running is not None and not running.done()),
             "ear": self.intake._listening.open,
             "messages": any(self.waiting.values()),
-            "heartbeats": any(way.lane.heard != way.lane.newest for way in ways),
+            "heartbeats": any(way.lane.heard_anywhere != way.lane.newest for way in ways),
         }
         return ", ".join(what for what, is_left in unsettled.items() if is_left)
 
@@ -136,6 +138,14 @@ class Instance:
         await self.intake._listening.stop()
         await self._pubsub.aclose()
         await self.app.redis.aclose()
+
+
+async def settled(*instances: Instance) -> None:
+    """Deliver everything, close the ears, and make the sweeps that were found necessary."""
+    began_s = time.monotonic()
+    while unsettled := [why for instance in instances if (why := await instance.work_on())]:
+        assert time.monotonic() - began_s < SOON_S, unsettled
+        await asyncio.sleep(0.001)
 
 
 class Clients:
@@ -255,11 +265,16 @@ async def left(instances: list[Instance]) -> None:
 
 
 @asynccontextmanager
-async def running(app: App, count: int, rng: random.Random) -> AsyncIterator[list[Instance]]:
+async def running(app: App, count: int, rng: random.Random, *, one_host: bool = False) -> AsyncIterator[list[Instance]]:
     instances: list[Instance] = []
+    if one_host:
+        app = App(msgspec.structs.replace(app.settings, worker_processes=count), app.redis)
     try:
-        for _ in range(count):
-            await join(instances, app, rng)
+        for number in range(count):
+            if one_host and number:
+                instances.append(Instance(instances[0].name, app.settings, rng, host=instances[0]))
+            else:
+                await join(instances, app, rng)
         yield instances
     finally:
         for instance in instances:
@@ -274,20 +289,19 @@ async def history(
     pace.set(pace_s=0.002, far_behind_s=0.01)
     clients = Clients(client, rng)
     opened = 0
-    async with client.pubsub() as listen, running(app, count, rng) as instances:
+    async with client.pubsub() as listen, running(app, count, rng, one_host="host" in chaos) as instances:
         await listen.subscribe(namespaces.BATCH_EVENTS_CHANNEL)
         for step in range(STEPS):
             if chaos == "instances" and step % 40 == 39:
                 await replace_one(instances, app, rng)
             was_open = [instance.intake._listening.open for instance in instances]
-            await one_step(rng, clients, instances, kills=chaos == "ears")
+            await one_step(rng, clients, instances, kills="ears" in chaos)
             opened += sum(
                 instance.intake._listening.open > before for instance, before in zip(instances, was_open, strict=True)
             )
         pace.set(pace_s=0.1, far_behind_s=100.0)
         await left(instances)
-        for instance in instances:
-            await instance.settle()
+        await settled(*instances)
         if chaos == "instances":  # what a killed one had claimed
             await asyncio.sleep(0.05)
             await reconcile(app, [BATCHES], budget_s=10)
@@ -299,7 +313,10 @@ HISTORIES = 3
 SOAK_HISTORIES = 400
 
 
-@pytest.mark.parametrize(("count", "chaos"), [(1, ""), (1, "ears"), (2, ""), (2, "ears"), (2, "instances")])
+@pytest.mark.parametrize(
+    ("count", "chaos"),
+    [(1, ""), (1, "ears"), (2, ""), (2, "ears"), (2, "instances"), (2, "one host"), (3, "one host, ears")],
+)
 async def test_whatever_the_order_every_content_has_its_effect_once(app, redis_client, request, pace, count, chaos):
     soak = request.config.getoption("--soak")
     opened = 0
@@ -429,17 +446,10 @@ async def test_a_sweep_that_an_outage_ended_is_made_again_by_the_process_itself(
 @asynccontextmanager
 async def two_processes(app: App) -> AsyncIterator[list[Instance]]:
     """Their triggers are in time, and no loss is known."""
-    settings = msgspec.structs.replace(app.settings, worker_processes=2, burst_sweep=False)
-    processes = [Instance("host", settings, random.Random(1)) for _ in range(2)]
-    try:
-        for process in processes:
-            await process.start()
-        for process in processes:
-            await process.settle()
+    app = App(msgspec.structs.replace(app.settings, burst_sweep=False), app.redis)
+    async with running(app, 2, random.Random(1), one_host=True) as processes:
+        await settled(*processes)
         yield processes
-    finally:
-        for process in processes:
-            await process.stop()
 
 
 async def ticks(process: Instance) -> None:

@@ -101,6 +101,15 @@ def test_a_heartbeat_that_another_process_of_the_instance_heard_is_not_overdue()
     assert not lane.deaf(T + 100)
 
 
+def test_a_process_that_never_heard_a_heartbeat_itself_goes_by_what_another_of_its_instance_heard():
+    lane = Lane(T)
+    lane.published(N, T, T)
+    lane.heard_elsewhere(N)
+    assert lane.pace_s(T + 1) == IDLE_PACE_S
+    lane.published(N + 1, T + 10, T + 10)
+    assert lane.deaf(T + 10 + DEAF_S)
+
+
 def test_a_lag_is_outdated_when_another_process_of_the_instance_has_heard_a_newer_heartbeat():
     """The host may hand this process no further one of this function: it gives them to its processes in turn."""
     lane = heard_lane(lag_s=3.0)
@@ -273,6 +282,8 @@ def test_after_some_messages_a_lane_asks_for_a_heartbeat_but_not_while_one_is_ou
     lane = heard_lane()
     asked = [lane.event(T + 1) for _ in range(MARK_AFTER)]
     assert asked == [False] * (MARK_AFTER - 1) + [True]
+    assert not lane.event(T + 1), "it was asked for"
+    assert lane.event(T + 1 + MARK_PACE_S), "it was not published"
     lane.published(N + 1, T + 1, T + 1)
     assert not any(lane.event(T + 9) for _ in range(2 * MARK_AFTER)), "one is out"
     lane.hear(N + 1, T + 9, T + 1)

@@ -233,6 +233,7 @@ async def test_when_the_ear_was_lost_a_sweep_begins_and_nothing_is_dropped_until
     await world.app.redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
     if noticed:
         await world.until(lambda: not world.listening.live)
+        assert not world.drops(A), "before the next look"
         await world.look_after()
         assert world.lost == ["the app's own subscription was lost"]
         assert not world.drops(A)

@@ -1,12 +1,13 @@
 """What the server shows of lost events: each is told, once more at the next look, and nothing else is."""
 
+import time
 from pathlib import Path
 
 import pytest
 import redis.asyncio
 
 from shared.app import App, open_app
-from shared.intake.server_watch import TRIGGER_NAME, ServerWatch
+from shared.intake.server_watch import TRIGGER_NAME, ServerWatch, _connections
 from shared.settings import parse
 from tests.support.rig import RedisProcess
 from tests.support.traffic import open_client
@@ -22,10 +23,23 @@ async def trigger(redis_client: redis.asyncio.Redis, redis_port: int):
         yield pubsub
 
 
-async def test_nothing_is_told_while_nothing_happens(app: App, trigger) -> None:
+@pytest.mark.parametrize("options", ["", ",protocol=resp2"])
+async def test_nothing_is_told_while_nothing_happens(app: App, trigger, redis_port: int, options: str) -> None:
     watch = ServerWatch()
+    app = open_app(parse({"Redis": f"127.0.0.1:{redis_port}{options}", "AUDIT_KEY": "an audit key of the tests"}))
     assert [await watch.look(app) for _ in range(3)] == [[], [], []]
     assert len(watch.seen["connections"]) == 1
+    await app.redis.aclose()
+
+
+def test_a_reply_about_thousands_of_subscribers_is_read_in_a_moment() -> None:
+    """It is read every WATCH_S in the event loop of the functions."""
+    line = "id={} addr=10.0.0.1:50000 name={} age=100 flags=P psub=3 cmd=psubscribe lib-name={} lib-ver=5"
+    names = ["", "someone", TRIGGER_NAME + "update_charts"]
+    reply = "\n".join(line.format(number, names[number % 3], TRIGGER_NAME) for number in range(9000)).encode()
+    began_s = time.thread_time()
+    assert _connections(reply) == {b"id=%d" % number for number in range(2, 9000, 3)}
+    assert time.thread_time() - began_s < 0.1
 
 
 async def test_a_connection_of_the_trigger_that_ended_is_told_and_once_more_at_the_next_look(app: App, trigger) -> None:

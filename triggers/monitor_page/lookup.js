@@ -71,12 +71,12 @@ function part(title, facts) {
 
 /** "ttlS" as "Ttl", "cacheUpdatedAt" as "Cache updated at". */
 function label(name) {
-  const text = name.replace(/_m?s$/, "").replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`).replace(/\bttl\b/i, "TTL");
+  const text = name.replace(/(Ms|S)$/, "").replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`).replace(/\bttl\b/i, "TTL");
   return text[0].toUpperCase() + text.slice(1);
 }
 
 function shown(name, value) {
-  if (typeof value === "number") return name.endsWith("_s") ? age(value) : name.endsWith("_ms") ? milliseconds(value) : count(value);
+  if (typeof value === "number") return name.endsWith("Ms") ? milliseconds(value) : name.endsWith("S") ? age(value) : count(value);
   if (typeof value === "boolean") return value ? "yes" : "no";
   return Array.isArray(value) ? value.join("\n") : String(value);
 }
