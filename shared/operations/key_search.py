@@ -1,6 +1,5 @@
 """Finds a key by what commands show of it."""
 
-import os
 import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -44,7 +43,7 @@ async def find(app: App, text: bytes, watching: Watching = lambda _: nullcontext
             return session_key(token_of(app.keyrings, _only(keys)) or b"")
     elif marks := _NOT_AS_IT_IS.search(text):
         pattern = _GLOB_CHARS.sub(rb"\\\g<0>", text[: marks.start()]) + b"*"
-        wanted = os.fsdecode(text)
+        wanted = text.decode(errors="surrogateescape")
         if keys := await _matching(app, pattern, lambda key: wanted in _forms(app, key), watching):
             return _only(keys)
         if b"~" not in text:
