@@ -87,7 +87,6 @@ _PART_REGEX = {
     "dataType": "[^:]+",
     # Keyv's default separator leaves the chart id empty: `fabric:data:chart::id` is not a chart.
     "chartId": "[^:].*",
-    "minute": "[0-9]+",
     # The index has the prefix of sessions; with an empty user id it still is not a session.
     "sessionId": "(?!by-user-id:).+",
 }
@@ -176,7 +175,6 @@ INSTANCES = _app("instances", "functions:instances", HEARTBEAT_TTL_S, "Living in
 HEARTBEATS = _app("heartbeats", "functions:heartbeats", HEARTBEAT_TTL_S, "Last heartbeat of each channel (hash)")
 DOCTOR = _app("doctor", "functions:doctor:{trial}", 10, "Write test of doctor and health; removed at once")
 TOTALS = _app("totals", "functions:stats:total", TOTALS_TTL_S, "Counters and histograms of GET /api/metrics (hash)")
-STATISTICS = _app("statistics", "functions:stats:{minute}", STATISTICS_TTL_S, "Counts of one minute since 1970 (hash)")
 STATISTICS_10_MIN = _app(
     "statistics-10-min", "functions:stats:10min:{tenMinutes}", STATISTICS_10_MIN_TTL_S, "Outcomes of 10 minutes (hash)"
 )
@@ -184,6 +182,7 @@ STATISTICS_HOUR = _app(
     "statistics-hour", "functions:stats:hour:{hour}", STATISTICS_HOUR_TTL_S, "Outcomes of one hour since 1970 (hash)"
 )
 EFFECTS = _app("effects", "functions:stats:effects", EFFECTS_TTL_S, "The last 200 effects, keys masked (stream)")
+STATISTICS = _app("statistics", "functions:stats:{minute}", STATISTICS_TTL_S, "Counts of one minute since 1970 (hash)")
 KEYSPACE_SURVEY = _app("keyspace-survey", "functions:keyspace", KEYSPACE_TTL_S, "Latest census of all keys (string)")
 KEYSPACE_LEASE = _app("keyspace-lease", "functions:keyspace:lease", KEYSPACE_LEASE_TTL_S, "Its lease (string)")
 AUDIT_STREAM = _app("audit-stream", "functions:audit:sessions", None, "Audit records; bounded by AUDIT_BUFFER (stream)")

@@ -16,7 +16,9 @@ REFRESH_MS = 5_000
 AWAY = "net::ERR_CONNECTION_REFUSED"
 
 
-async def test_the_state_stands_first_with_each_finding_and_its_fix(watched: Watched, staged: Staged) -> None:
+async def test_the_state_stands_first_with_each_finding_and_what_to_do_about_it(
+    watched: Watched, staged: Staged
+) -> None:
     page = watched.page
     await open_page(page)
     await expect(page).to_have_title("degraded · Keyspace Functions")
@@ -25,6 +27,9 @@ async def test_the_state_stands_first_with_each_finding_and_its_fix(watched: Wat
     badges = state.get_by_role("list").first.locator("h3 .badge")
     assert await badges.all_inner_texts() == ["health", "health", "error", "warning"]
     await expect(state).to_contain_text("Fix: Check AzureWebJobsStorage")
+    await state.get_by_role("link", name="look at the dead letters by reason").click()
+    await expect(page.locator("*:focus")).to_have_text("Dead letters")
+    await page.evaluate("scrollTo(0, 0)")
     await expect(state.get_by_text("The server does not let")).to_be_hidden()
     await state.get_by_text("1 note").click()
     await expect(state.get_by_text("The server does not let")).to_be_visible()

@@ -197,7 +197,7 @@ function nextTheme() {
   setTheme(theme);
 }
 
-/** A part that is chosen in the navigation is scrolled to and gets the focus; the address stays as it is. */
+/** A part that a link names is scrolled to and gets the focus; the address stays as it is. */
 function goTo(event) {
   const id = event.target.closest("a")?.hash.slice(1);
   if (!id) return;
@@ -217,7 +217,7 @@ function start() {
   find("pause").addEventListener("click", pause);
   find("forget").addEventListener("click", () => forget());
   find("entry-form").addEventListener("submit", enter);
-  find("parts").addEventListener("click", goTo);
+  for (const place of ["parts", "state"]) find(place).addEventListener("click", goTo);
   document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : state.paused || refresh()));
   addEventListener("hashchange", openLink);
   access.refused = () => forget(NO_KEY);

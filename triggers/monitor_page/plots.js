@@ -4,7 +4,8 @@ import { count, dayOfMonth, el, figure, hourAndMinute } from "./format.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 220;
-const [LEFT, RIGHT, TOP, BOTTOM] = [48, 8, 10, 24];
+const [RIGHT, TOP, BOTTOM] = [8, 10, 24];
+const DIGIT_PX = 7;
 const LABEL_PX = 64;
 const LABELS_S = [60, 300, 900, 3600, 7200, 14_400, 21_600, 43_200, 86_400];
 
@@ -46,16 +47,17 @@ export function eventsChart(target, spoken) {
     const highest = Math.max(...sums.map(totalOf), 1);
     const step = axisStep(highest);
     const top = Math.ceil(highest / step) * step;
-    const barPx = (width - LEFT - RIGHT) / Math.max(times.length, 1);
-    const x = (index) => LEFT + index * barPx;
+    const left = Math.max(40, count(top).length * DIGIT_PX + 12);
+    const barPx = (width - left - RIGHT) / Math.max(times.length, 1);
+    const x = (index) => left + index * barPx;
     const y = (value) => HEIGHT - BOTTOM - (value / top) * (HEIGHT - TOP - BOTTOM);
-    place = { x, barPx };
+    place = { x, barPx, left };
     const svg = node("svg", { width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": describe() });
     for (let value = 0; value <= top; value += step) {
-      svg.append(node("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: y(value), y2: y(value) }));
-      svg.append(node("text", { x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, count(value)));
+      svg.append(node("line", { class: "grid", x1: left, x2: width - RIGHT, y1: y(value), y2: y(value) }));
+      svg.append(node("text", { x: left - 8, y: y(value) + 4, "text-anchor": "end" }, count(value)));
     }
-    for (const [index, text] of labels(times, stepS, width)) svg.append(node("text", { x: x(index), y: HEIGHT - 6, "text-anchor": "middle" }, text));
+    for (const [index, text] of labels(times, stepS, barPx)) svg.append(node("text", { x: x(index), y: HEIGHT - 6, "text-anchor": "middle" }, text));
     marker = node("rect", { class: "marker", y: TOP, height: HEIGHT - TOP - BOTTOM, width: 0, x: 0 });
     svg.append(marker, ...stack(sums, x, y, barPx));
     target.replaceChildren(svg, readout);
@@ -93,8 +95,8 @@ export function eventsChart(target, spoken) {
 
   function point(event) {
     if (!place) return;
-    const left = target.getBoundingClientRect().left;
-    read(Math.floor((event.clientX - left - LEFT) / place.barPx));
+    const edge = target.getBoundingClientRect().left + place.left;
+    read(Math.floor((event.clientX - edge) / place.barPx));
   }
 
   function step(event) {
@@ -143,8 +145,8 @@ function stack(sums, x, y, barPx) {
 }
 
 /** [index, text] of the bars that begin at a round local time, as many as there is room for. */
-function labels(times, stepS, width) {
-  const room = Math.max(1, Math.floor((width - LEFT - RIGHT) / LABEL_PX));
+function labels(times, stepS, barPx) {
+  const room = Math.max(1, Math.floor((times.length * barPx) / LABEL_PX));
   const every = LABELS_S.find((seconds) => (times.length * stepS) / seconds <= room) ?? 172_800;
   const local = (seconds) => seconds - 60 * new Date(seconds * 1000).getTimezoneOffset();
   return times

@@ -10,6 +10,12 @@ const WORDS = {
   failed: "Events cannot flow, or their effects cannot be written.",
 };
 const RANKS = { error: 0, warning: 1, info: 2 };
+/** Where the page has more on a reason of the health, and what can be done about it there. */
+const PLACES = [
+  [/dead letter|retry/i, "dead", "look at the dead letters by reason, then replay or discard them"],
+  [/trigger|deaf|heard|sweep|timers/i, "instances", "look at the instances and the last pass"],
+  [/audit|storage/i, "sessions", "look at the export of the audit log"],
+];
 const COPIED_MS = 2000;
 const LATE_S = 600;
 
@@ -31,7 +37,7 @@ export function showState(data) {
   find("state-note").textContent = doctorNote(data.doctor);
   const reasons = status === "ok" ? [] : list(data.health?.reasons).map(String);
   fill(find("findings"), JSON.stringify([status, reasons, urgent]), () => [
-    ...reasons.map((reason) => el("li", {}, el("h3", {}, badgeOf(status === "failed" ? "error" : "warning", "health"), " ", reason))),
+    ...reasons.map((reason) => reasonItem(reason, status)),
     ...urgent.map(findingItem),
   ]);
   find("notes").hidden = notes.length === 0;
@@ -47,6 +53,12 @@ function doctorNote(doctor) {
 
 function badgeOf(severity, text = severity) {
   return el("span", { class: `badge ${{ error: "bad", warning: "warning" }[severity] ?? "quiet"}` }, String(text));
+}
+
+function reasonItem(reason, status) {
+  const place = PLACES.find(([words]) => words.test(reason));
+  const next = place ? el("p", { class: "fix" }, el("span", { class: "muted" }, "Next: "), el("a", { href: `#${place[1]}` }, place[2])) : null;
+  return el("li", { class: "finding" }, el("h3", {}, badgeOf(status === "failed" ? "error" : "warning", "health"), " ", reason), next);
 }
 
 function findingItem(finding) {
