@@ -109,6 +109,7 @@ class Collector:
             return
         entry.outcome = asyncio.get_running_loop().create_future()
         if self.idle:
+            self._busy.add(event.key)  # now: before the task runs, another event of the key may come
             _keep(self._singles, self._react(app, [entry]))
         else:
             self.put(app, entry)
