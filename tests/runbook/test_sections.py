@@ -89,7 +89,7 @@ async def test_the_trigger_is_deaf(stage: Stage) -> None:
         await stage.until_reason("replace this instance")
         assert (await stage.health())["code"] == 503
         doctor = await stage.manage("doctor")
-        assert (doctor.code, "trigger-deaf" in doctor.output) == (1, True)
+        assert re.search(r"^warning +trigger-deaf", doctor.output, re.MULTILINE)
         watched = await stage.manage("watch --seconds 30", **WORDS)
         assert watched.code == 0
         await stage.manage("sweep")
@@ -273,10 +273,10 @@ async def test_a_session_has_no_end_in_the_log(stage: Stage) -> None:
 
 
 async def test_redis_is_full_or_evicts(stage: Stage) -> None:
+    await stage.redis.mset({f"old:filler:{number}": "x" * 50_000 for number in range(200)})
     used: int = (await stage.redis.info("memory"))["used_memory"]
     try:
-        await stage.redis.config_set("maxmemory", used + 5_000_000)
-        await fill(stage)
+        await stage.redis.config_set("maxmemory", used - 5_000_000)
         await stage.until_reason("Redis takes no writes: OutOfMemoryError")
         assert (await stage.health())["code"] == 503
         doctor = await stage.manage("doctor")
@@ -303,16 +303,6 @@ async def test_redis_is_full_or_evicts(stage: Stage) -> None:
     finally:
         await stage.redis.config_set("maxmemory", 0)
         await stage.redis.config_set("maxmemory-policy", "noeviction")
-
-
-async def fill(stage: Stage) -> None:
-    """Write keys of another application until Redis refuses them."""
-    for number in range(10_000):
-        try:
-            await stage.redis.set(f"old:filler:{number}", "x" * 50_000)
-        except redis.exceptions.OutOfMemoryError:
-            return
-    pytest.fail("Redis has no limit")
 
 
 async def test_redis_failed_over(stage: Stage) -> None:
