@@ -17,9 +17,10 @@
 -- writes it again. A chart that is missing before its time, without an event that tells why, counts as deleted. A look
 -- that finds nothing new moves no due time, so it does not shorten a backoff.
 --
--- State, version 1: v; expires (ms; when the chart expires or expired; absent if it never was there); own (the same, as this app's own write set it);
--- active (ms; last sign of use: a client's write is one, this app's own is none); gone, deleted, asked ('1' or absent);
--- evicted (how often in a row, before it was refreshed); fence, failures, refreshed, failed (ms), error: see begin_refresh.lua.
+-- State, version 1: v; expires (ms; when the chart expires or expired; absent if it never was there); own (the same, as
+-- this app's own write set it); active (ms; last sign of use: a client's write is one, this app's own is none); gone,
+-- deleted, asked ('1' or absent); evicted (how often in a row, before it was refreshed); fence, failures, refreshed,
+-- failed (ms), error: see begin_refresh.lua.
 
 -- TIME must precede all writes: see take_due_sessions.lua.
 if redis.replicate_commands then redis.replicate_commands() end

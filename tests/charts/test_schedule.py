@@ -77,7 +77,9 @@ async def test_a_chart_that_does_not_expire_is_left_alone(
         await redis_client.delete(KEY)
         await reconcile(app, [CHARTS], budget_s=5)
         assert await redis_client.hget(STATE, "deleted") == b"1"
-    assert not source.requests
+        assert not source.requests
+        await charts.react(app, [KEY], cause("evicted"))  # that it was, and the event came late
+        await until(lambda: redis_client.exists(KEY))
 
 
 async def test_a_chart_that_a_sweep_finds_deleted_before_its_time_stays_deleted(
