@@ -61,7 +61,9 @@ Until = Annotated[date | None, typer.Option(parser=parse_day, metavar="DAY", hel
 
 @commands.command("tail")
 def tail(
-    count: Annotated[int, typer.Option("-n", min=0, max=MAX_TAIL, help="Number of latest records.")] = 20,
+    count: Annotated[
+        int, typer.Option("-n", parser=formatting.whole(0, MAX_TAIL), metavar="N", help="Number of latest records.")
+    ] = 20,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue with new records, until Ctrl-C.")] = False,
     json: Json = False,
 ) -> None:

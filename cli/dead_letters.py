@@ -56,7 +56,7 @@ def list_letters(
     match: Match = None,
     older_than: OlderThan = None,
     newer_than: NewerThan = None,
-    limit: Annotated[int, typer.Option(min=1, max=dead_letters.MAX_PAGE)] = 50,
+    limit: Annotated[int, typer.Option(parser=formatting.whole(1, dead_letters.MAX_PAGE), metavar="N")] = 50,
     cursor: Annotated[str | None, typer.Option(help="The cursor that the previous page ended with.")] = None,
     json: Json = False,
 ) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -10,7 +11,6 @@ from cli.terminal import Refused, complain
 from shared.privacy.masking import printable
 
 MAX_LISTED = 10_000
-Limit = Annotated[int, typer.Option(min=1, max=MAX_LISTED, help="About how many; Redis returns keys in pages.")]
 Cursor = Annotated[str, typer.Option(help="The cursor that the previous page ended with.")]
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
@@ -18,6 +18,25 @@ _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 def quoted(text: str) -> str:
     """What a user typed, for a message that refuses it: one line, quoted, cut to 40 characters."""
     return f"'{printable(os.fsencode(text), 40)}'"
+
+
+def whole(least: int, most: int) -> Callable[[object], int]:
+    """A parser of whole numbers from `least` to `most`. It raises typer.BadParameter, which names the value, as typer's
+    own bounds do not."""
+
+    def parse(value: object) -> int:  # a default is a number already
+        text = str(value)
+        if not re.fullmatch(r"\d{1,12}", text, re.ASCII) or not least <= int(text) <= most:
+            raise typer.BadParameter(f"expected a number from {least} to {most}, not {quoted(text)}")
+        return int(text)
+
+    return parse
+
+
+Limit = Annotated[
+    int,
+    typer.Option(parser=whole(1, MAX_LISTED), metavar="N", help="About how many; Redis returns keys in pages."),
+]
 
 
 def parse_duration(text: str) -> int:

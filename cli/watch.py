@@ -27,6 +27,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.audit_display import as_json
+from cli.formatting import whole
 from cli.terminal import Exit, Json, complain, open_console, run, shown
 from shared import namespaces
 from shared.app import App
@@ -41,6 +42,7 @@ from shared.registry import REACTORS
 from shared.words import counted
 
 LAST_EVENTS = 15
+MAX_SECONDS = 30 * 86_400
 MAX_WAITING = 2000
 """Events that may wait to be written; further ones are counted and not shown."""
 RATE_S = 60
@@ -102,7 +104,10 @@ class Seen:
 
 def watch(
     seconds: Annotated[
-        int | None, typer.Option(min=1, help="Stop after this many seconds; otherwise at Ctrl-C.")
+        int | None,
+        typer.Option(
+            parser=whole(1, MAX_SECONDS), metavar="N", help="Stop after this many seconds; otherwise at Ctrl-C."
+        ),
     ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Also show events with nothing to react to; they are never counted.")

@@ -245,6 +245,9 @@ async def test_no_color_is_honoured(manage_environment: dict[str, str], populate
         (["cleanup", "unknown", "--rate", "fast"], "'fast'"),
         (["cleanup", "elsewhere"], "'elsewhere'"),
         (["deadletters", "list", "--reactor", "other"], "'other'"),
+        (["deadletters", "list", "--limit", "0"], "'0'"),
+        (["watch", "--seconds", "-1"], "'-1'"),
+        (["audit", "tail", "-n", "many"], "'many'"),
         (["keys", "list", "--cursor", "x\x1b[31m"], r"'x\x1b[31m'"),
     ],
 )
