@@ -25,38 +25,9 @@
 -- is missing before its time, without an event that tells why, counts as deleted by a client. After a rest of the source
 -- the charts that did not fail come first: they show whether it is back.
 
--- TIME must precede all writes: see take_due_sessions.lua.
-if redis.replicate_commands then redis.replicate_commands() end
-
 local SLACK_MS, AFTER_MS, BEHIND_MS = 100, 20, 100
 local NEVER = 2 ^ 53 - 1
-local clock = redis.call('TIME')
-local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local ahead, active_for = tonumber(ARGV[1]), tonumber(ARGV[2])
-
-local function whole(value)
-  return string.format('%.0f', value)
-end
-
--- The number of a field; nil for what is none, NaN included.
-local function number(text)
-  local value = tonumber(text or '')
-  return value == value and value or nil
-end
-
--- Fields of a hash; one that another application made long is not loaded.
-local function fields_of(key, ...)
-  local values = {}
-  for at, name in ipairs({ ... }) do
-    values[at] = redis.call('HSTRLEN', key, name) <= 500 and redis.call('HGET', key, name) or false
-  end
-  return values
-end
-
-local function digest_of(key, size, most)
-  if size <= most then return redis.sha1hex(redis.call('GET', key)) end
-  return redis.sha1hex(redis.call('GETRANGE', key, 0, most / 2 - 1) .. redis.call('GETRANGE', key, size - most / 2, -1))
-end
 
 local function leave(due, reply)
   if due then

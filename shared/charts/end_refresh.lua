@@ -31,36 +31,7 @@
 -- Invariant: never replaces what a client wrote after the fetch began, and never brings back what one deleted. If Redis
 -- refuses the content, nothing else is written, and the chart is due again when its lease ends.
 
--- TIME must precede all writes: see take_due_sessions.lua.
-if redis.replicate_commands then redis.replicate_commands() end
-
 local SLACK_MS, AFTER_MS = 100, 20
-local clock = redis.call('TIME')
-local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
-
-local function whole(value)
-  return string.format('%.0f', value)
-end
-
--- The number of a field; nil for what is none, NaN included.
-local function number(text)
-  local value = tonumber(text or '')
-  return value == value and value or nil
-end
-
--- Fields of a hash; one that another application made long is not loaded.
-local function fields_of(key, ...)
-  local values = {}
-  for at, name in ipairs({ ... }) do
-    values[at] = redis.call('HSTRLEN', key, name) <= 500 and redis.call('HGET', key, name) or false
-  end
-  return values
-end
-
-local function digest_of(key, size, most)
-  if size <= most then return redis.sha1hex(redis.call('GET', key)) end
-  return redis.sha1hex(redis.call('GETRANGE', key, 0, most / 2 - 1) .. redis.call('GETRANGE', key, size - most / 2, -1))
-end
 
 local function release()
   local lease = redis.call('ZSCORE', KEYS[4], KEYS[1])

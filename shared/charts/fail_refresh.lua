@@ -21,31 +21,7 @@
 -- Invariant: the failures of requests that were in flight together leave a source alone once. A chart that is still
 -- there is due when it expires, at the latest.
 
--- TIME must precede all writes: see take_due_sessions.lua.
-if redis.replicate_commands then redis.replicate_commands() end
-
 local AFTER_MS = 20
-local clock = redis.call('TIME')
-local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
-
-local function whole(value)
-  return string.format('%.0f', value)
-end
-
--- The number of a field; nil for what is none, NaN included.
-local function number(text)
-  local value = tonumber(text or '')
-  return value == value and value or nil
-end
-
--- Fields of a hash; one that another application made long is not loaded.
-local function fields_of(key, ...)
-  local values = {}
-  for at, name in ipairs({ ... }) do
-    values[at] = redis.call('HSTRLEN', key, name) <= 500 and redis.call('HGET', key, name) or false
-  end
-  return values
-end
 
 local function increased(count)
   return math.min(number(count) or 0, 1e6) + 1

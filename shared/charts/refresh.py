@@ -21,7 +21,7 @@ from redis.backoff import FullJitterBackoff
 from shared import namespaces, telemetry
 from shared.app import App
 from shared.charts import reactor
-from shared.charts.schedule import Chart, ahead_ms, chart_of, due_key
+from shared.charts.schedule import PRELUDE, Chart, ahead_ms, chart_of, due_key
 from shared.errors import Rejected, SourceDown, WorkTimeout
 from shared.reactor import Cause, Outcome, retried
 from shared.reactor import Source as Caller
@@ -33,10 +33,10 @@ from shared.sources.client import Client
 from shared.sources.config import Source
 from shared.store.script import Script
 
-TAKE_REFRESHES = Script(__file__, "take_refreshes")
-BEGIN_REFRESH = Script(__file__, "begin_refresh")
-END_REFRESH = Script(__file__, "end_refresh")
-FAIL_REFRESH = Script(__file__, "fail_refresh")
+TAKE_REFRESHES = Script(__file__, "take_refreshes", PRELUDE)
+BEGIN_REFRESH = Script(__file__, "begin_refresh", PRELUDE)
+END_REFRESH = Script(__file__, "end_refresh", PRELUDE)
+FAIL_REFRESH = Script(__file__, "fail_refresh", PRELUDE)
 
 FUNCTION = "refresh_charts"
 """The name in logs and metrics."""

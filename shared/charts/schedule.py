@@ -24,7 +24,9 @@ from shared.store.script import Script
 if TYPE_CHECKING:
     from shared.sources.config import Source
 
-SCHEDULE_CHART = Script(__file__, "schedule_chart")
+PRELUDE = "refresh_prelude"
+"""What the scripts of a refresh begin with."""
+SCHEDULE_CHART = Script(__file__, "schedule_chart", PRELUDE)
 READ_INTEREST = Script(__file__, "read_interest")
 
 PART = "chart refresh"

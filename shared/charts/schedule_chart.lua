@@ -22,41 +22,11 @@
 -- deleted, asked ('1' or absent); evicted (how often in a row, before it was refreshed); fence, failures, refreshed,
 -- failed (ms), error: see begin_refresh.lua.
 
--- TIME must precede all writes: see take_due_sessions.lua.
-if redis.replicate_commands then redis.replicate_commands() end
-
 local SLACK_MS, AFTER_MS = 100, 20
 local TTL_COMES_MS, LONGEST_DELAY_MS = 1000, 60000
 local NEVER = 2 ^ 53 - 1
-local clock = redis.call('TIME')
-local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
 local event, ahead, active_for = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local lapsed = event == 'expired' or event == 'evicted'
-
-local function whole(value)
-  return string.format('%.0f', value)
-end
-
--- The number of a field; nil for what is none, NaN included.
-local function number(text)
-  local value = tonumber(text or '')
-  return value == value and value or nil
-end
-
--- Fields of a hash; one that another application made long is not loaded.
-local function fields_of(key, ...)
-  local values = {}
-  for at, name in ipairs({ ... }) do
-    values[at] = redis.call('HSTRLEN', key, name) <= 500 and redis.call('HGET', key, name) or false
-  end
-  return values
-end
-
--- Delete what another application wrote under this app's key.
-local function reclaim(key, kind)
-  local actual = redis.call('TYPE', key).ok
-  if actual ~= kind and actual ~= 'none' then redis.call('UNLINK', key) end
-end
 
 reclaim(KEYS[2], 'hash')
 reclaim(KEYS[3], 'zset')

@@ -17,36 +17,6 @@
 -- Invariant: a chart is in progress once, and a source has at most ARGV[2] fetches in progress. If the caller dies, its
 -- charts are due again when their leases end.
 
--- TIME must precede all writes: see take_due_sessions.lua.
-if redis.replicate_commands then redis.replicate_commands() end
-
-local clock = redis.call('TIME')
-local now = tonumber(clock[1]) * 1000 + math.floor(tonumber(clock[2]) / 1000)
-
-local function whole(value)
-  return string.format('%.0f', value)
-end
-
--- The number of a field; nil for what is none, NaN included.
-local function number(text)
-  local value = tonumber(text or '')
-  return value == value and value or nil
-end
-
--- Fields of a hash; one that another application made long is not loaded.
-local function fields_of(key, ...)
-  local values = {}
-  for at, name in ipairs({ ... }) do
-    values[at] = redis.call('HSTRLEN', key, name) <= 500 and redis.call('HGET', key, name) or false
-  end
-  return values
-end
-
-local function reclaim(key, kind)
-  local actual = redis.call('TYPE', key).ok
-  if actual ~= kind and actual ~= 'none' then redis.call('UNLINK', key) end
-end
-
 reclaim(KEYS[1], 'zset')
 reclaim(KEYS[2], 'zset')
 reclaim(KEYS[3], 'hash')

@@ -6,18 +6,19 @@ from pathlib import Path
 
 
 class Script:
-    """The script NAME.lua in the folder of `module_file`, read on first use.
+    """The script NAME.lua in the folder of `module_file`, read on first use, behind PRELUDE.lua if there is one: local
+    functions that several scripts need.
 
     `App` calls it by the SHA-1 of its source and loads the source when Redis does not have it.
     """
 
-    def __init__(self, module_file: str, name: str) -> None:
+    def __init__(self, module_file: str, name: str, prelude: str = "") -> None:
         self.name = name
-        self._path = Path(module_file).with_name(f"{name}.lua")
+        self._paths = [Path(module_file).with_name(f"{part}.lua") for part in (prelude, name) if part]
 
     @cached_property
     def source(self) -> str:
-        return self._path.read_text(encoding="utf-8")
+        return "\n".join(path.read_text(encoding="utf-8") for path in self._paths)
 
     @cached_property
     def sha(self) -> str:

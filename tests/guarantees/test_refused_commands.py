@@ -52,10 +52,13 @@ READING = frozenset(
         *("ZCARD", "ZSCORE", "ZRANGE", "ZRANGEBYSCORE", "ZREVRANGEBYSCORE"),
     }
 )
+RECLAIM = "reclaim("
+"""A function of refresh_prelude.lua that writes: it deletes what another application wrote."""
 COMMANDS = {
-    path.stem: set(re.findall(r"redis\.p?call\('([A-Z]+)'", path.read_text()))
+    path.stem: set(re.findall(r"redis\.p?call\('([A-Z]+)'", text)) | ({"UNLINK"} if RECLAIM in text else set())
     for folder in ("batches", "charts", "delivery")
     for path in sorted((SHARED / folder).glob("*.lua"))
+    if (text := path.read_text()) and path.stem != "refresh_prelude"
 }
 REFRESHING = frozenset(
     {"schedule_chart", "take_refreshes", "begin_refresh", "end_refresh", "fail_refresh", "read_interest"}
