@@ -279,7 +279,8 @@ async def test_what_another_process_heard_is_not_dropped_until_a_heartbeat_from_
     """The other may have closed its ear before, and this one's passed it over."""
     world, key = create(), key_of("there")
     world.listening.divide(["there"])
-    await world.covered()
+    await world.begin()
+    world.comes_through_trigger(await world.heartbeat())
     world.listening.looked_at(key, time.monotonic())
     assert not world.drops(key)
     looked_s = time.monotonic()
