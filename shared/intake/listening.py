@@ -70,7 +70,10 @@ class Listening:
         mark: Callable[[], None],
     ) -> None:
         self.need: Need | None = None
+        self._process = process
         self._shares = Shares(process)
+        self._former: list[Shares] = []
+        """Earlier divisions, by which messages were dropped that the ear has still to hear."""
         self._ways = ways
         self._by_pattern = {way.reactor.channel.encode(): way for way in ways}
         self._by_name = {way.reactor.name: way for way in ways}
@@ -85,8 +88,10 @@ class Listening:
         """When all patterns were subscribed (time.monotonic); infinite while they are not."""
         self._ending = False
         self._in_time_since_s: float | None = None
+        self._covers_since_s = math.inf
+        """Since when the ear hears all that is this process'."""
         self._fresh: set[int] = set()
-        """Keys whose look began since the ear was live, as hashes."""
+        """Keys whose look began since then, as hashes."""
 
     @property
     def _live(self) -> bool:
@@ -110,8 +115,23 @@ class Listening:
         return way.covered or (not way.reactor.ordered and event.cause in _CONTENT and hash(event.key) in self._fresh)
 
     def divide(self, processes: Collection[str]) -> frozenset[str]:
-        """Divide what is heard among these processes of the host and this one. Returns those that listen no more."""
-        return self._shares.divide(processes)
+        """Divide what is heard among these processes of the host and this one. Returns those that listen no more.
+
+        The ear may have passed over what is this process' from now on, so nothing that was published before is dropped
+        any more; and it may not have heard yet what was dropped, so it hears by the former division as well.
+        """
+        if self._shares.members == {self._process, *processes}:
+            return frozenset()
+        former, self._shares = self._shares, Shares(self._process)
+        self._shares.divide(processes)
+        if self._live:
+            self._former.append(former)
+            self._covers_since_s = time.monotonic()
+            self._fresh.clear()
+            for way in self._ways:
+                way.mark = 0
+            self._mark()
+        return former.members - self._shares.members
 
     async def hold(self, way: Way) -> None:
         """Wait for a scan, up to SLICE_S. The messages that come before its end are mostly of keys that it finds, so
@@ -127,7 +147,7 @@ class Listening:
     def looked_at(self, key: bytes, began_s: float) -> None:
         """A key's content was looked at to the end. A look that began before the ear was live does not count: what was
         written after it, and before the ear was live, is still to come through the trigger."""
-        if began_s > self._live_since_s and len(self._fresh) < MAX_SEEN:
+        if began_s > self._covers_since_s and len(self._fresh) < MAX_SEEN:
             self._fresh.add(hash(key))
 
     # Opening and closing
@@ -157,6 +177,8 @@ class Listening:
         if self._live and not self.live:
             self._uncover()
             self._lost("the app's own subscription was lost")
+        if all(0 < way.mark <= way.ear_heard for way in self._ways):
+            self._former.clear()
         idle = self._scanning is None or self._scanning.done()
         if self.live and self.need is Need.BEHIND and idle and app.settings.burst_sweep:
             await self._scan_if_worthwhile(app)
@@ -197,9 +219,10 @@ class Listening:
             await asyncio.wait([self._scanning])
 
     def _uncover(self) -> None:
-        self._live_since_s = math.inf
+        self._live_since_s = self._covers_since_s = math.inf
         self._ending = False
         self._scanned.clear()
+        self._former.clear()
         self._in_time_since_s = None
         self._fresh.clear()
         for way in self._ways:
@@ -209,7 +232,7 @@ class Listening:
         """All patterns are subscribed: from now on every event is heard."""
         again = self._live
         self._uncover()
-        self._live_since_s = time.monotonic()
+        self._live_since_s = self._covers_since_s = time.monotonic()
         self._mark()
         if again or self.need is not Need.BEHIND:
             self._lost("the app listens by itself")
@@ -232,7 +255,8 @@ class Listening:
         way.collector.put(app, Waiting(event, "", time.perf_counter()))
 
     def _hears(self, way: Way, key: bytes) -> bool:
-        return (way.reactor.ordered or self._owns(key)) and self._shares.has(key)
+        mine = self._shares.has(key) or any(former.has(key) for former in self._former)
+        return mine and (way.reactor.ordered or self._owns(key))
 
     # The scan
 

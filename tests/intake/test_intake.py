@@ -507,14 +507,14 @@ async def test_a_process_that_closes_its_ear_in_good_order_makes_no_other_sweep_
     async with two_processes(app) as (leaver, stayer):
         for process in (leaver, stayer):
             await listens(process)
-        shares, sweep = stayer.intake._listening._shares, stayer.intake._catching_up
+        listening, sweep = stayer.intake._listening, stayer.intake._catching_up
         async with asyncio.timeout(SOON_S):
-            while shares.share == 1:
+            while listening._shares.share == 1:
                 await leaver.tick()
                 await stayer.tick()
             if not killed:
                 await leaver.intake._listening.close()
-            while shares.share < 1:
+            while listening._shares.share < 1:
                 if not killed:
                     await leaver.tick()
                 await asyncio.sleep(0.001)

@@ -18,6 +18,7 @@ from shared.intake import collector as collector_module
 from shared.intake import listening as listening_module
 from shared.intake.events import KeyEvent
 from shared.intake.listening import Listening, Need
+from shared.intake.sharing import Shares
 from shared.intake.way import Way
 from shared.reactor import Cause, Outcome, Result
 from tests.support.reactors import make_reactor
@@ -262,6 +263,51 @@ async def test_where_the_trigger_does_not_bring_what_came_before_a_sweep_begins_
     world = create()
     await world.begin(need)
     assert world.lost == ["the app listens by itself"]
+
+
+# Several processes of a host
+
+
+def key_of(process: str) -> bytes:
+    """A key that `process` hears, of two."""
+    shares = Shares(process)
+    shares.divide(["here", "there"])
+    return next(key for key in (PREFIX + b"%d" % number for number in range(1000)) if shares.has(key))
+
+
+async def test_what_another_process_heard_is_not_dropped_until_a_heartbeat_from_after_its_leave_has_come(create):
+    """The other may have closed its ear before, and this one's passed it over."""
+    world, key = create(), key_of("there")
+    world.listening.divide(["there"])
+    await world.begin()
+    world.comes_through_trigger(await world.heartbeat())
+    world.listening.looked_at(key, time.monotonic())
+    assert not world.drops(key)
+    looked_s = time.monotonic()
+    assert world.listening.divide([]) == {"there"}
+    assert world.marks == 2
+    assert not world.drops(key)
+    world.listening.looked_at(key, looked_s)
+    assert not world.drops(key), "a look that began before"
+    world.comes_through_trigger(await world.heartbeat())
+    assert world.drops(key)
+
+
+async def test_what_was_dropped_is_heard_though_another_process_hears_its_key_from_now_on(create):
+    """The other's ear may not have been live yet when it was published."""
+    world, key = create(), key_of("there")
+    await world.covered()
+    assert world.drops(key)
+    world.listening.divide(["there"])
+    await world.app.redis.set(key, "")
+    await world.heard_by_ear()
+    await world.way.collector.settled()
+    assert world.keys == [key]
+    await world.look_after()
+    await world.app.redis.set(key, "")
+    await world.heard_by_ear()
+    await world.way.collector.settled()
+    assert world.keys == [key]
 
 
 # The end
