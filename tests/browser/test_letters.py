@@ -4,8 +4,10 @@ import json
 import re
 from typing import Any
 
+import msgspec
 from playwright.async_api import Locator, Page, Request, Route, expect
 
+from shared.operations.letter_selection import LetterAction
 from tests.browser.conftest import NOW, Watched, open_page, region, update
 from tests.support import monitor_sample as sample
 from tests.support.staged import Staged, parameters
@@ -251,6 +253,36 @@ async def test_the_filter_selects_letters_on_the_server(watched: Watched, staged
         "olderThanS": "86400",
     }
     await expect(page.get_by_text("No dead letter matches the filter.")).to_be_visible()
+
+
+async def test_an_action_on_what_every_filter_selects_is_one_that_the_app_accepts(
+    watched: Watched, staged: Staged
+) -> None:
+    page, actions = watched.page, list[LetterAction]()
+
+    def discard(request: Request) -> dict[str, Any]:
+        actions.append(msgspec.json.decode(request.post_data or "", type=LetterAction))
+        return {"letters": removed(1), "removed": 1, "nextCursor": None}
+
+    staged.answers["/events/dead-groups/discard"] = discard
+    await open_page(page)
+    await page.locator("#dead-match").fill("fabric:*")
+    for age, (older_than_s, newer_than_s) in {
+        "more than a day ago": (86_400, None),
+        "within the last hour": (None, 3600),
+    }.items():
+        await page.locator("#dead-age").select_option(label=age)
+        async with page.expect_response("**/events/dead-groups?*"):
+            await page.get_by_role("button", name="Filter").click()
+        await page.get_by_role("checkbox", name=re.compile("Select all letters: batches, Rejected: records")).check()
+        await page.get_by_role("button", name="Discard selected").click()
+        async with page.expect_response("**/events/dead-groups/discard"):
+            await page.get_by_role("dialog").get_by_role("button", name="Discard").click()
+        await expect(status(page)).to_have_text("Discarded 1 letter; 1 removed.")
+        (action,) = actions
+        actions.clear()
+        assert (action.older_than_s, action.newer_than_s, action.match) == (older_than_s, newer_than_s, "fabric:*")
+        assert action.group == FIRST["reason"]
 
 
 async def test_groups_that_cannot_be_loaded_leave_the_rest_of_the_page_as_it_is(

@@ -309,7 +309,7 @@ async function runGroup(run, group) {
   } while (cursor && !run.stopped);
 }
 
-const numbers = (filter) => Object.fromEntries(Object.entries(filter).map(([name, value]) => [name, name.endsWith("_s") ? Number(value) : value]));
+const numbers = (filter) => Object.fromEntries(Object.entries(filter).map(([name, value]) => [name, name.endsWith("S") ? Number(value) : value]));
 
 async function runLetter(run, letter) {
   const answer = await request(address(`events/dead/${encodeURIComponent(letter.id)}/${run.action}`), { method: "POST", timeoutMs: ACTION_TIMEOUT_MS });
