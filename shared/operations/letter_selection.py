@@ -31,6 +31,8 @@ MAX_AGE_S = 30 * 86_400
 """Largest age in a request; letters are kept for a shorter time."""
 MAX_REASON_CHARS = 500
 MAX_GROUP_CHARS = 2 * MAX_REASON_CHARS
+MAX_GROUPS = 100
+"""Groups that are shown. A client chooses its messages and can have a reason for every letter."""
 _STEP = 20
 """Letters that are selected at once before they are acted on."""
 
@@ -97,6 +99,13 @@ class LetterGroup(msgspec.Struct, frozen=True, rename="camel"):
     newest_key: str
 
 
+class LetterGroups(msgspec.Struct, frozen=True, rename="camel"):
+    """The groups with the most letters, at most MAX_GROUPS of `groupsTotal`, the largest first."""
+
+    groups: list[LetterGroup]
+    groups_total: int
+
+
 class LetterResult(msgspec.Struct, frozen=True, rename="camel"):
     """What happened to one letter. `outcome` and `reason` are those of a replay."""
 
@@ -119,6 +128,14 @@ class LetterResults(msgspec.Struct, frozen=True, rename="camel"):
 def shown_key(app: App, letter: Letter) -> str:
     """The client's key, masked."""
     return mask_key(source_of(app, letter.reactor, letter.key), app.settings.audit_key)
+
+
+def shown_time(time_ms: int) -> str:
+    """A time of a letter; the latest one that there is for what another application wrote."""
+    try:
+        return iso_utc(time_ms / 1000)
+    except ValueError:
+        return "9999-12-31T23:59:59.999Z"
 
 
 def _reason(letter: Letter) -> str:
@@ -159,19 +176,20 @@ async def selected(app: App, selection: LetterSelection) -> AsyncGenerator[Lette
             return
 
 
-async def groups(app: App, selection: LetterSelection = ALL) -> list[LetterGroup]:
-    """The selected letters by reactor and shape of the reason, the largest group first."""
+async def groups(app: App, selection: LetterSelection = ALL) -> LetterGroups:
+    """The selected letters by reactor and shape of the reason."""
     found: dict[tuple[str, str], LetterGroup] = {}
     async with aclosing(selected(app, selection)) as letters:
         async for letter in letters:
             group = letter.reactor, shape_of(letter)
-            buried = iso_utc(letter.last_ms / 1000)
+            buried = shown_time(letter.last_ms)
             if known := found.get(group):
                 found[group] = msgspec.structs.replace(known, count=known.count + 1, oldest=buried)
             else:
                 key = shown_key(app, letter)
                 found[group] = LetterGroup(*group, 1, buried, buried, letter.id, key)
-    return sorted(found.values(), key=lambda group: (-group.count, group.reactor, group.reason))
+    largest = sorted(found.values(), key=lambda group: (-group.count, group.reactor, group.reason))
+    return LetterGroups(largest[:MAX_GROUPS], len(largest))
 
 
 async def replay_selected(

@@ -142,7 +142,7 @@ async def test_all_letters_are_discarded_after_a_confirmation_that_names_their_n
 
 async def test_a_run_of_ten_thousand_letters_can_be_stopped(watched: Watched, staged: Staged) -> None:
     page, calls = watched.page, 0
-    staged.answers["/events/dead-groups"] = {"groups": sample.groups(NOW, factor=500)}
+    staged.answers["/events/dead-groups"] = {"groups": sample.groups(NOW, factor=500), "groupsTotal": 5}
 
     def replay(_: Request) -> dict[str, Any]:
         nonlocal calls
@@ -160,6 +160,17 @@ async def test_a_run_of_ten_thousand_letters_can_be_stopped(watched: Watched, st
     done = calls
     await update(page)
     assert calls == done
+
+
+async def test_only_the_largest_of_very_many_groups_are_listed_and_the_page_says_so(
+    watched: Watched, staged: Staged
+) -> None:
+    page = watched.page
+    staged.answers["/events/dead-groups"] = {"groups": sample.groups(NOW), "groupsTotal": 10_000}
+    await open_page(page)
+    await expect(region(page, "Dead letters")).to_contain_text("The 5 largest of 10,000 groups. A filter shows others.")
+    await page.get_by_role("checkbox", name="Select all", exact=True).check()
+    await expect(page.locator("#dead-selected")).to_have_text("43 letters selected")
 
 
 async def test_the_groups_of_ten_thousand_letters_are_not_requested_with_every_update(
@@ -243,7 +254,7 @@ async def test_the_filter_selects_letters_on_the_server(watched: Watched, staged
     await page.locator("#dead-reason").fill("holds text")
     await page.locator("#dead-match").fill("fabric:*")
     await page.locator("#dead-age").select_option(label="more than a day ago")
-    staged.answers["/events/dead-groups"] = {"groups": []}
+    staged.answers["/events/dead-groups"] = {"groups": [], "groupsTotal": 0}
     async with page.expect_request("**/events/dead-groups?*") as asked:
         await page.get_by_role("button", name="Filter").click()
     assert parameters(await asked.value) == {

@@ -37,7 +37,7 @@ async def selected(app: App, **filters: object) -> int:
 
 async def test_letters_are_grouped_by_reactor_and_reason_whatever_names_and_numbers_are_in_it(app: App) -> None:
     ids = await buried(app)
-    groups = await letter_selection.groups(app)
+    groups = (await letter_selection.groups(app)).groups
     assert [(group.count, group.reactor, group.reason) for group in groups] == [
         (5, "batches", "Rejected: # bytes, more than # are read"),
         (3, "batches", "Rejected: `*` holds text"),
@@ -70,16 +70,42 @@ async def test_each_filter_selects_its_letters_and_all_that_are_given_must_hold(
 async def test_a_group_selects_its_own_letters_and_no_others_whose_reason_contains_it(app: App) -> None:
     await buried(app)
     await bury(app, 50, Rejected("not JSON: not JSON at all"), reactor="charts")
-    for group in await letter_selection.groups(app):
+    for group in (await letter_selection.groups(app)).groups:
         assert await selected(app, reactor=group.reactor, group=group.reason) == group.count
     assert await selected(app, group="Rejected: not JSON") == 1
 
 
 async def test_a_group_of_names_between_back_ticks_can_be_selected(app: App) -> None:
     await bury(app, 1, Rejected("``" * 200))
-    (group,) = await letter_selection.groups(app)
+    (group,) = (await letter_selection.groups(app)).groups
     assert len(group.reason) <= letter_selection.MAX_GROUP_CHARS
     assert await selected(app, group=group.reason) == 1
+
+
+async def test_of_thousands_of_reasons_the_most_frequent_are_shown_and_all_are_counted(app: App) -> None:
+    """The page and the terminal stay usable whatever a client writes."""
+    ids = [await bury(app, number, Rejected("not JSON")) for number in range(2)]
+    letters, index = namespaces.build(namespaces.DEAD_LETTERS), namespaces.build(namespaces.DEAD_INDEX)
+    raw, buried_ms = await app.redis.hget(letters, ids[0]), await app.redis.zscore(index, ids[0])
+    pipeline = app.redis.pipeline(transaction=False)
+    for number in range(9000):
+        word = "".join(chr(ord("a") + int(digit)) for digit in f"{number:04}")
+        pipeline.hset(letters, f"{number:032x}", raw.replace(b"JSON", word.encode()))
+        pipeline.zadd(index, {f"{number:032x}": buried_ms})
+    await pipeline.execute()
+    found = await letter_selection.groups(app)
+    assert len(found.groups) == letter_selection.MAX_GROUPS
+    assert found.groups_total == 9001
+    assert (found.groups[0].reason, found.groups[0].count) == ("Rejected: not JSON", 2)
+
+
+async def test_a_letter_with_a_time_that_no_calendar_has_is_in_its_group(app: App) -> None:
+    letter = await bury(app, 1, Rejected("not JSON"))
+    letters = namespaces.build(namespaces.DEAD_LETTERS)
+    attempts, _, _, rest = (await app.redis.hget(letters, letter)).split(b" ", 3)
+    await app.redis.hset(letters, letter, b" ".join([attempts, b"1", b"9" * 15, rest]))
+    (group,) = (await letter_selection.groups(app)).groups
+    assert (group.count, group.newest) == (1, "9999-12-31T23:59:59.999Z")
 
 
 async def test_a_key_is_matched_as_it_is_shown_and_not_by_its_secret(app: App) -> None:
@@ -87,7 +113,7 @@ async def test_a_key_is_matched_as_it_is_shown_and_not_by_its_secret(app: App) -
     await sessions.react(app, [b"nextauth:session:" + TOKEN], cause("set"))
     assert await selected(app, match="nextauth:session:~*") == 1
     assert await selected(app, match=f"nextauth:session:{TOKEN.decode()}") == 0
-    [group] = await letter_selection.groups(app)
+    [group] = (await letter_selection.groups(app)).groups
     assert group.newest_key.startswith("nextauth:session:~")
 
 
@@ -101,7 +127,7 @@ async def test_a_selection_is_replayed_some_at_a_time_each_letter_once(app: App)
         cursor, calls = results.next_cursor, calls + 1
     assert calls == 2
     assert sorted(outcomes) == [("processed", True)] * 30 + [("rejected", False)] * 15
-    assert {group.count for group in await letter_selection.groups(app)} == {15}
+    assert {group.count for group in (await letter_selection.groups(app)).groups} == {15}
 
 
 async def test_without_time_left_one_letter_is_acted_on_and_the_cursor_goes_on_with_the_next(app: App) -> None:

@@ -16,6 +16,8 @@ const DOING = { replay: "Replaying", discard: "Discarding" };
 
 const state = {
   groups: [],
+  /** The number of all groups, of which `groups` are the largest. */
+  total: 0,
   /** What the groups were read for: the filter, and the number and the newest of all letters. */
   mark: "",
   readMs: 0,
@@ -79,9 +81,9 @@ async function loadGroups(mark) {
   state.readMs = Date.now();
   const loading = (state.loading = {});
   try {
-    const { groups } = await requestJson(address("events/dead-groups", state.filter));
+    const { groups, groupsTotal } = await requestJson(address("events/dead-groups", state.filter));
     if (state.loading !== loading) return;
-    Object.assign(state, { groups: list(groups), mark, loaded: true });
+    Object.assign(state, { groups: list(groups), total: groupsTotal, mark, loaded: true });
     const ids = new Set(state.groups.map(idOf));
     for (const id of state.selected) if (!ids.has(id)) state.selected.delete(id);
     for (const id of state.open.keys()) if (!ids.has(id)) state.open.delete(id);
@@ -122,6 +124,9 @@ function draw() {
   find("dead-empty").hidden = state.groups.length > 0 || !state.loaded;
   find("dead-empty").textContent = filtered ? "No dead letter matches the filter." : "No dead letters.";
   find("dead-actions").hidden = state.groups.length === 0;
+  const more = state.total > state.groups.length;
+  find("groups-more").hidden = !more || state.groups.length === 0;
+  find("groups-more").textContent = more ? `The ${count(state.groups.length)} largest of ${count(state.total)} groups. A filter shows others.` : "";
   const shown = new Map([...find("groups").children].map((item) => [item.dataset.id, item]));
   const items = state.groups.map((group) => drawGroup(group, shown.get(idOf(group))));
   for (const item of shown.values()) if (!items.includes(item)) item.remove();
