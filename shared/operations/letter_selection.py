@@ -12,6 +12,7 @@ from typing import Annotated
 
 import msgspec
 
+from shared import telemetry
 from shared.app import App
 from shared.clock import iso_utc
 from shared.delivery import dead_letters, replay
@@ -21,7 +22,6 @@ from shared.privacy.masking import mask_key, printable
 from shared.reactor import Source
 from shared.registry import REACTORS, source_of
 from shared.store.glob import glob_match
-from shared.telemetry import effects, minute_counts
 
 CURSOR = "^([0-9]{1,15}:[0-9a-f]{32})?$"
 """Pattern of a cursor; an empty one means the first page."""
@@ -33,6 +33,8 @@ MAX_REASON_CHARS = 500
 MAX_GROUP_CHARS = 2 * MAX_REASON_CHARS
 MAX_GROUPS = 100
 """Groups that are shown. A client chooses its messages and can have a reason for every letter."""
+_REPLAY = "replay_dead_letters"
+"""The function in metrics and log lines."""
 _STEP = 20
 """Letters that are selected at once before they are acted on."""
 
@@ -206,8 +208,8 @@ async def replay_selected(
             outcome = await replay.replay(app, REACTORS, letter.id)
         except KeyspaceError:
             return None  # it was removed meanwhile, or no reactor replays it
-        minute_counts.outcome(letter.reactor, Source.REPLAY, outcome.result.value)
-        effects.note(letter.reactor, Source.REPLAY.value, (outcome,), 1000 * (time.perf_counter() - started_s))
+        duration_ms = 1000 * (time.perf_counter() - started_s)
+        telemetry.record(_REPLAY, letter.reactor, Source.REPLAY, outcome, duration_ms, app.settings.audit_key)
         removed = await dead_letters.get(app, letter.id) is None
         return _result(app, letter, removed=removed, outcome=outcome.result.value, reason=outcome.detail)
 

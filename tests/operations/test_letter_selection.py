@@ -9,9 +9,10 @@ from shared.app import App
 from shared.delivery import dead_letters
 from shared.delivery.dead_letters import Payload
 from shared.errors import Rejected
-from shared.operations import letter_selection
+from shared.operations import activity, effects, exposition, letter_selection
 from shared.operations.letter_selection import ALL, LetterSelection
 from shared.sessions import reactor as sessions
+from shared.telemetry import metrics, minute_counts
 from tests.support.causes import cause
 
 GOOD = json.dumps([{"metric": "temp", "ts": 1, "value": 2.0}]).encode()
@@ -128,6 +129,20 @@ async def test_a_selection_is_replayed_some_at_a_time_each_letter_once(app: App)
     assert calls == 2
     assert sorted(outcomes) == [("processed", True)] * 30 + [("rejected", False)] * 15
     assert {group.count for group in (await letter_selection.groups(app)).groups} == {15}
+
+
+async def test_what_a_selection_s_replay_did_is_in_the_metrics_the_statistics_and_the_feed(app: App) -> None:
+    minute_counts.take(now=True)
+    before = metrics.counts["replay_dead_letters", "processed"]
+    for number in range(3):
+        await bury(app, number, TimeoutError())
+    await letter_selection.replay_selected(app, ALL)
+    assert metrics.counts["replay_dead_letters", "processed"] == before + 3
+    text = await exposition.text(app)
+    assert 'keyspace_functions_outcomes_total{function="replay_dead_letters",outcome="processed"} 3' in text
+    minutes = (await activity.read(app, 2)).minutes
+    assert sum(minute.outcomes.get("batches", {}).get("replay", {}).get("processed", 0) for minute in minutes) == 3
+    assert [effect.operation for effect in await effects.read(app)] == ["replay"] * 3
 
 
 async def test_without_time_left_one_letter_is_acted_on_and_the_cursor_goes_on_with_the_next(app: App) -> None:
