@@ -28,7 +28,7 @@ INSTANCE = "app_instance"
 MAX_TOTALS = 3000
 """Fields of the totals that are read at most: the app has some 20 pairs of function and outcome, with up to 21 each."""
 _MAX_DIGITS = 18
-"""Of a total: sums are in us, and after a million effects that came 20 minutes late one has 16 digits. Redis adds up to 19."""
+"""Of a total: sums are in us, and after a million effects that came 20 minutes late one has 16 digits."""
 MAX_INSTANCES = 200
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _BUCKETS = {str(bucket): bucket for bucket in range(len(metrics.BUCKETS_S) + 1)}

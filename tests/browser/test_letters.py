@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -10,7 +11,7 @@ from playwright.async_api import Locator, Page, Request, Route, expect
 from shared.operations.letter_selection import LetterAction
 from tests.browser.conftest import NOW, Watched, open_page, region, update
 from tests.support import monitor_sample as sample
-from tests.support.staged import Staged, parameters
+from tests.support.staged import ADDRESS, Staged, enter_key, parameters
 
 BATCHES = re.compile(r"^21 ?batches")
 FIRST = sample.groups(NOW)[0]
@@ -186,6 +187,38 @@ async def test_the_groups_of_ten_thousand_letters_are_not_requested_with_every_u
         await update(page)
     assert staged.count("/events/dead-groups") <= 5
     await expect(page.get_by_role("link", name="Dead letters 10,009")).to_be_visible()
+
+
+async def test_groups_are_requested_again_after_the_clock_was_set_back(watched: Watched, staged: Staged) -> None:
+    page, document = watched.page, sample.document(NOW)
+    staged.data = lambda: document
+    await open_page(page)
+    await expect(page.locator("#groups > li")).to_have_count(5)
+    await page.clock.set_system_time(NOW - timedelta(days=1))
+    document["deadLetters"]["totals"]["count"] += 1
+    staged.answers["/events/dead-groups"] = {"groups": sample.groups(NOW)[:1], "groupsTotal": 1}
+    await page.clock.run_for(20_000)
+    await update(page)
+    await expect(page.locator("#groups > li")).to_have_count(1)
+
+
+async def test_after_a_key_was_refused_the_next_one_starts_without_its_messages(
+    watched: Watched, staged: Staged
+) -> None:
+    page = watched.page
+
+    async def refuse(route: Route) -> None:
+        await route.fulfill(status=401)
+
+    await page.route("**/events/dead-groups", refuse)
+    await page.goto(ADDRESS)
+    await enter_key(page)
+    await expect(page.locator("#entry-fault")).to_contain_text("The app does not accept this key")
+    await page.unroute("**/events/dead-groups")
+    await enter_key(page)
+    await expect(page.locator("#groups > li")).to_have_count(5)
+    watched.faults.clear()
+    await expect(status(page)).to_have_text("")
 
 
 async def test_single_letters_are_selected_and_replayed(watched: Watched, staged: Staged) -> None:

@@ -12,7 +12,7 @@ const STORED_RANGE = "keyspace-functions-range";
 const AGAIN_MS = 60_000;
 const ALL = "";
 
-const state = { range: null, reactor: ALL, data: null, history: null, historyMs: 0, fault: "" };
+const state = { range: null, reactor: ALL, data: null, history: null, historyMs: -Infinity, fault: "" };
 let chart;
 
 export const totalOf = (sums) => Object.values(sums).reduce((sum, n) => sum + n, 0);
@@ -34,7 +34,7 @@ export function startActivity() {
   state.range = stored in RANGES ? stored : null;
   chart = eventsChart(find("events-chart"), find("chart-read"));
   find("numbers").addEventListener("toggle", draw);
-  document.addEventListener("forgotten", () => Object.assign(state, { history: null, historyMs: 0 }));
+  document.addEventListener("forgotten", () => Object.assign(state, { history: null, historyMs: -Infinity }));
 }
 
 export function showActivity(data) {
@@ -49,7 +49,7 @@ export function showActivity(data) {
   });
   draw();
   showSpeed(names, data.stats);
-  if (!(range in OF_MINUTES) && (state.history?.range !== range || Date.now() - state.historyMs >= AGAIN_MS)) load(range);
+  if (!(range in OF_MINUTES) && (state.history?.range !== range || performance.now() - state.historyMs >= AGAIN_MS)) load(range);
 }
 
 const capital = (name) => name[0].toUpperCase() + name.slice(1);
@@ -77,7 +77,7 @@ function segments(target, options, chosen, choose) {
 }
 
 async function load(range) {
-  state.historyMs = Date.now();
+  state.historyMs = performance.now();
   try {
     const history = await requestJson(address("stats/history", { range }));
     if (rangeNow() !== range) return;

@@ -20,7 +20,8 @@ const state = {
   total: 0,
   /** What the groups were read for: the filter, and the number and the newest of all letters. */
   mark: "",
-  readMs: 0,
+  /** By performance.now(), as the clock of the machine may be set. */
+  readMs: -Infinity,
   loading: null,
   loaded: false,
   filter: {},
@@ -48,8 +49,8 @@ export function startLetters(again) {
 }
 
 function forget() {
-  if (state.run) state.run.stopped = true;
-  Object.assign(state, { groups: [], mark: "", readMs: 0, loaded: false, filter: {} });
+  if (state.run) Object.assign(state.run, { stopped: true, forgotten: true });
+  Object.assign(state, { groups: [], total: 0, mark: "", readMs: -Infinity, loading: null, loaded: false, filter: {} });
   for (const kept of [state.selected, state.letters, state.open]) kept.clear();
   find("groups").replaceChildren();
   say("");
@@ -71,14 +72,14 @@ export function showLetters(data) {
   const newest = list(data.deadLetters?.letters)[0]?.id ?? "";
   const mark = JSON.stringify([state.filter, totals.count, newest]);
   if (totals.count === 0) {
-    Object.assign(state, { groups: [], mark, readMs: 0, loaded: true });
+    Object.assign(state, { groups: [], total: 0, mark, readMs: -Infinity, loaded: true });
     for (const kept of [state.selected, state.letters, state.open]) kept.clear();
-  } else if (totals.count && mark !== state.mark && Date.now() - state.readMs >= GROUPS_EVERY_MS) loadGroups(mark);
+  } else if (totals.count && mark !== state.mark && performance.now() - state.readMs >= GROUPS_EVERY_MS) loadGroups(mark);
   draw();
 }
 
 async function loadGroups(mark) {
-  state.readMs = Date.now();
+  state.readMs = performance.now();
   const loading = (state.loading = {});
   try {
     const { groups, groupsTotal } = await requestJson(address("events/dead-groups", state.filter));
@@ -295,8 +296,9 @@ async function runOn(action, targets) {
   }
   state.run = null;
   find("dead-run").hidden = true;
+  if (run.forgotten) return draw();
   finish(run);
-  Object.assign(state, { mark: "", readMs: 0 });
+  Object.assign(state, { mark: "", readMs: -Infinity });
   for (const target of targets) if (target.letter) state.letters.delete(target.letter.id);
   await loadGroups("");
   if (lost && document.activeElement === document.body) find("dead-title").focus();
