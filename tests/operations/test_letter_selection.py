@@ -1,5 +1,6 @@
 """Dead letters by reactor, reason, age and key: grouped, and acted on some at a time, each once."""
 
+import asyncio
 import json
 
 import pytest
@@ -165,3 +166,30 @@ async def test_only_the_selected_letters_are_discarded(app: App, count: int) -> 
     results = await letter_selection.discard_selected(app, LetterSelection(reason="not json"))
     assert (results.removed, results.next_cursor) == (count, None)
     assert [letter.id for letter in (await dead_letters.list_page(app)).letters] == [other]
+
+
+async def test_two_viewers_who_replay_one_selection_process_each_letter_once(app: App) -> None:
+    for number in range(40):
+        await bury(app, number, TimeoutError())
+    other = App(app.settings, app.redis)
+    both = await asyncio.gather(*(letter_selection.replay_selected(viewer, ALL) for viewer in (app, other)))
+    outcomes = [letter.outcome for results in both for letter in results.letters]
+    assert outcomes.count("processed") == 40
+    assert (await dead_letters.totals(app)).count == 0
+    stay = {letter.outcome for results in both for letter in results.letters if not letter.removed}
+    assert stay <= {"later"}, "the other viewer was at it"
+
+
+async def test_a_replay_while_redis_is_full_leaves_every_letter_and_the_next_one_processes_them(app: App) -> None:
+    for number in range(3):
+        await bury(app, number, TimeoutError())
+    await app.redis.config_set("maxmemory", "1")
+    try:
+        results = await letter_selection.replay_selected(app, ALL)
+        assert [(letter.outcome, letter.removed) for letter in results.letters] == [("retried", False)] * 3
+    finally:
+        await app.redis.config_set("maxmemory", "0")
+    assert (await dead_letters.totals(app)).count == 3
+    results = await letter_selection.replay_selected(app, ALL)
+    assert [letter.outcome for letter in results.letters] == ["processed"] * 3
+    assert (await dead_letters.totals(app)).count == 0
