@@ -35,6 +35,8 @@ MAX_GROUPS = 100
 """Groups that are shown. A client chooses its messages and can have a reason for every letter."""
 _REPLAY = "replay_dead_letters"
 """The function in metrics and log lines."""
+_EXAMINED = 200
+"""Letters that are read at once at least where a filter may leave most of them out."""
 _STEP = 20
 """Letters that are selected at once before they are acted on."""
 
@@ -54,6 +56,13 @@ class LetterSelection(msgspec.Struct, frozen=True, rename="camel", forbid_unknow
     older_than_s: _Age | None = None
     newer_than_s: _Age | None = None
     group: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_GROUP_CHARS)] | None = None
+
+    @property
+    def filters(self) -> bool:
+        """Whether `has` can refuse letters of the reactor."""
+        return (
+            any((self.reason, self.match, self.group)) or self.older_than_s is not None or self.newer_than_s is not None
+        )
 
     def has(self, app: App, letter: Letter, now_s: float) -> bool:
         """Whether a letter is selected. Raises ValueError for a glob that is too long."""
@@ -157,8 +166,16 @@ async def page(app: App, selection: LetterSelection, cursor: str | None, limit: 
     now_s, _ = await app.redis.time()
     letters: list[Letter] = []
     unreadable = 0
+
+    async def read(number: int) -> dead_letters.Page:
+        return await dead_letters.list_page(app, reactor=selection.reactor, cursor=cursor, limit=number)
+
     while True:
-        step = await dead_letters.list_page(app, reactor=selection.reactor, cursor=cursor, limit=limit - len(letters))
+        wanted = limit - len(letters)
+        step = await read(max(wanted, _EXAMINED) if selection.filters else wanted)
+        matching = [number for number, letter in enumerate(step.letters, 1) if selection.has(app, letter, now_s)]
+        if len(matching) > wanted:
+            step = await read(matching[wanted - 1])  # only the end of a step has a cursor
         letters += [letter for letter in step.letters if selection.has(app, letter, now_s)]
         unreadable += step.unreadable
         cursor = step.next_cursor

@@ -101,6 +101,39 @@ async def test_of_thousands_of_reasons_the_most_frequent_are_shown_and_all_are_c
     assert (found.groups[0].reason, found.groups[0].count) == ("Rejected: not JSON", 2)
 
 
+@pytest.mark.parametrize("limit", [1, 20])
+async def test_a_rare_letter_among_thousands_is_found_in_a_few_round_trips(app: App, limit: int) -> None:
+    """Each page of 20 of a group of few letters would otherwise be a thousand round trips."""
+    (rare,) = [await bury(app, 1, TimeoutError())]
+    letters, index = namespaces.build(namespaces.DEAD_LETTERS), namespaces.build(namespaces.DEAD_INDEX)
+    raw = await app.redis.hget(letters, await bury(app, 2, Rejected("not JSON")))
+    buried_ms = await app.redis.zscore(index, rare)
+    await app.redis.hset(letters, mapping={f"{number:032x}": raw for number in range(4000)})
+    await app.redis.zadd(index, {f"{number:032x}": buried_ms + 1 for number in range(4000)})
+
+    async def round_trips() -> int:
+        stats = await app.redis.info("commandstats")
+        return sum(row["calls"] for name, row in stats.items() if name.startswith("cmdstat_eval"))
+
+    before = await round_trips()
+    page = await letter_selection.page(app, LetterSelection(reason="timeout"), None, limit)
+    assert [letter.id for letter in page.letters] == [rare]
+    assert await round_trips() - before < 50
+
+
+async def test_pages_of_a_filter_have_each_letter_once_whatever_their_size(app: App) -> None:
+    expected = [await bury(app, number, TimeoutError() if number % 3 else Rejected("not JSON")) for number in range(60)]
+    del expected[::3]
+    for limit in (1, 7, 40, 500):
+        seen, cursor = list[str](), None
+        while not seen or cursor:
+            page = await letter_selection.page(app, LetterSelection(reason="timeout"), cursor, limit)
+            assert len(page.letters) <= limit
+            seen += [letter.id for letter in page.letters]
+            cursor = page.next_cursor
+        assert sorted(seen) == sorted(expected)
+
+
 async def test_a_letter_with_a_time_that_no_calendar_has_is_in_its_group(app: App) -> None:
     letter = await bury(app, 1, Rejected("not JSON"))
     letters = namespaces.build(namespaces.DEAD_LETTERS)
