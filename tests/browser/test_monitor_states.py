@@ -333,6 +333,31 @@ async def test_the_theme_follows_the_system_until_the_user_chooses_and_is_rememb
     await expect(page.locator("body")).to_have_css("background-color", dark)
 
 
+async def test_a_forgotten_key_leaves_no_key_user_or_payload_in_the_page(watched: Watched, staged: Staged) -> None:
+    page = watched.page
+    await open_page(page)
+    await page.locator("#groups button.toggle").first.click()
+    await page.locator("#groups button.link").first.click()
+    await expect(page.locator("#letter-body pre")).to_have_count(1)
+    await page.locator("#letter-close").click()
+    await page.locator("#effects button.link").first.click()
+    await expect(page.locator("#lookup-report dl")).to_have_count(3)
+    parts = ("#effects", "#audit", "#users", "#living", "#caches", "#groups", "#lookup-report", "#letter-body")
+    before = [await page.locator(part).text_content() or "" for part in parts]
+    assert all(before)
+    await page.get_by_role("button", name="Forget key").click()
+    await expect(page.get_by_label("Function key")).to_be_visible()
+    left = await page.locator("body").text_content() or ""
+    words = ("fastapi:temp:data", "u-1041", "plant-7", "brine-density", "0b7d2c41-8211", "7dbd06d02371", "records[3]")
+    assert any("u-1041" in text for text in before)
+    assert [word for word in words if word in left.replace("fastapi:temp:data:...", "")] == []
+    await enter_key(page)
+    await expect(page.locator("#groups > li")).to_have_count(5)
+    for part in parts[:5]:
+        await expect(page.locator(part)).not_to_be_empty()
+    await expect(page.get_by_role("button", name="Batches", exact=True)).to_be_visible()
+
+
 async def test_everything_works_with_the_keyboard(watched: Watched, staged: Staged) -> None:
     page = watched.page
     focused = page.locator("*:focus")

@@ -145,7 +145,16 @@ function forget(fault = "") {
   state.failures = 0;
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close("");
   document.dispatchEvent(new Event("forgotten"));
+  wipe();
   showEntry(fault);
+}
+
+/** Removes keys, users and payloads from the page: the next user of the tab may have another key, or none. */
+function wipe() {
+  for (const part of document.querySelectorAll("tbody, [data-mark], #summary, #letter-title, #letter-body, #discard-key")) {
+    part.replaceChildren();
+    delete part.dataset.mark;
+  }
 }
 
 /** The key of a link that `./run` prints, `#key=...`, which is removed from the address and the history at once. */
