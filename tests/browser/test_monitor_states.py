@@ -333,6 +333,22 @@ async def test_the_theme_follows_the_system_until_the_user_chooses_and_is_rememb
     await expect(page.locator("body")).to_have_css("background-color", dark)
 
 
+async def test_a_browser_that_keeps_no_site_data_shows_the_page_too(watched: Watched, staged: Staged) -> None:
+    page = watched.page
+    await page.add_init_script("""
+        for (const name of ['localStorage', 'sessionStorage'])
+            Object.defineProperty(window, name, { get() { throw new DOMException('denied', 'SecurityError'); } });
+    """)
+    await page.goto(ADDRESS)
+    await enter_key(page)
+    await expect(page.locator("#groups > li")).to_have_count(5)
+    await page.get_by_role("button", name="Theme: auto").click()
+    await page.get_by_role("button", name="24 h").click()
+    await expect(page.get_by_role("button", name="24 h")).to_have_attribute("aria-pressed", "true")
+    await page.get_by_role("button", name="Forget key").click()
+    await expect(page.get_by_label("Function key")).to_be_visible()
+
+
 async def test_a_forgotten_key_leaves_no_key_user_or_payload_in_the_page(watched: Watched, staged: Staged) -> None:
     page = watched.page
     await open_page(page)

@@ -3,6 +3,7 @@
 import { count, dayOfMonth, el, fillRows, find, hourAndMinute, lagTone, list, milliseconds, number, words } from "./format.js";
 import { OUTCOMES, eventsChart } from "./plots.js";
 import { address, requestJson } from "./request.js";
+import { store, stored } from "./storage.js";
 
 const SOURCES = ["event", "sweep", "retry", "schedule", "replay"];
 const RANGES = { "15m": "15 min", "1h": "1 h", "6h": "6 h", "24h": "24 h", "7d": "7 days" };
@@ -30,8 +31,8 @@ export function byOutcome(step, reactor = ALL) {
 }
 
 export function startActivity() {
-  const stored = localStorage.getItem(STORED_RANGE);
-  state.range = stored in RANGES ? stored : null;
+  const range = stored("localStorage", STORED_RANGE);
+  state.range = Object.hasOwn(RANGES, range) ? range : null;
   chart = eventsChart(find("events-chart"), find("chart-read"));
   find("numbers").addEventListener("toggle", draw);
   document.addEventListener("forgotten", () => Object.assign(state, { history: null, historyMs: -Infinity }));
@@ -45,7 +46,7 @@ export function showActivity(data) {
   segments(find("of-reactor"), [[ALL, "All"], ...names.map((name) => [name, capital(name)])], state.reactor, (name) => (state.reactor = name));
   segments(find("of-range"), Object.entries(RANGES), range, (name) => {
     state.range = name;
-    localStorage.setItem(STORED_RANGE, name);
+    store("localStorage", STORED_RANGE, name);
   });
   draw();
   showSpeed(names, data.stats);
