@@ -1,6 +1,7 @@
 """The monitor page in every state, with simulated responses."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -139,6 +140,32 @@ async def test_a_longer_range_is_requested_when_it_is_chosen_then_once_a_minute(
         await page.clock.run_for(65_000)
     await page.reload()
     await expect(page.get_by_role("button", name=button, exact=True)).to_have_attribute("aria-pressed", "true")
+
+
+@pytest.mark.parametrize(
+    ("zone", "now"),
+    [
+        ("Europe/Zurich", datetime(2026, 10, 27, 13, 58, 41, tzinfo=UTC)),
+        ("Europe/Zurich", datetime(2026, 3, 31, 13, 58, 41, tzinfo=UTC)),
+        ("Africa/Cairo", datetime(2026, 4, 27, 13, 58, 41, tzinfo=UTC)),  # there is no midnight on the 24th
+        ("Asia/Kathmandu", datetime(2026, 4, 27, 13, 58, 41, tzinfo=UTC)),  # 5 h 45 min from UTC
+    ],
+)
+async def test_a_week_in_which_the_clocks_change_has_each_day_once(
+    watched: Watched, staged: Staged, zone: str, now: datetime
+) -> None:
+    page = watched.page
+    devtools = await watched.context.new_cdp_session(page)
+    await devtools.send("Emulation.setTimezoneOverride", {"timezoneId": zone})
+    await page.clock.set_system_time(now)
+    staged.data = lambda: sample.document(now)
+    staged.answers |= sample.answers(now)
+    await open_page(page)
+    await page.get_by_role("button", name="7 days").click()
+    labels = page.locator("#events-chart svg text[text-anchor=middle]")
+    await expect(labels.first).to_have_text(re.compile("[A-Z]"))
+    days = await labels.all_text_contents()
+    assert len(set(days)) == len(days) == 7
 
 
 async def test_the_range_fits_the_uptime_until_one_is_chosen(watched: Watched, staged: Staged) -> None:
