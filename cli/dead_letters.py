@@ -90,7 +90,7 @@ async def _list_groups(app: App, *, selection: LetterSelection, json: bool) -> E
             table.add_row(f"{group.count:,}", group.reactor, _short_time(group.newest), group.reason)
         open_console().print(table)
         if more := found.groups_total - len(groups):
-            complain(f"and {counted(more, 'further reason')}, with fewer letters: narrow the list with a filter")
+            complain(f"and {counted(more, 'further reason')}: a filter shows them")
         complain("to act on the letters of a reason: replay or discard with --reason TEXT")
     else:
         complain("no dead letters")
