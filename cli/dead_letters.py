@@ -31,6 +31,7 @@ from shared.operations.letter_selection import LetterSelection
 from shared.operations.payload import beginning
 from shared.privacy.masking import printable
 from shared.reading.explain import to_text
+from shared.words import counted
 
 MAX_LISTED = 20
 ANSWER = "discard"
@@ -67,7 +68,7 @@ def list_letters(
     Exits with 1 when there are any. JSON: {"letters": [{"id", "reactor", "key", "error", "message", "attempts",
     "first", "last", "payloadBytes", "payloadKept"}], "nextCursor", "totals": {"count", "bytes", "dropped"}}, as GET
     /api/events/dead returns it. With --by-reason {"groups": [{"reactor", "reason", "count", "oldest", "newest",
-    "newestId", "newestKey"}]}, as GET /api/events/dead-groups returns it.
+    "newestId", "newestKey"}], "groupsTotal"}, as GET /api/events/dead-groups returns it: the 100 largest of all groups.
 
     Example: python manage.py deadletters list --reactor batches --limit 20
     """
@@ -78,15 +79,18 @@ def list_letters(
 
 
 async def _list_groups(app: App, *, selection: LetterSelection, json: bool) -> Exit:
-    groups = await letter_selection.groups(app, selection)
+    found = await letter_selection.groups(app, selection)
+    groups = found.groups
     if json:
-        show_json({"groups": groups})
+        show_json(found)
     elif groups:
         table = plain_table("Count", "Reactor", "Newest (UTC)", "Reason")
         table.columns[0].justify = "right"
         for group in groups:
             table.add_row(f"{group.count:,}", group.reactor, _short_time(group.newest), group.reason)
         open_console().print(table)
+        if more := found.groups_total - len(groups):
+            complain(f"and {counted(more, 'further reason')}: a filter shows them")
         complain("to act on the letters of a reason: replay or discard with --reason TEXT")
     else:
         complain("no dead letters")

@@ -112,10 +112,10 @@ async def discard_dead_letter(req: func.HttpRequest) -> func.HttpResponse:
 @blueprint.route(route="events/dead-groups", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
 @answering
 async def dead_letter_groups(req: func.HttpRequest) -> func.HttpResponse:
-    """The letters by reactor and reason, the largest group first."""
+    """The letters by reactor and reason, the largest groups first."""
     from shared.operations import letter_selection
 
-    return json_answer({"groups": await letter_selection.groups(current_app(), _selection(req))})
+    return json_answer(await letter_selection.groups(current_app(), _selection(req)))
 
 
 @blueprint.function_name("replay_dead_letters")

@@ -27,6 +27,8 @@ _OUTCOMES = frozenset(result.value for result in Result)
 _BUCKETS = frozenset(map(str, range(len(minute_counts.BUCKETS_MS))))
 _MAX_FIELDS = 1000
 """More than a minute can have: per reactor 35 outcomes and two histograms of 57 buckets."""
+_MAX_DIGITS = 15
+"""Of a count: JSON's readers have exact integers up to 2^53."""
 _HALF_BUCKET = math.sqrt(minute_counts.BUCKETS_MS[0] / minute_counts.BUCKETS_MS[1])
 """Factor from a bucket's upper bound to its geometric middle."""
 
@@ -177,7 +179,7 @@ async def history(app: App, of: Range) -> History:
 
 async def _read(app: App, kind: Kind, numbers: range) -> list[Any]:
     calls: list[tuple[list[bytes], list[int]]] = [
-        ([namespaces.build(kind, str(number))], [_MAX_FIELDS]) for number in numbers
+        ([namespaces.build(kind, str(number))], [_MAX_FIELDS, _MAX_DIGITS]) for number in numbers
     ]
     return await app.run_many(READ_MINUTE_COUNTS, calls)
 

@@ -1,5 +1,7 @@
 """The live feed: the latest effects of all instances, which shared/telemetry/effects.py collects."""
 
+import re
+
 import msgspec
 
 from shared import namespaces
@@ -11,8 +13,9 @@ from shared.telemetry.effects import FEED_LENGTH, Stored
 
 READ_EFFECTS = Script(__file__, "read_effects")
 
-ID = "^([0-9]{1,15}-[0-9]{1,10})?$"
-"""Pattern of an effect's id; an empty one means that all are wanted."""
+ID = "^([0-9]{1,19}-[0-9]{1,19})?$"
+"""Pattern of an effect's id; an empty one means that all are wanted. Any client can choose the id of what it adds, and
+all later ids are larger."""
 _MAX_BYTES = 4096
 _FEED = namespaces.build(namespaces.EFFECTS)
 _PHANTOM, _SESSION = (f"{kind.prefix.decode()}~" for kind in (namespaces.PHANTOM, namespaces.SESSION))
@@ -38,7 +41,8 @@ async def read(app: App, after: str | None = None) -> list[Effect]:
     Raises what the Redis client raises.
     """
     reply = await app.run(READ_EFFECTS, keys=[_FEED], args=[FEED_LENGTH, _MAX_BYTES, after or "-"])
-    shown = (_effect(effect_id.decode(), raw) for effect_id, raw in zip(reply[::2], reply[1::2], strict=True))
+    rows = ((effect_id.decode(), raw) for effect_id, raw in zip(reply[::2], reply[1::2], strict=True))
+    shown = (_effect(effect_id, raw) for effect_id, raw in rows if re.fullmatch(ID, effect_id))
     return [effect for effect in shown if effect is not None]
 
 

@@ -27,6 +27,8 @@ CONTENT_TYPE = "text/plain; version=0.0.4"
 INSTANCE = "app_instance"
 MAX_TOTALS = 3000
 """Fields of the totals that are read at most: the app has some 20 pairs of function and outcome, with up to 21 each."""
+_MAX_DIGITS = 18
+"""Of a total: sums are in us, and after a million effects that came 20 minutes late one has 16 digits."""
 MAX_INSTANCES = 200
 _WORD = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _BUCKETS = {str(bucket): bucket for bucket in range(len(metrics.BUCKETS_S) + 1)}
@@ -67,7 +69,9 @@ class _Totals:
 async def text(app: App) -> str:
     """All metrics. Raises what the Redis client raises."""
     await app.write_minute_counts()  # include this process's latest counts
-    reply = await app.run(READ_MINUTE_COUNTS, keys=[namespaces.build(namespaces.TOTALS)], args=[MAX_TOTALS])
+    reply = await app.run(
+        READ_MINUTE_COUNTS, keys=[namespaces.build(namespaces.TOTALS)], args=[MAX_TOTALS, _MAX_DIGITS]
+    )
     totals = _Totals(dict(zip(reply[::2], reply[1::2], strict=True)))
     gauges = await _gauges(app)
     lines: list[str] = []

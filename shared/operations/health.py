@@ -21,7 +21,7 @@ from shared.charts import source_state
 from shared.delivery import catch_up, dead_letters, reconcile, retries
 from shared.intake.intake import Report, Running, State
 from shared.operations import instances
-from shared.operations.instances import UNABLE, Instance
+from shared.operations.instances import NAMED, UNABLE, Instance
 from shared.operations.notification_flags import missing_flags
 from shared.reactor import Result
 from shared.settings import Settings
@@ -201,11 +201,11 @@ def trigger_problems(report: Report | None, living: Sequence[Instance]) -> list[
             f"Redis refuses heartbeats ({report.refused}): whether the trigger is deaf or late is not known"
         )
     here = report.instance if report else None
-    return problems + [
-        f"the trigger of instance {one.instance} is deaf"
-        for one in living
-        if one.state in UNABLE and one.instance.partition("/")[0] != here
-    ]
+    deaf = [one for one in living if one.state in UNABLE and one.instance.partition("/")[0] != here]
+    problems += [f"the trigger of instance {one.instance} is deaf" for one in deaf[:NAMED]]
+    if len(deaf) > NAMED:
+        problems.append(f"the triggers of {counted(len(deaf) - NAMED, 'further instance')} are deaf")
+    return problems
 
 
 def _trigger_details(report: Report) -> dict[str, Any]:

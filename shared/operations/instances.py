@@ -14,6 +14,8 @@ from shared.intake.sharing import division
 from shared.privacy.masking import printable
 
 MAX_NAME_CHARS = 80
+NAMED = 5
+"""Instances that findings name one by one; of a hundred that an outage made deaf, the rest are counted."""
 UNABLE = frozenset({State.DEAF, State.EAR})
 """States in which the platform's trigger is deaf."""
 MEANINGS: Mapping[str, str] = {

@@ -8,7 +8,7 @@ from shared import namespaces
 from shared.app import App
 from shared.errors import KeyspaceError
 from shared.namespaces import Kind
-from shared.privacy.masking import printable
+from shared.operations.payload import shown
 from shared.reading.documents.json_text import decode_json_value
 
 SHOWN_CHARS = 1000
@@ -37,7 +37,8 @@ OPEN_KINDS = frozenset(
         namespaces.DEAD_TOTALS,
     }
 )
-"""Kinds whose values are plant data or counters. For all others, and for keys of no kind, only the shape is shown."""
+"""Kinds whose values are plant data or counters, which are shown but for words that look like secrets. For all others,
+and for keys of no kind, only the shape is shown."""
 _PLAIN_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,31}")
 _LONG_RUN = re.compile(r"\d{4,}|[0-9a-fA-F]{16,}")
 
@@ -54,8 +55,8 @@ async def describe(app: App, key: bytes, kind: Kind | None, redis_facts: Mapping
         case "string":
             if masked:
                 return {"masked": True, "shape": await _string_shape(app, key, redis_facts["length"])}
-            raw: Any = await app.redis.getrange(key, 0, 4 * SHOWN_CHARS)
-            return {"masked": False, "text": printable(raw, SHOWN_CHARS)}
+            raw: Any = await app.redis.getrange(key, 0, 8 * SHOWN_CHARS)
+            return {"masked": False, "text": shown(raw, SHOWN_CHARS)}
         case "hash" | "list" as shape if await _is_small(app, key, redis_facts):
             parts = await (_fields(app, key, masked) if shape == "hash" else _elements(app, key, masked))
             more = redis_facts["length"] - len(parts)
@@ -80,13 +81,13 @@ async def _fields(app: App, key: bytes, masked: bool) -> list[str]:
     if masked:
         return [f"{_name(name.decode(errors='replace'))}: {len(value):,} bytes" for name, value in fields]
     chars = SHOWN_CHARS // SHOWN_PARTS
-    return [f"{printable(name, chars)}: {printable(value, chars)}" for name, value in fields]
+    return [f"{shown(name, chars)}: {shown(value, chars)}" for name, value in fields]
 
 
 async def _elements(app: App, key: bytes, masked: bool) -> list[str]:
     elements: list[Any] = await app.redis.lrange(key, 0, SHOWN_PARTS - 1)
     chars = SHOWN_CHARS // SHOWN_PARTS
-    return [f"{len(element):,} bytes" if masked else printable(element, chars) for element in elements]
+    return [f"{len(element):,} bytes" if masked else shown(element, chars) for element in elements]
 
 
 async def _string_shape(app: App, key: bytes, length: int) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import msgspec
 
+from shared import telemetry
 from shared.app import App
 from shared.clock import iso_utc
 from shared.delivery import dead_letters, replay
@@ -21,7 +22,6 @@ from shared.privacy.masking import mask_key, printable
 from shared.reactor import Source
 from shared.registry import REACTORS, source_of
 from shared.store.glob import glob_match
-from shared.telemetry import effects, minute_counts
 
 CURSOR = "^([0-9]{1,15}:[0-9a-f]{32})?$"
 """Pattern of a cursor; an empty one means the first page."""
@@ -31,6 +31,12 @@ MAX_AGE_S = 30 * 86_400
 """Largest age in a request; letters are kept for a shorter time."""
 MAX_REASON_CHARS = 500
 MAX_GROUP_CHARS = 2 * MAX_REASON_CHARS
+MAX_GROUPS = 100
+"""Groups that are shown. A client chooses its messages and can have a reason for every letter."""
+_REPLAY = "replay_dead_letters"
+"""The function in metrics and log lines."""
+_EXAMINED = 200
+"""Letters that are read at once at least where a filter may leave most of them out."""
 _STEP = 20
 """Letters that are selected at once before they are acted on."""
 
@@ -50,6 +56,13 @@ class LetterSelection(msgspec.Struct, frozen=True, rename="camel", forbid_unknow
     older_than_s: _Age | None = None
     newer_than_s: _Age | None = None
     group: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_GROUP_CHARS)] | None = None
+
+    @property
+    def filters(self) -> bool:
+        """Whether `has` can refuse letters of the reactor."""
+        return (
+            any((self.reason, self.match, self.group)) or self.older_than_s is not None or self.newer_than_s is not None
+        )
 
     def has(self, app: App, letter: Letter, now_s: float) -> bool:
         """Whether a letter is selected. Raises ValueError for a glob that is too long."""
@@ -97,6 +110,13 @@ class LetterGroup(msgspec.Struct, frozen=True, rename="camel"):
     newest_key: str
 
 
+class LetterGroups(msgspec.Struct, frozen=True, rename="camel"):
+    """The groups with the most letters, at most MAX_GROUPS of `groupsTotal`, the largest first."""
+
+    groups: list[LetterGroup]
+    groups_total: int
+
+
 class LetterResult(msgspec.Struct, frozen=True, rename="camel"):
     """What happened to one letter. `outcome` and `reason` are those of a replay."""
 
@@ -121,6 +141,14 @@ def shown_key(app: App, letter: Letter) -> str:
     return mask_key(source_of(app, letter.reactor, letter.key), app.settings.audit_key)
 
 
+def shown_time(time_ms: int) -> str:
+    """A time of a letter; the latest one that there is for what another application wrote."""
+    try:
+        return iso_utc(time_ms / 1000)
+    except ValueError:
+        return "9999-12-31T23:59:59.999Z"
+
+
 def _reason(letter: Letter) -> str:
     return printable(
         f"{letter.error}: {letter.message}".removesuffix(": ").encode(errors="surrogatepass"), MAX_REASON_CHARS
@@ -138,8 +166,16 @@ async def page(app: App, selection: LetterSelection, cursor: str | None, limit: 
     now_s, _ = await app.redis.time()
     letters: list[Letter] = []
     unreadable = 0
+
+    async def read(number: int) -> dead_letters.Page:
+        return await dead_letters.list_page(app, reactor=selection.reactor, cursor=cursor, limit=number)
+
     while True:
-        step = await dead_letters.list_page(app, reactor=selection.reactor, cursor=cursor, limit=limit - len(letters))
+        wanted = limit - len(letters)
+        step = await read(max(wanted, _EXAMINED) if selection.filters else wanted)
+        matching = [number for number, letter in enumerate(step.letters, 1) if selection.has(app, letter, now_s)]
+        if len(matching) > wanted:
+            step = await read(matching[wanted - 1])  # only the end of a step has a cursor
         letters += [letter for letter in step.letters if selection.has(app, letter, now_s)]
         unreadable += step.unreadable
         cursor = step.next_cursor
@@ -159,19 +195,20 @@ async def selected(app: App, selection: LetterSelection) -> AsyncGenerator[Lette
             return
 
 
-async def groups(app: App, selection: LetterSelection = ALL) -> list[LetterGroup]:
-    """The selected letters by reactor and shape of the reason, the largest group first."""
+async def groups(app: App, selection: LetterSelection = ALL) -> LetterGroups:
+    """The selected letters by reactor and shape of the reason."""
     found: dict[tuple[str, str], LetterGroup] = {}
     async with aclosing(selected(app, selection)) as letters:
         async for letter in letters:
             group = letter.reactor, shape_of(letter)
-            buried = iso_utc(letter.last_ms / 1000)
+            buried = shown_time(letter.last_ms)
             if known := found.get(group):
                 found[group] = msgspec.structs.replace(known, count=known.count + 1, oldest=buried)
             else:
                 key = shown_key(app, letter)
                 found[group] = LetterGroup(*group, 1, buried, buried, letter.id, key)
-    return sorted(found.values(), key=lambda group: (-group.count, group.reactor, group.reason))
+    largest = sorted(found.values(), key=lambda group: (-group.count, group.reactor, group.reason))
+    return LetterGroups(largest[:MAX_GROUPS], len(largest))
 
 
 async def replay_selected(
@@ -188,8 +225,8 @@ async def replay_selected(
             outcome = await replay.replay(app, REACTORS, letter.id)
         except KeyspaceError:
             return None  # it was removed meanwhile, or no reactor replays it
-        minute_counts.outcome(letter.reactor, Source.REPLAY, outcome.result.value)
-        effects.note(letter.reactor, Source.REPLAY.value, (outcome,), 1000 * (time.perf_counter() - started_s))
+        duration_ms = 1000 * (time.perf_counter() - started_s)
+        telemetry.record(_REPLAY, letter.reactor, Source.REPLAY, outcome, duration_ms, app.settings.audit_key)
         removed = await dead_letters.get(app, letter.id) is None
         return _result(app, letter, removed=removed, outcome=outcome.result.value, reason=outcome.detail)
 

@@ -17,14 +17,14 @@ from shared.app import App
 from shared.audit import state as audit
 from shared.audit.state import TAIL_AUDIT
 from shared.charts.source_state import SourceView, read_sources
-from shared.clock import iso_utc, now_iso
+from shared.clock import now_iso
 from shared.delivery import dead_letters, retries
 from shared.delivery.dead_letters import Letter
 from shared.operations import activity, chart_list, effects, health, letter_selection, stored_census
 from shared.operations.activity import Stats
 from shared.operations.chart_list import ChartRow
 from shared.operations.effects import Effect
-from shared.operations.letter_selection import ALL, LetterSelection, shown_key
+from shared.operations.letter_selection import ALL, LetterSelection, shown_key, shown_time
 from shared.operations.stored_census import KindCount, StoredCensus, UserSessions
 from shared.privacy.masking import fingerprint, printable
 from shared.registry import REACTORS
@@ -204,8 +204,8 @@ def shown_letter(app: App, letter: Letter) -> DeadLetter:
         _line(letter.error),
         _line(letter.message, limit=retries.MAX_MESSAGE_CHARS),
         letter.attempts,
-        _iso(letter.first_ms / 1000),
-        _iso(letter.last_ms / 1000),
+        shown_time(letter.first_ms),
+        shown_time(letter.last_ms),
         letter.payload_bytes,
         letter.payload_kept,
     )
@@ -293,10 +293,3 @@ async def _examine(app: App) -> list[Finding]:
 def _line(text: str, limit: int = 200) -> str:
     """`text` on one line, without control characters."""
     return printable(text.encode(errors="surrogatepass"), limit)
-
-
-def _iso(time_s: float) -> str:
-    try:
-        return iso_utc(time_s)
-    except ValueError:  # another application wrote it
-        return "9999-12-31T23:59:59.999Z"

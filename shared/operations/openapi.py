@@ -43,12 +43,6 @@ class Error(msgspec.Struct):
     error: str
 
 
-class Groups(msgspec.Struct):
-    """Letters by reactor and reason."""
-
-    groups: list[letter_selection.LetterGroup]
-
-
 class Replay(msgspec.Struct):
     """The outcome of a replay, and whether the letter was removed."""
 
@@ -63,7 +57,7 @@ def document() -> dict[str, Any]:
     """The document, OpenAPI 3.1."""
     types = [
         Error,
-        Groups,
+        letter_selection.LetterGroups,
         Replay,
         debug.Report,
         explanations.DetailedLetter,
@@ -290,7 +284,7 @@ def _letter_group_paths() -> dict[str, Any]:
             "get": operation(
                 "deadLetterGroups",
                 "Dead letters by reactor and reason, the most frequent first",
-                {"200": json("The groups", "Groups"), **BAD, **AWAY},
+                {"200": json("The groups", "LetterGroups"), **BAD, **AWAY},
                 parameters=_FILTERS,
             )
         },

@@ -14,6 +14,9 @@ _PAGE = 500
 MAX_SHOWN_PARTS = 20
 MAX_SHOWN_CHARS = 4000
 """Characters of a payload that are shown, of all parts together."""
+_CHARS_BEHIND = 512
+"""Characters behind the shown ones that are read too: a secret is recognised by its whole, so it is masked before the
+text is cut."""
 
 
 async def read(app: App, key: bytes) -> tuple[str, list[bytes]]:
@@ -99,12 +102,18 @@ async def _entries(app: App, key: bytes) -> AsyncIterator[list[bytes]]:
         start = b"%b-%d" % (milliseconds, int(number) + 1)
 
 
+def shown(raw: bytes, limit: int) -> str:
+    """The first `limit` characters of a client's data on one line, with what looks like a secret masked."""
+    text = without_secrets(printable(raw, limit + _CHARS_BEHIND))
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
 def beginning(content: Payload) -> dict[str, Any]:
     """The beginning of a payload: up to MAX_SHOWN_PARTS parts, MAX_SHOWN_CHARS characters in all, each part on one
     line, with what looks like a secret masked."""
     first_parts = content.parts[:MAX_SHOWN_PARTS]
     limit = MAX_SHOWN_CHARS // max(1, len(first_parts))
-    parts = [without_secrets(printable(part, limit)) for part in first_parts]
+    parts = [shown(part, limit) for part in first_parts]
     return {
         "shape": content.shape,
         "parts": parts,

@@ -34,7 +34,7 @@ OUTCOMES = Metric(
     "counter",
     "{outcome}",
     ("function", "outcome"),
-    "How reactions ended (processed, duplicate, ignored, rejected, retried, dead), and other events by name: malformed "
+    "How reactions ended (processed, duplicate, ignored, later, rejected, retried, dead), and other events: malformed "
     "trigger messages, `inert` events (nothing to react to, such as the `expire` of SET EX), claims taken over, leases "
     "lost, keys swept, sessions that no AUDIT_KEY opens, audit records written, gaps in the audit log; of charts with "
     "a source what came of a fetch (`written`, `newer`, `deleted`, `lost`; see docs/charts.md); of the baseline "

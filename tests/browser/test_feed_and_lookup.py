@@ -108,7 +108,7 @@ async def test_hostile_names_are_text_in_every_part(watched: Watched, staged: St
     document["doctor"]["findings"][1]["commands"] = [MARKUP]
     document["charts"][0] |= {"chartId": MARKUP, "dataType": MARKUP}
     staged.data = lambda: document
-    staged.answers["/events/dead-groups"] = {"groups": [sample.groups(NOW)[0] | {"reason": MARKUP}]}
+    staged.answers["/events/dead-groups"] = {"groups": [sample.groups(NOW)[0] | {"reason": MARKUP}], "groupsTotal": 1}
     report = sample.key_report(NOW)
     report |= {"key": MARKUP, "app": {MARKUP: MARKUP}, "value": {"masked": False, "text": MARKUP}}
     staged.answers["/keys/show"] = report

@@ -2,13 +2,16 @@
 
 import json
 import re
+from datetime import timedelta
 from typing import Any
 
+import msgspec
 from playwright.async_api import Locator, Page, Request, Route, expect
 
+from shared.operations.letter_selection import LetterAction
 from tests.browser.conftest import NOW, Watched, open_page, region, update
 from tests.support import monitor_sample as sample
-from tests.support.staged import Staged, parameters
+from tests.support.staged import ADDRESS, Staged, enter_key, parameters
 
 BATCHES = re.compile(r"^21 ?batches")
 FIRST = sample.groups(NOW)[0]
@@ -140,7 +143,7 @@ async def test_all_letters_are_discarded_after_a_confirmation_that_names_their_n
 
 async def test_a_run_of_ten_thousand_letters_can_be_stopped(watched: Watched, staged: Staged) -> None:
     page, calls = watched.page, 0
-    staged.answers["/events/dead-groups"] = {"groups": sample.groups(NOW, factor=500)}
+    staged.answers["/events/dead-groups"] = {"groups": sample.groups(NOW, factor=500), "groupsTotal": 5}
 
     def replay(_: Request) -> dict[str, Any]:
         nonlocal calls
@@ -160,6 +163,17 @@ async def test_a_run_of_ten_thousand_letters_can_be_stopped(watched: Watched, st
     assert calls == done
 
 
+async def test_only_the_largest_of_very_many_groups_are_listed_and_the_page_says_so(
+    watched: Watched, staged: Staged
+) -> None:
+    page = watched.page
+    staged.answers["/events/dead-groups"] = {"groups": sample.groups(NOW), "groupsTotal": 10_000}
+    await open_page(page)
+    await expect(region(page, "Dead letters")).to_contain_text("The 5 largest of 10,000 groups. A filter shows others.")
+    await page.get_by_role("checkbox", name="Select all", exact=True).check()
+    await expect(page.locator("#dead-selected")).to_have_text("43 letters selected")
+
+
 async def test_the_groups_of_ten_thousand_letters_are_not_requested_with_every_update(
     watched: Watched, staged: Staged
 ) -> None:
@@ -173,6 +187,38 @@ async def test_the_groups_of_ten_thousand_letters_are_not_requested_with_every_u
         await update(page)
     assert staged.count("/events/dead-groups") <= 5
     await expect(page.get_by_role("link", name="Dead letters 10,009")).to_be_visible()
+
+
+async def test_groups_are_requested_again_after_the_clock_was_set_back(watched: Watched, staged: Staged) -> None:
+    page, document = watched.page, sample.document(NOW)
+    staged.data = lambda: document
+    await open_page(page)
+    await expect(page.locator("#groups > li")).to_have_count(5)
+    await page.clock.set_system_time(NOW - timedelta(days=1))
+    document["deadLetters"]["totals"]["count"] += 1
+    staged.answers["/events/dead-groups"] = {"groups": sample.groups(NOW)[:1], "groupsTotal": 1}
+    await page.clock.run_for(20_000)
+    await update(page)
+    await expect(page.locator("#groups > li")).to_have_count(1)
+
+
+async def test_after_a_key_was_refused_the_next_one_starts_without_its_messages(
+    watched: Watched, staged: Staged
+) -> None:
+    page = watched.page
+
+    async def refuse(route: Route) -> None:
+        await route.fulfill(status=401)
+
+    await page.route("**/events/dead-groups", refuse)
+    await page.goto(ADDRESS)
+    await enter_key(page)
+    await expect(page.locator("#entry-fault")).to_contain_text("The app does not accept this key")
+    await page.unroute("**/events/dead-groups")
+    await enter_key(page)
+    await expect(page.locator("#groups > li")).to_have_count(5)
+    watched.faults.clear()
+    await expect(status(page)).to_have_text("")
 
 
 async def test_single_letters_are_selected_and_replayed(watched: Watched, staged: Staged) -> None:
@@ -241,7 +287,7 @@ async def test_the_filter_selects_letters_on_the_server(watched: Watched, staged
     await page.locator("#dead-reason").fill("holds text")
     await page.locator("#dead-match").fill("fabric:*")
     await page.locator("#dead-age").select_option(label="more than a day ago")
-    staged.answers["/events/dead-groups"] = {"groups": []}
+    staged.answers["/events/dead-groups"] = {"groups": [], "groupsTotal": 0}
     async with page.expect_request("**/events/dead-groups?*") as asked:
         await page.get_by_role("button", name="Filter").click()
     assert parameters(await asked.value) == {
@@ -251,6 +297,36 @@ async def test_the_filter_selects_letters_on_the_server(watched: Watched, staged
         "olderThanS": "86400",
     }
     await expect(page.get_by_text("No dead letter matches the filter.")).to_be_visible()
+
+
+async def test_an_action_on_what_every_filter_selects_is_one_that_the_app_accepts(
+    watched: Watched, staged: Staged
+) -> None:
+    page, actions = watched.page, list[LetterAction]()
+
+    def discard(request: Request) -> dict[str, Any]:
+        actions.append(msgspec.json.decode(request.post_data or "", type=LetterAction))
+        return {"letters": removed(1), "removed": 1, "nextCursor": None}
+
+    staged.answers["/events/dead-groups/discard"] = discard
+    await open_page(page)
+    await page.locator("#dead-match").fill("fabric:*")
+    for age, (older_than_s, newer_than_s) in {
+        "more than a day ago": (86_400, None),
+        "within the last hour": (None, 3600),
+    }.items():
+        await page.locator("#dead-age").select_option(label=age)
+        async with page.expect_response("**/events/dead-groups?*"):
+            await page.get_by_role("button", name="Filter").click()
+        await page.get_by_role("checkbox", name=re.compile("Select all letters: batches, Rejected: records")).check()
+        await page.get_by_role("button", name="Discard selected").click()
+        async with page.expect_response("**/events/dead-groups/discard"):
+            await page.get_by_role("dialog").get_by_role("button", name="Discard").click()
+        await expect(status(page)).to_have_text("Discarded 1 letter; 1 removed.")
+        (action,) = actions
+        actions.clear()
+        assert (action.older_than_s, action.newer_than_s, action.match) == (older_than_s, newer_than_s, "fabric:*")
+        assert action.group == FIRST["reason"]
 
 
 async def test_groups_that_cannot_be_loaded_leave_the_rest_of_the_page_as_it_is(

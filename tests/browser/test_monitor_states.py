@@ -1,6 +1,7 @@
 """The monitor page in every state, with simulated responses."""
 
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -139,6 +140,32 @@ async def test_a_longer_range_is_requested_when_it_is_chosen_then_once_a_minute(
         await page.clock.run_for(65_000)
     await page.reload()
     await expect(page.get_by_role("button", name=button, exact=True)).to_have_attribute("aria-pressed", "true")
+
+
+@pytest.mark.parametrize(
+    ("zone", "now"),
+    [
+        ("Europe/Zurich", datetime(2026, 10, 27, 13, 58, 41, tzinfo=UTC)),
+        ("Europe/Zurich", datetime(2026, 3, 31, 13, 58, 41, tzinfo=UTC)),
+        ("Africa/Cairo", datetime(2026, 4, 27, 13, 58, 41, tzinfo=UTC)),  # there is no midnight on the 24th
+        ("Asia/Kathmandu", datetime(2026, 4, 27, 13, 58, 41, tzinfo=UTC)),  # 5 h 45 min from UTC
+    ],
+)
+async def test_a_week_in_which_the_clocks_change_has_each_day_once(
+    watched: Watched, staged: Staged, zone: str, now: datetime
+) -> None:
+    page = watched.page
+    devtools = await watched.context.new_cdp_session(page)
+    await devtools.send("Emulation.setTimezoneOverride", {"timezoneId": zone})
+    await page.clock.set_system_time(now)
+    staged.data = lambda: sample.document(now)
+    staged.answers |= sample.answers(now)
+    await open_page(page)
+    await page.get_by_role("button", name="7 days").click()
+    labels = page.locator("#events-chart svg text[text-anchor=middle]")
+    await expect(labels.first).to_have_text(re.compile("[A-Z]"))
+    days = await labels.all_text_contents()
+    assert len(set(days)) == len(days) == 7
 
 
 async def test_the_range_fits_the_uptime_until_one_is_chosen(watched: Watched, staged: Staged) -> None:
@@ -331,6 +358,47 @@ async def test_the_theme_follows_the_system_until_the_user_chooses_and_is_rememb
     await page.reload()
     await expect(page.get_by_role("button", name="Theme: dark")).to_be_visible()
     await expect(page.locator("body")).to_have_css("background-color", dark)
+
+
+async def test_a_browser_that_keeps_no_site_data_shows_the_page_too(watched: Watched, staged: Staged) -> None:
+    page = watched.page
+    await page.add_init_script("""
+        for (const name of ['localStorage', 'sessionStorage'])
+            Object.defineProperty(window, name, { get() { throw new DOMException('denied', 'SecurityError'); } });
+    """)
+    await page.goto(ADDRESS)
+    await enter_key(page)
+    await expect(page.locator("#groups > li")).to_have_count(5)
+    await page.get_by_role("button", name="Theme: auto").click()
+    await page.get_by_role("button", name="24 h").click()
+    await expect(page.get_by_role("button", name="24 h")).to_have_attribute("aria-pressed", "true")
+    await page.get_by_role("button", name="Forget key").click()
+    await expect(page.get_by_label("Function key")).to_be_visible()
+
+
+async def test_a_forgotten_key_leaves_no_key_user_or_payload_in_the_page(watched: Watched, staged: Staged) -> None:
+    page = watched.page
+    await open_page(page)
+    await page.locator("#groups button.toggle").first.click()
+    await page.locator("#groups button.link").first.click()
+    await expect(page.locator("#letter-body pre")).to_have_count(1)
+    await page.locator("#letter-close").click()
+    await page.locator("#effects button.link").first.click()
+    await expect(page.locator("#lookup-report dl")).to_have_count(3)
+    parts = ("#effects", "#audit", "#users", "#living", "#caches", "#groups", "#lookup-report", "#letter-body")
+    before = [await page.locator(part).text_content() or "" for part in parts]
+    assert all(before)
+    await page.get_by_role("button", name="Forget key").click()
+    await expect(page.get_by_label("Function key")).to_be_visible()
+    left = await page.locator("body").text_content() or ""
+    words = ("fastapi:temp:data", "u-1041", "plant-7", "brine-density", "0b7d2c41-8211", "7dbd06d02371", "records[3]")
+    assert any("u-1041" in text for text in before)
+    assert [word for word in words if word in left.replace("fastapi:temp:data:...", "")] == []
+    await enter_key(page)
+    await expect(page.locator("#groups > li")).to_have_count(5)
+    for part in parts[:5]:
+        await expect(page.locator(part)).not_to_be_empty()
+    await expect(page.get_by_role("button", name="Batches", exact=True)).to_be_visible()
 
 
 async def test_everything_works_with_the_keyboard(watched: Watched, staged: Staged) -> None:

@@ -19,14 +19,17 @@ import redis.asyncio
 
 from local.host import bindings as local_bindings
 from local.run.servers import free_port
+from shared import namespaces, telemetry
 from shared.app import App, open_app
 from shared.intake import heartbeat
 from shared.intake.server_watch import ServerWatch
+from shared.namespaces import Owner
 from shared.operations import redis_users
 from shared.operations.doctor import access, app_state, server, triggers
 from shared.operations.doctor.examination import examine, refuses_two_slots
 from shared.operations.doctor.findings import Finding, Severity, worst
 from shared.operations.doctor.notifications import check_flags
+from shared.operations.doctor.own_keys import TYPES, check_own_keys
 from shared.operations.doctor.products import change_eviction, change_flags, is_local, redis_cli
 from shared.operations.notification_flags import REQUIRED, missing_flags, wanted_flags
 from shared.reactor import CHANNEL_PREFIX
@@ -268,6 +271,32 @@ async def test_a_user_who_may_not_publish_heartbeats_gets_the_rule_to_add(start:
     assert finding.severity is Severity.WARNING
     assert "__keyspace@0__:nextauth:session:" in finding.found
     assert permitted.refused == ""
+
+
+async def test_a_key_of_the_app_that_another_application_wrote_is_named_with_a_command_that_moves_it(app: App) -> None:
+    """Its figures are missing on the page and in the metrics, and nothing else would say why."""
+    assert [finding.severity for finding in await check_own_keys(app)] == [Severity.OK]
+    telemetry.count("batches", "swept")
+    await app.write_minute_counts()
+    assert [finding.severity for finding in await check_own_keys(app)] == [Severity.OK]
+    key = "functions:stats:total"
+    await app.redis.set(key, "another's")
+    await app.redis.set("functions:retry:due", "another's")
+    findings = await check_own_keys(app)
+    assert {(finding.id, finding.severity) for finding in findings} == {("own-keys", Severity.WARNING)}
+    (finding,) = [finding for finding in findings if key in finding.found]
+    assert finding.found == "functions:stats:total is a string, not a hash: another application has written it"
+    command = shlex.split(finding.commands[0])
+    await app.redis.execute_command(*command[command.index("RENAMENX") :])
+    telemetry.count("batches", "swept")
+    await app.write_minute_counts()
+    assert await app.redis.type(key) == b"hash"
+    assert await app.redis.get(f"moved:{{{key}}}") == b"another's"
+
+
+def test_all_keys_of_the_app_that_there_are_once_are_looked_at() -> None:
+    single = {kind.pattern for kind in namespaces.TABLE if kind.owner is Owner.APP and not kind.part_names}
+    assert single - TYPES.keys() == {"functions:audit:aside"}, "a stream that only a repair has"
 
 
 async def test_each_instance_whose_trigger_is_deaf_is_a_finding_with_the_fix(app: App) -> None:

@@ -1,6 +1,7 @@
 """The live feed has the latest effects of all instances, masked and bounded, at no round trip."""
 
 import json
+import re
 
 import pytest
 
@@ -116,3 +117,15 @@ async def test_a_foreign_value_at_the_key_of_the_feed_affects_neither_counts_nor
     for _ in range(3 * noted.FEED_LENGTH):
         await app.redis.xadd(FEED, {"effect": "x"})
     assert await effects.read(app) == []
+
+
+async def test_an_id_that_a_client_chose_stops_neither_the_feed_nor_its_reader(app: App) -> None:
+    await app.redis.xadd(FEED, {"effect": json.dumps([1, "r", "o", "p", "k", 1.0, None])}, id=f"{10**18}-{10**18}")
+    (foreign,) = await effects.read(app)
+    assert re.fullmatch(effects.ID, foreign.id)
+    react(app, "fastapi:temp:data:b1")
+    await app.write_minute_counts()
+    (effect,) = await effects.read(app, foreign.id)
+    assert effect.key == "fastapi:temp:data:b1"
+    await app.redis.xadd(FEED, {"effect": json.dumps([1, "r", "o", "p", "k", 1.0, None])}, id=f"{2**64 - 1}-0")
+    assert [effect.key for effect in await effects.read(app)] == ["fastapi:temp:data:b1", "k"]

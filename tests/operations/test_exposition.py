@@ -99,6 +99,18 @@ async def test_counters_grow_from_scrape_to_scrape_and_survive_a_restart_of_the_
     assert 6 * 86_400 < await app.redis.ttl("functions:stats:total") <= 7 * 86_400
 
 
+async def test_a_sum_goes_on_growing_after_many_effects_that_came_late(app: App) -> None:
+    """A million effects that are 20 minutes late: a sum that is dropped would look like a restart to `rate`."""
+    telemetry.lag("batches", 1000.0)
+    await app.write_minute_counts()
+    key, million_s = "functions:stats:total", 1_200_000_000
+    await app.redis.hincrby(key, "lag batches sum", million_s * 1_000_000)  # type: ignore[misc]
+    telemetry.lag("batches", 500.0)
+    lag = (await read(app))[LAG]
+    assert lag.value(f"{LAG}_sum", function="batches") == pytest.approx(million_s + 1.5, abs=0.01)
+    assert lag.value(f"{LAG}_count", function="batches") == 2
+
+
 async def test_the_backlog_is_read_when_it_is_asked_for(app: App) -> None:
     await dead_letters.bury(app, "batches", b"fastapi:temp:data:b1", Rejected("not JSON"), None)
     name = "keyspace_functions_backlog"

@@ -16,6 +16,7 @@ from shared.errors import Rejected
 from shared.intake import heartbeat
 from shared.intake.intake import Report, Running, State
 from shared.operations import health
+from shared.operations.doctor import triggers
 from shared.operations.notification_flags import REQUIRED, missing_flags, wanted_flags
 from shared.settings import Settings
 from shared.store.connection import open_client, parse_connection_string
@@ -252,6 +253,20 @@ async def test_a_deaf_trigger_degrades_health_and_fails_it_after_the_set_time(
     assert (report.reasons or ("",))[0].startswith(reason)
     shown = report.as_dict()["trigger"]
     assert (shown["instance"], shown["behindS"], shown["share"]) == ("here-1", {"process_fastapi_data": 0.002}, 0.5)
+
+
+async def test_of_a_hundred_deaf_instances_a_few_are_named_and_the_rest_counted(app: App) -> None:
+    """The page shows every reason and finding above everything else."""
+    for number in range(100):
+        await heartbeat.send(app, f"host-{number:02}", "deaf" if number == 99 else "ear", [])
+    report = await health.check_app(configured(app))
+    assert len(report.as_dict()["instances"]) == 100
+    assert len(report.reasons) == 6
+    assert report.reasons[-1] == "the triggers of 95 further instances are deaf"
+    findings = await triggers.check_instances(app)
+    assert [finding.severity for finding in findings] == ["error", *["warning"] * 5]
+    assert "host-99 is deaf, and the instance does not hear by itself" in findings[0].found
+    assert findings[-1].found.startswith("the triggers of 95 further instances are deaf")
 
 
 async def test_the_living_instances_are_shown_with_state_and_share_and_those_that_are_deaf_degrade_health(

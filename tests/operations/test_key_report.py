@@ -10,7 +10,8 @@ from shared.app import App
 from shared.batches import reactor as batches
 from shared.errors import KeyspaceError
 from shared.operations import key_report
-from shared.reactor import Source
+from shared.operations.payload import beginning
+from shared.reactor import Payload, Source
 from shared.sessions import reactor as sessions
 from shared.telemetry import minute_counts, record
 from tests.support.causes import cause
@@ -53,6 +54,26 @@ async def test_a_session_is_found_by_its_masked_form_and_its_token_is_in_no_answ
         assert (report.exists, report.app["phantom"]) == (True, "alive")
         assert report.explanation is None
         assert TOKEN not in msgspec.json.encode(report).decode()
+
+
+@pytest.mark.parametrize("shape", ["string", "hash", "list"])
+@pytest.mark.parametrize("before", [0, 950, 980])
+async def test_no_secret_in_plant_data_is_shown_even_where_the_text_is_cut(app: App, shape: str, before: int) -> None:
+    """As in the payload of a dead letter; a batch can hold a column of addresses, or a token by mistake."""
+    secrets = ["operator@plant.example", "0123456789abcdefghijklmnopqrstuv"]
+    for secret in secrets:
+        rows = json.dumps([{"note": " " * (before if shape == "string" else before // 20), "by": secret, "value": 2.0}])
+        await app.redis.delete(KEY)
+        if shape == "string":
+            await app.redis.set(KEY, rows)
+        elif shape == "hash":
+            await app.redis.hset(KEY, "rows", rows)  # type: ignore[misc]
+        else:
+            await app.redis.rpush(KEY, rows)  # type: ignore[misc]
+        report = await key_report.report(app, KEY)
+        shown = json.dumps(report.value) + json.dumps(beginning(Payload("list", "d", [rows.encode()] * 20)))
+        assert secret[:6] not in shown
+        assert report.value["masked"] is False
 
 
 async def test_a_key_that_does_not_exist_is_reported_as_such(app: App) -> None:

@@ -13,7 +13,7 @@ from shared.intake.intake import State
 from shared.operations import exposition
 from shared.reactor import Result
 from shared.registry import REACTORS
-from shared.telemetry.metrics import METRICS
+from shared.telemetry.metrics import METRICS, OUTCOMES
 
 DOCS = Path(__file__).parents[2] / "docs"
 DASHBOARD: dict[str, Any] = json.loads((DOCS / "grafana-dashboard.json").read_text(encoding="utf-8"))
@@ -103,3 +103,11 @@ def test_panels_have_ids_and_places_of_their_own_and_the_data_source_of_the_impo
             or first["y"] + first["h"] <= second["y"]
             or second["y"] + second["h"] <= first["y"]
         )
+
+
+def test_the_panel_of_outcomes_and_the_description_of_the_metric_have_all_of_them() -> None:
+    (query,) = [query for title, query in QUERIES if title == "Events by outcome"]
+    (values,) = re.findall(r'outcome=~"([^"]*)"', query)
+    assert set(values.split("|")) == set(Result)
+    (described,) = re.findall(r"How reactions ended \(([^)]*)\)", OUTCOMES.description)
+    assert set(described.split(", ")) == set(Result)

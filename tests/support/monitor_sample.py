@@ -62,7 +62,7 @@ def answers(now: datetime) -> dict[str, Any]:
     """What the app's other functions answer, by the end of their path; see Staged."""
     return {
         "/stats/history": lambda request: history(now, parameters(request)["range"]),
-        "/events/dead-groups": {"groups": groups(now)},
+        "/events/dead-groups": {"groups": groups(now), "groupsTotal": 5},
         "/events/dead": lambda request: {
             "letters": letters_of(now, parameters(request)["group"], min(20, 43)),
             "nextCursor": "1:x",

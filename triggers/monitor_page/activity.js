@@ -3,6 +3,7 @@
 import { count, dayOfMonth, el, fillRows, find, hourAndMinute, lagTone, list, milliseconds, number, words } from "./format.js";
 import { OUTCOMES, eventsChart } from "./plots.js";
 import { address, requestJson } from "./request.js";
+import { store, stored } from "./storage.js";
 
 const SOURCES = ["event", "sweep", "retry", "schedule", "replay"];
 const RANGES = { "15m": "15 min", "1h": "1 h", "6h": "6 h", "24h": "24 h", "7d": "7 days" };
@@ -12,7 +13,7 @@ const STORED_RANGE = "keyspace-functions-range";
 const AGAIN_MS = 60_000;
 const ALL = "";
 
-const state = { range: null, reactor: ALL, data: null, history: null, historyMs: 0, fault: "" };
+const state = { range: null, reactor: ALL, data: null, history: null, historyMs: -Infinity, fault: "" };
 let chart;
 
 export const totalOf = (sums) => Object.values(sums).reduce((sum, n) => sum + n, 0);
@@ -30,11 +31,11 @@ export function byOutcome(step, reactor = ALL) {
 }
 
 export function startActivity() {
-  const stored = localStorage.getItem(STORED_RANGE);
-  state.range = stored in RANGES ? stored : null;
+  const range = stored("localStorage", STORED_RANGE);
+  state.range = Object.hasOwn(RANGES, range) ? range : null;
   chart = eventsChart(find("events-chart"), find("chart-read"));
   find("numbers").addEventListener("toggle", draw);
-  document.addEventListener("forgotten", () => Object.assign(state, { history: null, historyMs: 0 }));
+  document.addEventListener("forgotten", () => Object.assign(state, { history: null, historyMs: -Infinity }));
 }
 
 export function showActivity(data) {
@@ -45,11 +46,11 @@ export function showActivity(data) {
   segments(find("of-reactor"), [[ALL, "All"], ...names.map((name) => [name, capital(name)])], state.reactor, (name) => (state.reactor = name));
   segments(find("of-range"), Object.entries(RANGES), range, (name) => {
     state.range = name;
-    localStorage.setItem(STORED_RANGE, name);
+    store("localStorage", STORED_RANGE, name);
   });
   draw();
   showSpeed(names, data.stats);
-  if (!(range in OF_MINUTES) && (state.history?.range !== range || Date.now() - state.historyMs >= AGAIN_MS)) load(range);
+  if (!(range in OF_MINUTES) && (state.history?.range !== range || performance.now() - state.historyMs >= AGAIN_MS)) load(range);
 }
 
 const capital = (name) => name[0].toUpperCase() + name.slice(1);
@@ -77,7 +78,7 @@ function segments(target, options, chosen, choose) {
 }
 
 async function load(range) {
-  state.historyMs = Date.now();
+  state.historyMs = performance.now();
   try {
     const history = await requestJson(address("stats/history", { range }));
     if (rangeNow() !== range) return;

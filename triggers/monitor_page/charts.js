@@ -12,6 +12,8 @@ const SOON_MS = 1000;
 /** The chart that is drawn, as the page's document lists it, and the digest of its cache; null for none. */
 let drawn = null;
 
+document.addEventListener("forgotten", closeDrawing);
+
 const addressOf = ({ chartId, dataType }, action = "") => address(`charts/${encodeURIComponent(chartId)}/${encodeURIComponent(dataType)}${action}`);
 
 export function showCharts(data, refresh) {
@@ -85,8 +87,7 @@ async function openDrawing(chart, refresh) {
   find("drawing-result").textContent = "";
   find("drawing-plot").replaceChildren("Loading …");
   find("drawing-close").onclick = () => {
-    drawn = null;
-    find("drawing").hidden = true;
+    closeDrawing();
     find("charts-title").focus();
   };
   find("drawing-refresh").hidden = !chart.refresh;
@@ -97,6 +98,12 @@ async function openDrawing(chart, refresh) {
   renderFacts(chart);
   find("drawing-title").focus();
   await redraw();
+}
+
+function closeDrawing() {
+  drawn = null;
+  find("drawing").hidden = true;
+  for (const id of ["drawing-title", "drawing-facts", "drawing-result", "drawing-plot"]) find(id).replaceChildren();
 }
 
 /** After each update of the page: new facts, and a new drawing where the chart has changed. */

@@ -16,9 +16,12 @@ const DOING = { replay: "Replaying", discard: "Discarding" };
 
 const state = {
   groups: [],
+  /** The number of all groups, of which `groups` are the largest. */
+  total: 0,
   /** What the groups were read for: the filter, and the number and the newest of all letters. */
   mark: "",
-  readMs: 0,
+  /** By performance.now(), as the clock of the machine may be set. */
+  readMs: -Infinity,
   loading: null,
   loaded: false,
   filter: {},
@@ -46,8 +49,8 @@ export function startLetters(again) {
 }
 
 function forget() {
-  if (state.run) state.run.stopped = true;
-  Object.assign(state, { groups: [], mark: "", readMs: 0, loaded: false, filter: {} });
+  if (state.run) Object.assign(state.run, { stopped: true, forgotten: true });
+  Object.assign(state, { groups: [], total: 0, mark: "", readMs: -Infinity, loading: null, loaded: false, filter: {} });
   for (const kept of [state.selected, state.letters, state.open]) kept.clear();
   find("groups").replaceChildren();
   say("");
@@ -69,19 +72,19 @@ export function showLetters(data) {
   const newest = list(data.deadLetters?.letters)[0]?.id ?? "";
   const mark = JSON.stringify([state.filter, totals.count, newest]);
   if (totals.count === 0) {
-    Object.assign(state, { groups: [], mark, readMs: 0, loaded: true });
+    Object.assign(state, { groups: [], total: 0, mark, readMs: -Infinity, loaded: true });
     for (const kept of [state.selected, state.letters, state.open]) kept.clear();
-  } else if (totals.count && mark !== state.mark && Date.now() - state.readMs >= GROUPS_EVERY_MS) loadGroups(mark);
+  } else if (totals.count && mark !== state.mark && performance.now() - state.readMs >= GROUPS_EVERY_MS) loadGroups(mark);
   draw();
 }
 
 async function loadGroups(mark) {
-  state.readMs = Date.now();
+  state.readMs = performance.now();
   const loading = (state.loading = {});
   try {
-    const { groups } = await requestJson(address("events/dead-groups", state.filter));
+    const { groups, groupsTotal } = await requestJson(address("events/dead-groups", state.filter));
     if (state.loading !== loading) return;
-    Object.assign(state, { groups: list(groups), mark, loaded: true });
+    Object.assign(state, { groups: list(groups), total: groupsTotal, mark, loaded: true });
     const ids = new Set(state.groups.map(idOf));
     for (const id of state.selected) if (!ids.has(id)) state.selected.delete(id);
     for (const id of state.open.keys()) if (!ids.has(id)) state.open.delete(id);
@@ -122,6 +125,9 @@ function draw() {
   find("dead-empty").hidden = state.groups.length > 0 || !state.loaded;
   find("dead-empty").textContent = filtered ? "No dead letter matches the filter." : "No dead letters.";
   find("dead-actions").hidden = state.groups.length === 0;
+  const more = state.total > state.groups.length;
+  find("groups-more").hidden = !more || state.groups.length === 0;
+  find("groups-more").textContent = more ? `The ${count(state.groups.length)} largest of ${count(state.total)} groups. A filter shows others.` : "";
   const shown = new Map([...find("groups").children].map((item) => [item.dataset.id, item]));
   const items = state.groups.map((group) => drawGroup(group, shown.get(idOf(group))));
   for (const item of shown.values()) if (!items.includes(item)) item.remove();
@@ -290,8 +296,9 @@ async function runOn(action, targets) {
   }
   state.run = null;
   find("dead-run").hidden = true;
+  if (run.forgotten) return draw();
   finish(run);
-  Object.assign(state, { mark: "", readMs: 0 });
+  Object.assign(state, { mark: "", readMs: -Infinity });
   for (const target of targets) if (target.letter) state.letters.delete(target.letter.id);
   await loadGroups("");
   if (lost && document.activeElement === document.body) find("dead-title").focus();

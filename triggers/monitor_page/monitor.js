@@ -11,6 +11,7 @@ import { startLookup } from "./lookup.js";
 import { Refused, Unauthorised, access, address, requestJson } from "./request.js";
 import { showSessions } from "./sessions.js";
 import { showState } from "./state.js";
+import { store, stored } from "./storage.js";
 import { showSummary } from "./summary.js";
 
 const REFRESH_MS = 5_000;
@@ -57,7 +58,7 @@ function schedule() {
 
 function arrived(data) {
   Object.assign(state, { data, receivedMs: Date.now(), fault: null, failures: 0 });
-  sessionStorage.setItem(STORED_KEY, access.key);
+  store("sessionStorage", STORED_KEY, access.key);
   showData();
   show(data);
   showConnection();
@@ -137,7 +138,7 @@ function showData() {
 }
 
 function forget(fault = "") {
-  sessionStorage.removeItem(STORED_KEY);
+  store("sessionStorage", STORED_KEY, null);
   clearTimeout(timer);
   pending?.abort();
   pending = null;
@@ -145,7 +146,16 @@ function forget(fault = "") {
   state.failures = 0;
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close("");
   document.dispatchEvent(new Event("forgotten"));
+  wipe();
   showEntry(fault);
+}
+
+/** Removes keys, users and payloads from the page: the next user of the tab may have another key, or none. */
+function wipe() {
+  for (const part of document.querySelectorAll("tbody, [data-mark], #summary, #letter-title, #letter-body, #discard-key")) {
+    part.replaceChildren();
+    delete part.dataset.mark;
+  }
 }
 
 /** The key of a link that `./run` prints, `#key=...`, which is removed from the address and the history at once. */
@@ -193,7 +203,7 @@ function setTheme(theme) {
 
 function nextTheme() {
   const theme = THEMES[(THEMES.indexOf(find("theme").dataset.theme) + 1) % THEMES.length];
-  localStorage.setItem(STORED_THEME, theme);
+  store("localStorage", STORED_THEME, theme);
   setTheme(theme);
 }
 
@@ -211,7 +221,7 @@ function goTo(event) {
 
 function start() {
   find("site").textContent = location.host;
-  const theme = localStorage.getItem(STORED_THEME);
+  const theme = stored("localStorage", STORED_THEME);
   setTheme(THEMES.includes(theme) ? theme : "auto");
   find("theme").addEventListener("click", nextTheme);
   find("pause").addEventListener("click", pause);
@@ -223,7 +233,7 @@ function start() {
   access.refused = () => forget(NO_KEY);
   for (const begin of [startActivity, startLetters, startFeed, startLookup]) begin(refresh);
   setInterval(tick, 1000);
-  access.key = keyInAddress() || (sessionStorage.getItem(STORED_KEY) ?? "");
+  access.key = keyInAddress() || (stored("sessionStorage", STORED_KEY) ?? "");
   if (access.key) refresh();
   else showEntry();
 }

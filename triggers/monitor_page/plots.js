@@ -148,10 +148,16 @@ function stack(sums, x, y, barPx) {
 function labels(times, stepS, barPx) {
   const room = Math.max(1, Math.floor((times.length * barPx) / LABEL_PX));
   const every = LABELS_S.find((seconds) => (times.length * stepS) / seconds <= room) ?? 172_800;
-  const local = (seconds) => seconds - 60 * new Date(seconds * 1000).getTimezoneOffset();
+  // Where clocks go forward at midnight a day begins at 1:00; where they go back, an hour comes twice and has one label.
+  const period = (seconds) => Math.floor((seconds - 60 * new Date(seconds * 1000).getTimezoneOffset()) / every);
+  let latest = times.length ? period(times[0]) : 0;
   return times
     .map((seconds, index) => [index, seconds])
-    .filter(([index, seconds]) => local(seconds) % every < stepS && index > 0)
+    .filter(([, seconds]) => {
+      const begins = period(seconds) > latest;
+      latest = Math.max(latest, period(seconds));
+      return begins;
+    })
     .map(([index, seconds]) => [index, every < 86_400 ? hourAndMinute(new Date(seconds * 1000)) : dayOfMonth(new Date(seconds * 1000))]);
 }
 

@@ -12,6 +12,7 @@ from shared.app import App
 from shared.operations.doctor import access, app_state, notifications, server, triggers
 from shared.operations.doctor.app_state import Bindings
 from shared.operations.doctor.findings import Finding, Severity, error, info
+from shared.operations.doctor.own_keys import check_own_keys
 from shared.operations.doctor.reach import check_connection, permitted
 from shared.store.connection import ConnectionOptions
 from shared.store.refusals import is_wrong_type
@@ -70,6 +71,7 @@ async def _examine_redis(app: App) -> list[Finding]:
         ("listeners", lambda: notifications.check_listeners(app.redis, options)),
         ("instances", lambda: triggers.check_instances(app)),
         ("clock", lambda: app_state.check_clock(app)),
+        ("own-keys", lambda: check_own_keys(app)),
         ("backlog", lambda: app_state.check_backlog(app)),
         ("audit", lambda: app_state.check_audit(app)),
         ("chart-sources", lambda: app_state.check_sources(app)),

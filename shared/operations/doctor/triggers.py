@@ -9,6 +9,7 @@ from shared.operations.doctor.findings import Finding, error, info, ok, warning
 from shared.operations.doctor.products import redis_cli
 from shared.operations.instances import Instance
 from shared.store.connection import ConnectionOptions
+from shared.words import counted
 
 RESTART = "az functionapp restart --name APP_NAME --resource-group GROUP"
 _HEAL = (
@@ -44,12 +45,32 @@ async def check_instances(app: App) -> list[Finding]:
                 "The app does not run, or it may not write functions:instances: then each instance reacts to all keys.",
             )
         ]
-    deaf = [_deaf(one) for one in living if one.state in instances.UNABLE]
-    return deaf or [ok("instances", f"{len(living)}: {', '.join(map(_in_words, living))}")]
+    # Those that do not hear by themselves come first.
+    deaf = sorted((one for one in living if one.state in instances.UNABLE), key=lambda one: one.state == State.EAR)
+    if deaf:
+        return [*map(_deaf, deaf[: instances.NAMED]), *_further(deaf[instances.NAMED :])]
+    more = len(living) - instances.NAMED
+    named = ", ".join(map(_in_words, living[: instances.NAMED]))
+    return [ok("instances", f"{len(living)}: {named}{f', and {more} more' if more > 0 else ''}")]
 
 
 def _in_words(one: Instance) -> str:
     return f"{one.instance} ({one.state}, {one.share:.0%} of the keys)"
+
+
+def _further(deaf: list[Instance]) -> list[Finding]:
+    if not deaf:
+        return []
+    unable = sum(one.state == State.DEAF for one in deaf)
+    return [
+        (error if unable else warning)(
+            "trigger-deaf",
+            f"the triggers of {counted(len(deaf), 'further instance')} are deaf; {unable} do not hear by themselves",
+            "So many at once have one cause: Redis, its network, or the notification flags.",
+            _HEAL,
+            (RESTART,),
+        )
+    ]
 
 
 def _deaf(one: Instance) -> Finding:
