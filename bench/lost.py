@@ -1,7 +1,8 @@
 """Lost events: the time until reconciliation finds their keys, beside keys of other applications.
 
 unnoticed   the keys are written while notifications are off, within one transaction: nothing tells of the loss
-noticed     the trigger hears nothing for OUTAGE_S, as when a path is frozen and thaws, while other keys are written
+noticed     the trigger hears nothing for OUTAGE_S, as when a path is frozen and thaws, while other keys are written,
+            as they were before: heartbeats are 2 s apart then, so some are missing; at rest they are 10 s apart
 """
 
 import asyncio
@@ -52,6 +53,7 @@ async def lost(loss: str, foreign: int, *, overhead_ms: float) -> Figures:
                 took_s = await _until_found(client, hosts, started_s)
             else:
                 async with _writing_beside(client):
+                    await asyncio.sleep(OUTAGE_S)
                     started_s = await _write_while_deaf(client, hosts[0])
                     took_s = await _until_found(client, hosts, started_s)
             longest = await longest_command(client)
