@@ -35,12 +35,12 @@ _MIN_TEXT_WIDTH = 30
 
 
 def doctor(as_json: Json = False) -> None:
-    """Check Redis, storage, settings and bindings; show what is wrong, why it matters and how to correct it.
+    """Check Redis, storage, settings and bindings. Shows what is wrong, why it matters and how to correct it.
 
     Changes nothing: writes a key functions:doctor:* and removes it, and publishes a message per pattern, which the
     functions ignore. Takes at most a few seconds.
 
-    Example: Redis=NAME.redis.cache.windows.net:6380,password=...,ssl=True python manage.py doctor
+    Example: Redis=HOST:6380,password=...,ssl=True python manage.py doctor
 
     Exit codes: 0 no problems (ok and info), 1 warnings, 2 errors. With --json: an object with status (the worst
     severity) and findings, each with id, severity (ok, info, warning, error), found, why, fix, commands.

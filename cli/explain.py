@@ -50,7 +50,7 @@ def explain(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Explain how a payload is read: encoding, table, columns with their roles, series, and what is left out and why.
+    """Explain how a payload is read. Shows encoding, table, columns with their roles, series, what is left out and why.
 
     Shows the entry of the setting INPUTS that states the decisions; change it to overrule them. To try an entry, run
     INPUTS='{"GLOB": {...}}' python manage.py explain KEY. Nothing is written. At most MAX_PAYLOAD_BYTES are read;

@@ -26,19 +26,23 @@ _WHY = {
 
 
 def migrate(
-    plan: Annotated[Path | None, typer.Option(help="More rules, TOML or JSON: see docs/migration.md.")] = None,
+    plan: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="More rules, TOML or JSON: see docs/migration.md.")
+    ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Rename; otherwise only show what would be renamed.")] = False,
     undo: Annotated[Path | None, typer.Option(metavar="JOURNAL", help="Undo the renames of a journal.")] = None,
     journal: Annotated[
         Path | None,
-        typer.Option(help="File for the renames; an existing journal is continued.", show_default=False),
+        typer.Option(
+            metavar="FILE", help="File for the renames; an existing journal is continued.", show_default=False
+        ),
     ] = None,
     rate: Annotated[
         float | None, typer.Option(parser=formatting.parse_rate, metavar="N/s", help="Maximum keys per second.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Rename keys from before namespacing: user:{id}:tokens, session:{id}, and those of a plan.
+    """Rename keys from before namespacing. These are user:{id}:tokens, session:{id}, and those of a plan.
 
     A dry run without --apply. A key keeps its TTL and never overwrites another. Every rename is first written to
     migration-TIME.jsonl or --journal; that file holds unmasked keys, session tokens too, so only you can read it. Keep

@@ -54,7 +54,7 @@ def sweep(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Check the keys of all reactors, as the app does all the time, and react to those whose events were lost.
+    """React to keys whose events were lost. Checks the keys of all reactors, as the app does all the time.
 
     Runs the due retries, then a complete pass. Works with the settings of this machine, which must be those of the app.
     Without --now it changes nothing and shows the last complete pass of any instance.

@@ -23,7 +23,7 @@ from rich.console import Console
 
 from local.host.app_settings import AppSettingsError, apply, load_app_settings
 from local.repo.bootstrap import ROOT
-from local.run.state import STORAGE, settings_of_running
+from local.run.state import STORAGE, running, settings_of_running
 from shared import settings
 from shared.app import App, open_app
 from shared.errors import KeyspaceError
@@ -117,13 +117,15 @@ async def _guarded(work: Callable[[App], Awaitable[Exit]]) -> int:
 
 def _trouble(error: RedisError) -> str:
     """What an error of Redis means, with the address. Goes by the error's class: its text may quote arguments."""
+    from shared.operations.doctor.products import is_local
     from shared.operations.doctor.reach import explain
 
     options = settings.current().redis_options
     address = f"Redis at {options.host}:{options.port}"
     if isinstance(error, RedisConnectionError | RedisTimeoutError):
         meaning, fix = explain(error, options)
-        return f"{address}: {meaning}. {fix}"
+        hint = "" if running(ROOT) or not is_local(options.host) else " No ./run is running in this folder."
+        return f"{address}: {meaning}. {fix}{hint}"
     return f"{address}: {type(error).__name__}; see python manage.py doctor"
 
 

@@ -114,7 +114,7 @@ def watch(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Show events of all reactors as they arrive (keys masked), their rates, and the outcomes.
+    """Show events as they arrive, their rates, and the outcomes. Of all reactors, with keys masked.
 
     Subscribes by itself: it shows what Redis publishes, whether or not the app receives it. Events with nothing to
     react to, such as the `expire` of SET EX or the events of an index, are counted nowhere. Outcomes are those of all

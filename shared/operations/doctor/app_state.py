@@ -281,9 +281,8 @@ async def check_audit(app: App) -> list[Finding]:
         return findings  # check_storage reports it
     age_s = now.last_success_age_s
     late = (await export_age_s(app, now) or 0.0) > AUDIT_LATE_S
-    progress = (
-        f"waiting: {counted(now.pending, 'record')}, last export {'never' if age_s is None else f'{age_s:.0f} s ago'}"
-    )
+    exported = "no export yet" if age_s is None else f"last export {age_s:.0f} s ago"
+    progress = f"waiting: {counted(now.pending, 'record')}, {exported}"
     if now.pending > 0.8 * app.settings.audit_buffer or late:
         make = error if now.pending > 0.8 * app.settings.audit_buffer else warning
         findings.append(

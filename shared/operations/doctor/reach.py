@@ -102,7 +102,7 @@ def _meaning(cause: BaseException, options: ConnectionOptions) -> tuple[str, str
         case BusyLoadingError():
             return "the server is loading its data", "Wait for it."
         case ConnectionRefusedError():
-            return "nothing listens there", "Start Redis, or correct host and port in the setting Redis."
+            return "nothing listens there", "Start Redis, or correct its host and port."
         case OSError() if type(cause).__name__ == "gaierror":
             return "the host name is not known", (
                 "Correct it; the name of a private endpoint resolves only inside its virtual network."
