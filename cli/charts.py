@@ -178,7 +178,7 @@ async def _results(app: App, chart: Chart) -> tuple[Any, Any, str]:
 
 @sources.command("check")
 def check_sources(
-    chart: Annotated[str, typer.Argument(metavar="[CHART]", help="Only the source of this chart.")] = "",
+    chart: Annotated[str, typer.Argument(metavar="CHART", help="Only the source of this chart.")] = "",
     json: Json = False,
 ) -> None:
     """Fetch one chart from each source, without writing it. Shows what the reader makes of it.
@@ -254,8 +254,10 @@ def _chart(app: App, name: str) -> Chart:
     raw = os.fsencode(name)
     key = raw if raw.startswith(namespaces.CHART_DATA.prefix) else namespaces.CHART_DATA.prefix + raw
     if namespaces.parts_of(namespaces.CHART_DATA, key) is None:
-        raise Refused(f"{shown(app, raw)} is not the name of a chart: expected chartId:dataType")
-    chart = schedule.chart_of(app, key) if app.settings.chart_sources else None
+        raise Refused("this is not the name of a chart: expected chartId:dataType, such as co2-flow:realtime")
+    if not app.settings.chart_sources:
+        raise Refused("CHART_SOURCES is not set: charts have no source to fetch from")
+    chart = schedule.chart_of(app, key)
     if chart is None:
         raise Refused(f"no source of CHART_SOURCES matches {shown(app, key)}")
     return chart

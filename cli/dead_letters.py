@@ -112,7 +112,8 @@ async def _list(app: App, *, selection: LetterSelection, limit: int, cursor: str
     totals = page.totals
     dropped = f"; {totals.dropped:,} older ones were dropped for lack of room" if totals.dropped else ""
     number = counted(totals.count, "dead letter")
-    complain(f"{len(page.letters)} listed of {number}, {formatting.size(totals.bytes)} in all{dropped}")
+    listed = f"{len(page.letters)} listed of {number}, {formatting.size(totals.bytes)} in all"
+    complain((listed if totals.count else "no dead letters") + dropped)
     if page.next_cursor:
         complain(f"more with --cursor {page.next_cursor}")
     return code

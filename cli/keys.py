@@ -30,7 +30,7 @@ commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Inspec
 
 InNamespace = Annotated[
     Namespace | None,
-    typer.Argument(metavar="[NAMESPACE]", help="nextauth, fabric, fastapi, functions, or `unknown`: of none of these."),
+    typer.Argument(metavar="NAMESPACE", help="nextauth, fabric, fastapi, functions, or `unknown`: of none of these."),
 ]
 KindNames = Annotated[
     list[str] | None,

@@ -47,7 +47,7 @@ def try_patterns(
     pattern: Annotated[
         str | None, typer.Argument(metavar="PATTERN", help="A glob as Redis reads it; '*' for any key.")
     ] = None,
-    keys: Annotated[list[str] | None, typer.Argument(metavar="KEY...", help="Keys to test.")] = None,
+    keys: Annotated[list[str] | None, typer.Argument(metavar="KEY", help="Keys to test.")] = None,
     as_json: Json = False,
 ) -> None:
     """Show which function receives the events of a key. And why; without arguments, test the table in the docs,

@@ -439,6 +439,8 @@ async def test_an_unreachable_or_silent_server_is_reported_within_5_s(
             f"127.0.0.1:{silent_socket.getsockname()[1]}", AzureWebJobsStorage="UseDevelopmentStorage=true"
         )
     assert "no answer" in findings_if_silent["connection"].found
+    assert "emulator does not answer" in findings_if_silent["storage"].found
+    assert "./run" in findings_if_silent["storage"].fix
     took_s = time.perf_counter() - started_s
     measured("doctor, Redis away and Redis silent", took_s, "s")
     assert took_s < 5

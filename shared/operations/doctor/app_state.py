@@ -7,7 +7,7 @@ from typing import Any
 from shared import namespaces
 from shared.app import App
 from shared.audit import state as audit_state
-from shared.audit.store import open_store
+from shared.audit.store import is_emulator, open_store
 from shared.charts import source_state
 from shared.delivery.reconcile import last_pass
 from shared.errors import ConfigurationError
@@ -143,17 +143,18 @@ async def check_storage(settings: Settings) -> list[Finding]:
     except ConfigurationError as fault:
         return [error("storage", str(fault), "Audit records stay in Redis.", "Correct the setting.")]
     except (AzureError, OSError) as fault:
-        return [storage_away(type(fault).__name__)]
+        return [storage_away(settings, type(fault).__name__)]
     return [ok("storage", f"the container audit is readable ({(time.perf_counter() - started_s) * 1000:.0f} ms)")]
 
 
-def storage_away(reason: str) -> Finding:
-    return error(
-        "storage",
-        f"the storage account cannot be read: {reason}",
-        "Audit records wait in Redis, at most AUDIT_BUFFER of them.",
-        "Check its network rules, and that the app's identity is Storage Blob Data Contributor (or the key is valid).",
-    )
+def storage_away(settings: Settings, reason: str) -> Finding:
+    """The finding for an account that does not answer, or refuses; `reason` is no text of the account."""
+    why = "Audit records wait in Redis, at most AUDIT_BUFFER of them."
+    if is_emulator(settings):
+        fix = "Start ./run, which starts Azurite, or set AzureWebJobsStorage to an account."
+        return error("storage", f"the storage emulator does not answer: {reason}", why, fix)
+    fix = "Check its network rules, and that the app's identity is Storage Blob Data Contributor (or the key is valid)."
+    return error("storage", f"the storage account cannot be read: {reason}", why, fix)
 
 
 async def check_clock(app: App) -> list[Finding]:

@@ -206,7 +206,7 @@ def test_without_any_python_the_error_says_what_to_install(tmp_path: Path) -> No
         (["run", "--help"], "Usage: ./run [OPTIONS]"),
         (["test", "-h"], "Usage: ./test [PYTEST ARGUMENTS]"),
         (["manage.py", "--help"], "Usage: python manage.py [OPTIONS] COMMAND [ARGS]..."),
-        (["manage.py", "keys", "list", "--help"], "Usage: python manage.py keys list [OPTIONS] [namespace]"),
+        (["manage.py", "keys", "list", "--help"], "Usage: python manage.py keys list [OPTIONS] [NAMESPACE]"),
         (["manage.py", "doctor", "--json", "--help"], "Usage: python manage.py doctor [OPTIONS]"),
     ],
 )
