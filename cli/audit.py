@@ -72,7 +72,7 @@ def tail(
     A session is shown as the first 12 digits of its fingerprint, and so is a user id that is an e-mail address. JSON: a
     line per record, the record unchanged, with its user id.
 
-    Example: python manage.py audit tail -n 50 --follow
+    Example: python3 manage.py audit tail -n 50 --follow
     """
     run(partial(_tail, count=count, follow=follow, json=json))
 
@@ -142,7 +142,7 @@ def verify_log(since: Since = None, until: Until = None, json: Json = False) -> 
     {"verified", "redisAsked", "records", "chains", "files", "heads", "unsealedRecords", "fault": null or {"kind",
     "blob", "line", "seq", "detail"}}.
 
-    Example: python manage.py audit verify --since 2026-11-01
+    Example: python3 manage.py audit verify --since 2026-11-01
     """
     _check_days(since, until)
     run(partial(_verify, since=since, until=until, json=json))
@@ -213,7 +213,7 @@ def user_records(
     JSON: {"since", "until", "complete", "sessions": [{"life", "records": [{"shipped", "record"}]}], "notes": [record]};
     a life is one sign-in up to its end; notes are records about the log itself: gaps, resets.
 
-    Example: python manage.py audit user user-42 --day 2026-11-22
+    Example: python3 manage.py audit user user-42 --day 2026-11-22
     """
     if day and (since or until):
         raise typer.BadParameter("expected either --day, or --since and --until")
@@ -232,7 +232,7 @@ def export_now(dry_run: DryRun = False, json: Json = False) -> None:
     away.
     JSON: {"dryRun", "written", "pending", "heldByOther"}.
 
-    Example: python manage.py audit export --dry-run
+    Example: python3 manage.py audit export --dry-run
     """
     run(partial(_export, dry_run=dry_run, json=json))
 
@@ -276,7 +276,7 @@ def show_state(json: Json = False) -> None:
     Exits with 1 when something needs attention: no storage, an error, a broken chain, a stream that is nearly full.
     Counters start when Redis last lost its state. JSON: these fields, with "head" as one object.
 
-    Example: python manage.py audit state
+    Example: python3 manage.py audit state
     """
     run(partial(_state, json=json))
 

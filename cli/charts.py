@@ -48,7 +48,7 @@ def list_charts(
     "ttlS", "stale", "staleSince", "points", "bytes", "refresh"}], "cursor"}; a value that is not a chart of this app
     has null for ageS, stale and points; cursor is null at the end.
 
-    Example: python manage.py charts list --stale
+    Example: python3 manage.py charts list --stale
     """
     run(partial(_list, stale=stale, limit=limit, cursor=cursor, json=json))
 
@@ -132,7 +132,7 @@ def refresh_chart(chart: ChartName, json: Json = False) -> None:
     An instance of the app fetches it. Exits with 1 if the source has no chart, or if no instance takes it. JSON:
     {"key", "fetched", "origin", "error"}; error is null where it was fetched.
 
-    Example: python manage.py charts refresh co2-flow:realtime
+    Example: python3 manage.py charts refresh co2-flow:realtime
     """
     run(partial(_refresh, name=chart, json=json))
 
@@ -187,7 +187,7 @@ def check_sources(
     Exits with 1 if a source has no chart. JSON: {"sources": [{"match", "origin", "key", "error", "explanation"}]};
     explanation is as of `explain`.
 
-    Example: python manage.py charts sources check co2-flow:realtime
+    Example: python3 manage.py charts sources check co2-flow:realtime
     """
     run(partial(_check, name=chart, json=json))
 

@@ -112,7 +112,7 @@ def cleanup(
     JSON: {"dryRun", "namespace", "keys": {kind: keys to be removed}, "shapes": {shape: keys to be removed, of no
     known kind}, "spared", "removed"}.
 
-    Example: python manage.py cleanup fastapi --older-than 2h --dry-run
+    Example: python3 manage.py cleanup fastapi --older-than 2h --dry-run
     """
     run(
         partial(

@@ -72,7 +72,7 @@ def list_letters(
     /api/events/dead returns it. With --by-reason {"groups": [{"reactor", "reason", "count", "oldest", "newest",
     "newestId", "newestKey"}]}, as GET /api/events/dead-groups returns it.
 
-    Example: python manage.py deadletters list --reactor batches --limit 20
+    Example: python3 manage.py deadletters list --reactor batches --limit 20
     """
     selection = selection_of(reactor, reason, match, older_than, newer_than)
     if by_reason:
@@ -136,7 +136,7 @@ def show_letter(
     with 1 when there is no such letter. JSON: the letter as in `list`, "explanation" as of `explain`, or null, and with
     --payload "payload": {"shape", "parts", "moreParts", "cut"}, or null.
 
-    Example: python manage.py deadletters show 0123456789ab --payload
+    Example: python3 manage.py deadletters show 0123456789ab --payload
     """
     run(partial(_show, letter_id=letter_id, payload=payload, json=json))
 
@@ -202,7 +202,7 @@ def replay_letters(
     JSON: {"dryRun", "letters": [{"id", "reactor", "key", "outcome", "reason", "removed"}]}; of a dry run "outcome" is
     null.
 
-    Example: python manage.py deadletters replay --reactor batches --dry-run
+    Example: python3 manage.py deadletters replay --reactor batches --dry-run
     """
     selection = selection_of(reactor, reason, match, older_than, newer_than)
     _check_target(letter_id, every, selection)
@@ -262,7 +262,7 @@ def discard_letters(
 
     JSON: {"dryRun", "letters": [{"id", "reactor", "key", "removed"}]}.
 
-    Example: python manage.py deadletters discard 0123456789ab
+    Example: python3 manage.py deadletters discard 0123456789ab
     """
     selection = selection_of(reactor, reason, match, older_than, newer_than)
     _check_target(letter_id, every, selection)

@@ -40,7 +40,7 @@ def doctor(as_json: Json = False) -> None:
     Changes nothing: writes a key functions:doctor:* and removes it, and publishes a message per pattern, which the
     functions ignore. Takes at most a few seconds.
 
-    Example: Redis=HOST:6380,password=...,ssl=True python manage.py doctor
+    Example: Redis=HOST:6380,password=...,ssl=True python3 manage.py doctor
 
     Exit codes: 0 no problems (ok and info), 1 warnings, 2 errors. With --json: an object with status (the worst
     severity) and findings, each with id, severity (ok, info, warning, error), found, why, fix, commands.

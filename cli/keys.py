@@ -64,7 +64,7 @@ def list_keys(
 
     JSON: {"keys": [{"key", "namespace", "kind", "ttlS"}], "cursor"}; ttlS is null without a TTL, cursor at the end.
 
-    Example: python manage.py keys list nextauth --kind session --limit 20
+    Example: python3 manage.py keys list nextauth --kind session --limit 20
     """
     run(partial(_list, namespace=namespace, kinds=kind, match=match, limit=limit, cursor=cursor, json=json))
 
@@ -134,7 +134,7 @@ def show_statistics(json: Json = False) -> None:
     "ttlMedianS", "ttlMaxS", "longestIdleS"}], "shapes": the same
     of keys of no known kind, with a shape as "kind"; "keys", "bytes", "bytesError", "tookS"}.
 
-    Example: python manage.py keys stats
+    Example: python3 manage.py keys stats
     """
     run(partial(_statistics, json=json))
 
@@ -255,7 +255,7 @@ def show_key(
     JSON: {"key", "exists", "namespace", "kind", "owner", "purpose", "tableTtlS", "redis": {...}, "app": {...},
     "value": {"masked", ...}}; unknown facts are left out of "redis" and "app".
 
-    Example: printf %s "$KEY" | python manage.py keys show -
+    Example: printf %s "$KEY" | python3 manage.py keys show -
     """
     run(partial(_show, argument=os.fsencode(key), json=json))
 

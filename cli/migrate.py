@@ -55,7 +55,7 @@ def migrate(
     skipped keys, masked, the journal has all. With --undo: {"applied", "journal", "undone": {"moved", "gone",
     "conflict", "same", "unreadable"}, "left": [{"key", "why"}]}.
 
-    Example: python manage.py migrate --apply
+    Example: python3 manage.py migrate --apply
     """
     if undo and (plan or journal):
         raise typer.BadParameter("--undo takes no --plan or --journal")
@@ -177,7 +177,7 @@ def _show(app: App, rules: tuple[Rule, ...], report: Report, log: Journal | None
     if not log and report.of("moved"):
         print("A dry run: nothing was changed. To rename: add --apply")
     elif log and report.of("moved"):
-        print(f"To undo: python manage.py migrate --undo {shlex.quote(str(log.path))} --apply")
+        print(f"To undo: python3 manage.py migrate --undo {shlex.quote(str(log.path))} --apply")
 
 
 def _show_left(app: App, report: Report, sources: list[str]) -> None:

@@ -58,7 +58,7 @@ def try_patterns(
     as the triggers do, writes canary keys that the functions ignore (TTL 10 s, removed at the end), and shows which
     events arrived within 2 s.
 
-    Example: python manage.py patterns test 'fastapi:*' fastapi:temp:data:b1
+    Example: python3 manage.py patterns test 'fastapi:*' fastapi:temp:data:b1
 
     Exit codes: 0 as expected, 1 a key does not match PATTERN, a row is wrong or an event did not arrive, 2 failed,
     130 interrupted. With --json: {"keys": [{key, matches, function, reacts, why}]}, or {"table": [{key, function,
@@ -160,7 +160,7 @@ def _show_arrivals(console: Console, arrivals: Sequence[live_events.Arrival]) ->
     console.print(table)
     missing = "".join(sorted({arrival.flag for arrival in arrivals if arrival.delay_ms is None}))
     if missing:
-        console.print(f"Not every event arrives (flags of those missing: {missing}). See: python manage.py doctor")
+        console.print(f"Not every event arrives (flags of those missing: {missing}). See: python3 manage.py doctor")
     else:
         console.print("Every event arrived. (e, evictions, cannot be tested.)")
 

@@ -64,7 +64,7 @@ def sweep(
     count}, "retried": {RESULT: count}}}}; without --now {"last": {"ageS", "durationS", "seen", "outcomes",
     "workedAgeS", "seenSince"}}, or null.
 
-    Example: python manage.py sweep --now
+    Example: python3 manage.py sweep --now
     """
     if now:
         run(partial(_sweep, budget_s=float(budget or BUDGET_S), json=json))
@@ -154,4 +154,4 @@ def _print(report: PassReport, tallies: Sequence[Counted]) -> None:
     else:
         complain("time ran out; the app's next sweep continues from there")
     if any((counts.swept + counts.retried)[result] for counts in tallies for result in _FAILED):
-        complain("keys failed: see python manage.py deadletters list")
+        complain("keys failed: see python3 manage.py deadletters list")

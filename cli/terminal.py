@@ -111,7 +111,7 @@ async def _guarded(work: Callable[[App], Awaitable[Exit]]) -> int:
     except RedisError as error:
         complain(_trouble(error))
     except OSError as error:  # such as a full disk behind stdout; redis-py converts those of connections
-        complain(f"{error.strerror or type(error).__name__}; if the disk is not full, see python manage.py doctor")
+        complain(f"{error.strerror or type(error).__name__}; if the disk is not full, see python3 manage.py doctor")
     return Exit.FAILED
 
 
@@ -126,7 +126,7 @@ def _trouble(error: RedisError) -> str:
         meaning, fix = explain(error, options)
         hint = "" if running(ROOT) or not is_local(options.host) else " No ./run is running in this folder."
         return f"{address}: {meaning}. {fix}{hint}"
-    return f"{address}: {type(error).__name__}; see python manage.py doctor"
+    return f"{address}: {type(error).__name__}; see python3 manage.py doctor"
 
 
 async def _with_app(work: Callable[[App], Awaitable[Exit]]) -> Exit:

@@ -126,7 +126,7 @@ def watch(
     {FUNCTION: {"events", "lastSecond", "perSecond"}}, "dropped", "outages", "outcomes": [{"reactor", "source",
     "outcome", "count"}], "instances": [{"instance", "state", "share", "ageS"}]}.
 
-    Example: python manage.py watch --seconds 60
+    Example: python3 manage.py watch --seconds 60
     """
     run(partial(_watch, seconds=seconds, verbose=verbose, json=json))
 

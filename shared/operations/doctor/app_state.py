@@ -206,7 +206,7 @@ async def check_backlog(app: App) -> list[Finding]:
                 counted(letters, "dead letter"),
                 "Their content was rejected, or failed too often: effects are missing. Letters are kept for 7 days.",
                 "Read the reasons, correct the cause, replay:",
-                ("python manage.py deadletters list",),
+                ("python3 manage.py deadletters list",),
             )
         )
     else:
@@ -248,7 +248,7 @@ async def check_sources(app: App) -> list[Finding]:
             f"Its charts keep their last good data, marked stale, for {app.settings.chart_max_stale_s:g} s after their "
             "expiry (CHART_MAX_STALE_S).",
             "See what the source answers:",
-            ("python manage.py charts sources check",),
+            ("python3 manage.py charts sources check",),
         )
         for reason in source_state.away(views)
     ]
@@ -266,7 +266,7 @@ async def check_audit(app: App) -> list[Finding]:
                 "a chain of the audit log could not be trusted, and a new one was begun",
                 "Records in storage were changed or removed, or storage lost them.",
                 "See which records are intact:",
-                ("python manage.py audit verify",),
+                ("python3 manage.py audit verify",),
             )
         )
     if now.gaps or now.unreadable:
