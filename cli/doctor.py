@@ -56,7 +56,8 @@ def _faults(settings_error: Exception) -> list[Finding]:
     """A finding per fault of the settings; with faults nothing else can be checked."""
     texts = settings_error.faults if isinstance(settings_error, ConfigurationError) else (str(settings_error),)
     return [
-        error("settings", text, "The app does not start.", "Correct it; README.md has every setting.") for text in texts
+        error("settings", text, "The app does not start.", "Correct it; docs/settings.md has every setting.")
+        for text in texts
     ]
 
 

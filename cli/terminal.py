@@ -118,14 +118,14 @@ async def _guarded(work: Callable[[App], Awaitable[Exit]]) -> int:
 def _trouble(error: RedisError) -> str:
     """What an error of Redis means, with the address. Goes by the error's class: its text may quote arguments."""
     from shared.operations.doctor.products import is_local
-    from shared.operations.doctor.reach import explain
+    from shared.operations.doctor.reach import NOBODY_LISTENS, explain
 
     options = settings.current().redis_options
     address = f"Redis at {options.host}:{options.port}"
     if isinstance(error, RedisConnectionError | RedisTimeoutError):
         meaning, fix = explain(error, options)
-        hint = "" if running(ROOT) or not is_local(options.host) else " No ./run is running in this folder."
-        return f"{address}: {meaning}. {fix}{hint}"
+        nobody = meaning == NOBODY_LISTENS and is_local(options.host) and not running(ROOT)
+        return f"{address}: {meaning}. {fix}{' No ./run is running in this folder.' if nobody else ''}"
     return f"{address}: {type(error).__name__}; see python3 manage.py doctor"
 
 

@@ -423,6 +423,7 @@ async def test_a_wrong_or_missing_password_is_an_error_that_does_not_show_it(sta
     for findings in (with_wrong_password, without_password):
         assert findings["connection"].severity is Severity.ERROR
         assert "refused" in findings["connection"].found
+        assert "portal" not in findings["connection"].fix, "the server is on this machine"
         assert set(findings) >= {"connection", "rest", "settings"}
 
 
