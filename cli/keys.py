@@ -304,7 +304,8 @@ def _print_report(report: Mapping[str, Any]) -> None:
 
 
 def _rows(name: str, value: Any) -> list[tuple[str, str]]:
-    label = re.sub(r"[A-Z]", lambda letter: f" {letter[0].lower()}", name)
+    words = re.sub(r"[A-Z]", lambda letter: f" {letter[0].lower()}", name)
+    label = re.sub(r" (s|ms)$", r" (\1)", words)  # the unit
     match value:
         case list():
             return [(label if not index else "", str(item)) for index, item in enumerate(value)] or [(label, "none")]
