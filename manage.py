@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The operators' command line: `python manage.py --help`. Any Python starts it; it goes on in the project's own."""
+"""The operators' command line: `python3 manage.py --help`. Any Python starts it; it goes on in the project's own."""
 
 import os
 import sys

@@ -7,13 +7,13 @@ from cli import audit, charts, cleanup, dead_letters, doctor, explain, keys, mig
 HELP = """Inspect, check and repair the Redis that the app reacts to.
 
 Works on the Redis and the storage account of the app's settings: environment variables, else local.settings.json, else
-its example. For another server: Redis=HOST:PORT python manage.py ...
+its example. For another server: Redis=HOST:PORT python3 manage.py ...
 
 Exit codes: 0 success, 1 success and something needs attention, 2 failed, 130 interrupted.
 """
 
 app = typer.Typer(
-    name="python manage.py",
+    name="python3 manage.py",
     help=HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -67,12 +67,12 @@ def tail(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Continue with new records, until Ctrl-C.")] = False,
     json: Json = False,
 ) -> None:
-    """Show the latest records, oldest first, from the stream in Redis, also those that are not in storage yet.
+    """Show the latest records, oldest first. From the stream in Redis, also those that are not in storage yet.
 
     A session is shown as the first 12 digits of its fingerprint, and so is a user id that is an e-mail address. JSON: a
     line per record, the record unchanged, with its user id.
 
-    Example: python manage.py audit tail -n 50 --follow
+    Example: python3 manage.py audit tail -n 50 --follow
     """
     run(partial(_tail, count=count, follow=follow, json=json))
 
@@ -133,7 +133,7 @@ def _print_record(app: App, record: dict[str, Any] | None, *, json: bool) -> Non
 
 @commands.command("verify")
 def verify_log(since: Since = None, until: Until = None, json: Json = False) -> None:
-    """Verify the log in storage: show how much of it is unaltered, or the first fault.
+    """Verify the log in storage. Shows how much of it is unaltered, or the first fault.
 
     Checks the signed heads of each day with AUDIT_KEY or AUDIT_KEY_PREVIOUS, and today against the end that Redis
     stores. Use --since to leave out days that a retention policy has deleted.
@@ -142,7 +142,7 @@ def verify_log(since: Since = None, until: Until = None, json: Json = False) -> 
     {"verified", "redisAsked", "records", "chains", "files", "heads", "unsealedRecords", "fault": null or {"kind",
     "blob", "line", "seq", "detail"}}.
 
-    Example: python manage.py audit verify --since 2026-11-01
+    Example: python3 manage.py audit verify --since 2026-11-01
     """
     _check_days(since, until)
     run(partial(_verify, since=since, until=until, json=json))
@@ -205,8 +205,7 @@ def user_records(
     until: Until = None,
     json: Json = False,
 ) -> None:
-    """Show the records of a user's sessions, of yesterday and today (UTC) unless --day or --since and --until are
-    given.
+    """Show the records of a user's sessions. Of yesterday and today (UTC) without --day, --since and --until.
 
     Reads storage, and from Redis the records that are not exported yet. Also finds records that name the user by a
     pseudonym of AUDIT_KEY or AUDIT_KEY_PREVIOUS. Exits with 1 when there are no records, or storage could not be read.
@@ -214,7 +213,7 @@ def user_records(
     JSON: {"since", "until", "complete", "sessions": [{"life", "records": [{"shipped", "record"}]}], "notes": [record]};
     a life is one sign-in up to its end; notes are records about the log itself: gaps, resets.
 
-    Example: python manage.py audit user 12345678-1234-1234-1234-123456789abc --day 2026-11-22
+    Example: python3 manage.py audit user user-42 --day 2026-11-22
     """
     if day and (since or until):
         raise typer.BadParameter("expected either --day, or --since and --until")
@@ -227,13 +226,13 @@ def user_records(
 
 @commands.command("export")
 def export_now(dry_run: DryRun = False, json: Json = False) -> None:
-    """Export the waiting records of the stream to storage now, as the app does every minute.
+    """Export the waiting records to storage now. The app does so every minute.
 
     Safe at any time: two exports never write a record twice. Exits with 1 when another export runs, 2 when storage is
     away.
     JSON: {"dryRun", "written", "pending", "heldByOther"}.
 
-    Example: python manage.py audit export --dry-run
+    Example: python3 manage.py audit export --dry-run
     """
     run(partial(_export, dry_run=dry_run, json=json))
 
@@ -272,12 +271,12 @@ async def _export(app: App, *, dry_run: bool, json: bool) -> Exit:
 
 @commands.command("state")
 def show_state(json: Json = False) -> None:
-    """Show how far the log is exported: waiting records, last export, end of the chain.
+    """Show how far the log is exported. Waiting records, last export, end of the chain.
 
     Exits with 1 when something needs attention: no storage, an error, a broken chain, a stream that is nearly full.
     Counters start when Redis last lost its state. JSON: these fields, with "head" as one object.
 
-    Example: python manage.py audit state
+    Example: python3 manage.py audit state
     """
     run(partial(_state, json=json))
 

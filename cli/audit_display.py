@@ -29,7 +29,7 @@ async def storage(app: App, progress: Callable[[int], None] | None = None) -> As
         async with open_store(app.settings) as store:
             yield _Progressing(store, progress) if progress else store
     except (AzureError, TimeoutError) as error:
-        raise Refused(f"storage is away: {type(error).__name__}; see python manage.py doctor") from None
+        raise Refused(f"storage is away: {type(error).__name__}; see python3 manage.py doctor") from None
 
 
 class _Progressing(Store):

@@ -41,14 +41,14 @@ def list_charts(
     cursor: formatting.Cursor = "0",
     json: Json = False,
 ) -> None:
-    """List the sources of charts with their state, and chart caches, newest first within a page: age, TTL, whether
+    """List the sources of charts and the chart caches. Caches come newest first within a page, with age, TTL, whether
     stale, points of the source, size, and of a chart with a source when it is fetched next and the last error.
 
     All pages but the last end with the --cursor of the next one. JSON: {"sources": [...], "charts": [{"key", "ageS",
     "ttlS", "stale", "staleSince", "points", "bytes", "refresh"}], "cursor"}; a value that is not a chart of this app
     has null for ageS, stale and points; cursor is null at the end.
 
-    Example: python manage.py charts list --stale
+    Example: python3 manage.py charts list --stale
     """
     run(partial(_list, stale=stale, limit=limit, cursor=cursor, json=json))
 
@@ -66,15 +66,16 @@ async def _list(app: App, *, stale: bool, limit: int, cursor: str, json: bool) -
         open_console().print(_sources_table(states))
         open_console().print("")
     if rows:
-        open_console().print(_charts_table(rows, with_refresh=bool(states)))
+        console = open_console()
+        console.print(_charts_table(rows, console.width, with_refresh=bool(states)))
     formatting.print_page_end(len(rows), next_cursor)
     return Exit.OK
 
 
-def _charts_table(rows: list[ChartRow], *, with_refresh: bool) -> Table:
-    table = _table(
-        ("Age", "TTL", "Points", "Size"), ("", "", *(("Next", "Last error") if with_refresh else ()), "Cache")
-    )
+def _charts_table(rows: list[ChartRow], width: int, *, with_refresh: bool) -> Table:
+    """On a narrow terminal without the drawing, then without points and size: keys are long."""
+    right, left = ("Age", "TTL", "Points", "Size"), ("", "", *(("Next", "Last error") if with_refresh else ()), "Cache")
+    lines = []
     for row in rows:
         state = "not a chart" if row.stale is None else "stale" if row.stale else ""
         points = "-" if row.points is None else f"{row.points:,}"
@@ -82,7 +83,14 @@ def _charts_table(rows: list[ChartRow], *, with_refresh: bool) -> Table:
         age = "-" if row.age_s is None else formatting.duration(row.age_s)
         refresh = (_next(row), (row.refresh and row.refresh.error) or "") if with_refresh else ()
         line = chart_views.drawn(row.sparkline)
-        table.add_row(age, ttl, points, formatting.size(row.bytes), state, line, *refresh, row.key)
+        lines.append((age, ttl, points, formatting.size(row.bytes), state, line, *refresh, row.key))
+    shown_columns = formatting.columns_that_fit([(*right, *left), *lines], width, (5, 2, 3))
+    table = _table(
+        tuple(header for number, header in enumerate(right) if number in shown_columns),
+        tuple(header for number, header in enumerate(left, len(right)) if number in shown_columns),
+    )
+    for cells in lines:
+        table.add_row(*(cells[number] for number in shown_columns))
     return table
 
 
@@ -119,12 +127,12 @@ def _table(right: tuple[str, ...], left: tuple[str, ...]) -> Table:
 
 @commands.command("refresh")
 def refresh_chart(chart: ChartName, json: Json = False) -> None:
-    """Have a chart fetched from its source now, also one that a client deleted, and wait for the result.
+    """Fetch a chart from its source now. Also one that a client deleted; waits for the result.
 
     An instance of the app fetches it. Exits with 1 if the source has no chart, or if no instance takes it. JSON:
     {"key", "fetched", "origin", "error"}; error is null where it was fetched.
 
-    Example: python manage.py charts refresh co2-flow:realtime
+    Example: python3 manage.py charts refresh co2-flow:realtime
     """
     run(partial(_refresh, name=chart, json=json))
 
@@ -170,16 +178,16 @@ async def _results(app: App, chart: Chart) -> tuple[Any, Any, str]:
 
 @sources.command("check")
 def check_sources(
-    chart: Annotated[str, typer.Argument(metavar="[CHART]", help="Only the source of this chart.")] = "",
+    chart: Annotated[str, typer.Argument(metavar="CHART", help="Only the source of this chart.")] = "",
     json: Json = False,
 ) -> None:
-    """Fetch one chart from each source and show what the reader makes of it. Nothing is written.
+    """Fetch one chart from each source, without writing it. Shows what the reader makes of it.
 
     Of each source a chart that it keeps is fetched, or the one that its glob names; name a CHART where there is none.
     Exits with 1 if a source has no chart. JSON: {"sources": [{"match", "origin", "key", "error", "explanation"}]};
     explanation is as of `explain`.
 
-    Example: python manage.py charts sources check co2-flow:realtime
+    Example: python3 manage.py charts sources check co2-flow:realtime
     """
     run(partial(_check, name=chart, json=json))
 
@@ -246,8 +254,10 @@ def _chart(app: App, name: str) -> Chart:
     raw = os.fsencode(name)
     key = raw if raw.startswith(namespaces.CHART_DATA.prefix) else namespaces.CHART_DATA.prefix + raw
     if namespaces.parts_of(namespaces.CHART_DATA, key) is None:
-        raise Refused(f"{shown(app, raw)} is not the name of a chart: expected chartId:dataType")
-    chart = schedule.chart_of(app, key) if app.settings.chart_sources else None
+        raise Refused("this is not the name of a chart: expected chartId:dataType, such as co2-flow:realtime")
+    if not app.settings.chart_sources:
+        raise Refused("CHART_SOURCES is not set: charts have no source to fetch from")
+    chart = schedule.chart_of(app, key)
     if chart is None:
         raise Refused(f"no source of CHART_SOURCES matches {shown(app, key)}")
     return chart

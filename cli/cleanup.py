@@ -71,7 +71,12 @@ class Tally:
 
 
 def cleanup(
-    namespace: Annotated[Namespace, typer.Argument(help="`unknown`: keys in none of the others.")],
+    namespace: Annotated[
+        Namespace,
+        typer.Argument(
+            metavar="NAMESPACE", help="nextauth, fabric, fastapi, functions, or `unknown`: keys in none of the others."
+        ),
+    ],
     kind: KindNames = None,
     match: Match = None,
     older_than: Annotated[
@@ -94,7 +99,7 @@ def cleanup(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Remove keys of a namespace, after showing their number and asking for the name of the namespace.
+    """Remove keys of a namespace, after confirmation. Shows their number and asks for the name of the namespace.
 
     The answer may come from a pipe or as --confirm NAMESPACE. Keys are removed in batches of 100 (UNLINK) at --rate,
     since each removal causes an event. When interrupted, run it again to continue. Sessions and their indexes stay
@@ -107,7 +112,7 @@ def cleanup(
     JSON: {"dryRun", "namespace", "keys": {kind: keys to be removed}, "shapes": {shape: keys to be removed, of no
     known kind}, "spared", "removed"}.
 
-    Example: python manage.py cleanup fastapi --kind batch --older-than 2h --dry-run
+    Example: python3 manage.py cleanup fastapi --older-than 2h --dry-run
     """
     run(
         partial(

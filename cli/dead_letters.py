@@ -40,7 +40,7 @@ ANSWER = "discard"
 commands = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Dead letters, content that was rejected or failed too often: list, show, replay, discard.",
+    help="Dead letters: list, show, replay, discard. Content that was rejected or failed too often.",
 )
 
 
@@ -58,10 +58,12 @@ def list_letters(
     older_than: OlderThan = None,
     newer_than: NewerThan = None,
     limit: Annotated[int, typer.Option(parser=formatting.whole(1, dead_letters.MAX_PAGE), metavar="N")] = 50,
-    cursor: Annotated[str | None, typer.Option(help="The cursor that the previous page ended with.")] = None,
+    cursor: Annotated[
+        str | None, typer.Option(metavar="CURSOR", help="The cursor that the previous page ended with.")
+    ] = None,
     json: Json = False,
 ) -> None:
-    """List dead letters, newest first: reactor, attempts, time of the last one, key, reason. Keys are masked.
+    """List dead letters, newest first. Shows reactor, attempts, time of the last one, key (masked) and reason.
 
     With --by-reason a row per reactor and reason, the most frequent first; `*` and `#` stand for names and numbers.
 
@@ -70,7 +72,7 @@ def list_letters(
     /api/events/dead returns it. With --by-reason {"groups": [{"reactor", "reason", "count", "oldest", "newest",
     "newestId", "newestKey"}], "groupsTotal"}, as GET /api/events/dead-groups returns it: the 100 largest of all groups.
 
-    Example: python manage.py deadletters list --reactor batches --limit 20
+    Example: python3 manage.py deadletters list --reactor batches --limit 20
     """
     selection = selection_of(reactor, reason, match, older_than, newer_than)
     if by_reason:
@@ -112,7 +114,9 @@ async def _list(app: App, *, selection: LetterSelection, limit: int, cursor: str
         print_letters(("ID", "Reactor", "Tries", "Last (UTC)"), rows, "Key, reason")
     totals = page.totals
     dropped = f"; {totals.dropped:,} older ones were dropped for lack of room" if totals.dropped else ""
-    complain(f"{len(page.letters)} listed of {totals.count:,} in {formatting.size(totals.bytes)}{dropped}")
+    number = counted(totals.count, "dead letter")
+    listed = f"{len(page.letters)} listed of {number}, {formatting.size(totals.bytes)} in all"
+    complain((listed if totals.count else "no dead letters") + dropped)
     if page.next_cursor:
         complain(f"more with --cursor {page.next_cursor}")
     return code
@@ -129,13 +133,13 @@ def show_letter(
     payload: Annotated[bool, typer.Option("--payload", help="Also the beginning of its content, escaped.")] = False,
     json: Json = False,
 ) -> None:
-    """Show one dead letter; of its content only the size, unless --payload is given.
+    """Show one dead letter. Of its content only the size, unless --payload is given.
 
     Where the reader refused the content, it is explained as by `explain`. A session's letter never has content. Exits
     with 1 when there is no such letter. JSON: the letter as in `list`, "explanation" as of `explain`, or null, and with
     --payload "payload": {"shape", "parts", "moreParts", "cut"}, or null.
 
-    Example: python manage.py deadletters show 0123456789abcdef0123456789abcdef --payload
+    Example: python3 manage.py deadletters show 0123456789ab --payload
     """
     run(partial(_show, letter_id=letter_id, payload=payload, json=json))
 
@@ -192,7 +196,7 @@ def replay_letters(
     dry_run: DryRun = False,
     json: Json = False,
 ) -> None:
-    """Replay letters: react to the present content of the key or, where the key is gone, to the letter's content.
+    """Replay letters. Reacts to the present content of the key or, where the key is gone, to the letter's content.
 
     Removes a letter when its effect is in place; exits with 1 when letters stay. Works with the settings of this
     machine, which must be those of the app, especially CHART_QUERIES and AUDIT_KEY. The app itself replays on POST
@@ -201,7 +205,7 @@ def replay_letters(
     JSON: {"dryRun", "letters": [{"id", "reactor", "key", "outcome", "reason", "removed"}]}; of a dry run "outcome" is
     null.
 
-    Example: python manage.py deadletters replay --all --reactor batches --dry-run
+    Example: python3 manage.py deadletters replay --reactor batches --dry-run
     """
     selection = selection_of(reactor, reason, match, older_than, newer_than)
     _check_target(letter_id, every, selection)
@@ -261,7 +265,7 @@ def discard_letters(
 
     JSON: {"dryRun", "letters": [{"id", "reactor", "key", "removed"}]}.
 
-    Example: python manage.py deadletters discard 0123456789abcdef0123456789abcdef
+    Example: python3 manage.py deadletters discard 0123456789ab
     """
     selection = selection_of(reactor, reason, match, older_than, newer_than)
     _check_target(letter_id, every, selection)

@@ -35,12 +35,12 @@ _MIN_TEXT_WIDTH = 30
 
 
 def doctor(as_json: Json = False) -> None:
-    """Check Redis, storage, settings and bindings; show what is wrong, why it matters and how to correct it.
+    """Check Redis, storage, settings and bindings. Shows what is wrong, why it matters and how to correct it.
 
     Changes nothing: writes a key functions:doctor:* and removes it, and publishes a message per pattern, which the
     functions ignore. Takes at most a few seconds.
 
-    Example: Redis=NAME.redis.cache.windows.net:6380,password=...,ssl=True python manage.py doctor
+    Example: Redis=HOST:6380,password=...,ssl=True python3 manage.py doctor
 
     Exit codes: 0 no problems (ok and info), 1 warnings, 2 errors. With --json: an object with status (the worst
     severity) and findings, each with id, severity (ok, info, warning, error), found, why, fix, commands.
@@ -56,7 +56,8 @@ def _faults(settings_error: Exception) -> list[Finding]:
     """A finding per fault of the settings; with faults nothing else can be checked."""
     texts = settings_error.faults if isinstance(settings_error, ConfigurationError) else (str(settings_error),)
     return [
-        error("settings", text, "The app does not start.", "Correct it; README.md has every setting.") for text in texts
+        error("settings", text, "The app does not start.", "Correct it; docs/settings.md has every setting.")
+        for text in texts
     ]
 
 

@@ -50,17 +50,17 @@ def explain(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Explain how a payload is read: encoding, table, columns with their roles, series, and what is left out and why.
+    """Explain how a payload is read. Shows encoding, table, columns with their roles, series, what is left out and why.
 
     Shows the entry of the setting INPUTS that states the decisions; change it to overrule them. To try an entry, run
-    INPUTS='{"GLOB": {...}}' python manage.py explain KEY. Nothing is written. At most MAX_PAYLOAD_BYTES are read;
+    INPUTS='{"GLOB": {...}}' python3 manage.py explain KEY. Nothing is written. At most MAX_PAYLOAD_BYTES are read;
     values are abbreviated, and names that look like secrets masked. Keys of sessions are refused.
 
     Exits with 0 when the payload is read, with 1 when it is rejected or a placeholder. JSON: {"source", "kind",
     "outcome", "reason", "bytes", "encoding", "members", "path", "shape", "rows", "notes", "x", "columns", "series",
     "seriesOmitted", "rejected", "tables", "inputs", "glob"}.
 
-    Example: python manage.py explain fabric:data:chart:co2-flow:realtime
+    Example: python3 manage.py explain fabric:data:chart:co2-flow:realtime
     """
     run(partial(_explain, source=source, kind=kind, as_key=as_key, json=json))
 

@@ -2,16 +2,19 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
+from rich.cells import cell_len
 
 from cli.terminal import Refused, complain
 from shared.privacy.masking import printable
 
 MAX_LISTED = 10_000
-Cursor = Annotated[str, typer.Option(help="The cursor that the previous page ended with.")]
+GAP = 2
+"""Spaces between the columns of a table."""
+Cursor = Annotated[str, typer.Option(metavar="CURSOR", help="The cursor that the previous page ended with.")]
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 
 
@@ -60,6 +63,22 @@ def parse_cursor(text: str) -> int:
     if not re.fullmatch(r"\d{1,20}", text, re.ASCII) or int(text) >= 2**64:
         raise Refused(f"--cursor: {quoted(text)} is not a cursor of this command")
     return int(text)
+
+
+def columns_that_fit(rows: Sequence[Sequence[str]], width: int, optional: Sequence[int]) -> list[int]:
+    """Numbers of the columns to show: those of `optional` are left out, in this order, until a row fits in `width`.
+
+    rows: cells, the headers too; a row may be shorter than others.
+    """
+    widths = [
+        max((cell_len(row[number]) for row in rows if number < len(row)), default=0) for number in range(len(rows[0]))
+    ]
+    shown = list(range(len(widths)))
+    for number in optional:
+        if sum(widths[left] + GAP for left in shown) - GAP <= width:
+            break
+        shown.remove(number)
+    return shown
 
 
 def print_page_end(count: int, next_cursor: int) -> None:

@@ -2,11 +2,12 @@
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
 
 import typer
+from rich.console import JustifyMethod
 from rich.table import Table
 
 from cli import formatting, interaction
@@ -18,20 +19,28 @@ from shared.operations.key_selection import UNKNOWN_KIND, Namespace, Selection, 
 from shared.words import camel_names, counted
 
 _BAR_CHARS = 8
+_HEADERS = ("Kind", "Keys", "Bytes", "+-", "", "TTL", "No TTL", "Idle")
+_NUMBERS = {"Keys", "Bytes", "+-", "No TTL", "Idle"}
+_OPTIONAL = (4, 3, 7, 5)
+"""Columns of `keys stats` that a narrow terminal does without, the least important first."""
 MAX_SHAPES_SHOWN = 40
+type _Row = tuple[tuple[str, ...], str]
+"""Cells, and their style."""
 commands = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Inspect keys: list, stats, show.")
 
 InNamespace = Annotated[
-    Namespace | None, typer.Argument(help="Keys of this namespace; `unknown`: of none of the others.")
+    Namespace | None,
+    typer.Argument(metavar="NAMESPACE", help="nextauth, fabric, fastapi, functions, or `unknown`: of none of these."),
 ]
 KindNames = Annotated[
     list[str] | None,
     typer.Option(
         "--kind",
+        metavar="KIND",
         help="Keys of this kind, as `keys stats` names it; `unknown`: of no row of docs/keys.md. Repeatable.",
     ),
 ]
-Match = Annotated[str | None, typer.Option(help="Keys that match this glob of Redis' SCAN.")]
+Match = Annotated[str | None, typer.Option(metavar="GLOB", help="Keys that match this glob of Redis' SCAN.")]
 
 
 def selection_of(namespace: Namespace | None, kinds: Sequence[str] | None, match: str | None) -> Selection:
@@ -55,7 +64,7 @@ def list_keys(
 
     JSON: {"keys": [{"key", "namespace", "kind", "ttlS"}], "cursor"}; ttlS is null without a TTL, cursor at the end.
 
-    Example: python manage.py keys list nextauth --kind session --limit 20
+    Example: python3 manage.py keys list nextauth --kind session --limit 20
     """
     run(partial(_list, namespace=namespace, kinds=kind, match=match, limit=limit, cursor=cursor, json=json))
 
@@ -125,7 +134,7 @@ def show_statistics(json: Json = False) -> None:
     "ttlMedianS", "ttlMaxS", "longestIdleS"}], "shapes": the same
     of keys of no known kind, with a shape as "kind"; "keys", "bytes", "bytesError", "tookS"}.
 
-    Example: python manage.py keys stats
+    Example: python3 manage.py keys stats
     """
     run(partial(_statistics, json=json))
 
@@ -149,33 +158,43 @@ async def _statistics(app: App, *, json: bool) -> Exit:
             }
         )
     else:
-        open_console().print(statistics_table(taken))
+        console = open_console()
+        console.print(statistics_table(taken, console.width))
         complain("TTL: shortest, median, longest. Idle: longest time that a key was neither read nor written.")
     return Exit.OK
 
 
-def statistics_table(taken: Census) -> Table:
-    """A row per kind under one per namespace; bars are shares of all bytes."""
+def statistics_table(taken: Census, width: int) -> Table:
+    """A row per kind under one per namespace; bars are shares of all bytes. Columns that `width` has no room for are
+    left out."""
+    rows = _statistics_rows(taken)
+    shown_columns = formatting.columns_that_fit([_HEADERS, *(cells for cells, _ in rows)], width, _OPTIONAL)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for number in shown_columns:
+        justify: JustifyMethod = "right" if _HEADERS[number] in _NUMBERS else "left"
+        table.add_column(_HEADERS[number], justify=justify, no_wrap=True)
+    for cells, style in rows:
+        table.add_row(*(cells[number] for number in shown_columns if number < len(cells)), style=style)
+    return table
+
+
+def _statistics_rows(taken: Census) -> list[_Row]:
     all_bytes = census.total_bytes(taken.kinds)[0]
-    table = _plain_table("Kind", "Keys", "Bytes", "+-", "", "TTL", "No TTL", "Idle")
-    for number in (1, 2, 3, 6, 7):
-        table.columns[number].justify = "right"
-    for column in table.columns:
-        column.no_wrap = True
+    rows: list[_Row] = []
     for namespace in Namespace:
         kinds = [kind for kind in taken.kinds if kind.namespace is namespace]
         if kinds:
             count, total = sum(kind.keys for kind in kinds), census.total_bytes(kinds)[0]
-            table.add_row(str(namespace), f"{count:,}", formatting.size(total), _error(kinds), style="bold")
+            rows.append(((str(namespace), f"{count:,}", formatting.size(total), _error(kinds)), "bold"))
         for kind in kinds:
-            table.add_row(f"  {kind.kind}", *_cells(kind, all_bytes))
+            rows.append(((f"  {kind.kind}", *_cells(kind, all_bytes)), ""))
             if kind.kind == UNKNOWN_KIND:
-                _add_shapes(table, [shape for shape in taken.shapes if shape.namespace is namespace], all_bytes)
-    table.add_row("all", f"{taken.keys:,}", formatting.size(all_bytes), _error(taken.kinds), style="bold")
-    return table
+                rows += _shape_rows([shape for shape in taken.shapes if shape.namespace is namespace], all_bytes)
+    rows.append((("all", f"{taken.keys:,}", formatting.size(all_bytes), _error(taken.kinds)), "bold"))
+    return rows
 
 
-def _add_shapes(table: Table, shapes: Sequence[KindStatistics], all_bytes: int | None) -> None:
+def _shape_rows(shapes: Sequence[KindStatistics], all_bytes: int | None) -> Iterator[_Row]:
     """A row per shape of keys of no known kind, under one per first word where several have it."""
     by_word: dict[str, list[KindStatistics]] = {}
     for shape in shapes[:MAX_SHAPES_SHOWN]:
@@ -183,12 +202,12 @@ def _add_shapes(table: Table, shapes: Sequence[KindStatistics], all_bytes: int |
     for word, members in by_word.items():
         if len(members) > 1:
             count, total = sum(shape.keys for shape in members), census.total_bytes(members)[0]
-            table.add_row(f"    {word}:", f"{count:,}", formatting.size(total), _error(members))
+            yield (f"    {word}:", f"{count:,}", formatting.size(total), _error(members)), ""
         for shape in members:
-            table.add_row(" " * (6 if len(members) > 1 else 4) + shape.kind, *_cells(shape, all_bytes))
+            yield (" " * (6 if len(members) > 1 else 4) + shape.kind, *_cells(shape, all_bytes)), ""
     if rest := shapes[MAX_SHAPES_SHOWN:]:
         count, total = sum(shape.keys for shape in rest), census.total_bytes(rest)[0]
-        table.add_row(f"    {counted(len(rest), 'more shape')}", f"{count:,}", formatting.size(total), _error(rest))
+        yield (f"    {counted(len(rest), 'more shape')}", f"{count:,}", formatting.size(total), _error(rest)), ""
 
 
 def _cells(kind: KindStatistics, total: int | None) -> tuple[str, ...]:
@@ -219,10 +238,12 @@ def _bar(share: float) -> str:
 
 @commands.command("show")
 def show_key(
-    key: Annotated[str, typer.Argument(help="The key; its masked form; @FINGERPRINT of a session; or - for stdin.")],
+    key: Annotated[
+        str, typer.Argument(metavar="KEY", help="The key; its masked form; @FINGERPRINT of a session; or - for stdin.")
+    ],
     json: Json = False,
 ) -> None:
-    """Show one key: what Redis and the app know about it, and its value with secrets masked.
+    """Show one key and its value, secrets masked. Also what Redis and the app know about it.
 
     KEY is the key itself; or as other commands show it, masked and with escapes (nextauth:session:~0123456789ab); or,
     for a session, @ and 12 to 32 digits of the fingerprint in audit records. The latter two are searched among all
@@ -234,7 +255,7 @@ def show_key(
     JSON: {"key", "exists", "namespace", "kind", "owner", "purpose", "tableTtlS", "redis": {...}, "app": {...},
     "value": {"masked", ...}}; unknown facts are left out of "redis" and "app".
 
-    Example: printf %s "$KEY" | python manage.py keys show -
+    Example: printf %s "$KEY" | python3 manage.py keys show -
     """
     run(partial(_show, argument=os.fsencode(key), json=json))
 
@@ -283,7 +304,8 @@ def _print_report(report: Mapping[str, Any]) -> None:
 
 
 def _rows(name: str, value: Any) -> list[tuple[str, str]]:
-    label = re.sub(r"[A-Z]", lambda letter: f" {letter[0].lower()}", name)
+    words = re.sub(r"[A-Z]", lambda letter: f" {letter[0].lower()}", name)
+    label = re.sub(r" (s|ms)$", r" (\1)", words)  # the unit
     match value:
         case list():
             return [(label if not index else "", str(item)) for index, item in enumerate(value)] or [(label, "none")]

@@ -43,7 +43,9 @@ def print_letters(
         return
     widths = [max(len(header), *(len(cells[number]) for cells, _ in rows)) for number, header in enumerate(headers)]
     for cells, texts in ((headers, (last_header,)), *rows):
-        console.print("  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip())
+        line = "  ".join(f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)).rstrip()
+        # A line that is too long is left to the terminal: a wrapped time would look like a row.
+        console.print(line, style="bold" if cells is headers else "", soft_wrap=True)
         for text in texts:
             console.print(Padding(Text(text, overflow="fold"), (0, 0, 0, 2)))
 

@@ -26,19 +26,23 @@ _WHY = {
 
 
 def migrate(
-    plan: Annotated[Path | None, typer.Option(help="More rules, TOML or JSON: see docs/migration.md.")] = None,
+    plan: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="More rules, TOML or JSON: see docs/migration.md.")
+    ] = None,
     apply: Annotated[bool, typer.Option("--apply", help="Rename; otherwise only show what would be renamed.")] = False,
     undo: Annotated[Path | None, typer.Option(metavar="JOURNAL", help="Undo the renames of a journal.")] = None,
     journal: Annotated[
         Path | None,
-        typer.Option(help="File for the renames; an existing journal is continued.", show_default=False),
+        typer.Option(
+            metavar="FILE", help="File for the renames; an existing journal is continued.", show_default=False
+        ),
     ] = None,
     rate: Annotated[
         float | None, typer.Option(parser=formatting.parse_rate, metavar="N/s", help="Maximum keys per second.")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Rename keys from before namespacing: user:{id}:tokens, session:{id}, and those of a plan.
+    """Rename keys from before namespacing. These are user:{id}:tokens, session:{id}, and those of a plan.
 
     A dry run without --apply. A key keeps its TTL and never overwrites another. Every rename is first written to
     migration-TIME.jsonl or --journal; that file holds unmasked keys, session tokens too, so only you can read it. Keep
@@ -51,7 +55,7 @@ def migrate(
     skipped keys, masked, the journal has all. With --undo: {"applied", "journal", "undone": {"moved", "gone",
     "conflict", "same", "unreadable"}, "left": [{"key", "why"}]}.
 
-    Example: python manage.py migrate --apply
+    Example: python3 manage.py migrate --apply
     """
     if undo and (plan or journal):
         raise typer.BadParameter("--undo takes no --plan or --journal")
@@ -173,7 +177,7 @@ def _show(app: App, rules: tuple[Rule, ...], report: Report, log: Journal | None
     if not log and report.of("moved"):
         print("A dry run: nothing was changed. To rename: add --apply")
     elif log and report.of("moved"):
-        print(f"To undo: python manage.py migrate --undo {shlex.quote(str(log.path))} --apply")
+        print(f"To undo: python3 manage.py migrate --undo {shlex.quote(str(log.path))} --apply")
 
 
 def _show_left(app: App, report: Report, sources: list[str]) -> None:

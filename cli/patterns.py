@@ -44,19 +44,21 @@ class Row:
 
 @commands.command("test")
 def try_patterns(
-    pattern: Annotated[str | None, typer.Argument(help="A glob as Redis reads it; '*' for any key.")] = None,
-    keys: Annotated[list[str] | None, typer.Argument(metavar="KEY...", help="Keys to test.")] = None,
+    pattern: Annotated[
+        str | None, typer.Argument(metavar="PATTERN", help="A glob as Redis reads it; '*' for any key.")
+    ] = None,
+    keys: Annotated[list[str] | None, typer.Argument(metavar="KEY", help="Keys to test.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Show which function receives the events of a key, and why; without arguments test the table in the docs, and
-    live.
+    """Show which function receives the events of a key. And why; without arguments, test the table in the docs,
+    and live.
 
     With PATTERN and KEY...: whether the pattern matches each key (Redis' rules), which function receives its events,
     and what its reactor does. Needs no Redis. Without arguments: every row of docs/patterns.md, then live: subscribes
     as the triggers do, writes canary keys that the functions ignore (TTL 10 s, removed at the end), and shows which
     events arrived within 2 s.
 
-    Example: python manage.py patterns test 'nextauth:session:*' nextauth:sessions:abc
+    Example: python3 manage.py patterns test 'fastapi:*' fastapi:temp:data:b1
 
     Exit codes: 0 as expected, 1 a key does not match PATTERN, a row is wrong or an event did not arrive, 2 failed,
     130 interrupted. With --json: {"keys": [{key, matches, function, reacts, why}]}, or {"table": [{key, function,
@@ -69,7 +71,7 @@ def try_patterns(
 
 async def _try_keys(app: App, pattern: str, keys: Sequence[str], *, as_json: bool) -> Exit:
     if not keys:
-        raise Refused("patterns test: PATTERN needs a KEY; '*' KEY... shows only the function")
+        raise Refused("give a key after the pattern, or for its function alone: patterns test '*' KEY")
     glob = pattern.removeprefix(CHANNEL_PREFIX).encode(errors="surrogateescape")
     answers = [_answer(app, glob, key.encode(errors="surrogateescape")) for key in keys]
     if as_json:
@@ -158,7 +160,7 @@ def _show_arrivals(console: Console, arrivals: Sequence[live_events.Arrival]) ->
     console.print(table)
     missing = "".join(sorted({arrival.flag for arrival in arrivals if arrival.delay_ms is None}))
     if missing:
-        console.print(f"Not every event arrives (flags of those missing: {missing}). See: python manage.py doctor")
+        console.print(f"Not every event arrives (flags of those missing: {missing}). See: python3 manage.py doctor")
     else:
         console.print("Every event arrived. (e, evictions, cannot be tested.)")
 

@@ -54,7 +54,7 @@ def sweep(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Check the keys of all reactors, as the app does all the time, and react to those whose events were lost.
+    """React to keys whose events were lost. Checks the keys of all reactors, as the app does all the time.
 
     Runs the due retries, then a complete pass. Works with the settings of this machine, which must be those of the app.
     Without --now it changes nothing and shows the last complete pass of any instance.
@@ -64,7 +64,7 @@ def sweep(
     count}, "retried": {RESULT: count}}}}; without --now {"last": {"ageS", "durationS", "seen", "outcomes",
     "workedAgeS", "seenSince"}}, or null.
 
-    Example: python manage.py sweep --now
+    Example: python3 manage.py sweep --now
     """
     if now:
         run(partial(_sweep, budget_s=float(budget or BUDGET_S), json=json))
@@ -154,4 +154,4 @@ def _print(report: PassReport, tallies: Sequence[Counted]) -> None:
     else:
         complain("time ran out; the app's next sweep continues from there")
     if any((counts.swept + counts.retried)[result] for counts in tallies for result in _FAILED):
-        complain("keys failed: see python manage.py deadletters list")
+        complain("keys failed: see python3 manage.py deadletters list")

@@ -23,7 +23,7 @@ from rich.console import Console
 
 from local.host.app_settings import AppSettingsError, apply, load_app_settings
 from local.repo.bootstrap import ROOT
-from local.run.state import STORAGE, settings_of_running
+from local.run.state import STORAGE, running, settings_of_running
 from shared import settings
 from shared.app import App, open_app
 from shared.errors import KeyspaceError
@@ -111,20 +111,22 @@ async def _guarded(work: Callable[[App], Awaitable[Exit]]) -> int:
     except RedisError as error:
         complain(_trouble(error))
     except OSError as error:  # such as a full disk behind stdout; redis-py converts those of connections
-        complain(f"{error.strerror or type(error).__name__}; if the disk is not full, see python manage.py doctor")
+        complain(f"{error.strerror or type(error).__name__}; if the disk is not full, see python3 manage.py doctor")
     return Exit.FAILED
 
 
 def _trouble(error: RedisError) -> str:
     """What an error of Redis means, with the address. Goes by the error's class: its text may quote arguments."""
-    from shared.operations.doctor.reach import explain
+    from shared.operations.doctor.products import is_local
+    from shared.operations.doctor.reach import NOBODY_LISTENS, explain
 
     options = settings.current().redis_options
     address = f"Redis at {options.host}:{options.port}"
     if isinstance(error, RedisConnectionError | RedisTimeoutError):
         meaning, fix = explain(error, options)
-        return f"{address}: {meaning}. {fix}"
-    return f"{address}: {type(error).__name__}; see python manage.py doctor"
+        nobody = meaning == NOBODY_LISTENS and is_local(options.host) and not running(ROOT)
+        return f"{address}: {meaning}. {fix}{' No ./run is running in this folder.' if nobody else ''}"
+    return f"{address}: {type(error).__name__}; see python3 manage.py doctor"
 
 
 async def _with_app(work: Callable[[App], Awaitable[Exit]]) -> Exit:

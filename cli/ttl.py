@@ -96,7 +96,7 @@ def check(json: Json = False) -> None:
 
     JSON: {"keys", "findings": [{"kind", "fault", "tableTtlS", "keys", "longestS", "examples"}]}.
 
-    Example: python manage.py ttl check
+    Example: python3 manage.py ttl check
     """
     run(partial(_check, json=json))
 
@@ -137,7 +137,7 @@ def _advise(findings: Sequence[Finding]) -> None:
     if namespaces.SESSION.name in missing:
         complain(SESSION_NOTE)
     if missing - {namespaces.SESSION.name}:
-        complain("missing TTLs: python manage.py ttl fix --dry-run")
+        complain("missing TTLs: python3 manage.py ttl fix --dry-run")
 
 
 @commands.command("fix")
@@ -162,7 +162,7 @@ def fix(
 
     JSON: {"dryRun", "keys": {kind: keys that got a TTL, or would}, "sessionsLeftAlone"}.
 
-    Example: python manage.py ttl fix --kind batch --dry-run
+    Example: python3 manage.py ttl fix --kind batch --dry-run
     """
     run(
         partial(

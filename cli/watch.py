@@ -114,7 +114,7 @@ def watch(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Show events of all reactors as they arrive (keys masked), their rates, and the outcomes.
+    """Show events as they arrive, their rates, and the outcomes. Of all reactors, with keys masked.
 
     Subscribes by itself: it shows what Redis publishes, whether or not the app receives it. Events with nothing to
     react to, such as the `expire` of SET EX or the events of an index, are counted nowhere. Outcomes are those of all
@@ -126,7 +126,7 @@ def watch(
     {FUNCTION: {"events", "lastSecond", "perSecond"}}, "dropped", "outages", "outcomes": [{"reactor", "source",
     "outcome", "count"}], "instances": [{"instance", "state", "share", "ageS"}]}.
 
-    Example: python manage.py watch --seconds 60
+    Example: python3 manage.py watch --seconds 60
     """
     run(partial(_watch, seconds=seconds, verbose=verbose, json=json))
 

@@ -247,6 +247,14 @@ def variable(field_name: str) -> str:
     return "Redis" if field_name == "redis" else field_name.upper()
 
 
+def _in_words(fault: msgspec.MsgspecError) -> str:
+    """msgspec's message with words for the names of Python's types: each value of the environment is a `str`."""
+    text = str(fault).replace(", got `str`", "").replace("Expected ", "expected ")
+    for name, words in (("`int`", "a whole number"), ("`float`", "a number"), ("`bool`", "true or false")):
+        text = text.replace(name, words)
+    return text
+
+
 def parse(environ: Mapping[str, str]) -> Settings:
     """Settings from environment variables; an empty value means the default.
 
@@ -268,7 +276,7 @@ def parse(environ: Mapping[str, str]) -> Settings:
                 values[field.encode_name] = msgspec.convert(text, type=field.type, strict=False)
         except msgspec.MsgspecError as fault:
             value = "" if field.name in SECRET else f"; it is '{printable(os.fsencode(text), 60)}'"
-            faults.append(f"{name}: {fault}{value}")
+            faults.append(f"{name}: {_in_words(fault)}{value}")
     of_redis = (name for name, _ in variables(environ, "Redis"))
     faults += unresolved_references(environ, {*(variable(name) for name in names()), *of_redis})
     values |= _redis(environ, faults)

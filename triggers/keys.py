@@ -40,4 +40,4 @@ async def show_key(req: func.HttpRequest) -> func.HttpResponse:
     except KeyspaceError as error:
         raise Refusal(404, str(error)) from None
     except TimeoutError:
-        raise Refusal(503, "the search takes too long here: python manage.py keys show has the time") from None
+        raise Refusal(503, "the search takes too long here: python3 manage.py keys show has the time") from None

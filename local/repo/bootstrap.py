@@ -71,6 +71,7 @@ def main(arguments: Sequence[str]) -> NoReturn:
     except SetUpError as error:
         sys.exit(str(error))
     except KeyboardInterrupt:
+        _say("interrupted; the next start sets up again")
         sys.exit(130)
     os.execv(python, [str(python), "-m", MODULES[arguments[0]], *arguments[1:]])  # noqa: S606 (exec without a shell is intended)
 

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Annotated, Any
 
 import typer
+from redis.exceptions import RedisError
 from rich.console import Console
 
 from local.host import event_loop
@@ -38,8 +39,10 @@ from local.run.hosts import StartError, func_host, until_ready
 from local.run.servers import LOCALHOST, ServerError
 from local.run.state import RunState, published
 from shared.errors import ConfigurationError
+from shared.operations.doctor.products import change_flags
+from shared.operations.doctor.reach import explain
 from shared.operations.health import check
-from shared.operations.notification_flags import REQUIRED
+from shared.operations.notification_flags import REQUIRED, missing_flags, wanted_flags
 from shared.store.connection import ConnectionOptions, open_client, parse_connection_string
 from shared.store.connection_setting import variables
 
@@ -75,7 +78,7 @@ def main(
     redis: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Use this Redis instead of starting one.")
     ] = None,
-    port: Annotated[int, typer.Option(min=1, max=65535, help="HTTP port.")] = 7071,
+    port: Annotated[int, typer.Option(min=1, max=65535, metavar="N", help="HTTP port.")] = 7071,
     demo: Annotated[bool, typer.Option("--demo", help="Write sample batches, charts and sessions.")] = False,
     once: Annotated[
         bool, typer.Option("--once", help="With --demo: stop after the demo; exit code 0 if it succeeded.")
@@ -239,15 +242,19 @@ async def _describe_redis(options: ConnectionOptions) -> tuple[str, tuple[str, .
 
     Only reads the server's settings: they belong to its owner. Raises StartError if it does not answer.
     """
+    address = f"{options.host}:{options.port}"
     client = open_client(options)
     try:
+        await client.ping()
         health = await check(client)
+    except (RedisError, OSError) as error:
+        meaning, fix = explain(error, options)
+        raise StartError(f"--redis {address}: {meaning}. {fix} Without --redis, ./run starts a Redis.") from None
     finally:
         await client.aclose()
-    address = f"{options.host}:{options.port}"
-    if health.redis_round_trip_ms is None:
-        raise StartError(f"{address}: {'; '.join(health.reasons)}. Start it, or omit --redis to start a new Redis.")
-    return f"{address}  (from --redis, its settings are not changed)", health.reasons
+    flags = health.notify_keyspace_events
+    commands = change_flags(options, wanted_flags(flags)).commands if flags is not None and missing_flags(flags) else ()
+    return f"{address}  (from --redis, its settings are not changed)", (*health.reasons, *commands)
 
 
 async def _start_storage(stack: AsyncExitStack, settings: Mapping[str, str]) -> tuple[str, str]:

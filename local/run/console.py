@@ -189,7 +189,7 @@ def _effect_line(created_s: float, effect: Mapping[str, Any]) -> Text:
     line = Text(f"{_clock(created_s)}  {printable(str(effect['function'])):<22}  ")
     line.append(f"{printable(str(effect['key']))}  ")
     line.append(f"{outcome:<9}", style=_STYLES.get(outcome, "red"))
-    line.append(f"  {effect['duration_ms']:.1f} ms")
+    line.append(f"  {effect['duration_ms']:>6.1f} ms")
     if effect.get("reason"):
         line.append(f"  {printable(str(effect['reason']))}")
     return line

@@ -199,7 +199,7 @@ async def _service(settings: Settings, stack: AsyncExitStack) -> "BlobServiceCli
     if _is_service_url(text):
         credential = await stack.enter_async_context(_credential(settings.storage_client_id))
         return await stack.enter_async_context(BlobServiceClient(text, credential=credential, **options))
-    if _setting(text, "UseDevelopmentStorage").lower() == "true":
+    if is_emulator(settings):
         text = _DEVELOPMENT
     if not (_setting(text, "AccountKey") or _setting(text, "SharedAccessSignature")):
         raise _not_an_account()
@@ -222,6 +222,11 @@ def _is_service_url(text: str) -> bool:
     except ValueError:
         return False
     return url.scheme == "https" and bool(url.hostname) and not (url.query or url.fragment or url.username)
+
+
+def is_emulator(settings: Settings) -> bool:
+    """Whether the setting stands for Azurite on this machine."""
+    return _setting(settings.storage, "UseDevelopmentStorage").lower() == "true"
 
 
 def _setting(text: str, name: str) -> str:

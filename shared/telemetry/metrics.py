@@ -34,14 +34,14 @@ OUTCOMES = Metric(
     "counter",
     "{outcome}",
     ("function", "outcome"),
-    "How reactions ended (processed, duplicate, ignored, later, rejected, retried, dead), and other events: malformed "
-    "trigger messages, `inert` events (nothing to react to, such as the `expire` of SET EX), claims taken over, leases "
-    "lost, keys swept, sessions that no AUDIT_KEY opens, audit records written, gaps in the audit log; of charts with "
-    "a source what came of a fetch (`written`, `newer`, `deleted`, `lost`; see docs/charts.md); of the baseline "
-    "`model_full` (metrics, or groups of values, for which it had no room) and `model_dropped` (fields that another "
-    "application wrote); of a trigger's events `elsewhere` (the key is another instance's) and `heard` (the app's own "
-    "subscription, or a scan, was earlier). `processed` with the function `sweep` are effects that passes found and no "
-    "event had told.",
+    "How reactions ended: processed, duplicate, ignored, later, rejected, retried, dead. Also counts other events by name: "
+    "malformed trigger messages, `inert` events (nothing to react to, such as the `expire` of SET EX), claims taken "
+    "over, leases lost, keys swept, sessions that no AUDIT_KEY opens, audit records written, gaps in the audit log. "
+    "Charts with a source: the result of a fetch (`written`, `newer`, `deleted`, `lost`; see docs/charts.md). The "
+    "baseline: `model_full` (no room for more metrics or groups of values), `model_dropped` (fields that another "
+    "application wrote). A trigger's events: `elsewhere` (another instance owns the key), `heard` (the app's own "
+    "subscription or a scan reacted first). `processed` with the function `sweep` counts effects that a pass made "
+    "because no event had arrived.",
 )
 DURATION = Metric("keyspace_functions.duration", "histogram", "s", ("function", "outcome"), "How long a reaction took.")
 LAG = Metric(
@@ -59,10 +59,10 @@ BEHIND = Metric(
     "gauge",
     "s",
     ("function",),
-    "How far a function's trigger is behind, by its heartbeats. Like the next two per instance, set once a second.",
+    "How far a function's trigger is behind, by its heartbeats. Per instance, set once a second.",
 )
 DEAF = Metric("keyspace_functions.deaf", "gauge", "s", (), "How long the trigger has been deaf; 0 if it hears.")
-SHARE = Metric("keyspace_functions.share", "gauge", "1", (), "The part of the keys that is the instance's, 0 to 1.")
+SHARE = Metric("keyspace_functions.share", "gauge", "1", (), "The share of the keys that the instance owns, 0 to 1.")
 INSTANCES = Metric(
     "keyspace_functions.instances",
     "gauge",

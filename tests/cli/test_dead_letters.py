@@ -44,7 +44,7 @@ async def test_letters_are_listed_with_keys_masked(manage: Manage, app: App) -> 
     await bury_session(app)
     code, output, stderr = manage("deadletters", "list")
     assert code == 1
-    assert stderr.startswith("2 listed of 2 in ")
+    assert stderr.startswith("2 listed of 2 dead letters, ")
     assert len(output.splitlines()) == 3
     fingerprint = keyring.keyring(app.settings.audit_key).fingerprint(TOKEN)[:12]
     assert f"nextauth:session:~{fingerprint}" in output

@@ -585,7 +585,7 @@ async def test_after_an_interrupt_the_journal_has_exactly_the_completed_renames(
     process.send_signal(signal.SIGINT)
     _, stderr = await asyncio.to_thread(process.communicate)
     assert process.returncode == 130
-    assert f"To continue: python manage.py migrate --apply --journal {path} --rate 2000\n" in stderr.decode()
+    assert f"To continue: python3 manage.py migrate --apply --journal {path} --rate 2000\n" in stderr.decode()
     journal = Journal.open(tmp_path / "j", Header(VERSION, f"127.0.0.1:{redis_port}", []), write=False)
     assert journal.doubtful == []
     assert {rename.keys[1] for rename in journal.made()} == (await string_values(redis_client)).keys() - keys.keys()

@@ -16,6 +16,7 @@ import typer
 from rich.cells import cell_len
 
 from cli.app import app as commands
+from local.run.help_texts import help_texts
 from shared.app import App
 from shared.batches import reactor as batches
 from shared.charts import reactor as charts
@@ -181,13 +182,13 @@ print(chr(30))
 """
 
 
-def run_all_on_terminal(lines: list[list[str]], environment: dict[str, str]) -> list[str]:
-    """The output of each command on a terminal of WIDTH columns, with its control sequences."""
+def run_all_on_terminal(lines: list[list[str]], environment: dict[str, str], *, columns: int = WIDTH) -> list[str]:
+    """The output of each command on a terminal of `columns`, with its control sequences."""
     terminal, end = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-c", _RUN_ALL_ON_TERMINAL],
         cwd=ROOT,
-        env=environment | {"AzureWebJobsStorage": "", "COLUMNS": str(WIDTH), "TERM": "xterm-256color"},
+        env=environment | {"AzureWebJobsStorage": "", "COLUMNS": str(columns), "TERM": "xterm-256color"},
         stdin=subprocess.PIPE,
         stdout=end,
         stderr=subprocess.DEVNULL,
@@ -226,6 +227,28 @@ async def test_tables_fit_80_columns_and_show_every_key_whole(
         if name in WITH_KEYS and line[-1] != "--by-reason":
             assert LONG in re.sub(r"\s", "", text), line
         assert "…" not in text or name == "keys show", line
+
+
+async def test_tables_of_keys_fit_60_columns_and_cut_no_value(
+    manage_environment: dict[str, str], populated: str
+) -> None:
+    lines = [["keys", "stats"], ["charts", "list"]]
+    results = await asyncio.to_thread(run_all_on_terminal, lines, manage_environment, columns=60)
+    statistics, caches = (_CONTROL.sub("", output).splitlines() for output in results)
+    batch = next(row for row in statistics if row.startswith("  batch "))
+    assert re.fullmatch(r"  batch +1 +[\d.]+ (B|KiB) +\d+m \d+m \d+m +0", batch.rstrip()), batch
+    assert "…" not in "".join(statistics + caches)
+    assert all(cell_len(row.rstrip()) <= 60 for row in caches)
+
+
+def test_help_shows_every_command_and_example_on_one_line() -> None:
+    for name, text in json.loads(help_texts()).items():
+        if not name.startswith("manage.py"):
+            continue
+        commands_shown = text.partition("\nCommands:\n")[2].splitlines()
+        assert [row for row in commands_shown if row.endswith("...")] == [], name
+        example = text.partition("Example: ")[2].partition("\n\n")[0]
+        assert "\n" not in example, name
 
 
 async def test_no_color_is_honoured(manage_environment: dict[str, str], populated: str) -> None:

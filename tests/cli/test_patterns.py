@@ -66,7 +66,7 @@ def test_keys_are_shown_masked_with_the_reason(manage: Manage) -> None:
 def test_a_pattern_without_keys_or_above_the_size_limit_is_refused(manage: Manage) -> None:
     code, _, stderr = manage("patterns", "test", "nextauth:*")
     assert code == 2
-    assert "needs a KEY" in stderr
+    assert "give a key after the pattern" in stderr
     code, _, stderr = manage("patterns", "test", "*a" * 600, "a")
     assert code == 2
     assert "1200 bytes" in stderr

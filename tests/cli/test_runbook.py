@@ -30,7 +30,7 @@ ADVISED = sorted(
     {
         match[1]
         for module in (notifications, server, app_state)
-        for match in re.finditer(r'"python manage\.py ([^"{]*)"', Path(module.__file__).read_text(encoding="utf-8"))
+        for match in re.finditer(r'"python3 manage\.py ([^"{]*)"', Path(module.__file__).read_text(encoding="utf-8"))
     }
 )
 

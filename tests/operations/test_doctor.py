@@ -452,6 +452,7 @@ async def test_a_wrong_or_missing_password_is_an_error_that_does_not_show_it(sta
     for findings in (with_wrong_password, without_password):
         assert findings["connection"].severity is Severity.ERROR
         assert "refused" in findings["connection"].found
+        assert "portal" not in findings["connection"].fix, "the server is on this machine"
         assert set(findings) >= {"connection", "rest", "settings"}
 
 
@@ -468,6 +469,8 @@ async def test_an_unreachable_or_silent_server_is_reported_within_5_s(
             f"127.0.0.1:{silent_socket.getsockname()[1]}", AzureWebJobsStorage="UseDevelopmentStorage=true"
         )
     assert "no answer" in findings_if_silent["connection"].found
+    assert "emulator does not answer" in findings_if_silent["storage"].found
+    assert "./run" in findings_if_silent["storage"].fix
     took_s = time.perf_counter() - started_s
     measured("doctor, Redis away and Redis silent", took_s, "s")
     assert took_s < 5

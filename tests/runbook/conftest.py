@@ -122,9 +122,9 @@ class Stage:
         environment: Mapping[str, str] = NOTHING,
         **words: str,
     ) -> Answer:
-        """Run `python manage.py` and a line of the runbook, with words of it replaced by those of the case, and with
+        """Run `python3 manage.py` and a line of the runbook, with words of it replaced by those of the case, and with
         more arguments and settings."""
-        full = f"python manage.py {line}"
+        full = f"python3 manage.py {line}"
         assert full in self.lines, f"not in the runbook: {full}"
         self.done.add(full)
         return await self.also(shlex.join([*shlex.split(line), *more]), typed=typed, environment=environment, **words)

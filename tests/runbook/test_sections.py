@@ -48,10 +48,9 @@ def test_every_reason_of_the_runbook_is_one_that_health_gives() -> None:
     spans = [span for row in table.splitlines() for span in re.findall(r"`([^`]+)`", row.split(" | ")[0])]
     parts = {part.strip() for span in spans for part in span.split("...")} - {""}
     operations = ROOT / "shared" / "operations"
-    shared = ROOT / "shared"
     files = (
         *(operations / "health.py", operations / "notification_flags.py"),
-        *(shared / "store" / "refusals.py", shared / "contradictions.py"),
+        *(ROOT / "shared" / "store" / "refusals.py", ROOT / "shared" / "contradictions.py"),
     )
     source = " ".join(file.read_text(encoding="utf-8") for file in files)
     assert len(parts) >= 15

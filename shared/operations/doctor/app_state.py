@@ -7,7 +7,7 @@ from typing import Any
 from shared import namespaces
 from shared.app import App
 from shared.audit import state as audit_state
-from shared.audit.store import open_store
+from shared.audit.store import is_emulator, open_store
 from shared.charts import source_state
 from shared.delivery.reconcile import last_pass
 from shared.errors import ConfigurationError
@@ -143,17 +143,18 @@ async def check_storage(settings: Settings) -> list[Finding]:
     except ConfigurationError as fault:
         return [error("storage", str(fault), "Audit records stay in Redis.", "Correct the setting.")]
     except (AzureError, OSError) as fault:
-        return [storage_away(type(fault).__name__)]
+        return [storage_away(settings, type(fault).__name__)]
     return [ok("storage", f"the container audit is readable ({(time.perf_counter() - started_s) * 1000:.0f} ms)")]
 
 
-def storage_away(reason: str) -> Finding:
-    return error(
-        "storage",
-        f"the storage account cannot be read: {reason}",
-        "Audit records wait in Redis, at most AUDIT_BUFFER of them.",
-        "Check its network rules, and that the app's identity is Storage Blob Data Contributor (or the key is valid).",
-    )
+def storage_away(settings: Settings, reason: str) -> Finding:
+    """The finding for an account that does not answer, or refuses; `reason` is no text of the account."""
+    why = "Audit records wait in Redis, at most AUDIT_BUFFER of them."
+    if is_emulator(settings):
+        fix = "Start ./run, which starts Azurite, or set AzureWebJobsStorage to an account."
+        return error("storage", f"the storage emulator does not answer: {reason}", why, fix)
+    fix = "Check its network rules, and that the app's identity is Storage Blob Data Contributor (or the key is valid)."
+    return error("storage", f"the storage account cannot be read: {reason}", why, fix)
 
 
 async def check_clock(app: App) -> list[Finding]:
@@ -205,7 +206,7 @@ async def check_backlog(app: App) -> list[Finding]:
                 counted(letters, "dead letter"),
                 "Their content was rejected, or failed too often: effects are missing. Letters are kept for 7 days.",
                 "Read the reasons, correct the cause, replay:",
-                ("python manage.py deadletters list",),
+                ("python3 manage.py deadletters list",),
             )
         )
     else:
@@ -247,7 +248,7 @@ async def check_sources(app: App) -> list[Finding]:
             f"Its charts keep their last good data, marked stale, for {app.settings.chart_max_stale_s:g} s after their "
             "expiry (CHART_MAX_STALE_S).",
             "See what the source answers:",
-            ("python manage.py charts sources check",),
+            ("python3 manage.py charts sources check",),
         )
         for reason in source_state.away(views)
     ]
@@ -265,7 +266,7 @@ async def check_audit(app: App) -> list[Finding]:
                 "a chain of the audit log could not be trusted, and a new one was begun",
                 "Records in storage were changed or removed, or storage lost them.",
                 "See which records are intact:",
-                ("python manage.py audit verify",),
+                ("python3 manage.py audit verify",),
             )
         )
     if now.gaps or now.unreadable:
@@ -281,9 +282,8 @@ async def check_audit(app: App) -> list[Finding]:
         return findings  # check_storage reports it
     age_s = now.last_success_age_s
     late = (await export_age_s(app, now) or 0.0) > AUDIT_LATE_S
-    progress = (
-        f"waiting: {counted(now.pending, 'record')}, last export {'never' if age_s is None else f'{age_s:.0f} s ago'}"
-    )
+    exported = "no export yet" if age_s is None else f"last export {age_s:.0f} s ago"
+    progress = f"waiting: {counted(now.pending, 'record')}, {exported}"
     if now.pending > 0.8 * app.settings.audit_buffer or late:
         make = error if now.pending > 0.8 * app.settings.audit_buffer else warning
         findings.append(

@@ -50,7 +50,7 @@ async def _examine_storage(app: App) -> list[Finding]:
         async with asyncio.timeout(STORAGE_TIMEOUT_S):
             return await app_state.check_storage(app.settings)
     except TimeoutError:
-        return [app_state.storage_away(f"no answer within {STORAGE_TIMEOUT_S:g} s")]
+        return [app_state.storage_away(app.settings, f"no answer within {STORAGE_TIMEOUT_S:g} s")]
 
 
 async def _examine_redis(app: App) -> list[Finding]:

@@ -26,7 +26,7 @@ def check_flags(flags: str | None, options: ConnectionOptions) -> list[Finding]:
                 "notifications",
                 "the server does not show its notification flags (Azure blocks CONFIG)",
                 f"Without {REQUIRED}, some or all events do not reach the triggers.",
-                "python manage.py patterns test shows which events arrive. "
+                "python3 manage.py patterns test shows which events arrive. "
                 f"notify-keyspace-events must contain {REQUIRED}. {change.words}",
                 change.commands,
             )

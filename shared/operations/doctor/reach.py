@@ -16,6 +16,7 @@ from shared.store.connection import ConnectionOptions
 from shared.store.identity import REQUEST_TIMEOUT_S, NoToken
 
 CONNECT_TIMEOUT_S = 2.0
+NOBODY_LISTENS = "nothing listens there"
 _NO_ROOM = "max number of clients reached"
 """The server's whole answer, which holds nothing of a client."""
 _PORTS = "Azure Cache for Redis listens with TLS on 6380, Azure Managed Redis on 10000."
@@ -94,6 +95,11 @@ def _meaning(cause: BaseException, options: ConnectionOptions) -> tuple[str, str
                 "Give it a data access policy of this Redis (an access policy assignment), and check that "
                 "Redis__principalId is its object id, not its client id."
             )
+        case AuthenticationError() if is_local(options.host):
+            return (
+                "the user or the password is refused",
+                "Correct password=... (and user=..., unless it is default) in the connection string.",
+            )
         case AuthenticationError():
             return "the user or the password is refused", (
                 "Copy the key from the portal again (Settings > Authentication): it may have been regenerated, or "
@@ -102,7 +108,7 @@ def _meaning(cause: BaseException, options: ConnectionOptions) -> tuple[str, str
         case BusyLoadingError():
             return "the server is loading its data", "Wait for it."
         case ConnectionRefusedError():
-            return "nothing listens there", "Start Redis, or correct host and port in the setting Redis."
+            return NOBODY_LISTENS, "Start Redis, or correct its host and port."
         case OSError() if type(cause).__name__ == "gaierror":
             return "the host name is not known", (
                 "Correct it; the name of a private endpoint resolves only inside its virtual network."

@@ -168,7 +168,7 @@ def check_memory(server_info: Info, options: ConnectionOptions) -> list[Finding]
                 "evicted",
                 f"since the server started, {counted(evicted, 'key')} evicted",
                 "Memory was full. Sessions, batches or the app's state may have been evicted.",
-                "Add memory, or find the largest kinds of keys: python manage.py keys stats",
+                "Add memory, or find the largest kinds of keys: python3 manage.py keys stats",
             )
         )
     ratio = float(server_info.get("mem_fragmentation_ratio", 1))
@@ -204,7 +204,7 @@ def _headroom(used: int, limit: int) -> Finding:
         "memory",
         usage,
         "When it is full, Redis evicts keys or refuses writes (OOM), depending on maxmemory-policy.",
-        "Add memory, or find the largest kinds of keys: python manage.py keys stats",
+        "Add memory, or find the largest kinds of keys: python3 manage.py keys stats",
     )
 
 

@@ -205,9 +205,9 @@ def test_without_any_python_the_error_says_what_to_install(tmp_path: Path) -> No
     [
         (["run", "--help"], "Usage: ./run [OPTIONS]"),
         (["test", "-h"], "Usage: ./test [PYTEST ARGUMENTS]"),
-        (["manage.py", "--help"], "Usage: python manage.py [OPTIONS] COMMAND [ARGS]..."),
-        (["manage.py", "keys", "list", "--help"], "Usage: python manage.py keys list [OPTIONS] [namespace]"),
-        (["manage.py", "doctor", "--json", "--help"], "Usage: python manage.py doctor [OPTIONS]"),
+        (["manage.py", "--help"], "Usage: python3 manage.py [OPTIONS] COMMAND [ARGS]..."),
+        (["manage.py", "keys", "list", "--help"], "Usage: python3 manage.py keys list [OPTIONS] [NAMESPACE]"),
+        (["manage.py", "doctor", "--json", "--help"], "Usage: python3 manage.py doctor [OPTIONS]"),
     ],
 )
 def test_help_needs_no_environment(

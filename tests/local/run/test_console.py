@@ -51,13 +51,13 @@ def printed(level: int, message: str = "", *arguments: object, **attributes: obj
 def test_an_effect_is_a_line_with_time_function_key_outcome_and_ms() -> None:
     line = printed(logging.INFO, effect=EFFECT)
     assert re.fullmatch(
-        r"\d\d:\d\d:\d\d\.\d{3}  process_fastapi_data    fastapi:temp:data:batch-1  processed  3\.3 ms\n", line
+        r"\d\d:\d\d:\d\d\.\d{3}  process_fastapi_data    fastapi:temp:data:batch-1  processed     3\.3 ms\n", line
     )
 
 
 def test_the_reason_of_a_rejection_is_at_the_end_of_the_line() -> None:
     line = printed(logging.WARNING, effect=EFFECT | {"outcome": "rejected", "reason": "not JSON"})
-    assert line.endswith("fastapi:temp:data:batch-1  rejected   3.3 ms  not JSON\n")
+    assert line.endswith("fastapi:temp:data:batch-1  rejected      3.3 ms  not JSON\n")
 
 
 def test_an_outage_is_its_two_lines_and_no_line_per_event() -> None:
@@ -91,7 +91,7 @@ def test_an_event_with_nothing_to_react_to_is_a_line_with_verbose_only() -> None
 )
 def test_a_hostile_key_is_printed_on_one_line_without_markup_and_control_characters(key: str) -> None:
     line = printed(logging.INFO, effect=EFFECT | {"key": key})
-    assert f"  {printable(key)}  processed  3.3 ms\n" in line
+    assert f"  {printable(key)}  processed     3.3 ms\n" in line
     assert line.count("\n") == 1
     assert line[:-1].isprintable()
 

@@ -119,6 +119,8 @@ def test_the_banner_warns_of_flags_that_deliver_no_events(redis_port: int) -> No
         finally:
             client.config_set("notify-keyspace-events", flags)
     assert any("Ex delivers no event" in line and line.endswith("to KExg$hle") for line in banner)
+    command = f"redis-cli -h 127.0.0.1 -p {redis_port} CONFIG SET notify-keyspace-events 'KExg$hle'"
+    assert any(line.strip() == command for line in banner)
 
 
 def test_keys_written_with_redis_cli_have_their_effects_within_a_second(

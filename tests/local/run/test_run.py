@@ -141,7 +141,7 @@ def test_a_signal_stops_everything_that_was_started(folder: Path, numbers: list[
     ("arguments", "code", "reason"),
     [
         (["--once"], 2, "requires --demo"),
-        (["--redis", "127.0.0.1:1"], 1, "127.0.0.1:1: Redis does not answer"),
+        (["--redis", "127.0.0.1:1"], 1, "--redis 127.0.0.1:1: nothing listens there. Start Redis"),
         (["--redis", "127.0.0.1:1,colour=red"], 1, "unknown option 'colour'"),
         (["--redis", "nothing:at:all"], 1, "Redis"),
         (["--port", "70000"], 2, "less than or equal to 65535"),
