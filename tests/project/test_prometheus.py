@@ -109,5 +109,5 @@ def test_the_panel_of_outcomes_and_the_description_of_the_metric_have_all_of_the
     (query,) = [query for title, query in QUERIES if title == "Events by outcome"]
     (values,) = re.findall(r'outcome=~"([^"]*)"', query)
     assert set(values.split("|")) == set(Result)
-    (described,) = re.findall(r"How reactions ended \(([^)]*)\)", OUTCOMES.description)
+    (described,) = re.findall(r"How reactions ended: ([^.]*)\.", OUTCOMES.description)
     assert set(described.split(", ")) == set(Result)
