@@ -36,8 +36,8 @@ OUTCOMES = Metric(
     ("function", "outcome"),
     "How reactions ended: processed, duplicate, ignored, later, rejected, retried, dead. Also counts other events by "
     "name: malformed trigger messages, `inert` events (nothing to react to, such as the `expire` of SET EX), claims "
-    "taken over, leases lost, keys swept, sessions that no AUDIT_KEY opens, audit records written, gaps in the audit log. "
-    "Charts with a source: the result of a fetch (`written`, `newer`, `deleted`, `lost`; see docs/charts.md). The "
+    "taken over, leases lost, keys swept, sessions that no AUDIT_KEY opens, audit records written, gaps in the audit "
+    "log. Charts with a source: the result of a fetch (`written`, `newer`, `deleted`, `lost`; see docs/charts.md). The "
     "baseline: `model_full` (no room for more metrics or groups of values), `model_dropped` (fields that another "
     "application wrote). A trigger's events: `elsewhere` (another instance owns the key), `heard` (the app's own "
     "subscription or a scan reacted first). `processed` with the function `sweep` counts effects that a pass made "
