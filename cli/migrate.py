@@ -139,7 +139,7 @@ def _explaining_stop(report: Report, arguments: list[str] | None) -> Iterator[No
         if arguments is None:
             complain("stopped; nothing was changed")
         else:
-            command = shlex.join(["python", "manage.py", "migrate", *arguments])
+            command = shlex.join(["python3", "manage.py", "migrate", *arguments])
             complain(
                 f"stopped; {counted(report.of('moved'), 'key')} renamed, all in the journal. To continue: {command}"
             )

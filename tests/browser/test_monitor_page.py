@@ -151,7 +151,9 @@ async def test_all_letters_of_a_group_are_replayed(monitor: Monitor) -> None:
     await monitor.page.get_by_role("checkbox", name="Select all", exact=True).check()
     await monitor.page.get_by_role("button", name="Replay selected").click()
     status = monitor.page.locator("#dead-result")
-    await expect(status).to_have_text("Replayed 3 letters: 1 rejected, 2 processed; 2 removed, 1 stays.")
+    # Duplicates, if the sweep that the changed flags cause comes first.
+    report = r"Replayed 3 letters: 1 rejected, 2 (processed|duplicate); 2 removed, 1 stays\."
+    await expect(status).to_have_text(re.compile(report))
     await expect(monitor.page.locator("#groups .size")).to_have_text("1")
     assert await monitor.live.redis.hlen("functions:dead:letters") == 1
 
