@@ -125,13 +125,15 @@ class App:
         )
         shown = effects.take(self.settings.audit_key, hide_users=self.settings.audit_pseudonymise_users)
         of_minute, totals = minute_counts.split(counts)
-        fields = [part for pair in of_minute.items() for part in pair]
-        pipeline.eval(
-            ADD_COUNTS.source, len(keys), *keys, *_STATISTICS_TTLS_S, effects.FEED_LENGTH, len(shown), *shown, *fields
-        )
+        fixed = (*_STATISTICS_TTLS_S, effects.FEED_LENGTH, len(shown))
+        pipeline.eval(ADD_COUNTS.source, len(keys), *keys, *fixed, *shown, *_flat(of_minute))
         if totals:
-            fields = [part for pair in totals.items() for part in pair]
-            pipeline.eval(ADD_TOTALS.source, 1, _TOTALS, namespaces.TOTALS_TTL_S, *fields)
+            pipeline.eval(ADD_TOTALS.source, 1, _TOTALS, namespaces.TOTALS_TTL_S, *_flat(totals))
+
+
+def _flat(counts: dict[str, int]) -> list[str | int]:
+    """Field and increment, alternating."""
+    return [part for pair in counts.items() for part in pair]
 
 
 def open_app(settings: Settings) -> App:

@@ -30,6 +30,8 @@ INERT = "inert"
 """In place of an outcome: the event had nothing to react to."""
 
 MAX_OPERATION_CHARS = 32
+_READ_CHARS = 2 * MAX_OPERATION_CHARS
+"""What is kept of an event's name to cut it short: it may have megabytes."""
 _WITHOUT_REASON = "%(function)s %(outcome)s %(key)s on %(operation)s in %(duration_ms).1f ms"
 _WITH_REASON = _WITHOUT_REASON + ": %(reason)s"
 
@@ -49,15 +51,16 @@ def record(
     `function` is the trigger or timer that ran; `event` is Redis' name of the event, if an event was the cause.
     """
     result = outcome.result
+    operation = _printable(event[:_READ_CHARS]) if event else source.value
     if source is Source.EVENT and result is Result.IGNORED and (outcome.inert or namespaces.is_probe(outcome.key)):
-        _inert(function, reactor, event or source.value, outcome, duration_ms, audit_key)
+        _inert(function, reactor, operation, outcome, duration_ms, audit_key)
         return
     metrics.count(function, result)
     minute_counts.outcome(reactor, source, result, duration_ms)
-    effects.note(reactor, event or source.value, (outcome,), duration_ms)
+    effects.note(reactor, operation, (outcome,), duration_ms)
     metrics.duration(function, result, duration_ms)
     if _is_visible(result):
-        _show(function, reactor, event or source.value, outcome, duration_ms, audit_key)
+        _show(function, reactor, operation, outcome, duration_ms, audit_key)
 
 
 def _inert(function: str, reactor: str, operation: str, outcome: Outcome, duration_ms: float, audit_key: str) -> None:
@@ -111,7 +114,7 @@ def _show(
         "function": function,
         "reactor": reactor,
         "key": mask_key(outcome.key, audit_key),
-        "operation": _printable(operation),
+        "operation": operation,
         "outcome": shown_as or outcome.result.value,
         "reason": outcome.detail,
         "duration_ms": round(duration_ms, 3),

@@ -129,3 +129,14 @@ async def test_an_id_that_a_client_chose_stops_neither_the_feed_nor_its_reader(a
     assert effect.key == "fastapi:temp:data:b1"
     await app.redis.xadd(FEED, {"effect": json.dumps([1, "r", "o", "p", "k", 1.0, None])}, id=f"{2**64 - 1}-0")
     assert [effect.key for effect in await effects.read(app)] == ["fastapi:temp:data:b1", "k"]
+
+
+async def test_the_name_of_an_event_of_megabytes_is_stored_short_and_its_effect_shown(app: App) -> None:
+    """Any client that may publish on a keyspace channel can choose it."""
+    outcome = Outcome(b"fastapi:temp:data:b1", Result.PROCESSED)
+    name = "\n\x1b[2J" + "x" * 4_000_000
+    record("process_fastapi_data", "batches", Source.EVENT, outcome, 1.5, app.settings.audit_key, event=name)
+    await app.write_minute_counts()
+    assert await app.redis.memory_usage(FEED) < 10_000
+    (effect,) = await effects.read(app)
+    assert effect.operation == "\\n\\x1b[2J" + "x" * 22 + "…"
